@@ -1,0 +1,11 @@
+import { defineConfig } from 'vite'
+
+/** Builds the bare test page as an app would be built. */
+export default defineConfig({
+  root: import.meta.dirname + '/page',
+  base: './',
+  publicDir: '../../demo/public',
+  build: { outDir: '../../dist-e2e', emptyOutDir: true, target: 'es2022' },
+  worker: { format: 'es' },
+  preview: { headers: { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' } },
+})

@@ -1,0 +1,71 @@
+import { transferHandlers, type TransferHandler } from 'comlink'
+import { RivuletError, describeError, type ErrorCode } from './errors.js'
+
+/** An error as plain data: what structured cloning of an `Error` loses (code, cause chain, text) is kept. */
+export interface SerializedError {
+  readonly name: string
+  readonly message: string
+  readonly stack: string | undefined
+  readonly code: ErrorCode | undefined
+  readonly text: string
+  readonly cause: SerializedError | undefined
+}
+
+/** How many levels of `cause` cross; a cyclic chain ends here. */
+const maxCauseDepth = 8
+
+/** An error (or any thrown value) as data that can be posted. */
+export function serializeError(error: unknown, depth = 0): SerializedError {
+  const isError = error instanceof Error
+  const hasCause = isError && error.cause !== undefined && depth < maxCauseDepth
+  return {
+    name: isError ? error.name : 'Error',
+    message: isError ? error.message : describeError(error),
+    stack: isError ? error.stack : undefined,
+    code: error instanceof RivuletError ? error.code : undefined,
+    text: error instanceof RivuletError ? error.text : '',
+    cause: hasCause ? serializeError(error.cause, depth + 1) : undefined,
+  }
+}
+
+/** The error on the other side: a `RivuletError` where it was one, with the stack of where it was thrown. */
+export function deserializeError(data: SerializedError): Error {
+  const cause = data.cause && { cause: deserializeError(data.cause) }
+  const error =
+    data.code === undefined
+      ? Object.assign(new Error(data.message, cause), { name: data.name })
+      : new RivuletError(data.code, data.message, { ...cause, text: data.text })
+  if (data.stack !== undefined) error.stack = data.stack
+  return error
+}
+
+/** What Comlink 4.4.2 itself puts on the wire for a thrown value. */
+type ThrownData =
+  | { readonly isError: true; readonly value: SerializedError }
+  | { readonly isError: false; readonly value: unknown }
+
+interface ThrownValue {
+  readonly value: unknown
+}
+
+/**
+ * Lets a `RivuletError` cross Comlink whole: its own handler for thrown values sends only `name`, `message` and `stack`.
+ * Every other value still goes through that handler, so that an app's own use of Comlink sees no difference.
+ * Both threads call this once, before their first Comlink call.
+ */
+export function installErrorTransfer(): void {
+  // Read as what it is at runtime: Comlink types its handlers by the value, not by the wire.
+  const original = transferHandlers.get('throw') as TransferHandler<ThrownValue, ThrownData> | undefined
+  if (!original) throw new Error('This version of Comlink has no "throw" transfer handler.')
+  transferHandlers.set('throw', {
+    canHandle: original.canHandle,
+    serialize: (thrown) =>
+      thrown.value instanceof RivuletError
+        ? [{ isError: true, value: serializeError(thrown.value) }, []]
+        : original.serialize(thrown),
+    deserialize: (data) => {
+      if (data.isError && data.value.code !== undefined) throw deserializeError(data.value)
+      return original.deserialize(data)
+    },
+  } satisfies TransferHandler<ThrownValue, ThrownData>)
+}

@@ -1,0 +1,52 @@
+/**
+ * Why a call or a stream failed. Codes are stable: match on them, never on the message.
+ *
+ * - `invalid-option`: an option or message is missing, misspelt or out of range.
+ * - `prompt-too-long`: the prompt leaves no room for a token in the model's context.
+ * - `chat-template-failed`: the model's own chat template refused the messages.
+ * - `model-not-found`: a file that every model folder has answers 404.
+ * - `model-invalid`: a model file is broken, cut short, or not what its name says.
+ * - `model-unsupported`: the files are sound, but no code here runs this architecture or variant.
+ * - `download-failed`: the network or the server failed while a model file was on its way.
+ * - `backend-unavailable`: none of the given backends can run in this browser.
+ * - `worker-failed`: the worker could not start, or died.
+ * - `generation-failed`: the runtime failed while it computed.
+ * - `engine-disposed`: the engine was disposed before or during the call.
+ */
+export type ErrorCode =
+  | 'invalid-option'
+  | 'prompt-too-long'
+  | 'chat-template-failed'
+  | 'model-not-found'
+  | 'model-invalid'
+  | 'model-unsupported'
+  | 'download-failed'
+  | 'backend-unavailable'
+  | 'worker-failed'
+  | 'generation-failed'
+  | 'engine-disposed'
+
+/** The one error type of this library. It crosses the worker boundary whole. */
+export class RivuletError extends Error {
+  override readonly name = 'RivuletError'
+  readonly code: ErrorCode
+  /** What the generation had said before it failed; empty outside a generation. */
+  text: string
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; text?: string } = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined)
+    this.code = code
+    this.text = options.text ?? ''
+  }
+}
+
+/** `error` itself where it already has a code; else wrapped, so that a caller sees one error type. */
+export function asRivuletError(error: unknown, code: ErrorCode, what: string): RivuletError {
+  if (error instanceof RivuletError) return error
+  return new RivuletError(code, `${what}: ${describeError(error)}`, { cause: error })
+}
+
+/** A thrown value in one line. */
+export function describeError(error: unknown): string {
+  return error instanceof Error ? error.message || error.name : String(error)
+}

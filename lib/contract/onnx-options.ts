@@ -1,0 +1,20 @@
+/** The weight variants of a Hugging Face ONNX folder, under the names that transformers.js gives them. */
+export const onnxDtypes = ['q4f16', 'q4', 'fp16', 'q8', 'fp32'] as const
+export type OnnxDtype = (typeof onnxDtypes)[number]
+
+export const onnxDevices = ['auto', 'webgpu', 'wasm'] as const
+export type OnnxDevice = (typeof onnxDevices)[number]
+
+/** Options of `onnx()`. */
+export interface OnnxOptions {
+  /**
+   * `auto` takes WebGPU on a real graphics adapter and WASM elsewhere; a software adapter is used only when forced.
+   * @default 'auto'
+   */
+  readonly device?: OnnxDevice
+  /**
+   * Which weight file to load.
+   * @default the first that the folder has of `q4f16`, `q4`, `fp16`, `q8`, `fp32`; without 16-bit floats `q4`, `q8`, `fp32`
+   */
+  readonly dtype?: OnnxDtype
+}

@@ -1,0 +1,168 @@
+import { RivuletError } from './errors.js'
+
+/** One turn of a conversation, in the shape of OpenAI's chat API. */
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant'
+  readonly content: string
+}
+
+/** What to answer: a user's words, or a conversation that ends with them. */
+export type Prompt = string | readonly ChatMessage[]
+
+/** How tokens are chosen and when to stop. What is left out comes from the model's `generation_config.json`. */
+export interface SamplingOptions {
+  /**
+   * Most tokens to generate; at least 1.
+   * @default the model's `max_new_tokens`, else what is left of its context
+   */
+  readonly maxTokens?: number
+  /**
+   * Divides the logits before the softmax; 0 to 100. 0 is greedy: always the likeliest token.
+   * @default the model's; 1 where it samples without naming one, 0 where it does not sample
+   */
+  readonly temperature?: number
+  /**
+   * Sample only among this many likeliest tokens; 0 is all.
+   * @default the model's, else 0
+   */
+  readonly topK?: number
+  /**
+   * Nucleus sampling: the smallest set of likeliest tokens that together reach this probability; above 0, up to 1.
+   * Holtzman et al. 2019, arXiv 1904.09751.
+   * @default the model's, else 1
+   */
+  readonly topP?: number
+  /**
+   * Drop tokens less likely than this fraction of the likeliest one; 0 up to 1. Nguyen et al. 2024, arXiv 2407.01082.
+   * @default the model's, else 0
+   */
+  readonly minP?: number
+  /**
+   * Divides positive and multiplies negative logits of tokens that prompt or answer already hold;
+   * above 0, 1 is off. Keskar et al. 2019, arXiv 1909.05858.
+   * @default the model's, else 1
+   */
+  readonly repetitionPenalty?: number
+  /**
+   * Same seed, same prompt, same options, same device: same text. An integer from 0 to 2^32 - 1.
+   * @default a random one
+   */
+  readonly seed?: number
+  /**
+   * End before any of these strings; the string itself is not part of the text. Up to 16, none empty, 256 characters each.
+   * @default none
+   */
+  readonly stop?: string | readonly string[]
+  /**
+   * Put the prompt into the model's chat template. `false` continues the prompt's raw text, which must then be a string.
+   * @default true where the model has a chat template
+   */
+  readonly applyChatTemplate?: boolean
+}
+
+/** Options of `engine.generate`. */
+export interface GenerateOptions extends SamplingOptions {
+  /** Cancels the generation: the stream errors with the signal's reason, `result` resolves with what was said. */
+  readonly signal?: AbortSignal
+}
+
+/** A checked request, as it crosses to the worker. */
+export interface GenerateRequest extends Omit<SamplingOptions, 'stop'> {
+  readonly prompt: Prompt
+  readonly stop: readonly string[]
+}
+
+const maxStopStrings = 16
+const maxStopStringLength = 256
+
+type NumericOption = 'maxTokens' | 'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty' | 'seed'
+
+/** The range of each number; `above` excludes its own value. */
+const ranges = {
+  maxTokens: { integer: true, from: 1, to: Number.MAX_SAFE_INTEGER },
+  temperature: { from: 0, to: 100 },
+  topK: { integer: true, from: 0, to: Number.MAX_SAFE_INTEGER },
+  topP: { above: 0, to: 1 },
+  minP: { from: 0, to: 1 },
+  repetitionPenalty: { above: 0, to: 100 },
+  seed: { integer: true, from: 0, to: 2 ** 32 - 1 },
+} satisfies Record<NumericOption, { integer?: true; from?: number; above?: number; to: number }>
+
+const otherOptions = ['stop', 'applyChatTemplate', 'signal'] as const
+const optionNames: readonly string[] = [...Object.keys(ranges), ...otherOptions]
+
+/**
+ * Checks a prompt and its options before any work is done.
+ * @throws RivuletError `invalid-option`, naming the option, its value and its range
+ */
+export function checkRequest(prompt: Prompt, options: GenerateOptions = {}): GenerateRequest {
+  for (const name of Object.keys(options)) {
+    if (!optionNames.includes(name)) {
+      refuse(`There is no option "${name}". The options are: ${optionNames.join(', ')}.`)
+    }
+  }
+  for (const name of Object.keys(ranges) as NumericOption[]) checkNumber(name, options[name])
+  const { signal, stop, ...sampling } = options
+  if (signal !== undefined && !(signal instanceof AbortSignal)) refuse('"signal" must be an AbortSignal.')
+  if (sampling.applyChatTemplate !== undefined && typeof sampling.applyChatTemplate !== 'boolean') {
+    refuse('"applyChatTemplate" must be true or false.')
+  }
+  checkPrompt(prompt, sampling.applyChatTemplate)
+  return { ...sampling, prompt, stop: checkStop(stop) }
+}
+
+function checkNumber(name: NumericOption, value: unknown): void {
+  if (value === undefined) return
+  const range: { integer?: true; from?: number; above?: number; to: number } = ranges[name]
+  const isInside =
+    typeof value === 'number' &&
+    value <= range.to &&
+    (range.from === undefined || value >= range.from) &&
+    (range.above === undefined || value > range.above) &&
+    (!range.integer || Number.isInteger(value))
+  if (isInside) return
+  const low = range.above === undefined ? `from ${range.from}` : `above ${range.above}`
+  const high = range.to === Number.MAX_SAFE_INTEGER ? '' : ` up to ${range.to}`
+  refuse(`"${name}" must be ${range.integer ? 'an integer' : 'a number'} ${low}${high}; got ${String(value)}.`)
+}
+
+function checkPrompt(prompt: Prompt, applyChatTemplate: boolean | undefined): void {
+  if (typeof prompt === 'string') {
+    if (prompt === '') refuse('The prompt is empty. Give at least one character.')
+    return
+  }
+  if (!Array.isArray(prompt) || prompt.length === 0) {
+    refuse('The prompt must be a string or a non-empty array of messages { role, content }.')
+  }
+  if (applyChatTemplate === false) {
+    refuse('"applyChatTemplate: false" continues raw text: give the prompt as a string.')
+  }
+  for (const [index, message] of (prompt as readonly unknown[]).entries()) checkMessage(message, index)
+}
+
+function checkMessage(message: unknown, index: number): void {
+  const { role, content } = (message ?? {}) as Partial<Record<keyof ChatMessage, unknown>>
+  if (role !== 'system' && role !== 'user' && role !== 'assistant') {
+    refuse(`messages[${index}].role must be "system", "user" or "assistant"; got ${JSON.stringify(role)}.`)
+  }
+  if (typeof content !== 'string') {
+    refuse(`messages[${index}].content must be a string: this library streams text only.`)
+  }
+}
+
+function checkStop(stop: GenerateOptions['stop']): readonly string[] {
+  const strings: readonly unknown[] = stop === undefined ? [] : Array.isArray(stop) ? stop : [stop]
+  if (strings.length > maxStopStrings) {
+    refuse(`"stop" takes up to ${maxStopStrings} strings; got ${strings.length}.`)
+  }
+  return strings.map((value) => {
+    if (typeof value !== 'string' || value === '' || value.length > maxStopStringLength) {
+      refuse(`"stop" takes non-empty strings of up to ${maxStopStringLength} characters.`)
+    }
+    return value
+  })
+}
+
+function refuse(message: string): never {
+  throw new RivuletError('invalid-option', message)
+}

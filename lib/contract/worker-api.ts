@@ -1,0 +1,73 @@
+import type { GenerateRequest } from './options.js'
+
+/** What is loaded, and what it runs on. */
+export interface ModelInfo {
+  /** The model folder's URL. */
+  readonly model: string
+  readonly backend: string
+  readonly device: 'webgpu' | 'wasm'
+  /** The adapter by name on WebGPU, the number of threads on WASM. */
+  readonly deviceDescription: string
+  /** Which weight file was taken. */
+  readonly dtype: string
+  /** Prompt and answer together, in tokens. */
+  readonly contextLength: number
+  readonly hasChatTemplate: boolean
+}
+
+/** How far loading has come. */
+export interface LoadProgress {
+  readonly phase: 'download' | 'load' | 'warm-up'
+  /** The file that moved last, relative to the model's folder; undefined behind the download. */
+  readonly file: string | undefined
+  /** Over all files; the total grows while sizes become known. */
+  readonly loadedBytes: number
+  readonly totalBytes: number
+}
+
+export interface LoadRequest<Options = unknown> {
+  /** Absolute URL of the model's folder, with a slash at its end. */
+  readonly modelFolder: string
+  /** The backend's own options, as its factory on the page checked them. */
+  readonly options: Options
+}
+
+export type LoadEvent =
+  | { readonly kind: 'progress'; readonly progress: LoadProgress }
+  | { readonly kind: 'ready'; readonly info: ModelInfo }
+
+/** Why a generation ended: an end-of-text token or stop string, its length, or its reader. */
+export type FinishReason = 'stop' | 'length' | 'cancelled'
+
+/** What one decode step adds to the text. */
+export interface TokenChunk {
+  /** May be empty: a token can hold part of a character, or what could become a stop string. */
+  readonly text: string
+  /** Token ids of this step; empty in a last chunk that only carries text held back until then. */
+  readonly tokenIds: readonly number[]
+  /** 0, 1, 2 … within one generation. */
+  readonly index: number
+}
+
+/** What crosses from worker to page for one generation, in this order: one `started`, chunks, one `ended`. */
+export type GenerationEvent =
+  | {
+      readonly kind: 'started'
+      readonly promptTokens: number
+      /** Waiting for earlier requests. */
+      readonly queueMs: number
+      /** Computing the prompt, to its last logits. */
+      readonly prefillMs: number
+    }
+  | { readonly kind: 'chunk'; readonly chunk: TokenChunk }
+  | { readonly kind: 'ended'; readonly finishReason: 'stop' | 'length' }
+
+/** Everything that a page may call in a worker. Cancelling a returned stream cancels its work. */
+export interface WorkerApi {
+  load(request: LoadRequest): ReadableStream<LoadEvent>
+  generate(request: GenerateRequest): ReadableStream<GenerationEvent>
+  unload(): Promise<void>
+}
+
+/** The names of `WorkerApi`'s methods: nothing else of the worker can be reached. */
+export const workerMethods = ['load', 'generate', 'unload'] as const satisfies readonly (keyof WorkerApi)[]

@@ -1,0 +1,92 @@
+/** How fast a generation was, in milliseconds and tokens a second, as the page's reader saw it. */
+export interface Latency {
+  /** From the call of `generate` to the first token in the reader's hands. Undefined without a token. */
+  readonly timeToFirstTokenMs: number | undefined
+  /** Between one token and the next. Undefined with fewer than two tokens. */
+  readonly interTokenLatencyMs: Percentiles | undefined
+  /** Waiting in the engine's queue, in the worker. */
+  readonly queueMs: number
+  /** Prompt tokens a second while the prompt was computed, in the worker. */
+  readonly prefillTokensPerSecond: number | undefined
+  /** Tokens a second from the first token to the last. Undefined with fewer than two tokens. */
+  readonly decodeTokensPerSecond: number | undefined
+  /** From the call of `generate` to its end. */
+  readonly totalMs: number
+}
+
+export interface Percentiles {
+  readonly p50: number
+  readonly p90: number
+  readonly p95: number
+  readonly p99: number
+  readonly max: number
+}
+
+/** What the worker tells of a generation when its prompt is computed. */
+export interface PrefillFigures {
+  readonly promptTokens: number
+  readonly queueMs: number
+  readonly prefillMs: number
+}
+
+/** Collects the marks of one generation. Times are `performance.now()` values of the page. */
+export interface LatencyRecorder {
+  addToken(): void
+  setPrefill(figures: PrefillFigures): void
+  /** The figures up to now; also puts the spans into the Performance timeline as `rivulet:*` measures. */
+  finish(): Latency
+}
+
+export function recordLatency(): LatencyRecorder {
+  const start = performance.now()
+  const tokenTimes: number[] = []
+  let prefill: PrefillFigures | undefined
+  return {
+    addToken: () => tokenTimes.push(performance.now()),
+    setPrefill: (figures) => (prefill = figures),
+    finish() {
+      const end = performance.now()
+      const first = tokenTimes[0]
+      const last = tokenTimes.at(-1)
+      performance.measure('rivulet:generation', { start, end })
+      if (first !== undefined) performance.measure('rivulet:time-to-first-token', { start, end: first })
+      if (first !== undefined && last !== undefined && last > first) {
+        performance.measure('rivulet:decode', { start: first, end: last })
+      }
+      return computeLatency({ start, end, tokenTimes, prefill })
+    },
+  }
+}
+
+interface Marks {
+  readonly start: number
+  readonly end: number
+  readonly tokenTimes: readonly number[]
+  readonly prefill: PrefillFigures | undefined
+}
+
+/** Marks → figures. */
+export function computeLatency({ start, end, tokenTimes, prefill }: Marks): Latency {
+  const first = tokenTimes[0]
+  const gaps = tokenTimes.slice(1).map((time, index) => time - tokenTimes[index]!)
+  const decodeMs = gaps.reduce((sum, gap) => sum + gap, 0)
+  return {
+    timeToFirstTokenMs: first === undefined ? undefined : first - start,
+    interTokenLatencyMs: gaps.length === 0 ? undefined : computePercentiles(gaps),
+    queueMs: prefill?.queueMs ?? 0,
+    prefillTokensPerSecond: prefill && perSecond(prefill.promptTokens, prefill.prefillMs),
+    decodeTokensPerSecond: perSecond(gaps.length, decodeMs),
+    totalMs: end - start,
+  }
+}
+
+function perSecond(tokens: number, ms: number): number | undefined {
+  return tokens > 0 && ms > 0 ? (tokens * 1000) / ms : undefined
+}
+
+/** Nearest-rank percentiles of a non-empty list. */
+function computePercentiles(values: readonly number[]): Percentiles {
+  const sorted = values.toSorted((a, b) => a - b)
+  const rank = (percent: number) => sorted[Math.ceil((percent / 100) * sorted.length) - 1]!
+  return { p50: rank(50), p90: rank(90), p95: rank(95), p99: rank(99), max: sorted.at(-1)! }
+}

@@ -1,0 +1,28 @@
+import type { GenerateRequest } from '../lib/contract/options.js'
+import type { LoadProgress, LoadRequest, ModelInfo } from '../lib/contract/worker-api.js'
+
+/** One thing that a backend did for a generation: the whole prompt computed (once, first), or a token decoded. */
+export type Step =
+  | { readonly kind: 'prefilled'; readonly promptTokens: number }
+  | { readonly kind: 'token'; readonly text: string; readonly tokenIds: readonly number[] }
+
+/** What every runtime implements. The host calls `load` once, and `generate` only on a loaded model. */
+export interface Backend<Options> {
+  readonly maxConcurrentGenerations: number
+  /** @throws RivuletError any of the codes that `createEngine` names; the reason of `signal` */
+  load(
+    request: LoadRequest<Options>,
+    context: { onProgress(progress: LoadProgress): void; signal: AbortSignal },
+  ): Promise<ModelInfo>
+  /**
+   * Pull-driven: no pull, no step. Returns why the text ended.
+   * An aborted `signal` ends it before its next step; so does the iterator's `return()`.
+   * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`; the reason of `signal`
+   */
+  generate(
+    request: GenerateRequest,
+    context: { signal: AbortSignal },
+  ): AsyncGenerator<Step, 'stop' | 'length', undefined>
+  /** Frees the model; called when no generation runs. */
+  unload(): Promise<void>
+}

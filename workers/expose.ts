@@ -1,0 +1,53 @@
+import { expose, type Endpoint } from 'comlink'
+import { installErrorTransfer } from '../lib/contract/error-transfer.js'
+import { RivuletError } from '../lib/contract/errors.js'
+import { installStreamTransfer } from '../lib/contract/stream-transfer.js'
+import { workerMethods, type WorkerApi } from '../lib/contract/worker-api.js'
+
+/**
+ * Lets the other side of `endpoint` call the methods of `WorkerApi` by name, and nothing else.
+ * Comlink alone follows any path: `api.load.constructor('…')` would reach `Function`.
+ */
+export function exposeMethods(api: WorkerApi, endpoint: Endpoint): void {
+  installErrorTransfer()
+  installStreamTransfer()
+  const methods = Object.fromEntries(workerMethods.map((name) => [name, api[name]]))
+  expose(Object.assign(Object.create(null), methods, { [refusal]: refuse }), guard(endpoint))
+}
+
+const refusal = 'refuse'
+
+function refuse(): never {
+  throw new RivuletError('invalid-option', `A worker can only be asked to ${workerMethods.join(', ')}.`)
+}
+
+/** Passes on calls of named methods. Any other of Comlink's messages becomes a call that is refused. */
+function guard(endpoint: Endpoint): Endpoint {
+  return {
+    postMessage: (message, transfer) => endpoint.postMessage(message, transfer),
+    addEventListener(type, listener) {
+      const handle = typeof listener === 'function' ? listener : listener.handleEvent.bind(listener)
+      endpoint.addEventListener(type, (event) => {
+        const { data } = event as MessageEvent<unknown>
+        if (isNamedCall(data)) handle(event)
+        else if (hasId(data)) handle(new MessageEvent('message', { data: { id: data.id, type: 'APPLY', path: [refusal] } }))
+      })
+    },
+    // Comlink stops listening when it is told RELEASE, which is refused like every other message.
+    removeEventListener: () => {},
+  }
+}
+
+function isNamedCall(data: unknown): boolean {
+  const { type, path } = (data ?? {}) as { readonly type?: unknown; readonly path?: unknown }
+  return (
+    type === 'APPLY' &&
+    Array.isArray(path) &&
+    path.length === 1 &&
+    (workerMethods as readonly unknown[]).includes(path[0])
+  )
+}
+
+function hasId(data: unknown): data is { readonly id: unknown } {
+  return typeof data === 'object' && data !== null && 'id' in data
+}

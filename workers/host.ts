@@ -1,0 +1,139 @@
+import { RivuletError, asRivuletError } from '../lib/contract/errors.js'
+import type { GenerateRequest } from '../lib/contract/options.js'
+import { transferStream } from '../lib/contract/stream-transfer.js'
+import type { GenerationEvent, LoadEvent, LoadProgress, LoadRequest, WorkerApi } from '../lib/contract/worker-api.js'
+import type { Backend } from './backend.js'
+import { createQueue, type Turn } from './queue.js'
+
+/** Where the model is: the one place, on either thread, that knows. */
+type ModelState = 'empty' | 'loading' | 'ready' | 'unloaded'
+
+/** Puts a backend behind the worker's API: loads once, queues generations, turns steps into events. */
+export function createHost<Options>(backend: Backend<Options>): WorkerApi {
+  const queue = createQueue(backend.maxConcurrentGenerations)
+  let state: ModelState = 'empty'
+
+  async function* load(request: LoadRequest<Options>, signal: AbortSignal): AsyncGenerator<LoadEvent, undefined> {
+    if (state !== 'empty') throw new RivuletError('invalid-option', 'This worker has been given a model already.')
+    state = 'loading'
+    const progress = createLatestValue<LoadProgress>()
+    const loading = backend.load(request, { onProgress: progress.set, signal }).then((info) => {
+      state = 'ready'
+      return { kind: 'ready', info } as const
+    })
+    try {
+      for (;;) {
+        const event = await Promise.race([loading, progress.next().then(toProgressEvent)])
+        yield event
+        if (event.kind === 'ready') return
+      }
+    } catch (error) {
+      state = 'empty'
+      throw asRivuletError(error, 'model-invalid', 'The model could not be loaded')
+    }
+  }
+
+  async function* generate(
+    request: GenerateRequest,
+    turn: Turn,
+    signal: AbortSignal,
+  ): AsyncGenerator<GenerationEvent, undefined> {
+    const entered = performance.now()
+    await turn.ready
+    const started = performance.now()
+    const steps = backend.generate(request, { signal })
+    let index = 0
+    try {
+      signal.throwIfAborted()
+      for (;;) {
+        const { done, value } = await steps.next()
+        if (done) {
+          // The next one starts now, not when this one's reader comes for the end.
+          turn.leave()
+          yield { kind: 'ended', finishReason: value }
+          return
+        }
+        if (value.kind === 'prefilled') {
+          const prefillMs = performance.now() - started
+          yield { kind: 'started', promptTokens: value.promptTokens, queueMs: started - entered, prefillMs }
+        } else {
+          yield { kind: 'chunk', chunk: { text: value.text, tokenIds: value.tokenIds, index: index++ } }
+        }
+      }
+    } catch (error) {
+      throw asRivuletError(error, 'generation-failed', 'The model failed while it generated')
+    } finally {
+      await steps.return('stop')
+      turn.leave()
+    }
+  }
+
+  return {
+    load(request) {
+      const abort = new AbortController()
+      // The backend's own factory on the page made these options, and checked them.
+      const events = load(request as LoadRequest<Options>, abort.signal)
+      return transferStream(streamEvents(events, () => abort.abort()))
+    },
+    generate(request) {
+      if (state !== 'ready') throw new RivuletError('engine-disposed', 'This worker holds no model.')
+      const abort = new AbortController()
+      const turn = queue.enter(abort.signal)
+      const events = generate(request, turn, abort.signal)
+      // Leaving once more is for a generation that is cancelled before its first event is asked for.
+      return transferStream(streamEvents(events, () => abort.abort(), turn.leave))
+    },
+    /** Waits for running generations: the page cancels them first. */
+    async unload() {
+      if (state !== 'ready') return
+      state = 'unloaded'
+      await queue.whenIdle()
+      await backend.unload()
+    },
+  }
+}
+
+/** Pull-driven: an event is computed when it is asked for. `onCancelled` runs when the generator has stopped. */
+function streamEvents<T>(
+  events: AsyncGenerator<T, undefined>,
+  onCancel: () => void,
+  onCancelled = () => {},
+): ReadableStream<T> {
+  return new ReadableStream<T>(
+    {
+      async pull(controller) {
+        const { done, value } = await events.next()
+        if (done) controller.close()
+        else controller.enqueue(value)
+      },
+      async cancel() {
+        onCancel()
+        await events.return(undefined).catch(() => {})
+        onCancelled()
+      },
+    },
+    { highWaterMark: 0 },
+  )
+}
+
+function toProgressEvent(progress: LoadProgress): LoadEvent {
+  return { kind: 'progress', progress }
+}
+
+/** Holds the newest value for a reader who may be slower than the writer. */
+function createLatestValue<T>(): { set(value: T): void; next(): Promise<T> } {
+  let latest: { readonly value: T } | undefined
+  let wake = () => {}
+  return {
+    set(value) {
+      latest = { value }
+      wake()
+    },
+    async next() {
+      while (!latest) await new Promise<void>((resolve) => (wake = resolve))
+      const { value } = latest
+      latest = undefined
+      return value
+    },
+  }
+}

@@ -1,0 +1,78 @@
+import { RivuletError } from '../../lib/contract/errors.js'
+import type { SamplingOptions } from '../../lib/contract/options.js'
+import type { ModelFolder } from '../store/model-folder.js'
+import { createTokenizer, type Tokenizer } from '../text/tokenizer.js'
+
+/** What the model's own files say about it: nothing here is assumed. */
+export interface ModelConfig {
+  /** Prompt and answer together, in tokens: `max_position_embeddings`. */
+  readonly contextLength: number
+  /** Any of these ends the text. */
+  readonly endIds: ReadonlySet<number>
+  /** The model's sampling, for options that a request leaves out. */
+  readonly sampling: Sampling
+  readonly tokenizer: Tokenizer
+}
+
+/** Sampling with nothing left open but the length. */
+export type Sampling = Required<Omit<SamplingOptions, 'maxTokens' | 'seed' | 'stop' | 'applyChatTemplate'>> &
+  Pick<SamplingOptions, 'maxTokens'>
+
+/**
+ * Reads `config.json` and `tokenizer.json`, which every folder has, and what the folder has of
+ * `generation_config.json`, `tokenizer_config.json` and `chat_template.jinja`.
+ * @throws RivuletError `model-not-found`, `model-invalid`, `download-failed`
+ */
+export async function readModelConfig(folder: ModelFolder): Promise<ModelConfig> {
+  const [config, tokenizerJson, generationConfig = {}, tokenizerConfig = {}] = await Promise.all([
+    readRequired(folder, 'config.json'),
+    readRequired(folder, 'tokenizer.json'),
+    folder.readJson('generation_config.json'),
+    folder.readJson('tokenizer_config.json'),
+  ])
+  const template = tokenizerConfig.chat_template ?? (await folder.readText('chat_template.jinja'))
+  // A model with several modalities keeps its language model's values in `text_config`.
+  const textConfig = isObject(config.text_config) ? config.text_config : config
+  return {
+    contextLength: readContextLength(textConfig),
+    endIds: new Set([generationConfig.eos_token_id ?? textConfig.eos_token_id].flat().filter(isId)),
+    sampling: readSampling(generationConfig),
+    tokenizer: createTokenizer(tokenizerJson, { ...tokenizerConfig, chat_template: template }),
+  }
+}
+
+async function readRequired(folder: ModelFolder, path: string): Promise<Record<string, unknown>> {
+  const json = await folder.readJson(path)
+  if (json) return json
+  throw new RivuletError(
+    'model-not-found',
+    `${folder.url} has no ${path}. A model is the URL of a folder in the layout of Hugging Face ONNX models.`,
+  )
+}
+
+function readContextLength(config: Record<string, unknown>): number {
+  const length = config.max_position_embeddings
+  if (typeof length === 'number' && Number.isInteger(length) && length > 1) return length
+  throw new RivuletError('model-invalid', `config.json: max_position_embeddings must be an integer above 1.`)
+}
+
+/** The fields of `generation_config.json` under their names in transformers. */
+function readSampling(config: Record<string, unknown>): Sampling {
+  const read = (name: string, fallback: number) => (typeof config[name] === 'number' ? config[name] : fallback)
+  const sampling = {
+    temperature: config.do_sample === true ? read('temperature', 1) : 0,
+    topK: read('top_k', 0),
+    topP: read('top_p', 1),
+    minP: read('min_p', 0),
+    repetitionPenalty: read('repetition_penalty', 1),
+  }
+  return typeof config.max_new_tokens === 'number' ? { ...sampling, maxTokens: config.max_new_tokens } : sampling
+}
+
+function isId(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

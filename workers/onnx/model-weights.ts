@@ -1,0 +1,65 @@
+import { fromBinary } from '@bufbuild/protobuf'
+import { RivuletError, describeError } from '../../lib/contract/errors.js'
+import type { OnnxDtype } from '../../lib/contract/onnx-options.js'
+import type { ModelFolder } from '../store/model-folder.js'
+import { ModelProtoSchema, TensorProto_DataLocation } from './onnx_pb.js'
+
+/** A model's graph and the files that hold its weights. */
+export interface ModelWeights {
+  readonly dtype: OnnxDtype
+  /** The `.onnx` file. */
+  readonly graph: Uint8Array<ArrayBuffer>
+  /** External data files, under the paths by which the graph names them. */
+  readonly externalData: readonly { readonly path: string; readonly data: Uint8Array<ArrayBuffer> }[]
+}
+
+/** File names as transformers.js and onnx-community have them. */
+const graphFiles = {
+  q4f16: 'onnx/model_q4f16.onnx',
+  q4: 'onnx/model_q4.onnx',
+  fp16: 'onnx/model_fp16.onnx',
+  q8: 'onnx/model_quantized.onnx',
+  fp32: 'onnx/model.onnx',
+} satisfies Record<OnnxDtype, string>
+
+/**
+ * Downloads the first variant of `dtypes` that the folder has.
+ * @throws RivuletError `model-not-found` when it has none, `model-invalid`, `download-failed`
+ */
+export async function readModelWeights(folder: ModelFolder, dtypes: readonly OnnxDtype[]): Promise<ModelWeights> {
+  for (const dtype of dtypes) {
+    const graph = await folder.readBytes(graphFiles[dtype])
+    if (graph) return { dtype, graph, externalData: await readExternalData(folder, graphFiles[dtype], graph) }
+  }
+  const files = dtypes.map((dtype) => graphFiles[dtype]).join(', ')
+  throw new RivuletError('model-not-found', `${folder.url} has none of these: ${files}.`)
+}
+
+async function readExternalData(folder: ModelFolder, graphFile: string, graph: Uint8Array<ArrayBuffer>) {
+  const paths = [...new Set(listExternalFiles(graphFile, graph))]
+  return Promise.all(
+    paths.map(async (path) => {
+      const data = await folder.readBytes(`onnx/${path}`)
+      if (data) return { path, data }
+      throw new RivuletError('model-not-found', `${folder.url} has no onnx/${path}, which ${graphFile} needs.`)
+    }),
+  )
+}
+
+/** The files that hold a graph's external tensors (ONNX, "External Data"): the graph's own siblings, nothing else. */
+function listExternalFiles(graphFile: string, graph: Uint8Array<ArrayBuffer>): string[] {
+  let model
+  try {
+    model = fromBinary(ModelProtoSchema, graph)
+  } catch (error) {
+    throw new RivuletError('model-invalid', `${graphFile} is not an ONNX file: ${describeError(error)}`, { cause: error })
+  }
+  if (!model.graph) throw new RivuletError('model-invalid', `${graphFile} holds no graph.`)
+  return model.graph.initializer
+    .filter((tensor) => tensor.dataLocation === TensorProto_DataLocation.EXTERNAL)
+    .map((tensor) => {
+      const path = tensor.externalData.find((entry) => entry.key === 'location')?.value ?? ''
+      if (/^[\w-][\w.-]*$/.test(path)) return path
+      throw new RivuletError('model-invalid', `${graphFile} keeps "${tensor.name}" in "${path}", outside its folder.`)
+    })
+}

@@ -1,0 +1,137 @@
+import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
+import { RivuletError, describeError } from '../../lib/contract/errors.js'
+import type { PromptPart, TemplateTokens } from './chat-template.js'
+
+/** Text ↔ token ids, with control tokens under our hand. */
+export interface Tokenizer {
+  /** What goes before raw text, usually one begin-of-text token or nothing. */
+  readonly prefixIds: readonly number[]
+  readonly chatTemplate: string | undefined
+  readonly templateTokens: TemplateTokens
+  /** Control tokens are looked for in the template's words alone; contents give plain text tokens. */
+  encode(parts: readonly PromptPart[]): number[]
+  /** The ids' text without control tokens. Half a character comes out as U+FFFD. */
+  decode(ids: readonly number[]): string
+}
+
+/** The parts of `tokenizer_config.json` that count here. */
+export interface TokenizerConfig extends Record<string, unknown> {
+  readonly chat_template?: unknown
+}
+
+interface AddedToken {
+  readonly id: number
+  readonly content: string
+  readonly special: boolean
+  readonly lstrip: boolean
+  readonly rstrip: boolean
+}
+
+/**
+ * @param tokenizerJson a parsed `tokenizer.json`
+ * @param config a parsed `tokenizer_config.json`
+ * @throws RivuletError `model-invalid`
+ */
+export function createTokenizer(tokenizerJson: object, config: TokenizerConfig): Tokenizer {
+  const tokenizer = parseTokenizer(tokenizerJson, config)
+  const addedTokens: readonly AddedToken[] = [...tokenizer.get_added_tokens_decoder().values()]
+  // Some vocabularies add runs of white space as tokens (Gemma, Phi): those are text, wherever they stand.
+  const textTokens = addedTokens.filter((token) => !token.special && token.content.trim() === '')
+  const controlTokens = addedTokens.filter((token) => !textTokens.includes(token))
+  const controlIds = new Set(controlTokens.map((token) => token.id))
+  const splitControl = createSplitter(controlTokens)
+  const splitText = createSplitter(textTokens)
+
+  /** One stretch of plain text. `sectionIndex` counts from the prompt's start: some tokenizers mark the first only. */
+  function encodeText(text: string, sectionIndex: number): number[] {
+    const ids = splitText(text).flatMap((piece) => (typeof piece === 'string' ? encodePlain(piece, sectionIndex) : piece.id))
+    // A vocabulary can hold a control token as an ordinary piece; one character at a time it cannot be matched.
+    return ids.some((id) => controlIds.has(id)) ? [...text].flatMap((char) => encodePlain(char, sectionIndex)) : ids
+  }
+
+  /** The tokenizer's own pipeline without its splitting at added tokens, which knows no content from template. */
+  function encodePlain(text: string, sectionIndex: number): number[] {
+    const { normalizer, pre_tokenizer: preTokenizer, model } = tokenizer
+    const normalized = normalizer ? normalizer._call(text) : text
+    if (normalized === '' || !model) return []
+    const words = preTokenizer ? preTokenizer._call(normalized, { section_index: sectionIndex }) : [normalized]
+    return model._call(words).flatMap((token) => model.tokens_to_ids.get(token) ?? model.unk_token_id ?? [])
+  }
+
+  return {
+    prefixIds: tokenizer.encode('').ids,
+    chatTemplate: findChatTemplate(config),
+    templateTokens: {
+      bos_token: readToken(config.bos_token),
+      eos_token: readToken(config.eos_token),
+      pad_token: readToken(config.pad_token),
+      unk_token: readToken(config.unk_token),
+    },
+    encode(parts) {
+      const pieces = parts.flatMap(({ text, isContent }) => (isContent ? [text] : splitControl(text)))
+      return joinTexts(pieces).flatMap((piece, index) => (typeof piece === 'string' ? encodeText(piece, index) : piece.id))
+    },
+    decode: (ids) =>
+      ids.length === 0
+        ? ''
+        : tokenizer.decode([...ids], { skip_special_tokens: true, clean_up_tokenization_spaces: false }),
+  }
+}
+
+function parseTokenizer(tokenizerJson: object, config: object): HuggingFaceTokenizer {
+  try {
+    return new HuggingFaceTokenizer(tokenizerJson, config)
+  } catch (error) {
+    throw new RivuletError('model-invalid', `tokenizer.json cannot be used: ${describeError(error)}`, { cause: error })
+  }
+}
+
+type Piece = string | AddedToken
+
+/** Cuts text at the given tokens; the longest wins where several begin at one place. */
+function createSplitter(tokens: readonly AddedToken[]): (text: string) => Piece[] {
+  if (tokens.length === 0) return (text) => [text]
+  const byContent = new Map(tokens.map((token) => [token.content, token]))
+  const contents = [...byContent.keys()].toSorted((a, b) => b.length - a.length)
+  const pattern = new RegExp(`(${contents.map(escapePattern).join('|')})`)
+  // Splitting on a captured group keeps what was matched at the odd places.
+  return (text) => text.split(pattern).map((piece, index) => (index % 2 === 1 ? byContent.get(piece) : undefined) ?? piece)
+}
+
+function escapePattern(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\/-]/g, '\\$&')
+}
+
+/** Joins neighbouring texts (a template's words and a content are one text to a tokenizer), and strips as tokens ask. */
+function joinTexts(pieces: readonly Piece[]): Piece[] {
+  const joined: Piece[] = []
+  for (const piece of pieces) {
+    const last = joined.at(-1)
+    if (typeof piece === 'string' && typeof last === 'string') joined[joined.length - 1] = last + piece
+    else joined.push(piece)
+  }
+  return joined
+    .map((piece, index) => {
+      if (typeof piece !== 'string') return piece
+      const [before, after] = [joined[index - 1], joined[index + 1]]
+      const start = typeof before === 'object' && before.rstrip ? piece.trimStart() : piece
+      return typeof after === 'object' && after.lstrip ? start.trimEnd() : start
+    })
+    .filter((piece) => piece !== '')
+}
+
+/** A model may name several templates; `default` is the one for chat. */
+function findChatTemplate({ chat_template: template }: TokenizerConfig): string | undefined {
+  if (typeof template === 'string') return template
+  if (!Array.isArray(template)) return undefined
+  const named = template as readonly { readonly name?: unknown; readonly template?: unknown }[]
+  const found = named.find((entry) => entry.name === 'default')?.template
+  return typeof found === 'string' ? found : undefined
+}
+
+/** `tokenizer_config.json` writes a token as a string or as an object with its content. */
+function readToken(token: unknown): string | undefined {
+  if (typeof token === 'string') return token
+  const content = (token as { readonly content?: unknown } | null | undefined)?.content
+  return typeof content === 'string' ? content : undefined
+}
