@@ -1,9 +1,41 @@
-import { defineConfig } from 'vite'
+import { playwright } from '@vitest/browser-playwright'
+import { defineConfig } from 'vitest/config'
+import { chromiumArguments, findChromium } from './scripts/chromium.mjs'
 
+const root = import.meta.dirname
+const executablePath = findChromium()
+const launchOptions = { args: chromiumArguments(), ...(executablePath && { executablePath }) }
+const unitTests = ['lib', 'workers', 'demo'].map((folder) => `${folder}/**/*.test.ts`)
+const browserTests = unitTests.map((pattern) => pattern.replace('.test.ts', '.browser.test.ts'))
+
+/** The demo, and the unit tests: in Node, and in a real browser where the file's name says so. */
 export default defineConfig({
   root: 'demo',
   // Relative, so that the built demo can be put into any folder of any host.
   base: './',
-  build: { outDir: '../dist-demo', emptyOutDir: true, target: 'es2022', sourcemap: true },
+  build: { outDir: '../dist-demo', emptyOutDir: true, target: 'es2022', chunkSizeWarningLimit: 1000 },
   worker: { format: 'es' },
+  preview: {
+    // A cross-origin isolated page may use WASM threads.
+    headers: { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' },
+  },
+  test: {
+    projects: [
+      { root, test: { name: 'node', include: unitTests, exclude: browserTests } },
+      {
+        root,
+        test: {
+          name: 'browser',
+          include: browserTests,
+          browser: {
+            enabled: true,
+            headless: true,
+            screenshotFailures: false,
+            provider: playwright({ launchOptions }),
+            instances: [{ browser: 'chromium' }],
+          },
+        },
+      },
+    ],
+  },
 })

@@ -7,5 +7,7 @@ export default defineConfig({
   publicDir: '../../demo/public',
   build: { outDir: '../../dist-e2e', emptyOutDir: true, target: 'es2022' },
   worker: { format: 'es' },
-  preview: { headers: { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' } },
+  preview: {
+    headers: { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' },
+  },
 })

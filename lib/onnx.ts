@@ -16,7 +16,10 @@ export function onnx(options: OnnxOptions = {}): BackendFactory {
     options,
     checkAvailability: () => checkAvailability(options),
     createWorker: () =>
-      new Worker(new URL('../workers/onnx.worker.js', import.meta.url), { type: 'module', name: 'rivulet-onnx' }),
+      new Worker(new URL('../workers/onnx.worker.js', import.meta.url), {
+        type: 'module',
+        name: 'rivulet-onnx',
+      }),
   }
 }
 
@@ -41,6 +44,7 @@ async function checkAvailability({ device = 'auto' }: OnnxOptions): Promise<Back
   const { webgpu, wasm } = await probeDevices()
   // ONNX Runtime is WebAssembly on either device.
   if ('unavailable' in wasm) return { isAvailable: false, reason: wasm.unavailable }
-  if (device === 'webgpu' && 'unavailable' in webgpu) return { isAvailable: false, reason: webgpu.unavailable }
+  if (device === 'webgpu' && 'unavailable' in webgpu)
+    return { isAvailable: false, reason: webgpu.unavailable }
   return { isAvailable: true }
 }

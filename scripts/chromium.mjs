@@ -3,7 +3,9 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 
 const commands = ['google-chrome', 'google-chrome-stable', 'chromium', 'chromium-browser']
-const macApplications = ['Google Chrome', 'Chromium'].map((name) => `/Applications/${name}.app/Contents/MacOS/${name}`)
+const macApplications = ['Google Chrome', 'Chromium'].map(
+  (name) => `/Applications/${name}.app/Contents/MacOS/${name}`,
+)
 
 /**
  * An installed Chrome or Chromium.
@@ -24,8 +26,17 @@ export function findChromium() {
  * @returns {string[]}
  */
 export function chromiumArguments() {
-  const gpu = process.env.RIVULET_GPU === 'hardware' ? ['--enable-features=Vulkan'] : ['--use-webgpu-adapter=swiftshader']
-  const quiet = ['--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+  const gpu =
+    process.env.RIVULET_GPU === 'hardware'
+      ? ['--enable-features=Vulkan']
+      : ['--use-webgpu-adapter=swiftshader']
+  const quiet = [
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ]
   const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : []
   return ['--enable-unsafe-webgpu', ...gpu, ...quiet, ...sandbox]
 }
@@ -43,8 +54,12 @@ export function ensureChromium() {
   if (process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')) {
     console.log("Playwright could not download a browser: installing Debian's chromium.")
     execFileSync('apt-get', ['update', '-qq'], { stdio: 'inherit' })
-    execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'chromium'], { stdio: 'inherit' })
+    execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'chromium'], {
+      stdio: 'inherit',
+    })
     if (findChromium()) return
   }
-  throw new Error('Install Chrome or Chromium, or set RIVULET_CHROMIUM to the path of one, and run this again.')
+  throw new Error(
+    'Install Chrome or Chromium, or set RIVULET_CHROMIUM to the path of one, and run this again.',
+  )
 }

@@ -30,7 +30,8 @@ function guard(endpoint: Endpoint): Endpoint {
       endpoint.addEventListener(type, (event) => {
         const { data } = event as MessageEvent<unknown>
         if (isNamedCall(data)) handle(event)
-        else if (hasId(data)) handle(new MessageEvent('message', { data: { id: data.id, type: 'APPLY', path: [refusal] } }))
+        else if (hasId(data))
+          handle(new MessageEvent('message', { data: { id: data.id, type: 'APPLY', path: [refusal] } }))
       })
     },
     // Comlink stops listening when it is told RELEASE, which is refused like every other message.

@@ -1,7 +1,13 @@
 import { RivuletError, asRivuletError } from '../lib/contract/errors.js'
 import type { GenerateRequest } from '../lib/contract/options.js'
 import { transferStream } from '../lib/contract/stream-transfer.js'
-import type { GenerationEvent, LoadEvent, LoadProgress, LoadRequest, WorkerApi } from '../lib/contract/worker-api.js'
+import type {
+  GenerationEvent,
+  LoadEvent,
+  LoadProgress,
+  LoadRequest,
+  WorkerApi,
+} from '../lib/contract/worker-api.js'
 import type { Backend } from './backend.js'
 import { createQueue, type Turn } from './queue.js'
 
@@ -13,8 +19,12 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
   const queue = createQueue(backend.maxConcurrentGenerations)
   let state: ModelState = 'empty'
 
-  async function* load(request: LoadRequest<Options>, signal: AbortSignal): AsyncGenerator<LoadEvent, undefined> {
-    if (state !== 'empty') throw new RivuletError('invalid-option', 'This worker has been given a model already.')
+  async function* load(
+    request: LoadRequest<Options>,
+    signal: AbortSignal,
+  ): AsyncGenerator<LoadEvent, undefined> {
+    if (state !== 'empty')
+      throw new RivuletError('invalid-option', 'This worker has been given a model already.')
     state = 'loading'
     const progress = createLatestValue<LoadProgress>()
     const loading = backend.load(request, { onProgress: progress.set, signal }).then((info) => {

@@ -41,7 +41,37 @@ async function probeWebGpu(): Promise<Devices['webgpu']> {
 
 /** A module that uses one SIMD instruction: every runtime here needs SIMD. From wasm-feature-detect. */
 const simdModule = Uint8Array.of(
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
+  0,
+  97,
+  115,
+  109,
+  1,
+  0,
+  0,
+  0,
+  1,
+  5,
+  1,
+  96,
+  0,
+  1,
+  123,
+  3,
+  2,
+  1,
+  0,
+  10,
+  10,
+  1,
+  8,
+  0,
+  65,
+  0,
+  253,
+  15,
+  253,
+  98,
+  11,
 )
 
 function probeWasm(): Devices['wasm'] {

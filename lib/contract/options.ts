@@ -123,7 +123,9 @@ function checkNumber(name: NumericOption, value: unknown): void {
   if (isInside) return
   const low = range.above === undefined ? `from ${range.from}` : `above ${range.above}`
   const high = range.to === Number.MAX_SAFE_INTEGER ? '' : ` up to ${range.to}`
-  refuse(`"${name}" must be ${range.integer ? 'an integer' : 'a number'} ${low}${high}; got ${String(value)}.`)
+  refuse(
+    `"${name}" must be ${range.integer ? 'an integer' : 'a number'} ${low}${high}; got ${String(value)}.`,
+  )
 }
 
 function checkPrompt(prompt: Prompt, applyChatTemplate: boolean | undefined): void {

@@ -37,7 +37,7 @@ export function createDecoder({ Tensor }: OnnxRuntime, session: InferenceSession
   const caches = readCacheInputs(session)
   const hasPositionIds = session.inputNames.includes('position_ids')
   const hasLogitsCount = session.inputNames.includes('num_logits_to_keep')
-  let past = createEmptyCache()
+  let cache = createEmptyCache()
   let length = 0
 
   function createEmptyCache(): Map<string, Tensor> {
@@ -54,8 +54,8 @@ export function createDecoder({ Tensor }: OnnxRuntime, session: InferenceSession
   }
 
   function replaceCache(next: Map<string, Tensor>): void {
-    for (const tensor of past.values()) tensor.dispose()
-    past = next
+    for (const tensor of cache.values()) tensor.dispose()
+    cache = next
   }
 
   return {
@@ -65,9 +65,12 @@ export function createDecoder({ Tensor }: OnnxRuntime, session: InferenceSession
     async forward(ids) {
       const total = length + ids.length
       const feeds: Record<string, Tensor> = {
-        ...Object.fromEntries(past),
+        ...Object.fromEntries(cache),
         input_ids: createInt64(ids, [1, ids.length]),
-        attention_mask: createInt64(new Array<number>(total).fill(1), [1, total]),
+        attention_mask: createInt64(
+          Array.from({ length: total }, () => 1),
+          [1, total],
+        ),
       }
       if (hasPositionIds) {
         const positions = ids.map((_, index) => length + index)
@@ -84,13 +87,14 @@ export function createDecoder({ Tensor }: OnnxRuntime, session: InferenceSession
       length = 0
     },
     async release() {
-      for (const tensor of past.values()) tensor.dispose()
+      for (const tensor of cache.values()) tensor.dispose()
       await session.release()
     },
   }
 }
 
-const knownInputs = /^(input_ids|attention_mask|position_ids|num_logits_to_keep|past_key_values\.\d+\.(key|value))$/
+const knownInputs =
+  /^(input_ids|attention_mask|position_ids|num_logits_to_keep|past_key_values\.\d+\.(key|value))$/
 
 function readCacheInputs(session: InferenceSession): CacheInput[] {
   const unknown = session.inputNames.find((name) => !knownInputs.test(name))
@@ -119,7 +123,10 @@ function toPresentName(past: string): string {
 }
 
 function unsupported(reason: string): RivuletError {
-  return new RivuletError('model-unsupported', `This graph is not a text decoder that onnx() can run: ${reason}.`)
+  return new RivuletError(
+    'model-unsupported',
+    `This graph is not a text decoder that onnx() can run: ${reason}.`,
+  )
 }
 
 function readOutput(outputs: InferenceSession.OnnxValueMapType, name: string): Tensor {

@@ -20,7 +20,10 @@ export async function chooseDevice({ device = 'auto', dtype }: OnnxOptions): Pro
   const { webgpu } = await probeDevices()
   const adapter = 'adapter' in webgpu ? webgpu.adapter : undefined
   if (device === 'webgpu' && 'unavailable' in webgpu) {
-    throw new RivuletError('backend-unavailable', `${webgpu.unavailable} Use device: 'auto' to fall back to WASM.`)
+    throw new RivuletError(
+      'backend-unavailable',
+      `${webgpu.unavailable} Use device: 'auto' to fall back to WASM.`,
+    )
   }
   const useGpu = adapter && (device === 'webgpu' || (device === 'auto' && !adapter.isFallbackAdapter))
   const available = useGpu && adapter.hasShaderF16 ? withFloat16 : withoutFloat16
@@ -33,7 +36,9 @@ export async function chooseDevice({ device = 'auto', dtype }: OnnxOptions): Pro
   return {
     device: useGpu ? 'webgpu' : 'wasm',
     description: useGpu
-      ? adapter.description || [adapter.vendor, adapter.architecture].filter(Boolean).join(' ') || 'unnamed adapter'
+      ? adapter.description ||
+        [adapter.vendor, adapter.architecture].filter(Boolean).join(' ') ||
+        'unnamed adapter'
       : 'CPU',
     dtypes: dtype ? [dtype] : available,
   }

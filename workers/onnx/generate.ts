@@ -23,7 +23,10 @@ export async function* generateTokens(
   signal: AbortSignal,
 ): AsyncGenerator<Step, 'stop' | 'length', undefined> {
   const promptIds = encodePrompt(config.tokenizer, request)
-  const maxTokens = Math.min(request.maxTokens ?? config.sampling.maxTokens ?? Infinity, countRoom(promptIds, config))
+  const maxTokens = Math.min(
+    request.maxTokens ?? config.sampling.maxTokens ?? Infinity,
+    countRoom(promptIds, config),
+  )
   const sampling = chooseSampling(config.sampling, request)
   const seed = request.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!
   const detokenizer = createDetokenizer(config.tokenizer, promptIds)
@@ -55,7 +58,11 @@ export async function* generateTokens(
   return hasStopped ? 'stop' : finishReason
 }
 
-async function prefill(decoder: Decoder, promptIds: readonly number[], signal: AbortSignal): Promise<Float32Array> {
+async function prefill(
+  decoder: Decoder,
+  promptIds: readonly number[],
+  signal: AbortSignal,
+): Promise<Float32Array> {
   decoder.reset()
   let logits: Float32Array = new Float32Array()
   for (let start = 0; start < promptIds.length; start += prefillChunkTokens) {
@@ -67,7 +74,8 @@ async function prefill(decoder: Decoder, promptIds: readonly number[], signal: A
 
 /** How many tokens the context has left for the answer. */
 function countRoom(promptIds: readonly number[], { contextLength }: ModelConfig): number {
-  if (promptIds.length === 0) throw new RivuletError('invalid-option', 'The prompt has no tokens for this model.')
+  if (promptIds.length === 0)
+    throw new RivuletError('invalid-option', 'The prompt has no tokens for this model.')
   if (promptIds.length < contextLength) return contextLength - promptIds.length
   throw new RivuletError(
     'prompt-too-long',

@@ -58,7 +58,8 @@ function readContextLength(config: Record<string, unknown>): number {
 
 /** The fields of `generation_config.json` under their names in transformers. */
 function readSampling(config: Record<string, unknown>): Sampling {
-  const read = (name: string, fallback: number) => (typeof config[name] === 'number' ? config[name] : fallback)
+  const read = (name: string, fallback: number) =>
+    typeof config[name] === 'number' ? config[name] : fallback
   const sampling = {
     temperature: config.do_sample === true ? read('temperature', 1) : 0,
     topK: read('top_k', 0),
@@ -66,7 +67,9 @@ function readSampling(config: Record<string, unknown>): Sampling {
     minP: read('min_p', 0),
     repetitionPenalty: read('repetition_penalty', 1),
   }
-  return typeof config.max_new_tokens === 'number' ? { ...sampling, maxTokens: config.max_new_tokens } : sampling
+  return typeof config.max_new_tokens === 'number'
+    ? { ...sampling, maxTokens: config.max_new_tokens }
+    : sampling
 }
 
 function isId(value: unknown): value is number {

@@ -26,7 +26,10 @@ const graphFiles = {
  * Downloads the first variant of `dtypes` that the folder has.
  * @throws RivuletError `model-not-found` when it has none, `model-invalid`, `download-failed`
  */
-export async function readModelWeights(folder: ModelFolder, dtypes: readonly OnnxDtype[]): Promise<ModelWeights> {
+export async function readModelWeights(
+  folder: ModelFolder,
+  dtypes: readonly OnnxDtype[],
+): Promise<ModelWeights> {
   for (const dtype of dtypes) {
     const graph = await folder.readBytes(graphFiles[dtype])
     if (graph) return { dtype, graph, externalData: await readExternalData(folder, graphFiles[dtype], graph) }
@@ -41,7 +44,10 @@ async function readExternalData(folder: ModelFolder, graphFile: string, graph: U
     paths.map(async (path) => {
       const data = await folder.readBytes(`onnx/${path}`)
       if (data) return { path, data }
-      throw new RivuletError('model-not-found', `${folder.url} has no onnx/${path}, which ${graphFile} needs.`)
+      throw new RivuletError(
+        'model-not-found',
+        `${folder.url} has no onnx/${path}, which ${graphFile} needs.`,
+      )
     }),
   )
 }
@@ -52,7 +58,9 @@ function listExternalFiles(graphFile: string, graph: Uint8Array<ArrayBuffer>): s
   try {
     model = fromBinary(ModelProtoSchema, graph)
   } catch (error) {
-    throw new RivuletError('model-invalid', `${graphFile} is not an ONNX file: ${describeError(error)}`, { cause: error })
+    throw new RivuletError('model-invalid', `${graphFile} is not an ONNX file: ${describeError(error)}`, {
+      cause: error,
+    })
   }
   if (!model.graph) throw new RivuletError('model-invalid', `${graphFile} holds no graph.`)
   return model.graph.initializer
@@ -60,6 +68,9 @@ function listExternalFiles(graphFile: string, graph: Uint8Array<ArrayBuffer>): s
     .map((tensor) => {
       const path = tensor.externalData.find((entry) => entry.key === 'location')?.value ?? ''
       if (/^[\w-][\w.-]*$/.test(path)) return path
-      throw new RivuletError('model-invalid', `${graphFile} keeps "${tensor.name}" in "${path}", outside its folder.`)
+      throw new RivuletError(
+        'model-invalid',
+        `${graphFile} keeps "${tensor.name}" in "${path}", outside its folder.`,
+      )
     })
 }

@@ -18,7 +18,9 @@ export function sampleToken(
   const order = sortDescending(logits)
   const count = topK === 0 ? order.length : Math.min(topK, order.length)
   const largest = logits[order[0]!]!
-  const weights = Float64Array.from(order.subarray(0, count), (id) => Math.exp((logits[id]! - largest) / temperature))
+  const weights = Float64Array.from(order.subarray(0, count), (id) =>
+    Math.exp((logits[id]! - largest) / temperature),
+  )
   const kept = weights.subarray(0, countKept(weights, topP, minP))
   const target = draw * sum(kept)
   let reached = 0
@@ -57,7 +59,7 @@ function sortDescending(logits: Float32Array): Uint32Array {
     const descending = bit & 0x80000000 ? bit : 0x7fffffff - bit
     keys[id] = (descending >>> 0) * idBits + id
   }
-  return Uint32Array.from(keys.sort(), (key) => key % idBits)
+  return Uint32Array.from(keys.toSorted(), (key) => key % idBits)
 }
 
 /** How many of the descending weights top-p and min-p leave; never none. */
@@ -66,7 +68,11 @@ function countKept(weights: Float64Array, topP: number, minP: number): number {
   let reached = 0
   let count = 0
   // Relative to the largest weight, which is 1.
-  while (count < weights.length && weights[count]! >= minP && (count === 0 || topP === 1 || reached < enough)) {
+  while (
+    count < weights.length &&
+    weights[count]! >= minP &&
+    (count === 0 || topP === 1 || reached < enough)
+  ) {
     reached += weights[count]!
     count += 1
   }

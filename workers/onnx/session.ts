@@ -5,7 +5,9 @@ import type { ModelWeights } from './model-weights.js'
 /** What is used of onnxruntime-web; each of its builds has it. */
 export interface OnnxRuntime {
   readonly env: Env
-  readonly InferenceSession: { create(model: Uint8Array, options: InferenceSession.SessionOptions): Promise<InferenceSession> }
+  readonly InferenceSession: {
+    create(model: Uint8Array, options: InferenceSession.SessionOptions): Promise<InferenceSession>
+  }
   readonly Tensor: TensorConstructor
 }
 
@@ -15,7 +17,8 @@ export interface OnnxRuntime {
  */
 export async function loadOnnxRuntime(device: 'webgpu' | 'wasm'): Promise<OnnxRuntime> {
   try {
-    const runtime = device === 'webgpu' ? await import('onnxruntime-web/webgpu') : await import('onnxruntime-web/wasm')
+    const runtime =
+      device === 'webgpu' ? await import('onnxruntime-web/webgpu') : await import('onnxruntime-web/wasm')
     runtime.env.logLevel = 'error'
     return runtime
   } catch (error) {
@@ -37,7 +40,9 @@ export async function createSession(
     })
   } catch (error) {
     const reason = describeError(error)
-    const isUnsupported = /NOT_IMPLEMENTED|Could not find an implementation|not a registered function/i.test(reason)
+    const isUnsupported = /NOT_IMPLEMENTED|Could not find an implementation|not a registered function/i.test(
+      reason,
+    )
     throw new RivuletError(
       isUnsupported ? 'model-unsupported' : 'model-invalid',
       `ONNX Runtime refused the model: ${reason}`,

@@ -42,7 +42,10 @@ async function requestFile(url: string, signal: AbortSignal): Promise<Response |
   }
   if (response.status === 404 || response.status === 410) return undefined
   if (!response.ok) {
-    throw new RivuletError('download-failed', `${url} answered ${response.status} ${response.statusText}.`.trim())
+    throw new RivuletError(
+      'download-failed',
+      `${url} answered ${response.status} ${response.statusText}.`.trim(),
+    )
   }
   // Servers of single-page apps answer any unknown path with their index page.
   if (response.headers.get('content-type')?.startsWith('text/html')) return undefined

@@ -38,7 +38,10 @@ export function renderChatTemplate(
   const masked = messages.map(({ role, content }) => {
     const core = content.trim()
     if (core === '') return { role, content }
-    const [before, after] = [content.slice(0, content.indexOf(core)), content.slice(content.indexOf(core) + core.length)]
+    const [before, after] = [
+      content.slice(0, content.indexOf(core)),
+      content.slice(content.indexOf(core) + core.length),
+    ]
     contents.push(core)
     return { role, content: `${before}${sentinelStart}${contents.length - 1}${sentinelEnd}${after}` }
   })
@@ -47,7 +50,9 @@ export function renderChatTemplate(
   return rendered
     .split(sentinelPattern)
     .map((piece, index) =>
-      index % 2 === 0 ? { text: piece, isContent: false } : { text: contents[Number(piece)] ?? '', isContent: true },
+      index % 2 === 0
+        ? { text: piece, isContent: false }
+        : { text: contents[Number(piece)] ?? '', isContent: true },
     )
     .filter((part) => part.text !== '')
 }
@@ -60,7 +65,8 @@ const sentinelPattern = new RegExp(`${sentinelStart}(\\d+)${sentinelEnd}`)
 function render(template: string, variables: Record<string, unknown>): string {
   try {
     const environment = new Environment()
-    for (const [name, value] of Object.entries({ ...templateGlobals, ...variables })) environment.set(name, value)
+    for (const [name, value] of Object.entries({ ...templateGlobals, ...variables }))
+      environment.set(name, value)
     return new BoundedInterpreter(environment).run(new Template(template).parsed).toString()
   } catch (error) {
     throw new RivuletError(

@@ -18,7 +18,10 @@ const contextTokens = 5
  * Two offsets into the ids, as in vLLM's `detokenize_incrementally`: text before `read` is out,
  * and is decoded from `start` on only to be subtracted.
  */
-export function createDetokenizer(tokenizer: Pick<Tokenizer, 'decode'>, promptIds: readonly number[]): Detokenizer {
+export function createDetokenizer(
+  tokenizer: Pick<Tokenizer, 'decode'>,
+  promptIds: readonly number[],
+): Detokenizer {
   const ids = promptIds.slice(-contextTokens)
   let start = 0
   let read = ids.length

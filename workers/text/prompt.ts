@@ -14,7 +14,8 @@ export function encodePrompt(
 ): number[] {
   const { chatTemplate, templateTokens, prefixIds } = tokenizer
   if (chatTemplate !== undefined && applyChatTemplate !== false) {
-    const messages: readonly ChatMessage[] = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt
+    const messages: readonly ChatMessage[] =
+      typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt
     return tokenizer.encode(renderChatTemplate(chatTemplate, messages, templateTokens))
   }
   if (typeof prompt !== 'string' || applyChatTemplate) {

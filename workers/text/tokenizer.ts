@@ -44,18 +44,22 @@ export function createTokenizer(tokenizerJson: object, config: TokenizerConfig):
 
   /** One stretch of plain text. `sectionIndex` counts from the prompt's start: some tokenizers mark the first only. */
   function encodeText(text: string, sectionIndex: number): number[] {
-    const ids = splitText(text).flatMap((piece) => (typeof piece === 'string' ? encodePlain(piece, sectionIndex) : piece.id))
+    const ids = splitText(text).flatMap((piece) =>
+      typeof piece === 'string' ? encodePlain(piece, sectionIndex) : piece.id,
+    )
     // A vocabulary can hold a control token as an ordinary piece; one character at a time it cannot be matched.
-    return ids.some((id) => controlIds.has(id)) ? [...text].flatMap((char) => encodePlain(char, sectionIndex)) : ids
+    return ids.some((id) => controlIds.has(id))
+      ? [...text].flatMap((char) => encodePlain(char, sectionIndex))
+      : ids
   }
 
   /** The tokenizer's own pipeline without its splitting at added tokens, which knows no content from template. */
   function encodePlain(text: string, sectionIndex: number): number[] {
     const { normalizer, pre_tokenizer: preTokenizer, model } = tokenizer
-    const normalized = normalizer ? normalizer._call(text) : text
+    const normalized = normalizer ? normalizer(text) : text
     if (normalized === '' || !model) return []
-    const words = preTokenizer ? preTokenizer._call(normalized, { section_index: sectionIndex }) : [normalized]
-    return model._call(words).flatMap((token) => model.tokens_to_ids.get(token) ?? model.unk_token_id ?? [])
+    const words = preTokenizer ? preTokenizer(normalized, { section_index: sectionIndex }) : [normalized]
+    return model(words).flatMap((token) => model.tokens_to_ids.get(token) ?? model.unk_token_id ?? [])
   }
 
   return {
@@ -69,7 +73,9 @@ export function createTokenizer(tokenizerJson: object, config: TokenizerConfig):
     },
     encode(parts) {
       const pieces = parts.flatMap(({ text, isContent }) => (isContent ? [text] : splitControl(text)))
-      return joinTexts(pieces).flatMap((piece, index) => (typeof piece === 'string' ? encodeText(piece, index) : piece.id))
+      return joinTexts(pieces).flatMap((piece, index) =>
+        typeof piece === 'string' ? encodeText(piece, index) : piece.id,
+      )
     },
     decode: (ids) =>
       ids.length === 0
@@ -82,7 +88,9 @@ function parseTokenizer(tokenizerJson: object, config: object): HuggingFaceToken
   try {
     return new HuggingFaceTokenizer(tokenizerJson, config)
   } catch (error) {
-    throw new RivuletError('model-invalid', `tokenizer.json cannot be used: ${describeError(error)}`, { cause: error })
+    throw new RivuletError('model-invalid', `tokenizer.json cannot be used: ${describeError(error)}`, {
+      cause: error,
+    })
   }
 }
 
@@ -95,7 +103,8 @@ function createSplitter(tokens: readonly AddedToken[]): (text: string) => Piece[
   const contents = [...byContent.keys()].toSorted((a, b) => b.length - a.length)
   const pattern = new RegExp(`(${contents.map(escapePattern).join('|')})`)
   // Splitting on a captured group keeps what was matched at the odd places.
-  return (text) => text.split(pattern).map((piece, index) => (index % 2 === 1 ? byContent.get(piece) : undefined) ?? piece)
+  return (text) =>
+    text.split(pattern).map((piece, index) => (index % 2 === 1 ? byContent.get(piece) : undefined) ?? piece)
 }
 
 function escapePattern(text: string): string {

@@ -1,0 +1,17 @@
+// Node, without dependencies: this is what makes a clean clone runnable.
+import { spawnSync } from 'node:child_process'
+import { existsSync, statSync } from 'node:fs'
+
+/** Installs the pinned packages where they are missing or older than the lockfile. */
+export function ensureInstalled() {
+  const installed = 'node_modules/.package-lock.json'
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync('package-lock.json').mtimeMs) return
+  console.log('Installing packages (npm ci) …')
+  runNpm('ci', '--no-audit', '--no-fund')
+}
+
+/** Runs npm with these arguments; ends this process with npm's exit code when it fails. */
+export function runNpm(...args) {
+  const { status } = spawnSync('npm', args, { stdio: 'inherit', shell: process.platform === 'win32' })
+  if (status !== 0) process.exit(status ?? 1)
+}
