@@ -1,0 +1,213 @@
+"""Builds the ONNX graph of a Llama model, shaped like the exports of the onnx-community on Hugging Face.
+
+Inputs   input_ids int64 [batch_size, sequence_length]
+         attention_mask int64 [batch_size, total_sequence_length]
+         past_key_values.N.key/value f32 [batch_size, kv_heads, past_sequence_length, head_dim]
+Outputs  logits f32 [batch_size, sequence_length, vocab_size]
+         present.N.key/value f32 [batch_size, kv_heads, total_sequence_length, head_dim]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from llama_config import EMBEDDING, FINAL_NORM, LlamaConfig, layer_name
+
+OPSET = 18
+IR_VERSION = 9
+MICROSOFT = "com.microsoft"
+
+
+class OnnxGraph:
+    """Collects the parts of a graph in the order they are added, so that equal calls give equal bytes."""
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
+        self._inputs: list[onnx.ValueInfoProto] = []
+        self._outputs: list[onnx.ValueInfoProto] = []
+        self._results: set[str] = set()
+
+    def input(self, name: str, element_type: int, shape: Sequence[int | str]) -> str:
+        self._inputs.append(helper.make_tensor_value_info(name, element_type, shape))
+        return name
+
+    def output(self, name: str, element_type: int, shape: Sequence[int | str]) -> None:
+        self._outputs.append(helper.make_tensor_value_info(name, element_type, shape))
+
+    def constant(self, name: str, value: np.ndarray) -> str:
+        """Adds an initializer once: a tied weight is asked for twice and stored once."""
+        if name not in self._constants:
+            self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        return name
+
+    def node(self, op: str, inputs: Sequence[str], outputs: Sequence[str], domain: str = "", **attributes: Any) -> str:
+        """Adds a node (once, if its first output is already made) and returns the name of its first output."""
+        if outputs[0] not in self._results:
+            self._results.update(outputs)
+            name = f"{outputs[0].removesuffix('/output')}/{op}"
+            self._nodes.append(helper.make_node(op, inputs, outputs, name=name, domain=domain, **attributes))
+        return outputs[0]
+
+    def model(self) -> onnx.ModelProto:
+        graph = helper.make_graph(
+            self._nodes, "main_graph", self._inputs, self._outputs, list(self._constants.values())
+        )
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="rivulet")
+
+
+class Weight(Protocol):
+    """A matrix [outputs, inputs] that knows how to put itself into a graph."""
+
+    def add_product(self, graph: OnnxGraph, name: str, x: str, result: str) -> str:
+        """result [..., outputs] = x [..., inputs] times the transposed matrix."""
+
+
+class EmbeddingWeight(Weight, Protocol):
+    """A matrix [vocab_size, hidden_size] that is also looked up, row by row."""
+
+    def add_lookup(self, graph: OnnxGraph, name: str, ids: str, result: str) -> str:
+        """result [..., inputs] = the rows that ids [...] name."""
+
+
+class FloatWeight:
+    """f32, kept as [inputs, outputs] for MatMul."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self._values = values.astype(np.float32)
+
+    def add_product(self, graph: OnnxGraph, name: str, x: str, result: str) -> str:
+        return graph.node("MatMul", [x, graph.constant(f"{name}.transposed", self._values.T)], [result])
+
+    def add_lookup(self, graph: OnnxGraph, name: str, ids: str, result: str) -> str:
+        return graph.node("Gather", [graph.constant(name, self._values), ids], [result], axis=0)
+
+
+def build_llama(
+    config: LlamaConfig,
+    embedding: EmbeddingWeight,
+    weights: Mapping[str, Weight],
+    norms: Mapping[str, np.ndarray],
+) -> onnx.ModelProto:
+    """The whole model; `weights` (the layers') and `norms` (f32 [hidden_size]) are keyed by Hugging Face tensor names.
+
+    The embedding is also the output matrix (tied).
+    """
+    graph = OnnxGraph()
+    ids = graph.input("input_ids", TensorProto.INT64, ["batch_size", "sequence_length"])
+    mask = graph.input("attention_mask", TensorProto.INT64, ["batch_size", "total_sequence_length"])
+    positions = _add_positions(graph, mask) + _add_rotary_caches(graph, config)
+
+    def normalize_with_skip(skip: str, x: str, weight: str, result: str, total: str = "") -> None:
+        """result = RMS norm of total, total = skip + x."""
+        outputs = [result, "", "", total] if total else [result]
+        inputs = [skip, x, graph.constant(weight, norms[weight])]
+        graph.node("SkipSimplifiedLayerNormalization", inputs, outputs, MICROSOFT, epsilon=config.rms_norm_eps)
+
+    residual = embedding.add_lookup(graph, EMBEDDING, ids, "/model/embed_tokens/output")
+    first_norm = layer_name(0, "input_layernorm")
+    norm_inputs = [residual, graph.constant(first_norm, norms[first_norm])]
+    normed = "/model/layers.0/input_layernorm/output"
+    graph.node(
+        "SimplifiedLayerNormalization", norm_inputs, [normed], axis=-1, epsilon=config.rms_norm_eps, stash_type=1
+    )
+
+    for layer in range(config.num_hidden_layers):
+        prefix = f"/model/layers.{layer}"
+        attended = _add_attention(graph, config, weights, layer, normed, positions)
+        middle = f"{prefix}/post_attention_layernorm"
+        post_norm = layer_name(layer, "post_attention_layernorm")
+        normalize_with_skip(residual, attended, post_norm, f"{middle}/output", f"{middle}/residual")
+        fed = _add_feed_forward(graph, weights, layer, f"{middle}/output")
+        if layer + 1 < config.num_hidden_layers:
+            after = f"/model/layers.{layer + 1}/input_layernorm"
+            residual, normed = f"{after}/residual", f"{after}/output"
+            next_norm = layer_name(layer + 1, "input_layernorm")
+            normalize_with_skip(f"{middle}/residual", fed, next_norm, normed, residual)
+        else:
+            normed = "/model/norm/output"
+            normalize_with_skip(f"{middle}/residual", fed, FINAL_NORM, normed)
+
+    embedding.add_product(graph, EMBEDDING, normed, "logits")
+    graph.output("logits", TensorProto.FLOAT, ["batch_size", "sequence_length", config.vocab_size])
+    for layer in range(config.num_hidden_layers):
+        for part in ("key", "value"):
+            shape: list[int | str] = [
+                "batch_size",
+                config.num_key_value_heads,
+                "total_sequence_length",
+                config.head_dim,
+            ]
+            graph.output(f"present.{layer}.{part}", TensorProto.FLOAT, shape)
+    return graph.model()
+
+
+def _add_positions(graph: OnnxGraph, mask: str) -> list[str]:
+    """seqlens_k int32 [batch_size, 1] (last valid position) and total_sequence_length int32 [], from the mask."""
+    prefix = "/model/attn_mask_reformat"
+    one = graph.constant("constants.int64.1d.1", np.array([1], np.int64))
+    axis = graph.constant("constants.int64.0d.1", np.array(1, np.int64))
+    total = graph.node("ReduceSum", [mask, one], [f"{prefix}/sum/output"], keepdims=1)
+    last = graph.node("Sub", [total, one], [f"{prefix}/last/output"])
+    seqlens = graph.node("Cast", [last], [f"{prefix}/seqlens_k/output"], to=TensorProto.INT32)
+    shape = graph.node("Shape", [mask], [f"{prefix}/shape/output"])
+    length = graph.node("Gather", [shape, axis], [f"{prefix}/length/output"], axis=0)
+    total_length = graph.node("Cast", [length], [f"{prefix}/total_sequence_length/output"], to=TensorProto.INT32)
+    return [seqlens, total_length]
+
+
+def _add_rotary_caches(graph: OnnxGraph, config: LlamaConfig) -> list[str]:
+    """cos and sin of each position's angles in radians, f32 [max_position_embeddings, head_dim / 2]."""
+    exponents = np.arange(0, config.head_dim, 2) / config.head_dim
+    angles = np.outer(np.arange(config.max_position_embeddings), config.rope_theta**-exponents)
+    cos = graph.constant("cos_cache", np.cos(angles).astype(np.float32))
+    sin = graph.constant("sin_cache", np.sin(angles).astype(np.float32))
+    return [cos, sin]
+
+
+def _add_attention(
+    graph: OnnxGraph, config: LlamaConfig, weights: Mapping[str, Weight], layer: int, x: str, positions: list[str]
+) -> str:
+    prefix = f"/model/layers.{layer}/attn"
+
+    def project(part: str, source: str) -> str:
+        name = layer_name(layer, f"self_attn.{part}")
+        return weights[name].add_product(graph, name, source, f"{prefix}/{part}/output")
+
+    past = [f"past_key_values.{layer}.{part}" for part in ("key", "value")]
+    for name in past:
+        shape: list[int | str] = ["batch_size", config.num_key_value_heads, "past_sequence_length", config.head_dim]
+        graph.input(name, TensorProto.FLOAT, shape)
+    attended = graph.node(
+        "GroupQueryAttention",
+        [project("q_proj", x), project("k_proj", x), project("v_proj", x), *past, *positions],
+        [f"{prefix}/output", f"present.{layer}.key", f"present.{layer}.value"],
+        MICROSOFT,
+        num_heads=config.num_attention_heads,
+        kv_num_heads=config.num_key_value_heads,
+        scale=config.head_dim**-0.5,
+        do_rotary=1,
+        rotary_interleaved=0,
+    )
+    return project("o_proj", attended)
+
+
+def _add_feed_forward(graph: OnnxGraph, weights: Mapping[str, Weight], layer: int, x: str) -> str:
+    """SwiGLU: down(silu(gate(x)) * up(x))."""
+    prefix = f"/model/layers.{layer}/mlp"
+
+    def project(part: str, source: str) -> str:
+        name = layer_name(layer, f"mlp.{part}")
+        return weights[name].add_product(graph, name, source, f"{prefix}/{part}/output")
+
+    gate = project("gate_proj", x)
+    sigmoid = graph.node("Sigmoid", [gate], [f"{prefix}/sigmoid/output"])
+    silu = graph.node("Mul", [gate, sigmoid], [f"{prefix}/silu/output"])
+    gated = graph.node("Mul", [silu, project("up_proj", x)], [f"{prefix}/gated/output"])
+    return project("down_proj", gated)
