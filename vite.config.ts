@@ -11,6 +11,7 @@ const browserTests = unitTests.map((pattern) => pattern.replace('.test.ts', '.br
 /** The demo, and the unit tests: in Node, and in a real browser where the file's name says so. */
 export default defineConfig({
   root: 'demo',
+  cacheDir: '../.cache/vite',
   // Relative, so that the built demo can be put into any folder of any host.
   base: './',
   build: { outDir: '../dist-demo', emptyOutDir: true, target: 'es2022', chunkSizeWarningLimit: 1000 },

@@ -4,6 +4,7 @@ import { defineConfig } from 'vite'
 export default defineConfig({
   root: import.meta.dirname + '/page',
   base: './',
+  cacheDir: '../../.cache/vite-e2e',
   publicDir: '../../demo/public',
   build: { outDir: '../../dist-e2e', emptyOutDir: true, target: 'es2022' },
   worker: { format: 'es' },

@@ -25,6 +25,7 @@ function refuse(): never {
 function guard(endpoint: Endpoint): Endpoint {
   return {
     postMessage: (message, transfer) => endpoint.postMessage(message, transfer),
+    start: () => endpoint.start?.(),
     addEventListener(type, listener) {
       const handle = typeof listener === 'function' ? listener : listener.handleEvent.bind(listener)
       endpoint.addEventListener(type, (event) => {

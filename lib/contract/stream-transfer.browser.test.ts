@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest'
+import { RivuletError } from './errors.js'
+import { readAheadChunks, receiveStream, sendStream } from './stream-transfer.js'
+
+/** A source that counts how often it is pulled, sent over a real MessageChannel. */
+function sendNumbers({ count = Infinity, failAt = Infinity } = {}) {
+  const seen = { pulls: 0, isCancelled: false }
+  const source = new ReadableStream<number>(
+    {
+      pull(controller) {
+        if (seen.pulls === failAt)
+          throw new RivuletError('generation-failed', 'broken on purpose', { text: 'said' })
+        if (seen.pulls === count) return controller.close()
+        controller.enqueue(seen.pulls)
+        seen.pulls += 1
+      },
+      cancel() {
+        seen.isCancelled = true
+      },
+    },
+    { highWaterMark: 0 },
+  )
+  const { port1, port2 } = new MessageChannel()
+  sendStream(source, port1)
+  return { seen, stream: receiveStream<number>(port2) }
+}
+
+const settle = () => new Promise((resolve) => setTimeout(resolve, 50))
+
+async function readAll<T>(stream: ReadableStream<T>): Promise<T[]> {
+  const values: T[] = []
+  const reader = stream.getReader()
+  for (let read = await reader.read(); !read.done; read = await reader.read()) values.push(read.value)
+  return values
+}
+
+describe('a stream over a message port', () => {
+  it('arrives whole and in order', async () => {
+    const { stream } = sendNumbers({ count: 1000 })
+    expect(await readAll(stream)).toEqual(Array.from({ length: 1000 }, (_, index) => index))
+  })
+
+  it('pulls its source no further ahead than the read-ahead while nobody reads', async () => {
+    const { seen } = sendNumbers()
+    await settle()
+    expect(seen.pulls).toBe(readAheadChunks)
+  })
+
+  it('stays within the read-ahead of a slow reader', async () => {
+    const { seen, stream } = sendNumbers()
+    const reader = stream.getReader()
+    for (let read = 1; read <= 10; read += 1) {
+      await reader.read()
+      await settle()
+      expect(seen.pulls).toBe(read + readAheadChunks)
+    }
+  })
+
+  it('hands out the chunks before an error, then the error with its code and text', async () => {
+    const { stream } = sendNumbers({ failAt: 3 })
+    const reader = stream.getReader()
+    await settle()
+    for (const expected of [0, 1, 2]) expect((await reader.read()).value).toBe(expected)
+    const error = await reader.read().catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(RivuletError)
+    expect(error).toMatchObject({ code: 'generation-failed', message: 'broken on purpose', text: 'said' })
+  })
+
+  it('cancels its source when the reader leaves, and ends a pending read', async () => {
+    const { seen, stream } = sendNumbers()
+    const reader = stream.getReader()
+    await reader.read()
+    await reader.cancel()
+    await settle()
+    const { pulls } = seen
+    expect(seen.isCancelled).toBe(true)
+    expect(await reader.read()).toEqual({ done: true, value: undefined })
+    await settle()
+    expect(seen.pulls).toBe(pulls)
+  })
+
+  it('fails typed when a chunk cannot be cloned', async () => {
+    const { port1, port2 } = new MessageChannel()
+    const source = new ReadableStream(
+      { pull: (controller) => controller.enqueue(() => {}) },
+      { highWaterMark: 0 },
+    )
+    sendStream(source, port1)
+    const error = await readAll(receiveStream(port2)).catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(Error)
+    expect(String(error)).toMatch(/clone/)
+  })
+})

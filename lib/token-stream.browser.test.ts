@@ -1,0 +1,252 @@
+import { describe, expect, it } from 'vitest'
+import { RivuletError } from './contract/errors.js'
+import type { GenerationEvent } from './contract/worker-api.js'
+import { TokenStream } from './token-stream.js'
+
+/** Stands in for a worker: tells a scripted generation, as fast as it is pulled. */
+function scriptEvents(words: readonly string[], end: 'stop' | 'length' | Error | 'silence' = 'stop') {
+  const seen = { pulls: 0, isCancelled: false }
+  const events: (GenerationEvent | Error)[] = [
+    { kind: 'started', promptTokens: 7, queueMs: 1, prefillMs: 2 },
+    ...words.map((text, index): GenerationEvent => ({
+      kind: 'chunk',
+      chunk: { text, tokenIds: [index], index },
+    })),
+  ]
+  if (end instanceof Error) events.push(end)
+  else if (end !== 'silence') events.push({ kind: 'ended', finishReason: end })
+  const stream = new ReadableStream<GenerationEvent>(
+    {
+      async pull(controller) {
+        const event = events[seen.pulls]
+        seen.pulls += 1
+        if (event instanceof Error) throw event
+        if (event) controller.enqueue(event)
+        else await new Promise(() => {})
+      },
+      cancel() {
+        seen.isCancelled = true
+      },
+    },
+    { highWaterMark: 0 },
+  )
+  return { seen, stream }
+}
+
+function startStream(
+  stream: ReadableStream<GenerationEvent> | Promise<ReadableStream<GenerationEvent>>,
+  {
+    signal,
+    closed = new AbortController(),
+    disposed = new AbortController(),
+  }: {
+    signal?: AbortSignal
+    closed?: AbortController
+    disposed?: AbortController
+  } = {},
+) {
+  return new TokenStream({
+    open: () => Promise.resolve(stream),
+    signal,
+    closed: closed.signal,
+    disposed: disposed.signal,
+  })
+}
+
+const words = ['Once', ' upon', ' a', ' time']
+const nextTask = () => new Promise((resolve) => setTimeout(resolve, 10))
+
+async function readTexts(stream: TokenStream): Promise<string> {
+  let text = ''
+  for await (const chunk of stream) text += chunk.text
+  return text
+}
+
+describe('reading a token stream', () => {
+  it('gives a real ReadableStream whose chunks joined are the result', async () => {
+    const stream = startStream(scriptEvents(words).stream)
+    expect(stream).toBeInstanceOf(ReadableStream)
+    const parts: string[] = []
+    await stream.pipeTo(new WritableStream({ write: (chunk) => void parts.push(chunk.text) }))
+    const result = await stream.result
+    expect(parts).toEqual(words)
+    expect(result.text).toBe(words.join(''))
+    expect(result).toMatchObject({ finishReason: 'stop', usage: { promptTokens: 7, completionTokens: 4 } })
+  })
+
+  it('tells the end by length from the end by stop', async () => {
+    const stream = startStream(scriptEvents(words, 'length').stream)
+    await stream.text()
+    expect((await stream.result).finishReason).toBe('length')
+  })
+
+  it('iterates where the platform has no async iteration of streams', async () => {
+    const native = Object.getOwnPropertyDescriptor(ReadableStream.prototype, Symbol.asyncIterator)
+    Reflect.deleteProperty(ReadableStream.prototype, Symbol.asyncIterator)
+    try {
+      expect(await readTexts(startStream(scriptEvents(words).stream))).toBe(words.join(''))
+    } finally {
+      if (native) Object.defineProperty(ReadableStream.prototype, Symbol.asyncIterator, native)
+    }
+  })
+
+  it('asks the worker for nothing while nobody reads', async () => {
+    const { seen, stream } = scriptEvents(words)
+    startStream(stream)
+    await nextTask()
+    expect(seen.pulls).toBe(0)
+  })
+
+  it('runs to its end for whoever asks only for the result, and keeps the chunks for a later reader', async () => {
+    const stream = startStream(scriptEvents(words).stream)
+    expect((await stream.result).text).toBe(words.join(''))
+    expect(await readTexts(stream)).toBe(words.join(''))
+  })
+
+  it('keeps to the pace of a reader who asked for the result first', async () => {
+    const { seen, stream: events } = scriptEvents(words)
+    const stream = startStream(events)
+    const { result } = stream
+    const reader = stream.getReader()
+    await reader.read()
+    await nextTask()
+    // "started" and one chunk.
+    expect(seen.pulls).toBe(2)
+    reader.releaseLock()
+    await readTexts(stream)
+    expect((await result).text).toBe(words.join(''))
+  })
+
+  it('puts the latency of each generation into the Performance timeline', async () => {
+    performance.clearMeasures()
+    const stream = startStream(scriptEvents(words).stream)
+    await stream.text()
+    const { latency } = await stream.result
+    const [measure] = performance.getEntriesByName('rivulet:time-to-first-token')
+    expect(measure?.duration).toBeCloseTo(latency.timeToFirstTokenMs!, 3)
+    expect(performance.getEntriesByName('rivulet:generation')).toHaveLength(1)
+  })
+})
+
+describe('cancelling a token stream', () => {
+  const ways: Record<string, (stream: TokenStream) => Promise<unknown>> = {
+    'cancel()': async (stream) => {
+      const reader = stream.getReader()
+      await reader.read()
+      await stream.cancel()
+      expect(await reader.read()).toEqual({ done: true, value: undefined })
+    },
+    "the reader's cancel()": async (stream) => {
+      const reader = stream.getReader()
+      await reader.read()
+      await reader.cancel()
+    },
+    break: async (stream) => {
+      for await (const _ of stream) break
+    },
+    'a throw in the loop': async (stream) => {
+      const loop = async () => {
+        for await (const _ of stream) throw new Error('mine')
+      }
+      await expect(loop()).rejects.toThrow('mine')
+    },
+  }
+  for (const [name, leave] of Object.entries(ways)) {
+    it(`by ${name} resolves the result with what was said, and tells the worker`, async () => {
+      const { seen, stream: events } = scriptEvents(words)
+      const stream = startStream(events)
+      await leave(stream)
+      expect(await stream.result).toMatchObject({ text: 'Once', finishReason: 'cancelled' })
+      await nextTask()
+      expect(seen.isCancelled).toBe(true)
+      expect(seen.pulls).toBe(2)
+    })
+  }
+
+  it('by signal errors the stream with the reason of the signal', async () => {
+    const { seen, stream: events } = scriptEvents(words)
+    const abort = new AbortController()
+    const stream = startStream(events, { signal: abort.signal })
+    const reader = stream.getReader()
+    await reader.read()
+    abort.abort(new Error('enough'))
+    await expect(reader.read()).rejects.toThrow('enough')
+    expect(await stream.result).toMatchObject({ text: 'Once', finishReason: 'cancelled' })
+    await nextTask()
+    expect(seen.isCancelled).toBe(true)
+  })
+
+  it('by a signal that is aborted already starts nothing', async () => {
+    let isOpened = false
+    const stream = new TokenStream({
+      open: () => {
+        isOpened = true
+        return Promise.resolve(scriptEvents(words).stream)
+      },
+      signal: AbortSignal.abort(new Error('before')),
+      closed: new AbortController().signal,
+      disposed: new AbortController().signal,
+    })
+    await expect(readTexts(stream)).rejects.toThrow('before')
+    expect(await stream.result).toMatchObject({ text: '', finishReason: 'cancelled' })
+    expect(isOpened).toBe(false)
+  })
+
+  it('before the worker has answered still frees the worker', async () => {
+    const { seen, stream: events } = scriptEvents(words)
+    const stream = startStream(nextTask().then(() => events))
+    await stream.cancel()
+    expect((await stream.result).finishReason).toBe('cancelled')
+    await nextTask()
+    await nextTask()
+    expect(seen).toEqual({ pulls: 0, isCancelled: true })
+  })
+
+  it('by disposing the engine ends the loop', async () => {
+    const disposed = new AbortController()
+    const stream = startStream(scriptEvents(words, 'silence').stream, { disposed })
+    const text = readTexts(stream)
+    await nextTask()
+    disposed.abort()
+    expect(await text).toBe(words.join(''))
+    expect((await stream.result).finishReason).toBe('cancelled')
+  })
+})
+
+describe('a token stream that fails', () => {
+  it('hands out all that was said, then the error with that text', async () => {
+    const stream = startStream(scriptEvents(words, new RivuletError('generation-failed', 'broken')).stream)
+    let text = ''
+    const read = async () => {
+      for await (const chunk of stream) text += chunk.text
+    }
+    await expect(read()).rejects.toMatchObject({ code: 'generation-failed', text: words.join('') })
+    expect(text).toBe(words.join(''))
+    await expect(stream.result).rejects.toMatchObject({ code: 'generation-failed', text: words.join('') })
+  })
+
+  it('loses nothing when only the result was asked for', async () => {
+    const stream = startStream(scriptEvents(words, new RivuletError('generation-failed', 'broken')).stream)
+    await expect(stream.result).rejects.toMatchObject({ text: words.join('') })
+    const reader = stream.getReader()
+    for (const word of words) expect((await reader.read()).value?.text).toBe(word)
+    await expect(reader.read()).rejects.toMatchObject({ code: 'generation-failed' })
+  })
+
+  it('settles when the worker dies in silence, with and without a reader', async () => {
+    for (const isRead of [true, false]) {
+      const closed = new AbortController()
+      const stream = startStream(scriptEvents(words, 'silence').stream, { closed })
+      const text = isRead ? readTexts(stream).catch((error: unknown) => error) : undefined
+      await nextTask()
+      closed.abort(new RivuletError('worker-failed', 'gone'))
+      await expect(stream.result).rejects.toMatchObject({ code: 'worker-failed', text: words.join('') })
+      if (text) expect(await text).toMatchObject({ code: 'worker-failed' })
+    }
+  })
+
+  it('says so when the worker ends a stream without a reason', async () => {
+    const stream = startStream(new ReadableStream({ start: (controller) => controller.close() }))
+    await expect(readTexts(stream)).rejects.toMatchObject({ code: 'worker-failed' })
+  })
+})

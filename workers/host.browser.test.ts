@@ -1,0 +1,245 @@
+import { wrap, type Remote } from 'comlink'
+import { describe, expect, it } from 'vitest'
+import { RivuletError } from '../lib/contract/errors.js'
+import type { GenerationEvent, LoadEvent, ModelInfo, WorkerApi } from '../lib/contract/worker-api.js'
+import type { Backend } from './backend.js'
+import { exposeMethods } from './expose.js'
+import { createHost } from './host.js'
+
+const info: ModelInfo = {
+  model: 'https://models.example/scripted/',
+  backend: 'scripted',
+  device: 'wasm',
+  deviceDescription: 'none',
+  dtype: 'none',
+  contextLength: 100,
+  hasChatTemplate: false,
+}
+
+/** Stands in for a runtime: says the prompt's words one a step, and counts what it is asked to do. */
+function createScriptedBackend() {
+  const seen = { steps: 0, running: 0, mostRunning: 0, started: [] as string[], isUnloaded: false }
+  const backend: Backend<{ isMissing?: boolean }> = {
+    maxConcurrentGenerations: 1,
+    async load({ options }, { onProgress }) {
+      for (let loadedBytes = 0; loadedBytes <= 100; loadedBytes += 50) {
+        onProgress({ phase: 'download', file: 'weights', loadedBytes, totalBytes: 100 })
+        await nextTask()
+      }
+      if (options.isMissing)
+        throw new RivuletError('model-not-found', 'no such folder', { cause: new Error('404') })
+      return info
+    },
+    async *generate({ prompt }, { signal }) {
+      seen.started.push(String(prompt))
+      seen.running += 1
+      seen.mostRunning = Math.max(seen.mostRunning, seen.running)
+      try {
+        yield { kind: 'prefilled', promptTokens: 3 }
+        for (const text of String(prompt).split(/(?= )/)) {
+          await nextTask()
+          signal.throwIfAborted()
+          seen.steps += 1
+          if (text === ' fail') throw new Error('the runtime broke')
+          yield { kind: 'token', text, tokenIds: [seen.steps] }
+        }
+        return 'stop'
+      } finally {
+        seen.running -= 1
+      }
+    },
+    async unload() {
+      seen.isUnloaded = true
+    },
+  }
+  return { seen, backend }
+}
+
+const nextTask = () => new Promise((resolve) => setTimeout(resolve, 1))
+const settle = () => new Promise((resolve) => setTimeout(resolve, 60))
+
+/** The host behind a real MessageChannel, as the page reaches it. */
+async function startHost(options: { isMissing?: boolean } = {}) {
+  const { seen, backend } = createScriptedBackend()
+  const { port1, port2 } = new MessageChannel()
+  exposeMethods(createHost(backend), port1)
+  const host = wrap<WorkerApi>(port2)
+  const loading = readAll(await host.load({ modelFolder: info.model, options }))
+  return { seen, host, port: port2, loading }
+}
+
+async function readAll<T>(stream: ReadableStream<T>): Promise<T[]> {
+  const values: T[] = []
+  const reader = stream.getReader()
+  for (let read = await reader.read(); !read.done; read = await reader.read()) values.push(read.value)
+  return values
+}
+
+async function generate(host: Remote<WorkerApi>, prompt: string): Promise<ReadableStream<GenerationEvent>> {
+  return host.generate({ prompt, stop: [] })
+}
+
+const textOf = (events: readonly GenerationEvent[]) =>
+  events.map((event) => (event.kind === 'chunk' ? event.chunk.text : '')).join('')
+
+describe('loading', () => {
+  it('reports progress and ends with what is loaded', async () => {
+    const { loading } = await startHost()
+    const events: LoadEvent[] = await loading
+    expect(events[0]?.kind).toBe('progress')
+    expect(events.at(-1)).toEqual({ kind: 'ready', info })
+  })
+
+  it('fails with the error of the backend, its code and cause', async () => {
+    const { loading, host } = await startHost({ isMissing: true })
+    await expect(loading).rejects.toMatchObject({ code: 'model-not-found', cause: { message: '404' } })
+    await expect(generate(host, 'hello')).rejects.toMatchObject({ code: 'engine-disposed' })
+  })
+
+  it('refuses a second model', async () => {
+    const { host, loading } = await startHost()
+    await loading
+    const again = readAll(await host.load({ modelFolder: info.model, options: {} }))
+    await expect(again).rejects.toMatchObject({ code: 'invalid-option' })
+  })
+})
+
+describe('generating', () => {
+  it('tells the start, each chunk with its index, and the end', async () => {
+    const { host, loading } = await startHost()
+    await loading
+    const events = await readAll(await generate(host, 'a b'))
+    expect(events.map((event) => event.kind)).toEqual(['started', 'chunk', 'chunk', 'ended'])
+    expect(events[0]).toMatchObject({ promptTokens: 3 })
+    expect(events[2]).toMatchObject({ chunk: { text: ' b', index: 1 } })
+    expect(events[3]).toMatchObject({ finishReason: 'stop' })
+  })
+
+  it('does no more than two steps that nobody reads', async () => {
+    const { host, loading, seen } = await startHost()
+    await loading
+    const stream = await generate(host, 'a b c d e f')
+    await settle()
+    // One of the two credits went to "started".
+    expect(seen.steps).toBe(1)
+    await stream.cancel()
+  })
+
+  it('runs requests one at a time, in order, each with its own text', async () => {
+    const { host, loading, seen } = await startHost()
+    await loading
+    const prompts = Array.from({ length: 8 }, (_, index) => `${index} is number ${index}`)
+    const streams = await Promise.all(prompts.map((prompt) => generate(host, prompt)))
+    const texts = await Promise.all(streams.map(async (stream) => textOf(await readAll(stream))))
+    expect(texts).toEqual(prompts)
+    expect(seen.started).toEqual(prompts)
+    expect(seen.mostRunning).toBe(1)
+  })
+
+  it('starts the next request when one has ended, though its end is unread', async () => {
+    const { host, loading } = await startHost()
+    await loading
+    const first = (await generate(host, 'a')).getReader()
+    await first.read()
+    await first.read()
+    const second = await readAll(await generate(host, 'b'))
+    expect(textOf(second)).toBe('b')
+    expect((await first.read()).value).toEqual({ kind: 'ended', finishReason: 'stop' })
+  })
+
+  it('stops within one step of a cancel, and runs the next request', async () => {
+    const { host, loading, seen } = await startHost()
+    await loading
+    const stream = await generate(host, 'a b c d e f g h')
+    const reader = stream.getReader()
+    await reader.read()
+    await reader.read()
+    const { steps } = seen
+    await reader.cancel()
+    expect(textOf(await readAll(await generate(host, 'next')))).toBe('next')
+    // At most one further step of the first, and one of "next".
+    expect(seen.steps).toBeLessThanOrEqual(steps + 2 + 1)
+    expect(seen.running).toBe(0)
+  })
+
+  it('never starts a request that is cancelled while it waits', async () => {
+    const { host, loading, seen } = await startHost()
+    await loading
+    const first = await generate(host, 'a b')
+    const second = await generate(host, 'never')
+    const third = await generate(host, 'c')
+    await second.cancel()
+    expect(textOf(await readAll(first))).toBe('a b')
+    expect(textOf(await readAll(third))).toBe('c')
+    expect(seen.started).toEqual(['a b', 'c'])
+  })
+
+  it('gives the place of a request that is cancelled at once to the next', async () => {
+    const { host, loading } = await startHost()
+    await loading
+    for (let round = 0; round < 20; round += 1) await (await generate(host, 'a')).cancel()
+    expect(textOf(await readAll(await generate(host, 'b')))).toBe('b')
+  })
+
+  it('keeps a failure to its own request', async () => {
+    const { host, loading } = await startHost()
+    await loading
+    const failing = readAll(await generate(host, 'a fail'))
+    const next = readAll(await generate(host, 'b'))
+    await expect(failing).rejects.toMatchObject({
+      code: 'generation-failed',
+      cause: { message: 'the runtime broke' },
+    })
+    expect(textOf(await next)).toBe('b')
+  })
+
+  it('unloads when what runs has stopped, and then refuses', async () => {
+    const { host, loading, seen } = await startHost()
+    await loading
+    const stream = await generate(host, 'a b c')
+    const unloading = host.unload()
+    await settle()
+    expect(seen.isUnloaded).toBe(false)
+    await stream.cancel()
+    await unloading
+    expect(seen.isUnloaded).toBe(true)
+    await expect(generate(host, 'more')).rejects.toMatchObject({ code: 'engine-disposed' })
+  })
+})
+
+describe('what a worker exposes', () => {
+  /** Posts a message as Comlink writes it, and waits for the answer. */
+  function send(port: MessagePort, message: object): Promise<{ name?: string; value?: unknown }> {
+    const id = crypto.randomUUID()
+    return new Promise((resolve) => {
+      port.addEventListener('message', ({ data }) => data.id === id && resolve(data))
+      port.postMessage({ id, ...message })
+    })
+  }
+
+  const attempts: Record<string, object> = {
+    'a constructor': { type: 'APPLY', path: ['constructor'], argumentList: [] },
+    'the constructor of a method': {
+      type: 'APPLY',
+      path: ['load', 'constructor'],
+      argumentList: [{ type: 'RAW', value: 'globalThis.isReached = true' }],
+    },
+    'a prototype': { type: 'GET', path: ['__proto__'] },
+    'reading a method': { type: 'GET', path: ['load'] },
+    'setting a property': { type: 'SET', path: ['load'], value: { type: 'RAW', value: 1 } },
+    construction: { type: 'CONSTRUCT', path: ['load'], argumentList: [] },
+    'a new endpoint': { type: 'ENDPOINT', path: [] },
+    'the refusal itself': { type: 'APPLY', path: ['refuse'], argumentList: [] },
+    'no path': { type: 'APPLY', argumentList: [] },
+  }
+  for (const [name, message] of Object.entries(attempts)) {
+    it(`is not ${name}`, async () => {
+      const { port, host, loading } = await startHost()
+      await loading
+      const answer = await send(port, message)
+      expect(answer).toMatchObject({ name: 'throw', value: { value: { code: 'invalid-option' } } })
+      expect(globalThis).not.toHaveProperty('isReached')
+      expect(textOf(await readAll(await generate(host, 'still here')))).toBe('still here')
+    })
+  }
+})
