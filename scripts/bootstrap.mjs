@@ -10,7 +10,10 @@ export function ensureInstalled() {
   runNpm('ci', '--no-audit', '--no-fund')
 }
 
-/** Runs npm with these arguments; ends this process with npm's exit code when it fails. */
+/**
+ * Runs npm; ends this process with npm's exit code when it fails.
+ * @param {string[]} args
+ */
 export function runNpm(...args) {
   const { status } = spawnSync('npm', args, { stdio: 'inherit', shell: process.platform === 'win32' })
   if (status !== 0) process.exit(status ?? 1)

@@ -58,10 +58,13 @@ export function createOnnxBackend(): Backend<OnnxOptions> {
   }
 }
 
+/** Long enough for the kernels that a prompt runs: those for two tokens are others (seen on WebGPU). */
+const warmUpTokens = 32
+
 /** The first prefill and the first decode step compile their shaders: seconds that the first reader need not wait. */
 async function warmUp(decoder: Decoder, { endIds }: ModelConfig): Promise<void> {
   const [anyId = 0] = endIds
-  await decoder.forward([anyId, anyId])
+  await decoder.forward(Array.from({ length: warmUpTokens }, () => anyId))
   await decoder.forward([anyId])
   decoder.reset()
 }

@@ -8,40 +8,49 @@ export interface Detokenizer {
   flush(): string
 }
 
-/** A UTF-8 character has at most four bytes: behind this many further tokens a torn one is not going to heal. */
-const maxHeldTokens = 4
-/** Tokens of the prompt that the first new one is decoded with, since some decoders strip what begins a text. */
+/** Some decoders strip what begins a text, so a token is decoded with these many before it. */
 const contextTokens = 5
+/** A character that is torn at the text's end lies whole in the last three: each is a byte at least. */
+const contextCharacters = 3
 
 /**
  * Decodes a short window of the newest tokens, so that the cost of a token does not grow with the text.
- * Two offsets into the ids, as in vLLM's `detokenize_incrementally`: text before `read` is out,
- * and is decoded from `start` on only to be subtracted.
+ * Only a U+FFFD at the end of the window can still change: bytes that begin a character decode to one of them
+ * (WHATWG Encoding, "UTF-8 decoder"). So that one is held back, until the next token shows what it is.
  */
 export function createDetokenizer(
   tokenizer: Pick<Tokenizer, 'decode'>,
   promptIds: readonly number[],
 ): Detokenizer {
   const ids = promptIds.slice(-contextTokens)
-  let start = 0
-  let read = ids.length
+  let windowLength = tokenizer.decode(ids).length
+  let heldLength = 0
 
-  /** The text between `read` and `end`, which is out from now on. */
-  function release(end: number): string {
-    const before = tokenizer.decode(ids.slice(start, read))
-    const text = tokenizer.decode(ids.slice(start, end)).slice(before.length)
-    start = read
-    read = end
-    return text
+  /** Drops the oldest tokens while enough is left to tell how the text ends. */
+  function shortenWindow(): void {
+    while (ids.length > contextTokens) {
+      const shorter = tokenizer.decode(ids.slice(1)).length
+      if (shorter < contextCharacters) return
+      ids.shift()
+      windowLength = shorter
+    }
   }
 
   return {
     push(id) {
       ids.push(id)
-      const window = tokenizer.decode(ids.slice(start))
-      if (!window.endsWith('\uFFFD')) return release(ids.length)
-      return ids.length - read > maxHeldTokens ? release(read + 1) : ''
+      const window = tokenizer.decode(ids)
+      const end = window.endsWith('\uFFFD') ? window.length - 1 : window.length
+      const text = window.slice(windowLength - heldLength, end)
+      windowLength = window.length
+      heldLength = window.length - end
+      shortenWindow()
+      return text
     },
-    flush: () => release(ids.length),
+    flush() {
+      const text = '\uFFFD'.repeat(heldLength)
+      heldLength = 0
+      return text
+    },
   }
 }

@@ -11,10 +11,10 @@ export function createStopMatcher(stops: readonly string[]): StopMatcher {
   return {
     push(text) {
       const seen = held + text
-      const found = stops.map((stop) => seen.indexOf(stop)).filter((index) => index >= 0)
-      if (found.length > 0) {
+      const start = findStop(seen, stops)
+      if (start !== undefined) {
         held = ''
-        return { text: seen.slice(0, Math.min(...found)), hasStopped: true }
+        return { text: seen.slice(0, start), hasStopped: true }
       }
       const heldLength = Math.max(0, ...stops.map((stop) => countOverlap(seen, stop)))
       held = seen.slice(seen.length - heldLength)
@@ -26,6 +26,18 @@ export function createStopMatcher(stops: readonly string[]): StopMatcher {
       return text
     },
   }
+}
+
+/**
+ * Where the stop string begins that is complete first; of several that end at one place the longest.
+ * Not the one that begins first: that would depend on how the text is cut into pieces.
+ */
+function findStop(text: string, stops: readonly string[]): number | undefined {
+  const found = stops
+    .map((stop) => ({ start: text.indexOf(stop), length: stop.length }))
+    .filter(({ start }) => start >= 0)
+    .toSorted((a, b) => a.start + a.length - (b.start + b.length) || b.length - a.length)
+  return found[0]?.start
 }
 
 /** The length of the longest end of `text` that `stop` begins with. */

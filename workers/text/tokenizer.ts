@@ -33,7 +33,7 @@ interface AddedToken {
  * @throws RivuletError `model-invalid`
  */
 export function createTokenizer(tokenizerJson: object, config: TokenizerConfig): Tokenizer {
-  const tokenizer = parseTokenizer(tokenizerJson, config)
+  const { tokenizer, prefixIds } = parseTokenizer(tokenizerJson, config)
   const addedTokens: readonly AddedToken[] = [...tokenizer.get_added_tokens_decoder().values()]
   // Some vocabularies add runs of white space as tokens (Gemma, Phi): those are text, wherever they stand.
   const textTokens = addedTokens.filter((token) => !token.special && token.content.trim() === '')
@@ -44,26 +44,36 @@ export function createTokenizer(tokenizerJson: object, config: TokenizerConfig):
 
   /** One stretch of plain text. `sectionIndex` counts from the prompt's start: some tokenizers mark the first only. */
   function encodeText(text: string, sectionIndex: number): number[] {
-    const ids = splitText(text).flatMap((piece) =>
-      typeof piece === 'string' ? encodePlain(piece, sectionIndex) : piece.id,
+    return splitText(text).flatMap((piece, index) =>
+      typeof piece === 'string' ? encodePlain(piece, sectionIndex + index) : piece.id,
     )
-    // A vocabulary can hold a control token as an ordinary piece; one character at a time it cannot be matched.
-    return ids.some((id) => controlIds.has(id))
-      ? [...text].flatMap((char) => encodePlain(char, sectionIndex))
-      : ids
   }
 
   /** The tokenizer's own pipeline without its splitting at added tokens, which knows no content from template. */
   function encodePlain(text: string, sectionIndex: number): number[] {
-    const { normalizer, pre_tokenizer: preTokenizer, model } = tokenizer
+    const { normalizer, pre_tokenizer: preTokenizer } = tokenizer
     const normalized = normalizer ? normalizer(text) : text
-    if (normalized === '' || !model) return []
+    if (normalized === '') return []
     const words = preTokenizer ? preTokenizer(normalized, { section_index: sectionIndex }) : [normalized]
-    return model(words).flatMap((token) => model.tokens_to_ids.get(token) ?? model.unk_token_id ?? [])
+    return encodeWords(words)
+  }
+
+  function encodeWords(words: readonly string[]): number[] {
+    const { model } = tokenizer
+    if (!model) return []
+    return model([...words]).flatMap((token) => {
+      const id = model.tokens_to_ids.get(token)
+      if (id === undefined) return model.unk_token_id ?? []
+      // What stands for an unknown character is no word of the text.
+      if (!controlIds.has(id) || !words.some((word) => word.includes(token))) return id
+      // A vocabulary can hold a control token as an ordinary piece; one character at a time it cannot be matched.
+      const chars = [...token]
+      return chars.length > 1 ? encodeWords(chars) : (model.unk_token_id ?? [])
+    })
   }
 
   return {
-    prefixIds: tokenizer.encode('').ids,
+    prefixIds,
     chatTemplate: findChatTemplate(config),
     templateTokens: {
       bos_token: readToken(config.bos_token),
@@ -84,14 +94,23 @@ export function createTokenizer(tokenizerJson: object, config: TokenizerConfig):
   }
 }
 
-function parseTokenizer(tokenizerJson: object, config: object): HuggingFaceTokenizer {
+function parseTokenizer(tokenizerJson: object, config: object) {
   try {
-    return new HuggingFaceTokenizer(tokenizerJson, config)
+    const tokenizer = new HuggingFaceTokenizer(tokenizerJson, config)
+    return { tokenizer, prefixIds: readPrefixIds(tokenizer) }
   } catch (error) {
     throw new RivuletError('model-invalid', `tokenizer.json cannot be used: ${describeError(error)}`, {
       cause: error,
     })
   }
+}
+
+/** The ids that come before any text, without those that the post-processor puts behind it. */
+function readPrefixIds(tokenizer: HuggingFaceTokenizer): number[] {
+  const { ids } = tokenizer.encode('')
+  const withText = tokenizer.encode('a').ids
+  const end = ids.findIndex((id, index) => id !== withText[index])
+  return end === -1 ? ids : ids.slice(0, end)
 }
 
 type Piece = string | AddedToken

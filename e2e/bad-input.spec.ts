@@ -1,0 +1,186 @@
+import { expect, test, type JSHandle, type Page } from '@playwright/test'
+import type { Engine, GenerateOptions, Prompt } from 'rivulet'
+import { embeddedModel, loadBrokenModel, loadEngine, openBarePage, streamAnswer, type SeenError } from './bare-page.js'
+
+const graphFile = '**/model_quantized.onnx'
+
+test.describe('a model that cannot be loaded', () => {
+  test.beforeEach(async ({ page }) => {
+    await openBarePage(page)
+  })
+
+  test('an unknown folder is named', async ({ page }) => {
+    const error = await loadBrokenModel(page, './models/no-such-model/')
+    expect(error).toMatchObject({ name: 'RivuletError', code: 'model-not-found' })
+    expect(error?.message).toMatch(/no-such-model\/ has no config\.json/)
+  })
+
+  test('a host that is not there is named', async ({ page }) => {
+    const error = await loadBrokenModel(page, 'http://localhost:9/models/stories/')
+    expect(error).toMatchObject({ code: 'download-failed', message: /localhost:9/ })
+  })
+
+  test('what is no model is refused before any request', async ({ page }) => {
+    const error = await loadBrokenModel(page, 'stories')
+    expect(error).toMatchObject({ code: 'invalid-option', message: /"stories" is not a model/ })
+  })
+
+  for (const file of ['config.json', 'tokenizer.json']) {
+    test(`a folder without ${file} is refused`, async ({ page }) => {
+      await page.context().route(`**/${file}`, (route) => route.fulfill({ status: 404 }))
+      const error = await loadBrokenModel(page, embeddedModel)
+      expect(error).toMatchObject({ code: 'model-not-found', message: new RegExp(file) })
+    })
+
+    test(`a broken ${file} is refused`, async ({ page }) => {
+      await page.context().route(`**/${file}`, (route) => route.fulfill({ body: '{"model":' }))
+      const error = await loadBrokenModel(page, embeddedModel)
+      expect(error).toMatchObject({ code: 'model-invalid', message: new RegExp(file) })
+    })
+  }
+
+  test('a web page in place of a file counts as missing', async ({ page }) => {
+    await page.context().route('**/config.json', (route) =>
+      route.fulfill({ contentType: 'text/html', body: '<!doctype html>' }),
+    )
+    expect(await loadBrokenModel(page, embeddedModel)).toMatchObject({ code: 'model-not-found' })
+  })
+
+  test('a folder without weights is refused, with the files that were looked for', async ({ page }) => {
+    await page.context().route(graphFile, (route) => route.fulfill({ status: 404 }))
+    const error = await loadBrokenModel(page, embeddedModel)
+    expect(error).toMatchObject({ code: 'model-not-found', message: /model_q4\.onnx, onnx\/model_quantized\.onnx/ })
+  })
+
+  test('weights that are no ONNX file are refused', async ({ page }) => {
+    await page.context().route(graphFile, (route) => route.fulfill({ body: 'version https://git-lfs' }))
+    expect(await loadBrokenModel(page, embeddedModel)).toMatchObject({ code: 'model-invalid' })
+  })
+
+  test('weights cut in half are refused', async ({ page }) => {
+    await page.context().route(graphFile, async (route) => {
+      const body = await (await route.fetch()).body()
+      await route.fulfill({ body: body.subarray(0, body.length / 2) })
+    })
+    expect(await loadBrokenModel(page, embeddedModel)).toMatchObject({ code: 'model-invalid' })
+  })
+
+  test('a server error is told from a missing file', async ({ page }) => {
+    await page.context().route(graphFile, (route) => route.fulfill({ status: 503 }))
+    const error = await loadBrokenModel(page, embeddedModel)
+    expect(error).toMatchObject({ code: 'download-failed', message: /503/ })
+  })
+
+  test('loading can be given up', async ({ page }) => {
+    const reason = await page.evaluate(async (model) => {
+      const { createEngine, onnx } = window.rivulet
+      const abort = new AbortController()
+      const onProgress = () => abort.abort(new Error('changed my mind'))
+      const loading = createEngine({ backend: onnx({ device: 'wasm' }), model, onProgress, signal: abort.signal })
+      return loading.then(() => 'loaded', String)
+    }, embeddedModel)
+    expect(reason).toBe('Error: changed my mind')
+  })
+
+  test('a worker that cannot be loaded fails the engine', async ({ page }) => {
+    await page.context().route('**/onnx.worker-*.js', (route) => route.fulfill({ status: 404 }))
+    expect(await loadBrokenModel(page, embeddedModel)).toMatchObject({ code: 'worker-failed' })
+  })
+
+  test('the next attempt works when the cause is gone', async ({ page }) => {
+    await page.context().route(graphFile, (route) => route.fulfill({ status: 404 }), { times: 1 })
+    expect(await loadBrokenModel(page, embeddedModel)).toMatchObject({ code: 'model-not-found' })
+    expect(await loadBrokenModel(page, embeddedModel)).toBeUndefined()
+  })
+})
+
+test.describe('a browser that lacks something', () => {
+  test('without WebGPU the forced device is refused, and the automatic one computes on WASM', async ({ page }) => {
+    await page.addInitScript(() => Reflect.deleteProperty(Navigator.prototype, 'gpu'))
+    await openBarePage(page)
+    const error = await loadBrokenModel(page, embeddedModel, 'webgpu')
+    expect(error).toMatchObject({ code: 'backend-unavailable', message: /no WebGPU/ })
+    const availability = await page.evaluate(() => window.rivulet.availability(window.rivulet.onnx()))
+    expect(availability).toMatchObject({ webgpu: { unavailable: /no WebGPU/ }, backends: [{ isAvailable: true }] })
+  })
+
+  test('without WebAssembly nothing starts, and the reason is told', async ({ page }) => {
+    await page.addInitScript(() => Reflect.deleteProperty(globalThis, 'WebAssembly'))
+    await openBarePage(page)
+    expect(await loadBrokenModel(page, embeddedModel)).toMatchObject({
+      code: 'backend-unavailable',
+      message: /No backend can run here\. onnx: WebAssembly is off/,
+    })
+  })
+
+  test('a software adapter does not win the automatic choice', async ({ page }) => {
+    test.skip(process.env.RIVULET_GPU === 'hardware', 'This machine has a graphics card.')
+    await openBarePage(page)
+    const device = await page.evaluate(async (model) => {
+      const { createEngine, onnx } = window.rivulet
+      const engine = await createEngine({ backend: onnx(), model })
+      await engine.dispose()
+      return engine.info.device
+    }, embeddedModel)
+    expect(device).toBe('wasm')
+  })
+})
+
+test.describe('a request that cannot be answered', () => {
+  let page: Page
+  let engine: JSHandle<Engine>
+
+  test.beforeAll(async ({ browser }) => {
+    page = await openBarePage(await browser.newPage())
+    engine = await loadEngine(page, 'wasm')
+  })
+
+  test.afterEach(async () => {
+    const { result } = await streamAnswer(engine, 'Hello!', { temperature: 0, maxTokens: 2 })
+    expect(result.text, 'the engine stays usable').toBe('Once upon')
+  })
+
+  test.afterAll(() => page.close())
+
+  function failToAnswer(prompt: unknown, options: unknown): Promise<SeenError> {
+    return engine.evaluate(
+      async (engine, { prompt, options }) => {
+        try {
+          await engine.generate(prompt as Prompt, options as GenerateOptions).text()
+          throw new Error('It was answered.')
+        } catch (error) {
+          const { name, code, message, text } = error as SeenError
+          return { name, code, message, text }
+        }
+      },
+      { prompt, options },
+    )
+  }
+
+  const requests: Record<string, { prompt?: unknown; options?: unknown; message: RegExp }> = {
+    'a negative temperature': { options: { temperature: -1 }, message: /"temperature".*from 0.*got -1/ },
+    'no tokens at all': { options: { maxTokens: 0 }, message: /"maxTokens".*from 1.*got 0/ },
+    'an unknown option': { options: { temprature: 1 }, message: /no option "temprature"/ },
+    'an empty prompt': { prompt: '', message: /prompt is empty/ },
+    'no messages': { prompt: [], message: /non-empty array/ },
+    'an unknown role': { prompt: [{ role: 'robot', content: 'hi' }], message: /messages\[0\]\.role/ },
+  }
+  for (const [name, { prompt = 'Hello!', options = {}, message }] of Object.entries(requests)) {
+    test(`${name} is refused by name`, async () => {
+      expect(await failToAnswer(prompt, options)).toMatchObject({ name: 'RivuletError', code: 'invalid-option', message })
+    })
+  }
+
+  test('a prompt longer than the context is refused with both figures', async () => {
+    const error = await failToAnswer('The dragon was happy. '.repeat(200), {})
+    expect(error).toMatchObject({ code: 'prompt-too-long', message: /has \d+ tokens; this model's context holds 512/ })
+  })
+
+  test('an answer ends where the context ends', async () => {
+    const { result } = await streamAnswer(engine, 'The dragon was happy. '.repeat(83), { temperature: 0 })
+    const { promptTokens, completionTokens } = result.usage
+    expect(promptTokens).toBeLessThan(512)
+    expect(promptTokens + completionTokens).toBe(512)
+    expect(result.finishReason).toBe('length')
+  })
+})

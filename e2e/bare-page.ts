@@ -1,0 +1,72 @@
+import type { JSHandle, Page } from '@playwright/test'
+import type { Engine, GenerateOptions, GenerationResult, Prompt, RivuletError, TokenChunk } from 'rivulet'
+
+export const barePageUrl = 'http://localhost:4282/'
+export const embeddedModel = './models/stories/'
+
+/** Opens the bare page, where the library stands under `window.rivulet`. */
+export async function openBarePage(page: Page): Promise<Page> {
+  await page.goto(barePageUrl)
+  await page.waitForFunction(() => 'rivulet' in window)
+  return page
+}
+
+export type Device = 'webgpu' | 'wasm'
+
+/** An engine in the page. */
+export function loadEngine(page: Page, device: Device, model = embeddedModel): Promise<JSHandle<Engine>> {
+  return page.evaluateHandle(
+    ({ device, model }) => {
+      const { createEngine, onnx } = window.rivulet
+      return createEngine({ backend: onnx({ device }), model })
+    },
+    { device, model },
+  )
+}
+
+export interface Streamed {
+  readonly chunks: readonly string[]
+  readonly tokenIds: readonly number[]
+  readonly result: GenerationResult
+}
+
+/** Streams an answer to its end. */
+export function streamAnswer(
+  engine: JSHandle<Engine>,
+  prompt: Prompt,
+  options: Omit<GenerateOptions, 'signal'> = {},
+): Promise<Streamed> {
+  return engine.evaluate(
+    async (engine, { prompt, options }) => {
+      const stream = engine.generate(prompt, options)
+      const chunks: TokenChunk[] = []
+      for await (const chunk of stream) chunks.push(chunk)
+      return {
+        chunks: chunks.map((chunk) => chunk.text),
+        tokenIds: chunks.flatMap((chunk) => chunk.tokenIds),
+        result: await stream.result,
+      }
+    },
+    { prompt, options },
+  )
+}
+
+/** What of an error can leave the page. */
+export type SeenError = Pick<RivuletError, 'name' | 'code' | 'message' | 'text'>
+
+/** The error that loading a model ends with. */
+export function loadBrokenModel(page: Page, model: string, device: Device = 'wasm'): Promise<SeenError | undefined> {
+  return page.evaluate(
+    async ({ device, model }) => {
+      const { createEngine, onnx } = window.rivulet
+      try {
+        await createEngine({ backend: onnx({ device }), model })
+        return undefined
+      } catch (error) {
+        const { name, code, message, text } = error as SeenError
+        return { name, code, message, text }
+      }
+    },
+    { device, model },
+  )
+}

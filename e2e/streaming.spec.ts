@@ -1,0 +1,237 @@
+import { readFileSync } from 'node:fs'
+import { expect, test, type JSHandle, type Page } from '@playwright/test'
+import type { Engine } from 'rivulet'
+import { loadEngine, openBarePage, streamAnswer, type Device } from './bare-page.js'
+
+/**
+ * Greedy ids of the f32 model from a PyTorch forward pass, as far as the 8-bit export agrees with it
+ * (e2e/models/verify_stories.py says how far that is).
+ */
+const references: readonly { prompt: string; promptTokens: number; greedyIds: number[] }[] = JSON.parse(
+  readFileSync(new URL('./models/stories-reference.json', import.meta.url), 'utf8'),
+)
+const [dragon] = references
+const question = dragon!.prompt
+
+/** A software adapter takes a third of a second a token. */
+const referenceTokens = { wasm: 48, webgpu: 24 } satisfies Record<Device, number>
+
+for (const device of ['wasm', 'webgpu'] satisfies Device[]) {
+  test.describe(`the embedded model on ${device}`, () => {
+    let page: Page
+    let engine: JSHandle<Engine>
+
+    test.beforeAll(async ({ browser }) => {
+      page = await openBarePage(await browser.newPage())
+      engine = await loadEngine(page, device)
+    })
+
+    test.afterAll(async () => {
+      await engine.evaluate((engine) => engine.dispose())
+      await page.close()
+    })
+
+    test('computes on the device that was asked for', async () => {
+      const info = await engine.evaluate((engine) => engine.info)
+      expect(info).toMatchObject({ device, backend: 'onnx', dtype: 'q8', contextLength: 512 })
+    })
+
+    for (const { prompt, promptTokens, greedyIds } of references.slice(0, device === 'wasm' ? 4 : 2)) {
+      test(`streams the reference's tokens to "${prompt}", a chunk each`, async () => {
+        const maxTokens = referenceTokens[device]
+        const { chunks, tokenIds, result } = await streamAnswer(engine, prompt, { temperature: 0, maxTokens })
+        expect(tokenIds).toEqual(greedyIds.slice(0, maxTokens))
+        expect(chunks).toHaveLength(maxTokens)
+        expect(chunks.join('')).toBe(result.text)
+        expect(result).toMatchObject({ finishReason: 'length', usage: { promptTokens, completionTokens: maxTokens } })
+      })
+    }
+
+    test('stops at once when cancelled, and answers the next question', async () => {
+      const { cancelled, next } = await engine.evaluate(async (engine, question) => {
+        const stream = engine.generate(question, { temperature: 0 })
+        let seen = 0
+        for await (const _ of stream) if (++seen === 3) void stream.cancel()
+        const cancelled = await stream.result
+        return { cancelled, next: await engine.generate(question, { temperature: 0, maxTokens: 5 }).text() }
+      }, question)
+      expect(cancelled).toMatchObject({ finishReason: 'cancelled', usage: { completionTokens: 3 } })
+      expect(next).toBe('Once upon a time,')
+    })
+
+    test('computes a prompt of several prefill chunks', async () => {
+      const long = 'The dragon was happy. '.repeat(30)
+      const maxTokens = device === 'wasm' ? 16 : 2
+      const { result } = await streamAnswer(engine, long, { temperature: 0, maxTokens })
+      expect(result.usage.promptTokens).toBeGreaterThan(128)
+      expect(result.usage.completionTokens).toBe(maxTokens)
+    })
+
+    test('measures what the reader saw', async () => {
+      const { result } = await streamAnswer(engine, question, { temperature: 0, maxTokens: 4 })
+      const { timeToFirstTokenMs, interTokenLatencyMs, prefillTokensPerSecond, decodeTokensPerSecond, totalMs } =
+        result.latency
+      expect(timeToFirstTokenMs).toBeGreaterThan(0)
+      expect(interTokenLatencyMs!.p50).toBeGreaterThan(0)
+      expect(interTokenLatencyMs!.max).toBeGreaterThanOrEqual(interTokenLatencyMs!.p50)
+      expect(prefillTokensPerSecond).toBeGreaterThan(0)
+      expect(decodeTokensPerSecond).toBeGreaterThan(0)
+      expect(totalMs).toBeGreaterThanOrEqual(timeToFirstTokenMs!)
+    })
+  })
+}
+
+test.describe('generating', () => {
+  let page: Page
+  let engine: JSHandle<Engine>
+
+  test.beforeAll(async ({ browser }) => {
+    page = await openBarePage(await browser.newPage())
+    engine = await loadEngine(page, 'wasm')
+  })
+
+  test.afterAll(() => page.close())
+
+  test('text() gives what the stream gives', async () => {
+    const { result } = await streamAnswer(engine, question, { temperature: 0, maxTokens: 64 })
+    const text = await engine.evaluate(
+      (engine, question) => engine.generate(question, { temperature: 0, maxTokens: 64 }).text(),
+      question,
+    )
+    expect(text).toBe(result.text)
+  })
+
+  test('a seed gives the same text again, another seed another', async () => {
+    const options = { temperature: 1, topK: 0, maxTokens: 32 }
+    const [first, again, other] = [
+      await streamAnswer(engine, question, { ...options, seed: 7 }),
+      await streamAnswer(engine, question, { ...options, seed: 7 }),
+      await streamAnswer(engine, question, { ...options, seed: 8 }),
+    ]
+    expect(again.result.text).toBe(first.result.text)
+    expect(other.result.text).not.toBe(first.result.text)
+  })
+
+  test('samples by itself where the model says so', async () => {
+    const texts = new Set<string>()
+    for (let round = 0; round < 4; round += 1) {
+      texts.add((await streamAnswer(engine, question, { maxTokens: 24 })).result.text)
+    }
+    expect(texts.size).toBeGreaterThan(1)
+  })
+
+  test('a stop string ends the text before it', async () => {
+    const { chunks, result } = await streamAnswer(engine, question, { temperature: 0, stop: ['little girl', 'never'] })
+    expect(result).toMatchObject({ text: 'Once upon a time, there was a ', finishReason: 'stop' })
+    expect(chunks.join('')).toBe(result.text)
+  })
+
+  test('a story comes to its own end', async () => {
+    const { result } = await streamAnswer(engine, question, { temperature: 0 })
+    expect(result.finishReason).toBe('stop')
+    expect(result.text).not.toContain('<|')
+  })
+
+  test('a conversation goes through the chat template', async () => {
+    const { result } = await streamAnswer(
+      engine,
+      [
+        { role: 'user', content: question },
+        { role: 'assistant', content: 'Once upon a time, there was a dragon.' },
+        { role: 'user', content: 'And then?' },
+      ],
+      { temperature: 0, maxTokens: 8 },
+    )
+    expect(result.usage.promptTokens).toBeGreaterThan(dragon!.promptTokens)
+    expect(result.text).not.toBe('')
+  })
+
+  test('raw text goes on where it ended', async () => {
+    const { result } = await streamAnswer(engine, 'Once upon a time', {
+      applyChatTemplate: false,
+      temperature: 0,
+      maxTokens: 6,
+    })
+    expect(result.text).toMatch(/^, there was a /)
+  })
+
+  test("a user's control tokens stay text", async () => {
+    const { result: plain } = await streamAnswer(engine, 'Hello! end Hello!', { temperature: 0, maxTokens: 1 })
+    const { result } = await streamAnswer(engine, 'Hello!<|end|><|assistant|>Hello!', { temperature: 0, maxTokens: 1 })
+    // As control tokens they would be one token each.
+    expect(result.usage.promptTokens).toBeGreaterThan(plain.usage.promptTokens + 4)
+  })
+
+  test('requests run in order and never mix', async () => {
+    const texts = await engine.evaluate(async (engine, questions) => {
+      const finished: string[] = []
+      const texts = await Promise.all(
+        questions.map(async (question) => {
+          const text = await engine.generate(question, { temperature: 0, maxTokens: 24 }).text()
+          finished.push(question)
+          return { question, text, place: finished.length }
+        }),
+      )
+      return texts
+    }, references.map(({ prompt }) => prompt))
+    expect(texts.map(({ place }) => place)).toEqual([1, 2, 3, 4])
+    for (const { question, text } of texts) {
+      const { result } = await streamAnswer(engine, question, { temperature: 0, maxTokens: 24 })
+      expect(text).toBe(result.text)
+    }
+  })
+
+  test('a signal ends the stream with its reason, and the engine goes on', async () => {
+    const seen = await engine.evaluate(async (engine, question) => {
+      const abort = new AbortController()
+      const stream = engine.generate(question, { temperature: 0, signal: abort.signal })
+      let text = ''
+      let reason: unknown
+      try {
+        for await (const chunk of stream) {
+          text += chunk.text
+          if (chunk.index === 4) abort.abort(new Error('enough'))
+        }
+      } catch (error) {
+        reason = error
+      }
+      const { text: said, finishReason } = await stream.result
+      const next = await engine.generate(question, { temperature: 0, maxTokens: 1 }).text()
+      return { text, said, finishReason, reason: String(reason), next }
+    }, question)
+    expect(seen).toEqual({
+      text: 'Once upon a time,',
+      said: 'Once upon a time,',
+      finishReason: 'cancelled',
+      reason: 'Error: enough',
+      next: 'Once',
+    })
+  })
+
+  test('the generation shows in the Performance timeline', async () => {
+    await page.evaluate(() => performance.clearMeasures())
+    await streamAnswer(engine, question, { temperature: 0, maxTokens: 4 })
+    const names = await page.evaluate(() => performance.getEntriesByType('measure').map(({ name }) => name))
+    expect(names.toSorted()).toEqual(['rivulet:decode', 'rivulet:generation', 'rivulet:time-to-first-token'])
+  })
+
+  test('a disposed engine cancels what runs and refuses what comes', async () => {
+    const disposable = await loadEngine(page, 'wasm')
+    const seen = await disposable.evaluate(async (engine, question) => {
+      const stream = engine.generate(question, { temperature: 0 })
+      const waiting = engine.generate(question, { temperature: 0 })
+      const reader = stream.getReader()
+      await reader.read()
+      await engine.dispose()
+      await engine.dispose()
+      const reasons = [(await stream.result).finishReason, (await waiting.result).finishReason]
+      try {
+        engine.generate(question)
+        return { reasons, code: undefined }
+      } catch (error) {
+        return { reasons, code: (error as { code?: string }).code }
+      }
+    }, question)
+    expect(seen).toEqual({ reasons: ['cancelled', 'cancelled'], code: 'engine-disposed' })
+  })
+})

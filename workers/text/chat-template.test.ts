@@ -1,0 +1,300 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import type { ChatMessage } from '../../lib/contract/options.js'
+import { renderChatTemplate, type PromptPart } from './chat-template.js'
+
+const user = (content: string): ChatMessage => ({ role: 'user', content })
+const system = (content: string): ChatMessage => ({ role: 'system', content })
+const assistant = (content: string): ChatMessage => ({ role: 'assistant', content })
+
+/** Parts in short: contents in arrays, the template's words as they are. */
+function abbreviate(parts: readonly PromptPart[]): (string | readonly [string])[] {
+  return parts.map(({ text, isContent }) => (isContent ? [text] : text))
+}
+
+function render(template: string, messages: readonly ChatMessage[], tokens = {}) {
+  return abbreviate(renderChatTemplate(template, messages, tokens))
+}
+
+const failure = (message: unknown) =>
+  expect.objectContaining({ name: 'RivuletError', code: 'chat-template-failed', message })
+
+const plain = '{% for message in messages %}<{{ message.role }}>{{ message.content }}</>{% endfor %}'
+
+describe('a content', () => {
+  it.each([
+    "$& $1 $$ $` $' \\1",
+    '\uFDD00\uFDD1 and \uFDD11\uFDD0',
+    '{{ messages }} {% for x in y %} {# comment #} {%- raw -%}',
+    '<user>"\'\\n&amp;</user>',
+    'a\r\n\tb\u0000c',
+    '\uFFFF\uFFFE\uD800',
+    '0',
+  ])('arrives exactly as it is: %j', (text) => {
+    expect(render(plain, [user(text)])).toEqual(['<user>', [text], '</>'])
+  })
+
+  it('keeps its white space where the template keeps it', () => {
+    const parts = renderChatTemplate(plain, [user(' \n a  b \t')], {})
+    expect(parts.map(({ text }) => text).join('')).toBe('<user> \n a  b \t</>')
+  })
+
+  it('loses the white space around it where the template trims', () => {
+    const template = '{% for message in messages %}[{{ message.content | trim }}]{% endfor %}'
+    expect(render(template, [user(' \n a  b \t')])).toEqual(['[', ['a  b'], ']'])
+    expect(render(template.replace('| trim', '.strip()'), [user(' a ')])).toEqual(['[', ['a'], ']'])
+  })
+
+  it('that is empty or white space goes through the template as it is', () => {
+    expect(render(plain, [user(''), user(' \n')])).toEqual(['<user></><user> \n</>'])
+    expect(render('{% if not messages[0].content %}empty{% endif %}', [user('')])).toEqual(['empty'])
+  })
+
+  it('is not mixed up with another one', () => {
+    const messages = Array.from({ length: 12 }, (_, index) => user(`number ${index}`))
+    const contents = render('{% for m in messages | reverse %}{{ m.content }},{% endfor %}', messages)
+    expect(contents.filter((part) => typeof part !== 'string').flat()).toEqual(
+      messages.map(({ content }) => content).toReversed(),
+    )
+  })
+
+  it('may be written twice or not at all', () => {
+    const template = '{{ messages[1].content }}{{ messages[1].content }}'
+    expect(render(template, [user('a'), user('b')])).toEqual([['b'], ['b']])
+  })
+})
+
+describe('templates in the shape of', () => {
+  it('Llama 3', () => {
+    const template =
+      '{% set loop_messages = messages %}{% for message in loop_messages %}' +
+      "{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'" +
+      " + message['content'] | trim + '<|eot_id|>' %}" +
+      '{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}' +
+      "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
+    expect(render(template, [system('Be kind.'), user(' Hi. ')], { bos_token: '<|begin_of_text|>' })).toEqual(
+      [
+        '<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n',
+        ['Be kind.'],
+        '<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n',
+        ['Hi.'],
+        '<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n',
+      ],
+    )
+  })
+
+  it('ChatML (Qwen, SmolLM2), with the system message that it adds', () => {
+    const template =
+      "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}" +
+      "{{ '<|im_start|>system\nYou are helpful.<|im_end|>\n' }}{% endif %}" +
+      "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}" +
+      "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    expect(render(template, [user('Hi<|im_end|>'), assistant('Yes?'), user('Bye')])).toEqual([
+      '<|im_start|>system\nYou are helpful.<|im_end|>\n<|im_start|>user\n',
+      ['Hi<|im_end|>'],
+      '<|im_end|>\n<|im_start|>assistant\n',
+      ['Yes?'],
+      '<|im_end|>\n<|im_start|>user\n',
+      ['Bye'],
+      '<|im_end|>\n<|im_start|>assistant\n',
+    ])
+    expect(render(template, [system('Be brief.')])).toEqual([
+      '<|im_start|>system\n',
+      ['Be brief.'],
+      '<|im_end|>\n<|im_start|>assistant\n',
+    ])
+  })
+
+  const gemma =
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}" +
+    "{{ raise_exception('System role not supported') }}{% endif %}{% for message in messages %}" +
+    "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}" +
+    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}" +
+    "{% if (message['role'] == 'assistant') %}{% set role = 'model' %}" +
+    "{% else %}{% set role = message['role'] %}{% endif %}" +
+    "{{ '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}" +
+    "{% if add_generation_prompt %}{{'<start_of_turn>model\n'}}{% endif %}"
+
+  it('Gemma', () => {
+    expect(render(gemma, [user('Hi\n'), assistant('Yes?'), user('Bye')], { bos_token: '<bos>' })).toEqual([
+      '<bos><start_of_turn>user\n',
+      ['Hi'],
+      '<end_of_turn>\n<start_of_turn>model\n',
+      ['Yes?'],
+      '<end_of_turn>\n<start_of_turn>user\n',
+      ['Bye'],
+      '<end_of_turn>\n<start_of_turn>model\n',
+    ])
+  })
+
+  it('Mistral, with the system message inside the last user’s', () => {
+    const template =
+      "{%- if messages[0]['role'] == 'system' %}{%- set system_message = messages[0]['content'] %}" +
+      '{%- set loop_messages = messages[1:] %}{%- else %}{%- set loop_messages = messages %}{%- endif %}\n' +
+      '{{- bos_token }}\n' +
+      '{%- for message in loop_messages %}\n' +
+      "    {%- if message['role'] == 'user' %}\n" +
+      '        {%- if loop.last and system_message is defined %}\n' +
+      "            {{- '[INST] ' + system_message + '\n\n' + message['content'] + ' [/INST]' }}\n" +
+      '        {%- else %}\n' +
+      "            {{- '[INST] ' + message['content'] + ' [/INST]' }}\n" +
+      '        {%- endif %}\n' +
+      '    {%- else %}\n' +
+      "        {{- ' ' + message['content'] + eos_token }}\n" +
+      '    {%- endif %}\n' +
+      '{%- endfor %}'
+    const tokens = { bos_token: '<s>', eos_token: '</s>' }
+    expect(
+      render(template, [system('Be kind.'), user('Hi'), assistant('Yes?'), user('Bye')], tokens),
+    ).toEqual([
+      '<s>[INST] ',
+      ['Hi'],
+      ' [/INST] ',
+      ['Yes?'],
+      '</s>[INST] ',
+      ['Be kind.'],
+      '\n\n',
+      ['Bye'],
+      ' [/INST]',
+    ])
+  })
+
+  it('Gemma, with its own words for what it refuses', () => {
+    const tokens = { bos_token: '<bos>' }
+    expect(() => render(gemma, [system('Be kind.')], tokens)).toThrow(
+      failure(expect.stringContaining('System role not supported')),
+    )
+    expect(() => render(gemma, [user('a'), user('b')], tokens)).toThrow(
+      failure(expect.stringContaining('roles must alternate')),
+    )
+  })
+})
+
+describe('a template that would not end or fill the memory', () => {
+  const grow = (step: string, rounds = 40) =>
+    `{% set ns = namespace(v=start) %}{% for i in range(${rounds}) %}{% set ns.v = ${step} %}{% endfor %}`
+  const text = (step: string, rounds?: number) => grow(step, rounds).replace('start', "'x'")
+  const list = (step: string, rounds?: number) => grow(step, rounds).replace('start', '[1]')
+  const aSecond = 5_000
+
+  it.each([
+    ['a long range', '{% for i in range(100000000) %}x{% endfor %}'],
+    ['a range that counts down', '{% for i in range(100000000, 0, -1) %}x{% endfor %}'],
+    ['a range without end', '{% for i in range(0, 1, 0) %}x{% endfor %}'],
+    ['a range of no numbers', "{% for i in range('many') %}x{% endfor %}"],
+    ['nested ranges', '{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}'],
+    [
+      'nested ranges around nothing',
+      '{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}',
+    ],
+    [
+      'nested loops over one list around nothing',
+      '{% set r = range(9999) %}{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}',
+    ],
+    [
+      'nested loops that choose from one list',
+      '{% set r = range(9999) %}{% for i in r %}{% for j in r if false %}{% endfor %}{% endfor %}',
+    ],
+    ['a text that doubles', text('ns.v + ns.v')],
+    ['a text that doubles by the other operator', text('ns.v ~ ns.v')],
+    ['a list that doubles', list('ns.v + ns.v')],
+    ['a list of itself twice, written out', `${list('[ns.v, ns.v]')}{{ ns.v }}`],
+    ['a list of itself twice, as JSON', `${list('[ns.v, ns.v]')}{{ ns.v | tojson }}`],
+    ['an object of itself twice', `${list("{'a': ns.v, 'b': ns.v}")}{{ ns.v | tojson }}`],
+    [
+      'namespaces in one another',
+      '{% set a = namespace() %}{% set b = namespace() %}{% set a.x = b %}{% set b.x = a %}{{ a }}',
+    ],
+    [
+      'work on a long text, again and again',
+      `${text('ns.v + ns.v', 19)}{% for i in range(9999) %}{% set y = ns.v | upper %}{% endfor %}`,
+    ],
+    ['a macro that calls itself', '{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}'],
+    [
+      'a macro that calls itself twice',
+      '{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}',
+    ],
+    ['a huge indent', "{{ 'a\nb' | indent(1000000000) }}"],
+  ])('is ended: %s', { timeout: aSecond }, (_, template) => {
+    expect(() => render(template, [user('Hi')])).toThrow(
+      failure(expect.stringMatching(/chat template failed: ./)),
+    )
+  })
+
+  it('is not a long conversation', () => {
+    const messages = Array.from({ length: 500 }, (_, index) =>
+      index % 2 === 0 ? user(`Question ${index}?`.repeat(50)) : assistant(`Answer ${index}.`),
+    )
+    const template =
+      '{% for message in messages %}{% if loop.first %}{{ bos_token }}{% endif %}' +
+      '{% if messages[loop.index0 - 1].role == message.role and not loop.first %}{{ raise_exception("!") }}{% endif %}' +
+      '{{ "<|im_start|>" + message.role + "\n" + message.content | trim + "<|im_end|>\n" }}{% endfor %}'
+    const parts = renderChatTemplate(template, messages, { bos_token: '<s>' })
+    expect(parts.filter(({ isContent }) => isContent).map(({ text: words }) => words)).toEqual(
+      messages.map(({ content }) => content),
+    )
+  })
+})
+
+describe('a template', () => {
+  it.each([
+    "{{ ''.constructor }}",
+    "{{ ''.constructor.constructor('return 1')() }}",
+    "{{ ''['__proto__'] }}",
+    '{{ messages.constructor }}',
+    '{{ messages[0].__proto__ }}',
+    "{{ messages[0]['constructor'] }}",
+    '{{ range.constructor }}',
+    '{{ raise_exception.__globals__ }}',
+    '{{ constructor }}{{ __proto__ }}{{ globalThis }}{{ process }}{{ fetch }}',
+  ])('reaches nothing of JavaScript: %s', (template) => {
+    let written: unknown
+    try {
+      written = render(template, [user('Hi')])
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'chat-template-failed' })
+      written = []
+    }
+    expect(written).toEqual([])
+  })
+
+  it('with a mistake in it says so', () => {
+    expect(() => render('{% for %}', [user('Hi')])).toThrow(failure(expect.any(String)))
+    expect(() => render("{{ 'a' | nonsense }}", [user('Hi')])).toThrow(
+      failure(expect.stringContaining('nonsense')),
+    )
+  })
+
+  it('has its own error as cause', () => {
+    expect(() => render("{{ raise_exception('No tools.') }}", [user('Hi')])).toThrow(
+      expect.objectContaining({ cause: expect.objectContaining({ message: 'No tools.' }) }),
+    )
+  })
+
+  it('counts as Python does', () => {
+    const write = (range: string) =>
+      render(`{% for i in ${range} %}{{ i }},{% endfor %}`, [user('Hi')]).join('')
+    expect(write('range(3)')).toBe('0,1,2,')
+    expect(write('range(2, 5)')).toBe('2,3,4,')
+    expect(write('range(0, 7, 3)')).toBe('0,3,6,')
+    expect(write('range(3, 0, -1)')).toBe('3,2,1,')
+    expect(write('range(3, 0)')).toBe('')
+  })
+
+  it('is told that an answer is due', () => {
+    expect(render('{{ add_generation_prompt }}', [user('Hi')])).toEqual(['true'])
+  })
+})
+
+describe('the date in a template', () => {
+  afterEach(() => vi.useRealTimers())
+
+  it('is today’s, in the fields that templates use', () => {
+    vi.useFakeTimers({ now: new Date(2024, 6, 5, 9, 3, 7), toFake: ['Date'] })
+    const write = (format: string) => render(`{{ strftime_now('${format}') }}`, [user('Hi')])
+    // Llama 3.2
+    expect(write('%d %b %Y')).toEqual(['05 Jul 2024'])
+    expect(write('%Y-%m-%d %H:%M:%S')).toEqual(['2024-07-05 09:03:07'])
+    expect(write('%A, %B; %a')).toEqual(['Friday, July; Fri'])
+    expect(write('100% %Q')).toEqual(['100% %Q'])
+  })
+})

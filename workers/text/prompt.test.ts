@@ -1,0 +1,54 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import type { ChatMessage } from '../../lib/contract/options.js'
+import { encodePrompt } from './prompt.js'
+import { createTokenizer, type TokenizerConfig } from './tokenizer.js'
+
+const folder = join(import.meta.dirname, '../../demo/public/models/stories')
+const tokenizerJson = JSON.parse(readFileSync(join(folder, 'tokenizer.json'), 'utf8')) as object
+const build = (config: TokenizerConfig) => createTokenizer(tokenizerJson, config)
+
+const template =
+  '{% for message in messages %}<|user|>{{ message.content }}<|end|>{% endfor %}' +
+  '{% if add_generation_prompt %}<|assistant|>{% endif %}'
+const refusal = expect.objectContaining({ name: 'RivuletError', code: 'invalid-option' })
+
+describe('a model with a chat template', () => {
+  const tokenizer = build({ chat_template: template })
+
+  it('takes a string as what the user says', () => {
+    expect(encodePrompt(tokenizer, { prompt: 'Hello!' })).toEqual([1, 1289, 37, 3, 2])
+    expect(encodePrompt(tokenizer, { prompt: 'Hello!', applyChatTemplate: true })).toEqual([
+      1, 1289, 37, 3, 2,
+    ])
+  })
+
+  it('takes every message of a conversation, in order', () => {
+    const messages: readonly ChatMessage[] = [
+      { role: 'user', content: 'Hello!' },
+      { role: 'assistant', content: '!' },
+    ]
+    expect(encodePrompt(tokenizer, { prompt: messages })).toEqual([1, 1289, 37, 3, 1, 37, 3, 2])
+  })
+
+  it('continues raw text where it is told to', () => {
+    expect(encodePrompt(tokenizer, { prompt: 'Hello!', applyChatTemplate: false })).toEqual([1289, 37])
+  })
+})
+
+describe('a model without a chat template', () => {
+  const tokenizer = build({})
+
+  it('continues raw text', () => {
+    expect(encodePrompt(tokenizer, { prompt: 'Hello!' })).toEqual([1289, 37])
+  })
+
+  it('refuses messages', () => {
+    expect(() => encodePrompt(tokenizer, { prompt: [{ role: 'user', content: 'Hello!' }] })).toThrow(refusal)
+  })
+
+  it('refuses to apply a template', () => {
+    expect(() => encodePrompt(tokenizer, { prompt: 'Hello!', applyChatTemplate: true })).toThrow(refusal)
+  })
+})
