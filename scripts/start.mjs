@@ -12,7 +12,8 @@ runNpm('run', '--silent', 'build')
 runNpm('run', '--silent', 'build:demo')
 const { preview } = await import('vite')
 const server = await preview()
-const [url] = server.resolvedUrls.local
+const url = server.resolvedUrls?.local[0]
+if (url === undefined) throw new Error('The preview server has no address on this machine.')
 if (values.once === undefined) {
   console.log(`\nThe demo is at ${url}\n`)
 } else {

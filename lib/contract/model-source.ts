@@ -17,7 +17,11 @@ const relativeUrl = /^\.{0,2}\//
 export function resolveModelFolder(source: ModelSource, base: string): string {
   const text = String(source)
   const hub = source instanceof URL || relativeUrl.test(text) ? undefined : hubReference.exec(text)?.groups
-  if (hub) return `https://huggingface.co/${hub.repository}/resolve/${hub.revision ?? 'main'}/`
+  if (hub) {
+    // A revision is one segment, as in huggingface_hub's `hf_hub_url`: "refs/pr/1" has slashes of its own.
+    const revision = encodeURIComponent(hub.revision ?? 'main')
+    return `https://huggingface.co/${hub.repository}/resolve/${revision}/`
+  }
   if (!relativeUrl.test(text) && !URL.canParse(text)) {
     throw new RivuletError(
       'invalid-option',

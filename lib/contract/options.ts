@@ -96,6 +96,7 @@ const optionNames: readonly string[] = [...Object.keys(ranges), ...otherOptions]
  * @throws RivuletError `invalid-option`, naming the option, its value and its range
  */
 export function checkRequest(prompt: Prompt, options: GenerateOptions = {}): GenerateRequest {
+  if (typeof options !== 'object' || options === null) refuse('The options must be an object.')
   for (const name of Object.keys(options)) {
     if (!optionNames.includes(name)) {
       refuse(`There is no option "${name}". The options are: ${optionNames.join(', ')}.`)
@@ -107,8 +108,7 @@ export function checkRequest(prompt: Prompt, options: GenerateOptions = {}): Gen
   if (sampling.applyChatTemplate !== undefined && typeof sampling.applyChatTemplate !== 'boolean') {
     refuse('"applyChatTemplate" must be true or false.')
   }
-  checkPrompt(prompt, sampling.applyChatTemplate)
-  return { ...sampling, prompt, stop: checkStop(stop) }
+  return { ...sampling, prompt: checkPrompt(prompt, sampling.applyChatTemplate), stop: checkStop(stop) }
 }
 
 function checkNumber(name: NumericOption, value: unknown): void {
@@ -128,10 +128,10 @@ function checkNumber(name: NumericOption, value: unknown): void {
   )
 }
 
-function checkPrompt(prompt: Prompt, applyChatTemplate: boolean | undefined): void {
+function checkPrompt(prompt: Prompt, applyChatTemplate: boolean | undefined): Prompt {
   if (typeof prompt === 'string') {
     if (prompt === '') refuse('The prompt is empty. Give at least one character.')
-    return
+    return prompt
   }
   if (!Array.isArray(prompt) || prompt.length === 0) {
     refuse('The prompt must be a string or a non-empty array of messages { role, content }.')
@@ -139,17 +139,21 @@ function checkPrompt(prompt: Prompt, applyChatTemplate: boolean | undefined): vo
   if (applyChatTemplate === false) {
     refuse('"applyChatTemplate: false" continues raw text: give the prompt as a string.')
   }
-  for (const [index, message] of (prompt as readonly unknown[]).entries()) checkMessage(message, index)
+  return Array.from(prompt as readonly unknown[], checkMessage)
 }
 
-function checkMessage(message: unknown, index: number): void {
+/** A plain copy: a framework's proxy, or a message with a function in it, could not be posted to the worker. */
+function checkMessage(message: unknown, index: number): ChatMessage {
   const { role, content } = (message ?? {}) as Partial<Record<keyof ChatMessage, unknown>>
   if (role !== 'system' && role !== 'user' && role !== 'assistant') {
-    refuse(`messages[${index}].role must be "system", "user" or "assistant"; got ${JSON.stringify(role)}.`)
+    refuse(
+      `messages[${index}].role must be "system", "user" or "assistant"; got ${typeof role === 'string' ? `"${role}"` : typeof role}.`,
+    )
   }
   if (typeof content !== 'string') {
     refuse(`messages[${index}].content must be a string: this library streams text only.`)
   }
+  return { role, content }
 }
 
 function checkStop(stop: GenerateOptions['stop']): readonly string[] {

@@ -1,0 +1,57 @@
+// The demo page in headless Chromium, with its answer and its readouts in the terminal.
+import { chromium } from '@playwright/test'
+import { chromiumArguments, findChromium } from './chromium.mjs'
+
+const readouts = {
+  ttft: 'time to first token',
+  tps: 'tokens per second',
+  'itl-p50': 'inter-token p50',
+  'itl-p95': 'inter-token p95',
+  total: 'total',
+  tokens: 'tokens',
+}
+
+/**
+ * Asks the demo one question, writes the answer as the page shows it, then the figures.
+ * @param {string} url the demo's address
+ * @param {string} question
+ * @param {string} device auto, webgpu or wasm
+ */
+export async function streamOnce(url, question, device) {
+  const executablePath = findChromium()
+  const browser = await chromium.launch({ args: chromiumArguments(), ...(executablePath && { executablePath }) })
+  try {
+    const page = await browser.newPage()
+    await page.goto(`${url}?device=${encodeURIComponent(device)}`)
+    await page.locator('[data-state=ready], [data-state=failed]').waitFor({ timeout: 120_000 })
+    if (await page.locator('[data-state=failed]').count()) {
+      throw new Error(await page.getByRole('alert').first().innerText())
+    }
+    const model = await page.getByTestId('model').innerText()
+    console.log(`\n${model}, ${await page.getByTestId('device').innerText()}\n`)
+    await page.exposeFunction('writeText', (/** @type {string} */ text) => process.stdout.write(text))
+    await page.evaluate(watchAnswer)
+    await page.getByRole('textbox', { name: 'Message' }).fill(question)
+    await page.keyboard.press('Enter')
+    await page.locator('[data-state=generating]').waitFor()
+    await page.locator('[data-state=ready], [data-state=failed]').waitFor({ timeout: 0 })
+    console.log('\n')
+    for (const [name, label] of Object.entries(readouts)) {
+      console.log(`${label.padEnd(20)} ${await page.getByTestId(name).innerText()}`)
+    }
+  } finally {
+    await browser.close()
+  }
+}
+
+/** Runs in the page: passes on what each change adds to the newest answer. */
+function watchAnswer() {
+  let written = 0
+  new MutationObserver(() => {
+    const text = [...document.querySelectorAll('[data-testid=answer]')].at(-1)?.textContent ?? ''
+    const added = text.slice(written)
+    written = text.length
+    // The binding that streamOnce has put into the page.
+    if (added) void (/** @type {any} */ (window).writeText(added))
+  }).observe(document.body, { subtree: true, childList: true, characterData: true })
+}

@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest'
+import { decodeFloat16 } from './decoder.js'
+
+describe('a half-precision number', () => {
+  it.each([
+    [0x0000, 0],
+    [0x8000, -0],
+    [0x3c00, 1],
+    [0xc000, -2],
+    [0x3555, 0.333_251_953_125],
+    [0x7bff, 65_504],
+    [0xfbff, -65_504],
+    [0x0400, 2 ** -14],
+    [0x03ff, 1023 * 2 ** -24],
+    [0x0001, 2 ** -24],
+    [0x8001, -(2 ** -24)],
+    [0x7c00, Infinity],
+    [0xfc00, -Infinity],
+    [0x7e00, NaN],
+    [0xfe01, NaN],
+  ])('%i is %d', (bits, value) => {
+    expect(decodeFloat16(bits)).toBe(value)
+  })
+
+  it('grows with its bits, from zero to infinity, and mirrors with its sign', () => {
+    for (let bits = 0; bits < 0x7c00; bits += 1) {
+      const value = decodeFloat16(bits)
+      expect(value < decodeFloat16(bits + 1)).toBe(true)
+      expect(decodeFloat16(bits | 0x8000) === -value).toBe(true)
+    }
+  })
+})

@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest'
+import { drawUniform } from '../onnx/sampler.js'
+import { createStopMatcher } from './stop-strings.js'
+
+/** Feeds pieces until a stop string comes, or to the end. */
+function feed(pieces: readonly string[], stops: readonly string[]) {
+  const matcher = createStopMatcher(stops)
+  let text = ''
+  for (const piece of pieces) {
+    const step = matcher.push(piece)
+    text += step.text
+    if (step.hasStopped) return { text, hasStopped: true, rest: matcher.flush() }
+  }
+  return { text: text + matcher.flush(), hasStopped: false, rest: '' }
+}
+
+/** The same over the whole text: up to the stop string that ends first, the longest of those that end there. */
+function cutWhole(text: string, stops: readonly string[]) {
+  for (let end = 1; end <= text.length; end += 1) {
+    const lengths = stops.filter((stop) => text.slice(0, end).endsWith(stop)).map((stop) => stop.length)
+    if (lengths.length > 0)
+      return { text: text.slice(0, end - Math.max(...lengths)), hasStopped: true, rest: '' }
+  }
+  return { text, hasStopped: false, rest: '' }
+}
+
+describe('a stop string', () => {
+  it.each([
+    ['in one piece', ['Hello END world'], 'Hello '],
+    ['across pieces', ['Hello E', 'N', 'D world'], 'Hello '],
+    ['at the beginning', ['END'], ''],
+    ['behind a beginning of itself', ['EENEND'], 'EEN'],
+    ['not there', ['Hello EN', 'd E', 'N'], undefined],
+  ])('%s ends the text before it', (_, pieces, expected) => {
+    const { text, hasStopped } = feed(pieces, ['END'])
+    expect(hasStopped).toBe(expected !== undefined)
+    expect(text).toBe(expected ?? pieces.join(''))
+  })
+
+  it('that begins earlier wins, when both are complete at one place', () => {
+    expect(feed(['xabc'], ['bc', 'abc'])).toMatchObject({ text: 'x', hasStopped: true })
+  })
+
+  it('that is complete first wins, however the text is cut', () => {
+    for (const pieces of [['abcd'], ['ab', 'cd'], ['a', 'b', 'c', 'd']]) {
+      expect(feed(pieces, ['abcd', 'c'])).toMatchObject({ text: 'ab', hasStopped: true })
+    }
+  })
+
+  it('holds back no more than could belong to it', () => {
+    const matcher = createStopMatcher(['END', '\n\n'])
+    expect(matcher.push('one E')).toEqual({ text: 'one ', hasStopped: false })
+    expect(matcher.push('F')).toEqual({ text: 'EF', hasStopped: false })
+    expect(matcher.push('\n')).toEqual({ text: '', hasStopped: false })
+    expect(matcher.push('E')).toEqual({ text: '\n', hasStopped: false })
+    expect(matcher.push('N')).toEqual({ text: '', hasStopped: false })
+    expect(matcher.flush()).toBe('EN')
+    expect(matcher.flush()).toBe('')
+  })
+})
+
+it('without stop strings everything comes at once', () => {
+  expect(createStopMatcher([]).push('Hello')).toEqual({ text: 'Hello', hasStopped: false })
+})
+
+it('pieces give what the whole text gives, for random texts, cuts and stop strings', () => {
+  let stopped = 0
+  for (let seed = 0; seed < 3000; seed += 1) {
+    let position = 0
+    const draw = (limit: number) => Math.floor(drawUniform(seed, position++) * limit)
+    // Two letters, so that stop strings overlap with themselves and one another.
+    const drawText = (length: number) => Array.from({ length }, () => 'ab'[draw(2)]).join('')
+    const stops = Array.from({ length: draw(4) }, () => drawText(1 + draw(6)))
+    const pieces = Array.from({ length: draw(12) }, () => drawText(draw(5)))
+    const expected = cutWhole(pieces.join(''), stops)
+    stopped += expected.hasStopped ? 1 : 0
+    expect(feed(pieces, stops), JSON.stringify({ seed, stops, pieces })).toEqual(expected)
+  }
+  // Both endings were tried.
+  expect(stopped).toBeGreaterThan(500)
+  expect(stopped).toBeLessThan(2500)
+})
