@@ -1,6 +1,13 @@
 import { expect, test, type JSHandle, type Page } from '@playwright/test'
 import type { Engine, GenerateOptions, Prompt } from 'rivulet'
-import { embeddedModel, loadBrokenModel, loadEngine, openBarePage, streamAnswer, type SeenError } from './bare-page.js'
+import {
+  embeddedModel,
+  loadBrokenModel,
+  loadEngine,
+  openBarePage,
+  streamAnswer,
+  type SeenError,
+} from './bare-page.js'
 
 const graphFile = '**/model_quantized.onnx'
 
@@ -40,16 +47,21 @@ test.describe('a model that cannot be loaded', () => {
   }
 
   test('a web page in place of a file counts as missing', async ({ page }) => {
-    await page.context().route('**/config.json', (route) =>
-      route.fulfill({ contentType: 'text/html', body: '<!doctype html>' }),
-    )
+    await page
+      .context()
+      .route('**/config.json', (route) =>
+        route.fulfill({ contentType: 'text/html', body: '<!doctype html>' }),
+      )
     expect(await loadBrokenModel(page, embeddedModel)).toMatchObject({ code: 'model-not-found' })
   })
 
   test('a folder without weights is refused, with the files that were looked for', async ({ page }) => {
     await page.context().route(graphFile, (route) => route.fulfill({ status: 404 }))
     const error = await loadBrokenModel(page, embeddedModel)
-    expect(error).toMatchObject({ code: 'model-not-found', message: /model_q4\.onnx, onnx\/model_quantized\.onnx/ })
+    expect(error).toMatchObject({
+      code: 'model-not-found',
+      message: /model_q4\.onnx, onnx\/model_quantized\.onnx/,
+    })
   })
 
   test('weights that are no ONNX file are refused', async ({ page }) => {
@@ -76,7 +88,12 @@ test.describe('a model that cannot be loaded', () => {
       const { createEngine, onnx } = window.rivulet
       const abort = new AbortController()
       const onProgress = () => abort.abort(new Error('changed my mind'))
-      const loading = createEngine({ backend: onnx({ device: 'wasm' }), model, onProgress, signal: abort.signal })
+      const loading = createEngine({
+        backend: onnx({ device: 'wasm' }),
+        model,
+        onProgress,
+        signal: abort.signal,
+      })
       return loading.then(() => 'loaded', String)
     }, embeddedModel)
     expect(reason).toBe('Error: changed my mind')
@@ -95,13 +112,18 @@ test.describe('a model that cannot be loaded', () => {
 })
 
 test.describe('a browser that lacks something', () => {
-  test('without WebGPU the forced device is refused, and the automatic one computes on WASM', async ({ page }) => {
+  test('without WebGPU the forced device is refused, and the automatic one computes on WASM', async ({
+    page,
+  }) => {
     await page.addInitScript(() => Reflect.deleteProperty(Navigator.prototype, 'gpu'))
     await openBarePage(page)
     const error = await loadBrokenModel(page, embeddedModel, 'webgpu')
     expect(error).toMatchObject({ code: 'backend-unavailable', message: /no WebGPU/ })
     const availability = await page.evaluate(() => window.rivulet.availability(window.rivulet.onnx()))
-    expect(availability).toMatchObject({ webgpu: { unavailable: /no WebGPU/ }, backends: [{ isAvailable: true }] })
+    expect(availability).toMatchObject({
+      webgpu: { unavailable: /no WebGPU/ },
+      backends: [{ isAvailable: true }],
+    })
   })
 
   test('without WebAssembly nothing starts, and the reason is told', async ({ page }) => {
@@ -167,13 +189,20 @@ test.describe('a request that cannot be answered', () => {
   }
   for (const [name, { prompt = 'Hello!', options = {}, message }] of Object.entries(requests)) {
     test(`${name} is refused by name`, async () => {
-      expect(await failToAnswer(prompt, options)).toMatchObject({ name: 'RivuletError', code: 'invalid-option', message })
+      expect(await failToAnswer(prompt, options)).toMatchObject({
+        name: 'RivuletError',
+        code: 'invalid-option',
+        message,
+      })
     })
   }
 
   test('a prompt longer than the context is refused with both figures', async () => {
     const error = await failToAnswer('The dragon was happy. '.repeat(200), {})
-    expect(error).toMatchObject({ code: 'prompt-too-long', message: /has \d+ tokens; this model's context holds 512/ })
+    expect(error).toMatchObject({
+      code: 'prompt-too-long',
+      message: /has \d+ tokens; this model's context holds 512/,
+    })
   })
 
   test('an answer ends where the context ends', async () => {

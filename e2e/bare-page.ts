@@ -55,7 +55,11 @@ export function streamAnswer(
 export type SeenError = Pick<RivuletError, 'name' | 'code' | 'message' | 'text'>
 
 /** The error that loading a model ends with. */
-export function loadBrokenModel(page: Page, model: string, device: Device = 'wasm'): Promise<SeenError | undefined> {
+export function loadBrokenModel(
+  page: Page,
+  model: string,
+  device: Device = 'wasm',
+): Promise<SeenError | undefined> {
   return page.evaluate(
     async ({ device, model }) => {
       const { createEngine, onnx } = window.rivulet

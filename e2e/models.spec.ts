@@ -28,7 +28,10 @@ test('SmolLM2-135M-Instruct answers on WASM as its reference does', async ({ pag
     const engine = await loadEngine(page, 'wasm', server.url)
     expect(await engine.evaluate(({ info }) => info)).toMatchObject({ dtype: 'q4', contextLength: 8192 })
     for (const { text, prompt_ids: promptIds, greedy_ids: greedyIds, greedy_text: answer } of references) {
-      const { result, tokenIds } = await streamAnswer(engine, text, { temperature: 0, maxTokens: greedyIds.length })
+      const { result, tokenIds } = await streamAnswer(engine, text, {
+        temperature: 0,
+        maxTokens: greedyIds.length,
+      })
       // The token that ends the text is not streamed.
       const ids = result.finishReason === 'stop' ? greedyIds.slice(0, -1) : greedyIds
       expect(tokenIds).toEqual(ids)

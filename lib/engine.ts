@@ -13,9 +13,9 @@ export interface EngineOptions {
   /** The model's folder. */
   readonly model: ModelSource
   /** Called while the model is loaded. */
-  readonly onProgress?: (progress: LoadProgress) => void
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined
   /** Gives up loading; the returned promise then rejects with the signal's reason. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 /** A loaded model in its worker. */

@@ -3,6 +3,7 @@ import { probeDevices } from './contract/devices.js'
 import { RivuletError } from './contract/errors.js'
 import { onnxDevices, onnxDtypes, type OnnxOptions } from './contract/onnx-options.js'
 
+export { onnxDevices, onnxDtypes } from './contract/onnx-options.js'
 export type { OnnxDevice, OnnxDtype, OnnxOptions } from './contract/onnx-options.js'
 
 /**

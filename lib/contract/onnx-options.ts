@@ -11,10 +11,10 @@ export interface OnnxOptions {
    * `auto` takes WebGPU on a real graphics adapter and WASM elsewhere; a software adapter is used only when forced.
    * @default 'auto'
    */
-  readonly device?: OnnxDevice
+  readonly device?: OnnxDevice | undefined
   /**
    * Which weight file to load.
    * @default the first that the folder has of `q4f16`, `q4`, `fp16`, `q8`, `fp32`; without 16-bit floats `q4`, `q8`, `fp32`
    */
-  readonly dtype?: OnnxDtype
+  readonly dtype?: OnnxDtype | undefined
 }

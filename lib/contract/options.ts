@@ -15,55 +15,55 @@ export interface SamplingOptions {
    * Most tokens to generate; at least 1.
    * @default the model's `max_new_tokens`, else what is left of its context
    */
-  readonly maxTokens?: number
+  readonly maxTokens?: number | undefined
   /**
    * Divides the logits before the softmax; 0 to 100. 0 is greedy: always the likeliest token.
    * @default the model's; 1 where it samples without naming one, 0 where it does not sample
    */
-  readonly temperature?: number
+  readonly temperature?: number | undefined
   /**
    * Sample only among this many likeliest tokens; 0 is all.
    * @default the model's, else 0
    */
-  readonly topK?: number
+  readonly topK?: number | undefined
   /**
    * Nucleus sampling: the smallest set of likeliest tokens that together reach this probability; above 0, up to 1.
    * Holtzman et al. 2019, arXiv 1904.09751.
    * @default the model's, else 1
    */
-  readonly topP?: number
+  readonly topP?: number | undefined
   /**
    * Drop tokens less likely than this fraction of the likeliest one; 0 up to 1. Nguyen et al. 2024, arXiv 2407.01082.
    * @default the model's, else 0
    */
-  readonly minP?: number
+  readonly minP?: number | undefined
   /**
    * Divides positive and multiplies negative logits of tokens that prompt or answer already hold;
    * above 0, 1 is off. Keskar et al. 2019, arXiv 1909.05858.
    * @default the model's, else 1
    */
-  readonly repetitionPenalty?: number
+  readonly repetitionPenalty?: number | undefined
   /**
    * Same seed, same prompt, same options, same device: same text. An integer from 0 to 2^32 - 1.
    * @default a random one
    */
-  readonly seed?: number
+  readonly seed?: number | undefined
   /**
    * End before any of these strings; the string itself is not part of the text. Up to 16, none empty, 256 characters each.
    * @default none
    */
-  readonly stop?: string | readonly string[]
+  readonly stop?: string | readonly string[] | undefined
   /**
    * Put the prompt into the model's chat template. `false` continues the prompt's raw text, which must then be a string.
    * @default true where the model has a chat template
    */
-  readonly applyChatTemplate?: boolean
+  readonly applyChatTemplate?: boolean | undefined
 }
 
 /** Options of `engine.generate`. */
 export interface GenerateOptions extends SamplingOptions {
   /** Cancels the generation: the stream errors with the signal's reason, `result` resolves with what was said. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 /** A checked request, as it crosses to the worker. */

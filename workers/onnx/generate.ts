@@ -5,8 +5,8 @@ import { createDetokenizer } from '../text/detokenizer.js'
 import { encodePrompt } from '../text/prompt.js'
 import { createStopMatcher } from '../text/stop-strings.js'
 import type { Decoder } from './decoder.js'
-import type { ModelConfig, Sampling } from './model-config.js'
-import { drawUniform, sampleToken } from './sampler.js'
+import type { ModelConfig } from './model-config.js'
+import { drawUniform, sampleToken, type Sampling } from './sampler.js'
 
 /** Prompt tokens computed at a time: a cancel waits for one chunk, and one chunk's logits are in memory. */
 const prefillChunkTokens = 128
@@ -23,10 +23,7 @@ export async function* generateTokens(
   signal: AbortSignal,
 ): AsyncGenerator<Step, 'stop' | 'length', undefined> {
   const promptIds = encodePrompt(config.tokenizer, request)
-  const maxTokens = Math.min(
-    request.maxTokens ?? config.sampling.maxTokens ?? Infinity,
-    countRoom(promptIds, config),
-  )
+  const maxTokens = Math.min(request.maxTokens ?? config.maxTokens ?? Infinity, countRoom(promptIds, config))
   const sampling = chooseSampling(config.sampling, request)
   const seed = request.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!
   const detokenizer = createDetokenizer(config.tokenizer, promptIds)

@@ -1,7 +1,7 @@
 import { RivuletError } from '../../lib/contract/errors.js'
-import type { SamplingOptions } from '../../lib/contract/options.js'
 import type { ModelFolder } from '../store/model-folder.js'
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.js'
+import type { Sampling } from './sampler.js'
 
 /** What the model's own files say about it: nothing here is assumed. */
 export interface ModelConfig {
@@ -11,12 +11,10 @@ export interface ModelConfig {
   readonly endIds: ReadonlySet<number>
   /** The model's sampling, for options that a request leaves out. */
   readonly sampling: Sampling
+  /** The model's `max_new_tokens`. */
+  readonly maxTokens: number | undefined
   readonly tokenizer: Tokenizer
 }
-
-/** Sampling with nothing left open but the length. */
-export type Sampling = Required<Omit<SamplingOptions, 'maxTokens' | 'seed' | 'stop' | 'applyChatTemplate'>> &
-  Pick<SamplingOptions, 'maxTokens'>
 
 /**
  * Reads `config.json` and `tokenizer.json`, which every folder has, and what the folder has of
@@ -37,6 +35,7 @@ export async function readModelConfig(folder: ModelFolder): Promise<ModelConfig>
     contextLength: readContextLength(textConfig),
     endIds: new Set([generationConfig.eos_token_id ?? textConfig.eos_token_id].flat().filter(isId)),
     sampling: readSampling(generationConfig),
+    maxTokens: readNumber(generationConfig.max_new_tokens, undefined),
     tokenizer: createTokenizer(tokenizerJson, { ...tokenizerConfig, chat_template: template }),
   }
 }
@@ -58,18 +57,17 @@ function readContextLength(config: Record<string, unknown>): number {
 
 /** The fields of `generation_config.json` under their names in transformers. */
 function readSampling(config: Record<string, unknown>): Sampling {
-  const read = (name: string, fallback: number) =>
-    typeof config[name] === 'number' ? config[name] : fallback
-  const sampling = {
-    temperature: config.do_sample === true ? read('temperature', 1) : 0,
-    topK: read('top_k', 0),
-    topP: read('top_p', 1),
-    minP: read('min_p', 0),
-    repetitionPenalty: read('repetition_penalty', 1),
+  return {
+    temperature: config.do_sample === true ? readNumber(config.temperature, 1) : 0,
+    topK: readNumber(config.top_k, 0),
+    topP: readNumber(config.top_p, 1),
+    minP: readNumber(config.min_p, 0),
+    repetitionPenalty: readNumber(config.repetition_penalty, 1),
   }
-  return typeof config.max_new_tokens === 'number'
-    ? { ...sampling, maxTokens: config.max_new_tokens }
-    : sampling
+}
+
+function readNumber<Fallback>(value: unknown, fallback: Fallback): number | Fallback {
+  return typeof value === 'number' ? value : fallback
 }
 
 function isId(value: unknown): value is number {

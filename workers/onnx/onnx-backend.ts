@@ -27,8 +27,11 @@ export function createOnnxBackend(): Backend<OnnxOptions> {
           onProgress(progress)
         },
       })
-      const [runtime, config] = await Promise.all([loadOnnxRuntime(device), readModelConfig(folder)])
-      const weights = await readModelWeights(folder, dtypes)
+      const [config, weights, runtime] = await Promise.all([
+        readModelConfig(folder),
+        readModelWeights(folder, dtypes),
+        loadOnnxRuntime(device),
+      ])
       signal.throwIfAborted()
       onProgress({ ...downloaded, phase: 'load', file: undefined })
       const decoder = createDecoder(runtime, await createSession(runtime, device, weights))

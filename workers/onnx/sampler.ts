@@ -1,4 +1,11 @@
-import type { Sampling } from './model-config.js'
+/** How a token is chosen, with nothing left open: `SamplingOptions` says what each number means. */
+export interface Sampling {
+  readonly temperature: number
+  readonly topK: number
+  readonly topP: number
+  readonly minP: number
+  readonly repetitionPenalty: number
+}
 
 /**
  * Chooses the next token. With `temperature: 0` the likeliest, else a draw from the truncated distribution,

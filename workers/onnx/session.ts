@@ -35,6 +35,7 @@ export async function createSession(
   try {
     return await runtime.InferenceSession.create(graph, {
       executionProviders: [device],
+      logSeverityLevel: 3,
       externalData: [...externalData],
       ...(device === 'webgpu' && { preferredOutputLocation: 'gpu-buffer' }),
     })

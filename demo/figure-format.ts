@@ -1,0 +1,21 @@
+/** A number and its unit, as they are set on the page. */
+export interface FormattedFigure {
+  readonly value: string
+  readonly unit: string
+}
+
+/** Three digits that count, so that a figure hardly moves its neighbours while it changes. */
+export function formatNumber(value: number, unit: string): FormattedFigure {
+  const decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0
+  return { value: value.toFixed(decimals), unit }
+}
+
+export function formatMs(ms: number): FormattedFigure {
+  return ms < 999.5 ? formatNumber(ms, 'ms') : formatNumber(ms / 1000, 's')
+}
+
+/** `1.2 of 11.1 MB` */
+export function formatBytes(loadedBytes: number, totalBytes: number): string {
+  const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1)
+  return `${megabytes(loadedBytes)} of ${megabytes(totalBytes)} MB`
+}

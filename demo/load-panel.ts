@@ -1,0 +1,116 @@
+import type { Devices, LoadProgress } from 'rivulet'
+import { formatBytes } from './figure-format.js'
+import { pageElement } from './page-element.js'
+
+/** Where the page shows how loading goes, and why it went wrong. */
+export interface LoadPanel {
+  startLoading(): void
+  showProgress(progress: LoadProgress): void
+  showFailure(failure: LoadFailure): void
+  hide(): void
+  hasFocus(): boolean
+  focus(): void
+}
+
+export interface LoadFailure {
+  readonly title: string
+  readonly message: string
+  readonly code: string | undefined
+  /** What this browser has, where the failure is that it has too little. */
+  readonly devices?: Devices | undefined
+}
+
+const phaseLabels = {
+  download: 'Fetching the model',
+  load: 'Starting the model',
+  'warm-up': 'Warming up',
+} satisfies Record<LoadProgress['phase'], string>
+
+/**
+ * While the known sizes come to less than this, they are those of a model's small files, which come first:
+ * a bar would be full before the weights have begun.
+ */
+const minKnownBytes = 1e6
+
+/** @param onPhase called when loading enters a new phase, for those who do not see the bar */
+export function createLoadPanel(onRetry: () => void, onPhase: (label: string) => void): LoadPanel {
+  const panel = pageElement('load-panel', HTMLElement)
+  const loading = pageElement('loading', HTMLElement)
+  const label = pageElement('load-label', HTMLElement)
+  const bar = pageElement('load-progress', HTMLProgressElement)
+  const detail = pageElement('load-detail', HTMLElement)
+  const failure = pageElement('failure', HTMLElement)
+  const failureActions = pageElement('failure-actions', HTMLElement)
+  const startOver = pageElement('start-over', HTMLAnchorElement)
+  pageElement('retry', HTMLButtonElement).addEventListener('click', onRetry)
+  let phase: LoadProgress['phase'] | undefined
+
+  function show(part: 'loading' | 'failure' | undefined): void {
+    panel.hidden = part === undefined
+    loading.hidden = part !== 'loading'
+    failure.hidden = part !== 'failure'
+    failureActions.hidden = part !== 'failure'
+  }
+
+  return {
+    startLoading() {
+      phase = undefined
+      label.textContent = 'Looking for the model'
+      bar.removeAttribute('value')
+      detail.textContent = ''
+      show('loading')
+    },
+    showProgress(progress) {
+      if (progress.phase !== phase) {
+        phase = progress.phase
+        label.textContent = phaseLabels[phase]
+        onPhase(phaseLabels[phase])
+      }
+      const { loadedBytes, totalBytes, file } = progress
+      if (phase === 'download' && totalBytes >= minKnownBytes) {
+        bar.value = loadedBytes / totalBytes
+        detail.textContent = [formatBytes(loadedBytes, totalBytes), file].filter(Boolean).join(' · ')
+      } else {
+        bar.removeAttribute('value')
+        detail.textContent = ''
+      }
+    },
+    showFailure({ title, message, code, devices }) {
+      const heading = document.createElement('h2')
+      heading.textContent = title
+      const text = document.createElement('p')
+      text.textContent = message
+      failure.replaceChildren(heading, text)
+      if (devices) failure.append(listDevices(devices))
+      if (code !== undefined) failure.append(createCode(code))
+      startOver.hidden = location.search === ''
+      show('failure')
+    },
+    hide: () => show(undefined),
+    hasFocus: () => panel.contains(document.activeElement),
+    focus: () => panel.focus(),
+  }
+}
+
+function createCode(code: string): HTMLElement {
+  const line = document.createElement('p')
+  line.className = 'failure-code'
+  const element = document.createElement('code')
+  element.textContent = code
+  line.append('Code ', element)
+  return line
+}
+
+function listDevices({ webgpu, wasm }: Devices): HTMLElement {
+  const list = document.createElement('dl')
+  const add = (name: string, state: string) => {
+    const term = document.createElement('dt')
+    term.textContent = name
+    const description = document.createElement('dd')
+    description.textContent = state
+    list.append(term, description)
+  }
+  add('WebGPU', 'unavailable' in webgpu ? webgpu.unavailable : 'Available.')
+  add('WebAssembly', 'unavailable' in wasm ? wasm.unavailable : 'Available.')
+  return list
+}

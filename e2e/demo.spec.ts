@@ -1,0 +1,140 @@
+import AxeBuilder from '@axe-core/playwright'
+import { expect, test, type Page } from '@playwright/test'
+
+const demoUrl = 'http://localhost:4281/'
+const readouts = ['ttft', 'tps', 'itl-p50', 'itl-p95', 'total', 'tokens']
+
+async function openDemo(page: Page, parameters = 'device=wasm'): Promise<void> {
+  await page.goto(`${demoUrl}?${parameters}`)
+}
+
+const state = (page: Page, name: string) => page.locator(`main[data-state=${name}]`)
+const answers = (page: Page) => page.getByTestId('answer')
+
+async function ask(page: Page, question: string): Promise<void> {
+  await expect(state(page, 'ready')).toBeVisible()
+  await page.getByRole('textbox', { name: 'Message' }).fill(question)
+  await page.keyboard.press('Enter')
+}
+
+test('a question is answered in many steps, the readouts fill, and a second question works', async ({
+  page,
+}) => {
+  await openDemo(page)
+  await expect(state(page, 'ready')).toBeVisible()
+  await page.evaluate(() => {
+    const lengths: number[] = []
+    Object.assign(window, { lengths })
+    new MutationObserver(() => {
+      lengths.push(document.querySelector('[data-testid=answer]')?.textContent?.length ?? 0)
+    }).observe(document.body, { subtree: true, childList: true, characterData: true })
+  })
+  await ask(page, 'Tell me a story about a dragon.')
+  await expect(answers(page)).toHaveCount(1)
+  await expect(state(page, 'ready')).toBeVisible()
+  await expect(answers(page).first()).toHaveText(/\w+ \w+ \w+ \w+/)
+  const lengths = await page.evaluate(() => (window as unknown as { lengths: number[] }).lengths)
+  expect(new Set(lengths).size).toBeGreaterThan(5)
+  for (const name of readouts) await expect(page.getByTestId(name)).toHaveText(/\d/)
+  await expect(page.getByTestId('device')).toHaveText(/WASM/)
+  await expect(page.getByTestId('model')).toHaveText(/stories/)
+
+  await ask(page, 'And another one, please.')
+  await expect(answers(page)).toHaveCount(2)
+  await expect(state(page, 'ready')).toBeVisible()
+  await expect(answers(page).last()).toHaveText(/\w+ \w+/)
+})
+
+test('the same page streams on WebGPU, and Escape stops it', async ({ page }) => {
+  await openDemo(page, 'device=webgpu')
+  await ask(page, 'Tell me a story about a dragon.')
+  await expect(page.getByTestId('device')).toHaveText(/WebGPU/)
+  await expect(answers(page).first()).toHaveText(/\w+ \w+ \w+/)
+  await page.keyboard.press('Escape')
+  await expect(state(page, 'ready')).toBeVisible()
+  const text = await answers(page).first().textContent()
+  await expect(page.getByRole('region', { name: 'Conversation' }).getByText('Stopped.')).toBeVisible()
+  await ask(page, 'Hello!')
+  await expect(answers(page).last()).toHaveText(/\w+/)
+  await page.getByRole('button', { name: 'Stop' }).click()
+  await expect(state(page, 'ready')).toBeVisible()
+  expect(await answers(page).first().textContent()).toBe(text)
+})
+
+test('what the model or the visitor writes is never markup', async ({ page }) => {
+  await openDemo(page)
+  await ask(page, '<img src=x onerror="document.title=1"> <b>bold</b>')
+  await expect(answers(page)).toHaveCount(1)
+  await expect(state(page, 'ready')).toBeVisible()
+  await expect(page.locator('main img, main b')).toHaveCount(0)
+  await expect(page).toHaveTitle(/rivulet/)
+})
+
+test('the keyboard alone is enough', async ({ page }) => {
+  await openDemo(page)
+  await expect(state(page, 'ready')).toBeVisible()
+  await expect(page.getByRole('textbox', { name: 'Message' })).toBeFocused()
+  await page.keyboard.type('Hello!')
+  await page.keyboard.press('Shift+Enter')
+  await page.keyboard.type('Tell me a story.')
+  await page.keyboard.press('Enter')
+  await expect(answers(page).first()).toHaveText(/\w+ \w+/)
+  await expect(state(page, 'ready')).toBeVisible()
+  await expect(page.getByRole('textbox', { name: 'Message' })).toBeFocused()
+})
+
+test('a long conversation drops its oldest turns and says so', async ({ page }) => {
+  await openDemo(page)
+  for (let turn = 0; turn < 4; turn += 1) {
+    await ask(page, 'Tell me a long story about a dragon and a princess. '.repeat(3))
+    await expect(answers(page)).toHaveCount(turn + 1)
+    await expect(state(page, 'ready')).toBeVisible()
+    await expect(answers(page).last()).toHaveText(/\w+/)
+  }
+  await expect(page.getByText(/context/i).first()).toBeVisible()
+})
+
+test('an unknown model is named, with a way to try again', async ({ page }) => {
+  await openDemo(page, 'device=wasm&model=./models/no-such-model/')
+  await expect(state(page, 'failed')).toBeVisible()
+  await expect(page.getByRole('alert')).toContainText('no-such-model')
+  await expect(page.getByRole('alert')).toContainText('model-not-found')
+  await page.getByRole('button', { name: 'Try again' }).click()
+  await expect(state(page, 'failed')).toBeVisible()
+})
+
+test('a browser with neither WebGPU nor WebAssembly is told so', async ({ page }) => {
+  await page.addInitScript(() => {
+    Reflect.deleteProperty(Navigator.prototype, 'gpu')
+    Reflect.deleteProperty(globalThis, 'WebAssembly')
+  })
+  await openDemo(page, '')
+  await expect(state(page, 'failed')).toBeVisible()
+  await expect(page.getByRole('alert')).toContainText(/WebAssembly is off/)
+  await expect(page.getByRole('alert')).toContainText(/no WebGPU/)
+})
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test(`axe finds nothing in the ${colorScheme} theme`, async ({ page }) => {
+    await page.emulateMedia({ colorScheme })
+    await openDemo(page)
+    await ask(page, 'Hello!')
+    await expect(answers(page)).toHaveCount(1)
+    await expect(state(page, 'ready')).toBeVisible()
+    const { violations } = await new AxeBuilder({ page }).analyze()
+    expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([])
+  })
+}
+
+test('nothing overflows at 320 pixels', async ({ page }) => {
+  await page.setViewportSize({ width: 320, height: 640 })
+  await openDemo(page)
+  await ask(page, 'Hello!')
+  await expect(answers(page)).toHaveCount(1)
+  await expect(state(page, 'ready')).toBeVisible()
+  const { scroll, client } = await page.evaluate(() => ({
+    scroll: document.documentElement.scrollWidth,
+    client: document.documentElement.clientWidth,
+  }))
+  expect(scroll).toBeLessThanOrEqual(client)
+})

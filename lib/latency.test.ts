@@ -1,0 +1,106 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { computeLatency, recordLatency } from './latency.js'
+
+const prefill = { promptTokens: 50, queueMs: 12, prefillMs: 200 }
+
+/** Token times with these gaps between them. */
+function buildTimes(first: number, gaps: readonly number[]): number[] {
+  return gaps.reduce((times, gap) => [...times, times.at(-1)! + gap], [first])
+}
+
+describe('the figures', () => {
+  it('are those of the marks', () => {
+    expect(
+      computeLatency({ start: 100, end: 1000, tokenTimes: buildTimes(400, [10, 30, 20, 40]), prefill }),
+    ).toEqual({
+      timeToFirstTokenMs: 300,
+      interTokenLatencyMs: { p50: 20, p90: 40, p95: 40, p99: 40, max: 40 },
+      queueMs: 12,
+      prefillTokensPerSecond: 250,
+      decodeTokensPerSecond: 40,
+      totalMs: 900,
+    })
+  })
+
+  it('have nearest-rank percentiles, in numeric order', () => {
+    // 1 to 200 in a mixed order: the pth percentile is the value at rank ceil(p × 200 / 100).
+    const gaps = Array.from({ length: 200 }, (_, i) => ((i * 77) % 200) + 1)
+    const { interTokenLatencyMs } = computeLatency({
+      start: 0,
+      end: 1e6,
+      tokenTimes: buildTimes(0, gaps),
+      prefill: undefined,
+    })
+    expect(interTokenLatencyMs).toEqual({ p50: 100, p90: 180, p95: 190, p99: 198, max: 200 })
+  })
+
+  it('have percentiles that are values of the list, where it is short', () => {
+    const percentiles = (gaps: readonly number[]) =>
+      computeLatency({ start: 0, end: 9, tokenTimes: buildTimes(0, gaps), prefill }).interTokenLatencyMs
+    expect(percentiles([7])).toEqual({ p50: 7, p90: 7, p95: 7, p99: 7, max: 7 })
+    expect(percentiles([3, 1])).toEqual({ p50: 1, p90: 3, p95: 3, p99: 3, max: 3 })
+    expect(percentiles([9, 1, 100])).toEqual({ p50: 9, p90: 100, p95: 100, p99: 100, max: 100 })
+  })
+
+  it('leave open what needs a token where there is none', () => {
+    expect(computeLatency({ start: 100, end: 150, tokenTimes: [], prefill: undefined })).toEqual({
+      timeToFirstTokenMs: undefined,
+      interTokenLatencyMs: undefined,
+      queueMs: 0,
+      prefillTokensPerSecond: undefined,
+      decodeTokensPerSecond: undefined,
+      totalMs: 50,
+    })
+  })
+
+  it('leave open what needs two tokens where there is one', () => {
+    expect(computeLatency({ start: 100, end: 150, tokenTimes: [120], prefill })).toMatchObject({
+      timeToFirstTokenMs: 20,
+      interTokenLatencyMs: undefined,
+      decodeTokensPerSecond: undefined,
+    })
+  })
+
+  it('have no rate where no time passed', () => {
+    const figures = computeLatency({
+      start: 0,
+      end: 5,
+      tokenTimes: [5, 5, 5],
+      prefill: { ...prefill, prefillMs: 0 },
+    })
+    expect(figures).toMatchObject({ prefillTokensPerSecond: undefined, decodeTokensPerSecond: undefined })
+    expect(figures.interTokenLatencyMs).toMatchObject({ p50: 0, max: 0 })
+  })
+})
+
+describe('a recorded generation', () => {
+  const listMeasures = () =>
+    Object.fromEntries(
+      performance
+        .getEntriesByType('measure')
+        .filter(({ name }) => name.startsWith('rivulet:'))
+        .map((entry) => [entry.name, entry]),
+    )
+
+  afterEach(() => performance.clearMeasures())
+
+  it('is in the Performance timeline, in the same figures', async () => {
+    const recorder = recordLatency()
+    recorder.setPrefill(prefill)
+    await new Promise((resolve) => setTimeout(resolve, 2))
+    recorder.addToken()
+    await new Promise((resolve) => setTimeout(resolve, 2))
+    recorder.addToken()
+    const latency = recorder.finish()
+    const measures = listMeasures()
+    expect(measures['rivulet:generation']?.duration).toBeCloseTo(latency.totalMs)
+    expect(measures['rivulet:time-to-first-token']?.duration).toBeCloseTo(latency.timeToFirstTokenMs!)
+    expect(measures['rivulet:decode']?.duration).toBeCloseTo(latency.interTokenLatencyMs!.max)
+    expect(latency).toMatchObject({ queueMs: 12, prefillTokensPerSecond: 250 })
+  })
+
+  it('without a token is a generation alone', () => {
+    recordLatency().finish()
+    expect(Object.keys(listMeasures())).toEqual(['rivulet:generation'])
+  })
+})
