@@ -19,7 +19,10 @@ const readouts = {
  */
 export async function streamOnce(url, question, device) {
   const executablePath = findChromium()
-  const browser = await chromium.launch({ args: chromiumArguments(), ...(executablePath && { executablePath }) })
+  const browser = await chromium.launch({
+    args: chromiumArguments(),
+    ...(executablePath && { executablePath }),
+  })
   try {
     const page = await browser.newPage()
     await page.goto(`${url}?device=${encodeURIComponent(device)}`)
