@@ -2,12 +2,15 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
 
-/** Installs the pinned packages where they are missing or older than the lockfile. */
+/**
+ * Installs the pinned packages where they are missing or older than the lockfile. Not `npm ci`: that fails where a
+ * registry lacks the binaries of other platforms, which are optional and not in the lockfile.
+ */
 export function ensureInstalled() {
   const installed = 'node_modules/.package-lock.json'
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync('package-lock.json').mtimeMs) return
-  console.log('Installing packages (npm ci) …')
-  runNpm('ci', '--no-audit', '--no-fund')
+  console.log('Installing packages …')
+  runNpm('install', '--no-save', '--no-audit', '--no-fund')
 }
 
 /**
