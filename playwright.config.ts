@@ -23,7 +23,8 @@ export default defineConfig({
       url: 'http://localhost:4281/',
     },
     {
-      command: 'npx vite build --config e2e/vite.config.ts --logLevel warn && npx vite preview --config e2e/vite.config.ts --port 4282 --strictPort',
+      command:
+        'npx vite build --config e2e/vite.config.ts --logLevel warn && npx vite preview --config e2e/vite.config.ts --port 4282 --strictPort',
       url: 'http://localhost:4282/',
     },
   ],
