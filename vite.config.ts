@@ -25,6 +25,12 @@ export default defineConfig({
       { root, test: { name: 'node', include: unitTests, exclude: browserTests } },
       {
         root,
+        cacheDir: '.cache/vitest',
+        optimizeDeps: {
+          // ONNX Runtime finds its WebAssembly beside its own module; the rest is named so that no test is reloaded.
+          exclude: ['onnxruntime-web', 'onnxruntime-web/wasm', 'onnxruntime-web/webgpu'],
+          include: ['@bufbuild/protobuf', '@bufbuild/protobuf/codegenv2', 'comlink'],
+        },
         test: {
           name: 'browser',
           include: browserTests,

@@ -23,7 +23,7 @@ it('sends the remembered exchanges and then the question', () => {
 
 it('measures the prompt and the answer together', () => {
   const messages = toMessages(startChat(), 'Hello')
-  expect(measure(messages, 'Hi', { promptTokens: 4, completionTokens: 1 })).toEqual({
+  expect(measure(messages, 'Hi', { promptTokens: 4, cachedPromptTokens: 0, completionTokens: 1 })).toEqual({
     characters: 7,
     tokens: 5,
   })

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test, type JSHandle, type Page } from '@playwright/test'
-import type { Engine } from 'rivulet'
+import type { ChatMessage, Engine, Prompt } from 'rivulet'
 import { loadEngine, openBarePage, streamAnswer, type Device } from './bare-page.js'
 
 /**
@@ -33,7 +33,8 @@ for (const device of ['wasm', 'webgpu'] satisfies Device[]) {
 
     test('computes on the device that was asked for', async () => {
       const info = await engine.evaluate((engine) => engine.info)
-      expect(info).toMatchObject({ device, backend: 'onnx', dtype: 'q8', contextLength: 512 })
+      const execution = device === 'webgpu' ? 'replayed' : 'growing-cache'
+      expect(info).toMatchObject({ device, execution, backend: 'onnx', dtype: 'q8', contextLength: 512 })
     })
 
     for (const { prompt, promptTokens, greedyIds } of references.slice(0, device === 'wasm' ? 4 : 2)) {
@@ -155,6 +156,28 @@ test.describe('generating', () => {
     )
     expect(result.usage.promptTokens).toBeGreaterThan(dragon!.promptTokens)
     expect(result.text).not.toBe('')
+  })
+
+  test('a follow-up computes only what is new, and an edited history what changed', async () => {
+    const answers = async (chat: Prompt) =>
+      (await streamAnswer(engine, chat, { temperature: 0, maxTokens: 16 })).result
+    const first = await answers([{ role: 'user', content: question }])
+    const history: ChatMessage[] = [
+      { role: 'user', content: question },
+      { role: 'assistant', content: first.text },
+      { role: 'user', content: 'And then?' },
+    ]
+    const followUp = await answers(history)
+    // All of the first prompt, and the answer but for its last token, which was never computed.
+    expect(followUp.usage.cachedPromptTokens).toBeGreaterThanOrEqual(first.usage.promptTokens + 15)
+    const edited = await answers([...history.slice(0, 2), { role: 'user', content: 'Why?' }])
+    expect(edited.usage.cachedPromptTokens).toBeGreaterThan(first.usage.promptTokens)
+    expect(edited.usage.cachedPromptTokens).toBeLessThan(edited.usage.promptTokens)
+    const fresh = await loadEngine(page, 'wasm')
+    const { result } = await streamAnswer(fresh, history, { temperature: 0, maxTokens: 16 })
+    expect(result.usage.cachedPromptTokens).toBe(0)
+    expect(followUp.text).toBe(result.text)
+    await fresh.evaluate((engine) => engine.dispose())
   })
 
   test('raw text goes on where it ended', async () => {

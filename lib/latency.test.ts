@@ -1,11 +1,13 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { computeLatency, recordLatency } from './latency.js'
 
-const prefill = { promptTokens: 50, queueMs: 12, prefillMs: 200 }
+const prefill = { promptTokens: 80, cachedPromptTokens: 30, queueMs: 12, prefillMs: 200 }
 
 /** Token times with these gaps between them. */
 function buildTimes(first: number, gaps: readonly number[]): number[] {
-  return gaps.reduce((times, gap) => [...times, times.at(-1)! + gap], [first])
+  const times = [first]
+  for (const gap of gaps) times.push(times.at(-1)! + gap)
+  return times
 }
 
 describe('the figures', () => {
@@ -58,6 +60,13 @@ describe('the figures', () => {
       timeToFirstTokenMs: 20,
       interTokenLatencyMs: undefined,
       decodeTokensPerSecond: undefined,
+    })
+  })
+
+  it('have no prefill rate where the whole prompt was cached', () => {
+    const cached = { ...prefill, cachedPromptTokens: prefill.promptTokens }
+    expect(computeLatency({ start: 0, end: 5, tokenTimes: [1], prefill: cached })).toMatchObject({
+      prefillTokensPerSecond: undefined,
     })
   })
 

@@ -6,7 +6,7 @@ export interface Latency {
   readonly interTokenLatencyMs: Percentiles | undefined
   /** Waiting in the engine's queue, in the worker. */
   readonly queueMs: number
-  /** Prompt tokens a second while the prompt was computed, in the worker. */
+  /** Prompt tokens a second while the prompt was computed, in the worker; tokens that were cached do not count. */
   readonly prefillTokensPerSecond: number | undefined
   /** Tokens a second from the first token to the last. Undefined with fewer than two tokens. */
   readonly decodeTokensPerSecond: number | undefined
@@ -25,6 +25,7 @@ export interface Percentiles {
 /** What the worker tells of a generation when its prompt is computed. */
 export interface PrefillFigures {
   readonly promptTokens: number
+  readonly cachedPromptTokens: number
   readonly queueMs: number
   readonly prefillMs: number
 }
@@ -74,7 +75,8 @@ export function computeLatency({ start, end, tokenTimes, prefill }: Marks): Late
     timeToFirstTokenMs: first === undefined ? undefined : first - start,
     interTokenLatencyMs: gaps.length === 0 ? undefined : computePercentiles(gaps),
     queueMs: prefill?.queueMs ?? 0,
-    prefillTokensPerSecond: prefill && perSecond(prefill.promptTokens, prefill.prefillMs),
+    prefillTokensPerSecond:
+      prefill && perSecond(prefill.promptTokens - prefill.cachedPromptTokens, prefill.prefillMs),
     decodeTokensPerSecond: perSecond(gaps.length, decodeMs),
     totalMs: end - start,
   }

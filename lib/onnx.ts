@@ -1,39 +1,55 @@
 import type { BackendAvailability, BackendFactory } from './backend-factory.js'
 import { probeDevices } from './contract/devices.js'
 import { RivuletError } from './contract/errors.js'
-import { onnxDevices, onnxDtypes, type OnnxOptions } from './contract/onnx-options.js'
+import { onnxDevices, onnxDtypes, type OnnxLoadOptions } from './contract/onnx-options.js'
 
 export { onnxDevices, onnxDtypes } from './contract/onnx-options.js'
-export type { OnnxDevice, OnnxDtype, OnnxOptions } from './contract/onnx-options.js'
+export type { OnnxDevice, OnnxDtype } from './contract/onnx-options.js'
+
+/** Options of `onnx()`. */
+export interface OnnxOptions extends OnnxLoadOptions {
+  /**
+   * Makes the worker, for bundlers that do not find it by themselves, and for workers with code of one's own in them.
+   * Its script must import `rivulet/onnx.worker`.
+   * @default a module worker from the package's own file
+   */
+  readonly worker?: (() => Worker) | undefined
+}
 
 /**
  * Runs Hugging Face ONNX folders on onnxruntime-web (an optional peer dependency: install it).
  * @throws RivuletError `invalid-option` for an unknown option, device or dtype
  */
-export function onnx(options: OnnxOptions = {}): BackendFactory {
+export function onnx({ worker = createWorker, ...options }: OnnxOptions = {}): BackendFactory {
   checkOptions(options)
+  if (typeof worker !== 'function') {
+    throw new RivuletError('invalid-option', 'onnx({ worker }) must be a function that returns a Worker.')
+  }
   return {
     name: 'onnx',
     options,
     checkAvailability: () => checkAvailability(options),
-    createWorker: () =>
-      new Worker(new URL('../workers/onnx.worker.js', import.meta.url), {
-        type: 'module',
-        name: 'rivulet-onnx',
-      }),
+    createWorker: worker,
   }
 }
 
+function createWorker(): Worker {
+  return new Worker(new URL('../workers/onnx.worker.js', import.meta.url), {
+    type: 'module',
+    name: 'rivulet-onnx',
+  })
+}
+
 const allowedValues = { device: onnxDevices, dtype: onnxDtypes } satisfies Record<
-  keyof OnnxOptions,
+  keyof OnnxLoadOptions,
   readonly string[]
 >
 
-function checkOptions(options: OnnxOptions): void {
+function checkOptions(options: OnnxLoadOptions): void {
   for (const [name, value] of Object.entries(options)) {
-    const allowed: readonly string[] | undefined = allowedValues[name as keyof OnnxOptions]
+    const allowed: readonly string[] | undefined = allowedValues[name as keyof OnnxLoadOptions]
     const problem = !allowed
-      ? `onnx() has no option "${name}"; it has: ${Object.keys(allowedValues).join(', ')}.`
+      ? `onnx() has no option "${name}"; it has: ${Object.keys(allowedValues).join(', ')}, worker.`
       : value !== undefined && !allowed.includes(value as string)
         ? `onnx({ ${name} }) must be one of ${allowed.join(', ')}; got ${String(value)}.`
         : undefined
@@ -41,7 +57,7 @@ function checkOptions(options: OnnxOptions): void {
   }
 }
 
-async function checkAvailability({ device = 'auto' }: OnnxOptions): Promise<BackendAvailability> {
+async function checkAvailability({ device = 'auto' }: OnnxLoadOptions): Promise<BackendAvailability> {
   const { webgpu, wasm } = await probeDevices()
   // ONNX Runtime is WebAssembly on either device.
   if ('unavailable' in wasm) return { isAvailable: false, reason: wasm.unavailable }

@@ -7,7 +7,7 @@ import { TokenStream } from './token-stream.js'
 function scriptEvents(words: readonly string[], end: 'stop' | 'length' | Error | 'silence' = 'stop') {
   const seen = { pulls: 0, isCancelled: false }
   const events: (GenerationEvent | Error)[] = [
-    { kind: 'started', promptTokens: 7, queueMs: 1, prefillMs: 2 },
+    { kind: 'started', promptTokens: 7, cachedPromptTokens: 3, queueMs: 1, prefillMs: 2 },
     ...words.map((text, index): GenerationEvent => ({
       kind: 'chunk',
       chunk: { text, tokenIds: [index], index },
@@ -71,7 +71,10 @@ describe('reading a token stream', () => {
     const result = await stream.result
     expect(parts).toEqual(words)
     expect(result.text).toBe(words.join(''))
-    expect(result).toMatchObject({ finishReason: 'stop', usage: { promptTokens: 7, completionTokens: 4 } })
+    expect(result).toMatchObject({
+      finishReason: 'stop',
+      usage: { promptTokens: 7, cachedPromptTokens: 3, completionTokens: 4 },
+    })
   })
 
   it('tells the end by length from the end by stop', async () => {

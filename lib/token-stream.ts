@@ -14,6 +14,8 @@ export interface GenerationResult {
 export interface Usage {
   /** Tokens of the prompt with its template; 0 when the generation was cancelled before they were counted. */
   readonly promptTokens: number
+  /** How many of the prompt's tokens were not computed again, since an earlier prompt or answer began alike. */
+  readonly cachedPromptTokens: number
   /** Tokens streamed; the token that ends the text is not one of them. */
   readonly completionTokens: number
 }
@@ -134,6 +136,7 @@ function readGeneration(
   result.catch(() => {})
   let text = ''
   let promptTokens = 0
+  let cachedPromptTokens = 0
   let completionTokens = 0
   let outcome: Outcome | undefined
   let hasStreamEnded = false
@@ -152,7 +155,7 @@ function readGeneration(
       how.error.text = text
       reject(how.error)
     } else {
-      const usage = { promptTokens, completionTokens }
+      const usage = { promptTokens, cachedPromptTokens, completionTokens }
       resolve({ text, finishReason: how.finishReason, usage, latency: latency.finish() })
     }
     // Frees the worker, and wakes whoever waits for the next event.
@@ -162,6 +165,7 @@ function readGeneration(
   function apply(event: GenerationEvent): void {
     if (event.kind === 'started') {
       promptTokens = event.promptTokens
+      cachedPromptTokens = event.cachedPromptTokens
       latency.setPrefill(event)
     } else if (event.kind === 'chunk') {
       waiting.push(event.chunk)

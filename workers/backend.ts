@@ -3,7 +3,7 @@ import type { LoadProgress, LoadRequest, ModelInfo } from '../lib/contract/worke
 
 /** One thing that a backend did for a generation: the whole prompt computed (once, first), or a token decoded. */
 export type Step =
-  | { readonly kind: 'prefilled'; readonly promptTokens: number }
+  | { readonly kind: 'prefilled'; readonly promptTokens: number; readonly cachedPromptTokens: number }
   | { readonly kind: 'token'; readonly text: string; readonly tokenIds: readonly number[] }
 
 /** What every runtime implements. The host calls `load` once, and `generate` only on a loaded model. */

@@ -12,6 +12,7 @@ const info: ModelInfo = {
   device: 'wasm',
   deviceDescription: 'none',
   dtype: 'none',
+  execution: 'none',
   contextLength: 100,
   hasChatTemplate: false,
 }
@@ -35,7 +36,7 @@ function createScriptedBackend() {
       seen.running += 1
       seen.mostRunning = Math.max(seen.mostRunning, seen.running)
       try {
-        yield { kind: 'prefilled', promptTokens: 3 }
+        yield { kind: 'prefilled', promptTokens: 3, cachedPromptTokens: 1 }
         for (const text of String(prompt).split(/(?= )/)) {
           await nextTask()
           signal.throwIfAborted()
@@ -110,7 +111,7 @@ describe('generating', () => {
     await loading
     const events = await readAll(await generate(host, 'a b'))
     expect(events.map((event) => event.kind)).toEqual(['started', 'chunk', 'chunk', 'ended'])
-    expect(events[0]).toMatchObject({ promptTokens: 3 })
+    expect(events[0]).toMatchObject({ promptTokens: 3, cachedPromptTokens: 1 })
     expect(events[2]).toMatchObject({ chunk: { text: ' b', index: 1 } })
     expect(events[3]).toMatchObject({ finishReason: 'stop' })
   })

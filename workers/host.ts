@@ -65,7 +65,8 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
         }
         if (value.kind === 'prefilled') {
           const prefillMs = performance.now() - started
-          yield { kind: 'started', promptTokens: value.promptTokens, queueMs: started - entered, prefillMs }
+          const { promptTokens, cachedPromptTokens } = value
+          yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs: started - entered, prefillMs }
         } else {
           yield { kind: 'chunk', chunk: { text: value.text, tokenIds: value.tokenIds, index: index++ } }
         }

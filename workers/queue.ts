@@ -34,13 +34,16 @@ export function createQueue(capacity: number): Queue {
           state = 'running'
           resolve()
         }
-        waiting.push(start)
-        signal.addEventListener('abort', () => {
+        const giveUp = () => {
           if (state !== 'waiting') return
           state = 'left'
           waiting.splice(waiting.indexOf(start), 1)
           resolve()
-        })
+        }
+        waiting.push(start)
+        // A signal that is aborted already fires no event.
+        if (signal.aborted) giveUp()
+        else signal.addEventListener('abort', giveUp)
       })
       advance()
       return {

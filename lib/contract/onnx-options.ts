@@ -5,8 +5,8 @@ export type OnnxDtype = (typeof onnxDtypes)[number]
 export const onnxDevices = ['auto', 'webgpu', 'wasm'] as const
 export type OnnxDevice = (typeof onnxDevices)[number]
 
-/** Options of `onnx()`. */
-export interface OnnxOptions {
+/** What the worker is told of `onnx()`'s options. */
+export interface OnnxLoadOptions {
   /**
    * `auto` takes WebGPU on a real graphics adapter and WASM elsewhere; a software adapter is used only when forced.
    * @default 'auto'

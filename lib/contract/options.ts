@@ -44,6 +44,23 @@ export interface SamplingOptions {
    */
   readonly repetitionPenalty?: number | undefined
   /**
+   * Subtracted from a token's logit for every time that the answer already holds it; -2 to 2.
+   * OpenAI's `frequency_penalty`: https://platform.openai.com/docs/api-reference/chat/create
+   * @default 0
+   */
+  readonly frequencyPenalty?: number | undefined
+  /**
+   * Subtracted once from the logits of all tokens that the answer already holds; -2 to 2. OpenAI's `presence_penalty`.
+   * @default 0
+   */
+  readonly presencePenalty?: number | undefined
+  /**
+   * Added to the logits of single tokens, by token id: `{ 50256: -100 }`. -100 to 100, which as good as bans a token or
+   * leaves nothing else; up to 1,024 tokens, of the model's vocabulary. OpenAI's `logit_bias`.
+   * @default none
+   */
+  readonly logitBias?: Readonly<Record<number, number>> | undefined
+  /**
    * Same seed, same prompt, same options, same device: same text. An integer from 0 to 2^32 - 1.
    * @default a random one
    */
@@ -74,8 +91,19 @@ export interface GenerateRequest extends Omit<SamplingOptions, 'stop'> {
 
 const maxStopStrings = 16
 const maxStopStringLength = 256
+const maxBiasedTokens = 1024
+const maxBias = 100
 
-type NumericOption = 'maxTokens' | 'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty' | 'seed'
+type NumericOption =
+  | 'maxTokens'
+  | 'temperature'
+  | 'topK'
+  | 'topP'
+  | 'minP'
+  | 'repetitionPenalty'
+  | 'frequencyPenalty'
+  | 'presencePenalty'
+  | 'seed'
 
 /** The range of each number; `above` excludes its own value. */
 const ranges = {
@@ -85,10 +113,12 @@ const ranges = {
   topP: { above: 0, to: 1 },
   minP: { from: 0, to: 1 },
   repetitionPenalty: { above: 0, to: 100 },
+  frequencyPenalty: { from: -2, to: 2 },
+  presencePenalty: { from: -2, to: 2 },
   seed: { integer: true, from: 0, to: 2 ** 32 - 1 },
 } satisfies Record<NumericOption, { integer?: true; from?: number; above?: number; to: number }>
 
-const otherOptions = ['stop', 'applyChatTemplate', 'signal'] as const
+const otherOptions = ['logitBias', 'stop', 'applyChatTemplate', 'signal'] as const
 const optionNames: readonly string[] = [...Object.keys(ranges), ...otherOptions]
 
 /**
@@ -103,12 +133,17 @@ export function checkRequest(prompt: Prompt, options: GenerateOptions = {}): Gen
     }
   }
   for (const name of Object.keys(ranges) as NumericOption[]) checkNumber(name, options[name])
-  const { signal, stop, ...sampling } = options
+  const { signal, stop, logitBias, ...sampling } = options
   if (signal !== undefined && !(signal instanceof AbortSignal)) refuse('"signal" must be an AbortSignal.')
   if (sampling.applyChatTemplate !== undefined && typeof sampling.applyChatTemplate !== 'boolean') {
     refuse('"applyChatTemplate" must be true or false.')
   }
-  return { ...sampling, prompt: checkPrompt(prompt, sampling.applyChatTemplate), stop: checkStop(stop) }
+  return {
+    ...sampling,
+    ...(logitBias !== undefined && { logitBias: checkLogitBias(logitBias) }),
+    prompt: checkPrompt(prompt, sampling.applyChatTemplate),
+    stop: checkStop(stop),
+  }
 }
 
 function checkNumber(name: NumericOption, value: unknown): void {
@@ -124,7 +159,7 @@ function checkNumber(name: NumericOption, value: unknown): void {
   const low = range.above === undefined ? `from ${range.from}` : `above ${range.above}`
   const high = range.to === Number.MAX_SAFE_INTEGER ? '' : ` up to ${range.to}`
   refuse(
-    `"${name}" must be ${range.integer ? 'an integer' : 'a number'} ${low}${high}; got ${String(value)}.`,
+    `"${name}" must be ${range.integer ? 'an integer' : 'a number'} ${low}${high}; got ${describeValue(value)}.`,
   )
 }
 
@@ -146,9 +181,7 @@ function checkPrompt(prompt: Prompt, applyChatTemplate: boolean | undefined): Pr
 function checkMessage(message: unknown, index: number): ChatMessage {
   const { role, content } = (message ?? {}) as Partial<Record<keyof ChatMessage, unknown>>
   if (role !== 'system' && role !== 'user' && role !== 'assistant') {
-    refuse(
-      `messages[${index}].role must be "system", "user" or "assistant"; got ${typeof role === 'string' ? `"${role}"` : typeof role}.`,
-    )
+    refuse(`messages[${index}].role must be "system", "user" or "assistant"; got ${describeValue(role)}.`)
   }
   if (typeof content !== 'string') {
     refuse(`messages[${index}].content must be a string: this library streams text only.`)
@@ -167,6 +200,32 @@ function checkStop(stop: GenerateOptions['stop']): readonly string[] {
     }
     return value
   })
+}
+
+/** A plain copy, as of the messages. Whether the model has these tokens shows in the worker. */
+function checkLogitBias(logitBias: unknown): Readonly<Record<number, number>> {
+  if (typeof logitBias !== 'object' || logitBias === null || Array.isArray(logitBias)) {
+    refuse(`"logitBias" must be an object from token ids to numbers; got ${describeValue(logitBias)}.`)
+  }
+  const entries: [string, unknown][] = Object.entries(logitBias)
+  if (entries.length > maxBiasedTokens) {
+    refuse(`"logitBias" takes up to ${maxBiasedTokens} tokens; got ${entries.length}.`)
+  }
+  for (const [id, bias] of entries) {
+    if (!/^(0|[1-9]\d{0,9})$/.test(id)) refuse(`"logitBias" takes token ids; got ${describeValue(id)}.`)
+    if (typeof bias !== 'number' || !(Math.abs(bias) <= maxBias)) {
+      refuse(
+        `"logitBias" must be from -${maxBias} to ${maxBias}; got ${describeValue(bias)} for token ${id}.`,
+      )
+    }
+  }
+  return Object.fromEntries(entries) as Record<number, number>
+}
+
+/** A refused value in a word. An object gives its type alone: writing it out could fail in turn. */
+function describeValue(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value)
+  return Object(value) === value ? typeof value : String(value)
 }
 
 function refuse(message: string): never {

@@ -10,6 +10,8 @@ export interface ModelInfo {
   readonly deviceDescription: string
   /** Which weight file was taken. */
   readonly dtype: string
+  /** How the backend runs the model, in its own words; and why not faster, where there is a reason. */
+  readonly execution: string
   /** Prompt and answer together, in tokens. */
   readonly contextLength: number
   readonly hasChatTemplate: boolean
@@ -54,6 +56,8 @@ export type GenerationEvent =
   | {
       readonly kind: 'started'
       readonly promptTokens: number
+      /** How many of them the KV cache held already. */
+      readonly cachedPromptTokens: number
       /** Waiting for earlier requests. */
       readonly queueMs: number
       /** Computing the prompt, to its last logits. */

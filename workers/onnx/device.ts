@@ -1,6 +1,6 @@
 import { probeDevices } from '../../lib/contract/devices.js'
 import { RivuletError } from '../../lib/contract/errors.js'
-import type { OnnxDtype, OnnxOptions } from '../../lib/contract/onnx-options.js'
+import type { OnnxDtype, OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 
 /** The device that a model runs on, and the weight variants it can compute with, best first. */
 export interface ChosenDevice {
@@ -16,7 +16,7 @@ const withoutFloat16: readonly OnnxDtype[] = ['q4', 'q8', 'fp32']
  * A software adapter computes on the CPU and loses to WASM by far, so only `device: 'webgpu'` takes it.
  * @throws RivuletError `backend-unavailable`, `invalid-option` for a dtype that the device cannot compute
  */
-export async function chooseDevice({ device = 'auto', dtype }: OnnxOptions): Promise<ChosenDevice> {
+export async function chooseDevice({ device = 'auto', dtype }: OnnxLoadOptions): Promise<ChosenDevice> {
   const { webgpu } = await probeDevices()
   const adapter = 'adapter' in webgpu ? webgpu.adapter : undefined
   if (device === 'webgpu' && 'unavailable' in webgpu) {

@@ -6,14 +6,14 @@ import { encodePrompt } from '../text/prompt.js'
 import { createStopMatcher } from '../text/stop-strings.js'
 import type { Decoder } from './decoder.js'
 import type { ModelConfig } from './model-config.js'
-import { drawUniform, sampleToken, type Sampling } from './sampler.js'
+import type { Sampling } from './sampler.js'
 
-/** Prompt tokens computed at a time: a cancel waits for one chunk, and one chunk's logits are in memory. */
+/** Prompt tokens computed at a time: a cancel waits for one chunk, and memory is bounded by it. */
 const prefillChunkTokens = 128
 
 /**
  * Prefill in chunks, then one token for every pull, until the model ends, a stop string comes or the length is reached.
- * The only decode loop there is.
+ * What the cache holds of the prompt is not computed again.
  * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`; the reason of `signal`
  */
 export async function* generateTokens(
@@ -24,30 +24,24 @@ export async function* generateTokens(
 ): AsyncGenerator<Step, 'stop' | 'length', undefined> {
   const promptIds = encodePrompt(config.tokenizer, request)
   const maxTokens = Math.min(request.maxTokens ?? config.maxTokens ?? Infinity, countRoom(promptIds, config))
-  const sampling = chooseSampling(config.sampling, request)
-  const seed = request.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!
   const detokenizer = createDetokenizer(config.tokenizer, promptIds)
   const stopMatcher = createStopMatcher(request.stop)
-  const seen = new Set(promptIds)
 
-  let logits = await prefill(decoder, promptIds, signal)
-  yield { kind: 'prefilled', promptTokens: promptIds.length }
+  const cachedPromptTokens = await prefill(decoder, promptIds, signal)
+  yield { kind: 'prefilled', promptTokens: promptIds.length, cachedPromptTokens }
 
+  decoder.startAnswer(chooseSampling(config.sampling, request), request.seed ?? drawSeed())
   let finishReason: 'stop' | 'length' = 'length'
   for (let position = 0; position < maxTokens; position += 1) {
     signal.throwIfAborted()
-    const id = sampleToken(logits, sampling, seen, drawUniform(seed, position))
-    checkLogit(logits[id])
+    const id = await decoder.next(position)
     if (config.endIds.has(id)) {
       finishReason = 'stop'
       break
     }
-    seen.add(id)
     const { text, hasStopped } = stopMatcher.push(detokenizer.push(id))
     yield { kind: 'token', text, tokenIds: [id] }
     if (hasStopped) return 'stop'
-    signal.throwIfAborted()
-    if (position + 1 < maxTokens) logits = await decoder.forward([id])
   }
   const { text, hasStopped } = stopMatcher.push(detokenizer.flush())
   const tail = text + stopMatcher.flush()
@@ -55,18 +49,27 @@ export async function* generateTokens(
   return hasStopped ? 'stop' : finishReason
 }
 
-async function prefill(
-  decoder: Decoder,
-  promptIds: readonly number[],
-  signal: AbortSignal,
-): Promise<Float32Array> {
-  decoder.reset()
-  let logits: Float32Array = new Float32Array()
-  for (let start = 0; start < promptIds.length; start += prefillChunkTokens) {
+/** @returns how many of the prompt's tokens the cache held already */
+async function prefill(decoder: Decoder, promptIds: readonly number[], signal: AbortSignal): Promise<number> {
+  // The last token is computed in any case: its logits are what the answer begins with.
+  const reusable = countCommon(decoder.cachedIds, promptIds.slice(0, -1))
+  const cached = decoder.rewind(reusable)
+  for (let start = cached; start < promptIds.length; start += prefillChunkTokens) {
     signal.throwIfAborted()
-    logits = await decoder.forward(promptIds.slice(start, start + prefillChunkTokens))
+    await decoder.prefill(promptIds.slice(start, start + prefillChunkTokens))
   }
-  return logits
+  return cached
+}
+
+/** The length of the longest common beginning. */
+function countCommon(one: readonly number[], other: readonly number[]): number {
+  const length = Math.min(one.length, other.length)
+  for (let index = 0; index < length; index += 1) if (one[index] !== other[index]) return index
+  return length
+}
+
+function drawSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0]!
 }
 
 /** How many tokens the context has left for the answer. */
@@ -89,13 +92,8 @@ function chooseSampling(model: Sampling, request: GenerateRequest): Sampling {
     topP: request.topP ?? model.topP,
     minP: request.minP ?? model.minP,
     repetitionPenalty: request.repetitionPenalty ?? model.repetitionPenalty,
+    frequencyPenalty: request.frequencyPenalty,
+    presencePenalty: request.presencePenalty,
+    logitBias: request.logitBias,
   }
-}
-
-function checkLogit(logit: number | undefined): void {
-  if (logit !== undefined && Number.isFinite(logit)) return
-  throw new RivuletError(
-    'generation-failed',
-    `The model computed ${logit} where a number was due. Another dtype or device may compute it right.`,
-  )
 }

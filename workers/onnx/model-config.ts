@@ -35,7 +35,7 @@ export async function readModelConfig(folder: ModelFolder): Promise<ModelConfig>
     contextLength: readContextLength(textConfig),
     endIds: new Set([generationConfig.eos_token_id ?? textConfig.eos_token_id].flat().filter(isId)),
     sampling: readSampling(generationConfig),
-    maxTokens: readNumber(generationConfig.max_new_tokens, undefined),
+    maxTokens: readNumber(generationConfig.max_new_tokens, isAtLeast(1)),
     tokenizer: createTokenizer(tokenizerJson, { ...tokenizerConfig, chat_template: template }),
   }
 }
@@ -55,19 +55,24 @@ function readContextLength(config: Record<string, unknown>): number {
   throw new RivuletError('model-invalid', `config.json: max_position_embeddings must be an integer above 1.`)
 }
 
-/** The fields of `generation_config.json` under their names in transformers. */
+/** The fields of `generation_config.json` under their names in transformers. What is out of range counts as left out. */
 function readSampling(config: Record<string, unknown>): Sampling {
+  const temperature = readNumber(config.temperature, isAtLeast(0)) ?? 1
   return {
-    temperature: config.do_sample === true ? readNumber(config.temperature, 1) : 0,
-    topK: readNumber(config.top_k, 0),
-    topP: readNumber(config.top_p, 1),
-    minP: readNumber(config.min_p, 0),
-    repetitionPenalty: readNumber(config.repetition_penalty, 1),
+    temperature: config.do_sample === true ? temperature : 0,
+    topK: readNumber(config.top_k, isAtLeast(0)) ?? 0,
+    topP: readNumber(config.top_p, (value) => value > 0 && value <= 1) ?? 1,
+    minP: readNumber(config.min_p, (value) => value >= 0 && value <= 1) ?? 0,
+    repetitionPenalty: readNumber(config.repetition_penalty, (value) => value > 0) ?? 1,
   }
 }
 
-function readNumber<Fallback>(value: unknown, fallback: Fallback): number | Fallback {
-  return typeof value === 'number' ? value : fallback
+function readNumber(value: unknown, isValid: (value: number) => boolean): number | undefined {
+  return typeof value === 'number' && isValid(value) ? value : undefined
+}
+
+function isAtLeast(least: number): (value: number) => boolean {
+  return (value) => value >= least
 }
 
 function isId(value: unknown): value is number {

@@ -2,13 +2,15 @@ import { fromBinary } from '@bufbuild/protobuf'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
-import { ModelProtoSchema, TensorProto_DataLocation } from './onnx_pb.js'
+import { ModelProtoSchema, TensorProto_DataLocation, type ModelProto } from './onnx_pb.js'
 
 /** A model's graph and the files that hold its weights. */
 export interface ModelWeights {
   readonly dtype: OnnxDtype
   /** The `.onnx` file. */
   readonly graph: Uint8Array<ArrayBuffer>
+  /** The same, decoded; its weights are views of `graph`. */
+  readonly model: ModelProto
   /** External data files, under the paths by which the graph names them. */
   readonly externalData: readonly { readonly path: string; readonly data: Uint8Array<ArrayBuffer> }[]
 }
@@ -31,15 +33,30 @@ export async function readModelWeights(
   dtypes: readonly OnnxDtype[],
 ): Promise<ModelWeights> {
   for (const dtype of dtypes) {
-    const graph = await folder.readBytes(graphFiles[dtype])
-    if (graph) return { dtype, graph, externalData: await readExternalData(folder, graphFiles[dtype], graph) }
+    const graphFile = graphFiles[dtype]
+    const graph = await folder.readBytes(graphFile)
+    if (!graph) continue
+    const model = decodeModel(graphFile, graph)
+    return { dtype, graph, model, externalData: await readExternalData(folder, graphFile, model) }
   }
   const files = dtypes.map((dtype) => graphFiles[dtype]).join(', ')
   throw new RivuletError('model-not-found', `${folder.url} has none of these: ${files}.`)
 }
 
-async function readExternalData(folder: ModelFolder, graphFile: string, graph: Uint8Array<ArrayBuffer>) {
-  const paths = [...new Set(listExternalFiles(graphFile, graph))]
+function decodeModel(graphFile: string, graph: Uint8Array<ArrayBuffer>): ModelProto {
+  try {
+    const model = fromBinary(ModelProtoSchema, graph)
+    if (model.graph) return model
+    throw new Error('it holds no graph.')
+  } catch (error) {
+    throw new RivuletError('model-invalid', `${graphFile} is not an ONNX model: ${describeError(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+async function readExternalData(folder: ModelFolder, graphFile: string, model: ModelProto) {
+  const paths = [...new Set(listExternalFiles(graphFile, model))]
   return Promise.all(
     paths.map(async (path) => {
       const data = await folder.readBytes(`onnx/${path}`)
@@ -53,24 +70,16 @@ async function readExternalData(folder: ModelFolder, graphFile: string, graph: U
 }
 
 /** The files that hold a graph's external tensors (ONNX, "External Data"): the graph's own siblings, nothing else. */
-function listExternalFiles(graphFile: string, graph: Uint8Array<ArrayBuffer>): string[] {
-  let model
-  try {
-    model = fromBinary(ModelProtoSchema, graph)
-  } catch (error) {
-    throw new RivuletError('model-invalid', `${graphFile} is not an ONNX file: ${describeError(error)}`, {
-      cause: error,
-    })
-  }
-  if (!model.graph) throw new RivuletError('model-invalid', `${graphFile} holds no graph.`)
-  return model.graph.initializer
-    .filter((tensor) => tensor.dataLocation === TensorProto_DataLocation.EXTERNAL)
-    .map((tensor) => {
-      const path = tensor.externalData.find((entry) => entry.key === 'location')?.value ?? ''
-      if (/^[\w-][\w.-]*$/.test(path)) return path
-      throw new RivuletError(
-        'model-invalid',
-        `${graphFile} keeps "${tensor.name}" in "${path}", outside its folder.`,
-      )
-    })
+function listExternalFiles(graphFile: string, { graph }: ModelProto): string[] {
+  const external = graph?.initializer.filter(
+    ({ dataLocation }) => dataLocation === TensorProto_DataLocation.EXTERNAL,
+  )
+  return (external ?? []).map((tensor) => {
+    const path = tensor.externalData.find((entry) => entry.key === 'location')?.value ?? ''
+    if (/^[\w-][\w.-]*$/.test(path)) return path
+    throw new RivuletError(
+      'model-invalid',
+      `${graphFile} keeps "${tensor.name}" in "${path}", outside its folder.`,
+    )
+  })
 }

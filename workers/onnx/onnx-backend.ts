@@ -1,16 +1,17 @@
 import { RivuletError } from '../../lib/contract/errors.js'
-import type { OnnxOptions } from '../../lib/contract/onnx-options.js'
+import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import type { Backend } from '../backend.js'
 import { openModelFolder } from '../store/model-folder.js'
-import { createDecoder, type Decoder } from './decoder.js'
+import type { Decoder } from './decoder.js'
 import { chooseDevice } from './device.js'
 import { generateTokens } from './generate.js'
 import { readModelConfig, type ModelConfig } from './model-config.js'
 import { readModelWeights } from './model-weights.js'
-import { createSession, loadOnnxRuntime } from './session.js'
+import { openDecoder } from './open-decoder.js'
+import { loadOnnxRuntime } from './session.js'
 
 /** Hugging Face ONNX folders on onnxruntime-web, on WebGPU or WASM. */
-export function createOnnxBackend(): Backend<OnnxOptions> {
+export function createOnnxBackend(): Backend<OnnxLoadOptions> {
   let loaded: { readonly decoder: Decoder; readonly config: ModelConfig } | undefined
 
   return {
@@ -34,9 +35,7 @@ export function createOnnxBackend(): Backend<OnnxOptions> {
       ])
       signal.throwIfAborted()
       onProgress({ ...downloaded, phase: 'load', file: undefined })
-      const decoder = createDecoder(runtime, await createSession(runtime, device, weights))
-      onProgress({ ...downloaded, phase: 'warm-up', file: undefined })
-      await warmUp(decoder, config)
+      const decoder = await openDecoder(runtime, device, weights, config.contextLength)
       loaded = { decoder, config }
       return {
         model: modelFolder,
@@ -44,6 +43,7 @@ export function createOnnxBackend(): Backend<OnnxOptions> {
         device,
         deviceDescription: device === 'wasm' ? describeThreads(runtime.env.wasm.numThreads) : description,
         dtype: weights.dtype,
+        execution: decoder.execution,
         contextLength: config.contextLength,
         hasChatTemplate: config.tokenizer.chatTemplate !== undefined,
       }
@@ -59,17 +59,6 @@ export function createOnnxBackend(): Backend<OnnxOptions> {
       loaded = undefined
     },
   }
-}
-
-/** Long enough for the kernels that a prompt runs: those for two tokens are others (seen on WebGPU). */
-const warmUpTokens = 32
-
-/** The first prefill and the first decode step compile their shaders: seconds that the first reader need not wait. */
-async function warmUp(decoder: Decoder, { endIds }: ModelConfig): Promise<void> {
-  const [anyId = 0] = endIds
-  await decoder.forward(Array.from({ length: warmUpTokens }, () => anyId))
-  await decoder.forward([anyId])
-  decoder.reset()
 }
 
 function describeThreads(threads: number | undefined): string {

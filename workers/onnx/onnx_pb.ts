@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file onnx.proto.
  */
 export const file_onnx: GenFile = /*@__PURE__*/
-  fileDesc("Cgpvbm54LnByb3RvEgRvbm54Ii0KCk1vZGVsUHJvdG8SHwoFZ3JhcGgYByABKAsyEC5vbm54LkdyYXBoUHJvdG8iNAoKR3JhcGhQcm90bxImCgtpbml0aWFsaXplchgFIAMoCzIRLm9ubnguVGVuc29yUHJvdG8isgEKC1RlbnNvclByb3RvEgwKBG5hbWUYCCABKAkSMwoNZXh0ZXJuYWxfZGF0YRgNIAMoCzIcLm9ubnguU3RyaW5nU3RyaW5nRW50cnlQcm90bxI1Cg1kYXRhX2xvY2F0aW9uGA4gASgOMh4ub25ueC5UZW5zb3JQcm90by5EYXRhTG9jYXRpb24iKQoMRGF0YUxvY2F0aW9uEgsKB0RFRkFVTFQQABIMCghFWFRFUk5BTBABIjQKFlN0cmluZ1N0cmluZ0VudHJ5UHJvdG8SCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJYgZwcm90bzM");
+  fileDesc("Cgpvbm54LnByb3RvEgRvbm54Ii0KCk1vZGVsUHJvdG8SHwoFZ3JhcGgYByABKAsyEC5vbm54LkdyYXBoUHJvdG8ingEKCkdyYXBoUHJvdG8SHQoEbm9kZRgBIAMoCzIPLm9ubnguTm9kZVByb3RvEiYKC2luaXRpYWxpemVyGAUgAygLMhEub25ueC5UZW5zb3JQcm90bxIjCgVpbnB1dBgLIAMoCzIULm9ubnguVmFsdWVJbmZvUHJvdG8SJAoGb3V0cHV0GAwgAygLMhQub25ueC5WYWx1ZUluZm9Qcm90byKCAQoJTm9kZVByb3RvEg0KBWlucHV0GAEgAygJEg4KBm91dHB1dBgCIAMoCRIMCgRuYW1lGAMgASgJEg8KB29wX3R5cGUYBCABKAkSJwoJYXR0cmlidXRlGAUgAygLMhQub25ueC5BdHRyaWJ1dGVQcm90bxIOCgZkb21haW4YByABKAkiKQoOQXR0cmlidXRlUHJvdG8SDAoEbmFtZRgBIAEoCRIJCgFpGAMgASgDIj0KDlZhbHVlSW5mb1Byb3RvEgwKBG5hbWUYASABKAkSHQoEdHlwZRgCIAEoCzIPLm9ubnguVHlwZVByb3RvIocBCglUeXBlUHJvdG8SLQoLdGVuc29yX3R5cGUYASABKAsyFi5vbm54LlR5cGVQcm90by5UZW5zb3JIABpCCgZUZW5zb3ISEQoJZWxlbV90eXBlGAEgASgFEiUKBXNoYXBlGAIgASgLMhYub25ueC5UZW5zb3JTaGFwZVByb3RvQgcKBXZhbHVlIoEBChBUZW5zb3JTaGFwZVByb3RvEi0KA2RpbRgBIAMoCzIgLm9ubnguVGVuc29yU2hhcGVQcm90by5EaW1lbnNpb24aPgoJRGltZW5zaW9uEhMKCWRpbV92YWx1ZRgBIAEoA0gAEhMKCWRpbV9wYXJhbRgCIAEoCUgAQgcKBXZhbHVlIpYCCgtUZW5zb3JQcm90bxIMCgRkaW1zGAEgAygDEhEKCWRhdGFfdHlwZRgCIAEoBRIMCgRuYW1lGAggASgJEhAKCHJhd19kYXRhGAkgASgMEjMKDWV4dGVybmFsX2RhdGEYDSADKAsyHC5vbm54LlN0cmluZ1N0cmluZ0VudHJ5UHJvdG8SNQoNZGF0YV9sb2NhdGlvbhgOIAEoDjIeLm9ubnguVGVuc29yUHJvdG8uRGF0YUxvY2F0aW9uIi8KCERhdGFUeXBlEg0KCVVOREVGSU5FRBAAEgkKBUlOVDMyEAYSCQoFSU5UNjQQByIpCgxEYXRhTG9jYXRpb24SCwoHREVGQVVMVBAAEgwKCEVYVEVSTkFMEAEiNAoWU3RyaW5nU3RyaW5nRW50cnlQcm90bxILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAliBnByb3RvMw");
 
 /**
  * @generated from message onnx.ModelProto
@@ -39,9 +39,24 @@ export const ModelProtoSchema: GenMessage<ModelProto> = /*@__PURE__*/
  */
 export type GraphProto = Message<"onnx.GraphProto"> & {
   /**
+   * @generated from field: repeated onnx.NodeProto node = 1;
+   */
+  node: NodeProto[];
+
+  /**
    * @generated from field: repeated onnx.TensorProto initializer = 5;
    */
   initializer: TensorProto[];
+
+  /**
+   * @generated from field: repeated onnx.ValueInfoProto input = 11;
+   */
+  input: ValueInfoProto[];
+
+  /**
+   * @generated from field: repeated onnx.ValueInfoProto output = 12;
+   */
+  output: ValueInfoProto[];
 };
 
 /**
@@ -52,13 +67,205 @@ export const GraphProtoSchema: GenMessage<GraphProto> = /*@__PURE__*/
   messageDesc(file_onnx, 1);
 
 /**
+ * @generated from message onnx.NodeProto
+ */
+export type NodeProto = Message<"onnx.NodeProto"> & {
+  /**
+   * @generated from field: repeated string input = 1;
+   */
+  input: string[];
+
+  /**
+   * @generated from field: repeated string output = 2;
+   */
+  output: string[];
+
+  /**
+   * @generated from field: string name = 3;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string op_type = 4;
+   */
+  opType: string;
+
+  /**
+   * @generated from field: repeated onnx.AttributeProto attribute = 5;
+   */
+  attribute: AttributeProto[];
+
+  /**
+   * @generated from field: string domain = 7;
+   */
+  domain: string;
+};
+
+/**
+ * Describes the message onnx.NodeProto.
+ * Use `create(NodeProtoSchema)` to create a new message.
+ */
+export const NodeProtoSchema: GenMessage<NodeProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 2);
+
+/**
+ * @generated from message onnx.AttributeProto
+ */
+export type AttributeProto = Message<"onnx.AttributeProto"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: int64 i = 3;
+   */
+  i: bigint;
+};
+
+/**
+ * Describes the message onnx.AttributeProto.
+ * Use `create(AttributeProtoSchema)` to create a new message.
+ */
+export const AttributeProtoSchema: GenMessage<AttributeProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 3);
+
+/**
+ * @generated from message onnx.ValueInfoProto
+ */
+export type ValueInfoProto = Message<"onnx.ValueInfoProto"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: onnx.TypeProto type = 2;
+   */
+  type?: TypeProto | undefined;
+};
+
+/**
+ * Describes the message onnx.ValueInfoProto.
+ * Use `create(ValueInfoProtoSchema)` to create a new message.
+ */
+export const ValueInfoProtoSchema: GenMessage<ValueInfoProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 4);
+
+/**
+ * @generated from message onnx.TypeProto
+ */
+export type TypeProto = Message<"onnx.TypeProto"> & {
+  /**
+   * @generated from oneof onnx.TypeProto.value
+   */
+  value: {
+    /**
+     * @generated from field: onnx.TypeProto.Tensor tensor_type = 1;
+     */
+    value: TypeProto_Tensor;
+    case: "tensorType";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message onnx.TypeProto.
+ * Use `create(TypeProtoSchema)` to create a new message.
+ */
+export const TypeProtoSchema: GenMessage<TypeProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 5);
+
+/**
+ * @generated from message onnx.TypeProto.Tensor
+ */
+export type TypeProto_Tensor = Message<"onnx.TypeProto.Tensor"> & {
+  /**
+   * @generated from field: int32 elem_type = 1;
+   */
+  elemType: number;
+
+  /**
+   * @generated from field: onnx.TensorShapeProto shape = 2;
+   */
+  shape?: TensorShapeProto | undefined;
+};
+
+/**
+ * Describes the message onnx.TypeProto.Tensor.
+ * Use `create(TypeProto_TensorSchema)` to create a new message.
+ */
+export const TypeProto_TensorSchema: GenMessage<TypeProto_Tensor> = /*@__PURE__*/
+  messageDesc(file_onnx, 5, 0);
+
+/**
+ * @generated from message onnx.TensorShapeProto
+ */
+export type TensorShapeProto = Message<"onnx.TensorShapeProto"> & {
+  /**
+   * @generated from field: repeated onnx.TensorShapeProto.Dimension dim = 1;
+   */
+  dim: TensorShapeProto_Dimension[];
+};
+
+/**
+ * Describes the message onnx.TensorShapeProto.
+ * Use `create(TensorShapeProtoSchema)` to create a new message.
+ */
+export const TensorShapeProtoSchema: GenMessage<TensorShapeProto> = /*@__PURE__*/
+  messageDesc(file_onnx, 6);
+
+/**
+ * @generated from message onnx.TensorShapeProto.Dimension
+ */
+export type TensorShapeProto_Dimension = Message<"onnx.TensorShapeProto.Dimension"> & {
+  /**
+   * @generated from oneof onnx.TensorShapeProto.Dimension.value
+   */
+  value: {
+    /**
+     * @generated from field: int64 dim_value = 1;
+     */
+    value: bigint;
+    case: "dimValue";
+  } | {
+    /**
+     * @generated from field: string dim_param = 2;
+     */
+    value: string;
+    case: "dimParam";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message onnx.TensorShapeProto.Dimension.
+ * Use `create(TensorShapeProto_DimensionSchema)` to create a new message.
+ */
+export const TensorShapeProto_DimensionSchema: GenMessage<TensorShapeProto_Dimension> = /*@__PURE__*/
+  messageDesc(file_onnx, 6, 0);
+
+/**
  * @generated from message onnx.TensorProto
  */
 export type TensorProto = Message<"onnx.TensorProto"> & {
   /**
+   * @generated from field: repeated int64 dims = 1;
+   */
+  dims: bigint[];
+
+  /**
+   * @generated from field: int32 data_type = 2;
+   */
+  dataType: number;
+
+  /**
    * @generated from field: string name = 8;
    */
   name: string;
+
+  /**
+   * @generated from field: bytes raw_data = 9;
+   */
+  rawData: Uint8Array;
 
   /**
    * @generated from field: repeated onnx.StringStringEntryProto external_data = 13;
@@ -76,7 +283,33 @@ export type TensorProto = Message<"onnx.TensorProto"> & {
  * Use `create(TensorProtoSchema)` to create a new message.
  */
 export const TensorProtoSchema: GenMessage<TensorProto> = /*@__PURE__*/
-  messageDesc(file_onnx, 2);
+  messageDesc(file_onnx, 7);
+
+/**
+ * @generated from enum onnx.TensorProto.DataType
+ */
+export enum TensorProto_DataType {
+  /**
+   * @generated from enum value: UNDEFINED = 0;
+   */
+  UNDEFINED = 0,
+
+  /**
+   * @generated from enum value: INT32 = 6;
+   */
+  INT32 = 6,
+
+  /**
+   * @generated from enum value: INT64 = 7;
+   */
+  INT64 = 7,
+}
+
+/**
+ * Describes the enum onnx.TensorProto.DataType.
+ */
+export const TensorProto_DataTypeSchema: GenEnum<TensorProto_DataType> = /*@__PURE__*/
+  enumDesc(file_onnx, 7, 0);
 
 /**
  * @generated from enum onnx.TensorProto.DataLocation
@@ -97,7 +330,7 @@ export enum TensorProto_DataLocation {
  * Describes the enum onnx.TensorProto.DataLocation.
  */
 export const TensorProto_DataLocationSchema: GenEnum<TensorProto_DataLocation> = /*@__PURE__*/
-  enumDesc(file_onnx, 2, 0);
+  enumDesc(file_onnx, 7, 1);
 
 /**
  * @generated from message onnx.StringStringEntryProto
@@ -119,5 +352,5 @@ export type StringStringEntryProto = Message<"onnx.StringStringEntryProto"> & {
  * Use `create(StringStringEntryProtoSchema)` to create a new message.
  */
 export const StringStringEntryProtoSchema: GenMessage<StringStringEntryProto> = /*@__PURE__*/
-  messageDesc(file_onnx, 3);
+  messageDesc(file_onnx, 8);
 

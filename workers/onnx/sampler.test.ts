@@ -1,30 +1,48 @@
 import { describe, expect, it } from 'vitest'
-import type { Sampling } from './model-config.js'
-import { drawUniform, sampleToken } from './sampler.js'
+import { noToken } from './sampler-arithmetic.js'
+import { createTokenHistory, drawUniform, greedy, sampleToken, type Sampling } from './sampler.js'
 
-const all: Sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 }
-const greedy: Sampling = { ...all, temperature: 0 }
-const none: ReadonlySet<number> = new Set()
+const all: Sampling = { ...greedy, temperature: 1 }
 
-function sample(logits: readonly number[], options: Partial<Sampling>, draw = 0, seen = none): number {
-  return sampleToken(Float32Array.from(logits), { ...all, ...options }, seen, draw)
+/** What a test sets aside: everything else is as the model has it. */
+type Options = Partial<Sampling>
+
+/** Tokens so far: those of the prompt, and those of the answer with repetitions. */
+interface Said {
+  readonly prompt?: readonly number[]
+  readonly answer?: readonly number[]
+}
+
+function createHistory({ prompt = [], answer = [] }: Said) {
+  const history = createTokenHistory(prompt)
+  for (const id of answer) history.add(id)
+  return history
+}
+
+function sample(logits: readonly number[], options: Options, position = 0, said: Said = {}): number {
+  return sampleToken(Float32Array.from(logits), { ...all, ...options }, createHistory(said), 42, position)
 }
 
 /** The probability of every token, computed the plain way, from the definitions of the papers. */
-function computeProbabilities(logits: readonly number[], options: Partial<Sampling>, seen = none): number[] {
+function computeProbabilities(logits: readonly number[], options: Options, said: Said = {}): number[] {
   const { temperature, topK, topP, minP, repetitionPenalty } = { ...all, ...options }
-  const penalized = logits.map((logit, id) => {
-    if (!seen.has(id)) return logit
-    return logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty
+  const { frequencyPenalty = 0, presencePenalty = 0, logitBias = {} } = options
+  const { prompt = [], answer = [] } = said
+  const adjusted = logits.map((logit, id) => {
+    const count = answer.filter((other) => other === id).length
+    const isRepeated = count > 0 || prompt.includes(id)
+    const penalty = isRepeated ? repetitionPenalty : 1
+    const repeated = logit > 0 ? logit / penalty : logit * penalty
+    return repeated - count * frequencyPenalty - (count > 0 ? presencePenalty : 0) + (logitBias[id] ?? 0)
   })
   const softmax = (values: readonly number[]) => {
     const weights = values.map((value) => Math.exp(value / temperature))
     const total = weights.reduce((sum, weight) => sum + weight, 0)
     return weights.map((weight) => weight / total)
   }
-  const order = penalized.map((_, id) => id).toSorted((a, b) => penalized[b]! - penalized[a]! || a - b)
+  const order = adjusted.map((_, id) => id).toSorted((a, b) => adjusted[b]! - adjusted[a]! || a - b)
   const kept = new Set(topK === 0 ? order : order.slice(0, topK))
-  const keep = () => softmax(penalized.map((logit, id) => (kept.has(id) ? logit : -Infinity)))
+  const keep = () => softmax(adjusted.map((logit, id) => (kept.has(id) ? logit : -Infinity)))
   let probabilities = keep()
   let reached = 0
   for (const id of order) {
@@ -37,26 +55,35 @@ function computeProbabilities(logits: readonly number[], options: Partial<Sampli
   return keep()
 }
 
-/** How often each token is drawn in `count` evenly spaced draws: the distribution itself, without chance. */
-function scanDistribution(logits: readonly number[], options: Partial<Sampling>, seen = none): number[] {
-  const count = 20_000
-  const shares = logits.map(() => 0)
-  for (let i = 0; i < count; i += 1) shares[sample(logits, options, (i + 0.5) / count, seen)]! += 1 / count
-  return shares
-}
-
-function expectDistribution(logits: readonly number[], options: Partial<Sampling>, seen = none): void {
-  const shares = scanDistribution(logits, options, seen)
-  for (const [id, expected] of computeProbabilities(logits, options, seen).entries()) {
-    expect(Math.abs(shares[id]! - expected), `token ${id}`).toBeLessThan(0.0002)
-    // Not nearly never: never.
-    if (expected === 0) expect(shares[id]).toBe(0)
-  }
-}
-
 /** Pearson's statistic: how far counts are from what was expected. */
 function computeChiSquare(counts: readonly number[], expected: readonly number[]): number {
   return counts.reduce((sum, count, i) => sum + (count - expected[i]!) ** 2 / expected[i]!, 0)
+}
+
+/** What a right sampler exceeds once in a thousand times (p = 0.001), by degrees of freedom from 0 to 7. */
+const chiSquareLimits = [0, 10.828, 13.816, 16.266, 18.467, 20.515, 22.458, 24.322]
+
+/** Draws many tokens, always the same ones, and compares how often each comes with how often it should. */
+function expectDistribution(logits: readonly number[], options: Options, said: Said = {}): void {
+  const draws = 8000
+  const counts = logits.map(() => 0)
+  for (let position = 0; position < draws; position += 1) {
+    counts[sample(logits, options, position, said)]! += 1
+  }
+  const expected = computeProbabilities(logits, options, said).map((probability) => probability * draws)
+  // Pearson's statistic needs five of a kind; what is rarer stays rare, and what is left out never comes.
+  const common = logits.map((_, id) => id).filter((id) => expected[id]! >= 5)
+  const statistic = computeChiSquare(
+    common.map((id) => counts[id]!),
+    common.map((id) => expected[id]!),
+  )
+  expect(statistic, `${counts.join()} for ${expected.join()}`).toBeLessThanOrEqual(
+    chiSquareLimits[common.length - 1]!,
+  )
+  for (const [id, count] of counts.entries()) {
+    if (expected[id] === 0) expect(count, `token ${id}`).toBe(0)
+    else if (expected[id]! < 5) expect(count, `token ${id}`).toBeLessThan(20)
+  }
 }
 
 const logits = [1.5, -0.5, 3, 0, 2.25, -4, 2.2, 0.7]
@@ -71,22 +98,26 @@ describe('greedy', () => {
   it('takes the first of several largest', () => {
     expect(sample([0, 7, 7, 7], greedy)).toBe(1)
     expect(sample([2, 2], greedy)).toBe(0)
+    expect(sample([-1, 0, -0], greedy)).toBe(1)
   })
 
-  it('does not look at the draw or at what truncates', () => {
-    for (const draw of [0, 0.5, 0.999_999]) {
-      expect(sample(logits, { ...greedy, topK: 3, topP: 0.5, minP: 0.5 }, draw)).toBe(2)
+  it('does not look at the place or at what truncates', () => {
+    for (let position = 0; position < 100; position += 1) {
+      expect(sample(logits, { ...greedy, topK: 3, topP: 0.5, minP: 0.5 }, position)).toBe(2)
     }
   })
 
-  it('minds the repetition penalty', () => {
-    expect(sample([3, 2.9], { ...greedy, repetitionPenalty: 1.1 }, 0, new Set([0]))).toBe(1)
-    expect(sample([-1, -1.05], { ...greedy, repetitionPenalty: 1.1 }, 0, new Set([0]))).toBe(1)
+  it('minds penalties and bias', () => {
+    const repeated: Said = { prompt: [0] }
+    expect(sample([3, 2.9], { ...greedy, repetitionPenalty: 1.1 }, 0, repeated)).toBe(1)
+    expect(sample([-1, -1.05], { ...greedy, repetitionPenalty: 1.1 }, 0, repeated)).toBe(1)
+    expect(sample([3, 2.9], { ...greedy, presencePenalty: 0.2 }, 0, { answer: [0] })).toBe(1)
+    expect(sample([3, 2.9], { ...greedy, logitBias: { 1: 0.2 } })).toBe(1)
   })
 })
 
 describe('the distribution', () => {
-  it.each<[string, Partial<Sampling>]>([
+  it.each<[string, Options]>([
     ['as the model has it', {}],
     ['flattened by a high temperature', { temperature: 2 }],
     ['sharpened by a low temperature', { temperature: 0.3 }],
@@ -100,18 +131,23 @@ describe('the distribution', () => {
     ['of nothing but the likeliest', { minP: 1 }],
     ['with temperature before top-p and min-p', { temperature: 0.5, topP: 0.8, minP: 0.3 }],
     ['with top-p of what top-k leaves', { topK: 3, topP: 0.7 }],
-    ['with everything', { temperature: 1.3, topK: 6, topP: 0.95, minP: 0.1, repetitionPenalty: 1.2 }],
+    ['with a bias', { logitBias: { 5: 6, 2: -3 } }],
+    ['with everything', { temperature: 1.3, topK: 6, topP: 0.95, minP: 0.1, logitBias: { 3: 1 } }],
   ])('is right %s', (_, options) => {
-    expectDistribution(logits, options, new Set([2, 3, 5]))
+    expectDistribution(logits, options)
   })
 
-  it('punishes what was seen, whether its logit is positive, zero or negative', () => {
-    const seen = new Set([0, 1, 3])
-    expectDistribution(logits, { repetitionPenalty: 1.8 }, seen)
-    expectDistribution(logits, { repetitionPenalty: 0.6 }, seen)
-    expect(scanDistribution(logits, { repetitionPenalty: 1.8 }, seen)[0]).toBeLessThan(
-      scanDistribution(logits, {}, seen)[0]!,
-    )
+  it.each<[string, Options]>([
+    ['repetition, whether a logit is positive, zero or negative', { repetitionPenalty: 1.8 }],
+    ['repetition, as a reward', { repetitionPenalty: 0.6 }],
+    ['presence in the answer', { presencePenalty: 1.5 }],
+    ['frequency in the answer', { frequencyPenalty: 0.5 }],
+    [
+      'all of it',
+      { repetitionPenalty: 1.2, presencePenalty: 0.5, frequencyPenalty: -0.3, logitBias: { 0: 1 } },
+    ],
+  ])('is right with a penalty on %s', (_, options) => {
+    expectDistribution(logits, options, { prompt: [0, 1, 3], answer: [2, 6, 2, 2] })
   })
 
   it('is right for logits that are all negative', () => {
@@ -121,55 +157,59 @@ describe('the distribution', () => {
   it('shares evenly among equal logits, and truncates them by id', () => {
     expectDistribution([1, 1, 1, 1], {})
     expectDistribution([-1, 2, -1, 2, 2], { topK: 2 })
-    expect(scanDistribution([-1, 2, -1, 2, 2], { topK: 2 })).toEqual([
-      0,
-      expect.closeTo(0.5, 3),
-      0,
-      expect.closeTo(0.5, 3),
-      0,
-    ])
   })
 
   it('never has a token that is masked with -Infinity', () => {
     const masked = [-Infinity, 1, -Infinity, 0, -Infinity]
     for (const options of [{}, { topK: 4 }, { topP: 0.999_999 }, { temperature: 100 }]) {
       expectDistribution(masked, options)
-      for (const draw of [0, 1 - 2 ** -32]) expect([1, 3]).toContain(sample(masked, options, draw))
     }
-    expectDistribution(masked, { repetitionPenalty: 1.5 }, new Set([0, 1]))
+    expectDistribution(masked, { repetitionPenalty: 1.5, logitBias: { 4: 100 } }, { prompt: [0, 1] })
   })
 
-  it('puts the likeliest token first, and reaches the last one', () => {
-    expect(sample(logits, {}, 0)).toBe(2)
-    expect(sample(logits, {}, 1 - 2 ** -32)).toBe(5)
-  })
-
-  it('is right for a vocabulary of 50,000, and logits far apart', () => {
-    const large = Array.from({ length: 50_000 }, (_, id) => (drawUniform(3, id) - 0.5) * 40)
+  it('is right for a vocabulary of 20,000', () => {
+    const large = Array.from({ length: 20_000 }, (_, id) => (drawUniform(3, id) - 0.5) * 40)
     const order = large.map((_, id) => id).toSorted((a, b) => large[b]! - large[a]!)
-    expect(sample(large, {}, 0)).toBe(order[0])
-    expect(sample(large, { topK: 20, temperature: 100 }, 1 - 2 ** -32)).toBe(order[19])
-    expect(sample([88, -88, 1e30, -1e30], { temperature: 0.01 }, 0.999)).toBe(2)
+    expect(sample(large, { topK: 1 })).toBe(order[0])
+    const drawn = Array.from({ length: 60 }, (_, position) =>
+      sample(large, { topK: 3, temperature: 100 }, position),
+    )
+    expect(new Set(drawn)).toEqual(new Set(order.slice(0, 3)))
   })
 
-  it('is what many draws come to', () => {
-    const options = { temperature: 0.8, topK: 6 }
-    const count = 50_000
-    const counts = logits.map(() => 0)
-    for (let position = 0; position < count; position += 1) {
-      counts[sample(logits, options, drawUniform(42, position))]! += 1
+  it('is right for logits far apart', () => {
+    for (let position = 0; position < 100; position += 1) {
+      expect(sample([88, -88, 1e30, -1e30], { temperature: 0.01 }, position)).toBe(2)
     }
-    const expected = computeProbabilities(logits, options).map((probability) => probability * count)
-    const kept = logits.map((_, id) => id).filter((id) => expected[id]! > 0)
-    expect(counts.filter((_, id) => expected[id] === 0)).toEqual([0, 0])
-    // Six tokens, five degrees of freedom: in one of a thousand right samplers it is above this.
-    const limit = 20.515
-    expect(
-      computeChiSquare(
-        kept.map((id) => counts[id]!),
-        kept.map((id) => expected[id]!),
-      ),
-    ).toBeLessThan(limit)
+  })
+})
+
+describe('a chosen token', () => {
+  it('is the same for the same seed and place, and leaves the logits as they are', () => {
+    const values = Float32Array.from(logits)
+    const history = createHistory({ prompt: [2], answer: [4] })
+    const options = { ...all, repetitionPenalty: 1.3, topP: 0.9 }
+    const draw = () =>
+      Array.from({ length: 50 }, (_, place) => sampleToken(values, options, history, 7, place))
+    const drawn = draw()
+    expect(draw()).toEqual(drawn)
+    expect(new Set(drawn).size).toBeGreaterThan(2)
+    expect([...values]).toEqual([...Float32Array.from(logits)])
+    expect([...history.counts]).toEqual([[4, 1]])
+  })
+
+  it('is none where the model computed nonsense', () => {
+    for (const options of [greedy, all, { ...all, topK: 1 }, { ...all, topP: 0.5 }]) {
+      expect(sample([0, NaN, 1], options)).toBe(noToken)
+      expect(sample([0, Infinity], options)).toBe(noToken)
+      expect(sample([-Infinity, -Infinity], options)).toBe(noToken)
+    }
+  })
+
+  it('is refused where a bias names a token that there is not', () => {
+    expect(() => sample(logits, { logitBias: { 8: 1 } })).toThrow(
+      expect.objectContaining({ code: 'invalid-option', message: expect.stringContaining('token 8') }),
+    )
   })
 })
 
@@ -190,7 +230,7 @@ describe('a draw', () => {
     for (const seed of [0, 1, 0x7fffffff, 0x80000000, 0x9e3779b9, 2 ** 32 - 1]) {
       for (let position = 0; position < 5000; position += 1) {
         const draw = drawUniform(seed, position)
-        expect(draw >= 0 && draw < 1).toBe(true)
+        if (!(draw >= 0 && draw < 1)) expect.fail(`seed ${seed}, place ${position}: ${draw}`)
       }
     }
   })
@@ -199,6 +239,7 @@ describe('a draw', () => {
     ['over the places of one generation', (index) => drawUniform(7, index)],
     ['over the seeds, at the first place', (index) => drawUniform(index, 0)],
     ['over the seeds, at a later place', (index) => drawUniform(index, 99)],
+    ['over the tokens of one place', (index) => drawUniform(7, 0, index)],
   ])('is uniform %s', (_, draw) => {
     const count = 50_000
     const bins = Array.from({ length: 100 }, () => 0)
@@ -213,6 +254,8 @@ describe('a draw', () => {
   })
 
   it.each<[string, (index: number) => readonly [number, number]]>([
+    ['the next token at the same place', (index) => [drawUniform(7, 5, index), drawUniform(7, 5, index + 1)]],
+    ['the same token at the next place', (index) => [drawUniform(7, 5, index), drawUniform(7, 6, index)]],
     ['its neighbour in the generation', (index) => [drawUniform(7, index), drawUniform(7, index + 1)]],
     ['the same place under the next seed', (index) => [drawUniform(7, index), drawUniform(8, index)]],
     ['the first place under the next seed', (index) => [drawUniform(index, 0), drawUniform(index + 1, 0)]],

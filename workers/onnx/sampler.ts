@@ -1,106 +1,173 @@
-/** How a token is chosen, with nothing left open: `SamplingOptions` says what each number means. */
+import { RivuletError } from '../../lib/contract/errors.js'
+import {
+  brokenKey,
+  computeNoise,
+  computeNumbers,
+  computeWeight,
+  drawBits,
+  maskedKey,
+  measureExponent,
+  noToken,
+  scramblePosition,
+  toBits,
+  toKey,
+  toLogit,
+  unreachable,
+  type SamplingNumbers,
+} from './sampler-arithmetic.js'
+
+/** How a token is chosen: `SamplingOptions` says what each number means. What a model's own files never name may be left out. */
 export interface Sampling {
   readonly temperature: number
   readonly topK: number
   readonly topP: number
   readonly minP: number
   readonly repetitionPenalty: number
+  /** @default 0 */
+  readonly frequencyPenalty?: number | undefined
+  /** @default 0 */
+  readonly presencePenalty?: number | undefined
+  /** @default none */
+  readonly logitBias?: Readonly<Record<string, number>> | undefined
+}
+
+/** Always the likeliest token, of the logits as they are. */
+export const greedy: Sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 }
+
+/** The tokens that the penalties look at. */
+export interface TokenHistory {
+  readonly prompt: ReadonlySet<number>
+  /** How often the answer has each token so far. */
+  readonly counts: ReadonlyMap<number, number>
+  /** Takes a token of the answer. */
+  add(id: number): void
+}
+
+export function createTokenHistory(promptIds: readonly number[]): TokenHistory {
+  const counts = new Map<number, number>()
+  return {
+    prompt: new Set(promptIds),
+    counts,
+    add: (id) => void counts.set(id, (counts.get(id) ?? 0) + 1),
+  }
 }
 
 /**
- * Chooses the next token. With `temperature: 0` the likeliest, else a draw from the truncated distribution,
- * in the order of transformers' `LogitsProcessorList`: penalty, temperature, top-k, top-p, min-p.
- * @param logits [vocabulary]; changed in place
- * @param seen tokens of the prompt and the answer so far, for the repetition penalty
- * @param draw where in the distribution to take, from 0 up to 1
+ * Chooses the next token. With `temperature: 0` the likeliest, else a draw from the truncated distribution, in the order
+ * of transformers' `LogitsProcessorList`: penalties, bias, temperature, top-k, top-p, min-p; equal logits by id.
+ * The draw is the Gumbel-max trick: no sum is run through, and each token's random number depends on nothing but seed,
+ * position and token. `createGpuSampler` gives the same tokens for the same logits.
+ * @param logits [vocabulary]; left as they are
+ * @param history not added to: that is the caller's
+ * @param seed an integer from 0 to 2^32 - 1
+ * @param position how many tokens of the answer there are
+ * @returns `noToken` where a logit is NaN or +Infinity, or all are -Infinity
+ * @throws RivuletError `invalid-option` where `logitBias` names a token that the vocabulary has not
  */
 export function sampleToken(
   logits: Float32Array,
-  { temperature, topK, topP, minP, repetitionPenalty }: Sampling,
-  seen: ReadonlySet<number>,
-  draw: number,
+  sampling: Sampling,
+  history: TokenHistory,
+  seed: number,
+  position: number,
 ): number {
-  if (repetitionPenalty !== 1) penalizeRepetition(logits, seen, repetitionPenalty)
-  if (temperature === 0) return findLargest(logits)
-  const order = sortDescending(logits)
-  const count = topK === 0 ? order.length : Math.min(topK, order.length)
-  const largest = logits[order[0]!]!
-  const weights = Float64Array.from(order.subarray(0, count), (id) =>
-    Math.exp((logits[id]! - largest) / temperature),
-  )
-  const kept = weights.subarray(0, countKept(weights, topP, minP))
-  const target = draw * sum(kept)
-  let reached = 0
-  for (const [rank, weight] of kept.entries()) {
-    reached += weight
-    if (reached > target) return order[rank]!
+  const numbers = computeNumbers(sampling, logits.length)
+  const keys = computeKeys(logits, sampling, history, numbers)
+  const largest = keys.reduce((a, b) => Math.max(a, b), maskedKey)
+  if (largest === brokenKey || largest === maskedKey) return noToken
+  if (numbers.noiseScale === 0) return keys.indexOf(largest)
+  const positionBits = scramblePosition(seed, position)
+  let best = noToken
+  let bestScore = -Infinity
+  const compete = (id: number) => {
+    const noise = Math.fround(numbers.noiseScale * computeNoise(drawBits(positionBits, id)))
+    const score = Math.fround(toLogit(keys[id]!) + noise)
+    if (score < bestScore || (score === bestScore && id > best)) return
+    best = id
+    bestScore = score
   }
-  return order[kept.length - 1]!
-}
-
-function penalizeRepetition(logits: Float32Array, seen: ReadonlySet<number>, penalty: number): void {
-  for (const id of seen) {
-    const logit = logits[id]!
-    logits[id] = logit > 0 ? logit / penalty : logit * penalty
-  }
-}
-
-/** The first of the largest. */
-function findLargest(logits: Float32Array): number {
-  let best = 0
-  for (let id = 1; id < logits.length; id += 1) if (logits[id]! > logits[best]!) best = id
+  const isTruncated = numbers.topK > 0 || numbers.topP > 0 || numbers.largestExponent !== unreachable
+  if (isTruncated) truncate(keys, largest, numbers).forEach(compete)
+  else keys.forEach((key, id) => key !== maskedKey && compete(id))
   return best
 }
 
 /**
- * Token ids from the largest logit to the smallest, equal ones by id.
- * A native sort over one number that holds both: the logit as a 32-bit integer in the same order, then the id.
+ * The tokens that OpenAI's `logit_bias` names, and what it adds.
+ * @throws RivuletError `invalid-option` where one is not of the vocabulary
  */
-function sortDescending(logits: Float32Array): Uint32Array {
-  const idBits = 2 ** 20
-  const bits = new Uint32Array(logits.slice().buffer)
-  const keys = new Float64Array(logits.length)
-  for (let id = 0; id < keys.length; id += 1) {
-    const bit = bits[id]!
-    // Positive floats order as their bits, negative ones the other way round; descending, so that all is turned.
-    const descending = bit & 0x80000000 ? bit : 0x7fffffff - bit
-    keys[id] = (descending >>> 0) * idBits + id
-  }
-  return Uint32Array.from(keys.toSorted(), (key) => key % idBits)
+export function readLogitBias(
+  { logitBias = {} }: Sampling,
+  vocabulary: number,
+): [id: number, bias: number][] {
+  return Object.entries(logitBias).map(([name, bias]) => {
+    const id = Number(name)
+    if (id < vocabulary) return [id, bias]
+    throw new RivuletError(
+      'invalid-option',
+      `"logitBias" names the token ${name}; this model's tokens are 0 to ${vocabulary - 1}.`,
+    )
+  })
 }
 
-/** How many of the descending weights top-p and min-p leave; never none. */
-function countKept(weights: Float64Array, topP: number, minP: number): number {
-  const enough = topP * sum(weights)
-  let reached = 0
-  let count = 0
-  // Relative to the largest weight, which is 1.
-  while (
-    count < weights.length &&
-    weights[count]! >= minP &&
-    (count === 0 || topP === 1 || reached < enough)
-  ) {
-    reached += weights[count]!
-    count += 1
+/** The logits' keys, penalties and bias applied. */
+function computeKeys(
+  logits: Float32Array,
+  sampling: Sampling,
+  { prompt, counts }: TokenHistory,
+  { penalty, reward, frequency, presence }: SamplingNumbers,
+): Uint32Array {
+  const { fround } = Math
+  const keys = new Uint32Array(logits.buffer, logits.byteOffset, logits.length).map(toKey)
+  const bias = new Map(readLogitBias(sampling, logits.length))
+  for (const id of new Set([...prompt, ...counts.keys(), ...bias.keys()])) {
+    const key = keys[id]!
+    if (key === brokenKey || key === maskedKey) continue
+    const count = counts.get(id)
+    let logit = toLogit(key)
+    if (count || prompt.has(id)) logit = fround(logit * (logit > 0 ? reward : penalty))
+    if (count) logit = fround(logit - fround(fround(count * frequency) + presence))
+    logit = fround(logit + fround(bias.get(id) ?? 0))
+    keys[id] = toKey(toBits(logit))
   }
-  return Math.max(1, count)
+  return keys
 }
 
-function sum(values: Float64Array): number {
-  return values.reduce((total, value) => total + value, 0)
+/** The tokens that top-k, top-p and min-p leave; never none. */
+function truncate(keys: Uint32Array, largest: number, numbers: SamplingNumbers): Uint32Array {
+  const measure = (id: number) => measureExponent(keys[id]!, largest, numbers)
+  const order = sortDescending(keys, largest, numbers)
+  const top = numbers.topK > 0 ? order.subarray(0, numbers.topK) : order
+  const nucleus = numbers.topP > 0 ? top.subarray(0, countNucleus(top, measure, numbers.topP)) : top
+  return nucleus.filter((id) => measure(id) <= numbers.largestExponent)
 }
 
 /**
- * A uniform number from 0 up to 1 that depends on nothing but the seed and the token's place, so that a generation
- * that is taken up again draws as it would have. Two rounds of MurmurHash3's 32-bit finalizer (Appleby, public domain).
+ * The ids of the reachable keys from the largest to the smallest, equal ones by id.
+ * A native sort over one number that holds both.
  */
-export function drawUniform(seed: number, position: number): number {
-  return scramble(scramble(seed ^ 0x9e3779b9) + Math.imul(position, 0x9e3779b1)) / 2 ** 32
+function sortDescending(keys: Uint32Array, largest: number, numbers: SamplingNumbers): Uint32Array {
+  const idSpan = 2 ** 21
+  const ranks = new Float64Array(keys.length)
+  let count = 0
+  for (const [id, key] of keys.entries()) {
+    if (measureExponent(key, largest, numbers) !== unreachable)
+      ranks[count++] = (brokenKey - key) * idSpan + id
+  }
+  return Uint32Array.from(ranks.subarray(0, count).sort(), (rank) => rank % idSpan)
 }
 
-function scramble(value: number): number {
-  let bits = value | 0
-  bits = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b)
-  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35)
-  return (bits ^ (bits >>> 16)) >>> 0
+/** How many of the descending tokens it takes to reach top-p. */
+function countNucleus(order: Uint32Array, measure: (id: number) => number, topP: number): number {
+  const weights = Array.from(order, (id) => computeWeight(measure(id)))
+  // Up to 2^21 weights of up to 2^31 each: their sum is exact, the product would not be.
+  const total = weights.reduce((sum, weight) => sum + weight, 0)
+  const enough = Number((BigInt(total) * BigInt(topP)) >> 32n)
+  let reached = 0
+  return 1 + weights.findIndex((weight) => (reached += weight) >= enough)
+}
+
+/** A uniform number from 0 up to 1: the random bits that a token has at a position. */
+export function drawUniform(seed: number, position: number, id = 0): number {
+  return drawBits(scramblePosition(seed, position), id) / 2 ** 32
 }

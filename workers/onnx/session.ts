@@ -17,28 +17,31 @@ export interface OnnxRuntime {
  */
 export async function loadOnnxRuntime(device: 'webgpu' | 'wasm'): Promise<OnnxRuntime> {
   try {
-    const runtime =
-      device === 'webgpu' ? await import('onnxruntime-web/webgpu') : await import('onnxruntime-web/wasm')
-    runtime.env.logLevel = 'error'
-    return runtime
+    return device === 'webgpu' ? await import('onnxruntime-web/webgpu') : await import('onnxruntime-web/wasm')
   } catch (error) {
     throw asRivuletError(error, 'backend-unavailable', 'onnxruntime-web could not be loaded')
   }
 }
 
-/** Opens a session whose outputs (the KV cache above all) stay on the device. @throws RivuletError `model-invalid`, `model-unsupported` */
+/** Where a session computes. With graph capture, a run on the same buffers can be repeated as it was dispatched. */
+export type SessionTarget =
+  | { readonly kind: 'wasm' }
+  | { readonly kind: 'webgpu'; readonly device: GPUDevice; readonly graphCapture: boolean }
+
+/** @throws RivuletError `model-invalid`, `model-unsupported` */
 export async function createSession(
   runtime: OnnxRuntime,
-  device: 'webgpu' | 'wasm',
-  { graph, externalData }: ModelWeights,
+  target: SessionTarget,
+  { graph, externalData }: Pick<ModelWeights, 'graph' | 'externalData'>,
 ): Promise<InferenceSession> {
+  const options: InferenceSession.SessionOptions = { externalData: [...externalData], logSeverityLevel: 3 }
+  if (target.kind === 'wasm') options.executionProviders = ['wasm']
+  else {
+    options.executionProviders = [provideWebGpu(target, options)]
+    options.preferredOutputLocation = 'gpu-buffer'
+  }
   try {
-    return await runtime.InferenceSession.create(graph, {
-      executionProviders: [device],
-      logSeverityLevel: 3,
-      externalData: [...externalData],
-      ...(device === 'webgpu' && { preferredOutputLocation: 'gpu-buffer' }),
-    })
+    return await runtime.InferenceSession.create(graph, options)
   } catch (error) {
     const reason = describeError(error)
     const isUnsupported = /NOT_IMPLEMENTED|Could not find an implementation|not a registered function/i.test(
@@ -49,5 +52,31 @@ export async function createSession(
       `ONNX Runtime refused the model: ${reason}`,
       { cause: error },
     )
+  }
+}
+
+/**
+ * The WebGPU execution provider on our device, with graph capture in the provider alone.
+ *
+ * `enableGraphCapture` of onnxruntime-web 1.30.0 reaches two places: the provider, which captures, and the JavaScript
+ * around it, which then fails on outputs that are allocated before (microsoft/onnxruntime#32456). The provider's option
+ * is read between `device` and `validationMode` of this object, and the option is true just there.
+ * A version that reads in another order captures nothing, or fails: the decoder's self-test sees either.
+ */
+function provideWebGpu(
+  { device, graphCapture }: { readonly device: GPUDevice; readonly graphCapture: boolean },
+  options: InferenceSession.SessionOptions,
+): InferenceSession.ExecutionProviderConfig {
+  options.enableGraphCapture = false
+  return {
+    name: 'webgpu',
+    get device() {
+      options.enableGraphCapture = graphCapture
+      return device
+    },
+    get validationMode(): 'basic' {
+      options.enableGraphCapture = false
+      return 'basic'
+    },
   }
 }

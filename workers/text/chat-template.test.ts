@@ -176,6 +176,7 @@ describe('a template that would not end or fill the memory', () => {
   const list = (step: string, rounds?: number) => grow(step, rounds).replace('start', '[1]')
   // Unbounded, the worst of these take hours or all memory; how fast they end is no promise of a test.
   const timeout = 60_000
+  const numbers = Array.from({ length: 40 }, (_, number) => number)
 
   it.each([
     ['a long range', '{% for i in range(100000000) %}x{% endfor %}'],
@@ -195,12 +196,24 @@ describe('a template that would not end or fill the memory', () => {
       'nested loops that choose from one list',
       '{% set r = range(9999) %}{% for i in r %}{% for j in r if false %}{% endfor %}{% endfor %}',
     ],
+    [
+      'nested loops over the names of one object around nothing',
+      `{% set o = {${numbers.map((n) => `'${n}': ${n}`).join()}} %}` +
+        `${'{% for k in o %}'.repeat(8)}${'{% endfor %}'.repeat(8)}`,
+    ],
     ['a text that doubles', text('ns.v + ns.v')],
     ['a text that doubles by the other operator', text('ns.v ~ ns.v')],
     ['a list that doubles', list('ns.v + ns.v')],
     ['a list of itself twice, written out', `${list('[ns.v, ns.v]')}{{ ns.v }}`],
     ['a list of itself twice, as JSON', `${list('[ns.v, ns.v]')}{{ ns.v | tojson }}`],
     ['an object of itself twice', `${list("{'a': ns.v, 'b': ns.v}")}{{ ns.v | tojson }}`],
+    [
+      'forty namespaces, each twice in a list of the one before',
+      `${numbers.map((n) => `{% set n${n} = namespace() %}`).join('')}${numbers
+        .slice(1)
+        .map((n) => `{% set n${n - 1}.a = [n${n}, n${n}] %}`)
+        .join('')}{{ n0 }}`,
+    ],
     [
       'namespaces in one another',
       '{% set a = namespace() %}{% set b = namespace() %}{% set a.x = b %}{% set b.x = a %}{{ a }}',

@@ -17,11 +17,9 @@ export interface TemplateTokens {
   readonly unk_token?: string | undefined
 }
 
-/** A template is a stranger's program: it gets this many steps, ... */
+/** A template is a stranger's program: it gets this many steps. */
 const maxTemplateSteps = 200_000
-/** ... and this many characters in any one value, written out. */
-const maxTemplateCharacters = 1_000_000
-/** A step is one evaluation, one turn of a loop, or this many characters of a value. */
+/** A step is one evaluation, one turn of a loop, or these many characters of a new value. */
 const charactersPerStep = 10
 const maxRangeLength = 10_000
 
@@ -92,52 +90,45 @@ class BoundedInterpreter extends Interpreter {
   override evaluate(...args: EvaluateArguments): RuntimeValue {
     this.#spend(1)
     const [node] = args
-    if (node) this.#noteIterable(node)
+    if (node && 'iterable' in node && node.iterable instanceof Object) this.#iterables.add(node.iterable)
     const value = super.evaluate(...args)
     // The turns of a loop with an empty body evaluate nothing.
-    if (node && this.#iterables.has(node) && Array.isArray(value.value)) this.#spend(value.value.length)
+    if (node && this.#iterables.has(node)) this.#spend(listParts(value).length)
     this.#measure(value)
     return value
   }
 
   #spend(steps: number): void {
     this.#steps += steps
-    if (this.#steps > maxTemplateSteps) throw new Error(`it takes more than ${maxTemplateSteps} steps.`)
-  }
-
-  /** What a `for` loops over is a child of its node; with an `if` behind it, a grandchild. */
-  #noteIterable(node: object): void {
-    if (!('iterable' in node) || typeof node.iterable !== 'object' || node.iterable === null) return
-    this.#iterables.add(node.iterable)
-    if ('lhs' in node.iterable && typeof node.iterable.lhs === 'object' && node.iterable.lhs !== null) {
-      this.#iterables.add(node.iterable.lhs)
-    }
+    if (this.#steps > maxTemplateSteps) throw new Error(`it loops or grows beyond ${maxTemplateSteps} steps.`)
   }
 
   /** About how many characters a value has when it is written out: a list can hold one long value many times. */
   #measure(value: RuntimeValue): number {
     const known = this.#sizes.get(value)
     if (known !== undefined) return known
-    const size = typeof value.value === 'string' ? value.value.length : this.#measureParts(value.value)
-    if (size > maxTemplateCharacters) {
-      throw new Error(`it writes more than ${maxTemplateCharacters} characters.`)
-    }
+    const size = typeof value.value === 'string' ? value.value.length : this.#measureParts(listParts(value))
     this.#spend(Math.floor(size / charactersPerStep))
     // A namespace changes; every other value stays as it is.
     if (value.type !== 'NamespaceValue') this.#sizes.set(value, size)
     return size
   }
 
-  #measureParts(parts: RuntimeValue['value']): number {
-    if (!Array.isArray(parts) && !(parts instanceof Map)) return 1
+  #measureParts(parts: readonly RuntimeValue[]): number {
     let size = 1
-    for (const part of parts.values()) {
+    for (const part of parts) {
       // Namespaces inside one another could grow behind the sizes that are known.
       if (part.type === 'NamespaceValue') throw new Error('it puts a namespace into another value.')
       size += 1 + this.#measure(part)
     }
     return size
   }
+}
+
+/** The values that a list or an object holds. */
+function listParts({ value }: RuntimeValue): readonly RuntimeValue[] {
+  if (Array.isArray(value)) return value
+  return value instanceof Map ? [...value.values()] : []
 }
 
 /** What transformers gives every template; the package sets these only together with an unbounded `range`. */

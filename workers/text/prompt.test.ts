@@ -24,6 +24,11 @@ describe('a model with a chat template', () => {
     ])
   })
 
+  it('tells the template who speaks', () => {
+    const roles = build({ chat_template: '{% for message in messages %}{{ message.role }}{% endfor %}' })
+    expect(roles.decode(encodePrompt(roles, { prompt: 'Hello!' }))).toBe('user')
+  })
+
   it('takes every message of a conversation, in order', () => {
     const messages: readonly ChatMessage[] = [
       { role: 'user', content: 'Hello!' },
@@ -32,8 +37,11 @@ describe('a model with a chat template', () => {
     expect(encodePrompt(tokenizer, { prompt: messages })).toEqual([1, 1289, 37, 3, 1, 37, 3, 2])
   })
 
-  it('continues raw text where it is told to', () => {
+  it('continues raw text where it is told to, without control tokens', () => {
     expect(encodePrompt(tokenizer, { prompt: 'Hello!', applyChatTemplate: false })).toEqual([1289, 37])
+    const ids = encodePrompt(tokenizer, { prompt: 'Hello!<|end|>', applyChatTemplate: false })
+    expect(ids).not.toContain(3)
+    expect(tokenizer.decode(ids)).toBe('Hello!<|end|>')
   })
 })
 

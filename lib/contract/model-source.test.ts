@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest'
+import { resolveModelFolder } from './model-source.js'
+
+const base = 'https://app.example/chat/index.html?tab=1#top'
+
+describe('a model’s folder', () => {
+  it.each([
+    [
+      'HuggingFaceTB/SmolLM2-135M-Instruct',
+      'https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct/resolve/main/',
+    ],
+    ['owner/name@v1.0', 'https://huggingface.co/owner/name/resolve/v1.0/'],
+    ['owner/name.with_all-kinds', 'https://huggingface.co/owner/name.with_all-kinds/resolve/main/'],
+    // A revision is one path segment (huggingface_hub, `hf_hub_url`).
+    ['owner/name@refs/pr/1', 'https://huggingface.co/owner/name/resolve/refs%2Fpr%2F1/'],
+  ])('is on the hub: %s', (source, url) => {
+    expect(resolveModelFolder(source, base)).toBe(url)
+  })
+
+  it.each([
+    ['https://cdn.example/models/a/', 'https://cdn.example/models/a/'],
+    ['https://cdn.example/models/a', 'https://cdn.example/models/a/'],
+    ['https://cdn.example', 'https://cdn.example/'],
+    ['http://localhost:8080/a b', 'http://localhost:8080/a%20b/'],
+  ])('is at an absolute URL: %s', (source, url) => {
+    expect(resolveModelFolder(source, base)).toBe(url)
+    expect(resolveModelFolder(new URL(source), base)).toBe(url)
+  })
+
+  it.each([
+    ['/models/a', 'https://app.example/models/a/'],
+    ['./models/a/', 'https://app.example/chat/models/a/'],
+    ['../models/a', 'https://app.example/models/a/'],
+    ['./a', 'https://app.example/chat/a/'],
+    ['//cdn.example/a', 'https://cdn.example/a/'],
+  ])('is relative to the page: %s', (source, url) => {
+    expect(resolveModelFolder(source, base)).toBe(url)
+  })
+
+  it.each(['', 'model', 'models/a/b', 'owner/name@', '@main', 'owner/', 'owner/na me', '..', 'models\\a'])(
+    'is refused: %j',
+    (source) => {
+      expect(() => resolveModelFolder(source, base)).toThrow(
+        expect.objectContaining({
+          name: 'RivuletError',
+          code: 'invalid-option',
+          message: expect.stringContaining(`"${source}"`),
+        }),
+      )
+    },
+  )
+})

@@ -1,0 +1,130 @@
+import { fromBinary } from '@bufbuild/protobuf'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { readCacheInputs } from './cache-inputs.js'
+import type { Decoder } from './decoder.js'
+import { createGpuDecoder } from './gpu-decoder.js'
+import { createGpuDevice } from './gpu-device.js'
+import { ModelProtoSchema } from './onnx_pb.js'
+import { createPlainDecoder } from './plain-decoder.js'
+import { originalFile, rewriteGraph } from './rewrite-graph.js'
+import { greedy } from './sampler.js'
+import { createSession, loadOnnxRuntime, type OnnxRuntime } from './session.js'
+
+/*
+ * The embedded model, really run: each way to run a decoder gives the same greedy tokens. The reference is the graph as
+ * it was exported, on WASM, its prompt in one piece.
+ */
+
+const contextLength = 512
+const steps = 64
+/** In the embedded model's chat template: "Tell me a story about a dragon.", "I want a story with a cat and a ball." */
+const prompts = {
+  dragon: [1, 88, 541, 528, 262, 1009, 666, 262, 1910, 50, 3, 2],
+  ball: [1, 77, 373, 262, 1009, 332, 262, 474, 270, 262, 501, 50, 3, 2],
+}
+type PromptName = keyof typeof prompts
+
+let graph: Uint8Array<ArrayBuffer>
+let wasm: OnnxRuntime
+let reference: Record<PromptName, number[]>
+
+beforeAll(async () => {
+  const response = await fetch('/demo/public/models/stories/onnx/model_quantized.onnx')
+  graph = new Uint8Array(await response.arrayBuffer())
+  wasm = await loadOnnxRuntime('wasm')
+  const session = await createSession(wasm, { kind: 'wasm' }, { graph, externalData: [] })
+  expect(session.inputNames).toContain('attention_mask')
+  const decoder = await createPlainDecoder(wasm, session, readCacheInputs(session))
+  reference = { dragon: await answer(decoder, prompts.dragon), ball: await answer(decoder, prompts.ball) }
+  await decoder.release()
+})
+
+function rewriteModel() {
+  const rewrite = rewriteGraph(fromBinary(ModelProtoSchema, graph))
+  if (rewrite.kind === 'unchanged') throw new Error(rewrite.reason)
+  return { graph: rewrite.bytes, externalData: [{ path: originalFile, data: graph }] }
+}
+
+async function openOnWasm(): Promise<Decoder> {
+  const session = await createSession(wasm, { kind: 'wasm' }, rewriteModel())
+  expect(session.inputNames).not.toContain('attention_mask')
+  return createPlainDecoder(wasm, session, readCacheInputs(session))
+}
+
+async function openOnGpu({ canCapture = true, firstCapacity = contextLength } = {}): Promise<Decoder> {
+  const runtime = await loadOnnxRuntime('webgpu')
+  const device = await createGpuDevice()
+  const session = await createSession(
+    runtime,
+    { kind: 'webgpu', device, graphCapture: canCapture },
+    rewriteModel(),
+  )
+  const caches = readCacheInputs(session)
+  return createGpuDecoder({
+    runtime,
+    device,
+    session,
+    caches,
+    vocabulary: 2048,
+    logitsType: 'float32',
+    contextLength,
+    firstCapacity,
+    canCapture,
+  })
+}
+
+/** The greedy answer to a prompt behind what the cache keeps of it, the prompt computed `chunk` tokens at a time. */
+async function answer(decoder: Decoder, prompt: readonly number[], { keep = 0, chunk = Infinity } = {}) {
+  const kept = decoder.rewind(keep)
+  for (let start = kept; start < prompt.length; start += chunk)
+    await decoder.prefill(prompt.slice(start, start + chunk))
+  decoder.startAnswer(greedy, 0)
+  const ids: number[] = []
+  while (ids.length < steps) ids.push(await decoder.next(ids.length))
+  return ids
+}
+
+describe('on WASM the same tokens come', () => {
+  let decoder: Decoder
+  beforeAll(async () => {
+    decoder = await openOnWasm()
+  })
+
+  it('from the rewritten graph', async () => {
+    expect(await answer(decoder, prompts.dragon)).toEqual(reference.dragon)
+  })
+
+  it('from a prompt in chunks', async () => {
+    expect(await answer(decoder, prompts.dragon, { chunk: 5 })).toEqual(reference.dragon)
+  })
+
+  it('behind a cache that was cut back to the beginning of the prompt', async () => {
+    await answer(decoder, prompts.dragon)
+    expect(await answer(decoder, prompts.dragon, { keep: 7 })).toEqual(reference.dragon)
+    expect(await answer(decoder, prompts.ball, { keep: 1 })).toEqual(reference.ball)
+  })
+})
+
+describe('on WebGPU the same tokens come', { timeout: 300_000 }, () => {
+  it('from replayed dispatches, and behind a cache that was cut back', async () => {
+    const decoder = await openOnGpu()
+    expect(decoder.execution).toBe('replayed')
+    expect(await answer(decoder, prompts.dragon)).toEqual(reference.dragon)
+    expect(await answer(decoder, prompts.ball, { keep: 1, chunk: 3 })).toEqual(reference.ball)
+    await decoder.release()
+  })
+
+  it('from runs without capture', async () => {
+    const decoder = await openOnGpu({ canCapture: false })
+    expect(decoder.execution).toBe('fixed-cache')
+    expect(await answer(decoder, prompts.dragon)).toEqual(reference.dragon)
+    await decoder.release()
+  })
+
+  it('while the cache grows under a running answer', async () => {
+    const decoder = await openOnGpu({ firstCapacity: 32 })
+    expect(await answer(decoder, prompts.dragon)).toEqual(reference.dragon)
+    expect(decoder.execution).toBe('replayed')
+    await decoder.release()
+  })
+})

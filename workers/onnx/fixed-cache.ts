@@ -1,0 +1,72 @@
+import type { Tensor } from 'onnxruntime-web'
+import type { CacheInput } from './cache-inputs.js'
+import type { OnnxRuntime } from './session.js'
+import { bufferUsage } from './webgpu-flags.js'
+
+/** The KV cache as buffers that keep their place: each goes in as past and out as present. */
+export interface FixedCache {
+  /** Tokens that it has room for. */
+  readonly capacity: number
+  /** past → tensor */
+  readonly feeds: Readonly<Record<string, Tensor>>
+  /** present → the same tensor */
+  readonly fetches: Readonly<Record<string, Tensor>>
+  readonly buffers: readonly GPUBuffer[]
+  destroy(): void
+}
+
+const bytesPerElement = { float32: 4, float16: 2 } satisfies Record<CacheInput['type'], number>
+
+export function createFixedCache(
+  { Tensor }: OnnxRuntime,
+  device: GPUDevice,
+  inputs: readonly CacheInput[],
+  capacity: number,
+): FixedCache {
+  const buffers = inputs.map(({ type, heads, headSize }) =>
+    createStorage(device, capacity * heads * headSize * bytesPerElement[type]),
+  )
+  const tensors = inputs.map(({ type, heads, headSize }, index) =>
+    Tensor.fromGpuBuffer(buffers[index]!, { dataType: type, dims: [1, heads, capacity, headSize] }),
+  )
+  return {
+    capacity,
+    buffers,
+    feeds: Object.fromEntries(inputs.map(({ past }, index) => [past, tensors[index]!])),
+    fetches: Object.fromEntries(inputs.map(({ present }, index) => [present, tensors[index]!])),
+    destroy() {
+      for (const buffer of buffers) buffer.destroy()
+    },
+  }
+}
+
+/** Copies the first `length` tokens of each head: heads lie `capacity` tokens apart, so they move one by one. */
+export function copyCache(
+  device: GPUDevice,
+  inputs: readonly CacheInput[],
+  from: FixedCache,
+  to: FixedCache,
+  length: number,
+): void {
+  if (length === 0) return
+  const encoder = device.createCommandEncoder()
+  for (const [index, { type, heads, headSize }] of inputs.entries()) {
+    const tokenBytes = headSize * bytesPerElement[type]
+    for (let head = 0; head < heads; head += 1) {
+      encoder.copyBufferToBuffer(
+        from.buffers[index]!,
+        head * from.capacity * tokenBytes,
+        to.buffers[index]!,
+        head * to.capacity * tokenBytes,
+        length * tokenBytes,
+      )
+    }
+  }
+  device.queue.submit([encoder.finish()])
+}
+
+/** A buffer that kernels read and write and that can be copied; ONNX Runtime wants whole 16 bytes. */
+export function createStorage(device: GPUDevice, bytes: number): GPUBuffer {
+  const { storage, copySource, copyTarget } = bufferUsage
+  return device.createBuffer({ size: Math.ceil(bytes / 16) * 16, usage: storage | copySource | copyTarget })
+}

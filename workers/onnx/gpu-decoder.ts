@@ -1,0 +1,196 @@
+import type { InferenceSession, Tensor } from 'onnxruntime-web'
+import type { CacheInput } from './cache-inputs.js'
+import { notANumber, type Decoder } from './decoder.js'
+import { recordDispatches, replayDispatches, type Recording } from './dispatch-recorder.js'
+import { copyCache, createFixedCache, createStorage } from './fixed-cache.js'
+import { createGpuSampler } from './gpu-sampler.js'
+import { sequenceInputs } from './rewrite-graph.js'
+import { greedy, type Sampling } from './sampler.js'
+import { noToken } from './sampler-arithmetic.js'
+import type { OnnxRuntime } from './session.js'
+import { bufferUsage, mapMode } from './webgpu-flags.js'
+
+/** What a decoder on the GPU is made of. */
+export interface GpuModel {
+  readonly runtime: OnnxRuntime
+  readonly device: GPUDevice
+  /** Of a rewritten graph, with graph capture where `canCapture`. */
+  readonly session: InferenceSession
+  readonly caches: readonly CacheInput[]
+  readonly vocabulary: number
+  readonly logitsType: 'float32' | 'float16'
+  readonly contextLength: number
+  /** The first size of the KV cache, in tokens; it doubles when it is full. */
+  readonly firstCapacity: number
+  readonly canCapture: boolean
+}
+
+/** Runs outside any capture: with another id, ONNX Runtime would replay this prompt's shape later. */
+const uncaptured = { extra: { gpu_graph_id: '-1' } }
+
+/** ONNX Runtime runs a graph as usual, then captures it, then replays what it captured. */
+const runsBeforeReplay = 2
+
+/** Prompt and answer of the self-test, which also compiles the shaders of both shapes. */
+const selfTest = { promptTokens: 32, answerTokens: 3 }
+
+/**
+ * A decoder whose tokens never leave the GPU but as eight bytes: the KV cache keeps its place, the sampler is a kernel
+ * that writes the next input, and a decode step is the dispatches of ONNX Runtime's own captured run, issued again
+ * together with the sampler's in one submit.
+ *
+ * Ends ready to use: shaders are compiled, and the replay has given the tokens that ONNX Runtime gives uncaptured.
+ */
+export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
+  const { runtime, device, session, caches, vocabulary, logitsType } = model
+  const { Tensor } = runtime
+  const tokenId = createStorage(device, 8)
+  const lastIndex = createStorage(device, 4)
+  const total = createStorage(device, 4)
+  const logits = createStorage(device, vocabulary * (logitsType === 'float16' ? 2 : 4))
+  const readback = device.createBuffer({ size: 8, usage: bufferUsage.mapRead | bufferUsage.copyTarget })
+  const sampler = createGpuSampler(device, { logits, logitsType, vocabulary, tokenId })
+  const stepInputs = {
+    input_ids: Tensor.fromGpuBuffer(tokenId, { dataType: 'int64', dims: [1, 1] }),
+    [sequenceInputs.lastIndex]: Tensor.fromGpuBuffer(lastIndex, { dataType: 'int32', dims: [1, 1] }),
+    [sequenceInputs.total]: Tensor.fromGpuBuffer(total, { dataType: 'int32', dims: [1] }),
+  }
+  const logitsOutput = {
+    logits: Tensor.fromGpuBuffer(logits, { dataType: logitsType, dims: [1, 1, vocabulary] }),
+  }
+  let cache = createFixedCache(runtime, device, caches, Math.min(model.firstCapacity, model.contextLength))
+  const ids: number[] = []
+  /** Chosen, and in `tokenId`, but not in the cache yet. */
+  let pending: number | undefined
+  /** Bound to the present cache's buffers: a larger cache needs a new one. */
+  let recording: Recording | undefined
+  let canReplay = model.canCapture
+  let graphId = 0
+
+  function reserve(length: number): void {
+    if (length <= cache.capacity) return
+    let capacity = cache.capacity
+    while (capacity < length) capacity *= 2
+    const larger = createFixedCache(runtime, device, caches, Math.min(capacity, model.contextLength))
+    copyCache(device, caches, cache, larger, ids.length)
+    cache.destroy()
+    cache = larger
+    recording = undefined
+  }
+
+  function run(inputs: Record<string, Tensor>, options: InferenceSession.RunOptions): Promise<unknown> {
+    return session.run({ ...inputs, ...cache.feeds }, { ...logitsOutput, ...cache.fetches }, options)
+  }
+
+  async function prefill(newIds: readonly number[]): Promise<void> {
+    const length = ids.length + newIds.length
+    reserve(length)
+    await run(
+      {
+        input_ids: new Tensor('int64', BigInt64Array.from(newIds, BigInt), [1, newIds.length]),
+        [sequenceInputs.lastIndex]: new Tensor('int32', Int32Array.of(length - 1), [1, 1]),
+        [sequenceInputs.total]: new Tensor('int32', Int32Array.of(length), [1]),
+      },
+      uncaptured,
+    )
+    ids.push(...newIds)
+    pending = undefined
+  }
+
+  /** Has ONNX Runtime capture the pending step, and notes its replay: each of these runs computes the same step. */
+  async function record(): Promise<Recording | undefined> {
+    graphId += 1
+    const captured = { extra: { gpu_graph_id: String(graphId) } }
+    for (let count = 0; count < runsBeforeReplay; count += 1) await run(stepInputs, captured)
+    const noted = await recordDispatches(device, () => run(stepInputs, captured))
+    return noted.bindGroupsMade === 0 && noted.otherCommands === 0 && noted.dispatches.length > 0
+      ? noted
+      : undefined
+  }
+
+  /** Computes the pending token, if there is one. @returns the dispatches that are left to do it */
+  async function advance(): Promise<Recording | undefined> {
+    if (pending === undefined) return undefined
+    if (!canReplay) {
+      await prefill([pending])
+      return undefined
+    }
+    reserve(ids.length + 1)
+    ids.push(pending)
+    device.queue.writeBuffer(lastIndex, 0, Int32Array.of(ids.length - 1))
+    device.queue.writeBuffer(total, 0, Int32Array.of(ids.length))
+    if (recording) return recording
+    recording = await record()
+    canReplay = recording !== undefined
+    return undefined
+  }
+
+  async function next(position: number): Promise<number> {
+    const dispatches = await advance()
+    const encoder = device.createCommandEncoder()
+    const pass = encoder.beginComputePass()
+    if (dispatches) replayDispatches(pass, dispatches)
+    sampler.encode(pass, position)
+    pass.end()
+    encoder.copyBufferToBuffer(tokenId, 0, readback, 0, 8)
+    device.queue.submit([encoder.finish()])
+    await readback.mapAsync(mapMode.read)
+    const [id = noToken] = new Uint32Array(readback.getMappedRange())
+    readback.unmap()
+    if (id === noToken) throw notANumber()
+    pending = id
+    return id
+  }
+
+  function rewind(length: number): number {
+    ids.length = Math.min(ids.length, length)
+    pending = undefined
+    return ids.length
+  }
+
+  function startAnswer(sampling: Sampling, seed: number): void {
+    sampler.start(sampling, seed, ids)
+  }
+
+  async function answerSelfTest(): Promise<string> {
+    rewind(0)
+    await prefill(Array.from({ length: selfTest.promptTokens }, (_, index) => index))
+    startAnswer(greedy, 0)
+    const tokens: number[] = []
+    while (tokens.length < selfTest.answerTokens) tokens.push(await next(tokens.length))
+    rewind(0)
+    return tokens.join()
+  }
+
+  if (canReplay) {
+    device.pushErrorScope('validation')
+    const replayed = await answerSelfTest()
+    const error = await device.popErrorScope()
+    const wasReplayed = canReplay && error === null
+    canReplay = false
+    const computed = await answerSelfTest()
+    canReplay = wasReplayed && replayed === computed
+  } else {
+    await answerSelfTest()
+  }
+
+  return {
+    get execution() {
+      return canReplay ? 'replayed' : 'fixed-cache'
+    },
+    get cachedIds() {
+      return ids
+    },
+    rewind,
+    prefill,
+    startAnswer,
+    next,
+    async release() {
+      await session.release()
+      cache.destroy()
+      sampler.destroy()
+      for (const buffer of [tokenId, lastIndex, total, logits, readback]) buffer.destroy()
+      device.destroy()
+    },
+  }
+}

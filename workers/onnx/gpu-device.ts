@@ -1,0 +1,29 @@
+import { RivuletError } from '../../lib/contract/errors.js'
+
+/** What ONNX Runtime's kernels make use of where an adapter has it. */
+const wantedFeatures = ['shader-f16', 'subgroups'] as const satisfies readonly GPUFeatureName[]
+
+/** Limits that the kernels and large weights need beyond WebGPU's defaults: all that the adapter has. */
+const wantedLimits = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+  'maxComputeWorkgroupSizeZ',
+  'maxComputeWorkgroupsPerDimension',
+  'maxBindGroups',
+] as const satisfies readonly (keyof GPUSupportedLimits)[]
+
+/** A device of our own for ONNX Runtime, so that one queue orders its work and ours. @throws RivuletError `backend-unavailable` */
+export async function createGpuDevice(): Promise<GPUDevice> {
+  const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' })
+  if (!adapter)
+    throw new RivuletError('backend-unavailable', 'The graphics adapter is gone. Reload the page.')
+  return adapter.requestDevice({
+    requiredFeatures: wantedFeatures.filter((feature) => adapter.features.has(feature)),
+    requiredLimits: Object.fromEntries(wantedLimits.map((name) => [name, adapter.limits[name]])),
+  })
+}

@@ -1,0 +1,165 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import type { ModelFolder } from '../store/model-folder.js'
+import { readModelConfig } from './model-config.js'
+
+const stories = join(import.meta.dirname, '../../demo/public/models/stories')
+const tokenizerJson = readFileSync(join(stories, 'tokenizer.json'), 'utf8')
+
+/** A stand-in for a folder on a server: its files in memory, objects as JSON. */
+function createMemoryFolder(files: Record<string, object | string>): ModelFolder {
+  const readText = async (path: string) => {
+    const file = files[path]
+    return typeof file === 'object' ? JSON.stringify(file) : file
+  }
+  return {
+    url: 'https://example.com/model/',
+    readBytes: () => Promise.reject(new Error('A configuration is text.')),
+    readText,
+    async readJson(path) {
+      const text = await readText(path)
+      return text === undefined ? undefined : (JSON.parse(text) as Record<string, unknown>)
+    },
+  }
+}
+
+/** Reads a folder with what every folder needs, and these files. */
+function read(files: Record<string, object | string> = {}) {
+  const sound = { 'config.json': { max_position_embeddings: 512 }, 'tokenizer.json': tokenizerJson }
+  return readModelConfig(createMemoryFolder({ ...sound, ...files }))
+}
+
+const refusal = (code: string, message: string) =>
+  expect.objectContaining({ name: 'RivuletError', code, message: expect.stringContaining(message) })
+
+it('the stories model is read as its files say', async () => {
+  const names = ['config.json', 'generation_config.json', 'tokenizer_config.json', 'tokenizer.json']
+  const files = Object.fromEntries(names.map((name) => [name, readFileSync(join(stories, name), 'utf8')]))
+  const { tokenizer, ...config } = await readModelConfig(createMemoryFolder(files))
+  expect(config).toEqual({
+    contextLength: 512,
+    endIds: new Set([0, 3]),
+    sampling: { temperature: 0.7, topK: 40, topP: 1, minP: 0, repetitionPenalty: 1 },
+  })
+  expect(tokenizer.chatTemplate).toContain('<|assistant|>')
+  expect(tokenizer.templateTokens).toMatchObject({ bos_token: '<|endoftext|>', eos_token: '<|end|>' })
+})
+
+describe('a file that every model has', () => {
+  it.each(['config.json', 'tokenizer.json'])('is missed by its name: %s', async (name) => {
+    const files = { 'config.json': { max_position_embeddings: 512 }, 'tokenizer.json': tokenizerJson }
+    const others = Object.fromEntries(Object.entries(files).filter(([other]) => other !== name))
+    await expect(readModelConfig(createMemoryFolder(others))).rejects.toEqual(
+      refusal('model-not-found', name),
+    )
+  })
+
+  it('is refused when it is broken: tokenizer.json', async () => {
+    await expect(read({ 'tokenizer.json': {} })).rejects.toEqual(refusal('model-invalid', 'tokenizer.json'))
+  })
+})
+
+describe('the context length', () => {
+  it.each([undefined, null, 0, 1, -512, 512.5, '512', [512], true])('is refused: %j', async (length) => {
+    await expect(read({ 'config.json': { max_position_embeddings: length } })).rejects.toEqual(
+      refusal('model-invalid', 'max_position_embeddings'),
+    )
+  })
+
+  it('may lie in the text part of a model with several', async () => {
+    const config = {
+      max_position_embeddings: 1,
+      text_config: { max_position_embeddings: 2048, eos_token_id: 9 },
+    }
+    await expect(read({ 'config.json': config })).resolves.toMatchObject({
+      contextLength: 2048,
+      endIds: new Set([9]),
+    })
+  })
+})
+
+describe('what ends a text', () => {
+  it.each([
+    ['one id', 3, [3]],
+    ['several ids', [0, 3], [0, 3]],
+    ['the id 0', 0, [0]],
+    ['no id', undefined, []],
+    ['null', null, []],
+    ['what is no id', [3, -1, 1.5, '4', null], [3]],
+  ])('is %s of config.json', async (_, id, expected) => {
+    const config = { max_position_embeddings: 512, eos_token_id: id }
+    await expect(read({ 'config.json': config })).resolves.toMatchObject({ endIds: new Set(expected) })
+  })
+
+  it('is what generation_config.json says where it says anything', async () => {
+    const files = { 'config.json': { max_position_embeddings: 512, eos_token_id: 3 } }
+    const endIds = async (generation: object) =>
+      (await read({ ...files, 'generation_config.json': generation })).endIds
+    expect(await endIds({ eos_token_id: [5, 6] })).toEqual(new Set([5, 6]))
+    expect(await endIds({})).toEqual(new Set([3]))
+  })
+})
+
+describe('the model’s sampling', () => {
+  const off = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 }
+  it.each([
+    ['greedy without a generation_config.json', undefined, off],
+    ['greedy where it does not say otherwise', { temperature: 0.7 }, off],
+    ['greedy where it says so', { do_sample: false, temperature: 0.7 }, off],
+    ['at temperature 1 where it names none', { do_sample: true }, { ...off, temperature: 1 }],
+    [
+      'null where it leaves values open',
+      { do_sample: true, temperature: null, top_k: null },
+      { ...off, temperature: 1 },
+    ],
+    [
+      'off where it is out of range',
+      { do_sample: true, top_k: -1, top_p: 0, min_p: 2, repetition_penalty: 0, temperature: -1 },
+      { ...off, temperature: 1 },
+    ],
+    [
+      'what it says',
+      {
+        do_sample: true,
+        temperature: 0.6,
+        top_k: 50,
+        top_p: 0.9,
+        min_p: 0.05,
+        repetition_penalty: 1.1,
+        max_new_tokens: 64,
+      },
+      { temperature: 0.6, topK: 50, topP: 0.9, minP: 0.05, repetitionPenalty: 1.1 },
+    ],
+  ])('is %s', async (_, generation, expected) => {
+    const files = generation && { 'generation_config.json': generation }
+    expect((await read(files)).sampling).toEqual(expected)
+  })
+})
+
+describe('the longest answer', () => {
+  it('is what generation_config.json says, or open', async () => {
+    expect((await read({ 'generation_config.json': { max_new_tokens: 64 } })).maxTokens).toBe(64)
+    expect((await read({ 'generation_config.json': { max_new_tokens: null } })).maxTokens).toBeUndefined()
+    expect((await read()).maxTokens).toBeUndefined()
+  })
+})
+
+describe('the chat template', () => {
+  it('may lie in a file of its own', async () => {
+    const { tokenizer } = await read({ 'chat_template.jinja': 'FILE' })
+    expect(tokenizer.chatTemplate).toBe('FILE')
+  })
+
+  it('of tokenizer_config.json is taken where there is one', async () => {
+    const { tokenizer } = await read({
+      'tokenizer_config.json': { chat_template: 'CONFIG' },
+      'chat_template.jinja': 'FILE',
+    })
+    expect(tokenizer.chatTemplate).toBe('CONFIG')
+  })
+
+  it('may be missing', async () => {
+    expect((await read()).tokenizer.chatTemplate).toBeUndefined()
+  })
+})

@@ -1,0 +1,169 @@
+import type { Sampling } from './sampler.js'
+
+/*
+ * The arithmetic that the sampler on the CPU and the one on the GPU (sampler-kernel.ts) share, operation for operation.
+ * WGSL leaves the precision of `exp`, `log` and division open, so everything here is in 32-bit integers, or in single
+ * 32-bit additions and multiplications, which every device rounds alike.
+ */
+
+/** What tells the caller that there is no token to choose: a logit is NaN or +Infinity, or all are -Infinity. */
+export const noToken = 0xffffffff
+
+/** The key of a logit that is NaN or +Infinity. It sorts above all others, so that it cannot go unnoticed. */
+export const brokenKey = 0xffffffff
+/** The key of a logit that is -Infinity. */
+export const maskedKey = 0
+
+/** Binary places of an exponent (`measureExponent`): weights are 2^-exponent, exponents from 0 up to 31. */
+const exponentBits = 27
+/** Tokens less likely than 2^-31 of the likeliest are left out wherever anything is truncated. */
+const exponentReach = 31
+export const unreachable = 0xffffffff
+
+/** The numbers of a `Sampling` as both samplers compute with them: 32-bit floats and integers. */
+export interface SamplingNumbers {
+  /** 0 keeps all. */
+  readonly topK: number
+  /** top-p · 2^32; 0 keeps all. */
+  readonly topP: number
+  /** The largest exponent that min-p keeps; `unreachable` keeps all. */
+  readonly largestExponent: number
+  /** What a unit of `computeNoise` adds to a logit; 0 is greedy. */
+  readonly noiseScale: number
+  /** From a distance between logits to an exponent. */
+  readonly exponentScale: number
+  /** From this distance to the largest logit on, a token is `unreachable`. */
+  readonly reach: number
+  readonly penalty: number
+  /** 1 / penalty: WGSL's division is not exact, its multiplication is. */
+  readonly reward: number
+  readonly frequency: number
+  readonly presence: number
+}
+
+/** @param vocabulary how many tokens there are: a top-k of as many truncates nothing */
+export function computeNumbers(sampling: Sampling, vocabulary: number): SamplingNumbers {
+  const { temperature, topK, topP, minP, repetitionPenalty } = sampling
+  const isGreedy = temperature === 0
+  // Below it, noise is lost in the rounding of logits: it is greedy then, with ties left to chance.
+  const heat = Math.max(temperature, 1e-6)
+  const exponent = minP > 0 ? Math.floor(-Math.log2(minP) * 2 ** exponentBits) : unreachable
+  return {
+    topK: isGreedy || topK >= vocabulary ? 0 : topK,
+    topP: isGreedy || topP >= 1 ? 0 : Math.max(1, Math.min(2 ** 32 - 1, Math.round(topP * 2 ** 32))),
+    largestExponent: isGreedy ? unreachable : Math.min(exponent, unreachable),
+    noiseScale: isGreedy ? 0 : Math.fround((heat * Math.LN2) / 2 ** 16),
+    exponentScale: Math.fround((Math.LOG2E / heat) * 2 ** exponentBits),
+    reach: Math.fround(exponentReach * heat * Math.LN2),
+    penalty: Math.fround(repetitionPenalty),
+    reward: Math.fround(1 / repetitionPenalty),
+    frequency: Math.fround(sampling.frequencyPenalty ?? 0),
+    presence: Math.fround(sampling.presencePenalty ?? 0),
+  }
+}
+
+const float = new Float32Array(1)
+const bits = new Uint32Array(float.buffer)
+
+/** The bits of a number as a 32-bit float. */
+export function toBits(value: number): number {
+  float[0] = value
+  return bits[0]!
+}
+
+function fromBits(value: number): number {
+  bits[0] = value
+  return float[0]!
+}
+
+/**
+ * A logit as an integer in the same order (Herf 2001, "Radix tricks"): positive floats order as their bits, negative
+ * ones the other way round. Numbers below 2^-126 become 0, as devices may make them; 2^100 is the largest.
+ */
+export function toKey(logitBits: number): number {
+  const magnitude = logitBits & 0x7fffffff
+  const isNegative = logitBits >>> 31 === 1
+  if (magnitude >= 0x7f800000) return isNegative && magnitude === 0x7f800000 ? maskedKey : brokenKey
+  if (magnitude < 0x00800000) return 0x80000000
+  const bounded = Math.min(magnitude, 0x71800000)
+  return isNegative ? ~(bounded | 0x80000000) >>> 0 : (bounded | 0x80000000) >>> 0
+}
+
+/** The logit of a key that is neither `brokenKey` nor `maskedKey`. */
+export function toLogit(key: number): number {
+  return fromBits(key >>> 31 === 1 ? key & 0x7fffffff : ~key)
+}
+
+/** How much less likely than the likeliest: the probabilities' ratio is 2^-(exponent / 2^27). */
+export function measureExponent(key: number, largestKey: number, numbers: SamplingNumbers): number {
+  if (key === maskedKey) return unreachable
+  const distance = Math.fround(toLogit(largestKey) - toLogit(key))
+  if (distance >= numbers.reach) return unreachable
+  return Math.fround(distance * numbers.exponentScale) >>> 0
+}
+
+/** 2^-(exponent / 2^27) in units of 2^-31, to 16 bits. Weights being integers, their sum is the same in any order. */
+export function computeWeight(exponent: number): number {
+  if (exponent === unreachable) return 0
+  const fraction = (exponent >>> 11) & 0xffff
+  // 1 - 2^-x = x·(0.69315 - 0.23996·x + 0.05415·x² - 0.00734·x³), least squares at Chebyshev nodes: 8e-6 off.
+  const cubic = 3549 - ((481 * fraction) >>> 16)
+  const square = 15726 - ((cubic * fraction) >>> 16)
+  const slope = 45426 - ((square * fraction) >>> 16)
+  const significand = 65536 - ((slope * fraction) >>> 16)
+  return ((significand << 15) >>> 0) >>> (exponent >>> exponentBits)
+}
+
+/** log2 of an integer from 1 to 2^32 - 1, in units of 2^-16. */
+function computeLog2(value: number): number {
+  const zeros = Math.clz32(value)
+  const x = ((value << zeros) >>> 15) & 0xffff
+  // log2(1 + x) = x + x·(1 - x)·(0.44266 - 0.27673·x + 0.18486·x² - 0.09839·x³ + 0.02628·x⁴), as above: 9e-6 off.
+  const quartic = 6448 - ((1722 * x) >>> 16)
+  const cubic = 12115 - ((quartic * x) >>> 16)
+  const square = 18136 - ((cubic * x) >>> 16)
+  const bow = 29010 - ((square * x) >>> 16)
+  return (31 - zeros) * 65536 + x + ((((x * (65536 - x)) >>> 14) * bow) >>> 18)
+}
+
+/**
+ * The standard Gumbel distribution's quantile, -ln(-ln u), over ln 2 and in units of 2^-16, from 32 random bits.
+ * The largest of `logit + temperature · noise` is a draw from the softmax: Gumbel 1954; Maddison et al. 2014, arXiv 1411.0030.
+ */
+export function computeNoise(random: number): number {
+  // u = 1 - odd / 2^32: never 0, never 1.
+  const odd = (random | 1) >>> 0
+  if (odd < 0x80000000) {
+    // Where u is near 1, -ln u is t = 1 - u and a little more: log2(-ln(1 - t) / t) as a polynomial of 2t, 3e-5 off.
+    const x = odd >>> 15
+    const square = 254 + ((1656 * x) >>> 16)
+    const slope = 5385 + ((square * x) >>> 16)
+    const excess = ((23585 + ((slope * x) >>> 16)) * x) >>> 16
+    return 32 * 65536 - computeLog2(odd) - excess
+  }
+  const logarithm = 32 * 65536 - computeLog2((2 ** 32 - odd) >>> 0)
+  // 34653 is -log2(ln 2): the logarithm is to base 2.
+  return 16 * 65536 - computeLog2(logarithm) + 34653
+}
+
+/** MurmurHash3's 32-bit finalizer (Appleby, public domain). */
+function scramble(value: number): number {
+  let mixed = value | 0
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b)
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35)
+  return (mixed ^ (mixed >>> 16)) >>> 0
+}
+
+export function scrambleSeed(seed: number): number {
+  return scramble(seed ^ 0x9e3779b9)
+}
+
+/** The part of the random bits that all tokens of one position share. */
+export function scramblePosition(seed: number, position: number): number {
+  return scramble(scrambleSeed(seed) + Math.imul(position, 0x9e3779b1))
+}
+
+/** 32 random bits that depend on nothing but the seed, the position and the token. */
+export function drawBits(positionBits: number, id: number): number {
+  return scramble(positionBits + scramble(id + 0x9e3779b9))
+}

@@ -1,0 +1,265 @@
+import { kernelArithmetic } from './sampler-kernel-arithmetic.js'
+import { groupThreads, kernelSums } from './sampler-kernel-sums.js'
+
+/** Tokens that a workgroup looks at, where several share the vocabulary. */
+export const groupTokens = 2048
+
+/** Sizes of the structs `Settings` and `State`, in bytes. */
+export const settingsSize = 56
+export const stateSize = 12 + 2 * 4 * groupThreads
+
+/** The sampler in WGSL; `createGpuSampler` says which entry points a request takes, and in which order. */
+export const samplerKernel = /* wgsl */ `
+const groupThreads = ${groupThreads}u;
+const groupTokens = ${groupTokens}u;
+${kernelArithmetic}${kernelSums}
+struct Settings {
+  vocabulary: u32,
+  topK: u32,
+  topP: u32,
+  largestExponent: u32,
+  seedBits: u32,
+  adjusts: u32,
+  zero: u32,
+  noiseScale: f32,
+  exponentScale: f32,
+  reach: f32,
+  penalty: f32,
+  reward: f32,
+  frequency: f32,
+  presence: f32,
+}
+
+// What one dispatch leaves for the next. The last one clears it, and counts the position.
+struct State {
+  position: u32,
+  largest: atomic<u32>,
+  listed: atomic<u32>,
+  low: array<atomic<u32>, groupThreads>,
+  high: array<atomic<u32>, groupThreads>,
+}
+
+// A token that may be chosen.
+struct Candidate { score: u32, id: u32, key: u32 }
+
+@group(0) @binding(0) var<uniform> settings: Settings;
+@group(0) @binding(1) var<storage, read> logits: array<u32>;
+// Of each token: how often it was seen, and the bits of its bias.
+@group(0) @binding(2) var<storage, read_write> marks: array<vec2u>;
+@group(0) @binding(3) var<storage, read_write> keys: array<u32>;
+// Candidates in no particular order: nothing that is computed from them depends on it.
+@group(0) @binding(4) var<storage, read_write> list: array<Candidate>;
+@group(0) @binding(5) var<storage, read_write> state: State;
+@group(0) @binding(6) var<storage, read_write> tokenId: array<u32, 2>;
+
+// The logit with its share of chance, as a key: the largest is chosen. No token that is masked beats none.
+fn computeCandidate(id: u32, key: u32, positionBits: u32) -> Candidate {
+  if (key == brokenKey || key == maskedKey || settings.noiseScale == 0) { return Candidate(key, id, key); }
+  let random = scramble(positionBits + scramble(id + 0x9e3779b9u));
+  let noise = fround(settings.noiseScale * f32(computeNoise(random)));
+  return Candidate(toKey(bitcast<u32>(toLogit(key) + noise)), id, key);
+}
+
+fn scramblePosition() -> u32 {
+  return scramble(settings.seedBits + state.position * 0x9e3779b1u);
+}
+
+const nobody = Candidate(0u, noToken, maskedKey);
+
+fn better(a: Candidate, b: Candidate) -> Candidate {
+  if (b.score > a.score || (b.score == a.score && b.id < a.id && b.key != maskedKey)) { return b; }
+  return a;
+}
+
+var<workgroup> contest: array<Candidate, groupThreads>;
+
+// The best of all threads' candidates, for thread 0. Two rounds of 16: barriers are what costs.
+fn compete(thread: u32, own: Candidate) -> Candidate {
+  contest[thread] = own;
+  workgroupBarrier();
+  var best = own;
+  if (thread % 16u == 0u) {
+    for (var other = thread + 1u; other < thread + 16u; other += 1u) { best = better(best, contest[other]); }
+    contest[thread] = best;
+  }
+  workgroupBarrier();
+  if (thread == 0u) {
+    for (var other = 16u; other < groupThreads; other += 16u) { best = better(best, contest[other]); }
+  }
+  return best;
+}
+
+fn readStateBin(thread: u32) -> vec2u {
+  return vec2u(atomicLoad(&state.low[thread]), atomicLoad(&state.high[thread]));
+}
+
+// What top-k and top-p add up.
+fn measure(key: u32, largest: u32, byWeight: bool) -> u32 {
+  if (byWeight) { return computeWeight(measureExponent(key, largest)); }
+  return 1u;
+}
+
+// What is left of the list: larger keys, and of this key the smaller ids.
+struct Cut { key: u32, id: u32 }
+
+fn isKept(candidate: Candidate, cut: Cut) -> bool {
+  return candidate.key > cut.key || (candidate.key == cut.key && candidate.id <= cut.id);
+}
+
+var<workgroup> listed: u32;
+var<workgroup> largest: u32;
+
+// Sums up the list by one digit of those whose higher digits are the prefix: by key, or within a tied key by id.
+fn sumDigit(thread: u32, cut: Cut, tiedKey: u32, prefix: u32, shift: u32, byWeight: bool) -> vec2u {
+  clearBins(thread);
+  for (var index = thread; index < listed; index += groupThreads) {
+    let candidate = list[index];
+    if (!isKept(candidate, cut) || (tiedKey != maskedKey && candidate.key != tiedKey)) { continue; }
+    let rank = select(candidate.id, ~candidate.key, tiedKey == maskedKey) >> shift;
+    if (rank >> 8u != (prefix >> shift) >> 8u) { continue; }
+    addToBin(rank & 0xffu, measure(candidate.key, largest, byWeight));
+  }
+  return sumUp(thread, readBin(thread));
+}
+
+// Where in the list, by key and then by id, the sum reaches what is asked for. A radix select, 8 bits at a time.
+// Top-p is a share of whole, or of the list where that is 0.
+fn findCut(thread: u32, cut: Cut, byWeight: bool, whole: vec2u) -> Cut {
+  var wanted = vec2u(settings.topK, 0u);
+  var prefix = 0u;
+  var tied = vec2u(0u);
+  for (var digit = 0u; digit < 4u; digit += 1u) {
+    let shift = 24u - 8u * digit;
+    let total = sumDigit(thread, cut, maskedKey, prefix, shift, byWeight);
+    if (digit == 0u) {
+      if (byWeight) { wanted = takeShare(select(whole, total, all(whole == vec2u(0u)))); }
+      if (isLess(total, wanted)) { return cut; }
+    }
+    let bin = findBin(thread, wanted);
+    prefix |= bin.index << shift;
+    wanted = subtract(wanted, bin.before);
+    tied = bin.amount;
+  }
+  let key = ~prefix;
+  if (isLess(subtract(tied, wanted), vec2u(measure(key, workgroupUniformLoad(&largest), byWeight), 0u))) {
+    return Cut(key, select(noToken, cut.id, key == cut.key));
+  }
+  prefix = 0u;
+  for (var digit = 0u; digit < 3u; digit += 1u) {
+    let shift = 16u - 8u * digit;
+    sumDigit(thread, cut, key, prefix, shift, byWeight);
+    let bin = findBin(thread, wanted);
+    prefix |= bin.index << shift;
+    wanted = subtract(wanted, bin.before);
+  }
+  return Cut(key, prefix);
+}
+
+// Without top-k, top-p and min-p: the best of each workgroup's tokens.
+@compute @workgroup_size(groupThreads)
+fn shortlist(
+  @builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u
+) {
+  let positionBits = scramblePosition();
+  var best = nobody;
+  for (var offset = thread; offset < groupTokens; offset += groupThreads) {
+    let id = group.x * groupTokens + offset;
+    if (id < settings.vocabulary) { best = better(best, computeCandidate(id, computeKey(id), positionBits)); }
+  }
+  let winner = compete(thread, best);
+  if (thread > 0u) { return; }
+  list[group.x] = winner;
+  if (group.x == 0u) { atomicStore(&state.listed, groups.x); }
+}
+
+var<workgroup> groupLargest: atomic<u32>;
+
+// The keys, and the largest of them.
+@compute @workgroup_size(groupThreads)
+fn survey(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3u) {
+  for (var offset = thread; offset < groupTokens; offset += groupThreads) {
+    let id = group.x * groupTokens + offset;
+    if (id >= settings.vocabulary) { break; }
+    let key = computeKey(id);
+    keys[id] = key;
+    atomicMax(&groupLargest, key);
+  }
+  workgroupBarrier();
+  if (thread == 0u) { atomicMax(&state.largest, atomicLoad(&groupLargest)); }
+}
+
+// The histogram of exponents: how many tokens, for top-k, or their weights, for top-p.
+@compute @workgroup_size(groupThreads)
+fn weigh(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3u) {
+  let top = atomicLoad(&state.largest);
+  for (var offset = thread; offset < groupTokens; offset += groupThreads) {
+    let id = group.x * groupTokens + offset;
+    if (id >= settings.vocabulary) { break; }
+    let exponent = measureExponent(keys[id], top);
+    if (exponent != unreachable) { addToBin(exponent >> 24u, measure(keys[id], top, settings.topK == 0u)); }
+  }
+  let own = readBin(thread);
+  let before = atomicAdd(&state.low[thread], own.x);
+  atomicAdd(&state.high[thread], own.y + u32(before + own.x < before));
+}
+
+// The list of all tokens that may be left, and few more.
+@compute @workgroup_size(groupThreads)
+fn gather(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3u) {
+  var farthest = settings.largestExponent;
+  if (settings.topK > 0u || settings.topP > 0u) {
+    let total = sumUp(thread, readStateBin(thread));
+    var wanted = vec2u(settings.topK, 0u);
+    if (settings.topK == 0u) { wanted = takeShare(total); }
+    farthest = unreachable - 1u;
+    if (!isLess(total, wanted)) { farthest = (findBin(thread, wanted).index << 24u) | 0xffffffu; }
+  }
+  let top = atomicLoad(&state.largest);
+  let positionBits = scramblePosition();
+  for (var offset = thread; offset < groupTokens; offset += groupThreads) {
+    let id = group.x * groupTokens + offset;
+    if (id >= settings.vocabulary) { break; }
+    let exponent = measureExponent(keys[id], top);
+    if (exponent > farthest || exponent == unreachable) { continue; }
+    list[atomicAdd(&state.listed, 1u)] = computeCandidate(id, keys[id], positionBits);
+  }
+}
+
+// Cuts the list, and ends the token: one workgroup.
+@compute @workgroup_size(groupThreads)
+fn choose(@builtin(local_invocation_index) thread: u32) {
+  if (thread == 0u) {
+    listed = atomicLoad(&state.listed);
+    largest = atomicLoad(&state.largest);
+  }
+  workgroupBarrier();
+  var cut = Cut(maskedKey, noToken);
+  if (settings.topK > 0u) { cut = findCut(thread, cut, false, vec2u(0u)); }
+  if (settings.topP > 0u) {
+    var whole = vec2u(0u);
+    if (settings.topK == 0u) { whole = sumUp(thread, readStateBin(thread)); }
+    cut = findCut(thread, cut, true, whole);
+  }
+  var best = nobody;
+  for (var index = thread; index < listed; index += groupThreads) {
+    let candidate = list[index];
+    if (!isKept(candidate, cut)) { continue; }
+    if (settings.largestExponent != unreachable
+      && measureExponent(candidate.key, largest) > settings.largestExponent) { continue; }
+    best = better(best, candidate);
+  }
+  let winner = compete(thread, best);
+  atomicStore(&state.low[thread], 0u);
+  atomicStore(&state.high[thread], 0u);
+  if (thread == 0u) { end(winner); }
+}
+
+fn end(best: Candidate) {
+  let id = select(best.id, noToken, best.key == brokenKey);
+  tokenId = array(id, 0u);
+  if (settings.adjusts != 0u && id != noToken) { marks[id].x += 1u; }
+  state.position += 1u;
+  atomicStore(&state.listed, 0u);
+  atomicStore(&state.largest, 0u);
+}
+`

@@ -1,0 +1,4 @@
+/** The numbers behind WebGPU's flags (https://www.w3.org/TR/webgpu/): TypeScript declares their types only. */
+export const bufferUsage = { mapRead: 1, copySource: 4, copyTarget: 8, uniform: 64, storage: 128 } as const
+
+export const mapMode = { read: 1 } as const
