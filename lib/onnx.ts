@@ -22,9 +22,7 @@ export interface OnnxOptions extends OnnxLoadOptions {
  */
 export function onnx({ worker = createWorker, ...options }: OnnxOptions = {}): BackendFactory {
   checkOptions(options)
-  if (typeof worker !== 'function') {
-    throw new RivuletError('invalid-option', 'onnx({ worker }) must be a function that returns a Worker.')
-  }
+  if (typeof worker !== 'function') refuse('onnx({ worker }) must be a function that returns a Worker.')
   return {
     name: 'onnx',
     options,
@@ -40,21 +38,26 @@ function createWorker(): Worker {
   })
 }
 
-const allowedValues = { device: onnxDevices, dtype: onnxDtypes } satisfies Record<
-  keyof OnnxLoadOptions,
-  readonly string[]
->
+const allowedValues: Readonly<Record<string, readonly string[]>> = { device: onnxDevices, dtype: onnxDtypes }
 
-function checkOptions(options: OnnxLoadOptions): void {
-  for (const [name, value] of Object.entries(options)) {
-    const allowed: readonly string[] | undefined = allowedValues[name as keyof OnnxLoadOptions]
-    const problem = !allowed
-      ? `onnx() has no option "${name}"; it has: ${Object.keys(allowedValues).join(', ')}, worker.`
-      : value !== undefined && !allowed.includes(value as string)
-        ? `onnx({ ${name} }) must be one of ${allowed.join(', ')}; got ${String(value)}.`
-        : undefined
-    if (problem) throw new RivuletError('invalid-option', problem)
+function checkOptions({ conversationCacheBytes = 0, ...named }: OnnxLoadOptions): void {
+  for (const [name, value] of Object.entries(named)) {
+    const allowed = allowedValues[name]
+    if (!allowed) {
+      const names = [...Object.keys(allowedValues), 'conversationCacheBytes', 'worker']
+      refuse(`onnx() has no option "${name}"; it has: ${names.join(', ')}.`)
+    }
+    if (value !== undefined && !allowed.includes(value)) {
+      refuse(`onnx({ ${name} }) must be one of ${allowed.join(', ')}; got ${String(value)}.`)
+    }
   }
+  if (typeof conversationCacheBytes !== 'number' || !(conversationCacheBytes >= 0)) {
+    refuse(`onnx({ conversationCacheBytes }) must be a number from 0; got ${String(conversationCacheBytes)}.`)
+  }
+}
+
+function refuse(message: string): never {
+  throw new RivuletError('invalid-option', message)
 }
 
 async function checkAvailability({ device = 'auto' }: OnnxLoadOptions): Promise<BackendAvailability> {

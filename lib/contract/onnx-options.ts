@@ -17,4 +17,10 @@ export interface OnnxLoadOptions {
    * @default the first that the folder has of `q4f16`, `q4`, `fp16`, `q8`, `fp32`; without 16-bit floats `q4`, `q8`, `fp32`
    */
   readonly dtype?: OnnxDtype | undefined
+  /**
+   * Memory for the KV caches of earlier conversations, in bytes, beside the one that is running: a chat that is taken up
+   * again computes only what is new. The one not used for longest goes first; 0 keeps none.
+   * @default 256 MiB
+   */
+  readonly conversationCacheBytes?: number | undefined
 }

@@ -13,6 +13,18 @@ export interface CacheInput {
   readonly headSize: number
 }
 
+const bytesPerElement = { float32: 4, float16: 2 } satisfies Record<CacheInput['type'], number>
+
+/** What one head holds of one token. */
+export function countTokenBytes({ type, headSize }: CacheInput): number {
+  return headSize * bytesPerElement[type]
+}
+
+/** What a whole cache of `length` tokens takes. */
+export function countCacheBytes(inputs: readonly CacheInput[], length: number): number {
+  return inputs.reduce((sum, input) => sum + length * input.heads * countTokenBytes(input), 0)
+}
+
 const knownInputs = new Set<string>([
   'input_ids',
   'attention_mask',

@@ -17,6 +17,7 @@ import { createSession, loadOnnxRuntime, type OnnxRuntime } from './session.js'
 
 const contextLength = 512
 const steps = 64
+const conversationCacheBytes = 2 ** 20
 /** In the embedded model's chat template: "Tell me a story about a dragon.", "I want a story with a cat and a ball." */
 const prompts = {
   dragon: [1, 88, 541, 528, 262, 1009, 666, 262, 1910, 50, 3, 2],
@@ -34,7 +35,7 @@ beforeAll(async () => {
   wasm = await loadOnnxRuntime('wasm')
   const session = await createSession(wasm, { kind: 'wasm' }, { graph, externalData: [] })
   expect(session.inputNames).toContain('attention_mask')
-  const decoder = await createPlainDecoder(wasm, session, readCacheInputs(session))
+  const decoder = await createPlainDecoder(wasm, session, readCacheInputs(session), conversationCacheBytes)
   reference = { dragon: await answer(decoder, prompts.dragon), ball: await answer(decoder, prompts.ball) }
   await decoder.release()
 })
@@ -48,7 +49,7 @@ function rewriteModel() {
 async function openOnWasm(): Promise<Decoder> {
   const session = await createSession(wasm, { kind: 'wasm' }, rewriteModel())
   expect(session.inputNames).not.toContain('attention_mask')
-  return createPlainDecoder(wasm, session, readCacheInputs(session))
+  return createPlainDecoder(wasm, session, readCacheInputs(session), conversationCacheBytes)
 }
 
 async function openOnGpu({ canCapture = true, firstCapacity = contextLength } = {}): Promise<Decoder> {
@@ -69,13 +70,14 @@ async function openOnGpu({ canCapture = true, firstCapacity = contextLength } = 
     logitsType: 'float32',
     contextLength,
     firstCapacity,
+    conversationCacheBytes,
     canCapture,
   })
 }
 
 /** The greedy answer to a prompt behind what the cache keeps of it, the prompt computed `chunk` tokens at a time. */
 async function answer(decoder: Decoder, prompt: readonly number[], { keep = 0, chunk = Infinity } = {}) {
-  const kept = decoder.rewind(keep)
+  const kept = decoder.recall(prompt.slice(0, keep))
   for (let start = kept; start < prompt.length; start += chunk)
     await decoder.prefill(prompt.slice(start, start + chunk))
   decoder.startAnswer(greedy, 0)
@@ -103,7 +105,25 @@ describe('on WASM the same tokens come', () => {
     expect(await answer(decoder, prompts.dragon, { keep: 7 })).toEqual(reference.dragon)
     expect(await answer(decoder, prompts.ball, { keep: 1 })).toEqual(reference.ball)
   })
+
+  it('when an earlier conversation is taken up again', async () => {
+    await takeUpAgain(decoder, steps / 2)
+  })
 })
+
+/** Leaves a conversation half-way for another one, and goes on with it. */
+async function takeUpAgain(decoder: Decoder, half: number): Promise<void> {
+  const begun = [...prompts.dragon, ...reference.dragon.slice(0, half)]
+  decoder.recall([])
+  await decoder.prefill(begun)
+  await answer(decoder, prompts.ball, { keep: 1 })
+  // All but the last, which the answer begins with.
+  expect(decoder.recall(begun.slice(0, -1))).toBe(begun.length - 1)
+  await decoder.prefill(begun.slice(-1))
+  decoder.startAnswer(greedy, 0)
+  for (const [position, id] of reference.dragon.slice(half).entries())
+    expect(await decoder.next(position)).toBe(id)
+}
 
 describe('on WebGPU the same tokens come', { timeout: 300_000 }, () => {
   it('from replayed dispatches, and behind a cache that was cut back', async () => {
@@ -111,6 +131,7 @@ describe('on WebGPU the same tokens come', { timeout: 300_000 }, () => {
     expect(decoder.execution).toBe('replayed')
     expect(await answer(decoder, prompts.dragon)).toEqual(reference.dragon)
     expect(await answer(decoder, prompts.ball, { keep: 1, chunk: 3 })).toEqual(reference.ball)
+    await takeUpAgain(decoder, steps - 16)
     await decoder.release()
   })
 

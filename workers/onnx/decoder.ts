@@ -3,12 +3,13 @@ import type { Sampling } from './sampler.js'
 
 /** A model with the KV cache of one conversation, on whichever device. */
 export interface Decoder {
-  /** What the cache holds, oldest first. */
-  readonly cachedIds: readonly number[]
   /** How the model is run, for `ModelInfo`. */
   readonly execution: Execution
-  /** Shortens the cache to at most `length` tokens. @returns how many are left: fewer where it cannot be cut there */
-  rewind(length: number): number
+  /**
+   * Makes the cache hold the longest beginning of `ids` that this conversation or an earlier one has computed.
+   * @returns its length
+   */
+  recall(ids: readonly number[]): number
   /** Computes `ids` behind the cache. @param ids at least one token */
   prefill(ids: readonly number[]): Promise<void>
   /** Begins an answer behind what is cached: sampling starts anew. */

@@ -1,5 +1,5 @@
 import type { Tensor } from 'onnxruntime-web'
-import type { CacheInput } from './cache-inputs.js'
+import { countTokenBytes, type CacheInput } from './cache-inputs.js'
 import type { OnnxRuntime } from './session.js'
 import { bufferUsage } from './webgpu-flags.js'
 
@@ -15,16 +15,14 @@ export interface FixedCache {
   destroy(): void
 }
 
-const bytesPerElement = { float32: 4, float16: 2 } satisfies Record<CacheInput['type'], number>
-
 export function createFixedCache(
   { Tensor }: OnnxRuntime,
   device: GPUDevice,
   inputs: readonly CacheInput[],
   capacity: number,
 ): FixedCache {
-  const buffers = inputs.map(({ type, heads, headSize }) =>
-    createStorage(device, capacity * heads * headSize * bytesPerElement[type]),
+  const buffers = inputs.map((input) =>
+    createStorage(device, capacity * input.heads * countTokenBytes(input)),
   )
   const tensors = inputs.map(({ type, heads, headSize }, index) =>
     Tensor.fromGpuBuffer(buffers[index]!, { dataType: type, dims: [1, heads, capacity, headSize] }),
@@ -50,9 +48,9 @@ export function copyCache(
 ): void {
   if (length === 0) return
   const encoder = device.createCommandEncoder()
-  for (const [index, { type, heads, headSize }] of inputs.entries()) {
-    const tokenBytes = headSize * bytesPerElement[type]
-    for (let head = 0; head < heads; head += 1) {
+  for (const [index, input] of inputs.entries()) {
+    const tokenBytes = countTokenBytes(input)
+    for (let head = 0; head < input.heads; head += 1) {
       encoder.copyBufferToBuffer(
         from.buffers[index]!,
         head * from.capacity * tokenBytes,

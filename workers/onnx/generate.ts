@@ -13,7 +13,7 @@ const prefillChunkTokens = 128
 
 /**
  * Prefill in chunks, then one token for every pull, until the model ends, a stop string comes or the length is reached.
- * What the cache holds of the prompt is not computed again.
+ * What earlier conversations have computed of the prompt is not computed again.
  * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`; the reason of `signal`
  */
 export async function* generateTokens(
@@ -52,20 +52,12 @@ export async function* generateTokens(
 /** @returns how many of the prompt's tokens the cache held already */
 async function prefill(decoder: Decoder, promptIds: readonly number[], signal: AbortSignal): Promise<number> {
   // The last token is computed in any case: its logits are what the answer begins with.
-  const reusable = countCommon(decoder.cachedIds, promptIds.slice(0, -1))
-  const cached = decoder.rewind(reusable)
+  const cached = decoder.recall(promptIds.slice(0, -1))
   for (let start = cached; start < promptIds.length; start += prefillChunkTokens) {
     signal.throwIfAborted()
     await decoder.prefill(promptIds.slice(start, start + prefillChunkTokens))
   }
   return cached
-}
-
-/** The length of the longest common beginning. */
-function countCommon(one: readonly number[], other: readonly number[]): number {
-  const length = Math.min(one.length, other.length)
-  for (let index = 0; index < length; index += 1) if (one[index] !== other[index]) return index
-  return length
 }
 
 function drawSeed(): number {

@@ -1,8 +1,9 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-web'
-import type { CacheInput } from './cache-inputs.js'
+import { countCacheBytes, type CacheInput } from './cache-inputs.js'
+import { countCommon, createConversations, worthParkingTokens } from './conversations.js'
 import { notANumber, type Decoder } from './decoder.js'
 import { recordDispatches, replayDispatches, type Recording } from './dispatch-recorder.js'
-import { copyCache, createFixedCache, createStorage } from './fixed-cache.js'
+import { copyCache, createFixedCache, createStorage, type FixedCache } from './fixed-cache.js'
 import { createGpuSampler } from './gpu-sampler.js'
 import { sequenceInputs } from './rewrite-graph.js'
 import { greedy, type Sampling } from './sampler.js'
@@ -22,6 +23,8 @@ export interface GpuModel {
   readonly contextLength: number
   /** The first size of the KV cache, in tokens; it doubles when it is full. */
   readonly firstCapacity: number
+  /** For the caches of earlier conversations. */
+  readonly conversationCacheBytes: number
   readonly canCapture: boolean
 }
 
@@ -59,6 +62,9 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     logits: Tensor.fromGpuBuffer(logits, { dataType: logitsType, dims: [1, 1, vocabulary] }),
   }
   let cache = createFixedCache(runtime, device, caches, Math.min(model.firstCapacity, model.contextLength))
+  const conversations = createConversations<FixedCache>(model.conversationCacheBytes, (parked) =>
+    parked.destroy(),
+  )
   const ids: number[] = []
   /** Chosen, and in `tokenId`, but not in the cache yet. */
   let pending: number | undefined
@@ -142,10 +148,36 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     return id
   }
 
-  function rewind(length: number): number {
-    ids.length = Math.min(ids.length, length)
+  function rewind(length: number): void {
+    ids.length = length
     pending = undefined
-    return ids.length
+  }
+
+  /** Copies the conversation away: the cache itself keeps its place, since the recording is bound to it. */
+  function park(): void {
+    const sizeBytes = countCacheBytes(caches, ids.length)
+    if (sizeBytes > model.conversationCacheBytes) return
+    const copy = createFixedCache(runtime, device, caches, ids.length)
+    copyCache(device, caches, cache, copy, ids.length)
+    conversations.park({ ids: [...ids], cache: copy, sizeBytes })
+  }
+
+  function recall(target: readonly number[]): number {
+    const common = countCommon(ids, target)
+    const earlier = conversations.take(target, common)
+    if (ids.length - common >= worthParkingTokens) park()
+    if (!earlier) {
+      rewind(common)
+      return common
+    }
+    rewind(0)
+    reserve(earlier.ids.length)
+    copyCache(device, caches, earlier.cache, cache, earlier.ids.length)
+    const recalled = countCommon(earlier.ids, target)
+    if (earlier.ids.length - recalled >= worthParkingTokens) conversations.park(earlier)
+    else earlier.cache.destroy()
+    ids.push(...earlier.ids.slice(0, recalled))
+    return recalled
   }
 
   function startAnswer(sampling: Sampling, seed: number): void {
@@ -178,16 +210,14 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     get execution() {
       return canReplay ? 'replayed' : 'fixed-cache'
     },
-    get cachedIds() {
-      return ids
-    },
-    rewind,
+    recall,
     prefill,
     startAnswer,
     next,
     async release() {
       await session.release()
       cache.destroy()
+      conversations.clear()
       sampler.destroy()
       for (const buffer of [tokenId, lastIndex, total, logits, readback]) buffer.destroy()
       device.destroy()

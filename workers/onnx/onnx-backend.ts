@@ -10,6 +10,8 @@ import { readModelWeights } from './model-weights.js'
 import { openDecoder } from './open-decoder.js'
 import { loadOnnxRuntime } from './session.js'
 
+const defaultConversationCacheBytes = 256 * 2 ** 20
+
 /** Hugging Face ONNX folders on onnxruntime-web, on WebGPU or WASM. */
 export function createOnnxBackend(): Backend<OnnxLoadOptions> {
   let loaded: { readonly decoder: Decoder; readonly config: ModelConfig } | undefined
@@ -35,7 +37,10 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
       ])
       signal.throwIfAborted()
       onProgress({ ...downloaded, phase: 'load', file: undefined })
-      const decoder = await openDecoder(runtime, device, weights, config.contextLength)
+      const decoder = await openDecoder(runtime, device, weights, {
+        contextLength: config.contextLength,
+        conversationCacheBytes: options.conversationCacheBytes ?? defaultConversationCacheBytes,
+      })
       loaded = { decoder, config }
       return {
         model: modelFolder,

@@ -20,7 +20,7 @@ export async function openDecoder(
   runtime: OnnxRuntime,
   device: 'webgpu' | 'wasm',
   weights: ModelWeights,
-  contextLength: number,
+  { contextLength, conversationCacheBytes }: Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'>,
 ): Promise<Decoder> {
   const rewrite = rewriteGraph(weights.model)
   const rewritten = rewrite.kind === 'rewritten' && {
@@ -29,7 +29,7 @@ export async function openDecoder(
   }
   if (device === 'wasm') {
     const session = await createSession(runtime, { kind: 'wasm' }, rewritten || weights)
-    return createPlainDecoder(runtime, session, readCacheInputs(session))
+    return createPlainDecoder(runtime, session, readCacheInputs(session), conversationCacheBytes)
   }
   const gpu = await createGpuDevice()
   if (!rewritten) {
@@ -38,14 +38,14 @@ export async function openDecoder(
       { kind: 'webgpu', device: gpu, graphCapture: false },
       weights,
     )
-    return createPlainDecoder(runtime, session, readCacheInputs(session))
+    return createPlainDecoder(runtime, session, readCacheInputs(session), conversationCacheBytes)
   }
   const { session, canCapture } = await openGpuSession(runtime, gpu, rewritten)
   const caches = readCacheInputs(session)
   const logits = readLogitsOutput(session)
-  if (!logits) return createPlainDecoder(runtime, session, caches)
-  const model = { runtime, device: gpu, session, caches, contextLength, firstCapacity, canCapture, ...logits }
-  return createGpuDecoder(model)
+  if (!logits) return createPlainDecoder(runtime, session, caches, conversationCacheBytes)
+  const parts = { runtime, device: gpu, session, caches, canCapture, ...logits }
+  return createGpuDecoder({ ...parts, contextLength, firstCapacity, conversationCacheBytes })
 }
 
 /** What a buffer for the logits needs to know; undefined where the graph leaves it open. */

@@ -1,6 +1,7 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-web'
 import { RivuletError } from '../../lib/contract/errors.js'
-import type { CacheInput } from './cache-inputs.js'
+import { countCacheBytes, type CacheInput } from './cache-inputs.js'
+import { countCommon, createConversations, worthParkingTokens, type Conversation } from './conversations.js'
 import { notANumber, type Decoder } from './decoder.js'
 import { decodeFloat16 } from './float16.js'
 import { sequenceInputs } from './rewrite-graph.js'
@@ -19,10 +20,12 @@ export async function createPlainDecoder(
   { Tensor }: OnnxRuntime,
   session: InferenceSession,
   caches: readonly CacheInput[],
+  conversationCacheBytes: number,
 ): Promise<Decoder> {
   const inputNames = new Set(session.inputNames)
+  const conversations = createConversations<Cache>(conversationCacheBytes, disposeCache)
   let cache = createEmptyCache()
-  let ids: number[] = []
+  let ids: readonly number[] = []
   let logits: Float32Array = new Float32Array()
   /** Chosen, but not in the cache yet. */
   let pending: number | undefined
@@ -30,7 +33,7 @@ export async function createPlainDecoder(
   let seed = 0
   let history = createTokenHistory([])
 
-  function createEmptyCache(): Map<string, Tensor> {
+  function createEmptyCache(): Cache {
     return new Map(caches.map((input) => [input.past, createCacheTensor(input, 0)]))
   }
 
@@ -40,8 +43,8 @@ export async function createPlainDecoder(
     return new Tensor(type, data, [1, heads, length, headSize])
   }
 
-  function replaceCache(newCache: Map<string, Tensor>): void {
-    for (const tensor of cache.values()) tensor.dispose()
+  function replaceCache(newCache: Cache): void {
+    disposeCache(cache)
     cache = newCache
   }
 
@@ -79,7 +82,7 @@ export async function createPlainDecoder(
   async function prefill(newIds: readonly number[]): Promise<void> {
     const outputs = await session.run(createFeeds(newIds))
     replaceCache(new Map(caches.map(({ past, present }) => [past, readOutput(outputs, present)])))
-    ids.push(...newIds)
+    ids = [...ids, ...newIds]
     pending = undefined
     logits = await readLastLogits(readOutput(outputs, 'logits'))
   }
@@ -93,42 +96,50 @@ export async function createPlainDecoder(
     return id
   }
 
-  function rewind(length: number): number {
+  function recall(target: readonly number[]): number {
     pending = undefined
-    if (length >= ids.length) return ids.length
-    const canCut = [...cache.values()].every(({ location }) => location === 'cpu')
-    const kept = canCut ? length : 0
-    replaceCache(new Map(caches.map((input) => [input.past, cutTensor(input, kept)])))
-    ids = ids.slice(0, kept)
+    const running = { ids, cache }
+    const earlier = conversations.take(target, countCommon(ids, target))
+    const longest = earlier ?? running
+    const common = countCommon(longest.ids, target)
+    const isWhole = common === longest.ids.length
+    // What lies in GPU memory cannot be cut from here.
+    const kept =
+      isWhole || [...longest.cache.values()].every(({ location }) => location === 'cpu') ? common : 0
+    ids = longest.ids.slice(0, kept)
+    cache = isWhole ? longest.cache : cutCache(longest, kept)
+    for (const left of new Set([running, longest])) if (left.cache !== cache) leave(left)
     return kept
   }
 
-  /** The first `length` tokens of each head. */
-  function cutTensor(input: CacheInput, length: number): Tensor {
-    const cut = createCacheTensor(input, length)
-    const whole = cache.get(input.past)
-    if (length === 0 || !whole) return cut
-    const headLength = ids.length * input.headSize
-    const cutLength = length * input.headSize
-    // Both are of the cache's type: `createCacheTensor` made the one, ONNX Runtime the other.
-    const [from, to] = [whole.data as Float32Array, cut.data as Float32Array]
-    for (let head = 0; head < input.heads; head += 1) {
-      to.set(from.subarray(head * headLength, head * headLength + cutLength), head * cutLength)
-    }
-    return cut
+  /** Parks a conversation, or drops it where it has hardly more than the running one. */
+  function leave(left: Pick<Conversation<Cache>, 'ids' | 'cache'>): void {
+    const isWorthIt = left.ids.length - countCommon(left.ids, ids) >= worthParkingTokens
+    if (isWorthIt) conversations.park({ ...left, sizeBytes: countCacheBytes(caches, left.ids.length) })
+    else disposeCache(left.cache)
+  }
+
+  /** A copy of the first `length` tokens of each head. */
+  function cutCache(whole: Pick<Conversation<Cache>, 'ids' | 'cache'>, length: number): Cache {
+    return new Map(
+      caches.map((input) => {
+        const cut = createCacheTensor(input, length)
+        const from = whole.cache.get(input.past)
+        if (from && length > 0) copyHeads(input, from, whole.ids.length, cut, length)
+        return [input.past, cut]
+      }),
+    )
   }
 
   await prefill(Array.from({ length: warmUpTokens }, (_, index) => index))
   await next(0)
   await next(1)
-  rewind(0)
+  recall([])
+  conversations.clear()
 
   return {
     execution: 'growing-cache',
-    get cachedIds() {
-      return ids
-    },
-    rewind,
+    recall,
     prefill,
     startAnswer(newSampling: Sampling, newSeed: number) {
       sampling = newSampling
@@ -138,9 +149,27 @@ export async function createPlainDecoder(
     next,
     async release() {
       replaceCache(new Map())
+      conversations.clear()
       await session.release()
     },
   }
+}
+
+/** Copies the first `length` tokens of each head between tensors on the CPU. */
+function copyHeads(input: CacheInput, from: Tensor, fromLength: number, to: Tensor, length: number): void {
+  // Both are of the cache's type: `createCacheTensor` made the one, ONNX Runtime the other.
+  const [source, target] = [from.data as Float32Array, to.data as Float32Array]
+  for (let head = 0; head < input.heads; head += 1) {
+    const start = head * fromLength * input.headSize
+    target.set(source.subarray(start, start + length * input.headSize), head * length * input.headSize)
+  }
+}
+
+/** past → tensor */
+type Cache = Map<string, Tensor>
+
+function disposeCache(cache: Cache): void {
+  for (const tensor of cache.values()) tensor.dispose()
 }
 
 function readOutput(outputs: InferenceSession.OnnxValueMapType, name: string): Tensor {

@@ -49,7 +49,7 @@ export function computeNumbers(sampling: Sampling, vocabulary: number): Sampling
   const heat = Math.max(temperature, 1e-6)
   const exponent = minP > 0 ? Math.floor(-Math.log2(minP) * 2 ** exponentBits) : unreachable
   return {
-    topK: isGreedy || topK >= vocabulary ? 0 : topK,
+    topK: isGreedy || topK >= vocabulary ? 0 : Math.max(0, topK),
     topP: isGreedy || topP >= 1 ? 0 : Math.max(1, Math.min(2 ** 32 - 1, Math.round(topP * 2 ** 32))),
     largestExponent: isGreedy ? unreachable : Math.min(exponent, unreachable),
     noiseScale: isGreedy ? 0 : Math.fround((heat * Math.LN2) / 2 ** 16),

@@ -154,7 +154,7 @@ function sortDescending(keys: Uint32Array, largest: number, numbers: SamplingNum
     if (measureExponent(key, largest, numbers) !== unreachable)
       ranks[count++] = (brokenKey - key) * idSpan + id
   }
-  return Uint32Array.from(ranks.subarray(0, count).sort(), (rank) => rank % idSpan)
+  return Uint32Array.from(ranks.subarray(0, count).toSorted(), (rank) => rank % idSpan)
 }
 
 /** How many of the descending tokens it takes to reach top-p. */

@@ -1,0 +1,60 @@
+import { expect, it } from 'vitest'
+import { countCommon, createConversations } from './conversations.js'
+
+function createStore(budgetBytes: number) {
+  const freed: string[] = []
+  const store = createConversations<string>(budgetBytes, (cache) => freed.push(cache))
+  const park = (cache: string, ids: number[], sizeBytes = 10) => store.park({ cache, ids, sizeBytes })
+  return { freed, store, park }
+}
+
+it('gives back the conversation that begins alike for longest, once', () => {
+  const { store, park } = createStore(100)
+  park('short', [1, 2, 9])
+  park('long', [1, 2, 3, 9])
+  park('other', [7, 8])
+  expect(store.take([1, 2, 3, 4], 0)?.cache).toBe('long')
+  expect(store.take([1, 2, 3, 4], 0)?.cache).toBe('short')
+  expect(store.take([1, 2, 3, 4], 0)).toBeUndefined()
+})
+
+it('gives back nothing that shares no more than is there already', () => {
+  const { store, park } = createStore(100)
+  park('known', [1, 2, 3])
+  expect(store.take([1, 2, 3, 4], 3)).toBeUndefined()
+  expect(store.take([1, 2, 3, 4], 2)?.cache).toBe('known')
+})
+
+it('frees the least recently used beyond its budget', () => {
+  const { store, park, freed } = createStore(25)
+  park('first', [1])
+  park('second', [2])
+  // Used again, so that the other one is older now.
+  const first = store.take([1], 0)!
+  store.park(first)
+  park('third', [3])
+  expect(freed).toEqual(['second'])
+  expect(store.take([2], 0)).toBeUndefined()
+})
+
+it('keeps nothing that is beyond the budget by itself', () => {
+  const { store, park, freed } = createStore(25)
+  park('small', [1])
+  park('huge', [2], 26)
+  expect(freed).toEqual(['small', 'huge'])
+  expect(store.take([2], 0)).toBeUndefined()
+})
+
+it('frees everything when it is cleared', () => {
+  const { store, park, freed } = createStore(100)
+  park('one', [1])
+  park('two', [2])
+  store.clear()
+  expect(freed).toEqual(['one', 'two'])
+})
+
+it('counts the common beginning', () => {
+  expect(countCommon([1, 2, 3], [1, 2, 4])).toBe(2)
+  expect(countCommon([], [1])).toBe(0)
+  expect(countCommon([1, 2], [1, 2, 3])).toBe(2)
+})
