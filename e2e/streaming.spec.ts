@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test, type JSHandle, type Page } from '@playwright/test'
-import type { ChatMessage, Engine, Prompt } from 'rivulet'
+import type { ChatMessage, Engine, Prompt, TokenLogprobs } from 'rivulet'
 import { loadEngine, openBarePage, streamAnswer, type Device } from './bare-page.js'
 
 /**
@@ -136,6 +136,22 @@ test.describe('generating', () => {
     })
     expect(result).toMatchObject({ text: 'Once upon a time, there was a ', finishReason: 'stop' })
     expect(chunks.join('')).toBe(result.text)
+  })
+
+  test('log-probabilities name the chosen token first where it is greedy', async () => {
+    const logprobs = await engine.evaluate(async (engine, question) => {
+      const stream = engine.generate(question, { temperature: 0, maxTokens: 8, topLogprobs: 3 })
+      const logprobs: TokenLogprobs[] = []
+      for await (const chunk of stream) logprobs.push(...(chunk.logprobs ?? []))
+      return logprobs
+    }, question)
+    expect(logprobs.map(({ tokenId }) => tokenId)).toEqual(dragon!.greedyIds.slice(0, 8))
+    for (const { tokenId, logprob, top } of logprobs) {
+      expect(top).toHaveLength(3)
+      expect(top[0]).toMatchObject({ tokenId, logprob })
+      expect(top[1]!.logprob).toBeLessThanOrEqual(logprob)
+    }
+    expect(logprobs.map(({ text }) => text).join('')).toBe('Once upon a time, there was a')
   })
 
   test('a story comes to its own end', async () => {

@@ -7,7 +7,14 @@ export type { Availability } from './availability.js'
 export { RivuletError } from './contract/errors.js'
 export type { ErrorCode } from './contract/errors.js'
 export type { ChatMessage, GenerateOptions, Prompt, SamplingOptions } from './contract/options.js'
-export type { FinishReason, LoadProgress, ModelInfo, TokenChunk } from './contract/worker-api.js'
+export type {
+  FinishReason,
+  LoadProgress,
+  ModelInfo,
+  TokenChunk,
+  TokenLogprob,
+  TokenLogprobs,
+} from './contract/worker-api.js'
 export type { ModelSource } from './contract/model-source.js'
 export type { Latency, Percentiles } from './latency.js'
 export type { BackendAvailability, BackendFactory } from './backend-factory.js'

@@ -1,10 +1,10 @@
 import type { GenerateRequest } from '../lib/contract/options.js'
-import type { LoadProgress, LoadRequest, ModelInfo } from '../lib/contract/worker-api.js'
+import type { LoadProgress, LoadRequest, ModelInfo, TokenChunk } from '../lib/contract/worker-api.js'
 
 /** One thing that a backend did for a generation: the whole prompt computed (once, first), or a token decoded. */
 export type Step =
   | { readonly kind: 'prefilled'; readonly promptTokens: number; readonly cachedPromptTokens: number }
-  | { readonly kind: 'token'; readonly text: string; readonly tokenIds: readonly number[] }
+  | ({ readonly kind: 'token' } & Omit<TokenChunk, 'index'>)
 
 /** What every runtime implements. The host calls `load` once, and `generate` only on a loaded model. */
 export interface Backend<Options> {

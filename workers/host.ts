@@ -68,7 +68,8 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
           const { promptTokens, cachedPromptTokens } = value
           yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs: started - entered, prefillMs }
         } else {
-          yield { kind: 'chunk', chunk: { text: value.text, tokenIds: value.tokenIds, index: index++ } }
+          const { kind: _, ...step } = value
+          yield { kind: 'chunk', chunk: { ...step, index: index++ } }
         }
       }
     } catch (error) {

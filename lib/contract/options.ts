@@ -66,6 +66,12 @@ export interface SamplingOptions {
    */
   readonly seed?: number | undefined
   /**
+   * Tell each token's log-probability and those of this many likeliest ones; 0 to 20. On a GPU the logits then come
+   * back at every token, which costs time.
+   * @default none are told
+   */
+  readonly topLogprobs?: number | undefined
+  /**
    * End before any of these strings; the string itself is not part of the text. Up to 16, none empty, 256 characters each.
    * @default none
    */
@@ -103,6 +109,7 @@ type NumericOption =
   | 'repetitionPenalty'
   | 'frequencyPenalty'
   | 'presencePenalty'
+  | 'topLogprobs'
   | 'seed'
 
 /** The range of each number; `above` excludes its own value. */
@@ -115,6 +122,7 @@ const ranges = {
   repetitionPenalty: { above: 0, to: 100 },
   frequencyPenalty: { from: -2, to: 2 },
   presencePenalty: { from: -2, to: 2 },
+  topLogprobs: { integer: true, from: 0, to: 20 },
   seed: { integer: true, from: 0, to: 2 ** 32 - 1 },
 } satisfies Record<NumericOption, { integer?: true; from?: number; above?: number; to: number }>
 

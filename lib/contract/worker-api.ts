@@ -41,6 +41,19 @@ export type LoadEvent =
 /** Why a generation ended: an end-of-text token or stop string, its length, or its reader. */
 export type FinishReason = 'stop' | 'length' | 'cancelled'
 
+/** How likely the model held a token to be, before penalties, bias and temperature: natural logarithms, up to 0. */
+export interface TokenLogprob {
+  readonly tokenId: number
+  /** The token by itself; U+FFFD where it is part of a character, empty where it is a control token. */
+  readonly text: string
+  readonly logprob: number
+}
+
+/** The chosen token, and the likeliest ones in order. */
+export interface TokenLogprobs extends TokenLogprob {
+  readonly top: readonly TokenLogprob[]
+}
+
 /** What one decode step adds to the text. */
 export interface TokenChunk {
   /** May be empty: a token can hold part of a character, or what could become a stop string. */
@@ -49,6 +62,8 @@ export interface TokenChunk {
   readonly tokenIds: readonly number[]
   /** 0, 1, 2 … within one generation. */
   readonly index: number
+  /** One for each of `tokenIds`, where the request has `topLogprobs`. */
+  readonly logprobs?: readonly TokenLogprobs[]
 }
 
 /** What crosses from worker to page for one generation, in this order: one `started`, chunks, one `ended`. */

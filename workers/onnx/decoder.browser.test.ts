@@ -80,7 +80,7 @@ async function answer(decoder: Decoder, prompt: readonly number[], { keep = 0, c
   const kept = decoder.recall(prompt.slice(0, keep))
   for (let start = kept; start < prompt.length; start += chunk)
     await decoder.prefill(prompt.slice(start, start + chunk))
-  decoder.startAnswer(greedy, 0)
+  decoder.startAnswer(greedy, 0, prompt)
   const ids: number[] = []
   while (ids.length < steps) ids.push(await decoder.next(ids.length))
   return ids
@@ -120,7 +120,7 @@ async function takeUpAgain(decoder: Decoder, half: number): Promise<void> {
   // All but the last, which the answer begins with.
   expect(decoder.recall(begun.slice(0, -1))).toBe(begun.length - 1)
   await decoder.prefill(begun.slice(-1))
-  decoder.startAnswer(greedy, 0)
+  decoder.startAnswer(greedy, 0, begun)
   for (const [position, id] of reference.dragon.slice(half).entries())
     expect(await decoder.next(position)).toBe(id)
 }
@@ -139,6 +139,11 @@ describe('on WebGPU the same tokens come', { timeout: 300_000 }, () => {
     const decoder = await openOnGpu({ canCapture: false })
     expect(decoder.execution).toBe('fixed-cache')
     expect(await answer(decoder, prompts.dragon)).toEqual(reference.dragon)
+    const onWasm = await openOnWasm()
+    await answer(onWasm, prompts.dragon)
+    const [logits, expected] = [await decoder.readLogits(), await onWasm.readLogits()]
+    expect(logits).toHaveLength(2048)
+    expect(Math.max(...logits.map((logit, id) => Math.abs(logit - expected[id]!)))).toBeLessThan(1e-3)
     await decoder.release()
   })
 

@@ -12,13 +12,18 @@ export interface Decoder {
   recall(ids: readonly number[]): number
   /** Computes `ids` behind the cache. @param ids at least one token */
   prefill(ids: readonly number[]): Promise<void>
-  /** Begins an answer behind what is cached: sampling starts anew. */
-  startAnswer(sampling: Sampling, seed: number): void
+  /**
+   * Begins the answer to a prompt, which may be computed before or after.
+   * @throws RivuletError `invalid-option` where `logitBias` names a token that the vocabulary has not
+   */
+  startAnswer(sampling: Sampling, seed: number, promptIds: readonly number[]): void
   /**
    * Chooses the token at `position` of the answer, computing the one before it first.
    * @throws RivuletError `generation-failed` when the model gave no number to choose by
    */
   next(position: number): Promise<number>
+  /** @returns what `next` chose by, [vocabulary] */
+  readLogits(): Promise<Float32Array>
   /** Frees the cache and the session. */
   release(): Promise<void>
 }

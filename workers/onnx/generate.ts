@@ -5,6 +5,7 @@ import { createDetokenizer } from '../text/detokenizer.js'
 import { encodePrompt } from '../text/prompt.js'
 import { createStopMatcher } from '../text/stop-strings.js'
 import type { Decoder } from './decoder.js'
+import { computeLogprobs } from './logprobs.js'
 import type { ModelConfig } from './model-config.js'
 import type { Sampling } from './sampler.js'
 
@@ -27,10 +28,10 @@ export async function* generateTokens(
   const detokenizer = createDetokenizer(config.tokenizer, promptIds)
   const stopMatcher = createStopMatcher(request.stop)
 
+  decoder.startAnswer(chooseSampling(config.sampling, request), request.seed ?? drawSeed(), promptIds)
   const cachedPromptTokens = await prefill(decoder, promptIds, signal)
   yield { kind: 'prefilled', promptTokens: promptIds.length, cachedPromptTokens }
 
-  decoder.startAnswer(chooseSampling(config.sampling, request), request.seed ?? drawSeed())
   let finishReason: 'stop' | 'length' = 'length'
   for (let position = 0; position < maxTokens; position += 1) {
     signal.throwIfAborted()
@@ -40,7 +41,15 @@ export async function* generateTokens(
       break
     }
     const { text, hasStopped } = stopMatcher.push(detokenizer.push(id))
-    yield { kind: 'token', text, tokenIds: [id] }
+    const { topLogprobs } = request
+    yield {
+      kind: 'token',
+      text,
+      tokenIds: [id],
+      ...(topLogprobs !== undefined && {
+        logprobs: [computeLogprobs(await decoder.readLogits(), id, topLogprobs, config.tokenizer)],
+      }),
+    }
     if (hasStopped) return 'stop'
   }
   const { text, hasStopped } = stopMatcher.push(detokenizer.flush())

@@ -6,7 +6,8 @@ import { recordDispatches, replayDispatches, type Recording } from './dispatch-r
 import { copyCache, createFixedCache, createStorage, type FixedCache } from './fixed-cache.js'
 import { createGpuSampler } from './gpu-sampler.js'
 import { sequenceInputs } from './rewrite-graph.js'
-import { greedy, type Sampling } from './sampler.js'
+import { decodeFloat16 } from './float16.js'
+import { greedy } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
 import type { OnnxRuntime } from './session.js'
 import { bufferUsage, mapMode } from './webgpu-flags.js'
@@ -148,6 +149,24 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     return id
   }
 
+  async function readLogits(): Promise<Float32Array> {
+    const copy = device.createBuffer({
+      size: logits.size,
+      usage: bufferUsage.mapRead | bufferUsage.copyTarget,
+    })
+    const encoder = device.createCommandEncoder()
+    encoder.copyBufferToBuffer(logits, 0, copy, 0, logits.size)
+    device.queue.submit([encoder.finish()])
+    await copy.mapAsync(mapMode.read)
+    const bytes = copy.getMappedRange()
+    const values =
+      logitsType === 'float16'
+        ? Float32Array.from(new Uint16Array(bytes, 0, vocabulary), decodeFloat16)
+        : new Float32Array(bytes, 0, vocabulary).slice()
+    copy.destroy()
+    return values
+  }
+
   function rewind(length: number): void {
     ids.length = length
     pending = undefined
@@ -180,14 +199,10 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     return recalled
   }
 
-  function startAnswer(sampling: Sampling, seed: number): void {
-    sampler.start(sampling, seed, ids)
-  }
-
   async function answerSelfTest(): Promise<string> {
     rewind(0)
     await prefill(Array.from({ length: selfTest.promptTokens }, (_, index) => index))
-    startAnswer(greedy, 0)
+    sampler.start(greedy, 0, ids)
     const tokens: number[] = []
     while (tokens.length < selfTest.answerTokens) tokens.push(await next(tokens.length))
     rewind(0)
@@ -212,8 +227,9 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     },
     recall,
     prefill,
-    startAnswer,
+    startAnswer: sampler.start,
     next,
+    readLogits,
     async release() {
       await session.release()
       cache.destroy()

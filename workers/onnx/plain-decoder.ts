@@ -5,7 +5,7 @@ import { countCommon, createConversations, worthParkingTokens, type Conversation
 import { notANumber, type Decoder } from './decoder.js'
 import { decodeFloat16 } from './float16.js'
 import { sequenceInputs } from './rewrite-graph.js'
-import { createTokenHistory, greedy, sampleToken, type Sampling } from './sampler.js'
+import { createTokenHistory, greedy, sampleToken } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
 import type { OnnxRuntime } from './session.js'
 
@@ -141,12 +141,13 @@ export async function createPlainDecoder(
     execution: 'growing-cache',
     recall,
     prefill,
-    startAnswer(newSampling: Sampling, newSeed: number) {
+    startAnswer(newSampling, newSeed, promptIds) {
       sampling = newSampling
       seed = newSeed
-      history = createTokenHistory(ids)
+      history = createTokenHistory(promptIds)
     },
     next,
+    readLogits: () => Promise.resolve(logits),
     async release() {
       replaceCache(new Map())
       conversations.clear()

@@ -1,0 +1,34 @@
+import { expect, it } from 'vitest'
+import { computeLogprobs } from './logprobs.js'
+
+/** Stands in for a tokenizer: a token's text is its number. */
+const tokenizer = { decode: (ids: readonly number[]) => ids.join() }
+
+it('are those of a softmax over all logits', () => {
+  const { logprob, top } = computeLogprobs(
+    Float32Array.of(Math.log(1), Math.log(2), Math.log(5)),
+    1,
+    3,
+    tokenizer,
+  )
+  expect(logprob).toBeCloseTo(Math.log(2 / 8), 6)
+  expect(top.map(({ tokenId }) => tokenId)).toEqual([2, 1, 0])
+  expect(top.reduce((sum, token) => sum + Math.exp(token.logprob), 0)).toBeCloseTo(1, 6)
+})
+
+it('name the likeliest in order, equal ones by id, and the chosen one also outside them', () => {
+  const { tokenId, text, top } = computeLogprobs(Float32Array.of(0, 3, 3, -1, 9, 3), 3, 3, tokenizer)
+  expect(top.map((token) => token.tokenId)).toEqual([4, 1, 2])
+  expect({ tokenId, text }).toEqual({ tokenId: 3, text: '3' })
+})
+
+it('may be asked for the chosen token alone, and for more tokens than there are', () => {
+  expect(computeLogprobs(Float32Array.of(1, 2), 0, 0, tokenizer).top).toEqual([])
+  expect(computeLogprobs(Float32Array.of(1, 2), 0, 5, tokenizer).top).toHaveLength(2)
+})
+
+it('stay finite for logits far apart and far from zero', () => {
+  const { logprob, top } = computeLogprobs(Float32Array.of(-1e4, 1e4, -Infinity), 1, 2, tokenizer)
+  expect(logprob).toBeCloseTo(0, 6)
+  expect(top[1]?.logprob).toBeCloseTo(-2e4, 0)
+})

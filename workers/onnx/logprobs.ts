@@ -1,0 +1,38 @@
+import type { TokenLogprobs } from '../../lib/contract/worker-api.js'
+import type { Tokenizer } from '../text/tokenizer.js'
+
+/**
+ * Log-probabilities under the model itself: log-softmax of the logits before penalties, bias and temperature.
+ * @param logits [vocabulary], those that `tokenId` was chosen by
+ * @param count how many of the likeliest tokens to name, the likeliest first
+ */
+export function computeLogprobs(
+  logits: Float32Array,
+  tokenId: number,
+  count: number,
+  tokenizer: Pick<Tokenizer, 'decode'>,
+): TokenLogprobs {
+  const largest = logits.reduce((most, logit) => Math.max(most, logit), -Infinity)
+  const sum = logits.reduce((total, logit) => total + Math.exp(logit - largest), 0)
+  const logSum = largest + Math.log(sum)
+  const describe = (id: number) => ({
+    tokenId: id,
+    text: tokenizer.decode([id]),
+    logprob: (logits[id] ?? -Infinity) - logSum,
+  })
+  return { ...describe(tokenId), top: findLargest(logits, count).map(describe) }
+}
+
+/** The ids of the `count` largest, equal ones by id: a short list kept in order, since `count` is small. */
+function findLargest(logits: Float32Array, count: number): number[] {
+  const best: number[] = []
+  if (count === 0) return best
+  for (const [id, logit] of logits.entries()) {
+    if (best.length === count && logit <= logits[best[count - 1]!]!) continue
+    let rank = best.length
+    while (rank > 0 && logit > logits[best[rank - 1]!]!) rank -= 1
+    best.splice(rank, 0, id)
+    if (best.length > count) best.pop()
+  }
+  return best
+}
