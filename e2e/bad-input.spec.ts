@@ -32,6 +32,27 @@ test.describe('a model that cannot be loaded', () => {
     expect(error).toMatchObject({ code: 'invalid-option', message: /"stories" is not a model/ })
   })
 
+  test('options that createEngine does not know or cannot use are refused by name', async ({ page }) => {
+    const messages = await page.evaluate(async (model) => {
+      const { createEngine, onnx } = window.rivulet
+      const attempts: unknown[] = [
+        { backend: onnx(), modle: model },
+        { model },
+        { backend: [onnx(), 'onnx'], model },
+        { backend: onnx() },
+        { backend: onnx(), model, onProgress: true },
+        { backend: onnx(), model, signal: 'stop' },
+      ]
+      const describe = ({ code, message }: SeenError) => `${code}: ${message}`
+      return Promise.all(
+        attempts.map((options) => createEngine(options as never).then(() => 'created', describe)),
+      )
+    }, embeddedModel)
+    const named = ['"modle"', '"backend"', '"backend"', '"model"', '"onProgress"', '"signal"']
+    for (const [index, name] of named.entries()) expect(messages[index]).toContain(name)
+    for (const message of messages) expect(message).toMatch(/^invalid-option: /)
+  })
+
   for (const file of ['config.json', 'tokenizer.json']) {
     test(`a folder without ${file} is refused`, async ({ page }) => {
       await page.context().route(`**/${file}`, (route) => route.fulfill({ status: 404 }))

@@ -37,6 +37,7 @@ export interface Engine extends AsyncDisposable {
  *   `model-unsupported`, `download-failed`, `worker-failed`; or the reason of `signal`
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
+  checkOptions(options)
   const { model, onProgress, signal } = options
   const request = { modelFolder: resolveModelFolder(model, document.baseURI) }
   signal?.throwIfAborted()
@@ -50,6 +51,37 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     connection.terminate(disposedError())
     throw error
   }
+}
+
+const optionNames: readonly string[] = [
+  'backend',
+  'model',
+  'onProgress',
+  'signal',
+] satisfies (keyof EngineOptions)[]
+
+function checkOptions(options: EngineOptions): void {
+  const unknown = Object.keys(options).find((name) => !optionNames.includes(name))
+  if (unknown !== undefined) {
+    refuse(`createEngine() has no option "${unknown}"; it has: ${optionNames.join(', ')}.`)
+  }
+  const { backend, model, onProgress, signal } = options
+  if ([backend].flat().some((candidate) => typeof candidate?.createWorker !== 'function')) {
+    refuse('"backend" must be a backend, such as onnx(), or a list of them.')
+  }
+  if (typeof model !== 'string' && !(model instanceof URL)) refuse('"model" must be a string or a URL.')
+  if (onProgress !== undefined && typeof onProgress !== 'function') refuse('"onProgress" must be a function.')
+  if (signal !== undefined && !(signal instanceof AbortSignal)) refuse('"signal" must be an AbortSignal.')
+  if (typeof document === 'undefined') {
+    throw new RivuletError(
+      'backend-unavailable',
+      'createEngine() needs a page: call it in a browser, not on a server.',
+    )
+  }
+}
+
+function refuse(message: string): never {
+  throw new RivuletError('invalid-option', message)
 }
 
 async function chooseBackend(backend: EngineOptions['backend']): Promise<BackendFactory> {
