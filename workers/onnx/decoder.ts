@@ -5,6 +5,8 @@ import type { Sampling } from './sampler.js'
 export interface Decoder {
   /** How the model is run, for `ModelInfo`. */
   readonly execution: Execution
+  /** How many tokens to prefill at a time: a cancel waits for as many, and memory is bounded by them. */
+  readonly prefillChunkTokens: number
   /**
    * Makes the cache hold the longest beginning of `ids` that this conversation or an earlier one has computed.
    * @returns its length

@@ -9,9 +9,6 @@ import { computeLogprobs } from './logprobs.js'
 import type { ModelConfig } from './model-config.js'
 import type { Sampling } from './sampler.js'
 
-/** Prompt tokens computed at a time: a cancel waits for one chunk, and memory is bounded by it. */
-const prefillChunkTokens = 128
-
 /**
  * Prefill in chunks, then one token for every pull, until the model ends, a stop string comes or the length is reached.
  * What earlier conversations have computed of the prompt is not computed again.
@@ -62,9 +59,10 @@ export async function* generateTokens(
 async function prefill(decoder: Decoder, promptIds: readonly number[], signal: AbortSignal): Promise<number> {
   // The last token is computed in any case: its logits are what the answer begins with.
   const cached = decoder.recall(promptIds.slice(0, -1))
-  for (let start = cached; start < promptIds.length; start += prefillChunkTokens) {
+  const { prefillChunkTokens: chunk } = decoder
+  for (let start = cached; start < promptIds.length; start += chunk) {
     signal.throwIfAborted()
-    await decoder.prefill(promptIds.slice(start, start + prefillChunkTokens))
+    await decoder.prefill(promptIds.slice(start, start + chunk))
   }
   return cached
 }

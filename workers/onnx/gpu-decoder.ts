@@ -35,6 +35,9 @@ const uncaptured = { extra: { gpu_graph_id: '-1' } }
 /** ONNX Runtime runs a graph as usual, then captures it, then replays what it captured. */
 const runsBeforeReplay = 2
 
+/** Each run costs the host what a decode step costs uncaptured, however many tokens it has: so not too few. */
+const prefillChunkTokens = 1024
+
 /** Prompt and answer of the self-test, which also compiles the shaders of both shapes. */
 const selfTest = { promptTokens: 32, answerTokens: 3 }
 
@@ -225,6 +228,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     get execution() {
       return canReplay ? 'replayed' : 'fixed-cache'
     },
+    prefillChunkTokens,
     recall,
     prefill,
     startAnswer: sampler.start,

@@ -9,6 +9,9 @@ import { createTokenHistory, greedy, sampleToken } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
 import type { OnnxRuntime } from './session.js'
 
+/** The logits of as many positions may come back where the graph could not be rewritten. */
+const prefillChunkTokens = 128
+
 /** What is computed once so that the first request need not wait for it. */
 const warmUpTokens = 32
 
@@ -139,6 +142,7 @@ export async function createPlainDecoder(
 
   return {
     execution: 'growing-cache',
+    prefillChunkTokens,
     recall,
     prefill,
     startAnswer(newSampling, newSeed, promptIds) {
