@@ -1,0 +1,145 @@
+import { writeFileSync } from 'node:fs'
+import { cpus, totalmem } from 'node:os'
+import { join, resolve } from 'node:path'
+import { chromium, type Browser, type Page } from '@playwright/test'
+import { chromiumArguments, findChromium } from '../../scripts/chromium.mjs'
+import { modelNames, prepareModels, type PreparedModel } from './models.js'
+import type { SectionName } from './page/main.js'
+import type { Row } from './page/rows.js'
+import { ensureTransformers, readVersion } from './peer.js'
+import { serveBenchPage } from './serve.js'
+import { formatTable } from './table.js'
+
+const root = resolve(import.meta.dirname, '../..')
+const resultsFile = join(root, '.cache/bench/results.json')
+
+/** The device whose weights a section loads. */
+const devices = {
+  host: 'webgpu',
+  gpu: 'webgpu',
+  wasm: 'wasm',
+  'host-stack': 'webgpu',
+  'gpu-stack': 'webgpu',
+  'wasm-stack': 'wasm',
+  memory: 'webgpu',
+} satisfies Record<SectionName, 'webgpu' | 'wasm'>
+
+/** A software adapter computes for minutes what says nothing of a GPU. */
+const defaultSections = (Object.keys(devices) as SectionName[]).filter(
+  (section) => !section.startsWith('gpu') || process.env.RIVULET_GPU === 'hardware',
+)
+
+/** What `npm run bench` was told; what it was not told is everything. */
+export interface BenchOptions {
+  readonly rounds: number
+  /** Ascending. */
+  readonly contexts: readonly number[]
+  readonly sections: readonly string[]
+  readonly models: readonly string[]
+}
+
+/** Measures, prints the table, and writes it to `.cache/bench/results.json`. */
+export async function runBench({ rounds, contexts, ...chosen }: BenchOptions): Promise<void> {
+  const sections = choose('section', Object.keys(devices) as SectionName[], chosen.sections, defaultSections)
+  const models = prepareModels(choose('model', modelNames, chosen.models, modelNames))
+  const versions = readVersions()
+  const server = await serveBenchPage()
+  const executablePath = findChromium()
+  const browser = await chromium.launch({
+    args: chromiumArguments(),
+    ...(executablePath && { executablePath }),
+  })
+  const rows: Row[] = []
+  try {
+    const machine = await describeMachine(browser, server.url)
+    for (const section of sections) {
+      for (const model of models) {
+        rows.push(...(await measure(browser, server.url, section, model, { rounds, contexts })))
+        // After each section: a later one may fail.
+        writeResults({ machine, versions, options: { rounds, contexts, sections }, rows })
+      }
+    }
+    const missed = rows.filter(({ isHeld }) => isHeld === false)
+    console.log(`\n${formatTable(rows)}\n`)
+    console.log(
+      `${missed.length} bounds missed. ${machine.processor}, ${machine.cores} cores; ${machine.adapter}.`,
+    )
+    console.log(`All figures: ${resultsFile}`)
+  } finally {
+    await browser.close()
+    await server.close()
+  }
+}
+
+function writeResults(results: object): void {
+  const date = new Date().toISOString()
+  writeFileSync(resultsFile, JSON.stringify({ date, ...results }, undefined, 1) + '\n')
+}
+
+function choose<Name extends string>(
+  kind: string,
+  all: readonly Name[],
+  chosen: readonly string[],
+  byDefault: readonly Name[],
+): readonly Name[] {
+  const unknown = chosen.find((name) => !all.some((known) => known === name))
+  if (unknown !== undefined)
+    throw new Error(`There is no ${kind} "${unknown}". There are: ${all.join(', ')}.`)
+  return chosen.length === 0 ? byDefault : all.filter((name) => chosen.includes(name))
+}
+
+/** In a page of its own: no section finds what another has left. */
+async function measure(
+  browser: Browser,
+  url: string,
+  section: SectionName,
+  { name, dtypes }: PreparedModel,
+  options: Pick<BenchOptions, 'rounds' | 'contexts'>,
+): Promise<Row[]> {
+  const page = await openPage(browser, url)
+  page.on('console', (message) => {
+    if (message.type() === 'log') console.log(message.text())
+  })
+  const model = { name, url: `${url}models/${name}/`, dtype: dtypes[devices[section]] }
+  const rows = await page.evaluate(({ section, plan }) => window.bench[section](plan), {
+    section,
+    plan: { ...options, section, model },
+  })
+  await page.close()
+  return rows
+}
+
+async function openPage(browser: Browser, url: string): Promise<Page> {
+  const page = await browser.newPage()
+  await page.goto(url)
+  await page.waitForFunction(() => 'bench' in window)
+  return page
+}
+
+function readVersions(): Record<string, string> {
+  return {
+    rivulet: readVersion(join(root, 'package.json')),
+    onnxruntime: readVersion(join(root, 'node_modules/onnxruntime-web/package.json')),
+    transformers: ensureTransformers(),
+    node: process.version,
+  }
+}
+
+async function describeMachine(browser: Browser, url: string) {
+  const page = await openPage(browser, url)
+  const adapter = await page.evaluate(async () => {
+    const info = (await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' }))?.info
+    return info
+      ? [info.vendor, info.architecture, info.description].filter(Boolean).join(' ')
+      : 'no GPU adapter'
+  })
+  await page.close()
+  return {
+    chromium: browser.version(),
+    processor: cpus()[0]?.model ?? 'unknown processor',
+    cores: cpus().length,
+    memoryBytes: totalmem(),
+    gpu: process.env.RIVULET_GPU ?? 'software',
+    adapter,
+  }
+}

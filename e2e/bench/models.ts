@@ -1,0 +1,63 @@
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { preparePython, prepareSmolLm2, runScript, type Prepared } from '../models/prepare.js'
+
+/** Where every model's folder is. */
+export const modelsFolder = resolve(import.meta.dirname, '../../.cache/models')
+
+/** A folder below `modelsFolder`, and the weights that each device computes. */
+export interface PreparedModel {
+  readonly name: string
+  readonly dtypes: Readonly<Record<'webgpu' | 'wasm', 'q4' | 'q8'>>
+}
+
+const models = {
+  'bench-135m': { dtypes: { webgpu: 'q4', wasm: 'q4' }, prepare: prepareRandomModel },
+  // WebGPU has no kernel for the fractional zero points of its 4-bit weights (e2e/models/README.md).
+  'smollm2-135m-instruct': { dtypes: { webgpu: 'q8', wasm: 'q4' }, prepare: prepareBothDtypes },
+} satisfies Record<string, Pick<PreparedModel, 'dtypes'> & { prepare(name: string): Prepared<string> }>
+
+export type ModelName = keyof typeof models
+export const modelNames = Object.keys(models) as ModelName[]
+
+/** Makes what is missing. Says what cannot be had here, and leaves that out. */
+export function prepareModels(names: readonly ModelName[]): PreparedModel[] {
+  return names.flatMap((name) => {
+    const { dtypes, prepare } = models[name]
+    const prepared = prepare(name)
+    if ('value' in prepared) return { name, dtypes }
+    console.log(`Without ${name}: ${prepared.unavailable}`)
+    return []
+  })
+}
+
+function prepareRandomModel(name: string): Prepared<string> {
+  return prepareWith('random_llama.py', [], join(modelsFolder, name), 'tokenizer_config.json')
+}
+
+function prepareBothDtypes(name: string): Prepared<string> {
+  const q4 = prepareSmolLm2()
+  if ('unavailable' in q4) return q4
+  return prepareWith(
+    'convert_smollm2.py',
+    ['--dtype', 'q8'],
+    join(modelsFolder, name),
+    'onnx/model_quantized.onnx',
+  )
+}
+
+/** Runs a script that writes a file as its last, unless it has. */
+function prepareWith(
+  script: string,
+  parameters: string[],
+  folder: string,
+  lastFile: string,
+): Prepared<string> {
+  if (existsSync(join(folder, lastFile))) return { value: folder }
+  const python = preparePython()
+  if ('unavailable' in python) return python
+  console.log(`Making ${folder} …`)
+  const { status, output } = runScript(script, ...parameters)
+  if (status !== 0) throw new Error(`${script} failed:\n${output}`)
+  return { value: folder }
+}

@@ -1,0 +1,35 @@
+// The library's backend without its stack: the same loop, read in the worker itself.
+import { startProbe } from './probe.js'
+import { createOnnxBackend } from '../../../dist/workers/onnx/onnx-backend.js'
+import { serveLoop } from './loop-worker.js'
+
+const { signal } = new AbortController()
+let backend = createOnnxBackend()
+
+serveLoop({
+  async load({ model: { url, dtype }, device }) {
+    await backend.load({ modelFolder: url, options: { device, dtype } }, { onProgress() {}, signal })
+  },
+  async answer({ prompt, maxTokens }) {
+    const request = { prompt, maxTokens, temperature: 0, applyChatTemplate: false, stop: [] }
+    const tokenTimesMs: number[] = []
+    let promptTokens = 0
+    let text = ''
+    const startMs = performance.now()
+    for await (const step of backend.generate(request, { signal })) {
+      if (step.kind === 'prefilled') {
+        promptTokens = step.promptTokens
+      } else {
+        if (step.tokenIds.length > 0) tokenTimesMs.push(performance.now())
+        text += step.text
+      }
+    }
+    return { promptTokens, text, times: { startMs, tokenTimesMs } }
+  },
+  async unload() {
+    await backend.unload()
+    backend = createOnnxBackend()
+  },
+})
+
+startProbe()

@@ -1,0 +1,56 @@
+// The bench page: hands the sections to `bench.ts`, which calls them from Node.
+import { measureDecoding } from './decoding.js'
+import { measureMemory } from './memory.js'
+import type { Section } from './plan.js'
+import { measureStack } from './stack.js'
+
+const boundSecondTurn = (history: number) => ({ 2000: 0.1 })[history]
+
+const sections = {
+  host: measureDecoding({
+    device: 'webgpu',
+    mode: 'no-op',
+    newTokens: 32,
+    warmUpAt: 'every context',
+    bounds: {
+      msPerToken: (context) => ({ 64: 0.18, 512: 0.15, 2000: 0.12 })[context],
+      ttft: (context) => ({ 2000: 0.08 })[context],
+      secondTurn: boundSecondTurn,
+      growth: 1.15,
+      counts: { submits: 3, bindGroups: 0, buffers: 0, bytesReadBack: 8 },
+    },
+  }),
+  gpu: measureDecoding({
+    device: 'webgpu',
+    mode: 'real',
+    newTokens: 64,
+    warmUpAt: 'every context',
+    bounds: {
+      msPerToken: () => undefined,
+      ttft: () => undefined,
+      secondTurn: boundSecondTurn,
+      counts: { submits: 3, bindGroups: 0, buffers: 0, bytesReadBack: 8 },
+    },
+  }),
+  wasm: measureDecoding({
+    device: 'wasm',
+    mode: 'real',
+    newTokens: 12,
+    warmUpAt: 'first context',
+    bounds: { msPerToken: () => 1.03, ttft: () => undefined, secondTurn: boundSecondTurn },
+  }),
+  'host-stack': measureStack({ device: 'webgpu', mode: 'no-op', newTokens: 128 }),
+  'gpu-stack': measureStack({ device: 'webgpu', mode: 'real', newTokens: 128 }),
+  'wasm-stack': measureStack({ device: 'wasm', mode: 'real', newTokens: 24 }),
+  memory: measureMemory({ device: 'webgpu', mode: 'no-op' }),
+} satisfies Record<string, Section>
+
+export type SectionName = keyof typeof sections
+
+declare global {
+  interface Window {
+    bench: Record<SectionName, Section>
+  }
+}
+
+window.bench = sections

@@ -1,0 +1,118 @@
+// Worker: importing this wraps WebGPU and WebAssembly, so it comes before whatever starts a runtime.
+// Prototypes are wrapped, not instances: a runtime that wraps its own device still ends up here.
+import { answerCounts, readRole, type Counts } from './probe-channel.js'
+
+type Counter = 'submits' | 'dispatches' | 'bindGroups' | 'buffers' | 'bytesAllocated' | 'bytesReadBack'
+
+const counters: Record<Counter, number> = {
+  submits: 0,
+  dispatches: 0,
+  bindGroups: 0,
+  buffers: 0,
+  bytesAllocated: 0,
+  bytesReadBack: 0,
+}
+
+/** Each device with the buffers that are alive on it. */
+const devices = new Set<Set<GPUBuffer>>()
+const buffersOf = new WeakMap<GPUDevice, Set<GPUBuffer>>()
+const ownerOf = new WeakMap<GPUBuffer, Set<GPUBuffer>>()
+/** `GPUMapMode.READ` (WebGPU, 5.1.2), which TypeScript's library leaves out. */
+const mapModeRead = 1
+const memories: WeakRef<WebAssembly.Memory>[] = []
+
+countSubmits()
+countBuffers()
+countBindGroups()
+countReadBack()
+countDispatches(readRole(self.name).mode === 'no-op')
+countMemories()
+
+/** Begins to answer the page. */
+export function startProbe(): void {
+  answerCounts(self.name, readCounts)
+}
+
+function readCounts(): Counts {
+  return {
+    ...counters,
+    gpuBytesAlive: sum([...devices].map((buffers) => sum(Array.from(buffers, (buffer) => buffer.size)))),
+    wasmBytes: sum(memories.map((memory) => memory.deref()?.buffer.byteLength ?? 0)),
+  }
+}
+
+function countSubmits(): void {
+  const { submit } = GPUQueue.prototype
+  GPUQueue.prototype.submit = function (...parameters) {
+    counters.submits += 1
+    return submit.apply(this, parameters)
+  }
+}
+
+function countBuffers(): void {
+  const { createBuffer, destroy: destroyDevice } = GPUDevice.prototype
+  const { destroy: destroyBuffer } = GPUBuffer.prototype
+  GPUDevice.prototype.createBuffer = function (descriptor) {
+    const buffer = createBuffer.call(this, descriptor)
+    counters.buffers += 1
+    counters.bytesAllocated += descriptor.size
+    const alive = buffersOf.get(this) ?? new Set()
+    buffersOf.set(this, alive.add(buffer))
+    devices.add(alive)
+    ownerOf.set(buffer, alive)
+    return buffer
+  }
+  GPUBuffer.prototype.destroy = function () {
+    ownerOf.get(this)?.delete(this)
+    return destroyBuffer.call(this)
+  }
+  GPUDevice.prototype.destroy = function () {
+    buffersOf.get(this)?.clear()
+    return destroyDevice.call(this)
+  }
+}
+
+function countBindGroups(): void {
+  const { createBindGroup } = GPUDevice.prototype
+  GPUDevice.prototype.createBindGroup = function (descriptor) {
+    counters.bindGroups += 1
+    return createBindGroup.call(this, descriptor)
+  }
+}
+
+function countReadBack(): void {
+  const { mapAsync } = GPUBuffer.prototype
+  GPUBuffer.prototype.mapAsync = function (this: GPUBuffer, mode, offset = 0, size = this.size - offset) {
+    if (mode & mapModeRead) counters.bytesReadBack += size
+    return mapAsync.call(this, mode, offset, size)
+  }
+}
+
+function countDispatches(isNoOp: boolean): void {
+  const { dispatchWorkgroups, dispatchWorkgroupsIndirect } = GPUComputePassEncoder.prototype
+  GPUComputePassEncoder.prototype.dispatchWorkgroups = function (x, y = 1, z = 1) {
+    counters.dispatches += 1
+    return dispatchWorkgroups.call(this, isNoOp ? 0 : x, y, z)
+  }
+  GPUComputePassEncoder.prototype.dispatchWorkgroupsIndirect = function (buffer, offset) {
+    counters.dispatches += 1
+    return isNoOp
+      ? dispatchWorkgroups.call(this, 0, 1, 1)
+      : dispatchWorkgroupsIndirect.call(this, buffer, offset)
+  }
+}
+
+/** ONNX Runtime's builds make their memory here and hand it to WebAssembly, with threads or without. */
+function countMemories(): void {
+  WebAssembly.Memory = new Proxy(WebAssembly.Memory, {
+    construct(Memory, parameters: ConstructorParameters<typeof WebAssembly.Memory>) {
+      const memory = new Memory(...parameters)
+      memories.push(new WeakRef(memory))
+      return memory
+    },
+  })
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}

@@ -1,0 +1,77 @@
+import { createEngine } from 'rivulet'
+import { onnx } from 'rivulet/onnx'
+import { connectLoop } from './loop-worker.js'
+import { nameWorker, requestCounts } from './probe-channel.js'
+import { measureTimes, type Setup, type Subject } from './subject.js'
+
+/** rivulet through its public API: times are those of the page's reader. */
+export async function openRivulet({ model, device, ...role }: Setup): Promise<Subject> {
+  const name = nameWorker({ device, ...role })
+  const engine = await createEngine({
+    backend: onnx({
+      device,
+      dtype: model.dtype,
+      worker: () => new Worker(new URL('./rivulet.worker.ts', import.meta.url), { type: 'module', name }),
+    }),
+    model: model.url,
+  })
+  return {
+    name: 'rivulet',
+    async answer({ prompt, maxTokens }) {
+      const tokenTimesMs: number[] = []
+      const startMs = performance.now()
+      const stream = engine.generate(prompt, { maxTokens, temperature: 0, applyChatTemplate: false })
+      for await (const { tokenIds } of stream) if (tokenIds.length > 0) tokenTimesMs.push(performance.now())
+      const { text, usage } = await stream.result
+      return { promptTokens: usage.promptTokens, text, ...measureTimes(startMs, tokenTimesMs) }
+    },
+    readCounts: () => requestCounts(name),
+    close: () => engine.dispose(),
+  }
+}
+
+/** rivulet's backend read in the worker: times are the worker's. */
+export function openBare(setup: Setup): Promise<LoopSubject> {
+  const createWorker = (name: string) =>
+    new Worker(new URL('./bare.worker.ts', import.meta.url), { type: 'module', name })
+  return openLoop('bare loop', createWorker, setup)
+}
+
+/** transformers.js: each token is posted to the page, where the times are taken as for rivulet. */
+export function openTransformers(setup: Setup): Promise<LoopSubject> {
+  const createWorker = (name: string) =>
+    new Worker(new URL('./transformers.worker.ts', import.meta.url), { type: 'module', name })
+  return openLoop('transformers.js', createWorker, setup)
+}
+
+/** A subject whose model can be loaded again in the same worker. */
+export interface LoopSubject extends Subject {
+  load(): Promise<void>
+  unload(): Promise<void>
+}
+
+async function openLoop(
+  name: string,
+  createWorker: (name: string) => Worker,
+  setup: Setup,
+): Promise<LoopSubject> {
+  const workerName = nameWorker(setup)
+  const worker = createWorker(workerName)
+  const loop = await connectLoop(worker)
+  await loop.load(setup)
+  return {
+    name,
+    load: () => loop.load(setup),
+    unload: () => loop.unload(),
+    async answer(turn) {
+      const tokenTimesMs: number[] = []
+      const startMs = performance.now()
+      const { times, ...answer } = await loop.answer(turn, () => tokenTimesMs.push(performance.now()))
+      return { ...answer, ...measureTimes(times?.startMs ?? startMs, times?.tokenTimesMs ?? tokenTimesMs) }
+    },
+    readCounts: () => requestCounts(workerName),
+    async close() {
+      worker.terminate()
+    },
+  }
+}

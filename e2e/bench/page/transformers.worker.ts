@@ -1,0 +1,50 @@
+// transformers.js in a worker of its own, as its documentation has it.
+import { startProbe } from './probe.js'
+import { AutoModelForCausalLM, AutoTokenizer, env, TextStreamer } from '@huggingface/transformers'
+import { serveLoop } from './loop-worker.js'
+
+let loaded: { readonly tokenizer: AutoTokenizer; readonly model: AutoModelForCausalLM } | undefined
+
+serveLoop({
+  async load({ model: { url, dtype }, device }) {
+    const folder = new URL(url)
+    const [, root, name] = /^(.*\/)([^/]+)\/$/.exec(folder.pathname) ?? []
+    if (root === undefined || name === undefined) throw new Error(`${url} is not a folder.`)
+    Object.assign(env, {
+      allowRemoteModels: false,
+      allowLocalModels: true,
+      localModelPath: root,
+      useBrowserCache: false,
+    })
+    loaded = {
+      tokenizer: await AutoTokenizer.from_pretrained(name),
+      model: await AutoModelForCausalLM.from_pretrained(name, { device, dtype }),
+    }
+  },
+  async answer({ prompt, maxTokens }, onToken) {
+    if (!loaded) throw new Error('No model is loaded.')
+    const { tokenizer, model } = loaded
+    let text = ''
+    const streamer = new TextStreamer(tokenizer, {
+      skip_prompt: true,
+      callback_function: (part) => (text += part),
+      token_callback_function: onToken,
+    })
+    const inputs = tokenizer(prompt)
+    // No token ends the text: in no-op mode all are garbage.
+    await model.generate({
+      ...inputs,
+      max_new_tokens: maxTokens,
+      do_sample: false,
+      eos_token_id: -1,
+      streamer,
+    })
+    return { promptTokens: inputs.input_ids.dims[1], text }
+  },
+  async unload() {
+    await loaded?.model.dispose()
+    loaded = undefined
+  },
+})
+
+startProbe()
