@@ -38,7 +38,10 @@ const runsBeforeReplay = 2
 /** Each run costs the host what a decode step costs uncaptured, however many tokens it has: so not too few. */
 const prefillChunkTokens = 1024
 
-/** Prompt and answer of the self-test, which also compiles the shaders of both shapes. */
+/**
+ * Prompt and answer of the self-test, which also compiles the shaders of a first prompt, of one behind a cache, and of
+ * a step. The two prompts have these many tokens each.
+ */
 const selfTest = { promptTokens: 32, answerTokens: 3 }
 
 /**
@@ -204,7 +207,9 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
 
   async function answerSelfTest(): Promise<string> {
     rewind(0)
-    await prefill(Array.from({ length: selfTest.promptTokens }, (_, index) => index))
+    const prompt = Array.from({ length: selfTest.promptTokens }, (_, index) => index)
+    await prefill(prompt)
+    await prefill(prompt)
     sampler.start(greedy, 0, ids)
     const tokens: number[] = []
     while (tokens.length < selfTest.answerTokens) tokens.push(await next(tokens.length))
