@@ -13,7 +13,7 @@ import type { OnnxRuntime } from './session.js'
 const prefillChunkTokens = 128
 
 /** What is computed once so that the first request need not wait for it. */
-const warmUpTokens = 32
+const warmUpTokens = 20
 
 /**
  * A decoder for any graph on any device: the KV cache is a new tensor at each step, and the logits come back to be
