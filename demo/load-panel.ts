@@ -23,7 +23,6 @@ export interface LoadFailure {
 const phaseLabels = {
   download: 'Fetching the model',
   load: 'Starting the model',
-  'warm-up': 'Warming up',
 } satisfies Record<LoadProgress['phase'], string>
 
 /**

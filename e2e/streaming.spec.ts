@@ -63,7 +63,7 @@ for (const device of ['wasm', 'webgpu'] satisfies Device[]) {
       expect(next).toBe('Once upon a time,')
     })
 
-    test('computes a prompt of several prefill chunks', async () => {
+    test('computes a prompt of hundreds of tokens', async () => {
       const long = 'The dragon was happy. '.repeat(30)
       const maxTokens = device === 'wasm' ? 16 : 2
       const { result } = await streamAnswer(engine, long, { temperature: 0, maxTokens })

@@ -10,7 +10,7 @@ export interface ModelInfo {
   readonly deviceDescription: string
   /** Which weight file was taken. */
   readonly dtype: string
-  /** How the backend runs the model, in its own words; and why not faster, where there is a reason. */
+  /** How the backend runs the model, in its own words; `onnx()`: `replayed`, `fixed-cache` or `growing-cache`, fastest first. */
   readonly execution: string
   /** Prompt and answer together, in tokens. */
   readonly contextLength: number
@@ -19,7 +19,8 @@ export interface ModelInfo {
 
 /** How far loading has come. */
 export interface LoadProgress {
-  readonly phase: 'download' | 'load' | 'warm-up'
+  /** `load` is everything behind the download: the session, its shaders and the self-test. */
+  readonly phase: 'download' | 'load'
   /** The file that moved last, relative to the model's folder; undefined behind the download. */
   readonly file: string | undefined
   /** Over all files; the total grows while sizes become known. */

@@ -1,4 +1,5 @@
 import { fromBinary } from '@bufbuild/protobuf'
+import type { InferenceSession } from 'onnxruntime-web'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readCacheInputs } from './cache-inputs.js'
 import type { Decoder } from './decoder.js'
@@ -52,7 +53,11 @@ async function openOnWasm(): Promise<Decoder> {
   return createPlainDecoder(wasm, session, readCacheInputs(session), conversationCacheBytes)
 }
 
-async function openOnGpu({ canCapture = true, firstCapacity = contextLength } = {}): Promise<Decoder> {
+async function openOnGpu({
+  canCapture = true,
+  firstCapacity = contextLength,
+  failsToCapture = false,
+} = {}): Promise<Decoder> {
   const runtime = await loadOnnxRuntime('webgpu')
   const device = await createGpuDevice()
   const session = await createSession(
@@ -60,6 +65,7 @@ async function openOnGpu({ canCapture = true, firstCapacity = contextLength } = 
     { kind: 'webgpu', device, graphCapture: canCapture },
     rewriteModel(),
   )
+  if (failsToCapture) failCapturedRuns(session)
   const caches = readCacheInputs(session)
   return createGpuDecoder({
     runtime,
@@ -72,6 +78,17 @@ async function openOnGpu({ canCapture = true, firstCapacity = contextLength } = 
     firstCapacity,
     conversationCacheBytes,
     canCapture,
+  })
+}
+
+/** An injected fault: runs that ONNX Runtime would capture fail, as on a device or a version where it cannot. */
+function failCapturedRuns(session: InferenceSession): void {
+  const run = session.run.bind(session) as (...args: unknown[]) => Promise<unknown>
+  Object.assign(session, {
+    run: (...args: readonly [unknown, unknown, InferenceSession.RunOptions]) => {
+      const extra = args[2].extra as { readonly gpu_graph_id: string }
+      return extra.gpu_graph_id === '-1' ? run(...args) : Promise.reject(new Error('no capture here'))
+    },
   })
 }
 
@@ -144,6 +161,16 @@ describe('on WebGPU the same tokens come', { timeout: 300_000 }, () => {
     const [logits, expected] = [await decoder.readLogits(), await onWasm.readLogits()]
     expect(logits).toHaveLength(2048)
     expect(Math.max(...logits.map((logit, id) => Math.abs(logit - expected[id]!)))).toBeLessThan(1e-3)
+    await decoder.release()
+  })
+
+  it('without replay where capture fails', async () => {
+    const decoder = await openOnGpu({ failsToCapture: true })
+    expect(decoder.execution).toBe('fixed-cache')
+    await decoder.prefill(prompts.dragon)
+    decoder.startAnswer(greedy, 0, prompts.dragon)
+    const ids = [await decoder.next(0), await decoder.next(1), await decoder.next(2)]
+    expect(ids).toEqual(reference.dragon.slice(0, 3))
     await decoder.release()
   })
 

@@ -128,14 +128,18 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       await prefill([pending])
       return undefined
     }
-    reserve(ids.length + 1)
+    const length = ids.length + 1
+    reserve(length)
+    device.queue.writeBuffer(lastIndex, 0, Int32Array.of(length - 1))
+    device.queue.writeBuffer(total, 0, Int32Array.of(length))
+    const known = recording
+    if (!known) {
+      recording = await record()
+      canReplay = recording !== undefined
+    }
+    // Only now: a step that fails must not count as computed.
     ids.push(pending)
-    device.queue.writeBuffer(lastIndex, 0, Int32Array.of(ids.length - 1))
-    device.queue.writeBuffer(total, 0, Int32Array.of(ids.length))
-    if (recording) return recording
-    recording = await record()
-    canReplay = recording !== undefined
-    return undefined
+    return known
   }
 
   async function next(position: number): Promise<number> {
@@ -217,17 +221,18 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     return tokens.join()
   }
 
-  if (canReplay) {
+  /** @returns the self-test's tokens by replay, or undefined where that does not work on this device */
+  async function tryReplay(): Promise<string | undefined> {
     device.pushErrorScope('validation')
-    const replayed = await answerSelfTest()
+    const tokens = await answerSelfTest().catch(() => undefined)
     const error = await device.popErrorScope()
-    const wasReplayed = canReplay && error === null
-    canReplay = false
-    const computed = await answerSelfTest()
-    canReplay = wasReplayed && replayed === computed
-  } else {
-    await answerSelfTest()
+    return canReplay && error === null ? tokens : undefined
   }
+
+  const replayed = canReplay ? await tryReplay() : undefined
+  canReplay = false
+  const computed = await answerSelfTest()
+  canReplay = replayed === computed
 
   return {
     get execution() {

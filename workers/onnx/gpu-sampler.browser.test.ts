@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { decodeFloat16 } from './float16.js'
 import { createGpuSampler, type GpuSampler } from './gpu-sampler.js'
 import { noToken } from './sampler-arithmetic.js'
-import { createTokenHistory, drawUniform, greedy, sampleToken, type Sampling } from './sampler.js'
+import { drawUniform } from './draw-uniform.test-support.js'
+import { createTokenHistory, greedy, sampleToken, type Sampling } from './sampler.js'
 import { bufferUsage, mapMode } from './webgpu-flags.js'
 
 let device: GPUDevice

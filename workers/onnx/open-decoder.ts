@@ -1,4 +1,5 @@
 import type { InferenceSession } from 'onnxruntime-web'
+import { RivuletError } from '../../lib/contract/errors.js'
 import { readCacheInputs } from './cache-inputs.js'
 import type { Decoder } from './decoder.js'
 import { createGpuDecoder, type GpuModel } from './gpu-decoder.js'
@@ -11,6 +12,9 @@ import { createSession, type OnnxRuntime } from './session.js'
 /** Tokens of KV cache that every conversation gets; most stay below it. */
 const firstCapacity = 1024
 
+type GraphFiles = Pick<ModelWeights, 'graph' | 'externalData'>
+type CacheLimits = Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'>
+
 /**
  * Opens a model the fastest way that works: a rewritten graph with a fixed cache and captured steps, else without
  * capture, else the graph as it was exported. On WASM, a rewritten graph computes the logits of one position only.
@@ -20,57 +24,69 @@ export async function openDecoder(
   runtime: OnnxRuntime,
   device: 'webgpu' | 'wasm',
   weights: ModelWeights,
-  { contextLength, conversationCacheBytes }: Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'>,
+  limits: CacheLimits,
 ): Promise<Decoder> {
   const rewrite = rewriteGraph(weights.model)
   const rewritten = rewrite.kind === 'rewritten' && {
     graph: rewrite.bytes,
     externalData: [...weights.externalData, { path: originalFile, data: weights.graph }],
   }
-  if (device === 'wasm') {
-    const session = await createSession(runtime, { kind: 'wasm' }, rewritten || weights)
-    return createPlainDecoder(runtime, session, readCacheInputs(session), conversationCacheBytes)
+  const ways = !rewritten
+    ? []
+    : device === 'wasm'
+      ? [() => openPlain(runtime, device, rewritten, limits)]
+      : [true, false].map((canCapture) => () => openFixed(runtime, rewritten, limits, canCapture))
+  for (const open of ways) {
+    // Whatever is wrong: the next way is slower and asks less, and the last one says what it is.
+    const decoder = await open().catch(() => undefined)
+    if (decoder) return decoder
   }
-  const gpu = await createGpuDevice()
-  if (!rewritten) {
-    const session = await createSession(
-      runtime,
-      { kind: 'webgpu', device: gpu, graphCapture: false },
-      weights,
-    )
-    return createPlainDecoder(runtime, session, readCacheInputs(session), conversationCacheBytes)
-  }
-  const { session, canCapture } = await openGpuSession(runtime, gpu, rewritten)
-  const caches = readCacheInputs(session)
-  const logits = readLogitsOutput(session)
-  if (!logits) return createPlainDecoder(runtime, session, caches, conversationCacheBytes)
-  const parts = { runtime, device: gpu, session, caches, canCapture, ...logits }
-  return createGpuDecoder({ ...parts, contextLength, firstCapacity, conversationCacheBytes })
+  return openPlain(runtime, device, weights, limits)
 }
 
-/** What a buffer for the logits needs to know; undefined where the graph leaves it open. */
-function readLogitsOutput(
-  session: InferenceSession,
-): Pick<GpuModel, 'vocabulary' | 'logitsType'> | undefined {
-  const logits = session.outputMetadata.find(({ name }) => name === 'logits')
-  if (!logits?.isTensor) return undefined
-  const vocabulary = logits.shape.at(-1)
-  const { type } = logits
-  if (typeof vocabulary !== 'number' || (type !== 'float32' && type !== 'float16')) return undefined
-  return { vocabulary, logitsType: type }
+async function openPlain(
+  runtime: OnnxRuntime,
+  device: 'webgpu' | 'wasm',
+  files: GraphFiles,
+  { conversationCacheBytes }: CacheLimits,
+): Promise<Decoder> {
+  const target =
+    device === 'wasm'
+      ? ({ kind: device } as const)
+      : ({ kind: device, device: await createGpuDevice(), graphCapture: false } as const)
+  const session = await createSession(runtime, target, files)
+  return createPlainDecoder(runtime, session, readCacheInputs(session), conversationCacheBytes)
 }
 
 /** A graph with nodes that run on the CPU cannot be captured: the session says so when it is made. */
-async function openGpuSession(
+async function openFixed(
   runtime: OnnxRuntime,
-  device: GPUDevice,
-  files: Pick<ModelWeights, 'graph' | 'externalData'>,
-): Promise<{ session: InferenceSession; canCapture: boolean }> {
+  files: GraphFiles,
+  limits: CacheLimits,
+  canCapture: boolean,
+): Promise<Decoder> {
+  const device = await createGpuDevice()
   try {
-    const session = await createSession(runtime, { kind: 'webgpu', device, graphCapture: true }, files)
-    return { session, canCapture: true }
-  } catch {
-    const session = await createSession(runtime, { kind: 'webgpu', device, graphCapture: false }, files)
-    return { session, canCapture: false }
+    const session = await createSession(runtime, { kind: 'webgpu', device, graphCapture: canCapture }, files)
+    const caches = readCacheInputs(session)
+    const model = { runtime, device, session, caches, canCapture, firstCapacity, ...limits }
+    return await createGpuDecoder({ ...model, ...readLogitsOutput(session) })
+  } catch (error) {
+    device.destroy()
+    throw error
   }
+}
+
+/** What a buffer for the logits needs to know. @throws RivuletError `model-unsupported` where the graph leaves it open */
+function readLogitsOutput(session: InferenceSession): Pick<GpuModel, 'vocabulary' | 'logitsType'> {
+  const logits = session.outputMetadata.find(({ name }) => name === 'logits')
+  const vocabulary = logits?.isTensor ? logits.shape.at(-1) : undefined
+  const logitsType = logits?.isTensor ? logits.type : undefined
+  if (typeof vocabulary === 'number' && (logitsType === 'float32' || logitsType === 'float16')) {
+    return { vocabulary, logitsType }
+  }
+  throw new RivuletError(
+    'model-unsupported',
+    'The graph does not say how many logits it computes, or in what type.',
+  )
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { noToken } from './sampler-arithmetic.js'
-import { createTokenHistory, drawUniform, greedy, sampleToken, type Sampling } from './sampler.js'
+import { drawUniform } from './draw-uniform.test-support.js'
+import { createTokenHistory, greedy, sampleToken, type Sampling } from './sampler.js'
 
 const all: Sampling = { ...greedy, temperature: 1 }
 

@@ -166,8 +166,3 @@ function countNucleus(order: Uint32Array, measure: (id: number) => number, topP:
   let reached = 0
   return 1 + weights.findIndex((weight) => (reached += weight) >= enough)
 }
-
-/** A uniform number from 0 up to 1: the random bits that a token has at a position. */
-export function drawUniform(seed: number, position: number, id = 0): number {
-  return drawBits(scramblePosition(seed, position), id) / 2 ** 32
-}

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { drawUniform } from '../onnx/sampler.js'
+import { drawUniform } from '../onnx/draw-uniform.test-support.js'
 import { createDetokenizer } from './detokenizer.js'
 import { createTokenizer, type Tokenizer } from './tokenizer.js'
 

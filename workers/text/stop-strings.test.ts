@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { drawUniform } from '../onnx/sampler.js'
+import { drawUniform } from '../onnx/draw-uniform.test-support.js'
 import { createStopMatcher } from './stop-strings.js'
 
 /** Feeds pieces until a stop string comes, or to the end. */
