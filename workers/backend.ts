@@ -9,13 +9,15 @@ export type Step =
 /** What every runtime implements. The host calls `load` once, and `generate` only on a loaded model. */
 export interface Backend<Options> {
   readonly maxConcurrentGenerations: number
+  /** How many steps the loaded model begins before they are asked for: the reader's window is smaller by as many. */
+  readonly stepsInFlight: 0 | 1
   /** @throws RivuletError any of the codes that `createEngine` names; the reason of `signal` */
   load(
     request: LoadRequest<Options>,
     context: { onProgress(progress: LoadProgress): void; signal: AbortSignal },
   ): Promise<ModelInfo>
   /**
-   * Pull-driven: no pull, no step. Returns why the text ended.
+   * Pull-driven: no pull, no step beyond those in flight. Returns why the text ended.
    * An aborted `signal` ends it before its next step; so does the iterator's `return()`.
    * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`; the reason of `signal`
    */

@@ -18,10 +18,11 @@ const info: ModelInfo = {
 }
 
 /** Stands in for a runtime: says the prompt's words one a step, and counts what it is asked to do. */
-function createScriptedBackend() {
+function createScriptedBackend(stepsInFlight: 0 | 1) {
   const seen = { steps: 0, running: 0, mostRunning: 0, started: [] as string[], isUnloaded: false }
   const backend: Backend<{ isMissing?: boolean }> = {
     maxConcurrentGenerations: 1,
+    stepsInFlight,
     async load({ options }, { onProgress }) {
       for (let loadedBytes = 0; loadedBytes <= 100; loadedBytes += 50) {
         onProgress({ phase: 'download', file: 'weights', loadedBytes, totalBytes: 100 })
@@ -59,9 +60,14 @@ function createScriptedBackend() {
 const nextTask = () => new Promise((resolve) => setTimeout(resolve, 1))
 const settle = () => new Promise((resolve) => setTimeout(resolve, 60))
 
+interface HostOptions {
+  readonly isMissing?: boolean
+  readonly stepsInFlight?: 0 | 1
+}
+
 /** The host behind a real MessageChannel, as the page reaches it. */
-async function startHost(options: { isMissing?: boolean } = {}) {
-  const { seen, backend } = createScriptedBackend()
+async function startHost({ stepsInFlight = 0, ...options }: HostOptions = {}) {
+  const { seen, backend } = createScriptedBackend(stepsInFlight)
   const { port1, port2 } = new MessageChannel()
   exposeMethods(createHost(backend), port1)
   const host = wrap<WorkerApi>(port2)
@@ -124,6 +130,19 @@ describe('generating', () => {
     // One of the two credits went to "started".
     expect(seen.steps).toBe(1)
     await stream.cancel()
+  })
+
+  it('asks a backend that keeps a step in flight for one step less', async () => {
+    const { host, loading, seen } = await startHost({ stepsInFlight: 1 })
+    await loading
+    const reader = (await generate(host, 'a b c d e f')).getReader()
+    // "started", then "a" and "b".
+    for (let read = 1; read <= 3; read += 1) {
+      await reader.read()
+      await settle()
+      expect(seen.steps).toBe(read)
+    }
+    await reader.cancel()
   })
 
   it('runs requests one at a time, in order, each with its own text', async () => {

@@ -93,7 +93,8 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
       const turn = queue.enter(abort.signal)
       const events = generate(request, turn, abort.signal)
       // Leaving once more is for a generation that is cancelled before its first event is asked for.
-      return transferStream(streamEvents(events, () => abort.abort(), turn.leave))
+      const stream = streamEvents(events, () => abort.abort(), turn.leave)
+      return transferStream(stream, backend.stepsInFlight)
     },
     /** Waits for running generations: the page cancels them first. */
     async unload() {

@@ -3,7 +3,7 @@ import { RivuletError } from './errors.js'
 import { readAheadChunks, receiveStream, sendStream } from './stream-transfer.js'
 
 /** A source that counts how often it is pulled, sent over a real MessageChannel. */
-function sendNumbers({ count = Infinity, failAt = Infinity } = {}) {
+function sendNumbers({ count = Infinity, failAt = Infinity, credits = readAheadChunks } = {}) {
   const seen = { pulls: 0, isCancelled: false }
   const source = new ReadableStream<number>(
     {
@@ -22,7 +22,7 @@ function sendNumbers({ count = Infinity, failAt = Infinity } = {}) {
   )
   const { port1, port2 } = new MessageChannel()
   sendStream(source, port1)
-  return { seen, stream: receiveStream<number>(port2) }
+  return { seen, stream: receiveStream<number>(port2, credits) }
 }
 
 const settle = () => new Promise((resolve) => setTimeout(resolve, 50))
@@ -40,21 +40,23 @@ describe('a stream over a message port', () => {
     expect(await readAll(stream)).toEqual(Array.from({ length: 1000 }, (_, index) => index))
   })
 
-  it('pulls its source no further ahead than the read-ahead while nobody reads', async () => {
-    const { seen } = sendNumbers()
-    await settle()
-    expect(seen.pulls).toBe(readAheadChunks)
-  })
-
-  it('stays within the read-ahead of a slow reader', async () => {
-    const { seen, stream } = sendNumbers()
-    const reader = stream.getReader()
-    for (let read = 1; read <= 10; read += 1) {
-      await reader.read()
+  for (const credits of [1, 2]) {
+    it(`pulls its source ${credits} chunks ahead while nobody reads`, async () => {
+      const { seen } = sendNumbers({ credits })
       await settle()
-      expect(seen.pulls).toBe(read + readAheadChunks)
-    }
-  })
+      expect(seen.pulls).toBe(credits)
+    })
+
+    it(`stays ${credits} chunks ahead of a slow reader`, async () => {
+      const { seen, stream } = sendNumbers({ credits })
+      const reader = stream.getReader()
+      for (let read = 1; read <= 10; read += 1) {
+        await reader.read()
+        await settle()
+        expect(seen.pulls).toBe(read + credits)
+      }
+    })
+  }
 
   it('hands out the chunks before an error, then the error with its code and text', async () => {
     const { stream } = sendNumbers({ failAt: 3 })
@@ -86,7 +88,7 @@ describe('a stream over a message port', () => {
       { highWaterMark: 0 },
     )
     sendStream(source, port1)
-    const error = await readAll(receiveStream(port2)).catch((reason: unknown) => reason)
+    const error = await readAll(receiveStream(port2, readAheadChunks)).catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(Error)
     expect(String(error)).toMatch(/clone/)
   })

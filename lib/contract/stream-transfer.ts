@@ -1,10 +1,7 @@
 import { transferHandlers, type TransferHandler } from 'comlink'
 import { deserializeError, serializeError, type SerializedError } from './error-transfer.js'
 
-/**
- * How many chunks may be on their way or wait unread on the receiving side.
- * The sender pulls its source only against a credit, so this is also how far a model runs ahead of its reader.
- */
+/** How many chunks may have been begun that the receiving side has not read: what a model may run ahead of its reader. */
 export const readAheadChunks = 2
 
 type ToReceiver<T> =
@@ -61,9 +58,9 @@ export function sendStream<T>(stream: ReadableStream<T>, port: MessagePort): voi
 
 /**
  * The stream that `sendStream` sends into the other end of `port`.
- * It buffers at most `readAheadChunks`; an error arrives behind the chunks that came before it.
+ * At most `credits` chunks are on their way or wait unread; an error arrives behind the chunks that came before it.
  */
-export function receiveStream<T>(port: MessagePort): ReadableStream<T> {
+export function receiveStream<T>(port: MessagePort, credits: number): ReadableStream<T> {
   const arrived: ToReceiver<T>[] = []
   let wake = () => {}
   const grantCredit = () => port.postMessage({ kind: 'credit' } satisfies ToSender)
@@ -76,7 +73,7 @@ export function receiveStream<T>(port: MessagePort): ReadableStream<T> {
     arrived.push({ kind: 'error', error })
     wake()
   }
-  for (let i = 0; i < readAheadChunks; i += 1) grantCredit()
+  for (let i = 0; i < credits; i += 1) grantCredit()
 
   const stop = () => {
     // A late message must not reach a stream that is over.
@@ -87,13 +84,12 @@ export function receiveStream<T>(port: MessagePort): ReadableStream<T> {
   return new ReadableStream<T>(
     {
       async pull(controller) {
+        // Now, not when the chunk is here: a reader who waits has nothing unread, so the next step need not wait for word
+        // that this one arrived.
+        grantCredit()
         if (arrived.length === 0) await new Promise<void>((resolve) => (wake = resolve))
         const message = arrived.shift()
-        if (message?.kind === 'chunk') {
-          grantCredit()
-          controller.enqueue(message.value)
-          return
-        }
+        if (message?.kind === 'chunk') return controller.enqueue(message.value)
         stop()
         if (message?.kind === 'error') controller.error(deserializeError(message.error))
         else if (message) controller.close()
@@ -108,11 +104,15 @@ export function receiveStream<T>(port: MessagePort): ReadableStream<T> {
   )
 }
 
-const outgoing = new WeakSet<object>()
+/** A stream → the credits of its receiver. */
+const outgoing = new WeakMap<object, number>()
 
-/** Marks a stream that a Comlink call returns or takes, so that it crosses by the transfer below. */
-export function transferStream<T>(stream: ReadableStream<T>): ReadableStream<T> {
-  outgoing.add(stream)
+/**
+ * Marks a stream that a Comlink call returns or takes, so that it crosses by the transfer below.
+ * @param chunksInFlight how many chunks the source itself may have begun that it was not asked for
+ */
+export function transferStream<T>(stream: ReadableStream<T>, chunksInFlight = 0): ReadableStream<T> {
+  outgoing.set(stream, Math.max(1, readAheadChunks - chunksInFlight))
   return stream
 }
 
@@ -128,8 +128,8 @@ export function installStreamTransfer(): void {
     serialize: (stream) => {
       const { port1, port2 } = new MessageChannel()
       sendStream(stream, port1)
-      return [port2, [port2]]
+      return [{ port: port2, credits: outgoing.get(stream) ?? readAheadChunks }, [port2]]
     },
-    deserialize: (port) => receiveStream(port),
-  } satisfies TransferHandler<ReadableStream<unknown>, MessagePort>)
+    deserialize: ({ port, credits }) => receiveStream(port, credits),
+  } satisfies TransferHandler<ReadableStream<unknown>, { port: MessagePort; credits: number }>)
 }

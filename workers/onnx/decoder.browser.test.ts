@@ -8,7 +8,7 @@ import { createGpuDevice } from './gpu-device.js'
 import { ModelProtoSchema } from './onnx_pb.js'
 import { createPlainDecoder } from './plain-decoder.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
-import { greedy } from './sampler.js'
+import { greedy, type Sampling } from './sampler.js'
 import { createSession, loadOnnxRuntime, type OnnxRuntime } from './session.js'
 
 /*
@@ -92,14 +92,28 @@ function failCapturedRuns(session: InferenceSession): void {
   })
 }
 
-/** The greedy answer to a prompt behind what the cache keeps of it, the prompt computed `chunk` tokens at a time. */
-async function answer(decoder: Decoder, prompt: readonly number[], { keep = 0, chunk = Infinity } = {}) {
+interface AnswerOptions {
+  /** Tokens of the prompt that may come from the cache. */
+  readonly keep?: number
+  /** Tokens of the prompt that are computed at a time. */
+  readonly chunk?: number
+  readonly count?: number
+  readonly continues?: boolean
+  readonly sampling?: Sampling
+}
+
+/** The first tokens of the answer to a prompt. */
+async function answer(
+  decoder: Decoder,
+  prompt: readonly number[],
+  { keep = 0, chunk = Infinity, count = steps, continues = true, sampling = greedy }: AnswerOptions = {},
+): Promise<number[]> {
   const kept = decoder.recall(prompt.slice(0, keep))
   for (let start = kept; start < prompt.length; start += chunk)
     await decoder.prefill(prompt.slice(start, start + chunk))
-  decoder.startAnswer(greedy, 0, prompt)
+  decoder.startAnswer(sampling, 7, prompt)
   const ids: number[] = []
-  while (ids.length < steps) ids.push(await decoder.next(ids.length))
+  while (ids.length < count) ids.push(await decoder.next(ids.length, continues))
   return ids
 }
 
@@ -139,7 +153,7 @@ async function takeUpAgain(decoder: Decoder, half: number): Promise<void> {
   await decoder.prefill(begun.slice(-1))
   decoder.startAnswer(greedy, 0, begun)
   for (const [position, id] of reference.dragon.slice(half).entries())
-    expect(await decoder.next(position)).toBe(id)
+    expect(await decoder.next(position, true)).toBe(id)
 }
 
 describe('on WebGPU the same tokens come', { timeout: 300_000 }, () => {
@@ -149,6 +163,28 @@ describe('on WebGPU the same tokens come', { timeout: 300_000 }, () => {
     expect(await answer(decoder, prompts.dragon)).toEqual(reference.dragon)
     expect(await answer(decoder, prompts.ball, { keep: 1, chunk: 3 })).toEqual(reference.ball)
     await takeUpAgain(decoder, steps - 16)
+    await decoder.release()
+  })
+
+  it('whether or not the next step is begun before a token is here, sampled too', async () => {
+    const decoder = await openOnGpu()
+    const sampling = { ...greedy, temperature: 1.2, topK: 40, repetitionPenalty: 1.1 }
+    const sample = (continues: boolean) => answer(decoder, prompts.dragon, { sampling, continues })
+    const alone = await sample(false)
+    expect(alone).not.toEqual(reference.dragon)
+    expect(await sample(true)).toEqual(alone)
+    expect(await answer(decoder, prompts.dragon, { continues: false })).toEqual(reference.dragon)
+    await decoder.release()
+  })
+
+  it('after an answer that was left with a step on its way', async () => {
+    const decoder = await openOnGpu()
+    for (const left of [1, 2, 3]) {
+      await answer(decoder, prompts.ball, { count: left })
+      // What was said is in the cache but for the step that nobody came for.
+      expect(decoder.recall([...prompts.ball, ...reference.ball])).toBe(prompts.ball.length + left)
+      expect(await answer(decoder, prompts.dragon, { count: 16 })).toEqual(reference.dragon.slice(0, 16))
+    }
     await decoder.release()
   })
 
@@ -169,7 +205,7 @@ describe('on WebGPU the same tokens come', { timeout: 300_000 }, () => {
     expect(decoder.execution).toBe('fixed-cache')
     await decoder.prefill(prompts.dragon)
     decoder.startAnswer(greedy, 0, prompts.dragon)
-    const ids = [await decoder.next(0), await decoder.next(1), await decoder.next(2)]
+    const ids = [await decoder.next(0, true), await decoder.next(1, true), await decoder.next(2, false)]
     expect(ids).toEqual(reference.dragon.slice(0, 3))
     await decoder.release()
   })

@@ -21,10 +21,11 @@ export interface Decoder {
   startAnswer(sampling: Sampling, seed: number, promptIds: readonly number[]): void
   /**
    * Chooses the token at `position` of the answer, computing the one before it first.
+   * @param continues whether `next` is what will be called next: then its step may begin before this one's token is here
    * @throws RivuletError `generation-failed` when the model gave no number to choose by
    */
-  next(position: number): Promise<number>
-  /** @returns what `next` chose by, [vocabulary] */
+  next(position: number, continues: boolean): Promise<number>
+  /** @returns what `next` chose by, [vocabulary]; not where that was told to continue */
   readLogits(): Promise<Float32Array>
   /** Frees the cache and the session. */
   release(): Promise<void>
@@ -32,7 +33,8 @@ export interface Decoder {
 
 /**
  * How a model is run, fastest first.
- * - `replayed`: fixed KV cache on the GPU, a decode step is its recorded dispatches in one submit.
+ * - `replayed`: fixed KV cache on the GPU, a decode step is its recorded dispatches in one submit, and the step after it
+ *   is on its way while its token is read back.
  * - `fixed-cache`: fixed KV cache on the GPU, a decode step is a run of ONNX Runtime.
  * - `growing-cache`: the KV cache is a new tensor at each step, as the graph was exported.
  */

@@ -20,6 +20,7 @@ export async function* generateTokens(
   request: GenerateRequest,
   signal: AbortSignal,
 ): AsyncGenerator<Step, 'stop' | 'length', undefined> {
+  const { topLogprobs } = request
   const promptIds = encodePrompt(config.tokenizer, request)
   const maxTokens = Math.min(request.maxTokens ?? config.maxTokens ?? Infinity, countRoom(promptIds, config))
   const detokenizer = createDetokenizer(config.tokenizer, promptIds)
@@ -32,13 +33,12 @@ export async function* generateTokens(
   let finishReason: 'stop' | 'length' = 'length'
   for (let position = 0; position < maxTokens; position += 1) {
     signal.throwIfAborted()
-    const id = await decoder.next(position)
+    const id = await decoder.next(position, topLogprobs === undefined && position + 1 < maxTokens)
     if (config.endIds.has(id)) {
       finishReason = 'stop'
       break
     }
     const { text, hasStopped } = stopMatcher.push(detokenizer.push(id))
-    const { topLogprobs } = request
     yield {
       kind: 'token',
       text,

@@ -58,7 +58,8 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   const lastIndex = createStorage(device, 4)
   const total = createStorage(device, 4)
   const logits = createStorage(device, vocabulary * (logitsType === 'float16' ? 2 : 4))
-  const readback = device.createBuffer({ size: 8, usage: bufferUsage.mapRead | bufferUsage.copyTarget })
+  // One for the token that is read back, one for the step that is on its way meanwhile.
+  const readbacks = [createReadback(device), createReadback(device)] as const
   const sampler = createGpuSampler(device, { logits, logitsType, vocabulary, tokenId })
   const stepInputs = {
     input_ids: Tensor.fromGpuBuffer(tokenId, { dataType: 'int64', dims: [1, 1] }),
@@ -73,8 +74,12 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     parked.destroy(),
   )
   const ids: number[] = []
-  /** Chosen, and in `tokenId`, but not in the cache yet. */
+  /** Chosen, and in `tokenId`, but in no step yet. */
   let pending: number | undefined
+  /** The newest step, begun before it was asked for. */
+  let ahead: Step | undefined
+  /** Settles when no step reads back. */
+  let idle: Promise<unknown> = Promise.resolve()
   /** Bound to the present cache's buffers: a larger cache needs a new one. */
   let recording: Recording | undefined
   let canReplay = model.canCapture
@@ -108,6 +113,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     )
     ids.push(...newIds)
     pending = undefined
+    ahead = undefined
   }
 
   /** Has ONNX Runtime capture the pending step, and notes its replay: each of these runs computes the same step. */
@@ -128,10 +134,8 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       await prefill([pending])
       return undefined
     }
-    const length = ids.length + 1
-    reserve(length)
-    device.queue.writeBuffer(lastIndex, 0, Int32Array.of(length - 1))
-    device.queue.writeBuffer(total, 0, Int32Array.of(length))
+    reserve(ids.length + 1)
+    writeLength(ids.length + 1)
     const known = recording
     if (!known) {
       recording = await record()
@@ -142,8 +146,14 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     return known
   }
 
-  async function next(position: number): Promise<number> {
-    const dispatches = await advance()
+  function writeLength(length: number): void {
+    device.queue.writeBuffer(lastIndex, 0, Int32Array.of(length - 1))
+    device.queue.writeBuffer(total, 0, Int32Array.of(length))
+  }
+
+  /** Submits what chooses the token at `position`, behind `dispatches`. */
+  function submit(position: number, dispatches: Recording | undefined): Step {
+    const readback = readbacks[position % 2 === 0 ? 0 : 1]
     const encoder = device.createCommandEncoder()
     const pass = encoder.beginComputePass()
     if (dispatches) replayDispatches(pass, dispatches)
@@ -151,11 +161,32 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     pass.end()
     encoder.copyBufferToBuffer(tokenId, 0, readback, 0, 8)
     device.queue.submit([encoder.finish()])
-    await readback.mapAsync(mapMode.read)
-    const [id = noToken] = new Uint32Array(readback.getMappedRange())
-    readback.unmap()
+    const id = readToken(readback)
+    idle = id.catch(() => {})
+    return { position, id }
+  }
+
+  async function begin(position: number): Promise<Step> {
+    // A step that nobody came for may still read back.
+    await idle
+    const dispatches = await advance()
+    return submit(position, dispatches)
+  }
+
+  /** Begins the step behind one whose token is not here yet, where that needs nothing but a replay. */
+  function beginAhead(position: number): Step | undefined {
+    if (!recording || ids.length === cache.capacity) return undefined
+    writeLength(ids.length + 1)
+    return submit(position, recording)
+  }
+
+  async function next(position: number, continues: boolean): Promise<number> {
+    const step = ahead?.position === position ? ahead : await begin(position)
+    ahead = continues ? beginAhead(position + 1) : undefined
+    const id = await step.id
     if (id === noToken) throw notANumber()
-    pending = id
+    if (ahead) ids.push(id)
+    pending = ahead ? undefined : id
     return id
   }
 
@@ -180,6 +211,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   function rewind(length: number): void {
     ids.length = length
     pending = undefined
+    ahead = undefined
   }
 
   /** Copies the conversation away: the cache itself keeps its place, since the recording is bound to it. */
@@ -216,7 +248,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     await prefill(prompt)
     sampler.start(greedy, 0, ids)
     const tokens: number[] = []
-    while (tokens.length < selfTest.answerTokens) tokens.push(await next(tokens.length))
+    while (tokens.length < selfTest.answerTokens) tokens.push(await next(tokens.length, false))
     rewind(0)
     return tokens.join()
   }
@@ -241,7 +273,10 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     prefillChunkTokens,
     recall,
     prefill,
-    startAnswer: sampler.start,
+    startAnswer(sampling, seed, promptIds) {
+      sampler.start(sampling, seed, promptIds)
+      ahead = undefined
+    },
     next,
     readLogits,
     async release() {
@@ -249,8 +284,26 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       cache.destroy()
       conversations.clear()
       sampler.destroy()
-      for (const buffer of [tokenId, lastIndex, total, logits, readback]) buffer.destroy()
+      for (const buffer of [tokenId, lastIndex, total, logits, ...readbacks]) buffer.destroy()
       device.destroy()
     },
   }
+}
+
+/** A step that is submitted. */
+interface Step {
+  readonly position: number
+  /** `noToken` where there was no number to choose by. */
+  readonly id: Promise<number>
+}
+
+function createReadback(device: GPUDevice): GPUBuffer {
+  return device.createBuffer({ size: 8, usage: bufferUsage.mapRead | bufferUsage.copyTarget })
+}
+
+async function readToken(readback: GPUBuffer): Promise<number> {
+  await readback.mapAsync(mapMode.read)
+  const [id = noToken] = new Uint32Array(readback.getMappedRange())
+  readback.unmap()
+  return id
 }

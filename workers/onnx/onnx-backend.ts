@@ -20,6 +20,10 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
     // One KV cache.
     maxConcurrentGenerations: 1,
 
+    get stepsInFlight() {
+      return loaded?.decoder.execution === 'replayed' ? 1 : 0
+    },
+
     async load({ modelFolder, options }, { onProgress, signal }) {
       const { device, description, dtypes } = await chooseDevice(options)
       let downloaded = { loadedBytes: 0, totalBytes: 0 }
