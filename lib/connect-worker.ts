@@ -13,6 +13,8 @@ export interface WorkerConnection {
   call<T>(run: (worker: Remote<WorkerApi>) => Promise<T>): Promise<T>
   /** Aborted when the worker is gone; its reason is the `RivuletError` that says why. */
   readonly closed: AbortSignal
+  /** Notices a death of which the worker's events tell nothing: the lock, which the worker holds, then becomes free. */
+  watchLifeLock(name: string): void
   /** Ends the worker. Whatever is still pending fails with `reason`. */
   terminate(reason: RivuletError): void
 }
@@ -45,6 +47,12 @@ export function connectWorker(worker: Worker): WorkerConnection {
   return {
     call: (run) => settleBefore(closing.signal, () => run(remote)),
     closed: closing.signal,
+    watchLifeLock(name) {
+      if (!('locks' in navigator)) return
+      const died = () => terminate(new RivuletError('worker-failed', 'The worker ended without a word.'))
+      // Rejects when the worker was ended from here.
+      navigator.locks.request(name, { signal: closing.signal }, died).catch(() => {})
+    },
     terminate,
   }
 }

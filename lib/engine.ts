@@ -1,9 +1,10 @@
 import type { BackendFactory } from './backend-factory.js'
-import { connectWorker, type WorkerConnection } from './connect-worker.js'
 import { RivuletError } from './contract/errors.js'
 import { resolveModelFolder, type ModelSource } from './contract/model-source.js'
 import { checkRequest, type GenerateOptions, type Prompt } from './contract/options.js'
-import type { LoadProgress, LoadRequest, ModelInfo } from './contract/worker-api.js'
+import type { LoadProgress, ModelInfo } from './contract/worker-api.js'
+import { keepWorker, type LoadedWorker, type Recovery } from './keep-worker.js'
+import { startWorker } from './start-worker.js'
 import { TokenStream } from './token-stream.js'
 
 /** What `createEngine` is told. */
@@ -12,19 +13,28 @@ export interface EngineOptions {
   readonly backend: BackendFactory | readonly BackendFactory[]
   /** The model's folder. */
   readonly model: ModelSource
-  /** Called while the model is loaded. */
+  /** Called while the model is loaded, and when it is loaded again. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined
   /** Gives up loading; the returned promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined
+  /**
+   * Load the model again when its GPU is lost or its worker dies, and go on with the generations that ran: the same
+   * streams, behind their last tokens. `result.recoveries` counts. `false` ends them with the error instead.
+   * @default true
+   */
+  readonly recover?: boolean | undefined
+  /** Called when the model is about to be loaded again, with what befell it: `device-lost` or `worker-failed`. */
+  readonly onRecovery?: ((reason: RivuletError) => void) | undefined
 }
 
 /** A loaded model in its worker. */
 export interface Engine extends AsyncDisposable {
+  /** Of the model as it is loaded now: a recovery can have moved it to another device. */
   readonly info: ModelInfo
   /**
    * Starts a generation and returns its stream at once. Generations run one at a time, in the order of these calls.
    * @throws RivuletError `invalid-option` or `engine-disposed`, before any work; everything later errors the stream:
-   *   `prompt-too-long`, `chat-template-failed`, `generation-failed`, `worker-failed`
+   *   `prompt-too-long`, `chat-template-failed`, `generation-failed`, `worker-failed`, `device-lost`
    */
   generate(prompt: Prompt, options?: GenerateOptions): TokenStream
   /** Cancels what runs or waits, then frees the model and its worker. May be called again. */
@@ -38,19 +48,15 @@ export interface Engine extends AsyncDisposable {
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   checkOptions(options)
-  const { model, onProgress, signal } = options
-  const request = { modelFolder: resolveModelFolder(model, document.baseURI) }
-  signal?.throwIfAborted()
-  const backend = await chooseBackend(options.backend)
-  signal?.throwIfAborted()
-  const connection = connectWorker(backend.createWorker())
-  try {
-    const info = await load(connection, { ...request, options: backend.options }, onProgress, signal)
-    return createLoadedEngine(connection, info)
-  } catch (error) {
-    connection.terminate(disposedError())
-    throw error
+  const { backend, model, onProgress, signal, recover = true, onRecovery } = options
+  const plan = {
+    backends: [backend].flat(),
+    modelFolder: resolveModelFolder(model, document.baseURI),
+    onProgress,
   }
+  const first = await startWorker(plan, signal)
+  const start = startWorker.bind(undefined, plan)
+  return createLoadedEngine(first, recover ? { start, onRecovery } : undefined)
 }
 
 const optionNames: readonly string[] = [
@@ -58,6 +64,8 @@ const optionNames: readonly string[] = [
   'model',
   'onProgress',
   'signal',
+  'recover',
+  'onRecovery',
 ] satisfies (keyof EngineOptions)[]
 
 function checkOptions(options: EngineOptions): void {
@@ -65,12 +73,14 @@ function checkOptions(options: EngineOptions): void {
   if (unknown !== undefined) {
     refuse(`createEngine() has no option "${unknown}"; it has: ${optionNames.join(', ')}.`)
   }
-  const { backend, model, onProgress, signal } = options
+  const { backend, model, onProgress, signal, recover, onRecovery } = options
   if ([backend].flat().some((candidate) => typeof candidate?.createWorker !== 'function')) {
     refuse('"backend" must be a backend, such as onnx(), or a list of them.')
   }
   if (typeof model !== 'string' && !(model instanceof URL)) refuse('"model" must be a string or a URL.')
   if (onProgress !== undefined && typeof onProgress !== 'function') refuse('"onProgress" must be a function.')
+  if (onRecovery !== undefined && typeof onRecovery !== 'function') refuse('"onRecovery" must be a function.')
+  if (recover !== undefined && typeof recover !== 'boolean') refuse('"recover" must be true or false.')
   if (signal !== undefined && !(signal instanceof AbortSignal)) refuse('"signal" must be an AbortSignal.')
   if (typeof document === 'undefined') {
     throw new RivuletError(
@@ -84,70 +94,44 @@ function refuse(message: string): never {
   throw new RivuletError('invalid-option', message)
 }
 
-async function chooseBackend(backend: EngineOptions['backend']): Promise<BackendFactory> {
-  const backends = [backend].flat()
-  const reasons: string[] = []
-  for (const candidate of backends) {
-    const availability = await candidate.checkAvailability()
-    if (availability.isAvailable) return candidate
-    reasons.push(`${candidate.name}: ${availability.reason}`)
-  }
-  throw new RivuletError(
-    'backend-unavailable',
-    backends.length === 0 ? 'No backend was given.' : `No backend can run here. ${reasons.join(' ')}`,
-  )
-}
-
-async function load(
-  connection: WorkerConnection,
-  request: LoadRequest,
-  onProgress: EngineOptions['onProgress'],
-  signal: AbortSignal | undefined,
-): Promise<ModelInfo> {
-  // Ending the worker is the one way to stop a load that is certain to stop it, at any point.
-  const abandon = () => connection.terminate(disposedError())
-  signal?.addEventListener('abort', abandon, { once: true })
-  try {
-    return await connection.call(async (worker) => {
-      const events = (await worker.load(request)).getReader()
-      for (;;) {
-        const { done, value } = await events.read()
-        if (done) throw new RivuletError('worker-failed', 'Loading stopped without saying why.')
-        if (value.kind === 'ready') return value.info
-        onProgress?.(value.progress)
-      }
-    })
-  } catch (error) {
-    throw signal?.aborted ? signal.reason : error
-  } finally {
-    signal?.removeEventListener('abort', abandon)
-  }
-}
-
 /** How long a busy worker has to free the GPU by itself before it is ended. */
 const unloadTimeoutMs = 1000
 
-function createLoadedEngine(connection: WorkerConnection, info: ModelInfo): Engine {
+function createLoadedEngine(first: LoadedWorker, recovery: Recovery | undefined): Engine {
   const disposing = new AbortController()
+  const kept = keepWorker(first, recovery, disposing.signal)
+  let generations = 0
   let disposed: Promise<void> | undefined
+
   async function dispose(): Promise<void> {
-    disposing.abort()
+    disposing.abort(disposedError())
+    const { connection } = kept.current
     const timeout = new Promise((resolve) => setTimeout(resolve, unloadTimeoutMs))
     // The worker ends in any case; asking it first lets the runtime give the GPU its memory back.
     await Promise.race([connection.call((worker) => worker.unload()).catch(() => {}), timeout])
     connection.terminate(disposedError())
   }
   const disposeOnce = () => (disposed ??= dispose())
+
   return {
-    info,
+    get info() {
+      return kept.current.info
+    },
     generate(prompt, options) {
       const request = checkRequest(prompt, options)
       if (disposed) throw disposedError()
+      const order = generations++
       return new TokenStream({
-        open: () => connection.call((worker) => worker.generate(request)),
+        async open(said) {
+          const connection = await kept.take(order)
+          const events = await connection.call((worker) =>
+            worker.generate({ ...request, ...(said && { said }) }),
+          )
+          return { events, closed: connection.closed, giveUp: connection.terminate }
+        },
+        canRecover: recovery !== undefined,
         signal: options?.signal,
         disposed: disposing.signal,
-        closed: connection.closed,
       })
     },
     dispose: disposeOnce,

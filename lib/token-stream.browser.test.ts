@@ -1,17 +1,21 @@
 import { describe, expect, it } from 'vitest'
 import { RivuletError } from './contract/errors.js'
-import type { GenerationEvent } from './contract/worker-api.js'
-import { TokenStream } from './token-stream.js'
+import type { Said } from './contract/options.js'
+import type { GenerationEvent, TokenChunk } from './contract/worker-api.js'
+import { TokenStream, type OpenGeneration } from './token-stream.js'
 
 /** Stands in for a worker: tells a scripted generation, as fast as it is pulled. */
-function scriptEvents(words: readonly string[], end: 'stop' | 'length' | Error | 'silence' = 'stop') {
+function scriptEvents(
+  words: readonly (string | { readonly text: string; readonly id: number })[],
+  end: 'stop' | 'length' | Error | 'silence' = 'stop',
+) {
   const seen = { pulls: 0, isCancelled: false }
   const events: (GenerationEvent | Error)[] = [
     { kind: 'started', promptTokens: 7, cachedPromptTokens: 3, queueMs: 1, prefillMs: 2 },
-    ...words.map((text, index): GenerationEvent => ({
-      kind: 'chunk',
-      chunk: { text, tokenIds: [index], index },
-    })),
+    ...words.map((word, index): GenerationEvent => {
+      const { text, id } = typeof word === 'string' ? { text: word, id: index } : word
+      return { kind: 'chunk', chunk: { text, tokenIds: [id] } }
+    }),
   ]
   if (end instanceof Error) events.push(end)
   else if (end !== 'silence') events.push({ kind: 'ended', finishReason: end })
@@ -46,9 +50,9 @@ function startStream(
   } = {},
 ) {
   return new TokenStream({
-    open: () => Promise.resolve(stream),
+    open: async () => ({ events: await stream, closed: closed.signal, giveUp() {} }),
+    canRecover: false,
     signal,
-    closed: closed.signal,
     disposed: disposed.signal,
   })
 }
@@ -184,10 +188,10 @@ describe('cancelling a token stream', () => {
     const stream = new TokenStream({
       open: () => {
         isOpened = true
-        return Promise.resolve(scriptEvents(words).stream)
+        return Promise.reject(new Error('not to be opened'))
       },
+      canRecover: true,
       signal: AbortSignal.abort(new Error('before')),
-      closed: new AbortController().signal,
       disposed: new AbortController().signal,
     })
     await expect(readTexts(stream)).rejects.toThrow('before')
@@ -251,5 +255,114 @@ describe('a token stream that fails', () => {
   it('says so when the worker ends a stream without a reason', async () => {
     const stream = startStream(new ReadableStream({ start: (controller) => controller.close() }))
     await expect(readTexts(stream)).rejects.toMatchObject({ code: 'worker-failed' })
+  })
+})
+
+/** Stands in for workers that are lost one after the other: each says some of the words, then fails so. */
+function startRecovering(failures: readonly { after: number; how: 'silence' | RivuletError }[]) {
+  const seen = { said: [] as (Said | undefined)[], givenUp: [] as unknown[] }
+  const openAttempt = async (said: Said | undefined): Promise<OpenGeneration> => {
+    const failure = failures[seen.said.length]
+    seen.said.push(said)
+    const begun = said?.tokenIds.length ?? 0
+    const left = words.slice(begun, failure?.after).map((text, index) => ({ text, id: begun + index }))
+    const closing = new AbortController()
+    const { stream } = scriptEvents(left, failure ? failure.how : 'stop')
+    if (failure?.how === 'silence') {
+      setTimeout(() => closing.abort(new RivuletError('worker-failed', 'gone')), 20)
+    }
+    return { events: stream, closed: closing.signal, giveUp: (reason) => seen.givenUp.push(reason) }
+  }
+  const stream = new TokenStream({
+    open: openAttempt,
+    canRecover: true,
+    signal: undefined,
+    disposed: new AbortController().signal,
+  })
+  return { seen, stream }
+}
+
+describe('a token stream whose worker is lost', () => {
+  const lost = () => new RivuletError('device-lost', 'the GPU is gone')
+
+  it('goes on behind its last token, and says how often', async () => {
+    const { seen, stream } = startRecovering([
+      { after: 2, how: 'silence' },
+      { after: 3, how: lost() },
+    ])
+    const chunks: TokenChunk[] = []
+    for await (const chunk of stream) chunks.push(chunk)
+    expect(chunks.map(({ text }) => text)).toEqual(words)
+    expect(chunks.map(({ index }) => index)).toEqual([0, 1, 2, 3])
+    expect(await stream.result).toMatchObject({
+      text: words.join(''),
+      finishReason: 'stop',
+      recoveries: 2,
+      usage: { promptTokens: 7, completionTokens: 4 },
+    })
+    expect(seen.said).toEqual([
+      undefined,
+      { tokenIds: [0, 1], textLength: 9 },
+      { tokenIds: [0, 1, 2], textLength: 11 },
+    ])
+    expect(seen.givenUp).toHaveLength(2)
+  })
+
+  it('does so while nobody reads, for whoever waits for the result', async () => {
+    const { stream } = startRecovering([{ after: 1, how: 'silence' }])
+    expect(await stream.result).toMatchObject({ text: words.join(''), recoveries: 1 })
+  })
+
+  it('gives up when it is lost again and again without a token, with all that was said', async () => {
+    const failures = Array.from({ length: 10 }, () => ({ after: 2, how: lost() }))
+    const { seen, stream } = startRecovering(failures)
+    await expect(stream.text()).rejects.toMatchObject({ code: 'device-lost', text: 'Once upon' })
+    expect(seen.said).toHaveLength(4)
+  })
+
+  it('fails with what loading the model again failed with', async () => {
+    let attempts = 0
+    const stream = new TokenStream({
+      open: async () => {
+        attempts += 1
+        if (attempts > 1) throw new RivuletError('download-failed', 'offline')
+        const { stream: events } = scriptEvents(words.slice(0, 2), lost())
+        return { events, closed: new AbortController().signal, giveUp() {} }
+      },
+      canRecover: true,
+      signal: undefined,
+      disposed: new AbortController().signal,
+    })
+    await expect(stream.result).rejects.toMatchObject({ code: 'download-failed', text: 'Once upon' })
+    expect(attempts).toBe(2)
+  })
+
+  it('can be cancelled while it waits for another worker', async () => {
+    let isLate = false
+    const late = scriptEvents(words)
+    const stream = new TokenStream({
+      open: async () => {
+        const closed = new AbortController().signal
+        if (isLate) await nextTask()
+        const { stream: events } = isLate ? late : scriptEvents(words.slice(0, 1), lost())
+        isLate = true
+        return { events, closed, giveUp() {} }
+      },
+      canRecover: true,
+      signal: undefined,
+      disposed: new AbortController().signal,
+    })
+    const reader = stream.getReader()
+    await reader.read()
+    const next = reader.read()
+    await new Promise((resolve) => setTimeout(resolve))
+    await stream.cancel()
+    expect(await next).toEqual({ done: true, value: undefined })
+    expect(await stream.result).toMatchObject({ text: 'Once', finishReason: 'cancelled', recoveries: 1 })
+    await nextTask()
+    await nextTask()
+    // Whoever was waiting may have asked once.
+    expect(late.seen.isCancelled).toBe(true)
+    expect(late.seen.pulls).toBeLessThan(2)
   })
 })

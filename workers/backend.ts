@@ -1,3 +1,4 @@
+import type { RivuletError } from '../lib/contract/errors.js'
 import type { GenerateRequest } from '../lib/contract/options.js'
 import type { LoadProgress, LoadRequest, ModelInfo, TokenChunk } from '../lib/contract/worker-api.js'
 
@@ -11,12 +12,20 @@ export interface Backend<Options> {
   readonly maxConcurrentGenerations: number
   /** How many steps the loaded model begins before they are asked for: the reader's window is smaller by as many. */
   readonly stepsInFlight: 0 | 1
-  /** @throws RivuletError any of the codes that `createEngine` names; the reason of `signal` */
+  /**
+   * Calls `onLost` when the loaded model can compute no more, for a reason that a new load may mend: `device-lost`.
+   * @throws RivuletError any of the codes that `createEngine` names; the reason of `signal`
+   */
   load(
     request: LoadRequest<Options>,
-    context: { onProgress(progress: LoadProgress): void; signal: AbortSignal },
+    context: {
+      onProgress(progress: LoadProgress): void
+      onLost(error: RivuletError): void
+      signal: AbortSignal
+    },
   ): Promise<ModelInfo>
   /**
+   * Goes on behind what `request.said` has, as it would have gone on then.
    * Pull-driven: no pull, no step beyond those in flight. Returns why the text ended.
    * An aborted `signal` ends it before its next step; so does the iterator's `return()`.
    * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`; the reason of `signal`

@@ -19,11 +19,19 @@ const info: ModelInfo = {
 
 /** Stands in for a runtime: says the prompt's words one a step, and counts what it is asked to do. */
 function createScriptedBackend(stepsInFlight: 0 | 1) {
-  const seen = { steps: 0, running: 0, mostRunning: 0, started: [] as string[], isUnloaded: false }
+  const seen = {
+    steps: 0,
+    running: 0,
+    mostRunning: 0,
+    started: [] as string[],
+    isUnloaded: false,
+    lose: () => {},
+  }
   const backend: Backend<{ isMissing?: boolean }> = {
     maxConcurrentGenerations: 1,
     stepsInFlight,
-    async load({ options }, { onProgress }) {
+    async load({ options }, { onProgress, onLost }) {
+      seen.lose = () => onLost(new RivuletError('device-lost', 'gone'))
       for (let loadedBytes = 0; loadedBytes <= 100; loadedBytes += 50) {
         onProgress({ phase: 'download', file: 'weights', loadedBytes, totalBytes: 100 })
         await nextTask()
@@ -43,6 +51,10 @@ function createScriptedBackend(stepsInFlight: 0 | 1) {
           signal.throwIfAborted()
           seen.steps += 1
           if (text === ' fail') throw new Error('the runtime broke')
+          if (text === ' lose') {
+            setTimeout(seen.lose, 20)
+            throw new Error('the device is gone')
+          }
           yield { kind: 'token', text, tokenIds: [seen.steps] }
         }
         return 'stop'
@@ -71,8 +83,19 @@ async function startHost({ stepsInFlight = 0, ...options }: HostOptions = {}) {
   const { port1, port2 } = new MessageChannel()
   exposeMethods(createHost(backend), port1)
   const host = wrap<WorkerApi>(port2)
-  const loading = readAll(await host.load({ modelFolder: info.model, options }))
-  return { seen, host, port: port2, loading }
+  const lifeLock = crypto.randomUUID()
+  const loadEvents = (await host.load({ modelFolder: info.model, options, lifeLock })).getReader()
+  return { seen, backend, host, port: port2, lifeLock, loadEvents, loading: readUntilReady(loadEvents) }
+}
+
+async function readUntilReady(reader: ReadableStreamDefaultReader<LoadEvent>): Promise<LoadEvent[]> {
+  const events: LoadEvent[] = []
+  while (events.at(-1)?.kind !== 'ready') {
+    const { done, value } = await reader.read()
+    if (done) throw new Error('Loading ended without a model.')
+    events.push(value)
+  }
+  return events
 }
 
 async function readAll<T>(stream: ReadableStream<T>): Promise<T[]> {
@@ -83,7 +106,7 @@ async function readAll<T>(stream: ReadableStream<T>): Promise<T[]> {
 }
 
 async function generate(host: Remote<WorkerApi>, prompt: string): Promise<ReadableStream<GenerationEvent>> {
-  return host.generate({ prompt, stop: [] })
+  return host.generate({ prompt, stop: [], seed: 0 })
 }
 
 const textOf = (events: readonly GenerationEvent[]) =>
@@ -106,19 +129,45 @@ describe('loading', () => {
   it('refuses a second model', async () => {
     const { host, loading } = await startHost()
     await loading
-    const again = readAll(await host.load({ modelFolder: info.model, options: {} }))
+    const again = readAll(
+      await host.load({ modelFolder: info.model, options: {}, lifeLock: crypto.randomUUID() }),
+    )
     await expect(again).rejects.toMatchObject({ code: 'invalid-option' })
   })
 })
 
+describe('a loaded model', () => {
+  it('that is lost says so, in the generation that it breaks too', async () => {
+    const { host, loading, loadEvents } = await startHost()
+    await loading
+    const loss = loadEvents.read()
+    await expect(readAll(await generate(host, 'a lose'))).rejects.toMatchObject({ code: 'device-lost' })
+    await expect(loss).rejects.toMatchObject({ code: 'device-lost', message: 'gone' })
+  })
+
+  it('holds its lock', async () => {
+    const { loading, lifeLock } = await startHost()
+    await loading
+    const { held } = await navigator.locks.query()
+    expect(held?.map(({ name }) => name)).toContain(lifeLock)
+  })
+
+  it('that is unloaded ends the stream of its load', async () => {
+    const { host, loading, loadEvents } = await startHost()
+    await loading
+    await host.unload()
+    expect(await loadEvents.read()).toEqual({ done: true, value: undefined })
+  })
+})
+
 describe('generating', () => {
-  it('tells the start, each chunk with its index, and the end', async () => {
+  it('tells the start, each chunk, and the end', async () => {
     const { host, loading } = await startHost()
     await loading
     const events = await readAll(await generate(host, 'a b'))
     expect(events.map((event) => event.kind)).toEqual(['started', 'chunk', 'chunk', 'ended'])
     expect(events[0]).toMatchObject({ promptTokens: 3, cachedPromptTokens: 1 })
-    expect(events[2]).toMatchObject({ chunk: { text: ' b', index: 1 } })
+    expect(events[2]).toEqual({ kind: 'chunk', chunk: { text: ' b', tokenIds: [2] } })
     expect(events[3]).toMatchObject({ finishReason: 'stop' })
   })
 

@@ -9,14 +9,20 @@ import type {
   WorkerApi,
 } from '../lib/contract/worker-api.js'
 import type { Backend } from './backend.js'
+import { holdLifeLock } from './life-lock.js'
 import { createQueue, type Turn } from './queue.js'
 
 /** Where the model is: the one place, on either thread, that knows. */
 type ModelState = 'empty' | 'loading' | 'ready' | 'unloaded'
 
+/** A runtime can fail before it is known that its device is lost. */
+const lossNoticeMs = 200
+
 /** Puts a backend behind the worker's API: loads once, queues generations, turns steps into events. */
 export function createHost<Options>(backend: Backend<Options>): WorkerApi {
   const queue = createQueue(backend.maxConcurrentGenerations)
+  const lost = createDeferred<RivuletError>()
+  const unloaded = createDeferred<undefined>()
   let state: ModelState = 'empty'
 
   async function* load(
@@ -26,8 +32,19 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
     if (state !== 'empty')
       throw new RivuletError('invalid-option', 'This worker has been given a model already.')
     state = 'loading'
+    await holdLifeLock(request.lifeLock)
+    yield* loadModel(request, signal)
+    const reason = await Promise.race([lost.promise, unloaded.promise])
+    if (reason) throw reason
+  }
+
+  async function* loadModel(
+    request: LoadRequest<Options>,
+    signal: AbortSignal,
+  ): AsyncGenerator<LoadEvent, undefined> {
     const progress = createLatestValue<LoadProgress>()
-    const loading = backend.load(request, { onProgress: progress.set, signal }).then((info) => {
+    const context = { onProgress: progress.set, onLost: lost.resolve, signal }
+    const loading = backend.load(request, context).then((info) => {
       state = 'ready'
       return { kind: 'ready', info } as const
     })
@@ -52,7 +69,6 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
     await turn.ready
     const started = performance.now()
     const steps = backend.generate(request, { signal })
-    let index = 0
     try {
       signal.throwIfAborted()
       for (;;) {
@@ -68,16 +84,22 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
           const { promptTokens, cachedPromptTokens } = value
           yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs: started - entered, prefillMs }
         } else {
-          const { kind: _, ...step } = value
-          yield { kind: 'chunk', chunk: { ...step, index: index++ } }
+          const { kind: _, ...chunk } = value
+          yield { kind: 'chunk', chunk }
         }
       }
     } catch (error) {
-      throw asRivuletError(error, 'generation-failed', 'The model failed while it generated')
+      throw signal.aborted ? error : await explainFailure(error)
     } finally {
       await steps.return('stop')
       turn.leave()
     }
+  }
+
+  async function explainFailure(thrown: unknown): Promise<RivuletError> {
+    if (thrown instanceof RivuletError) return thrown
+    const loss = await Promise.race([lost.promise, wait(lossNoticeMs)])
+    return loss ?? asRivuletError(thrown, 'generation-failed', 'The model failed while it generated')
   }
 
   return {
@@ -102,6 +124,7 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
       state = 'unloaded'
       await queue.whenIdle()
       await backend.unload()
+      unloaded.resolve(undefined)
     },
   }
 }
@@ -127,6 +150,16 @@ function streamEvents<T>(
     },
     { highWaterMark: 0 },
   )
+}
+
+function wait(ms: number): Promise<undefined> {
+  return new Promise((resolve) => setTimeout(() => resolve(undefined), ms))
+}
+
+function createDeferred<T>(): { readonly promise: Promise<T>; resolve(value: T): void } {
+  let resolve!: (value: T) => void
+  const promise = new Promise<T>((onResolve) => (resolve = onResolve))
+  return { promise, resolve }
 }
 
 function toProgressEvent(progress: LoadProgress): LoadEvent {

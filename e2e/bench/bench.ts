@@ -3,10 +3,11 @@ import { cpus, totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
 import { chromium, type Browser, type Page } from '@playwright/test'
 import { chromiumArguments, findChromium } from '../../scripts/chromium.mjs'
-import { modelNames, prepareModels, type PreparedModel } from './models.js'
+import { countWeightBytes, modelNames, prepareModels, type PreparedModel } from './models.js'
 import type { SectionName } from './page/main.js'
 import type { Row } from './page/rows.js'
 import { ensureTransformers, readVersion } from './peer.js'
+import { exposeBrowserMemory } from './browser-memory.js'
 import { serveBenchPage } from './serve.js'
 import { formatTable } from './table.js'
 
@@ -97,10 +98,12 @@ async function measure(
   options: Pick<BenchOptions, 'rounds' | 'contexts'>,
 ): Promise<Row[]> {
   const page = await openPage(browser, url)
+  await exposeBrowserMemory(browser, page)
   page.on('console', (message) => {
     if (message.type() === 'log') console.log(message.text())
   })
-  const model = { name, url: `${url}models/${name}/`, dtype: dtypes[devices[section]] }
+  const dtype = dtypes[devices[section]]
+  const model = { name, url: `${url}models/${name}/`, dtype, weightBytes: countWeightBytes(name, dtype) }
   const rows = await page.evaluate(({ section, plan }) => window.bench[section](plan), {
     section,
     plan: { ...options, section, model },

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { preparePython, prepareSmolLm2, runScript, type Prepared } from '../models/prepare.js'
 
@@ -29,6 +29,15 @@ export function prepareModels(names: readonly ModelName[]): PreparedModel[] {
     console.log(`Without ${name}: ${prepared.unavailable}`)
     return []
   })
+}
+
+/** The size of a variant's graph and of its external data. */
+export function countWeightBytes(name: string, dtype: 'q4' | 'q8'): number {
+  const folder = join(modelsFolder, name, 'onnx')
+  const graphFile = { q4: 'model_q4.onnx', q8: 'model_quantized.onnx' }[dtype]
+  return readdirSync(folder)
+    .filter((file) => file.startsWith(graphFile))
+    .reduce((sum, file) => sum + statSync(join(folder, file)).size, 0)
 }
 
 function prepareRandomModel(name: string): Prepared<string> {

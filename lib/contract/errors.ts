@@ -10,6 +10,7 @@
  * - `download-failed`: the network or the server failed while a model file was on its way.
  * - `backend-unavailable`: none of the given backends can run in this browser.
  * - `worker-failed`: the worker could not start, or died.
+ * - `device-lost`: the GPU was taken away: its driver or process crashed, or the computer slept.
  * - `generation-failed`: the runtime failed while it computed.
  * - `engine-disposed`: the engine was disposed before or during the call.
  */
@@ -23,6 +24,7 @@ export type ErrorCode =
   | 'download-failed'
   | 'backend-unavailable'
   | 'worker-failed'
+  | 'device-lost'
   | 'generation-failed'
   | 'engine-disposed'
 

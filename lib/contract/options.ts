@@ -90,9 +90,20 @@ export interface GenerateOptions extends SamplingOptions {
 }
 
 /** A checked request, as it crosses to the worker. */
-export interface GenerateRequest extends Omit<SamplingOptions, 'stop'> {
+export interface GenerateRequest extends Omit<SamplingOptions, 'stop' | 'seed'> {
   readonly prompt: Prompt
   readonly stop: readonly string[]
+  /** Drawn on the page where the caller gave none: so a generation can be taken up again and goes on as it would have. */
+  readonly seed: number
+  /** What a generation that is taken up again has said. */
+  readonly said?: Said
+}
+
+/** The beginning of an answer, as its reader has it. */
+export interface Said {
+  readonly tokenIds: readonly number[]
+  /** In UTF-16 code units. */
+  readonly textLength: number
 }
 
 const maxStopStrings = 16
@@ -148,6 +159,7 @@ export function checkRequest(prompt: Prompt, options: GenerateOptions = {}): Gen
   }
   return {
     ...sampling,
+    seed: sampling.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!,
     ...(logitBias !== undefined && { logitBias: checkLogitBias(logitBias) }),
     prompt: checkPrompt(prompt, sampling.applyChatTemplate),
     stop: checkStop(stop),

@@ -29,6 +29,8 @@ export interface LoadProgress {
 }
 
 export interface LoadRequest<Options = unknown> {
+  /** The name of a Web Lock that the worker holds as long as it lives, where the browser has locks. */
+  readonly lifeLock: string
   /** Absolute URL of the model's folder, with a slash at its end. */
   readonly modelFolder: string
   /** The backend's own options, as its factory on the page checked them. */
@@ -79,11 +81,12 @@ export type GenerationEvent =
       /** Computing the prompt, to its last logits. */
       readonly prefillMs: number
     }
-  | { readonly kind: 'chunk'; readonly chunk: TokenChunk }
+  | { readonly kind: 'chunk'; readonly chunk: Omit<TokenChunk, 'index'> }
   | { readonly kind: 'ended'; readonly finishReason: 'stop' | 'length' }
 
 /** Everything that a page may call in a worker. Cancelling a returned stream cancels its work. */
 export interface WorkerApi {
+  /** Stays open behind `ready`, and fails when the model is lost: with `device-lost`. */
   load(request: LoadRequest): ReadableStream<LoadEvent>
   generate(request: GenerateRequest): ReadableStream<GenerationEvent>
   unload(): Promise<void>

@@ -111,7 +111,7 @@ async function answer(
   const kept = decoder.recall(prompt.slice(0, keep))
   for (let start = kept; start < prompt.length; start += chunk)
     await decoder.prefill(prompt.slice(start, start + chunk))
-  decoder.startAnswer(sampling, 7, prompt)
+  decoder.startAnswer(sampling, 7, prompt, [])
   const ids: number[] = []
   while (ids.length < count) ids.push(await decoder.next(ids.length, continues))
   return ids
@@ -151,7 +151,7 @@ async function takeUpAgain(decoder: Decoder, half: number): Promise<void> {
   // All but the last, which the answer begins with.
   expect(decoder.recall(begun.slice(0, -1))).toBe(begun.length - 1)
   await decoder.prefill(begun.slice(-1))
-  decoder.startAnswer(greedy, 0, begun)
+  decoder.startAnswer(greedy, 0, prompts.dragon, begun.slice(prompts.dragon.length))
   for (const [position, id] of reference.dragon.slice(half).entries())
     expect(await decoder.next(position, true)).toBe(id)
 }
@@ -204,7 +204,7 @@ describe('on WebGPU the same tokens come', { timeout: 300_000 }, () => {
     const decoder = await openOnGpu({ failsToCapture: true })
     expect(decoder.execution).toBe('fixed-cache')
     await decoder.prefill(prompts.dragon)
-    decoder.startAnswer(greedy, 0, prompts.dragon)
+    decoder.startAnswer(greedy, 0, prompts.dragon, [])
     const ids = [await decoder.next(0, true), await decoder.next(1, true), await decoder.next(2, false)]
     expect(ids).toEqual(reference.dragon.slice(0, 3))
     await decoder.release()

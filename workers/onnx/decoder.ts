@@ -5,6 +5,8 @@ import type { Sampling } from './sampler.js'
 export interface Decoder {
   /** How the model is run, for `ModelInfo`. */
   readonly execution: Execution
+  /** Resolves with the browser's words when the device is lost before `release`; never on WASM. */
+  readonly lost: Promise<string>
   /** How many tokens to prefill at a time: a cancel waits for as many, and memory is bounded by them. */
   readonly prefillChunkTokens: number
   /**
@@ -15,10 +17,15 @@ export interface Decoder {
   /** Computes `ids` behind the cache. @param ids at least one token */
   prefill(ids: readonly number[]): Promise<void>
   /**
-   * Begins the answer to a prompt, which may be computed before or after.
+   * Begins the answer to a prompt, or goes on with what it has of it; both may be computed before or after.
    * @throws RivuletError `invalid-option` where `logitBias` names a token that the vocabulary has not
    */
-  startAnswer(sampling: Sampling, seed: number, promptIds: readonly number[]): void
+  startAnswer(
+    sampling: Sampling,
+    seed: number,
+    promptIds: readonly number[],
+    saidIds: readonly number[],
+  ): void
   /**
    * Chooses the token at `position` of the answer, computing the one before it first.
    * @param continues whether `next` is what will be called next: then its step may begin before this one's token is here

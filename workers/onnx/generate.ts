@@ -26,12 +26,17 @@ export async function* generateTokens(
   const detokenizer = createDetokenizer(config.tokenizer, promptIds)
   const stopMatcher = createStopMatcher(request.stop)
 
-  decoder.startAnswer(chooseSampling(config.sampling, request), request.seed ?? drawSeed(), promptIds)
-  const cachedPromptTokens = await prefill(decoder, promptIds, signal)
+  const saidIds = request.said?.tokenIds ?? []
+  const replayed = replay(saidIds, (id) => stopMatcher.push(detokenizer.push(id)))
+  if (replayed.hasStopped) return 'stop'
+  const saidOfTail = (request.said?.textLength ?? 0) - replayed.textLength
+
+  decoder.startAnswer(chooseSampling(config.sampling, request), request.seed, promptIds, saidIds)
+  const cachedPromptTokens = await prefill(decoder, [...promptIds, ...saidIds], signal)
   yield { kind: 'prefilled', promptTokens: promptIds.length, cachedPromptTokens }
 
   let finishReason: 'stop' | 'length' = 'length'
-  for (let position = 0; position < maxTokens; position += 1) {
+  for (let position = saidIds.length; position < maxTokens; position += 1) {
     signal.throwIfAborted()
     const id = await decoder.next(position, topLogprobs === undefined && position + 1 < maxTokens)
     if (config.endIds.has(id)) {
@@ -50,7 +55,8 @@ export async function* generateTokens(
     if (hasStopped) return 'stop'
   }
   const { text, hasStopped } = stopMatcher.push(detokenizer.flush())
-  const tail = text + stopMatcher.flush()
+  // Of what is held back until the end, an answer that is taken up again may have said some.
+  const tail = (text + stopMatcher.flush()).slice(saidOfTail)
   if (tail !== '') yield { kind: 'token', text: tail, tokenIds: [] }
   return hasStopped ? 'stop' : finishReason
 }
@@ -67,8 +73,19 @@ async function prefill(decoder: Decoder, promptIds: readonly number[], signal: A
   return cached
 }
 
-function drawSeed(): number {
-  return crypto.getRandomValues(new Uint32Array(1))[0]!
+/** Brings the text's state to where it was behind these tokens, whose text the reader has. */
+function replay(
+  tokenIds: readonly number[],
+  push: (id: number) => { readonly text: string; readonly hasStopped: boolean },
+): { readonly textLength: number; readonly hasStopped: boolean } {
+  let textLength = 0
+  let hasStopped = false
+  for (const id of tokenIds) {
+    const pushed = push(id)
+    textLength += pushed.text.length
+    hasStopped ||= pushed.hasStopped
+  }
+  return { textLength, hasStopped }
 }
 
 /** How many tokens the context has left for the answer. */

@@ -4,6 +4,7 @@ import { countCommon, createConversations, worthParkingTokens } from './conversa
 import { notANumber, type Decoder } from './decoder.js'
 import { recordDispatches, replayDispatches, type Recording } from './dispatch-recorder.js'
 import { copyCache, createFixedCache, createStorage, type FixedCache } from './fixed-cache.js'
+import { describeLoss } from './gpu-device.js'
 import { createGpuSampler } from './gpu-sampler.js'
 import { sequenceInputs } from './rewrite-graph.js'
 import { decodeFloat16 } from './float16.js'
@@ -270,11 +271,12 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     get execution() {
       return canReplay ? 'replayed' : 'fixed-cache'
     },
+    lost: device.lost.then(describeLoss),
     prefillChunkTokens,
     recall,
     prefill,
-    startAnswer(sampling, seed, promptIds) {
-      sampler.start(sampling, seed, promptIds)
+    startAnswer(sampling, seed, promptIds, saidIds) {
+      sampler.start(sampling, seed, promptIds, saidIds)
       ahead = undefined
     },
     next,

@@ -27,3 +27,8 @@ export async function createGpuDevice(): Promise<GPUDevice> {
     requiredLimits: Object.fromEntries(wantedLimits.map((name) => [name, adapter.limits[name]])),
   })
 }
+
+/** Why a device is gone, in the browser's words. */
+export function describeLoss({ reason, message }: GPUDeviceLostInfo): string {
+  return message || reason
+}

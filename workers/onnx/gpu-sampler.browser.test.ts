@@ -264,6 +264,18 @@ it('a position counts, not the calls before it', async () => {
   subject.destroy()
 })
 
+it('an answer that is taken up again goes on as it would have', async () => {
+  const data = createRows(2048, 9)
+  const subject = createSubject(data)
+  const sampling = { ...all, ...penalties, temperature: 0.7 }
+  const expected = drawOnCpu(data, sampling, 5, [3, 4], 16)
+  subject.sampler.start(sampling, 6, [3])
+  await subject.draw(range(4))
+  subject.sampler.start(sampling, 5, [3, 4], expected.slice(0, 9))
+  expect(await subject.draw(range(16).slice(9))).toEqual(expected.slice(9))
+  subject.destroy()
+})
+
 it('an answer starts without the last one’s tokens and bias', async () => {
   const data = createRows(2048, 7)
   const subject = createSubject(data)

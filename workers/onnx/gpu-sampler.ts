@@ -13,11 +13,12 @@ import { bufferUsage } from './webgpu-flags.js'
 /** `sampleToken` on the GPU: the same tokens for the same logits, of which none leaves the GPU. */
 export interface GpuSampler {
   /**
-   * Begins an answer, whose positions count from 0.
+   * Begins an answer, whose positions count from 0, or goes on with one.
    * @param promptIds the tokens before it, for the repetition penalty
+   * @param saidIds what it has already, for the penalties
    * @throws RivuletError `invalid-option` where `logitBias` names a token that the vocabulary has not
    */
-  start(sampling: Sampling, seed: number, promptIds: readonly number[]): void
+  start(sampling: Sampling, seed: number, promptIds: readonly number[], saidIds?: readonly number[]): void
   /**
    * Adds the dispatches that choose a token: they write its id, or `noToken`, and count it as seen. Makes no buffer
    * and no bind group. The GPU counts the positions itself, so that several tokens may go into one submit; only a
@@ -57,12 +58,12 @@ export function createGpuSampler(device: GPUDevice, buffers: SamplerBuffers): Gp
   let nextPosition = 0
 
   return {
-    start(sampling, seed, promptIds) {
+    start(sampling, seed, promptIds, saidIds = []) {
       const bias = readLogitBias(sampling, vocabulary)
       const numbers = computeNumbers(sampling, vocabulary)
       const { penalty, frequency, presence } = numbers
       const adjusts = penalty !== 1 || frequency !== 0 || presence !== 0 || bias.length > 0
-      if (adjusts) device.queue.writeBuffer(own.marks, 0, packMarks(vocabulary, promptIds, bias))
+      if (adjusts) device.queue.writeBuffer(own.marks, 0, packMarks(vocabulary, promptIds, saidIds, bias))
       device.queue.writeBuffer(own.settings, 0, packSettings(numbers, vocabulary, seed, adjusts))
       device.queue.writeBuffer(own.state, 0, new Uint8Array(stateSize))
       dispatches = chooseDispatches(numbers)
@@ -162,14 +163,16 @@ function packSettings(
   )
 }
 
-/** The kernel's `marks`: for each token whether it was seen, and its bias. */
+/** The kernel's `marks`: for each token whether the prompt has it, how often the answer has it, and its bias. */
 function packMarks(
   vocabulary: number,
   promptIds: readonly number[],
+  saidIds: readonly number[],
   bias: readonly (readonly [id: number, bias: number])[],
 ): Uint32Array<ArrayBuffer> {
   const marks = new Uint32Array(vocabulary * 2)
   for (const id of promptIds) marks[id * 2] = promptMark
+  for (const id of saidIds) marks[id * 2]! += 1
   for (const [id, amount] of bias) marks[id * 2 + 1] = toBits(amount)
   return marks
 }

@@ -16,6 +16,12 @@ const defaultConversationCacheBytes = 256 * 2 ** 20
 export function createOnnxBackend(): Backend<OnnxLoadOptions> {
   let loaded: { readonly decoder: Decoder; readonly config: ModelConfig } | undefined
 
+  async function reportLoss(decoder: Decoder, onLost: (error: RivuletError) => void): Promise<void> {
+    const reason = await decoder.lost
+    // Not where it was unloaded.
+    if (loaded?.decoder === decoder) onLost(new RivuletError('device-lost', `The GPU was lost: ${reason}`))
+  }
+
   return {
     // One KV cache.
     maxConcurrentGenerations: 1,
@@ -24,7 +30,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
       return loaded?.decoder.execution === 'replayed' ? 1 : 0
     },
 
-    async load({ modelFolder, options }, { onProgress, signal }) {
+    async load({ modelFolder, options }, { onProgress, onLost, signal }) {
       const { device, description, dtypes } = await chooseDevice(options)
       let downloaded = { loadedBytes: 0, totalBytes: 0 }
       const folder = openModelFolder(modelFolder, {
@@ -46,6 +52,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         conversationCacheBytes: options.conversationCacheBytes ?? defaultConversationCacheBytes,
       })
       loaded = { decoder, config }
+      void reportLoss(decoder, onLost)
       return {
         model: modelFolder,
         backend: 'onnx',
@@ -64,8 +71,9 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
     },
 
     async unload() {
-      await loaded?.decoder.release()
+      const released = loaded
       loaded = undefined
+      await released?.decoder.release()
     },
   }
 }

@@ -3,7 +3,7 @@ import { RivuletError } from '../../lib/contract/errors.js'
 import { readCacheInputs } from './cache-inputs.js'
 import type { Decoder } from './decoder.js'
 import { createGpuDecoder, type GpuModel } from './gpu-decoder.js'
-import { createGpuDevice } from './gpu-device.js'
+import { createGpuDevice, describeLoss } from './gpu-device.js'
 import type { ModelWeights } from './model-weights.js'
 import { createPlainDecoder } from './plain-decoder.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
@@ -50,12 +50,13 @@ async function openPlain(
   files: GraphFiles,
   { conversationCacheBytes }: CacheLimits,
 ): Promise<Decoder> {
-  const target =
-    device === 'wasm'
-      ? ({ kind: device } as const)
-      : ({ kind: device, device: await createGpuDevice(), graphCapture: false } as const)
+  const gpu = device === 'webgpu' ? await createGpuDevice() : undefined
+  const target = gpu
+    ? ({ kind: 'webgpu', device: gpu, graphCapture: false } as const)
+    : ({ kind: 'wasm' } as const)
   const session = await createSession(runtime, target, files)
-  return createPlainDecoder(runtime, session, readCacheInputs(session), conversationCacheBytes)
+  const lost = gpu?.lost.then(describeLoss)
+  return createPlainDecoder(runtime, session, readCacheInputs(session), conversationCacheBytes, lost)
 }
 
 /** A graph with nodes that run on the CPU cannot be captured: the session says so when it is made. */

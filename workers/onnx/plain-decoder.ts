@@ -24,6 +24,7 @@ export async function createPlainDecoder(
   session: InferenceSession,
   caches: readonly CacheInput[],
   conversationCacheBytes: number,
+  lost: Promise<string> = new Promise(() => {}),
 ): Promise<Decoder> {
   const inputNames = new Set(session.inputNames)
   const conversations = createConversations<Cache>(conversationCacheBytes, disposeCache)
@@ -142,13 +143,15 @@ export async function createPlainDecoder(
 
   return {
     execution: 'growing-cache',
+    lost,
     prefillChunkTokens,
     recall,
     prefill,
-    startAnswer(newSampling, newSeed, promptIds) {
+    startAnswer(newSampling, newSeed, promptIds, saidIds) {
       sampling = newSampling
       seed = newSeed
       history = createTokenHistory(promptIds)
+      for (const id of saidIds) history.add(id)
     },
     next,
     readLogits: () => Promise.resolve(logits),

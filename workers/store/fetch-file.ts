@@ -59,37 +59,45 @@ async function readBody(
   onBytes: OnBytes | undefined,
   signal: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Uint8Array[] = []
+  // One buffer of the right size: pieces to be put together would take twice the file's memory.
+  let bytes = allocate(url, totalBytes ?? firstBufferBytes)
   let loadedBytes = 0
   onBytes?.(0, totalBytes)
   const reader = response.body?.getReader()
   try {
     for (let read = await reader?.read(); read && !read.done; read = await reader?.read()) {
-      chunks.push(read.value)
-      loadedBytes += read.value.byteLength
+      const { value } = read
+      if (loadedBytes + value.byteLength > bytes.byteLength) {
+        const larger = allocate(url, Math.max(bytes.byteLength * 2, loadedBytes + value.byteLength))
+        larger.set(bytes.subarray(0, loadedBytes))
+        bytes = larger
+      }
+      bytes.set(value, loadedBytes)
+      loadedBytes += value.byteLength
       onBytes?.(loadedBytes, totalBytes)
     }
   } catch (error) {
     signal.throwIfAborted()
+    if (error instanceof RivuletError) throw error
     throw new RivuletError(
       'download-failed',
       `${url} broke off behind ${loadedBytes} bytes: ${describeError(error)}. Try again.`,
       { cause: error },
     )
   }
-  return joinBytes(chunks, loadedBytes)
+  return loadedBytes === bytes.byteLength ? bytes : bytes.slice(0, loadedBytes)
 }
 
-function joinBytes(chunks: Uint8Array[], length: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length)
-  let offset = 0
-  for (const [index, chunk] of chunks.entries()) {
-    bytes.set(chunk, offset)
-    offset += chunk.byteLength
-    // Lets a large file's pieces be freed while it is put together.
-    chunks[index] = emptyBytes
+/** Where the server does not say how long the file is. */
+const firstBufferBytes = 2 ** 16
+
+/** @throws RivuletError `download-failed` where the page has no room for as many bytes */
+function allocate(url: string, length: number): Uint8Array<ArrayBuffer> {
+  try {
+    return new Uint8Array(length)
+  } catch (error) {
+    throw new RivuletError('download-failed', `There is no memory for the ${length} bytes of ${url}.`, {
+      cause: error,
+    })
   }
-  return bytes
 }
-
-const emptyBytes = new Uint8Array(0)

@@ -8,10 +8,11 @@ let backend = createOnnxBackend()
 
 serveLoop({
   async load({ model: { url, dtype }, device }) {
-    await backend.load({ modelFolder: url, options: { device, dtype } }, { onProgress() {}, signal })
+    const request = { modelFolder: url, options: { device, dtype }, lifeLock: '' }
+    await backend.load(request, { onProgress() {}, onLost() {}, signal })
   },
   async answer({ prompt, maxTokens }) {
-    const request = { prompt, maxTokens, temperature: 0, applyChatTemplate: false, stop: [] }
+    const request = { prompt, maxTokens, temperature: 0, applyChatTemplate: false, stop: [], seed: 0 }
     const tokenTimesMs: number[] = []
     let promptTokens = 0
     let text = ''

@@ -1,4 +1,4 @@
-import { answerExactly, sequence, withSubjects, type Plan, type Section } from './plan.js'
+import { answerExactly, describePlan, sequence, withSubjects, type Plan, type Section } from './plan.js'
 import type { Counts, WorkerRole } from './probe-channel.js'
 import { createPrompts, type CreatePrompt } from './prompts.js'
 import { createRow, type Bound, type Measured, type Row } from './rows.js'
@@ -216,10 +216,6 @@ async function converse({ createPrompt }: Bench, subject: Subject, history: numb
   const next = prompt + first.text + createPrompt(addedTokens)
   const second = await subject.answer({ prompt: next, maxTokens: fewTokens })
   return { firstTtftMs: first.ttftMs, secondTtftMs: second.ttftMs }
-}
-
-function describePlan({ section, model }: Plan): Pick<Row, 'section' | 'model'> {
-  return { section, model: model.name }
 }
 
 function boundRatio(limit: number | undefined): Bound | undefined {

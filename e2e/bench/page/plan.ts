@@ -33,3 +33,8 @@ export async function answerExactly(subject: Subject, tokens: number, turn: Turn
 export function sequence(length: number): number[] {
   return Array.from({ length }, (_, index) => index)
 }
+
+/** The first columns of a plan's rows. */
+export function describePlan({ section, model }: Plan): Pick<Row, 'section' | 'model'> {
+  return { section, model: model.name }
+}

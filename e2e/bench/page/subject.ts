@@ -6,6 +6,8 @@ export interface BenchModel {
   /** The folder's URL, absolute, with a slash at its end. */
   readonly url: string
   readonly dtype: 'q4' | 'q8'
+  /** The graph's file and those of its external data. */
+  readonly weightBytes: number
 }
 
 /** What a subject is to be: one model on one device. */

@@ -1,0 +1,111 @@
+import { readFileSync } from 'node:fs'
+import type { Browser, CDPSession, Page } from '@playwright/test'
+import type { ProcessBytes } from './page/browser-memory.js'
+
+const samplingIntervalMs = 10
+
+/** Gives a page what only the browser's debugger and the system know: the functions of `page/browser-memory.ts`. */
+export async function exposeBrowserMemory(browser: Browser, page: Page): Promise<void> {
+  const session = await browser.newBrowserCDPSession()
+  const heaps = await watchWorkerHeaps(page)
+  await page.exposeFunction('readProcesses', () => readProcesses(session))
+  await page.exposeFunction('startHeapPeak', heaps.start)
+  await page.exposeFunction('endHeapPeak', heaps.end)
+  page.on('close', () => {
+    void heaps.end()
+    session.detach().catch(() => {})
+  })
+}
+
+interface HeapUsage {
+  readonly usedSize: number
+  /** ArrayBuffers. */
+  readonly backingStorageSize?: number
+}
+
+/** Asks all workers of the page for their heaps, as often as it goes, between `start` and `end`. */
+async function watchWorkerHeaps(page: Page) {
+  const session = await page.context().newCDPSession(page)
+  const workers = new Set<string>()
+  const answers = new Map<number, (usage: HeapUsage) => void>()
+  let calls = 0
+  let peakBytes = 0
+  let isSampling = false
+  let sampling = Promise.resolve()
+
+  session.on('Target.attachedToTarget', ({ sessionId, targetInfo }) => {
+    if (targetInfo.type === 'worker') workers.add(sessionId)
+  })
+  session.on('Target.detachedFromTarget', ({ sessionId }) => workers.delete(sessionId))
+  session.on('Target.receivedMessageFromTarget', ({ message }) => {
+    const { id, result } = JSON.parse(message) as { id?: number; result?: HeapUsage }
+    if (id !== undefined && result) answers.get(id)?.(result)
+  })
+  await session.send('Target.setAutoAttach', {
+    autoAttach: true,
+    waitForDebuggerOnStart: false,
+    flatten: false,
+  })
+
+  async function readHeap(sessionId: string): Promise<number> {
+    const id = ++calls
+    const usage = await new Promise<HeapUsage>((resolve) => {
+      answers.set(id, resolve)
+      // A worker that ends meanwhile does not answer.
+      setTimeout(() => resolve({ usedSize: 0 }), 1000)
+      session
+        .send('Target.sendMessageToTarget', {
+          sessionId,
+          message: JSON.stringify({ id, method: 'Runtime.getHeapUsage' }),
+        })
+        .catch(() => resolve({ usedSize: 0 }))
+    })
+    answers.delete(id)
+    return usage.usedSize + (usage.backingStorageSize ?? 0)
+  }
+
+  async function sample(): Promise<void> {
+    while (isSampling) {
+      const heaps = await Promise.all([...workers].map(readHeap))
+      peakBytes = Math.max(
+        peakBytes,
+        heaps.reduce((sum, bytes) => sum + bytes, 0),
+      )
+      await new Promise((resolve) => setTimeout(resolve, samplingIntervalMs))
+    }
+  }
+
+  return {
+    start() {
+      peakBytes = 0
+      isSampling = true
+      sampling = sample()
+    },
+    async end() {
+      isSampling = false
+      await sampling
+      return peakBytes
+    },
+  }
+}
+
+/** @returns resident memory by kind of process, or undefined where the system does not tell it as Linux does */
+async function readProcesses(session: CDPSession): Promise<ProcessBytes | undefined> {
+  if (process.platform !== 'linux') return undefined
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo')
+  const sum = (type: string) =>
+    processInfo
+      .filter((each) => each.type === type)
+      .reduce((total, each) => total + readResidentBytes(each.id), 0)
+  return { renderer: sum('renderer'), gpu: sum('GPU') }
+}
+
+function readResidentBytes(processId: number): number {
+  try {
+    const [, kilobytes] = /^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${processId}/status`, 'utf8')) ?? []
+    return Number(kilobytes ?? 0) * 1024
+  } catch {
+    // It has ended since it was listed.
+    return 0
+  }
+}
