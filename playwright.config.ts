@@ -2,6 +2,8 @@ import { defineConfig } from '@playwright/test'
 import { chromiumArguments, findChromium } from './scripts/chromium.mjs'
 
 const executablePath = findChromium()
+/** Else a browser gives no more adapters after its GPU process has crashed twice, as some tests have it do. */
+const allowCrashes = ['--disable-domain-blocking-for-3d-apis', '--disable-gpu-process-crash-limit']
 
 /** Real models on real WebGPU and WASM, in the built demo and in a bare page. */
 export default defineConfig({
@@ -15,7 +17,7 @@ export default defineConfig({
   reporter: 'list',
   use: {
     browserName: 'chromium',
-    launchOptions: { args: chromiumArguments(), ...(executablePath && { executablePath }) },
+    launchOptions: { args: [...chromiumArguments(), ...allowCrashes], ...(executablePath && { executablePath }) },
   },
   webServer: [
     {

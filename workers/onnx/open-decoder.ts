@@ -1,10 +1,13 @@
+import { fromBinary } from '@bufbuild/protobuf'
 import type { InferenceSession } from 'onnxruntime-web'
 import { RivuletError } from '../../lib/contract/errors.js'
 import { readCacheInputs } from './cache-inputs.js'
 import type { Decoder } from './decoder.js'
+import { expandWeights } from './expand-weights.js'
 import { createGpuDecoder, type GpuModel } from './gpu-decoder.js'
 import { createGpuDevice, describeLoss } from './gpu-device.js'
 import type { ModelWeights } from './model-weights.js'
+import { ModelProtoSchema } from './onnx_pb.js'
 import { createPlainDecoder } from './plain-decoder.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
 import { createSession, type OnnxRuntime } from './session.js'
@@ -17,7 +20,8 @@ type CacheLimits = Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'>
 
 /**
  * Opens a model the fastest way that works: a rewritten graph with a fixed cache and captured steps, else without
- * capture, else the graph as it was exported. On WASM, a rewritten graph computes the logits of one position only.
+ * capture, else the graph as it was exported. On WASM, a rewritten graph computes the logits of one position only, and
+ * block-quantized weights are tried as f32 first.
  * @throws RivuletError `model-invalid`, `model-unsupported`, `backend-unavailable`
  */
 export async function openDecoder(
@@ -31,17 +35,27 @@ export async function openDecoder(
     graph: rewrite.bytes,
     externalData: [...weights.externalData, { path: originalFile, data: weights.graph }],
   }
-  const ways = !rewritten
-    ? []
-    : device === 'wasm'
-      ? [() => openPlain(runtime, device, rewritten, limits)]
-      : [true, false].map((canCapture) => () => openFixed(runtime, rewritten, limits, canCapture))
+  const ways: (() => Promise<Decoder | undefined>)[] = []
+  if (device === 'wasm') ways.push(() => openExpanded(runtime, rewritten || weights, limits))
+  if (rewritten && device === 'wasm') ways.push(() => openPlain(runtime, device, rewritten, limits))
+  if (rewritten && device === 'webgpu')
+    for (const canCapture of [true, false]) ways.push(() => openFixed(runtime, rewritten, limits, canCapture))
   for (const open of ways) {
     // Whatever is wrong: the next way is slower and asks less, and the last one says what it is.
     const decoder = await open().catch(() => undefined)
     if (decoder) return decoder
   }
   return openPlain(runtime, device, weights, limits)
+}
+
+/** On WASM, with f32 weights in place of block-quantized ones; undefined where there are none, or too many. */
+async function openExpanded(
+  runtime: OnnxRuntime,
+  { graph, externalData }: GraphFiles,
+  limits: CacheLimits,
+): Promise<Decoder | undefined> {
+  const expansion = expandWeights(fromBinary(ModelProtoSchema, graph), externalData)
+  return expansion.kind === 'expanded' ? openPlain(runtime, 'wasm', expansion, limits) : undefined
 }
 
 async function openPlain(

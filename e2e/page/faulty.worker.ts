@@ -1,0 +1,27 @@
+// The library's own worker, with a way in from the page to break it: what cannot be had otherwise is injected.
+import 'rivulet/onnx.worker'
+
+/** What can befall a worker; its name is the channel on which it is told. */
+export type WorkerFault = 'lose the device' | 'end in silence' | 'throw'
+
+const devices: GPUDevice[] = []
+const { requestDevice } = GPUAdapter.prototype
+GPUAdapter.prototype.requestDevice = async function (...parameters) {
+  const device = await requestDevice.apply(this, parameters)
+  devices.push(device)
+  return device
+}
+
+const faults = {
+  'lose the device': () => {
+    for (const device of devices) device.destroy()
+  },
+  'end in silence': () => self.close(),
+  throw: () => {
+    setTimeout(() => {
+      throw new Error('thrown on purpose')
+    })
+  },
+} satisfies Record<WorkerFault, () => void>
+
+new BroadcastChannel(self.name).onmessage = ({ data }: MessageEvent<WorkerFault>) => faults[data]()

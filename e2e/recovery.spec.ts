@@ -1,0 +1,182 @@
+import { expect, test, type Browser, type JSHandle, type Page } from '@playwright/test'
+import type { Engine, GenerateOptions } from 'rivulet'
+import { embeddedModel, openBarePage, type Device } from './bare-page.js'
+import type { WorkerFault } from './page/faulty.worker.js'
+import { scaleCount } from './soak.js'
+
+const question = 'Tell me a story about a dragon.'
+const maxTokens = 24
+
+type Fault = WorkerFault | 'terminate' | 'crash the GPU process'
+
+interface Disturbed {
+  readonly text: string
+  readonly chunks: readonly string[]
+  readonly recoveries: number
+}
+
+/** An engine whose worker can be broken; it says what befell it in `window.losses`. */
+function loadFaultyEngine(page: Page, device: Device): Promise<JSHandle<Engine>> {
+  return page.evaluateHandle(
+    ({ device, model }) => {
+      const { createEngine, onnx } = window.rivulet
+      return createEngine({ backend: onnx({ device, worker: window.createFaultyWorker }), model })
+    },
+    { device, model: embeddedModel },
+  )
+}
+
+/** Streams an answer, and breaks what computes it when the reader has so many tokens. */
+async function streamDisturbed(
+  engine: JSHandle<Engine>,
+  { fault, at, options }: { fault: Fault | undefined; at: number; options: GenerateOptions },
+): Promise<Disturbed> {
+  return engine.evaluate(
+    async (engine, { question, fault, at, options }) => {
+      const breakIt = async () => {
+        if (fault === 'crash the GPU process') await window.crashGpuProcess()
+        else if (fault) window.breakWorker(fault)
+      }
+      const stream = engine.generate(question, options)
+      const chunks: string[] = []
+      if (at === 0) await breakIt()
+      for await (const { text } of stream) {
+        chunks.push(text)
+        if (chunks.length === at) await breakIt()
+      }
+      const { text, recoveries } = await stream.result
+      return { text, chunks, recoveries }
+    },
+    { question, fault, at, options },
+  )
+}
+
+declare global {
+  interface Window {
+    crashGpuProcess(): Promise<void>
+  }
+}
+
+async function exposeCrash(browser: Browser, page: Page): Promise<void> {
+  const session = await browser.newBrowserCDPSession()
+  await page.exposeFunction('crashGpuProcess', () => session.send('Browser.crashGpuProcess').catch(() => {}))
+}
+
+const greedy: GenerateOptions = { temperature: 0, maxTokens }
+const sampled: GenerateOptions = { temperature: 0.9, topK: 40, repetitionPenalty: 1.2, seed: 11, maxTokens }
+
+test.describe('a generation whose worker dies', () => {
+  let page: Page
+  let engine: JSHandle<Engine>
+  let undisturbed: Record<'greedy' | 'sampled', Disturbed>
+
+  test.beforeAll(async ({ browser }) => {
+    page = await openBarePage(await browser.newPage())
+    engine = await loadFaultyEngine(page, 'wasm')
+    const stream = (options: GenerateOptions) =>
+      streamDisturbed(engine, { fault: undefined, at: -1, options })
+    undisturbed = { greedy: await stream(greedy), sampled: await stream(sampled) }
+    expect(undisturbed.greedy.text).not.toBe(undisturbed.sampled.text)
+  })
+
+  test.afterAll(() => page.close())
+
+  const faults: Fault[] = ['terminate', 'end in silence', 'throw']
+  const points = [1, 12, 0, 7, 23, 2, 18, 4, 15, 9, 21, 3, 6, 20, 11, 5, 16, 8, 13, 10]
+  for (const [index, at] of points.slice(0, scaleCount(3, points.length)).entries()) {
+    const fault = faults[index % faults.length]!
+    test(`goes on as it would have: ${fault} at token ${at}`, async () => {
+      const seen = await streamDisturbed(engine, { fault, at, options: greedy })
+      expect(seen).toEqual({ ...undisturbed.greedy, recoveries: 1 })
+      const sampledSeen = await streamDisturbed(engine, { fault, at, options: sampled })
+      expect(sampledSeen).toEqual({ ...undisturbed.sampled, recoveries: 1 })
+    })
+  }
+
+  test('keeps the order of those that wait', async () => {
+    const seen = await engine.evaluate(async (engine) => {
+      const ends: number[] = []
+      const streams = Array.from({ length: 6 }, (_, index) =>
+        engine.generate(`Tell me about ${index} cats.`, { temperature: 0, maxTokens: 6 }),
+      )
+      const results = streams.map(async (stream, index) => {
+        const text = await stream.text()
+        ends.push(index)
+        return { text, recoveries: (await stream.result).recoveries }
+      })
+      setTimeout(() => window.breakWorker('terminate'), 30)
+      const disturbed = await Promise.all(results)
+      const alone: string[] = []
+      for (let index = 0; index < 6; index += 1) {
+        const stream = engine.generate(`Tell me about ${index} cats.`, { temperature: 0, maxTokens: 6 })
+        alone.push(await stream.text())
+      }
+      return { ends, disturbed, alone }
+    })
+    expect(seen.disturbed.map(({ text }) => text)).toEqual(seen.alone)
+    expect(seen.disturbed.at(-1)?.recoveries).toBe(1)
+    expect(seen.ends).toEqual([0, 1, 2, 3, 4, 5])
+  })
+
+  test('that died while idle answers the next question', async () => {
+    const text = await engine.evaluate(async (engine, question) => {
+      window.breakWorker('terminate')
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      return engine.generate(question, { temperature: 0, maxTokens: 5 }).text()
+    }, question)
+    expect(text).toBe('Once upon a time,')
+  })
+})
+
+test('with recover: false the stream ends within a second, with what was said and why', async ({ page }) => {
+  await openBarePage(page)
+  for (const fault of ['terminate', 'end in silence', 'throw'] satisfies Fault[]) {
+    const seen = await page.evaluate(
+      async ({ model, fault }) => {
+        const { createEngine, onnx } = window.rivulet
+        const backend = onnx({ device: 'wasm', worker: window.createFaultyWorker })
+        const engine = await createEngine({ backend, model, recover: false })
+        const stream = engine.generate('Tell me a story about a dragon.', { temperature: 0 })
+        let text = ''
+        let brokenAt = 0
+        try {
+          for await (const chunk of stream) {
+            text += chunk.text
+            if (chunk.index !== 4) continue
+            brokenAt = performance.now()
+            window.breakWorker(fault)
+          }
+          return undefined
+        } catch (error) {
+          const { code, text: said } = error as { code: string; text: string }
+          return { code, text, said, settledMs: performance.now() - brokenAt }
+        }
+      },
+      { model: embeddedModel, fault },
+    )
+    expect(seen).toMatchObject({ code: 'worker-failed' })
+    expect(seen!.said).toBe(seen!.text)
+    expect(seen!.text).toMatch(/^Once upon a time,/)
+    expect(seen!.settledMs).toBeLessThan(1000)
+  }
+})
+
+test.describe('a generation whose GPU is lost', () => {
+  test.setTimeout(900_000)
+
+  test('goes on as it would have', async ({ browser, page }) => {
+    await openBarePage(page)
+    await exposeCrash(browser, page)
+    const engine = await loadFaultyEngine(page, 'webgpu')
+    const options = { ...greedy, maxTokens: 12 }
+    const undisturbed = await streamDisturbed(engine, { fault: undefined, at: -1, options })
+    const points = [3, 7, 0, 11, 1, 5, 9, 2, 6, 10, 4, 8, 3, 7, 1, 11, 5, 9, 2, 6]
+    const faults: Fault[] = ['lose the device', 'crash the GPU process']
+    for (const [index, at] of points.slice(0, scaleCount(2, points.length)).entries()) {
+      const fault = faults[index % faults.length]!
+      const seen = await streamDisturbed(engine, { fault, at, options })
+      expect(seen, `${fault} at token ${at}`).toEqual({ ...undisturbed, recoveries: 1 })
+    }
+    expect(await engine.evaluate((engine) => engine.info)).toMatchObject({ device: 'webgpu' })
+  })
+})
