@@ -17,7 +17,10 @@ export default defineConfig({
   reporter: 'list',
   use: {
     browserName: 'chromium',
-    launchOptions: { args: [...chromiumArguments(), ...allowCrashes], ...(executablePath && { executablePath }) },
+    launchOptions: {
+      args: [...chromiumArguments(), ...allowCrashes],
+      ...(executablePath && { executablePath }),
+    },
   },
   webServer: [
     {

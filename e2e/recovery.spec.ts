@@ -128,6 +128,28 @@ test.describe('a generation whose worker dies', () => {
   })
 })
 
+test('a generation that is cancelled while its model is loaded again ends, and the next one runs', async ({
+  page,
+}) => {
+  await openBarePage(page)
+  const engine = await loadFaultyEngine(page, 'wasm')
+  const seen = await engine.evaluate(async (engine, question) => {
+    const stream = engine.generate(question, { temperature: 0 })
+    let chunks = 0
+    for await (const _ of stream) {
+      chunks += 1
+      if (chunks !== 2) continue
+      window.breakWorker('end in silence')
+      setTimeout(() => void stream.cancel(), 150)
+    }
+    const { finishReason, recoveries, text } = await stream.result
+    const next = await engine.generate(question, { temperature: 0, maxTokens: 5 }).text()
+    return { finishReason, recoveries, text, next }
+  }, question)
+  expect(seen).toMatchObject({ finishReason: 'cancelled', recoveries: 1, next: 'Once upon a time,' })
+  expect(seen.text).toMatch(/^Once upon/)
+})
+
 test('with recover: false the stream ends within a second, with what was said and why', async ({ page }) => {
   await openBarePage(page)
   for (const fault of ['terminate', 'end in silence', 'throw'] satisfies Fault[]) {
@@ -178,5 +200,37 @@ test.describe('a generation whose GPU is lost', () => {
       expect(seen, `${fault} at token ${at}`).toEqual({ ...undisturbed, recoveries: 1 })
     }
     expect(await engine.evaluate((engine) => engine.info)).toMatchObject({ device: 'webgpu' })
+  })
+
+  test('goes on with the next backend where no adapter comes back', async ({ page }) => {
+    await openBarePage(page)
+    const seen = await page.evaluate(
+      async ({ model, question }) => {
+        const { createEngine, onnx } = window.rivulet
+        const reasons: string[] = []
+        const engine = await createEngine({
+          backend: [onnx({ device: 'webgpu', worker: window.createFaultyWorker }), onnx({ device: 'wasm' })],
+          model,
+          onRecovery: ({ code }) => reasons.push(code),
+        })
+        const devices: string[] = [engine.info.device]
+        const options = { temperature: 0, maxTokens: 10 }
+        const undisturbed = await engine.generate(question, options).text()
+        const stream = engine.generate(question, options)
+        for await (const { index } of stream) {
+          if (index !== 3) continue
+          // An injected fault: the browser has no adapter any more.
+          navigator.gpu.requestAdapter = () => Promise.resolve(null)
+          window.breakWorker('lose the device')
+        }
+        devices.push(engine.info.device)
+        const { text, recoveries } = await stream.result
+        await engine.dispose()
+        return { undisturbed, text, recoveries, devices, reasons }
+      },
+      { model: embeddedModel, question },
+    )
+    expect(seen).toMatchObject({ recoveries: 1, devices: ['webgpu', 'wasm'], reasons: ['device-lost'] })
+    expect(seen.text).toBe(seen.undisturbed)
   })
 })

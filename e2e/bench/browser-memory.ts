@@ -90,7 +90,7 @@ async function watchWorkerHeaps(page: Page) {
 }
 
 /** @returns resident memory by kind of process, or undefined where the system does not tell it as Linux does */
-async function readProcesses(session: CDPSession): Promise<ProcessBytes | undefined> {
+export async function readProcesses(session: CDPSession): Promise<ProcessBytes | undefined> {
   if (process.platform !== 'linux') return undefined
   const { processInfo } = await session.send('SystemInfo.getProcessInfo')
   const sum = (type: string) =>

@@ -25,12 +25,50 @@ function breakWorker(fault: WorkerFault | 'terminate'): void {
   channel.close()
 }
 
+const scriptedName = 'scripted'
+
+/** An engine over a runtime that says the prompt's words. */
+function createScriptedEngine(): Promise<rivulet.Engine> {
+  return rivulet.createEngine({
+    model: './models/none/',
+    backend: {
+      name: scriptedName,
+      options: {},
+      checkAvailability: () => Promise.resolve({ isAvailable: true }),
+      createWorker: () =>
+        new Worker(new URL('./scripted.worker.ts', import.meta.url), { type: 'module', name: scriptedName }),
+    },
+  })
+}
+
+/** What the scripted runtime has done. */
+async function readScripted(): Promise<{ readonly steps: number; readonly mostStepsBehindCancel: number }> {
+  const channel = new BroadcastChannel(scriptedName)
+  try {
+    return await new Promise((resolve) => {
+      channel.onmessage = ({ data }: MessageEvent) => resolve(data)
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a BroadcastChannel has no target
+      channel.postMessage('read')
+    })
+  } finally {
+    channel.close()
+  }
+}
+
 declare global {
   interface Window {
     rivulet: typeof library
     createFaultyWorker: typeof createFaultyWorker
     breakWorker: typeof breakWorker
+    createScriptedEngine: typeof createScriptedEngine
+    readScripted: typeof readScripted
   }
 }
 
-Object.assign(window, { rivulet: library, createFaultyWorker, breakWorker })
+Object.assign(window, {
+  rivulet: library,
+  createFaultyWorker,
+  breakWorker,
+  createScriptedEngine,
+  readScripted,
+})

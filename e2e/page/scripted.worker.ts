@@ -1,0 +1,57 @@
+// Stands in for a runtime, behind the library's own host: says the prompt's words, one a step, as fast as it is asked.
+import type { Endpoint } from 'comlink'
+import { exposeMethods } from '../../dist/workers/expose.js'
+import { createHost } from '../../dist/workers/host.js'
+
+const seen = { steps: 0, mostStepsBehindCancel: 0 }
+const tasks = new MessageChannel()
+
+/** A task of its own, as a real step is: cancels are heard in between. Timers would wait four milliseconds. */
+function runTask(): Promise<unknown> {
+  return new Promise((resolve) => {
+    tasks.port1.onmessage = resolve
+    tasks.port2.postMessage('next')
+  })
+}
+
+exposeMethods(
+  createHost({
+    maxConcurrentGenerations: 1,
+    stepsInFlight: 0,
+    async load({ modelFolder }) {
+      return {
+        model: modelFolder,
+        backend: 'scripted',
+        device: 'wasm',
+        deviceDescription: 'none',
+        dtype: 'none',
+        execution: 'none',
+        contextLength: 1000,
+        hasChatTemplate: false,
+      }
+    },
+    async *generate({ prompt, said }, { signal }) {
+      const words = String(prompt).split(/(?= )/)
+      // Does not look at its signal: what ends it is the host.
+      let stepsBehindCancel = 0
+      yield { kind: 'prefilled', promptTokens: words.length, cachedPromptTokens: 0 }
+      for (const [index, text] of words.entries()) {
+        if (index < (said?.tokenIds.length ?? 0)) continue
+        await runTask()
+        seen.steps += 1
+        if (signal.aborted) stepsBehindCancel += 1
+        seen.mostStepsBehindCancel = Math.max(seen.mostStepsBehindCancel, stepsBehindCancel)
+        if (text === ' fail') throw new Error('the runtime broke')
+        yield { kind: 'token', text, tokenIds: [index] }
+      }
+      return 'stop'
+    },
+    async unload() {},
+  }),
+  // This folder's types are a page's.
+  self as unknown as Endpoint,
+)
+
+const channel = new BroadcastChannel(self.name)
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a BroadcastChannel has no target
+channel.onmessage = () => channel.postMessage(seen)
