@@ -118,7 +118,8 @@ function createLoadedEngine(first: LoadedWorker, recovery: Recovery | undefined)
       return kept.current.info
     },
     generate(prompt, options) {
-      const request = checkRequest(prompt, options)
+      const checked = checkRequest(prompt, options)
+      const request = { ...checked, seed: checked.seed ?? drawSeed() }
       if (disposed) throw disposedError()
       const order = generations++
       return new TokenStream({
@@ -137,6 +138,10 @@ function createLoadedEngine(first: LoadedWorker, recovery: Recovery | undefined)
     dispose: disposeOnce,
     [Symbol.asyncDispose]: disposeOnce,
   }
+}
+
+function drawSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0]!
 }
 
 function disposedError(): RivuletError {

@@ -3,12 +3,12 @@ import {
   checkRequest,
   type ChatMessage,
   type GenerateOptions,
-  type GenerateRequest,
+  type CheckedRequest,
   type Prompt,
 } from './options.js'
 
 /** Checks what no type would let through, as callers in JavaScript can give it. */
-function check(prompt: unknown, options?: unknown): GenerateRequest {
+function check(prompt: unknown, options?: unknown): CheckedRequest {
   return checkRequest(prompt as Prompt, options as GenerateOptions)
 }
 

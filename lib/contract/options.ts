@@ -89,10 +89,14 @@ export interface GenerateOptions extends SamplingOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** A checked request, as it crosses to the worker. */
-export interface GenerateRequest extends Omit<SamplingOptions, 'stop' | 'seed'> {
+/** A prompt and its options, checked. */
+export interface CheckedRequest extends Omit<SamplingOptions, 'stop'> {
   readonly prompt: Prompt
   readonly stop: readonly string[]
+}
+
+/** A request as it crosses to the worker. */
+export interface GenerateRequest extends CheckedRequest {
   /** Drawn on the page where the caller gave none: so a generation can be taken up again and goes on as it would have. */
   readonly seed: number
   /** What a generation that is taken up again has said. */
@@ -144,7 +148,7 @@ const optionNames: readonly string[] = [...Object.keys(ranges), ...otherOptions]
  * Checks a prompt and its options before any work is done.
  * @throws RivuletError `invalid-option`, naming the option, its value and its range
  */
-export function checkRequest(prompt: Prompt, options: GenerateOptions = {}): GenerateRequest {
+export function checkRequest(prompt: Prompt, options: GenerateOptions = {}): CheckedRequest {
   if (typeof options !== 'object' || options === null) refuse('The options must be an object.')
   for (const name of Object.keys(options)) {
     if (!optionNames.includes(name)) {
@@ -159,7 +163,6 @@ export function checkRequest(prompt: Prompt, options: GenerateOptions = {}): Gen
   }
   return {
     ...sampling,
-    seed: sampling.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!,
     ...(logitBias !== undefined && { logitBias: checkLogitBias(logitBias) }),
     prompt: checkPrompt(prompt, sampling.applyChatTemplate),
     stop: checkStop(stop),

@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest'
+import type { WorkerConnection } from './connect-worker.js'
+import { RivuletError } from './contract/errors.js'
+import { keepWorker, type LoadedWorker } from './keep-worker.js'
+
+/** Stands in for a worker with a model: dies when it is told. */
+function createWorker(name: string): LoadedWorker & { readonly connection: WorkerConnection } {
+  const closing = new AbortController()
+  const connection: WorkerConnection = {
+    call: () => Promise.reject(new Error('nobody calls')),
+    closed: closing.signal,
+    watchLifeLock() {},
+    terminate: (reason) => closing.abort(reason),
+  }
+  return {
+    connection,
+    info: {
+      model: name,
+      backend: 'scripted',
+      device: 'wasm',
+      deviceDescription: 'none',
+      dtype: 'none',
+      execution: 'none',
+      contextLength: 1,
+      hasChatTemplate: false,
+    },
+  }
+}
+
+const death = new RivuletError('worker-failed', 'gone')
+const { signal } = new AbortController()
+const nextTask = () => new Promise((resolve) => setTimeout(resolve, 5))
+
+describe('a kept worker', () => {
+  it('is the same one as long as it lives', async () => {
+    const first = createWorker('first')
+    const start = () => Promise.reject(new Error('not to be started'))
+    const kept = keepWorker(first, { start, onRecovery: undefined }, signal)
+    expect(await kept.take(0)).toBe(first.connection)
+  })
+
+  it('is replaced once for all who wait, and given to them in their order', async () => {
+    const first = createWorker('first')
+    const second = createWorker('second')
+    const seen = { starts: 0, reasons: [] as RivuletError[], served: [] as number[] }
+    const start = async () => {
+      seen.starts += 1
+      await nextTask()
+      return second
+    }
+    const kept = keepWorker(first, { start, onRecovery: (reason) => seen.reasons.push(reason) }, signal)
+    first.connection.terminate(death)
+    const take = async (order: number) => {
+      expect(await kept.take(order)).toBe(second.connection)
+      seen.served.push(order)
+    }
+    await Promise.all([3, 1, 2, 0].map(take))
+    expect(seen).toEqual({ starts: 1, reasons: [death], served: [0, 1, 2, 3] })
+    expect(kept.current).toBe(second)
+  })
+
+  it('that could not be replaced fails those who wait, and is tried again for the next', async () => {
+    const first = createWorker('first')
+    const second = createWorker('second')
+    const outcomes = [
+      () => Promise.reject(new RivuletError('download-failed', 'offline')),
+      async () => second,
+    ]
+    const start = () => outcomes.shift()!()
+    const kept = keepWorker(first, { start, onRecovery: undefined }, signal)
+    first.connection.terminate(death)
+    await expect(kept.take(0)).rejects.toMatchObject({ code: 'download-failed' })
+    expect(await kept.take(1)).toBe(second.connection)
+  })
+
+  it('stays dead without recovery', async () => {
+    const first = createWorker('first')
+    const kept = keepWorker(first, undefined, signal)
+    first.connection.terminate(death)
+    expect((await kept.take(0)).closed.reason).toBe(death)
+  })
+
+  it('is not replaced for an engine that was disposed meanwhile', async () => {
+    const first = createWorker('first')
+    const late = createWorker('late')
+    const disposing = new AbortController()
+    const start = () => nextTask().then(() => late)
+    const kept = keepWorker(first, { start, onRecovery: undefined }, disposing.signal)
+    first.connection.terminate(death)
+    const waiting = kept.take(0)
+    disposing.abort(new RivuletError('engine-disposed', 'over'))
+    await waiting.catch(() => {})
+    expect(late.connection.closed.aborted).toBe(true)
+  })
+})
