@@ -1,0 +1,248 @@
+import { create, toBinary } from '@bufbuild/protobuf'
+import type { ModelWeights } from './model-weights.js'
+import {
+  ModelProtoSchema,
+  StringStringEntryProtoSchema,
+  TensorProtoSchema,
+  TensorProto_DataLocation,
+  type GraphProto,
+  type ModelProto,
+  type NodeProto,
+  type TensorProto,
+} from './onnx_pb.js'
+
+/** All f32 weights together. The page takes about twice as much: ONNX Runtime packs them for its kernels beside that. */
+const maxExpandedBytes = 640 * 2 ** 20
+
+/** Columns that are written as one run; the quantized bytes of so many columns stay in a CPU cache. */
+const tileColumns = 256
+
+/** TensorProto.DataType (ONNX, onnx.proto3). */
+const tensorTypes = { float32: 1, uint8: 2 } as const
+
+type ExternalFiles = ModelWeights['externalData']
+
+/** What `expandWeights` made, or why it left the graph alone. */
+export type Expansion =
+  | {
+      readonly kind: 'expanded'
+      readonly graph: Uint8Array<ArrayBuffer>
+      readonly externalData: ExternalFiles
+    }
+  | { readonly kind: 'unchanged'; readonly reason: string }
+
+/**
+ * Turns products with block-quantized weights (`MatMulNBits`, 4 or 8 bits) into `MatMul` with f32 weights [K, N]. On
+ * WASM, ONNX Runtime dequantizes all of them again at each token. As f32 they are four to eight times the size, in
+ * files of their own beside `externalData`; these are computed as they are read, so that no two need exist at a time.
+ *
+ * A node that needs more than that (`g_idx`, a bias, float16, another layout) stays as it is; all of them do where the
+ * f32 weights would exceed 640 MiB. Changes `model`, but not where it is left alone.
+ *
+ * @param model its weights inside the file, or in `externalData`
+ */
+export function expandWeights(model: ModelProto, externalData: ExternalFiles): Expansion {
+  const { graph } = model
+  if (!graph) return { kind: 'unchanged', reason: 'it holds no graph' }
+  const readTensor = createTensorReader(graph, externalData)
+  const weights = new Map<string, BlockWeight & { readonly nodes: NodeProto[] }>()
+  for (const node of graph.node) {
+    const weight = readBlockWeight(node, readTensor)
+    if (!weight) continue
+    const { rows, columns, bits, blockSize } = weight
+    const key = JSON.stringify([node.input.slice(1), rows, columns, bits, blockSize])
+    const same = weights.get(key)
+    if (same) same.nodes.push(node)
+    else weights.set(key, { ...weight, nodes: [node] })
+  }
+  if (weights.size === 0) return { kind: 'unchanged', reason: 'it has no weights to expand' }
+  const sizeBytes = [...weights.values()].reduce((sum, { rows, columns }) => sum + rows * columns * 4, 0)
+  if (sizeBytes > maxExpandedBytes)
+    return { kind: 'unchanged', reason: `its weights would take ${sizeBytes} bytes as f32` }
+
+  const replaced = new Set<string>()
+  const files = [...weights.values()].map(({ nodes, ...weight }, index) => {
+    const name = `rivulet.expanded.${index}`
+    // No file of a model's folder is called so: those have no slash in their names.
+    const path = `rivulet/expanded.${index}`
+    const { rows, columns } = weight
+    graph.initializer.push(createExternalTensor(name, [rows, columns], path))
+    for (const node of nodes) {
+      for (const input of node.input.slice(1)) replaced.add(input)
+      useExpanded(node, name)
+    }
+    return { path, data: createComputedFile(rows * columns * 4, () => dequantizeTransposed(weight)) }
+  })
+  dropUnread(graph, replaced)
+  return {
+    kind: 'expanded',
+    graph: toBinary(ModelProtoSchema, model),
+    externalData: [...externalData, ...files],
+  }
+}
+
+/** A block-quantized weight: column `n` of the product is row `n` of `packed`. */
+interface BlockWeight {
+  /** K: the length of what is multiplied. */
+  readonly rows: number
+  /** N: the length of the result. */
+  readonly columns: number
+  readonly bits: number
+  /** Rows that share a scale and a zero point. */
+  readonly blockSize: number
+  /** [N, blocks, blockSize * bits / 8], the low bits first. */
+  readonly packed: Uint8Array
+  /** [N, blocks] */
+  readonly scales: Float32Array
+  /** [N, blocks] */
+  readonly zeroPoints: Float32Array
+}
+
+interface TensorBytes {
+  readonly type: number
+  readonly bytes: Uint8Array
+}
+
+type ReadTensor = (name: string | undefined) => TensorBytes | undefined
+
+/** Reads constants by name. An initializer that is also an input is none: a caller may replace it. */
+function createTensorReader(graph: GraphProto, externalData: ExternalFiles): ReadTensor {
+  const inputs = new Set(graph.input.map(({ name }) => name))
+  const tensors = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]))
+  const files = new Map(externalData.map(({ path, data }) => [path, data]))
+
+  function readBytes({ dataLocation, rawData, externalData: entries }: TensorProto): Uint8Array | undefined {
+    if (dataLocation !== TensorProto_DataLocation.EXTERNAL) return rawData
+    const entry = (key: string) => entries.find((candidate) => candidate.key === key)?.value
+    const file = files.get(entry('location') ?? '')
+    const offset = Number(entry('offset') ?? 0)
+    return file?.subarray(offset, offset + Number(entry('length') ?? file.byteLength))
+  }
+
+  return (name = '') => {
+    const tensor = inputs.has(name) ? undefined : tensors.get(name)
+    const bytes = tensor && readBytes(tensor)
+    return tensor && bytes && { type: tensor.dataType, bytes }
+  }
+}
+
+const knownAttributes = new Set(['K', 'N', 'bits', 'block_size', 'accuracy_level'])
+
+/** The weight of a `MatMulNBits` (ONNX Runtime, ContribOperators.md), or undefined for any other node. */
+function readBlockWeight(
+  { opType, domain, input, attribute }: NodeProto,
+  readTensor: ReadTensor,
+): BlockWeight | undefined {
+  if (opType !== 'MatMulNBits' || domain !== 'com.microsoft') return undefined
+  if (input.slice(4).some((name) => name !== '')) return undefined
+  if (attribute.some(({ name }) => !knownAttributes.has(name))) return undefined
+  const readNumber = (name: string) => Number(attribute.find((candidate) => candidate.name === name)?.i ?? 0)
+  const [rows, columns, blockSize] = [readNumber('K'), readNumber('N'), readNumber('block_size')]
+  const bits = readNumber('bits') || 4
+  if ((bits !== 4 && bits !== 8) || rows <= 0 || columns <= 0 || blockSize % 2 !== 0) return undefined
+  const blocks = Math.ceil(rows / blockSize)
+  const packed = readTensor(input[1])
+  const packedBytes = (columns * blocks * blockSize * bits) / 8
+  if (packed?.type !== tensorTypes.uint8 || packed.bytes.byteLength !== packedBytes) return undefined
+  const scales = readFloats(readTensor(input[2]), columns * blocks)
+  const zeroPoints = scales && readZeroPoints(input[3], readTensor, { columns, blocks, bits })
+  return zeroPoints && { rows, columns, bits, blockSize, packed: packed.bytes, scales, zeroPoints }
+}
+
+function readFloats(tensor: TensorBytes | undefined, count: number): Float32Array | undefined {
+  if (tensor?.type !== tensorTypes.float32 || tensor.bytes.byteLength !== count * 4) return undefined
+  // A copy: inside a file, floats need not lie at a multiple of four.
+  return new Float32Array(tensor.bytes.slice().buffer)
+}
+
+/** [N, blocks]: half the range where there are none; floats as they are; bytes with each row padded to whole ones. */
+function readZeroPoints(
+  name: string | undefined,
+  readTensor: ReadTensor,
+  { columns, blocks, bits }: { readonly columns: number; readonly blocks: number; readonly bits: number },
+): Float32Array | undefined {
+  if (!name) return new Float32Array(columns * blocks).fill(2 ** (bits - 1))
+  const tensor = readTensor(name)
+  if (tensor?.type !== tensorTypes.uint8) return readFloats(tensor, columns * blocks)
+  const { bytes } = tensor
+  const rowBytes = Math.ceil((blocks * bits) / 8)
+  if (bytes.byteLength !== columns * rowBytes) return undefined
+  return Float32Array.from({ length: columns * blocks }, (_, index) => {
+    const bit = (index % blocks) * bits
+    return (bytes[Math.floor(index / blocks) * rowBytes + (bit >> 3)]! >> (bit & 7)) & (2 ** bits - 1)
+  })
+}
+
+/** The f32 weight, [K, N]. */
+function dequantizeTransposed(weight: BlockWeight): Float32Array<ArrayBuffer> {
+  const { rows, columns, bits, blockSize, packed } = weight
+  const blocks = Math.ceil(rows / blockSize)
+  const blockBytes = (blockSize * bits) / 8
+  const columnBytes = blocks * blockBytes
+  const mask = 2 ** bits - 1
+  const expanded = new Float32Array(rows * columns)
+  const scales = new Float32Array(tileColumns)
+  const zeroPoints = new Float32Array(tileColumns)
+  for (let tile = 0; tile < columns; tile += tileColumns) {
+    const width = Math.min(tileColumns, columns - tile)
+    for (let block = 0; block < blocks; block += 1) {
+      for (let column = 0; column < width; column += 1) {
+        scales[column] = weight.scales[(tile + column) * blocks + block]!
+        zeroPoints[column] = weight.zeroPoints[(tile + column) * blocks + block]!
+      }
+      const firstRow = block * blockSize
+      const endRow = Math.min(firstRow + blockSize, rows)
+      for (let row = firstRow; row < endRow; row += 1) {
+        const bit = (row - firstRow) * bits
+        const shift = bit & 7
+        const target = row * columns + tile
+        let source = tile * columnBytes + block * blockBytes + (bit >> 3)
+        for (let column = 0; column < width; column += 1) {
+          const quantized = (packed[source]! >> shift) & mask
+          expanded[target + column] = (quantized - zeroPoints[column]!) * scales[column]!
+          source += columnBytes
+        }
+      }
+    }
+  }
+  return expanded
+}
+
+/** The whole of a file of its own. */
+function createExternalTensor(name: string, dims: readonly number[], path: string): TensorProto {
+  return create(TensorProtoSchema, {
+    name,
+    dims: dims.map(BigInt),
+    dataType: tensorTypes.float32,
+    dataLocation: TensorProto_DataLocation.EXTERNAL,
+    externalData: [create(StringStringEntryProtoSchema, { key: 'location', value: path })],
+  })
+}
+
+/**
+ * A file that takes no memory: onnxruntime-web 1.30.0 looks at `byteLength` and copies what `subarray` returns, once
+ * for each tensor. Its own buffer is detached, so that a version which reads in another way fails, and the session with
+ * it.
+ */
+function createComputedFile(
+  sizeBytes: number,
+  compute: () => Float32Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> {
+  const file = new Uint8Array(1)
+  structuredClone(file.buffer, { transfer: [file.buffer] })
+  const subarray = (begin?: number, end?: number) => new Uint8Array(compute().buffer).subarray(begin, end)
+  return Object.defineProperties(file, { byteLength: { value: sizeBytes }, subarray: { value: subarray } })
+}
+
+function useExpanded(node: NodeProto, weight: string): void {
+  node.opType = 'MatMul'
+  node.domain = ''
+  node.attribute = []
+  node.input = [node.input[0] ?? '', weight]
+}
+
+/** Drops the weights that were replaced, but for those that another node reads too. */
+function dropUnread(graph: GraphProto, replaced: ReadonlySet<string>): void {
+  const read = new Set([...graph.output.map(({ name }) => name), ...graph.node.flatMap(({ input }) => input)])
+  graph.initializer = graph.initializer.filter(({ name }) => read.has(name) || !replaced.has(name))
+}
