@@ -34,7 +34,8 @@ export interface Engine extends AsyncDisposable {
   /**
    * Starts a generation and returns its stream at once. Generations run one at a time, in the order of these calls.
    * @throws RivuletError `invalid-option` or `engine-disposed`, before any work; everything later errors the stream:
-   *   `prompt-too-long`, `chat-template-failed`, `generation-failed`, `worker-failed`, `device-lost`
+   *   `prompt-too-long`, `chat-template-failed`, `queue-full` (256 wait), `generation-failed`,
+   *   `worker-failed`, `device-lost`
    */
   generate(prompt: Prompt, options?: GenerateOptions): TokenStream
   /** Cancels what runs or waits, then frees the model and its worker. May be called again. */

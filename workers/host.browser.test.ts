@@ -5,6 +5,7 @@ import type { GenerationEvent, LoadEvent, ModelInfo, WorkerApi } from '../lib/co
 import type { Backend } from './backend.js'
 import { exposeMethods } from './expose.js'
 import { createHost } from './host.js'
+import { maxWaiting } from './queue.js'
 
 const info: ModelInfo = {
   model: 'https://models.example/scripted/',
@@ -203,6 +204,24 @@ describe('generating', () => {
     expect(texts).toEqual(prompts)
     expect(seen.started).toEqual(prompts)
     expect(seen.mostRunning).toBe(1)
+  })
+
+  it('refuses those for whom there is no room to wait, and no others', async () => {
+    const { host, loading, seen } = await startHost()
+    await loading
+    const asked = Array.from({ length: maxWaiting + 11 }, (_, index) => generate(host, `number ${index}`))
+    const outcomes = await Promise.allSettled(
+      asked.map(async (stream) => textOf(await readAll(await stream))),
+    )
+    const expected = Array.from({ length: maxWaiting + 1 }, (_, index) => `number ${index}`)
+    expect(outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value : []))).toEqual(
+      expected,
+    )
+    for (const outcome of outcomes.slice(maxWaiting + 1)) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'queue-full' } })
+    }
+    expect(seen.mostRunning).toBe(1)
+    expect(textOf(await readAll(await generate(host, 'later')))).toBe('later')
   })
 
   it('starts the next request when one has ended, though its end is unread', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createQueue, type Queue } from './queue.js'
+import { createQueue, maxWaiting, type Queue } from './queue.js'
 
 const never = () => new AbortController().signal
 
@@ -24,6 +24,23 @@ describe('turns', () => {
       await settle()
     }
     expect(log).toEqual(['a', 'b', 'c'])
+  })
+
+  it('are refused where too many wait, until one has its turn or has left', async () => {
+    const [queue, log] = [createQueue(1), [] as string[]]
+    const running = enter(queue, 'running', log)
+    const leaving = new AbortController()
+    enter(queue, 'leaving', log, leaving.signal)
+    for (let index = 1; index < maxWaiting; index += 1) enter(queue, String(index), log)
+    const refusal = expect.objectContaining({ code: 'queue-full' })
+    expect(() => queue.enter(never())).toThrow(refusal)
+    leaving.abort()
+    enter(queue, 'next', log)
+    expect(() => queue.enter(never())).toThrow(refusal)
+    running.leave()
+    enter(queue, 'last', log)
+    await settle()
+    expect(log).toEqual(['running', 'leaving', '1'])
   })
 
   it('run side by side up to the capacity', async () => {

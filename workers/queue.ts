@@ -1,3 +1,8 @@
+import { RivuletError } from '../lib/contract/errors.js'
+
+/** A page that asks faster than the model answers is told so, before its requests fill the memory. */
+export const maxWaiting = 256
+
 /** A place in the queue. */
 export interface Turn {
   /** Resolves when it is this one's turn, or when its signal is aborted while it waits. */
@@ -7,6 +12,7 @@ export interface Turn {
 }
 
 export interface Queue {
+  /** @throws RivuletError `queue-full` where `maxWaiting` wait already */
   enter(signal: AbortSignal): Turn
   /** Resolves once nobody runs or waits. */
   whenIdle(): Promise<void>
@@ -28,6 +34,12 @@ export function createQueue(capacity: number): Queue {
 
   return {
     enter(signal) {
+      if (waiting.length >= maxWaiting) {
+        throw new RivuletError(
+          'queue-full',
+          `${waiting.length} generations wait on this engine already. Wait for some of them, or cancel them.`,
+        )
+      }
       let state: 'waiting' | 'running' | 'left' = 'waiting'
       const ready = new Promise<void>((resolve) => {
         const start = () => {

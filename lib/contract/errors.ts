@@ -12,6 +12,7 @@
  * - `worker-failed`: the worker could not start, or died.
  * - `device-lost`: the GPU was taken away: its driver or process crashed, or the computer slept.
  * - `generation-failed`: the runtime failed while it computed.
+ * - `queue-full`: more generations wait on this engine than it lets wait.
  * - `engine-disposed`: the engine was disposed before or during the call.
  */
 export type ErrorCode =
@@ -26,6 +27,7 @@ export type ErrorCode =
   | 'worker-failed'
   | 'device-lost'
   | 'generation-failed'
+  | 'queue-full'
   | 'engine-disposed'
 
 /** The one error type of this library. It crosses the worker boundary whole. */

@@ -225,3 +225,28 @@ describe('a prompt', () => {
     expect(request.prompt).toEqual([user])
   })
 })
+
+describe('the texts of a prompt', () => {
+  it.each(['\uD83D', 'a\uDC09b', 'ends in half: \uD83D'])('are refused with half a character: %j', (text) => {
+    expect(() => check(text)).toThrow(refusal('surrogate'))
+    expect(() => check([user, { role: 'user', content: text }])).toThrow(refusal('surrogate'))
+  })
+
+  it.each(['🐉', '\u0000', '\u202Eright to left', '\uFEFF'])('are taken as they are: %j', (text) => {
+    expect(check(text).prompt).toBe(text)
+  })
+
+  it('are bounded, one by one and together', () => {
+    const half = 'a'.repeat(2 ** 20)
+    expect(check(half + half).prompt).toHaveLength(2 ** 21)
+    expect(() => check(`${half}${half}a`)).toThrow(refusal('2097152', '2097153'))
+    const message = { role: 'user', content: half }
+    expect(() => check([message, message, user])).toThrow(refusal('2097152', '2097154'))
+  })
+
+  it('are bounded in number', () => {
+    const messages = Array.from({ length: 10_000 }, () => user)
+    expect(check(messages).prompt).toHaveLength(10_000)
+    expect(() => check([...messages, user])).toThrow(refusal('10000', '10001'))
+  })
+})

@@ -110,6 +110,9 @@ export interface Said {
   readonly textLength: number
 }
 
+const maxMessages = 10_000
+/** In UTF-16 code units: more than any model's context holds. */
+const maxPromptLength = 2 ** 21
 const maxStopStrings = 16
 const maxStopStringLength = 256
 const maxBiasedTokens = 1024
@@ -189,6 +192,7 @@ function checkNumber(name: NumericOption, value: unknown): void {
 function checkPrompt(prompt: Prompt, applyChatTemplate: boolean | undefined): Prompt {
   if (typeof prompt === 'string') {
     if (prompt === '') refuse('The prompt is empty. Give at least one character.')
+    checkTexts([prompt])
     return prompt
   }
   if (!Array.isArray(prompt) || prompt.length === 0) {
@@ -197,7 +201,28 @@ function checkPrompt(prompt: Prompt, applyChatTemplate: boolean | undefined): Pr
   if (applyChatTemplate === false) {
     refuse('"applyChatTemplate: false" continues raw text: give the prompt as a string.')
   }
-  return Array.from(prompt as readonly unknown[], checkMessage)
+  if (prompt.length > maxMessages) {
+    refuse(`The prompt takes up to ${maxMessages} messages; got ${prompt.length}.`)
+  }
+  const messages = Array.from(prompt as readonly unknown[], checkMessage)
+  const contents = messages.map(({ content }) => content)
+  checkTexts(contents)
+  return messages
+}
+
+function checkTexts(texts: readonly string[]): void {
+  const length = texts.reduce((sum, text) => sum + text.length, 0)
+  if (length > maxPromptLength) {
+    refuse(`The prompt takes up to ${maxPromptLength} characters in all; got ${length}.`)
+  }
+  if (!texts.every(isWellFormed)) {
+    refuse(`The prompt holds half of a surrogate pair: no text, and no tokenizer has a token for it.`)
+  }
+}
+
+/** No lone surrogates. `String.prototype.isWellFormed` is younger than the browsers that have what is needed here. */
+function isWellFormed(text: string): boolean {
+  return !/\p{Surrogate}/u.test(text)
 }
 
 /** A plain copy: a framework's proxy, or a message with a function in it, could not be posted to the worker. */

@@ -76,9 +76,15 @@ describe('the stories model', () => {
     'ends with a space ',
     "spaces , before . marks ! and 's , n't",
     '\u0000\u0001\u007F',
+    '\u202Eright to left\u202C and \u05D0\u05D1\u05D2',
     '𝒳 is outside the basic plane; so is 🂡',
   ])('decodes what it encoded: %j', (text) => {
     expect(stories.decode(stories.encode([content(text)]))).toBe(text)
+  })
+
+  it.each(['a', 'once upon a time ', ' ', '🐉', '7', '<|end|>'])('takes a megabyte of %j', (piece) => {
+    const text = piece.repeat(2 ** 20 / piece.length)
+    expect(stories.decode(stories.encode([content(text)])) === text).toBe(true)
   })
 
   it('decodes no ids to no text, and control tokens to nothing', () => {
