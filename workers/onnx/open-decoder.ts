@@ -70,7 +70,14 @@ async function openPlain(
     : ({ kind: 'wasm' } as const)
   const session = await createSession(runtime, target, files)
   const lost = gpu?.lost.then(describeLoss)
-  return createPlainDecoder(runtime, session, readCacheInputs(session), conversationCacheBytes, lost)
+  try {
+    return await createPlainDecoder(runtime, session, readCacheInputs(session), conversationCacheBytes, lost)
+  } catch (error) {
+    // The next way needs the memory.
+    await session.release()
+    gpu?.destroy()
+    throw error
+  }
 }
 
 /** A graph with nodes that run on the CPU cannot be captured: the session says so when it is made. */
