@@ -176,7 +176,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
 
   /** Begins the step behind one whose token is not here yet, where that needs nothing but a replay. */
   function beginAhead(position: number): Step | undefined {
-    if (!recording || ids.length === cache.capacity) return undefined
+    if (!canReplay || !recording || ids.length === cache.capacity) return undefined
     writeLength(ids.length + 1)
     return submit(position, recording)
   }
