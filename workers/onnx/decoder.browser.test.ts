@@ -200,6 +200,23 @@ describe('on WebGPU the same tokens come', { timeout: 300_000 }, () => {
     await decoder.release()
   })
 
+  it('from the graph as it was exported', async () => {
+    const runtime = await loadOnnxRuntime('webgpu')
+    const device = await createGpuDevice()
+    const target = { kind: 'webgpu', device, graphCapture: false } as const
+    const session = await createSession(runtime, target, { graph, externalData: [] })
+    const decoder = await createPlainDecoder(
+      runtime,
+      session,
+      readCacheInputs(session),
+      conversationCacheBytes,
+    )
+    const options = { count: 16 }
+    expect(await answer(decoder, prompts.dragon, options)).toEqual(reference.dragon.slice(0, 16))
+    await decoder.release()
+    device.destroy()
+  })
+
   it('without replay where capture fails', async () => {
     const decoder = await openOnGpu({ failsToCapture: true })
     expect(decoder.execution).toBe('fixed-cache')
