@@ -1,7 +1,7 @@
 export { createEngine } from './engine.js'
 export type { Engine, EngineOptions } from './engine.js'
 export { TokenStream } from './token-stream.js'
-export type { GenerationResult, Usage } from './token-stream.js'
+export type { GenerationResult, Usage } from './generation.js'
 export { availability } from './availability.js'
 export type { Availability } from './availability.js'
 export { RivuletError } from './contract/errors.js'

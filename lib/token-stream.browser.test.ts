@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { RivuletError } from './contract/errors.js'
 import type { Said } from './contract/options.js'
 import type { GenerationEvent, TokenChunk } from './contract/worker-api.js'
-import { TokenStream, type OpenGeneration } from './token-stream.js'
+import type { OpenGeneration } from './generation.js'
+import { TokenStream } from './token-stream.js'
 
 /** Stands in for a worker: tells a scripted generation, as fast as it is pulled. */
 function scriptEvents(

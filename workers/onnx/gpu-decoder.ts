@@ -11,6 +11,7 @@ import { decodeFloat16 } from './float16.js'
 import { greedy } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
 import type { OnnxRuntime } from './session.js'
+import { createReadback, readToken } from './token-readback.js'
 import { bufferUsage, mapMode } from './webgpu-flags.js'
 
 /** What a decoder on the GPU is made of. */
@@ -297,15 +298,4 @@ interface Step {
   readonly position: number
   /** `noToken` where there was no number to choose by. */
   readonly id: Promise<number>
-}
-
-function createReadback(device: GPUDevice): GPUBuffer {
-  return device.createBuffer({ size: 8, usage: bufferUsage.mapRead | bufferUsage.copyTarget })
-}
-
-async function readToken(readback: GPUBuffer): Promise<number> {
-  await readback.mapAsync(mapMode.read)
-  const [id = noToken] = new Uint32Array(readback.getMappedRange())
-  readback.unmap()
-  return id
 }
