@@ -194,6 +194,30 @@ test.describe('on the embedded model', () => {
     for (const { text, expected } of seen) expect(expected.startsWith(text)).toBe(true)
   })
 
+  test('a cancel while the prompt is computed ends the generation, and the next request runs', async ({
+    page,
+  }) => {
+    await openBarePage(page)
+    const engine = await loadEngine(page, 'wasm')
+    const rounds = scaleCount(5, 100)
+    const seen = await engine.evaluate(async (engine, rounds) => {
+      const seen = { early: 0, next: 0 }
+      for (let round = 0; round < rounds; round += 1) {
+        const stream = engine.generate(`${round}: ${'The dragon was happy. '.repeat(70)}`, { temperature: 0 })
+        const reader = stream.getReader()
+        const first = reader.read()
+        setTimeout(() => void stream.cancel(), 2 + (round % 20))
+        const { done } = await first
+        const { finishReason, usage } = await stream.result
+        if (done && finishReason === 'cancelled' && usage.completionTokens === 0) seen.early += 1
+        const next = engine.generate('Tell me a story about a dragon.', { temperature: 0, maxTokens: 5 })
+        if ((await next.text()) === 'Once upon a time,') seen.next += 1
+      }
+      return seen
+    }, rounds)
+    expect(seen).toEqual({ early: rounds, next: rounds })
+  })
+
   test('what is streamed while the page is busy is what a call without streaming gives', async ({ page }) => {
     await openBarePage(page)
     const engine = await loadEngine(page, 'wasm')
