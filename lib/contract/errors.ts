@@ -50,7 +50,11 @@ export function asRivuletError(error: unknown, code: ErrorCode, what: string): R
   return new RivuletError(code, `${what}: ${describeError(error)}`, { cause: error })
 }
 
-/** A thrown value in one line. */
+/** A message can quote a whole file. */
+const maxDescriptionLength = 500
+
+/** A thrown value in few words. */
 export function describeError(error: unknown): string {
-  return error instanceof Error ? error.message || error.name : String(error)
+  const words = error instanceof Error ? error.message || error.name : String(error)
+  return words.length > maxDescriptionLength ? `${words.slice(0, maxDescriptionLength)} …` : words
 }

@@ -33,7 +33,18 @@ interface AddedToken {
  * @throws RivuletError `model-invalid`
  */
 export function createTokenizer(tokenizerJson: object, config: TokenizerConfig): Tokenizer {
-  const { tokenizer, prefixIds } = parseTokenizer(tokenizerJson, config)
+  try {
+    return buildTokenizer(tokenizerJson, config)
+  } catch (error) {
+    throw new RivuletError('model-invalid', `tokenizer.json cannot be used: ${describeError(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+function buildTokenizer(tokenizerJson: object, config: TokenizerConfig): Tokenizer {
+  const tokenizer = new HuggingFaceTokenizer(tokenizerJson, config)
+  const prefixIds = readPrefixIds(tokenizer)
   const addedTokens: readonly AddedToken[] = [...tokenizer.get_added_tokens_decoder().values()]
   // Some vocabularies add runs of white space as tokens (Gemma, Phi): those are text, wherever they stand.
   const textTokens = addedTokens.filter((token) => !token.special && token.content.trim() === '')
@@ -94,17 +105,6 @@ export function createTokenizer(tokenizerJson: object, config: TokenizerConfig):
   }
 }
 
-function parseTokenizer(tokenizerJson: object, config: object) {
-  try {
-    const tokenizer = new HuggingFaceTokenizer(tokenizerJson, config)
-    return { tokenizer, prefixIds: readPrefixIds(tokenizer) }
-  } catch (error) {
-    throw new RivuletError('model-invalid', `tokenizer.json cannot be used: ${describeError(error)}`, {
-      cause: error,
-    })
-  }
-}
-
 /** The ids that come before any text, without those that the post-processor puts behind it. */
 function readPrefixIds(tokenizer: HuggingFaceTokenizer): number[] {
   const { ids } = tokenizer.encode('')
@@ -121,6 +121,8 @@ function createSplitter(tokens: readonly AddedToken[]): (text: string) => Piece[
   const byContent = new Map(tokens.map((token) => [token.content, token]))
   const contents = [...byContent.keys()].toSorted((a, b) => b.length - a.length)
   const pattern = new RegExp(`(${contents.map(escapePattern).join('|')})`)
+  // Compiled at its first use: one that is too large fails now, not at the first prompt.
+  pattern.test('')
   // Splitting on a captured group keeps what was matched at the odd places.
   return (text) =>
     text.split(pattern).map((piece, index) => (index % 2 === 1 ? byContent.get(piece) : undefined) ?? piece)
