@@ -34,8 +34,27 @@ export interface PrefillFigures {
 export interface LatencyRecorder {
   addToken(): void
   setPrefill(figures: PrefillFigures): void
-  /** The figures up to now; also puts the spans into the Performance timeline as `rivulet:*` measures. */
+  /**
+   * The figures up to now; also puts the spans into the Performance timeline as `rivulet:*` measures, which are cleared
+   * after every 200 generations.
+   */
   finish(): Latency
+}
+
+const measures = {
+  generation: 'rivulet:generation',
+  firstToken: 'rivulet:time-to-first-token',
+  decode: 'rivulet:decode',
+} as const
+
+const clearedAfter = 200
+let generations = 0
+
+/** A browser keeps every measure until it is told otherwise: a page that runs for days would only grow. */
+function forgetOldMeasures(): void {
+  generations += 1
+  if (generations % clearedAfter !== 0) return
+  for (const name of Object.values(measures)) performance.clearMeasures(name)
 }
 
 export function recordLatency(): LatencyRecorder {
@@ -49,10 +68,11 @@ export function recordLatency(): LatencyRecorder {
       const end = performance.now()
       const first = tokenTimes[0]
       const last = tokenTimes.at(-1)
-      performance.measure('rivulet:generation', { start, end })
-      if (first !== undefined) performance.measure('rivulet:time-to-first-token', { start, end: first })
+      forgetOldMeasures()
+      performance.measure(measures.generation, { start, end })
+      if (first !== undefined) performance.measure(measures.firstToken, { start, end: first })
       if (first !== undefined && last !== undefined && last > first) {
-        performance.measure('rivulet:decode', { start: first, end: last })
+        performance.measure(measures.decode, { start: first, end: last })
       }
       return computeLatency({ start, end, tokenTimes, prefill })
     },
