@@ -22,12 +22,15 @@ export interface ModelConfig {
  * @throws RivuletError `model-not-found`, `model-invalid`, `download-failed`
  */
 export async function readModelConfig(folder: ModelFolder): Promise<ModelConfig> {
-  const [config, tokenizerJson, generationConfig = {}, tokenizerConfig = {}] = await Promise.all([
+  const reading = [
     readRequired(folder, 'config.json'),
     readRequired(folder, 'tokenizer.json'),
     folder.readJson('generation_config.json'),
     folder.readJson('tokenizer_config.json'),
-  ])
+  ] as const
+  // The first of them that is missing is the one to name, whichever answer comes first.
+  await Promise.allSettled(reading)
+  const [config, tokenizerJson, generationConfig = {}, tokenizerConfig = {}] = await Promise.all(reading)
   const template = tokenizerConfig.chat_template ?? (await folder.readText('chat_template.jinja'))
   // A model with several modalities keeps its language model's values in `text_config`.
   const textConfig = isObject(config.text_config) ? config.text_config : config
