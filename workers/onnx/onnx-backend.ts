@@ -40,9 +40,14 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
           onProgress(progress)
         },
       })
+      const configuring = readModelConfig(folder)
       const [config, weights, runtime] = await Promise.all([
-        readModelConfig(folder),
-        readModelWeights(folder, dtypes),
+        configuring,
+        readModelWeights(folder, dtypes).catch(async (error: unknown) => {
+          // A folder that lacks everything is no model: that is for its configuration to say.
+          await configuring
+          throw error
+        }),
         loadOnnxRuntime(device),
       ])
       signal.throwIfAborted()
