@@ -59,20 +59,25 @@ async function readBody(
   onBytes: OnBytes | undefined,
   signal: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  // One buffer of the right size: pieces to be put together would take twice the file's memory.
+  // One buffer of the right size, into which the browser writes: pieces to be put together would take twice the
+  // file's memory, and pieces to be copied half of it, until a collector comes by.
   let bytes = allocate(url, totalBytes ?? firstBufferBytes)
   let loadedBytes = 0
   onBytes?.(0, totalBytes)
-  const reader = response.body?.getReader()
+  const reader = response.body?.getReader({ mode: 'byob' })
   try {
-    for (let read = await reader?.read(); read && !read.done; read = await reader?.read()) {
-      const { value } = read
-      if (loadedBytes + value.byteLength > bytes.byteLength) {
-        const larger = allocate(url, Math.max(bytes.byteLength * 2, loadedBytes + value.byteLength))
-        larger.set(bytes.subarray(0, loadedBytes))
+    while (reader) {
+      const hasRoom = loadedBytes < bytes.byteLength
+      // A read hands the buffer over, and back in `value`.
+      const { done, value } = await reader.read(hasRoom ? bytes.subarray(loadedBytes) : new Uint8Array(1))
+      if (hasRoom && value) bytes = new Uint8Array(value.buffer)
+      if (done || !value) break
+      if (!hasRoom) {
+        const larger = allocate(url, bytes.byteLength * 2 + 1)
+        larger.set(bytes)
+        larger.set(value, loadedBytes)
         bytes = larger
       }
-      bytes.set(value, loadedBytes)
       loadedBytes += value.byteLength
       onBytes?.(loadedBytes, totalBytes)
     }
