@@ -1,6 +1,7 @@
 import type { BackendFactory } from './backend-factory.js'
+import { checkDownloadOptions, type DownloadOptions } from './contract/download-options.js'
 import { RivuletError } from './contract/errors.js'
-import { resolveModelFolder, type ModelSource } from './contract/model-source.js'
+import { locateModel, type ModelSource } from './contract/model-source.js'
 import { checkRequest, type GenerateOptions, type Prompt } from './contract/options.js'
 import type { LoadProgress, ModelInfo } from './contract/worker-api.js'
 import { keepWorker, type LoadedWorker, type Recovery } from './keep-worker.js'
@@ -13,6 +14,8 @@ export interface EngineOptions {
   readonly backend: BackendFactory | readonly BackendFactory[]
   /** The model's folder. */
   readonly model: ModelSource
+  /** How its files are fetched and kept; nothing of it concerns files of the visitor's. */
+  readonly download?: DownloadOptions | undefined
   /** Called while the model is loaded, and when it is loaded again. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined
   /** Gives up loading; the returned promise then rejects with the signal's reason. */
@@ -45,16 +48,21 @@ export interface Engine extends AsyncDisposable {
 /**
  * Loads a model into a worker of its own.
  * @throws RivuletError `invalid-option`, `backend-unavailable`, `model-not-found`, `model-invalid`,
- *   `model-unsupported`, `download-failed`, `worker-failed`; or the reason of `signal`
+ *   `model-unsupported`, `download-failed`, `integrity-failed`, `quota-exceeded`, `memory-exceeded`, `worker-failed`;
+ *   or the reason of `signal`
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   checkOptions(options)
-  const { backend, model, onProgress, signal, recover = true, onRecovery } = options
+  const { backend, model, download = {}, onProgress, signal, recover = true, onRecovery } = options
+  const request = checkDownloadOptions(download)
+  const place = { base: document.baseURI, hubUrl: download.hubUrl && String(download.hubUrl) }
   const plan = {
     backends: [backend].flat(),
-    modelFolder: resolveModelFolder(model, document.baseURI),
+    model: await locateModel(model, place),
+    download: request,
     onProgress,
   }
+  if (plan.model.kind !== 'local' && download.persist !== false) requestPersistence()
   const first = await startWorker(plan, signal)
   const start = startWorker.bind(undefined, plan)
   return createLoadedEngine(first, recover ? { start, onRecovery } : undefined)
@@ -63,6 +71,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
 const optionNames: readonly string[] = [
   'backend',
   'model',
+  'download',
   'onProgress',
   'signal',
   'recover',
@@ -78,7 +87,9 @@ function checkOptions(options: EngineOptions): void {
   if ([backend].flat().some((candidate) => typeof candidate?.createWorker !== 'function')) {
     refuse('"backend" must be a backend, such as onnx(), or a list of them.')
   }
-  if (typeof model !== 'string' && !(model instanceof URL)) refuse('"model" must be a string or a URL.')
+  if (typeof model !== 'string' && (typeof model !== 'object' || model === null)) {
+    refuse('"model" must be a string, a URL, a directory handle or a list of files.')
+  }
   if (onProgress !== undefined && typeof onProgress !== 'function') refuse('"onProgress" must be a function.')
   if (onRecovery !== undefined && typeof onRecovery !== 'function') refuse('"onRecovery" must be a function.')
   if (recover !== undefined && typeof recover !== 'boolean') refuse('"recover" must be true or false.')
@@ -89,6 +100,11 @@ function checkOptions(options: EngineOptions): void {
       'createEngine() needs a page: call it in a browser, not on a server.',
     )
   }
+}
+
+/** Only a page can ask. What is answered changes nothing here: it is the browser's, and some ask the visitor. */
+function requestPersistence(): void {
+  navigator.storage?.persist?.().catch(() => {})
 }
 
 function refuse(message: string): never {

@@ -5,9 +5,13 @@ export type { GenerationResult, Usage } from './generation.js'
 export { availability } from './availability.js'
 export type { Availability } from './availability.js'
 export { RivuletError } from './contract/errors.js'
-export type { ErrorCode } from './contract/errors.js'
+export type { ErrorCode, ErrorDetails } from './contract/errors.js'
+export type { DownloadOptions } from './contract/download-options.js'
+export { store } from './store.js'
+export type { EvictOptions, StoredModel } from './store.js'
 export type { ChatMessage, GenerateOptions, Prompt, SamplingOptions } from './contract/options.js'
 export type {
+  FileProgress,
   FinishReason,
   LoadProgress,
   ModelInfo,

@@ -1,6 +1,8 @@
 import type { BackendFactory } from './backend-factory.js'
 import { connectWorker, type WorkerConnection } from './connect-worker.js'
 import { RivuletError } from './contract/errors.js'
+import type { DownloadRequest } from './contract/download-options.js'
+import type { ModelLocation } from './contract/model-source.js'
 import type { LoadProgress, LoadRequest, ModelInfo } from './contract/worker-api.js'
 import type { LoadedWorker } from './keep-worker.js'
 
@@ -8,8 +10,8 @@ import type { LoadedWorker } from './keep-worker.js'
 export interface LoadPlan {
   /** In order of preference. */
   readonly backends: readonly BackendFactory[]
-  /** Absolute URL with a slash at its end. */
-  readonly modelFolder: string
+  readonly model: ModelLocation
+  readonly download: DownloadRequest
   readonly onProgress: ((progress: LoadProgress) => void) | undefined
 }
 
@@ -23,8 +25,9 @@ export async function startWorker(plan: LoadPlan, signal: AbortSignal | undefine
   signal?.throwIfAborted()
   const connection = connectWorker(backend.createWorker())
   try {
-    const request = { modelFolder: plan.modelFolder, options: backend.options, lifeLock: nameLifeLock() }
-    return { connection, info: await load(connection, request, plan.onProgress, signal) }
+    const { model, download, onProgress } = plan
+    const request = { model, download, options: backend.options, lifeLock: nameLifeLock() }
+    return { connection, info: await load(connection, request, onProgress, signal) }
   } catch (error) {
     connection.terminate(abandonedError())
     throw error

@@ -18,6 +18,17 @@ const info: ModelInfo = {
   hasChatTemplate: false,
 }
 
+const someProgress = {
+  phase: 'download',
+  file: 'weights',
+  files: [],
+  loadedBytes: 0,
+  totalBytes: 100,
+  fraction: 0,
+  bytesPerSecond: undefined,
+  remainingMs: undefined,
+} as const
+
 /** Stands in for a runtime: says the prompt's words one a step, and counts what it is asked to do. */
 function createScriptedBackend(stepsInFlight: 0 | 1) {
   const seen = {
@@ -34,7 +45,7 @@ function createScriptedBackend(stepsInFlight: 0 | 1) {
     async load({ options }, { onProgress, onLost }) {
       seen.lose = () => onLost(new RivuletError('device-lost', 'gone'))
       for (let loadedBytes = 0; loadedBytes <= 100; loadedBytes += 50) {
-        onProgress({ phase: 'download', file: 'weights', loadedBytes, totalBytes: 100 })
+        onProgress({ ...someProgress, loadedBytes })
         await nextTask()
       }
       if (options.isMissing)
@@ -78,6 +89,11 @@ interface HostOptions {
   readonly stepsInFlight?: 0 | 1
 }
 
+const place = {
+  model: { kind: 'folder', url: info.model },
+  download: { headers: {}, sha256: {}, revalidate: true, idleTimeoutMs: 1000 },
+} as const
+
 /** The host behind a real MessageChannel, as the page reaches it. */
 async function startHost({ stepsInFlight = 0, ...options }: HostOptions = {}) {
   const { seen, backend } = createScriptedBackend(stepsInFlight)
@@ -85,7 +101,7 @@ async function startHost({ stepsInFlight = 0, ...options }: HostOptions = {}) {
   exposeMethods(createHost(backend), port1)
   const host = wrap<WorkerApi>(port2)
   const lifeLock = crypto.randomUUID()
-  const loadEvents = (await host.load({ modelFolder: info.model, options, lifeLock })).getReader()
+  const loadEvents = (await host.load({ ...place, options, lifeLock })).getReader()
   return { seen, backend, host, port: port2, lifeLock, loadEvents, loading: readUntilReady(loadEvents) }
 }
 
@@ -130,9 +146,7 @@ describe('loading', () => {
   it('refuses a second model', async () => {
     const { host, loading } = await startHost()
     await loading
-    const again = readAll(
-      await host.load({ modelFolder: info.model, options: {}, lifeLock: crypto.randomUUID() }),
-    )
+    const again = readAll(await host.load({ ...place, options: {}, lifeLock: crypto.randomUUID() }))
     await expect(again).rejects.toMatchObject({ code: 'invalid-option' })
   })
 })

@@ -18,9 +18,9 @@ exposeMethods(
   createHost({
     maxConcurrentGenerations: 1,
     stepsInFlight: 0,
-    async load({ modelFolder }) {
+    async load({ model }) {
       return {
-        model: modelFolder,
+        model: model.kind === 'local' ? model.name : model.url,
         backend: 'scripted',
         device: 'wasm',
         deviceDescription: 'none',

@@ -1,5 +1,5 @@
 import { transferHandlers, type TransferHandler } from 'comlink'
-import { RivuletError, describeError, type ErrorCode } from './errors.js'
+import { RivuletError, describeError, type ErrorCode, type ErrorDetails } from './errors.js'
 
 /** An error as plain data: what structured cloning of an `Error` loses (code, cause chain, text) is kept. */
 export interface SerializedError {
@@ -8,6 +8,7 @@ export interface SerializedError {
   readonly stack: string | undefined
   readonly code: ErrorCode | undefined
   readonly text: string
+  readonly details: ErrorDetails
   readonly cause: SerializedError | undefined
 }
 
@@ -24,6 +25,7 @@ export function serializeError(error: unknown, depth = 0): SerializedError {
     stack: isError ? error.stack : undefined,
     code: error instanceof RivuletError ? error.code : undefined,
     text: error instanceof RivuletError ? error.text : '',
+    details: error instanceof RivuletError ? error.details : {},
     cause: hasCause ? serializeError(error.cause, depth + 1) : undefined,
   }
 }
@@ -34,7 +36,7 @@ export function deserializeError(data: SerializedError): Error {
   const error =
     data.code === undefined
       ? Object.assign(new Error(data.message, cause), { name: data.name })
-      : new RivuletError(data.code, data.message, { ...cause, text: data.text })
+      : new RivuletError(data.code, data.message, { ...cause, text: data.text, details: data.details })
   if (data.stack !== undefined) error.stack = data.stack
   return error
 }

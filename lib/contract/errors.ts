@@ -8,6 +8,10 @@
  * - `model-invalid`: a model file is broken, cut short, or not what its name says.
  * - `model-unsupported`: the files are sound, but no code here runs this architecture or variant.
  * - `download-failed`: the network or the server failed while a model file was on its way.
+ * - `integrity-failed`: a file's SHA-256 is not the one it must have. `details`: `file`, `expected`, `got`.
+ * - `quota-exceeded`: the browser keeps no more for this site. `details`: `file`, `neededBytes`, `availableBytes`.
+ * - `memory-exceeded`: the model is larger than this device or the given budget. `details`: `what`, `neededBytes`,
+ *   `availableBytes`.
  * - `backend-unavailable`: none of the given backends can run in this browser.
  * - `worker-failed`: the worker could not start, or died.
  * - `device-lost`: the GPU was taken away: its driver or process crashed, or the computer slept.
@@ -23,6 +27,9 @@ export type ErrorCode =
   | 'model-invalid'
   | 'model-unsupported'
   | 'download-failed'
+  | 'integrity-failed'
+  | 'quota-exceeded'
+  | 'memory-exceeded'
   | 'backend-unavailable'
   | 'worker-failed'
   | 'device-lost'
@@ -30,17 +37,26 @@ export type ErrorCode =
   | 'queue-full'
   | 'engine-disposed'
 
+export type ErrorDetails = Readonly<Record<string, string | number>>
+
 /** The one error type of this library. It crosses the worker boundary whole. */
 export class RivuletError extends Error {
   override readonly name = 'RivuletError'
   readonly code: ErrorCode
   /** What the generation had said before it failed; empty outside a generation. */
   text: string
+  /** The figures of the message, for the codes that name them; empty for the others. */
+  readonly details: ErrorDetails
 
-  constructor(code: ErrorCode, message: string, options: { cause?: unknown; text?: string } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; text?: string; details?: ErrorDetails } = {},
+  ) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
     this.code = code
     this.text = options.text ?? ''
+    this.details = options.details ?? {}
   }
 }
 

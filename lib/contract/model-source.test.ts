@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { resolveModelFolder } from './model-source.js'
+import { defaultHubUrl, locateModel, locateRemote } from './model-source.js'
 
 const base = 'https://app.example/chat/index.html?tab=1#top'
 
@@ -14,7 +14,7 @@ describe('a model’s folder', () => {
     // A revision is one path segment (huggingface_hub, `hf_hub_url`).
     ['owner/name@refs/pr/1', 'https://huggingface.co/owner/name/resolve/refs%2Fpr%2F1/'],
   ])('is on the hub: %s', (source, url) => {
-    expect(resolveModelFolder(source, base)).toBe(url)
+    expect(locateRemote(source, base, defaultHubUrl).url).toBe(url)
   })
 
   it.each([
@@ -23,8 +23,8 @@ describe('a model’s folder', () => {
     ['https://cdn.example', 'https://cdn.example/'],
     ['http://localhost:8080/a b', 'http://localhost:8080/a%20b/'],
   ])('is at an absolute URL: %s', (source, url) => {
-    expect(resolveModelFolder(source, base)).toBe(url)
-    expect(resolveModelFolder(new URL(source), base)).toBe(url)
+    expect(locateRemote(source, base, defaultHubUrl).url).toBe(url)
+    expect(locateRemote(new URL(source), base, defaultHubUrl).url).toBe(url)
   })
 
   it.each([
@@ -34,13 +34,13 @@ describe('a model’s folder', () => {
     ['./a', 'https://app.example/chat/a/'],
     ['//cdn.example/a', 'https://cdn.example/a/'],
   ])('is relative to the page: %s', (source, url) => {
-    expect(resolveModelFolder(source, base)).toBe(url)
+    expect(locateRemote(source, base, defaultHubUrl).url).toBe(url)
   })
 
   it.each(['', 'model', 'models/a/b', 'owner/name@', '@main', 'owner/', 'owner/na me', '..', 'models\\a'])(
     'is refused: %j',
     (source) => {
-      expect(() => resolveModelFolder(source, base)).toThrow(
+      expect(() => locateRemote(source, base, defaultHubUrl)).toThrow(
         expect.objectContaining({
           name: 'RivuletError',
           code: 'invalid-option',
@@ -49,4 +49,30 @@ describe('a model’s folder', () => {
       )
     },
   )
+
+  it('is listed by its hub, wherever that is; a commit never changes', async () => {
+    const commit = '0123456789abcdef0123456789abcdef01234567'
+    expect(await locateModel(`owner/name@${commit}`, { base, hubUrl: 'https://mirror.example/hub' })).toEqual(
+      {
+        kind: 'hub',
+        url: `https://mirror.example/hub/owner/name/resolve/${commit}/`,
+        listingUrl: `https://mirror.example/hub/api/models/owner/name/tree/${commit}?recursive=true`,
+        isCommit: true,
+      },
+    )
+    expect(await locateModel('owner/name', { base })).toMatchObject({ isCommit: false })
+  })
+
+  it('is a list of the visitor’s files', async () => {
+    const chosen = [new File(['{}'], 'config.json'), new File(['x'], 'model_q4.onnx')]
+    expect(await locateModel(chosen, { base })).toEqual({
+      kind: 'local',
+      name: 'files',
+      files: new Map(chosen.map((file) => [file.name, file])),
+    })
+  })
+
+  it.each([[[]], [['config.json']], [[{}]]])('is refused: the list %j', async (source) => {
+    await expect(locateModel(source as never, { base })).rejects.toMatchObject({ code: 'invalid-option' })
+  })
 })

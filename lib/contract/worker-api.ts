@@ -1,8 +1,10 @@
+import type { DownloadRequest } from './download-options.js'
+import type { ModelLocation } from './model-source.js'
 import type { GenerateRequest } from './options.js'
 
 /** What is loaded, and what it runs on. */
 export interface ModelInfo {
-  /** The model folder's URL. */
+  /** The model folder's URL, or the name of a folder of the visitor's. */
   readonly model: string
   readonly backend: string
   readonly device: 'webgpu' | 'wasm'
@@ -19,11 +21,28 @@ export interface ModelInfo {
 
 /** How far loading has come. */
 export interface LoadProgress {
-  /** `load` is everything behind the download: the session, its shaders and the self-test. */
-  readonly phase: 'download' | 'load'
+  /**
+   * `download` also where files come from the store; `verify`: what came is hashed, where a hash is known; `load`: the
+   * runtime takes the weights; `warm-up`: shaders are compiled, and the self-test runs.
+   */
+  readonly phase: 'download' | 'verify' | 'load' | 'warm-up'
   /** The file that moved last, relative to the model's folder; undefined behind the download. */
   readonly file: string | undefined
-  /** Over all files; the total grows while sizes become known. */
+  /** Those whose size is known by now. */
+  readonly files: readonly FileProgress[]
+  /** Over `files`. */
+  readonly loadedBytes: number
+  readonly totalBytes: number
+  /** Of the download, 0 to 1. Never falls: where another file's size becomes known it stands still. */
+  readonly fraction: number
+  /** Over the last seconds; undefined while nothing was fetched. */
+  readonly bytesPerSecond: number | undefined
+  /** At that rate, for what is known to be missing. */
+  readonly remainingMs: number | undefined
+}
+
+export interface FileProgress {
+  readonly path: string
   readonly loadedBytes: number
   readonly totalBytes: number
 }
@@ -31,8 +50,8 @@ export interface LoadProgress {
 export interface LoadRequest<Options = unknown> {
   /** The name of a Web Lock that the worker holds as long as it lives, where the browser has locks. */
   readonly lifeLock: string
-  /** Absolute URL of the model's folder, with a slash at its end. */
-  readonly modelFolder: string
+  readonly model: ModelLocation
+  readonly download: DownloadRequest
   /** The backend's own options, as its factory on the page checked them. */
   readonly options: Options
 }

@@ -1,5 +1,6 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
+import type { LoadProgress } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
 import { openModelFolder } from '../store/model-folder.js'
 import type { Decoder } from './decoder.js'
@@ -11,6 +12,9 @@ import { openDecoder } from './open-decoder.js'
 import { loadOnnxRuntime } from './session.js'
 
 const defaultConversationCacheBytes = 256 * 2 ** 20
+
+/** Where nothing had to be fetched. */
+const noProgress = { files: [], loadedBytes: 0, totalBytes: 0, bytesPerSecond: undefined }
 
 /** Hugging Face ONNX folders on onnxruntime-web, on WebGPU or WASM. */
 export function createOnnxBackend(): Backend<OnnxLoadOptions> {
@@ -30,16 +34,26 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
       return loaded?.decoder.execution === 'replayed' ? 1 : 0
     },
 
-    async load({ modelFolder, options }, { onProgress, onLost, signal }) {
+    async load({ model, download, options }, { onProgress, onLost, signal }) {
       const { device, description, dtypes } = await chooseDevice(options)
-      let downloaded = { loadedBytes: 0, totalBytes: 0 }
-      const folder = openModelFolder(modelFolder, {
+      let downloaded: LoadProgress | undefined
+      const folder = await openModelFolder(model, download, {
         signal,
         onProgress(progress) {
           downloaded = progress
           onProgress(progress)
         },
       })
+      const enterPhase = (phase: 'load' | 'warm-up') => {
+        onProgress({
+          ...noProgress,
+          ...downloaded,
+          phase,
+          file: undefined,
+          remainingMs: undefined,
+          fraction: 1,
+        })
+      }
       const configuring = readModelConfig(folder)
       const [config, weights, runtime] = await Promise.all([
         configuring,
@@ -49,17 +63,18 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
           throw error
         }),
         loadOnnxRuntime(device),
-      ])
+      ]).finally(folder.close)
       signal.throwIfAborted()
-      onProgress({ ...downloaded, phase: 'load', file: undefined })
+      enterPhase('load')
       const decoder = await openDecoder(runtime, device, weights, {
         contextLength: config.contextLength,
         conversationCacheBytes: options.conversationCacheBytes ?? defaultConversationCacheBytes,
+        onSession: () => enterPhase('warm-up'),
       })
       loaded = { decoder, config }
       void reportLoss(decoder, onLost)
       return {
-        model: modelFolder,
+        model: folder.url,
         backend: 'onnx',
         device,
         deviceDescription: device === 'wasm' ? describeThreads(runtime.env.wasm.numThreads) : description,

@@ -16,7 +16,10 @@ import { createSession, type OnnxRuntime } from './session.js'
 const firstCapacity = 1024
 
 type GraphFiles = Pick<ModelWeights, 'graph' | 'externalData'>
-type CacheLimits = Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'>
+interface LoadLimits extends Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'> {
+  /** Called when the weights are where they compute; what is left is to warm up. */
+  readonly onSession: () => void
+}
 
 /**
  * Opens a model the fastest way that works: a rewritten graph with a fixed cache and captured steps, else without
@@ -28,7 +31,7 @@ export async function openDecoder(
   runtime: OnnxRuntime,
   device: 'webgpu' | 'wasm',
   weights: ModelWeights,
-  limits: CacheLimits,
+  limits: LoadLimits,
 ): Promise<Decoder> {
   const rewrite = rewriteGraph(weights.model)
   const rewritten = rewrite.kind === 'rewritten' && {
@@ -52,7 +55,7 @@ export async function openDecoder(
 async function openExpanded(
   runtime: OnnxRuntime,
   { graph, externalData }: GraphFiles,
-  limits: CacheLimits,
+  limits: LoadLimits,
 ): Promise<Decoder | undefined> {
   const expansion = expandWeights(fromBinary(ModelProtoSchema, graph), externalData)
   return expansion.kind === 'expanded' ? openPlain(runtime, 'wasm', expansion, limits) : undefined
@@ -62,13 +65,14 @@ async function openPlain(
   runtime: OnnxRuntime,
   device: 'webgpu' | 'wasm',
   files: GraphFiles,
-  { conversationCacheBytes }: CacheLimits,
+  { conversationCacheBytes, onSession }: LoadLimits,
 ): Promise<Decoder> {
   const gpu = device === 'webgpu' ? await createGpuDevice() : undefined
   const target = gpu
     ? ({ kind: 'webgpu', device: gpu, graphCapture: false } as const)
     : ({ kind: 'wasm' } as const)
   const session = await createSession(runtime, target, files)
+  onSession()
   const lost = gpu?.lost.then(describeLoss)
   try {
     return await createPlainDecoder(runtime, session, readCacheInputs(session), conversationCacheBytes, lost)
@@ -84,12 +88,13 @@ async function openPlain(
 async function openFixed(
   runtime: OnnxRuntime,
   files: GraphFiles,
-  limits: CacheLimits,
+  limits: LoadLimits,
   canCapture: boolean,
 ): Promise<Decoder> {
   const device = await createGpuDevice()
   try {
     const session = await createSession(runtime, { kind: 'webgpu', device, graphCapture: canCapture }, files)
+    limits.onSession()
     const caches = readCacheInputs(session)
     const model = { runtime, device, session, caches, canCapture, firstCapacity, ...limits }
     return await createGpuDecoder({ ...model, ...readLogitsOutput(session) })

@@ -1,10 +1,13 @@
+import type { DownloadRequest } from '../../lib/contract/download-options.js'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
+import type { ModelLocation } from '../../lib/contract/model-source.js'
+import { openRemoteFiles } from './remote-files.js'
 import type { LoadProgress } from '../../lib/contract/worker-api.js'
-import { fetchFile } from './fetch-file.js'
+import { collectProgress } from './collect-progress.js'
 
 /** The files of one model. Paths are relative to the model's folder. */
 export interface ModelFolder {
-  /** Where it is; ends with a slash. */
+  /** Where it is: a URL, or the name of a folder of the visitor's. */
   readonly url: string
   /** @returns the file's bytes, or undefined where the folder has no such file */
   readBytes(path: string): Promise<Uint8Array<ArrayBuffer> | undefined>
@@ -14,58 +17,89 @@ export interface ModelFolder {
   readText(path: string): Promise<string | undefined>
 }
 
-/**
- * A folder behind a URL that ends with a slash. What is read counts into `onProgress` from the first byte on.
- * Its methods throw RivuletError `download-failed`, `readJson` also `model-invalid`; or the reason of `signal`.
- */
-export function openModelFolder(
-  url: string,
-  { onProgress, signal }: { onProgress: (progress: LoadProgress) => void; signal: AbortSignal },
-): ModelFolder {
-  const files = new Map<string, { loadedBytes: number; totalBytes: number }>()
+/** A folder that is open for loading: nobody removes its files meanwhile. */
+export interface OpenModelFolder extends ModelFolder {
+  close(): void
+}
 
-  async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    return fetchFile(new URL(path, url).href, {
-      signal,
-      onBytes(loadedBytes, totalBytes = loadedBytes) {
-        files.set(path, { loadedBytes, totalBytes })
-        onProgress({ phase: 'download', file: path, ...sumBytes([...files.values()]) })
-      },
-    })
+/** The files of a place: stored, fetched, or the visitor's own. */
+export interface ModelFiles {
+  /** Without a copy. Undefined where there is no such file. */
+  read(path: string): Promise<Blob | undefined>
+  close(): void
+}
+
+/**
+ * Opens a model's folder. What is fetched counts into `onProgress`.
+ * Its methods throw RivuletError `download-failed`, `integrity-failed`, `quota-exceeded`, `readJson` also
+ * `model-invalid`; or the reason of `signal`.
+ */
+export async function openModelFolder(
+  location: ModelLocation,
+  download: DownloadRequest,
+  { onProgress, signal }: { onProgress: (progress: LoadProgress) => void; signal: AbortSignal },
+): Promise<OpenModelFolder> {
+  const url = location.kind === 'local' ? location.name : location.url
+  const files =
+    location.kind === 'local'
+      ? openLocalFiles(location.files)
+      : await openRemoteFiles(location, download, { onProgress: collectProgress(onProgress), signal })
+
+  async function readBlob(path: string): Promise<Blob | undefined> {
+    const blob = await files.read(path)
+    signal.throwIfAborted()
+    return blob
   }
 
   async function readText(path: string): Promise<string | undefined> {
-    const bytes = await readBytes(path)
-    return bytes && new TextDecoder().decode(bytes)
+    const blob = await readBlob(path)
+    return blob && readFrom(path, blob.text())
   }
 
   return {
     url,
-    readBytes,
     readText,
+    async readBytes(path) {
+      const blob = await readBlob(path)
+      return blob && new Uint8Array(await readFrom(path, blob.arrayBuffer()))
+    },
     async readJson(path) {
       const text = await readText(path)
-      return text === undefined ? undefined : parseObject(text, url + path)
+      return text === undefined ? undefined : parseObject(text, path)
     },
+    close: files.close,
   }
 }
 
-function sumBytes(files: readonly { loadedBytes: number; totalBytes: number }[]) {
+/** Files that were chosen one by one come without their folders. */
+function openLocalFiles(files: ReadonlyMap<string, File>): ModelFiles {
   return {
-    loadedBytes: files.reduce((sum, file) => sum + file.loadedBytes, 0),
-    totalBytes: files.reduce((sum, file) => sum + file.totalBytes, 0),
+    read: (path) => Promise.resolve(files.get(path) ?? files.get(path.slice(path.lastIndexOf('/') + 1))),
+    close() {},
   }
 }
 
-function parseObject(text: string, url: string): Record<string, unknown> {
+async function readFrom<T>(path: string, reading: Promise<T>): Promise<T> {
+  try {
+    return await reading
+  } catch (error) {
+    throw new RivuletError(
+      'download-failed',
+      `${path} could not be read (${describeError(error)}): it was changed or removed meanwhile, or there is no memory for it.`,
+      { cause: error },
+    )
+  }
+}
+
+function parseObject(text: string, path: string): Record<string, unknown> {
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (error) {
-    throw new RivuletError('model-invalid', `${url} is not JSON: ${describeError(error)}`, { cause: error })
+    throw new RivuletError('model-invalid', `${path} is not JSON: ${describeError(error)}`, { cause: error })
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new RivuletError('model-invalid', `${url} must hold a JSON object.`)
+    throw new RivuletError('model-invalid', `${path} must hold a JSON object.`)
   }
   return value as Record<string, unknown>
 }

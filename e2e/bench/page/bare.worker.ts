@@ -8,7 +8,13 @@ let backend = createOnnxBackend()
 
 serveLoop({
   async load({ model: { url, dtype }, device }) {
-    const request = { modelFolder: url, options: { device, dtype }, lifeLock: '' }
+    const download = { headers: {}, sha256: {}, revalidate: true, idleTimeoutMs: 30_000 }
+    const request = {
+      model: { kind: 'folder', url },
+      download,
+      options: { device, dtype },
+      lifeLock: '',
+    } as const
     await backend.load(request, { onProgress() {}, onLost() {}, signal })
   },
   async answer({ prompt, maxTokens }) {

@@ -1,0 +1,134 @@
+import { RivuletError } from './contract/errors.js'
+import { defaultHubUrl, locateRemote } from './contract/model-source.js'
+import {
+  completeName,
+  getDirectory,
+  getFile,
+  nameModelDirectory,
+  nameModelLock,
+  readRecord,
+  removeEntry,
+  storeFolderName,
+  usedName,
+} from './contract/store-layout.js'
+
+/** A model in this browser's store, or a part of one. */
+export interface StoredModel {
+  /** The URL of its folder; `createEngine({ model })` takes it. */
+  readonly model: string
+  /** What it takes of the site's share of the disk. */
+  readonly storedBytes: number
+  /** Of the files that were begun. */
+  readonly totalBytes: number
+  /** Nothing that was begun is still to be fetched. */
+  readonly isComplete: boolean
+  /** When it was opened last, in milliseconds since 1970. */
+  readonly lastUsedMs: number
+}
+
+/** What `store.evict` is told. */
+export interface EvictOptions {
+  /** How many bytes of models may stay. */
+  readonly keepBytes: number
+}
+
+/** The models that this browser keeps for this site. Empty where the page has no file system: it is not secure, or private. */
+export const store = {
+  /** The one used last comes first. */
+  async list(): Promise<readonly StoredModel[]> {
+    const models = await Promise.all((await listDirectories()).map(describeModel))
+    return models.filter((model) => model !== undefined).toSorted((a, b) => b.lastUsedMs - a.lastUsedMs)
+  },
+
+  /**
+   * Removes a model, when nobody is loading it any more. An engine that has loaded it keeps running.
+   * @param model as `createEngine` took it, or as `list` gave it
+   * @returns whether there was one
+   * @throws RivuletError `invalid-option` when it is not a model's URL or name
+   */
+  async remove(model: string | URL, { hubUrl = defaultHubUrl }: { hubUrl?: string } = {}): Promise<boolean> {
+    const { url } = locateRemote(model, document.baseURI, hubUrl)
+    const name = await nameModelDirectory(url)
+    return navigator.locks.request(nameModelLock(name), () => removeModel(name))
+  },
+
+  /**
+   * Removes the models not used for longest, until the rest takes at most `keepBytes`. Those that are being loaded stay.
+   * @returns what was removed
+   * @throws RivuletError `invalid-option`
+   */
+  async evict({ keepBytes }: EvictOptions): Promise<readonly StoredModel[]> {
+    if (typeof keepBytes !== 'number' || !(keepBytes >= 0)) {
+      throw new RivuletError('invalid-option', 'store.evict({ keepBytes }) must be a number from 0.')
+    }
+    const models = await store.list()
+    let storedBytes = models.reduce((sum, model) => sum + model.storedBytes, 0)
+    const removed: StoredModel[] = []
+    for (const model of models.toReversed()) {
+      if (storedBytes <= keepBytes) break
+      const name = await nameModelDirectory(model.model)
+      const isGone = await navigator.locks.request(nameModelLock(name), { ifAvailable: true }, (lock) =>
+        lock ? removeModel(name) : false,
+      )
+      if (!isGone) continue
+      storedBytes -= model.storedBytes
+      removed.push(model)
+    }
+    return removed
+  },
+}
+
+async function openModels(): Promise<FileSystemDirectoryHandle | undefined> {
+  try {
+    return await getDirectory(await navigator.storage.getDirectory(), storeFolderName)
+  } catch {
+    return undefined
+  }
+}
+
+async function listDirectories(): Promise<FileSystemDirectoryHandle[]> {
+  const models = await openModels()
+  return models ? readDirectories(models) : []
+}
+
+async function readDirectories(parent: FileSystemDirectoryHandle): Promise<FileSystemDirectoryHandle[]> {
+  const found: FileSystemDirectoryHandle[] = []
+  for await (const entry of parent.values()) {
+    if (entry.kind === 'directory') found.push(entry as FileSystemDirectoryHandle)
+  }
+  return found
+}
+
+async function describeModel(directory: FileSystemDirectoryHandle): Promise<StoredModel | undefined> {
+  const files = await Promise.all((await readDirectories(directory)).map(describeFile))
+  const known = files.filter((file) => file !== undefined)
+  const [first] = known
+  if (!first) return undefined
+  const used = await getFile(directory, usedName)
+  return {
+    model: first.folderUrl,
+    storedBytes: known.reduce((sum, file) => sum + file.storedBytes, 0),
+    totalBytes: known.reduce((sum, file) => sum + file.totalBytes, 0),
+    isComplete: known.every((file) => file.isComplete),
+    lastUsedMs: used?.lastModified ?? 0,
+  }
+}
+
+async function describeFile(directory: FileSystemDirectoryHandle) {
+  const record = await readRecord(directory)
+  if (!record) return undefined
+  let storedBytes = 0
+  let isComplete = false
+  for await (const entry of directory.values()) {
+    if (entry.name === completeName) isComplete = true
+    else if (/^\d+$/.test(entry.name)) storedBytes += (await getFile(directory, entry.name))?.size ?? 0
+  }
+  return { folderUrl: record.folderUrl, storedBytes, totalBytes: record.sizeBytes ?? 0, isComplete }
+}
+
+async function removeModel(name: string): Promise<boolean> {
+  const models = await openModels()
+  if (!models || !(await getDirectory(models, name))) return false
+  await removeEntry(models, name)
+  return true
+}

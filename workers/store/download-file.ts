@@ -1,0 +1,322 @@
+import { RivuletError, asRivuletError } from '../../lib/contract/errors.js'
+import { countSegments, measureSegment, type FileRecord } from '../../lib/contract/store-layout.js'
+import type { FileStore, SegmentWriter, StoredFile } from './file-store.js'
+import {
+  FileChangedError,
+  TransferError,
+  requestRange,
+  type FileFacts,
+  type RangeAnswer,
+} from './request-range.js'
+import { NoRoomError, createQuotaError, measureRoom } from './room.js'
+import { createSha256, hashWhole } from './sha256.js'
+
+/** Of one file. Servers that share their bandwidth by connection give more to more; past a few they refuse. */
+const maxConnections = 4
+/** In a row, without a byte in between. */
+const maxFruitlessAttempts = 5
+/** Before the second attempt; doubled with each. */
+const firstPauseMs = 250
+/** A file that changes as often as this while it is fetched, or is damaged so often. */
+const maxStarts = 3
+
+/** A file to fetch, and what is known of it. */
+export interface DownloadJob {
+  readonly folderUrl: string
+  readonly path: string
+  /** From a catalogue or a hub's listing; what the server says fills the rest. */
+  readonly known: Omit<FileFacts, 'validator'>
+  readonly objectId: string | undefined
+  /** How much of it one request asks for, where the server sends ranges. */
+  readonly segmentBytes: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly idleTimeoutMs: number
+  readonly signal: AbortSignal
+  onProgress(progress: TransferProgress): void
+}
+
+export interface TransferProgress {
+  readonly phase: 'download' | 'verify'
+  readonly loadedBytes: number
+  readonly totalBytes: number | undefined
+}
+
+/** Where a download goes. */
+export interface DownloadStores {
+  readonly kept: FileStore
+  /** For files whose length nobody tells: they cannot be checked, so they are good for this once. */
+  readonly unkept: FileStore
+}
+
+/**
+ * Fetches a file into a store, from where an earlier download stopped: in segments side by side where the server sends
+ * ranges, again where a connection breaks, anew where the file has changed. Its length is checked, and its SHA-256 where
+ * that is known. The caller holds the file's lock.
+ * @returns the file, complete; undefined where the server has none
+ * @throws RivuletError `download-failed`, `integrity-failed`, `quota-exceeded`; the reason of `signal`
+ */
+export async function downloadFile(
+  job: DownloadJob,
+  stores: DownloadStores,
+): Promise<StoredFile | undefined> {
+  let damage: RivuletError | undefined
+  for (let starts = 1; ; starts += 1) {
+    try {
+      return await transfer(job, stores)
+    } catch (error) {
+      if (job.signal.aborted) throw job.signal.reason
+      if (error instanceof NoRoomError) throw await explainNoRoom(job, stores.kept)
+      if (error instanceof RivuletError) {
+        // Once is an accident on the way.
+        if (error.code !== 'integrity-failed' || damage) throw error
+        damage = error
+        continue
+      }
+      if (!(error instanceof FileChangedError) || starts === maxStarts) {
+        throw asRivuletError(error, 'download-failed', `${job.path} could not be stored`)
+      }
+      await stores.kept.remove(job.path)
+    }
+  }
+}
+
+async function transfer(job: DownloadJob, { kept, unkept }: DownloadStores): Promise<StoredFile | undefined> {
+  const begun = await kept.open(job.path)
+  if (begun && canResume(begun, job.known)) return fill(job, kept, begun, undefined)
+  const answer = await retry(job, () =>
+    requestRange({
+      ...job,
+      url: urlOf(job),
+      first: 0,
+      last: job.segmentBytes - 1,
+      expected: { ...job.known, validator: undefined },
+    }),
+  )
+  if (!answer) return undefined
+  try {
+    const { validator } = answer
+    const sizeBytes = answer.sizeBytes ?? job.known.sizeBytes
+    const sha256 = job.known.sha256 ?? answer.sha256
+    const store = sizeBytes === undefined ? unkept : kept
+    const file = await store.create({
+      folderUrl: job.folderUrl,
+      path: job.path,
+      isMissing: false,
+      sizeBytes,
+      segmentBytes: answer.isPartial ? job.segmentBytes : Math.max(1, sizeBytes ?? 1),
+      validator,
+      objectId: job.objectId,
+      sha256,
+    })
+    return await fill(job, store, file, answer)
+  } finally {
+    answer.end()
+  }
+}
+
+const urlOf = ({ folderUrl, path }: Pick<DownloadJob, 'folderUrl' | 'path'>) => new URL(path, folderUrl).href
+
+/** Without a mark by which to know it again, a file's two halves could be of two files. */
+function canResume({ record, isComplete }: StoredFile, known: DownloadJob['known']): boolean {
+  if (isComplete || record.isMissing || !(record.validator ?? record.sha256)) return false
+  return (['sizeBytes', 'sha256'] as const).every(
+    (name) => known[name] === undefined || known[name] === record[name],
+  )
+}
+
+/** Fetches what is not there, checks the whole, and marks it complete. */
+async function fill(
+  job: DownloadJob,
+  store: FileStore,
+  file: StoredFile,
+  firstAnswer: RangeAnswer | undefined,
+): Promise<StoredFile> {
+  const { record } = file
+  const stop = new AbortController()
+  const running = { ...job, signal: AbortSignal.any([job.signal, stop.signal]) }
+  const loaded = await Promise.all(
+    Array.from({ length: countSegments(record) }, (_, index) => file.measureSegment(index)),
+  )
+  const report = (phase: TransferProgress['phase']) =>
+    job.onProgress({
+      phase,
+      loadedBytes: loaded.reduce((sum, bytes) => sum + bytes, 0),
+      totalBytes: record.sizeBytes,
+    })
+  report('download')
+  const limit = createLimit(maxConnections)
+  const segments = loaded.map((_, index) =>
+    limit(() =>
+      fillSegment(running, file, index, index === 0 ? firstAnswer : undefined, (bytes) => {
+        loaded[index] = bytes
+        report('download')
+      }),
+    ),
+  )
+  const hashing = hashSegments(file, segments, () => report('verify'))
+  for (const work of [hashing, ...segments]) work.catch((error: unknown) => stop.abort(error))
+  // No writer is left open.
+  await Promise.allSettled([hashing, ...segments])
+  stop.signal.throwIfAborted()
+  const sha256 = await hashing
+  if (sha256 !== record.sha256) {
+    await store.remove(record.path)
+    throw createIntegrityError(job, record.sha256!, sha256!)
+  }
+  await file.complete(sha256)
+  return file
+}
+
+type OnLoaded = (loadedBytes: number) => void
+
+async function fillSegment(
+  job: DownloadJob,
+  { record, openSegment }: StoredFile,
+  index: number,
+  firstAnswer: RangeAnswer | undefined,
+  onLoaded: OnLoaded,
+): Promise<void> {
+  job.signal.throwIfAborted()
+  const wholeBytes = measureSegment(record, index)
+  const writer = await openSegment(index)
+  try {
+    if (writer.sizeBytes > wholeBytes) writer.clear()
+    let answer = firstAnswer
+    await retry(
+      job,
+      async () => {
+        if (writer.sizeBytes === wholeBytes && wholeBytes > 0) return
+        const first = index * record.segmentBytes + writer.sizeBytes
+        const last = Math.max(first, index * record.segmentBytes + Math.min(wholeBytes, job.segmentBytes) - 1)
+        answer ??= await requestRange({ ...job, url: urlOf(job), first, last, expected: record })
+        const asked = answer
+        answer = undefined
+        if (!asked) throw new FileChangedError(`${urlOf(job)} is gone.`)
+        await pour(asked, record, writer, wholeBytes, onLoaded)
+      },
+      () => writer.sizeBytes,
+    )
+  } finally {
+    writer.close()
+  }
+}
+
+/** @throws TransferError unless the segment is then whole */
+async function pour(
+  answer: RangeAnswer,
+  record: FileRecord,
+  writer: SegmentWriter,
+  wholeBytes: number,
+  onLoaded: OnLoaded,
+): Promise<void> {
+  try {
+    if (!answer.isPartial) {
+      if (countSegments(record) > 1) throw new FileChangedError('The server sends no ranges any more.')
+      writer.clear()
+    }
+    for await (const piece of answer.pieces) {
+      if (writer.sizeBytes + piece.byteLength > wholeBytes) {
+        throw new TransferError(`${record.path}: more bytes came than were asked for.`)
+      }
+      writer.write(piece)
+      onLoaded(writer.sizeBytes)
+    }
+  } finally {
+    answer.end()
+  }
+  // A body cut short by a closed connection can end as if it were whole.
+  if (wholeBytes !== Infinity && writer.sizeBytes < wholeBytes) {
+    throw new TransferError(`${record.path} was cut short.`)
+  }
+}
+
+/** The SHA-256 of the segments, each as soon as it is there; undefined where there is none to compare it with. */
+async function hashSegments(
+  { record, readSegment }: StoredFile,
+  segments: readonly Promise<void>[],
+  onLastSegment: () => void,
+): Promise<string | undefined> {
+  if (record.sha256 === undefined) return undefined
+  if (segments.length === 1) {
+    await segments[0]
+    onLastSegment()
+    return hashWhole(await readSegment(0))
+  }
+  const hash = await createSha256()
+  for (const [index, segment] of segments.entries()) {
+    await segment
+    if (index === segments.length - 1) onLastSegment()
+    await hash.add(await readSegment(index))
+  }
+  return hash.finish()
+}
+
+/** Runs again what failed by a `TransferError`, with pauses that grow until something comes. */
+async function retry<T>(
+  { signal }: DownloadJob,
+  run: () => Promise<T>,
+  measure: () => number = () => 0,
+): Promise<T> {
+  let fruitless = 0
+  for (let before = measure(); ; before = measure()) {
+    try {
+      return await run()
+    } catch (error) {
+      if (!(error instanceof TransferError)) throw error
+      fruitless = measure() > before ? 1 : fruitless + 1
+      if (fruitless === maxFruitlessAttempts) {
+        throw new RivuletError('download-failed', `${error.message} Try again: what has come is kept.`, {
+          cause: error,
+        })
+      }
+      await pause(Math.max(error.retryAfterMs, firstPauseMs * 2 ** (fruitless - 1)), signal)
+    }
+  }
+}
+
+/** @throws the reason of `signal` */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(end, ms)
+    signal.addEventListener('abort', end, { once: true })
+    function end(): void {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', end)
+      if (signal.aborted) reject(signal.reason)
+      else resolve()
+    }
+    if (signal.aborted) end()
+  })
+}
+
+/** Runs at most `max` tasks at a time, in order. */
+function createLimit(max: number): (task: () => Promise<void>) => Promise<void> {
+  const waiting: (() => void)[] = []
+  let running = 0
+  return async (task) => {
+    if (running === max) await new Promise<void>((resolve) => waiting.push(resolve))
+    else running += 1
+    try {
+      await task()
+    } finally {
+      const next = waiting.shift()
+      if (next) next()
+      else running -= 1
+    }
+  }
+}
+
+function createIntegrityError({ path }: DownloadJob, expected: string, got: string): RivuletError {
+  return new RivuletError(
+    'integrity-failed',
+    `${path} is damaged: its SHA-256 must be ${expected}; what came has ${got}. It was removed.`,
+    { details: { file: path, expected, got } },
+  )
+}
+
+async function explainNoRoom(job: DownloadJob, store: FileStore): Promise<RivuletError> {
+  const file = await store.open(job.path)
+  const there = file ? (await file.read()).size : 0
+  const sizeBytes = file?.record.sizeBytes ?? job.known.sizeBytes ?? there
+  return createQuotaError(job.path, sizeBytes - there, await measureRoom())
+}

@@ -1,0 +1,243 @@
+// A server of files that goes wrong on request: real HTTP, as far as Node goes.
+import { createHash } from 'node:crypto'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { gzipSync } from 'node:zlib'
+
+/** What can be wrong with one answer. */
+export type Fault =
+  /** One bit of the body is another. */
+  | 'bit flip'
+  /** The body's second half is zeros. */
+  | 'zero padding'
+  /** The connection ends in the middle of a body whose length was told. */
+  | 'truncation'
+  /** The same, where only the connection's end tells of the body's. */
+  | 'silent truncation'
+  /** The connection ends before an answer. */
+  | 'dropped connection'
+  /** The body stops in the middle; the connection stays. */
+  | 'stalled socket'
+  /** A web page with status 200, as servers of single-page apps send it. */
+  | 'HTML with 200'
+  /** Status 416, whatever was asked for. */
+  | '416'
+  /** Another range than was asked for. */
+  | 'wrong Content-Range'
+  /** Status 503, with `Retry-After: 0`. */
+  | '503'
+  /** The file becomes another, with another ETag, after half of this answer. */
+  | 'ETag swap'
+
+export const faults = [
+  'bit flip',
+  'zero padding',
+  'truncation',
+  'silent truncation',
+  'dropped connection',
+  'stalled socket',
+  'HTML with 200',
+  '416',
+  'wrong Content-Range',
+  '503',
+  'ETag swap',
+] as const satisfies readonly Fault[]
+
+export interface ServedFile {
+  bytes: Uint8Array
+  /** The next requests' faults, in order; GET alone. */
+  readonly faults: (Fault | undefined)[]
+  /** The file after an `ETag swap`. */
+  next?: Uint8Array
+}
+
+/** One request, as the server saw it. */
+export interface SeenRequest {
+  readonly method: string
+  readonly path: string
+  readonly range: string | undefined
+  readonly ifRange: string | undefined
+  readonly headers: IncomingMessage['headers']
+}
+
+export interface FaultServer {
+  /** With a slash at its end. */
+  readonly url: string
+  readonly files: Map<string, ServedFile>
+  readonly requests: SeenRequest[]
+  /** Bytes of bodies that were sent. */
+  readonly sentBytes: number
+  /** Of all connections together; infinite at first. */
+  bytesPerSecond: number
+  hasRanges: boolean
+  hasEtags: boolean
+  /** Compresses what it sends. */
+  isCompressing: boolean
+  /** Does not tell a body's length. */
+  isChunked: boolean
+  /** Pages of other origins cannot read more than the safelisted headers. */
+  hidesHeaders: boolean
+  /** Breaks all connections. */
+  isDown: boolean
+  /** What a request's `Authorization` must be, if anything. */
+  secret: string | undefined
+  close(): Promise<void>
+}
+
+const pieceBytes = 16 * 1024
+
+/** Serves files by path, below a port of its own. */
+export async function startFaultServer(files: Record<string, Uint8Array> = {}): Promise<FaultServer> {
+  const state = {
+    files: new Map(Object.entries(files).map(([path, bytes]) => [path, { bytes, faults: [] } as ServedFile])),
+    requests: [] as SeenRequest[],
+    sentBytes: 0,
+    bytesPerSecond: Infinity,
+    hasRanges: true,
+    hasEtags: true,
+    isCompressing: false,
+    isChunked: false,
+    hidesHeaders: false,
+    isDown: false,
+    secret: undefined as string | undefined,
+  }
+  let nextPieceMs = 0
+
+  /** Pieces of all connections leave one after the other, at the server's rate. */
+  async function send(response: ServerResponse, body: Uint8Array): Promise<void> {
+    for (let start = 0; start < body.length && !response.destroyed; start += pieceBytes) {
+      const piece = body.subarray(start, start + pieceBytes)
+      if (state.bytesPerSecond < Infinity) {
+        const nowMs = performance.now()
+        nextPieceMs = Math.max(nowMs, nextPieceMs) + (piece.length / state.bytesPerSecond) * 1000
+        if (nextPieceMs - nowMs > 2) await new Promise((resolve) => setTimeout(resolve, nextPieceMs - nowMs))
+      }
+      if (response.destroyed) return
+      state.sentBytes += piece.length
+      if (!response.write(piece)) await waitForRoom(response)
+    }
+  }
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname.slice(1))
+    const { range, 'if-range': ifRange } = request.headers
+    if (state.isDown) return void request.socket.destroy()
+    response.setHeader('access-control-allow-origin', '*')
+    response.setHeader('cross-origin-resource-policy', 'cross-origin')
+    if (!state.hidesHeaders) {
+      response.setHeader('access-control-expose-headers', 'ETag, Content-Range, X-Linked-ETag')
+    }
+    if (request.method === 'OPTIONS') {
+      response.setHeader('access-control-allow-headers', '*, Authorization')
+      return void response.writeHead(204).end()
+    }
+    state.requests.push({
+      method: request.method ?? '',
+      path,
+      range,
+      ifRange: typeof ifRange === 'string' ? ifRange : undefined,
+      headers: request.headers,
+    })
+    if (state.secret !== undefined && request.headers.authorization !== state.secret) {
+      return void response.writeHead(401).end()
+    }
+    const file = state.files.get(path)
+    if (!file) return void response.writeHead(404).end()
+    const fault = request.method === 'GET' ? file.faults.shift() : undefined
+    if (fault === 'dropped connection') return void request.socket.destroy()
+    if (fault === '503') return void response.writeHead(503, { 'retry-after': '0' }).end()
+    if (fault === 'HTML with 200') {
+      return void response
+        .writeHead(200, { 'content-type': 'text/html' })
+        .end('<!doctype html><title>App</title>')
+    }
+    const { bytes } = file
+    const etag = `"${sha256(bytes)}"`
+    if (state.hasEtags) response.setHeader('etag', etag)
+    if (fault === '416') {
+      return void response.writeHead(416, { 'content-range': `bytes */${bytes.length}` }).end()
+    }
+    const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(range ?? '') ?? []
+    const isPartial = from !== undefined && state.hasRanges && (ifRange === undefined || ifRange === etag)
+    const first = isPartial ? Number(from) : 0
+    const last = isPartial ? Math.min(to ? Number(to) : Infinity, bytes.length - 1) : bytes.length - 1
+    if (isPartial && first >= bytes.length) {
+      return void response.writeHead(416, { 'content-range': `bytes */${bytes.length}` }).end()
+    }
+    const shift = fault === 'wrong Content-Range' ? 1 : 0
+    if (isPartial) {
+      response.statusCode = 206
+      response.setHeader('content-range', `bytes ${first + shift}-${last + shift}/${bytes.length}`)
+    }
+    let body = damage(bytes.slice(first, last + 1), fault)
+    if (state.isCompressing) {
+      body = gzipSync(body)
+      response.setHeader('content-encoding', 'gzip')
+    }
+    if (fault === 'silent truncation') {
+      response.setHeader('connection', 'close')
+      response.useChunkedEncodingByDefault = false
+    } else if (!state.isChunked) response.setHeader('content-length', body.length)
+    if (request.method === 'HEAD') return void response.end()
+    const isCut = fault === 'truncation' || fault === 'silent truncation'
+    const half = body.subarray(0, body.length >> 1)
+    if (fault === 'ETag swap' && file.next) {
+      await send(response, half)
+      file.bytes = file.next
+      return void response.destroy()
+    }
+    if (isCut || fault === 'stalled socket') {
+      await send(response, half)
+      // What was written is on its way before the connection ends.
+      if (fault === 'truncation') setTimeout(() => response.destroy(), 50)
+      if (fault === 'silent truncation') response.end()
+      return
+    }
+    await send(response, body)
+    response.end()
+  }
+
+  const server = createServer((request, response) => {
+    // A client that leaves in the middle is no error of this server's.
+    answer(request, response).catch(() => response.destroy())
+  })
+  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve))
+  return Object.assign(state, {
+    url: `http://localhost:${(server.address() as AddressInfo).port}/`,
+    close: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  })
+}
+
+function waitForRoom(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const go = () => {
+      response.off('drain', go).off('close', go)
+      resolve()
+    }
+    response.on('drain', go).on('close', go)
+  })
+}
+
+function damage(body: Uint8Array, fault: Fault | undefined): Uint8Array {
+  if (fault === 'bit flip') body[body.length >> 1]! ^= 4
+  if (fault === 'zero padding') body.fill(0, body.length >> 1)
+  return body
+}
+
+export function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+/** Bytes that look like none of their neighbours. */
+export function createContent(length: number, seed = 1): Uint8Array {
+  const words = new Uint32Array(Math.ceil(length / 4))
+  for (let index = 0, state = seed; index < words.length; index += 1) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    words[index] = state ^ (state >>> 15)
+  }
+  return new Uint8Array(words.buffer, 0, length)
+}

@@ -1,0 +1,62 @@
+/** What a hub knows of a file. */
+export interface ListedFile {
+  readonly sizeBytes: number
+  /** Of this version of it. */
+  readonly objectId: string
+  /** Of large files alone. */
+  readonly sha256: string | undefined
+}
+
+/** The files of a hub's folder, by path. */
+export type HubListing = ReadonlyMap<string, ListedFile>
+
+/**
+ * Asks the hub for a folder's files: one request tells what is there, how large, and for large files their SHA-256
+ * (huggingface_hub, `list_repo_tree`; `lfs.oid` is that hash).
+ * @returns undefined where the hub does not say: files are then looked for one by one
+ */
+export async function fetchHubListing(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<HubListing | undefined> {
+  try {
+    const response = await fetch(url, { headers: { ...headers }, signal, cache: 'no-store' })
+    return response.ok ? readListing(await response.json()) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+interface TreeEntry {
+  readonly type: 'file' | 'directory'
+  readonly path: string
+  readonly size: number
+  readonly oid: string
+  readonly lfs?: { readonly oid: string }
+}
+
+function readListing(tree: unknown): HubListing | undefined {
+  if (!Array.isArray(tree) || !tree.every(isEntry)) return undefined
+  return new Map(
+    tree
+      .filter(({ type }) => type === 'file')
+      .map(({ path, size, oid, lfs }) => [
+        path,
+        { sizeBytes: size, objectId: oid, sha256: readSha256(lfs?.oid) },
+      ]),
+  )
+}
+
+function isEntry(value: unknown): value is TreeEntry {
+  const entry = value as Partial<TreeEntry> | null
+  return (
+    typeof entry?.path === 'string' &&
+    typeof entry.oid === 'string' &&
+    Number.isSafeInteger(entry.size ?? NaN)
+  )
+}
+
+function readSha256(oid: unknown): string | undefined {
+  return typeof oid === 'string' && /^[0-9a-f]{64}$/.test(oid) ? oid : undefined
+}

@@ -1,0 +1,61 @@
+import { countSegments, type FileRecord } from '../../lib/contract/store-layout.js'
+import type { FileStore, StoredFile } from './file-store.js'
+
+/** Keeps files as long as the worker lives: for pages that have no file system, and files whose length nobody tells. */
+export function createMemoryStore(): FileStore {
+  const files = new Map<string, StoredFile>()
+  return {
+    open: (path) => Promise.resolve(files.get(path)),
+    create(record) {
+      const file = createMemoryFile(record)
+      files.set(record.path, file)
+      return Promise.resolve(file)
+    },
+    remove(path) {
+      files.delete(path)
+      return Promise.resolve()
+    },
+  }
+}
+
+function createMemoryFile(record: FileRecord): StoredFile {
+  // The browser keeps these, on disk if it must: they are no part of the worker's heap.
+  const segments = Array.from({ length: countSegments(record) }, (): Blob[] => [])
+  const measure = (index: number) => segments[index]!.reduce((sum, piece) => sum + piece.size, 0)
+  let isComplete = false
+  let verifiedSha256: string | undefined
+  return {
+    record,
+    get isComplete() {
+      return isComplete
+    },
+    get verifiedSha256() {
+      return verifiedSha256
+    },
+    openSegment(index) {
+      let sizeBytes = measure(index)
+      return Promise.resolve({
+        get sizeBytes() {
+          return sizeBytes
+        },
+        write(bytes) {
+          segments[index]!.push(new Blob([bytes as Uint8Array<ArrayBuffer>]))
+          sizeBytes += bytes.byteLength
+        },
+        clear() {
+          segments[index] = []
+          sizeBytes = 0
+        },
+        close() {},
+      })
+    },
+    measureSegment: (index) => Promise.resolve(measure(index)),
+    readSegment: (index) => Promise.resolve(new Blob(segments[index])),
+    read: () => Promise.resolve(new Blob(segments.flat())),
+    complete(sha256) {
+      isComplete = true
+      verifiedSha256 = sha256
+      return Promise.resolve()
+    },
+  }
+}

@@ -1,0 +1,141 @@
+import {
+  completeName,
+  countSegments,
+  getDirectory,
+  getFile,
+  nameFileDirectory,
+  readRecord,
+  recordName,
+  removeEntry,
+  type FileRecord,
+} from '../../lib/contract/store-layout.js'
+import type { FileStore, SegmentWriter, StoredFile } from './file-store.js'
+import { NoRoomError, checkRoom } from './room.js'
+
+/** Keeps a model's files in the origin private file system, as `store-layout.ts` has it. */
+export function createOpfsStore(model: FileSystemDirectoryHandle): FileStore {
+  return {
+    async open(path) {
+      const directory = await getDirectory(model, nameFileDirectory(path))
+      const record = directory && (await readRecord(directory))
+      if (!record) return undefined
+      const verified = await getFile(directory, completeName)
+      const file = createOpfsFile(
+        directory,
+        record,
+        verified && { sha256: (await verified.text()) || undefined },
+      )
+      return verified && !(await isWhole(file)) ? undefined : file
+    },
+    async create(record) {
+      const name = nameFileDirectory(record.path)
+      await removeEntry(model, name)
+      await checkRoom(record.path, record.sizeBytes ?? 0)
+      const directory = await model.getDirectoryHandle(name, { create: true })
+      await writeFile(directory, recordName, JSON.stringify(record))
+      return createOpfsFile(directory, record, undefined)
+    },
+    remove: (path) => removeEntry(model, nameFileDirectory(path)),
+  }
+}
+
+function createOpfsFile(
+  directory: FileSystemDirectoryHandle,
+  record: FileRecord,
+  found: { readonly sha256: string | undefined } | undefined,
+): StoredFile {
+  let completed = found
+  const readSegment = async (index: number): Promise<Blob> =>
+    (await getFile(directory, String(index))) ?? new Blob()
+  return {
+    record,
+    get isComplete() {
+      return completed !== undefined
+    },
+    get verifiedSha256() {
+      return completed?.sha256
+    },
+    async openSegment(index) {
+      const handle = await openHandle(directory, String(index))
+      return createSegmentWriter(handle)
+    },
+    measureSegment: async (index) => (await readSegment(index)).size,
+    readSegment,
+    async read() {
+      const segments = Array.from({ length: countSegments(record) }, (_, index) => readSegment(index))
+      return new Blob(await Promise.all(segments))
+    },
+    async complete(sha256) {
+      await writeFile(directory, completeName, sha256 ?? '')
+      completed = { sha256 }
+    },
+  }
+}
+
+/** A browser that runs short of space may drop files one by one. */
+async function isWhole({ record, read }: StoredFile): Promise<boolean> {
+  return record.sizeBytes === undefined || (await read()).size === record.sizeBytes
+}
+
+function createSegmentWriter(handle: FileSystemSyncAccessHandle): SegmentWriter {
+  let sizeBytes = handle.getSize()
+  return {
+    get sizeBytes() {
+      return sizeBytes
+    },
+    write(bytes) {
+      const written = writeBytes(handle, bytes, sizeBytes)
+      sizeBytes += written
+      if (written < bytes.byteLength) throw new NoRoomError()
+    },
+    clear() {
+      handle.truncate(0)
+      sizeBytes = 0
+    },
+    close() {
+      handle.flush()
+      handle.close()
+    },
+  }
+}
+
+async function writeFile(directory: FileSystemDirectoryHandle, name: string, text: string): Promise<void> {
+  const handle = await openHandle(directory, name)
+  try {
+    const bytes = new TextEncoder().encode(text)
+    handle.truncate(0)
+    if (writeBytes(handle, bytes, 0) < bytes.byteLength) throw new NoRoomError()
+  } finally {
+    handle.close()
+  }
+}
+
+/** @returns how many of them there was room for */
+function writeBytes(handle: FileSystemSyncAccessHandle, bytes: Uint8Array, at: number): number {
+  try {
+    return handle.write(bytes as Uint8Array<ArrayBuffer>, { at })
+  } catch (error) {
+    if (error instanceof DOMException && error.name === 'QuotaExceededError') return 0
+    throw error
+  }
+}
+
+const handleAttempts = 40
+const handlePauseMs = 50
+
+/** A handle of a worker that was just ended can be there for a moment yet. */
+async function openHandle(
+  directory: FileSystemDirectoryHandle,
+  name: string,
+): Promise<FileSystemSyncAccessHandle> {
+  const file = await directory.getFileHandle(name, { create: true })
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await file.createSyncAccessHandle()
+    } catch (error) {
+      const isBusy = error instanceof DOMException && error.name === 'NoModificationAllowedError'
+      if (!isBusy || attempt === handleAttempts) throw error
+    }
+    await new Promise((resolve) => setTimeout(resolve, handlePauseMs))
+  }
+}

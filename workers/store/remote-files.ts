@@ -1,0 +1,215 @@
+import type { DownloadRequest } from '../../lib/contract/download-options.js'
+import type { ModelLocation } from '../../lib/contract/model-source.js'
+import {
+  nameFileLock,
+  nameModelDirectory,
+  nameModelLock,
+  storeFolderName,
+  usedName,
+  type FileRecord,
+} from '../../lib/contract/store-layout.js'
+import type { CollectProgress } from './collect-progress.js'
+import { downloadFile } from './download-file.js'
+import type { FileStore, StoredFile } from './file-store.js'
+import { fetchHubListing, type HubListing } from './hub-listing.js'
+import { createMemoryStore } from './memory-store.js'
+import type { ModelFiles } from './model-folder.js'
+import { createOpfsStore } from './opfs-store.js'
+import { readFacts } from './request-range.js'
+import { hashWhole } from './sha256.js'
+import { hearProgress, tellProgress } from './share-progress.js'
+
+type RemoteLocation = Exclude<ModelLocation, { kind: 'local' }>
+
+/** A server that takes longer to say whether a file has changed is not waited for. */
+const revalidationTimeoutMs = 3000
+
+/** Small enough that a file of a hundred megabytes comes over several connections. */
+const segmentBytes = 16 * 2 ** 20
+
+/** Files behind URLs, kept in this browser: one tab fetches a file for all that want it. */
+export async function openRemoteFiles(
+  location: RemoteLocation,
+  { headers, sha256: pinned, revalidate, idleTimeoutMs }: DownloadRequest,
+  { onProgress, signal }: { onProgress: CollectProgress; signal: AbortSignal },
+): Promise<ModelFiles> {
+  const { store: kept, directory, close } = await openStore(location.url)
+  const unkept = createMemoryStore()
+  const mayHaveChanged = revalidate && !(location.kind === 'hub' && location.isCommit)
+  /** Asked once, and not where everything is stored and may stay as it is. */
+  let listing: Promise<HubListing | undefined> | undefined
+  const list = () => {
+    if (location.kind !== 'hub') return undefined
+    const timeout = AbortSignal.any([signal, AbortSignal.timeout(revalidationTimeoutMs)])
+    return (listing ??= fetchHubListing(location.listingUrl, headers, timeout))
+  }
+
+  async function read(path: string): Promise<Blob | undefined> {
+    const stored = await kept.open(path)
+    if (stored && (await isGood(stored))) return readStored(path, stored)
+    const lock = nameFileLock(directory, path)
+    return withLock(path, lock, async (hasWaited) => {
+      // Whoever held the lock before has fetched it.
+      const fetched = hasWaited ? await kept.open(path) : undefined
+      return fetched?.isComplete ? readStored(path, fetched) : fetchFile(path, lock)
+    })
+  }
+
+  function readStored(path: string, file: StoredFile): Promise<Blob> | undefined {
+    const { isMissing, sizeBytes = 0 } = file.record
+    if (isMissing) return undefined
+    onProgress.stored(path, sizeBytes)
+    return file.read()
+  }
+
+  async function isGood(file: StoredFile): Promise<boolean> {
+    if (!file.isComplete) return false
+    const { record } = file
+    const pin = pinned[record.path]
+    if (pin !== undefined && !record.isMissing && !(await hasHash(file, pin))) return false
+    return !mayHaveChanged || (await isCurrent(record))
+  }
+
+  async function isCurrent(record: FileRecord): Promise<boolean> {
+    const listed = await list()
+    if (!listed) return isUnchanged(record)
+    return listed.get(record.path)?.objectId === record.objectId
+  }
+
+  /** True where nobody answers: what is stored is better than nothing. */
+  async function isUnchanged({
+    folderUrl,
+    path,
+    isMissing,
+    validator,
+    sizeBytes,
+  }: FileRecord): Promise<boolean> {
+    try {
+      const timeout = AbortSignal.any([signal, AbortSignal.timeout(revalidationTimeoutMs)])
+      const request = { method: 'HEAD', headers: { ...headers }, signal: timeout, cache: 'no-store' } as const
+      const response = await fetch(new URL(path, folderUrl), request)
+      if (response.status === 404 || response.status === 410) return isMissing
+      if (!response.ok) return true
+      const isPage = response.headers.get('content-type')?.startsWith('text/html')
+      if (isMissing) return isPage === true
+      const facts = readFacts(response)
+      return facts.validator === undefined
+        ? (facts.sizeBytes ?? sizeBytes) === sizeBytes
+        : facts.validator === validator
+    } catch {
+      signal.throwIfAborted()
+      return true
+    }
+  }
+
+  async function fetchFile(path: string, lock: string): Promise<Blob | undefined> {
+    const listed = await list()
+    const known = listed?.get(path)
+    const describe = {
+      folderUrl: location.url,
+      path,
+      segmentBytes: 1,
+      validator: undefined,
+      objectId: undefined,
+    }
+    const others = tellProgress(lock)
+    try {
+      const file =
+        listed && !known
+          ? undefined
+          : await downloadFile(
+              {
+                folderUrl: location.url,
+                path,
+                known: { sizeBytes: known?.sizeBytes, sha256: pinned[path] ?? known?.sha256 },
+                objectId: known?.objectId,
+                segmentBytes,
+                headers,
+                idleTimeoutMs,
+                signal,
+                onProgress(progress) {
+                  onProgress.moved(path, progress)
+                  others.tell(progress)
+                },
+              },
+              { kept, unkept },
+            )
+      if (file) return await file.read()
+      const missing = { ...describe, isMissing: true, sizeBytes: undefined, sha256: undefined }
+      await (await kept.create(missing)).complete(undefined)
+      return undefined
+    } finally {
+      others.end()
+    }
+  }
+
+  /** Runs when no other tab fetches the same file; shows the other's progress until then. */
+  async function withLock<T>(
+    path: string,
+    lock: string,
+    run: (hasWaited: boolean) => Promise<T>,
+  ): Promise<T> {
+    if (!('locks' in navigator)) return run(false)
+    const first = await navigator.locks.request(lock, { ifAvailable: true }, async (held) =>
+      held ? { value: await run(false) } : undefined,
+    )
+    if (first) return first.value
+    const stop = hearProgress(lock, (progress) => onProgress.moved(path, progress))
+    try {
+      return await navigator.locks.request(lock, { signal }, () => run(true))
+    } finally {
+      stop()
+    }
+  }
+
+  return { read, close }
+}
+
+async function hasHash(file: StoredFile, sha256: string): Promise<boolean> {
+  if (file.verifiedSha256 === undefined) await file.complete(await hashWhole(await file.read()))
+  return file.verifiedSha256 === sha256
+}
+
+interface OpenStore {
+  readonly store: FileStore
+  readonly directory: string
+  close(): void
+}
+
+/** In memory where the page is not secure or the window is private: there is no file system then. */
+async function openStore(folderUrl: string): Promise<OpenStore> {
+  try {
+    const root = await navigator.storage.getDirectory()
+    const directory = await nameModelDirectory(folderUrl)
+    const release = await holdShared(nameModelLock(directory))
+    const models = await root.getDirectoryHandle(storeFolderName, { create: true })
+    const model = await models.getDirectoryHandle(directory, { create: true })
+    await touch(model)
+    return { store: createOpfsStore(model), directory, close: release }
+  } catch {
+    return { store: createMemoryStore(), directory: folderUrl, close() {} }
+  }
+}
+
+/** Holds a lock until the returned function is called. */
+function holdShared(name: string): Promise<() => void> {
+  return new Promise((resolve) => {
+    void navigator.locks.request(
+      name,
+      { mode: 'shared' },
+      () => new Promise<void>((release) => resolve(release)),
+    )
+  })
+}
+
+/** Its time says when the model was opened last. */
+async function touch(model: FileSystemDirectoryHandle): Promise<void> {
+  const file = await model.getFileHandle(usedName, { create: true })
+  try {
+    const handle = await file.createSyncAccessHandle()
+    handle.write(Uint8Array.of(0), { at: 0 })
+    handle.close()
+  } catch {
+    // Another tab does the same at the same time.
+  }
+}
