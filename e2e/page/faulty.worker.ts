@@ -1,5 +1,6 @@
 // The library's own worker, with a way in from the page to break it: what cannot be had otherwise is injected.
 import 'rivulet/onnx.worker'
+import { fileless } from './fileless.js'
 
 /** What can befall a worker; its name is the channel on which it is told. */
 export type WorkerFault = 'lose the device' | 'end in silence' | 'throw'
@@ -10,6 +11,10 @@ GPUAdapter.prototype.requestDevice = async function (...parameters) {
   const device = await requestDevice.apply(this, parameters)
   devices.push(device)
   return device
+}
+
+if (self.name.startsWith(fileless)) {
+  StorageManager.prototype.getDirectory = () => Promise.reject(new DOMException('', 'SecurityError'))
 }
 
 const faults = {

@@ -2,18 +2,23 @@
 import * as rivulet from 'rivulet'
 import { onnx } from 'rivulet/onnx'
 import type { WorkerFault } from './faulty.worker.js'
+import { fileless } from './fileless.js'
+import type { StoreAnswer, StoreRequest } from './store.worker.js'
 
 const library = { ...rivulet, onnx }
 
 const faultyWorkers: { readonly worker: Worker; readonly name: string }[] = []
 
 /** For `onnx({ worker })`: a worker that can be broken. */
-function createFaultyWorker(): Worker {
-  const name = `faulty ${crypto.randomUUID()}`
+function createFaultyWorker(kind = 'faulty'): Worker {
+  const name = `${kind} ${crypto.randomUUID()}`
   const worker = new Worker(new URL('./faulty.worker.ts', import.meta.url), { type: 'module', name })
   faultyWorkers.push({ worker, name })
   return worker
 }
+
+/** For `onnx({ worker })`: a worker that has no file system, as in private windows of some browsers. */
+const createFilelessWorker = () => createFaultyWorker(fileless)
 
 /** Breaks the newest of these workers; `terminate` is done from here, behind the library's back. */
 function breakWorker(fault: WorkerFault | 'terminate'): void {
@@ -55,20 +60,45 @@ async function readScripted(): Promise<{ readonly steps: number; readonly mostSt
   }
 }
 
+/** A file in the store, and how far it had come on the way. */
+export interface Stored {
+  readonly answer: Exclude<StoreAnswer, { kind: 'progress' }>
+  readonly loadedBytes: readonly number[]
+}
+
+/** Has the store fetch a file, in a worker of its own; that worker ends when it is done. */
+function storeFile(request: StoreRequest): Promise<Stored> {
+  const worker = new Worker(new URL('./store.worker.ts', import.meta.url), { type: 'module' })
+  const loadedBytes: number[] = []
+  return new Promise((resolve, reject) => {
+    worker.onerror = ({ message }) => reject(new Error(message))
+    worker.onmessage = ({ data }: MessageEvent<StoreAnswer>) => {
+      if (data.kind === 'progress') return void loadedBytes.push(data.loadedBytes)
+      worker.terminate()
+      resolve({ answer: data, loadedBytes })
+    }
+    worker.postMessage(request, [])
+  })
+}
+
 declare global {
   interface Window {
     rivulet: typeof library
-    createFaultyWorker: typeof createFaultyWorker
+    createFaultyWorker: () => Worker
+    createFilelessWorker: () => Worker
     breakWorker: typeof breakWorker
     createScriptedEngine: typeof createScriptedEngine
     readScripted: typeof readScripted
+    storeFile: typeof storeFile
   }
 }
 
 Object.assign(window, {
   rivulet: library,
-  createFaultyWorker,
+  createFaultyWorker: () => createFaultyWorker(),
+  createFilelessWorker,
   breakWorker,
   createScriptedEngine,
   readScripted,
+  storeFile,
 })

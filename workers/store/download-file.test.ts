@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { downloadFile, type DownloadJob, type TransferProgress } from './download-file.js'
 import {
   createContent,
@@ -17,7 +17,7 @@ const name = 'weights.bin'
 let server: FaultServer
 
 beforeEach(async () => {
-  server = await startFaultServer({ [name]: content.slice(), empty: new Uint8Array() })
+  server = await startFaultServer({ [name]: content, empty: new Uint8Array() })
 })
 afterEach(() => server.close())
 
@@ -78,6 +78,23 @@ describe('a file is fetched', () => {
     server.hasRanges = false
     expect((await download(verified)).hash).toBe(sha256(content))
     expect(server.requests).toHaveLength(1)
+  })
+
+  it('by If-Range from the page’s own server, where another version then comes whole', async () => {
+    vi.stubGlobal('location', { origin: new URL(server.url).origin })
+    const file = server.files.get(name)!
+    file.faults[1] = 'ETag swap'
+    file.next = changed
+    expect((await download()).hash).toBe(sha256(changed))
+    vi.unstubAllGlobals()
+    const conditions = server.requests.map(({ ifRange }) => ifRange)
+    expect(conditions).toContain(`"${sha256(content)}"`)
+    expect(conditions).toContain(`"${sha256(changed)}"`)
+  })
+
+  it('from a server whose headers a page of another origin may not read', async () => {
+    server.hidesHeaders = true
+    expect((await download(verified)).hash).toBe(sha256(content))
   })
 
   it('from a server without ETags', async () => {

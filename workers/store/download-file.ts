@@ -8,7 +8,7 @@ import {
   type FileFacts,
   type RangeAnswer,
 } from './request-range.js'
-import { NoRoomError, createQuotaError, measureRoom } from './room.js'
+import { NoRoomError, createQuotaError } from './room.js'
 import { createSha256, hashWhole } from './sha256.js'
 
 /** Of one file. Servers that share their bandwidth by connection give more to more; past a few they refuse. */
@@ -318,5 +318,5 @@ async function explainNoRoom(job: DownloadJob, store: FileStore): Promise<Rivule
   const file = await store.open(job.path)
   const there = file ? (await file.read()).size : 0
   const sizeBytes = file?.record.sizeBytes ?? job.known.sizeBytes ?? there
-  return createQuotaError(job.path, sizeBytes - there, await measureRoom())
+  return createQuotaError(job.path, sizeBytes - there, 0)
 }

@@ -169,7 +169,8 @@ export async function startFaultServer(files: Record<string, Uint8Array> = {}): 
       response.statusCode = 206
       response.setHeader('content-range', `bytes ${first + shift}-${last + shift}/${bytes.length}`)
     }
-    let body = damage(bytes.slice(first, last + 1), fault)
+    // A copy, also of Node's own buffers.
+    let body = damage(Uint8Array.from(bytes.subarray(first, last + 1)), fault)
     if (state.isCompressing) {
       body = gzipSync(body)
       response.setHeader('content-encoding', 'gzip')

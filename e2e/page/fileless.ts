@@ -1,0 +1,2 @@
+/** A worker whose name begins so has no file system. */
+export const fileless = 'fileless'

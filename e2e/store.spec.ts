@@ -1,0 +1,374 @@
+// The model store in a real browser with a real profile, against a server that goes wrong on request.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  chromium,
+  expect,
+  test as base,
+  type BrowserContext,
+  type CDPSession,
+  type Page,
+} from '@playwright/test'
+import {
+  createContent,
+  sha256,
+  startFaultServer,
+  type FaultServer,
+} from '../workers/store/fault-server.test-support.js'
+import { openBarePage } from './bare-page.js'
+import type { StoreRequest } from './page/store.worker.js'
+import { scaleCount } from './soak.js'
+
+const modelFolder = 'demo/public/models/stories'
+const modelFiles = [
+  'config.json',
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'onnx/model_quantized.onnx',
+]
+const graphFile = 'onnx/model_quantized.onnx'
+const story = 'Once upon a time,'
+
+interface Fixtures {
+  /** With a profile on disk: what a window without one keeps is kept in memory. */
+  readonly context: BrowserContext
+  readonly page: Page
+  readonly server: FaultServer
+}
+
+const test = base.extend<Fixtures>({
+  context: async ({ launchOptions }, use) => {
+    const profile = mkdtempSync(join(tmpdir(), 'rivulet-'))
+    const context = await chromium.launchPersistentContext(profile, launchOptions)
+    await use(context)
+    await context.close()
+    rmSync(profile, { recursive: true, force: true })
+  },
+  page: async ({ context }, use) => use(await openBarePage(await context.newPage())),
+  // oxlint-disable-next-line no-empty-pattern -- Playwright reads the parameter's form
+  server: async ({}, use) => {
+    const server = await startFaultServer()
+    await use(server)
+    await server.close()
+  },
+})
+
+function serve(server: FaultServer, files: Record<string, Uint8Array>): void {
+  for (const [path, bytes] of Object.entries(files)) server.files.set(path, { bytes, faults: [] })
+}
+
+/** The embedded model, below `prefix`. */
+function serveModel(server: FaultServer, prefix = 'stories/'): string {
+  for (const path of modelFiles) serve(server, { [prefix + path]: readFileSync(join(modelFolder, path)) })
+  return server.url + prefix
+}
+
+const storeFile = (page: Page, request: StoreRequest) =>
+  page.evaluate((request) => window.storeFile(request), request)
+
+interface Loading {
+  readonly model: string
+  readonly download?: object
+}
+
+/** Loads a model and lets it say a few words; or the error. */
+function loadAndAsk(page: Page, options: Loading) {
+  return page.evaluate(async (options) => {
+    const { createEngine, onnx } = window.rivulet
+    const progress: { phase: string; fraction: number; loadedBytes: number }[] = []
+    try {
+      const engine = await createEngine({
+        backend: onnx({ device: 'wasm' }),
+        ...options,
+        onProgress: ({ phase, fraction, loadedBytes }) => progress.push({ phase, fraction, loadedBytes }),
+      })
+      const question = 'Tell me a story about a dragon.'
+      const text = await engine.generate(question, { temperature: 0, maxTokens: 5 }).text()
+      await engine.dispose()
+      return { text, progress }
+    } catch (error) {
+      const { code, message, details } = error as InstanceType<typeof window.rivulet.RivuletError>
+      return { code, message, details, progress }
+    }
+  }, options)
+}
+
+/** Ends the processes of all pages, as a system short of memory does. */
+async function killRenderers(context: BrowserContext): Promise<void> {
+  const session: CDPSession = await context.browser()!.newBrowserCDPSession()
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo')
+  await session.detach()
+  for (const { type, id } of processInfo) if (type === 'renderer') process.kill(id, 'SIGKILL')
+}
+
+test('a tab that is killed at any byte leaves what came, and the next one goes on behind it', async ({
+  context,
+  server,
+}) => {
+  const rounds = scaleCount(3, 200)
+  test.setTimeout(60_000 + rounds * 20_000)
+  const content = createContent(64 * 2 ** 20)
+  const refetched: number[] = []
+  for (let round = 0; round < rounds; round += 1) {
+    const path = `${round}/weights.bin`
+    serve(server, { [path]: content })
+    server.bytesPerSecond = 32 * 2 ** 20
+    const page = await openBarePage(await context.newPage())
+    const sentBefore = server.sentBytes
+    const killAt = Math.floor(((round * 0.618 + 0.31) % 1) * content.length)
+    const crashed = new Promise((resolve) => page.once('crash', resolve))
+    storeFile(page, { url: server.url, path }).catch(() => {})
+    while (server.sentBytes - sentBefore < killAt) await new Promise((resolve) => setTimeout(resolve, 1))
+    await killRenderers(context)
+    await crashed
+    await page.close()
+    server.bytesPerSecond = Infinity
+    const next = await openBarePage(await context.newPage())
+    const { answer } = await storeFile(next, { url: server.url, path })
+    expect(answer).toEqual({ kind: 'stored', sizeBytes: content.length, sha256: sha256(content) })
+    refetched.push(server.sentBytes - sentBefore - content.length)
+    await next.evaluate((url) => window.rivulet.store.remove(url), server.url)
+    await next.close()
+    server.files.delete(path)
+  }
+  console.log(`${rounds} kills: at most ${Math.max(...refetched)} bytes fetched twice`)
+  expect(Math.max(...refetched)).toBeLessThanOrEqual(4 * 2 ** 20)
+})
+
+test('two tabs fetch a file once between them, and both see it come', async ({ context, server }) => {
+  const content = createContent(48 * 2 ** 20)
+  serve(server, { 'weights.bin': content })
+  server.bytesPerSecond = 24 * 2 ** 20
+  const pages = await Promise.all([0, 1].map(async () => openBarePage(await context.newPage())))
+  const stored = await Promise.all(
+    pages.map((page) => storeFile(page, { url: server.url, path: 'weights.bin' })),
+  )
+  for (const { answer, loadedBytes } of stored) {
+    expect(answer).toEqual({ kind: 'stored', sizeBytes: content.length, sha256: sha256(content) })
+    expect(loadedBytes.length).toBeGreaterThan(5)
+    expect(loadedBytes).toEqual(loadedBytes.toSorted((a, b) => a - b))
+  }
+  expect(server.sentBytes).toBe(content.length)
+})
+
+test('when the tab that fetches is closed, the one that waits goes on', async ({ context, server }) => {
+  const content = createContent(48 * 2 ** 20)
+  serve(server, { 'weights.bin': content })
+  server.bytesPerSecond = 24 * 2 ** 20
+  const [first, second] = await Promise.all([0, 1].map(async () => openBarePage(await context.newPage())))
+  const request = { url: server.url, path: 'weights.bin' }
+  storeFile(first!, request).catch(() => {})
+  while (server.sentBytes < content.length / 4) await first!.waitForTimeout(10)
+  const waiting = storeFile(second!, request)
+  while (server.sentBytes < content.length / 2) await second!.waitForTimeout(10)
+  await first!.close()
+  const { answer } = await waiting
+  expect(answer).toMatchObject({ kind: 'stored', sha256: sha256(content) })
+  expect(server.sentBytes).toBeLessThanOrEqual(content.length + 4 * 2 ** 20)
+})
+
+test('a stored model opens without the network, and with it asks once a file', async ({ page, server }) => {
+  const model = serveModel(server)
+  const first = await loadAndAsk(page, { model })
+  expect(first.text).toBe(story)
+  const fractions = first.progress.map(({ fraction }) => fraction)
+  expect(fractions).toEqual(fractions.toSorted((a, b) => a - b))
+  expect(fractions.at(-1)).toBe(1)
+  const phases = [...new Set(first.progress.map(({ phase }) => phase))]
+  expect(phases.slice(-2)).toEqual(['load', 'warm-up'])
+
+  const { sentBytes } = server
+  server.requests.length = 0
+  expect((await loadAndAsk(page, { model })).text).toBe(story)
+  expect(server.sentBytes).toBe(sentBytes)
+  expect(server.requests.every(({ method }) => method === 'HEAD')).toBe(true)
+  const paths = server.requests.map(({ path }) => path)
+  expect(new Set(paths).size).toBe(paths.length)
+
+  server.requests.length = 0
+  expect((await loadAndAsk(page, { model, download: { revalidate: false } })).text).toBe(story)
+  expect(server.requests).toEqual([])
+
+  server.isDown = true
+  expect((await loadAndAsk(page, { model })).text).toBe(story)
+})
+
+test('a model that has changed on its server is fetched again, in what has changed', async ({
+  page,
+  server,
+}) => {
+  const model = serveModel(server)
+  expect((await loadAndAsk(page, { model })).text).toBe(story)
+  const config = JSON.parse(readFileSync(join(modelFolder, 'generation_config.json'), 'utf8')) as object
+  const changed = new TextEncoder().encode(JSON.stringify({ ...config, max_new_tokens: 2 }))
+  serve(server, { 'stories/generation_config.json': changed })
+  const { sentBytes } = server
+  expect((await loadAndAsk(page, { model })).text).toBe(story)
+  expect(server.sentBytes - sentBytes).toBe(changed.length)
+})
+
+test('damaged weights never reach the runtime, where their hash is known', async ({ page, server }) => {
+  const model = serveModel(server)
+  const graph = readFileSync(join(modelFolder, graphFile))
+  const served = server.files.get(`stories/${graphFile}`)!
+  served.faults.push('bit flip', 'zero padding')
+  const download = { sha256: { [graphFile]: sha256(graph) } }
+  expect(await loadAndAsk(page, { model, download })).toMatchObject({
+    code: 'integrity-failed',
+    details: { file: graphFile, expected: sha256(graph) },
+  })
+  // Mended on the server's side: what was good is still there.
+  served.faults.push('bit flip')
+  const { sentBytes } = server
+  expect((await loadAndAsk(page, { model, download })).text).toBe(story)
+  expect(server.sentBytes - sentBytes).toBe(2 * graph.length)
+})
+
+test('a model for which there is no room is refused, and loads when there is', async ({
+  page,
+  context,
+  server,
+}) => {
+  const model = serveModel(server)
+  const session = await context.newCDPSession(page)
+  const { origin } = new URL(page.url())
+  await session.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 1_000_000 })
+  // Chromium does not tell pages of this quota: it shows at a write.
+  expect(await loadAndAsk(page, { model })).toMatchObject({
+    code: 'quota-exceeded',
+    details: { neededBytes: expect.any(Number), availableBytes: 0 },
+  })
+  await session.send('Storage.overrideQuotaForOrigin', { origin })
+  expect((await loadAndAsk(page, { model })).text).toBe(story)
+})
+
+test('a disk that fills up on the way keeps what came', async ({ page, context, server }) => {
+  const content = createContent(8 * 2 ** 20)
+  serve(server, { 'weights.bin': content })
+  server.bytesPerSecond = 8 * 2 ** 20
+  const session = await context.newCDPSession(page)
+  const { origin } = new URL(page.url())
+  const storing = storeFile(page, { url: server.url, path: 'weights.bin' })
+  while (server.sentBytes < content.length / 4) await page.waitForTimeout(10)
+  await session.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: content.length / 2 })
+  expect((await storing).answer).toMatchObject({ kind: 'failed', code: 'quota-exceeded' })
+  await session.send('Storage.overrideQuotaForOrigin', { origin })
+  const { answer } = await storeFile(page, { url: server.url, path: 'weights.bin' })
+  expect(answer).toMatchObject({ kind: 'stored', sha256: sha256(content) })
+  expect(server.sentBytes).toBeLessThan(1.5 * content.length)
+})
+
+test('models are listed, removed, and evicted by their last use', async ({ page, server }) => {
+  const models = ['a/', 'b/', 'c/'].map((prefix) => serveModel(server, prefix))
+  for (const model of models) await loadAndAsk(page, { model })
+  await loadAndAsk(page, { model: models[0]! })
+  const list = () => page.evaluate(() => window.rivulet.store.list())
+  const listed = await list()
+  expect(listed.map(({ model }) => model)).toEqual([models[0], models[2], models[1]])
+  const sizeBytes = modelFiles.reduce((sum, path) => sum + readFileSync(join(modelFolder, path)).length, 0)
+  for (const model of listed) {
+    expect(model).toMatchObject({ storedBytes: sizeBytes, totalBytes: sizeBytes, isComplete: true })
+  }
+  const evicted = await page.evaluate((keepBytes) => window.rivulet.store.evict({ keepBytes }), sizeBytes * 2)
+  expect(evicted.map(({ model }) => model)).toEqual([models[1]])
+  const remove = (model: string) => page.evaluate((model) => window.rivulet.store.remove(model), model)
+  expect(await remove(models[2]!)).toBe(true)
+  expect(await remove(models[2]!)).toBe(false)
+  expect((await list()).map(({ model }) => model)).toEqual([models[0]])
+  await remove(models[0]!)
+  const usage = await page.evaluate(async () => (await navigator.storage.estimate()).usage)
+  expect(usage).toBeLessThan(100_000)
+})
+
+test.describe('a hub', () => {
+  const repository = 'owner/stories'
+
+  /** In the hub's layout; a stand-in: the real one is out of reach of these tests. */
+  function serveHub(server: FaultServer, { damagedHash }: { damagedHash?: string } = {}) {
+    const folder = `${repository}/resolve/main/`
+    serveModel(server, folder)
+    const tree = modelFiles.map((path) => {
+      const bytes = readFileSync(join(modelFolder, path))
+      const isLarge = path.endsWith('.onnx')
+      const oid = sha256(bytes).slice(0, 40)
+      const lfs = { oid: damagedHash ?? sha256(bytes), size: bytes.length }
+      return { type: 'file', path, size: bytes.length, oid, ...(isLarge && { lfs }) }
+    })
+    const listing = new TextEncoder().encode(JSON.stringify(tree))
+    serve(server, { [`api/models/${repository}/tree/main`]: listing })
+    return { model: repository, download: { hubUrl: server.url } }
+  }
+
+  test('tells by one request what there is and what it must hash to', async ({ page, server }) => {
+    const options = serveHub(server)
+    expect((await loadAndAsk(page, options)).text).toBe(story)
+    expect(server.requests.filter(({ path }) => path.startsWith('api/'))).toHaveLength(1)
+    expect(server.requests.map(({ path }) => path)).not.toContain(
+      `${repository}/resolve/main/onnx/model_q4.onnx`,
+    )
+    server.requests.length = 0
+    expect((await loadAndAsk(page, options)).text).toBe(story)
+    expect(server.requests.map(({ path }) => path)).toEqual([`api/models/${repository}/tree/main`])
+  })
+
+  test('whose hash does not fit what it sends is not believed', async ({ page, server }) => {
+    const options = serveHub(server, { damagedHash: '0'.repeat(64) })
+    expect(await loadAndAsk(page, options)).toMatchObject({ code: 'integrity-failed' })
+  })
+
+  test('gives a private model to who has its token, and the token is in no error', async ({
+    page,
+    server,
+  }) => {
+    const { model, download } = serveHub(server)
+    server.secret = 'Bearer secret-token'
+    const refused = await loadAndAsk(page, { model, download })
+    expect(refused).toMatchObject({ code: 'download-failed', message: /Authorization/ })
+    const wrong = { ...download, headers: { authorization: 'Bearer wrong-token' } }
+    expect(JSON.stringify(await loadAndAsk(page, { model, download: wrong }))).not.toMatch(/wrong-token/)
+    const right = { ...download, headers: { authorization: server.secret } }
+    expect((await loadAndAsk(page, { model, download: right })).text).toBe(story)
+  })
+})
+
+test('a folder or files of the visitor’s are a model too', async ({ page }) => {
+  const texts = await page.evaluate(async (paths) => {
+    const { createEngine, onnx } = window.rivulet
+    // A picker's handle needs a person; the origin's own file system gives one of the same kind.
+    const root = await (await navigator.storage.getDirectory()).getDirectoryHandle('mine', { create: true })
+    const onnxFolder = await root.getDirectoryHandle('onnx', { create: true })
+    const files: File[] = []
+    for (const path of paths) {
+      const name = path.split('/').at(-1)!
+      const bytes = await (await fetch(`./models/stories/${path}`)).arrayBuffer()
+      const folder = path.includes('/') ? onnxFolder : root
+      const writable = await (await folder.getFileHandle(name, { create: true })).createWritable()
+      await writable.write(bytes)
+      await writable.close()
+      files.push(new File([bytes], name))
+    }
+    const texts: string[] = []
+    for (const model of [root, files]) {
+      const engine = await createEngine({ backend: onnx({ device: 'wasm' }), model })
+      texts.push(
+        `${engine.info.model}: ${await engine.generate('Hi', { temperature: 0, maxTokens: 3 }).text()}`,
+      )
+      await engine.dispose()
+    }
+    return texts
+  }, modelFiles)
+  expect(texts).toEqual([expect.stringMatching(/^mine: \S/), expect.stringMatching(/^files: \S/)])
+})
+
+test('a model loads where nothing can be kept', async ({ page, server }) => {
+  const text = await page.evaluate(async (model) => {
+    const { createEngine, onnx } = window.rivulet
+    const backend = onnx({ device: 'wasm', worker: window.createFilelessWorker })
+    const engine = await createEngine({ backend, model })
+    return engine.generate('Tell me a story about a dragon.', { temperature: 0, maxTokens: 5 }).text()
+  }, serveModel(server))
+  expect(text).toBe(story)
+  expect(await page.evaluate(() => window.rivulet.store.list())).toEqual([])
+})
