@@ -1,5 +1,5 @@
 import type { Devices, LoadProgress } from 'rivulet'
-import { formatBytes } from './figure-format.js'
+import { formatBytes, formatMs, formatNumber } from './figure-format.js'
 import { pageElement } from './page-element.js'
 
 /** Where the page shows how loading goes, and why it went wrong. */
@@ -22,14 +22,10 @@ export interface LoadFailure {
 
 const phaseLabels = {
   download: 'Fetching the model',
+  verify: 'Checking the model',
   load: 'Starting the model',
+  'warm-up': 'Warming up the model',
 } satisfies Record<LoadProgress['phase'], string>
-
-/**
- * While the known sizes come to less than this, they are those of a model's small files, which come first:
- * a bar would be full before the weights have begun.
- */
-const minKnownBytes = 1e6
 
 /** @param onPhase called when loading enters a new phase, for those who do not see the bar */
 export function createLoadPanel(onRetry: () => void, onPhase: (label: string) => void): LoadPanel {
@@ -65,10 +61,9 @@ export function createLoadPanel(onRetry: () => void, onPhase: (label: string) =>
         label.textContent = phaseLabels[phase]
         onPhase(phaseLabels[phase])
       }
-      const { loadedBytes, totalBytes, file } = progress
-      if (phase === 'download' && totalBytes >= minKnownBytes) {
-        bar.value = loadedBytes / totalBytes
-        detail.textContent = [formatBytes(loadedBytes, totalBytes), file].filter(Boolean).join(' · ')
+      if (phase === 'download' && progress.fraction > 0) {
+        bar.value = progress.fraction
+        detail.textContent = describeDownload(progress)
       } else {
         bar.removeAttribute('value')
         detail.textContent = ''
@@ -89,6 +84,17 @@ export function createLoadPanel(onRetry: () => void, onPhase: (label: string) =>
     hasFocus: () => panel.contains(document.activeElement),
     focus: () => panel.focus(),
   }
+}
+
+/** `12.1 of 199.7 MB · 8.10 MB/s · 23.2 s left` */
+function describeDownload({ loadedBytes, totalBytes, bytesPerSecond, remainingMs }: LoadProgress): string {
+  const parts = [formatBytes(loadedBytes, totalBytes)]
+  if (bytesPerSecond !== undefined && remainingMs !== undefined) {
+    const rate = formatNumber(bytesPerSecond / 1e6, 'MB/s')
+    const left = formatMs(remainingMs)
+    parts.push(`${rate.value} ${rate.unit}`, `${left.value} ${left.unit} left`)
+  }
+  return parts.join(' · ')
 }
 
 function createCode(code: string): HTMLElement {

@@ -333,6 +333,21 @@ test.describe('a hub', () => {
   })
 })
 
+test('a model larger than the given memory is refused with the figures', async ({ page, server }) => {
+  const error = await page.evaluate(async (model) => {
+    const { createEngine, onnx } = window.rivulet
+    try {
+      await createEngine({ backend: onnx({ device: 'wasm', memoryBudgetBytes: 3e6 }), model })
+      return undefined
+    } catch (thrown) {
+      const { code, details } = thrown as InstanceType<typeof window.rivulet.RivuletError>
+      return { code, details }
+    }
+  }, serveModel(server))
+  expect(error).toMatchObject({ code: 'memory-exceeded', details: { availableBytes: 3e6 } })
+  expect(Number(error!.details.neededBytes)).toBeGreaterThan(3e6)
+})
+
 test('a folder or files of the visitor’s are a model too', async ({ page }) => {
   const texts = await page.evaluate(async (paths) => {
     const { createEngine, onnx } = window.rivulet

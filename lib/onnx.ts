@@ -40,19 +40,25 @@ function createWorker(): Worker {
 
 const allowedValues: Readonly<Record<string, readonly string[]>> = { device: onnxDevices, dtype: onnxDtypes }
 
-function checkOptions({ conversationCacheBytes = 0, ...named }: OnnxLoadOptions): void {
+function checkOptions({
+  conversationCacheBytes = 0,
+  memoryBudgetBytes = 0,
+  ...named
+}: OnnxLoadOptions): void {
   for (const [name, value] of Object.entries(named)) {
     const allowed = allowedValues[name]
     if (!allowed) {
-      const names = [...Object.keys(allowedValues), 'conversationCacheBytes', 'worker']
+      const names = [...Object.keys(allowedValues), 'conversationCacheBytes', 'memoryBudgetBytes', 'worker']
       refuse(`onnx() has no option "${name}"; it has: ${names.join(', ')}.`)
     }
     if (value !== undefined && !allowed.includes(value)) {
       refuse(`onnx({ ${name} }) must be one of ${allowed.join(', ')}; got ${String(value)}.`)
     }
   }
-  if (typeof conversationCacheBytes !== 'number' || !(conversationCacheBytes >= 0)) {
-    refuse(`onnx({ conversationCacheBytes }) must be a number from 0; got ${String(conversationCacheBytes)}.`)
+  for (const [name, bytes] of Object.entries({ conversationCacheBytes, memoryBudgetBytes })) {
+    if (typeof bytes !== 'number' || !(bytes >= 0)) {
+      refuse(`onnx({ ${name} }) must be a number from 0; got ${String(bytes)}.`)
+    }
   }
 }
 

@@ -7,6 +7,8 @@ export interface GpuAdapterFacts {
   readonly isFallbackAdapter: boolean
   /** Can compute in 16-bit floats. */
   readonly hasShaderF16: boolean
+  /** The largest buffer that it takes: no weight of a model may be larger. */
+  readonly maxBufferBytes: number
 }
 
 /** What this browser can compute on; where it cannot, a sentence that says why. */
@@ -33,7 +35,10 @@ async function probeWebGpu(): Promise<Devices['webgpu']> {
     if (!adapter) return { unavailable: 'This browser has WebGPU, but no graphics adapter that it may use.' }
     const { vendor, architecture, description, isFallbackAdapter } = adapter.info
     const hasShaderF16 = adapter.features.has('shader-f16')
-    return { adapter: { vendor, architecture, description, isFallbackAdapter, hasShaderF16 } }
+    const { maxBufferSize: maxBufferBytes } = adapter.limits
+    return {
+      adapter: { vendor, architecture, description, isFallbackAdapter, hasShaderF16, maxBufferBytes },
+    }
   } catch (error) {
     return { unavailable: `WebGPU gave no adapter: ${String(error)}` }
   }

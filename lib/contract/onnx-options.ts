@@ -23,4 +23,10 @@ export interface OnnxLoadOptions {
    * @default 256 MiB
    */
   readonly conversationCacheBytes?: number | undefined
+  /**
+   * What weights and the first KV cache may take, in bytes. A larger model is refused with `memory-exceeded`, before its
+   * external weights are downloaded. What the adapter or WebAssembly cannot hold is refused in any case.
+   * @default no limit
+   */
+  readonly memoryBudgetBytes?: number | undefined
 }

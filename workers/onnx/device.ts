@@ -1,12 +1,14 @@
 import { probeDevices } from '../../lib/contract/devices.js'
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxDtype, OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
+import { wasmMemoryBytes, type MemoryLimits } from './check-fit.js'
 
 /** The device that a model runs on, and the weight variants it can compute with, best first. */
 export interface ChosenDevice {
   readonly device: 'webgpu' | 'wasm'
   readonly description: string
   readonly dtypes: readonly OnnxDtype[]
+  readonly memory: MemoryLimits
 }
 
 const withFloat16: readonly OnnxDtype[] = ['q4f16', 'q4', 'fp16', 'q8', 'fp32']
@@ -16,7 +18,11 @@ const withoutFloat16: readonly OnnxDtype[] = ['q4', 'q8', 'fp32']
  * A software adapter computes on the CPU and loses to WASM by far, so only `device: 'webgpu'` takes it.
  * @throws RivuletError `backend-unavailable`, `invalid-option` for a dtype that the device cannot compute
  */
-export async function chooseDevice({ device = 'auto', dtype }: OnnxLoadOptions): Promise<ChosenDevice> {
+export async function chooseDevice({
+  device = 'auto',
+  dtype,
+  memoryBudgetBytes = Infinity,
+}: OnnxLoadOptions): Promise<ChosenDevice> {
   const { webgpu } = await probeDevices()
   const adapter = 'adapter' in webgpu ? webgpu.adapter : undefined
   if (device === 'webgpu' && 'unavailable' in webgpu) {
@@ -41,5 +47,16 @@ export async function chooseDevice({ device = 'auto', dtype }: OnnxLoadOptions):
         'unnamed adapter'
       : 'CPU',
     dtypes: dtype ? [dtype] : available,
+    memory: limitMemory(useGpu ? adapter.maxBufferBytes : undefined, memoryBudgetBytes),
+  }
+}
+
+/** @param maxBufferBytes the adapter's; undefined on WASM */
+function limitMemory(maxBufferBytes: number | undefined, budgetBytes: number): MemoryLimits {
+  const isWasm = maxBufferBytes === undefined && wasmMemoryBytes < budgetBytes
+  return {
+    maxTensorBytes: maxBufferBytes ?? Infinity,
+    maxModelBytes: isWasm ? wasmMemoryBytes : budgetBytes,
+    limitedBy: isWasm ? 'the memory of WebAssembly' : 'the given memoryBudgetBytes',
   }
 }

@@ -10,15 +10,13 @@ import {
   type NodeProto,
   type TensorProto,
 } from './onnx_pb.js'
+import { tensorTypes } from './tensor-types.js'
 
 /** All f32 weights together. The page takes about twice as much: ONNX Runtime packs them for its kernels beside that. */
 const maxExpandedBytes = 640 * 2 ** 20
 
 /** Columns that are written as one run; the quantized bytes of so many columns stay in a CPU cache. */
 const tileColumns = 256
-
-/** TensorProto.DataType (ONNX, onnx.proto3). */
-const tensorTypes = { float32: 1, uint8: 2 } as const
 
 type ExternalFiles = ModelWeights['externalData']
 

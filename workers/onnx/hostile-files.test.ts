@@ -62,7 +62,7 @@ async function useFiles(replaced: Readonly<Record<string, Uint8Array>>): Promise
     const config = await readModelConfig(folder)
     encodePrompt(config.tokenizer, { prompt: 'Tell me a story about a dragon. <|end|>' })
     config.tokenizer.decode([1, 5, 9, 2047])
-    const weights = await readModelWeights(folder, ['q8'])
+    const weights = await readModelWeights(folder, ['q8'], () => {})
     rewriteGraph(weights.model)
     expandWeights(fromBinary(ModelProtoSchema, weights.graph), weights.externalData)
     return 'used'

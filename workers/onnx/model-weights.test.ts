@@ -32,6 +32,7 @@ function buildGraph(locations: readonly (string | undefined)[]): Uint8Array<Arra
   return toBinary(ModelProtoSchema, create(ModelProtoSchema, { graph: { initializer } }))
 }
 
+const acceptAll = () => {}
 const bytes = (...values: number[]) => Uint8Array.from(values)
 const refusal = (code: string, message = '') =>
   expect.objectContaining({ name: 'RivuletError', code, message: expect.stringContaining(message) })
@@ -43,7 +44,7 @@ describe('the weights', () => {
       'onnx/model_quantized.onnx': graph,
       'onnx/model.onnx': graph,
     })
-    const weights = await readModelWeights(folder, ['q4f16', 'q4', 'q8', 'fp32'])
+    const weights = await readModelWeights(folder, ['q4f16', 'q4', 'q8', 'fp32'], acceptAll)
     expect(weights).toMatchObject({ dtype: 'q8', graph, externalData: [] })
     // Nothing behind it is downloaded.
     expect(asked).toEqual(['onnx/model_q4f16.onnx', 'onnx/model_q4.onnx', 'onnx/model_quantized.onnx'])
@@ -59,7 +60,7 @@ describe('the weights', () => {
       'onnx/model_fp16.onnx_data': bytes(1, 2),
       'onnx/more-weights.bin': bytes(3),
     })
-    const { externalData } = await readModelWeights(folder, ['fp16'])
+    const { externalData } = await readModelWeights(folder, ['fp16'], acceptAll)
     expect(externalData).toEqual([
       { path: 'model_fp16.onnx_data', data: bytes(1, 2) },
       { path: 'more-weights.bin', data: bytes(3) },
@@ -71,7 +72,7 @@ describe('the weights', () => {
     const initializer = [{ name: 'bias', externalData: [{ key: 'location', value: 'ignored' }] }]
     const graph = toBinary(ModelProtoSchema, create(ModelProtoSchema, { graph: { initializer } }))
     const { folder, asked } = createMemoryFolder({ 'onnx/model.onnx': graph })
-    await expect(readModelWeights(folder, ['fp32'])).resolves.toMatchObject({ externalData: [] })
+    await expect(readModelWeights(folder, ['fp32'], acceptAll)).resolves.toMatchObject({ externalData: [] })
     expect(asked).toEqual(['onnx/model.onnx'])
   })
 })
@@ -79,14 +80,14 @@ describe('the weights', () => {
 describe('a folder', () => {
   it('with none of the variants is refused by their names', async () => {
     const { folder } = createMemoryFolder({})
-    await expect(readModelWeights(folder, ['q4', 'fp32'])).rejects.toEqual(
+    await expect(readModelWeights(folder, ['q4', 'fp32'], acceptAll)).rejects.toEqual(
       refusal('model-not-found', 'onnx/model_q4.onnx, onnx/model.onnx'),
     )
   })
 
   it('without an external file is refused by its name', async () => {
     const { folder } = createMemoryFolder({ 'onnx/model_q4.onnx': buildGraph(['model_q4.onnx_data']) })
-    await expect(readModelWeights(folder, ['q4'])).rejects.toEqual(
+    await expect(readModelWeights(folder, ['q4'], acceptAll)).rejects.toEqual(
       refusal('model-not-found', 'onnx/model_q4.onnx_data'),
     )
   })
@@ -113,7 +114,9 @@ describe('external data', () => {
     undefined,
   ])('outside the graph’s own folder is refused before it is asked for: %j', async (location) => {
     const { folder, asked } = createMemoryFolder({ 'onnx/model.onnx': buildGraph(['sound.bin', location]) })
-    await expect(readModelWeights(folder, ['fp32'])).rejects.toEqual(refusal('model-invalid', 'weight 1'))
+    await expect(readModelWeights(folder, ['fp32'], acceptAll)).rejects.toEqual(
+      refusal('model-invalid', 'weight 1'),
+    )
     expect(asked).toEqual(['onnx/model.onnx'])
   })
 })
@@ -123,7 +126,7 @@ describe('a broken graph', () => {
     const graph = buildGraph(['weights.bin', 'weights.bin'])
     for (let length = 0; length < graph.byteLength; length += 1) {
       const { folder } = createMemoryFolder({ 'onnx/model.onnx': graph.slice(0, length) })
-      await expect(readModelWeights(folder, ['fp32']), `${length} bytes`).rejects.toEqual(
+      await expect(readModelWeights(folder, ['fp32'], acceptAll), `${length} bytes`).rejects.toEqual(
         refusal('model-invalid', 'onnx/model.onnx'),
       )
     }
@@ -141,7 +144,7 @@ describe('a broken graph', () => {
     ['a model without a graph', bytes(0x08, 0x0a)],
   ])('that is %s is refused', async (_, graph) => {
     const { folder } = createMemoryFolder({ 'onnx/model.onnx': Uint8Array.from(graph) })
-    await expect(readModelWeights(folder, ['fp32'])).rejects.toEqual(
+    await expect(readModelWeights(folder, ['fp32'], acceptAll)).rejects.toEqual(
       refusal('model-invalid', 'onnx/model.onnx'),
     )
   })

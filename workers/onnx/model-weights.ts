@@ -25,18 +25,21 @@ const graphFiles = {
 } satisfies Record<OnnxDtype, string>
 
 /**
- * Downloads the first variant of `dtypes` that the folder has.
+ * Reads the first variant of `dtypes` that the folder has.
+ * @param check may refuse the graph before its external files are read
  * @throws RivuletError `model-not-found` when it has none, `model-invalid`, `download-failed`
  */
 export async function readModelWeights(
   folder: ModelFolder,
   dtypes: readonly OnnxDtype[],
+  check: (model: ModelProto) => void,
 ): Promise<ModelWeights> {
   for (const dtype of dtypes) {
     const graphFile = graphFiles[dtype]
     const graph = await folder.readBytes(graphFile)
     if (!graph) continue
     const model = decodeModel(graphFile, graph)
+    check(model)
     return { dtype, graph, model, externalData: await readExternalData(folder, graphFile, model) }
   }
   const files = dtypes.map((dtype) => graphFiles[dtype]).join(', ')

@@ -4,11 +4,12 @@ import type { LoadProgress } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
 import { openModelFolder } from '../store/model-folder.js'
 import type { Decoder } from './decoder.js'
+import { checkFit } from './check-fit.js'
 import { chooseDevice } from './device.js'
 import { generateTokens } from './generate.js'
 import { readModelConfig, type ModelConfig } from './model-config.js'
 import { readModelWeights } from './model-weights.js'
-import { openDecoder } from './open-decoder.js'
+import { firstCapacity, openDecoder } from './open-decoder.js'
 import { loadOnnxRuntime } from './session.js'
 
 const defaultConversationCacheBytes = 256 * 2 ** 20
@@ -35,7 +36,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
     },
 
     async load({ model, download, options }, { onProgress, onLost, signal }) {
-      const { device, description, dtypes } = await chooseDevice(options)
+      const { device, description, dtypes, memory } = await chooseDevice(options)
       let downloaded: LoadProgress | undefined
       const folder = await openModelFolder(model, download, {
         signal,
@@ -57,11 +58,13 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
       const configuring = readModelConfig(folder)
       const [config, weights, runtime] = await Promise.all([
         configuring,
-        readModelWeights(folder, dtypes).catch(async (error: unknown) => {
-          // A folder that lacks everything is no model: that is for its configuration to say.
-          await configuring
-          throw error
-        }),
+        readModelWeights(folder, dtypes, (graph) => checkFit(graph, firstCapacity, memory)).catch(
+          async (error: unknown) => {
+            // A folder that lacks everything is no model: that is for its configuration to say.
+            await configuring
+            throw error
+          },
+        ),
         loadOnnxRuntime(device),
       ]).finally(folder.close)
       signal.throwIfAborted()

@@ -13,7 +13,7 @@ import { originalFile, rewriteGraph } from './rewrite-graph.js'
 import { createSession, type OnnxRuntime } from './session.js'
 
 /** Tokens of KV cache that every conversation gets; most stay below it. */
-const firstCapacity = 1024
+export const firstCapacity = 1024
 
 type GraphFiles = Pick<ModelWeights, 'graph' | 'externalData'>
 interface LoadLimits extends Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'> {

@@ -1,0 +1,73 @@
+import { create, type MessageInitShape } from '@bufbuild/protobuf'
+import { describe, expect, it } from 'vitest'
+import { checkFit, type MemoryLimits } from './check-fit.js'
+import { ModelProtoSchema, TensorProto_DataLocation, type ValueInfoProtoSchema } from './onnx_pb.js'
+import { tensorTypes } from './tensor-types.js'
+
+const cacheTokens = 1024
+const noLimits: MemoryLimits = {
+  maxTensorBytes: Infinity,
+  maxModelBytes: Infinity,
+  limitedBy: 'the given memoryBudgetBytes',
+}
+
+/** [1, 3 heads, length, head size 64] */
+function cacheInput(name: string, elemType: number): MessageInitShape<typeof ValueInfoProtoSchema> {
+  const dims = [1, 3, undefined, 64].map((size) =>
+    size === undefined
+      ? { value: { case: 'dimParam' as const, value: 'length' } }
+      : { value: { case: 'dimValue' as const, value: BigInt(size) } },
+  )
+  return { name, type: { value: { case: 'tensorType', value: { elemType, shape: { dim: dims } } } } }
+}
+
+/** 5,000 external bytes and 1,000 of its own; a cache of 3 × 64 f32 and as many f16 values a token. */
+const model = create(ModelProtoSchema, {
+  graph: {
+    initializer: [
+      {
+        name: 'embedding',
+        dataLocation: TensorProto_DataLocation.EXTERNAL,
+        externalData: [
+          { key: 'location', value: 'model.onnx_data' },
+          { key: 'length', value: '5000' },
+        ],
+      },
+      { name: 'norm', rawData: new Uint8Array(1000) },
+    ],
+    input: [
+      cacheInput('past_key_values.0.key', tensorTypes.float32),
+      cacheInput('past_key_values.0.value', tensorTypes.float16),
+      cacheInput('attention_mask', tensorTypes.float32),
+    ],
+  },
+})
+const cacheBytes = cacheTokens * 3 * 64 * (4 + 2)
+const modelBytes = 6000 + cacheBytes
+
+describe('a model', () => {
+  it('that fits exactly is taken', () => {
+    const limits = { ...noLimits, maxModelBytes: modelBytes, maxTensorBytes: cacheTokens * 3 * 64 * 4 }
+    expect(() => checkFit(model, cacheTokens, limits)).not.toThrow()
+  })
+
+  it('that is larger than the budget is refused with the figures', () => {
+    const check = () => checkFit(model, cacheTokens, { ...noLimits, maxModelBytes: modelBytes - 1 })
+    expect(check).toThrow(
+      expect.objectContaining({
+        code: 'memory-exceeded',
+        details: expect.objectContaining({ neededBytes: modelBytes, availableBytes: modelBytes - 1 }),
+        message: expect.stringContaining('the given memoryBudgetBytes holds'),
+      }),
+    )
+  })
+
+  it('with a weight or a cache that no buffer takes is refused by name', () => {
+    const check = (maxTensorBytes: number) => () => checkFit(model, 1, { ...noLimits, maxTensorBytes })
+    expect(check(4999)).toThrow(expect.objectContaining({ message: expect.stringContaining('"embedding"') }))
+    const long = () => checkFit(model, cacheTokens, { ...noLimits, maxTensorBytes: 100_000 })
+    expect(long).toThrow(
+      expect.objectContaining({ message: expect.stringContaining('"past_key_values.0.key"') }),
+    )
+  })
+})

@@ -1,0 +1,72 @@
+import { RivuletError } from '../../lib/contract/errors.js'
+import { TensorProto_DataLocation, type ModelProto, type TensorProto } from './onnx_pb.js'
+import { tensorTypes } from './tensor-types.js'
+
+/** What a model may take, in bytes; infinite where nothing limits it. */
+export interface MemoryLimits {
+  /** Of one buffer: the adapter's `maxBufferSize`. */
+  readonly maxTensorBytes: number
+  /** Of weights and KV cache together, with the name of what limits them. */
+  readonly maxModelBytes: number
+  readonly limitedBy: string
+}
+
+/** WebAssembly's memory, which has 32-bit addresses, holds all of a model. */
+export const wasmMemoryBytes = 2 ** 32
+
+/** Bytes of one value in a KV cache. */
+const cacheElementBytes = new Map<number, number>([
+  [tensorTypes.float32, 4],
+  [tensorTypes.float16, 2],
+])
+
+/**
+ * Refuses a model that cannot fit, before its external weights are downloaded and before a runtime tries.
+ * @param cacheTokens the length of the first KV cache
+ * @throws RivuletError `memory-exceeded`
+ */
+export function checkFit({ graph }: ModelProto, cacheTokens: number, limits: MemoryLimits): void {
+  const tensors = (graph?.initializer ?? []).map((tensor) => ({
+    what: `The weight "${tensor.name}"`,
+    bytes: countTensorBytes(tensor),
+  }))
+  const caches = (graph?.input ?? []).map(({ name, type }) => {
+    const tensor = type?.value.case === 'tensorType' ? type.value.value : undefined
+    const [, heads, , headSize] = tensor?.shape?.dim.map(({ value }) => Number(value.value ?? 0)) ?? []
+    const elementBytes = name.startsWith('past_key_values.')
+      ? cacheElementBytes.get(tensor?.elemType ?? 0)
+      : 0
+    return {
+      what: `The KV cache "${name}"`,
+      bytes: cacheTokens * (heads || 0) * (headSize || 0) * (elementBytes ?? 0),
+    }
+  })
+  const all = [...tensors, ...caches]
+  const largest = all.reduce((most, each) => (each.bytes > most.bytes ? each : most), { what: '', bytes: 0 })
+  if (largest.bytes > limits.maxTensorBytes) {
+    refuse(largest.what, largest.bytes, limits.maxTensorBytes, 'a buffer of this graphics adapter')
+  }
+  const modelBytes = all.reduce((sum, { bytes }) => sum + bytes, 0)
+  if (modelBytes > limits.maxModelBytes) {
+    refuse(
+      `The model, with a KV cache of ${cacheTokens} tokens,`,
+      modelBytes,
+      limits.maxModelBytes,
+      limits.limitedBy,
+    )
+  }
+}
+
+function countTensorBytes({ dataLocation, externalData, rawData }: TensorProto): number {
+  if (dataLocation !== TensorProto_DataLocation.EXTERNAL) return rawData.byteLength
+  const length = Number(externalData.find(({ key }) => key === 'length')?.value ?? 0)
+  return length > 0 ? length : 0
+}
+
+function refuse(what: string, neededBytes: number, availableBytes: number, limitedBy: string): never {
+  throw new RivuletError(
+    'memory-exceeded',
+    `${what} takes ${neededBytes} bytes; ${limitedBy} holds ${availableBytes}. Take a smaller model or dtype.`,
+    { details: { what, neededBytes, availableBytes } },
+  )
+}
