@@ -17,6 +17,7 @@ import {
   type FaultServer,
 } from '../workers/store/fault-server.test-support.js'
 import { openBarePage } from './bare-page.js'
+import { watchWorkerHeaps } from './bench/browser-memory.js'
 import type { StoreRequest } from './page/store.worker.js'
 import { scaleCount } from './soak.js'
 
@@ -135,6 +136,25 @@ test('a tab that is killed at any byte leaves what came, and the next one goes o
   }
   console.log(`${rounds} kills: at most ${Math.max(...refetched)} bytes fetched twice`)
   expect(Math.max(...refetched)).toBeLessThanOrEqual(4 * 2 ** 20)
+})
+
+test('a file of any size goes to the store through a few megabytes of memory, hashed on the way', async ({
+  page,
+  server,
+}) => {
+  const content = createContent(scaleCount(128, 1024) * 2 ** 20)
+  test.setTimeout(300_000)
+  serve(server, { 'weights.bin': content })
+  const heaps = await watchWorkerHeaps(page)
+  heaps.start()
+  const request = { url: server.url, path: 'weights.bin', sha256: sha256(content), isRead: false }
+  const { answer } = await storeFile(page, request)
+  const peakBytes = await heaps.end()
+  expect(answer).toMatchObject({ kind: 'stored', sizeBytes: content.length })
+  console.log(`${content.length} bytes stored: at most ${peakBytes} in the worker`)
+  // Seen at all: a heap of nothing would be a sampler that sees nothing.
+  expect(peakBytes).toBeGreaterThan(1e6)
+  expect(peakBytes).toBeLessThan(64 * 2 ** 20)
 })
 
 test('two tabs fetch a file once between them, and both see it come', async ({ context, server }) => {

@@ -24,7 +24,7 @@ interface HeapUsage {
 }
 
 /** Asks all workers of the page for their heaps, as often as it goes, between `start` and `end`. */
-async function watchWorkerHeaps(page: Page) {
+export async function watchWorkerHeaps(page: Page) {
   const session = await page.context().newCDPSession(page)
   const workers = new Set<string>()
   const answers = new Map<number, (usage: HeapUsage) => void>()

@@ -232,7 +232,7 @@ async function pour(
 
 /** The SHA-256 of the segments, each as soon as it is there; undefined where there is none to compare it with. */
 async function hashSegments(
-  { record, readSegment }: StoredFile,
+  { record, read, readSegment }: StoredFile,
   segments: readonly Promise<void>[],
   onLastSegment: () => void,
 ): Promise<string | undefined> {
@@ -240,13 +240,13 @@ async function hashSegments(
   if (segments.length === 1) {
     await segments[0]
     onLastSegment()
-    return hashWhole(await readSegment(0))
+    return hashWhole(await read())
   }
   const hash = await createSha256()
   for (const [index, segment] of segments.entries()) {
     await segment
     if (index === segments.length - 1) onLastSegment()
-    await hash.add(await readSegment(index))
+    for await (const piece of readSegment(index)) hash.add(piece)
   }
   return hash.finish()
 }

@@ -20,8 +20,8 @@ export interface StoredFile {
   openSegment(index: number): Promise<SegmentWriter>
   /** How many bytes of it are there. */
   measureSegment(index: number): Promise<number>
-  /** A segment's bytes, without a copy. */
-  readSegment(index: number): Promise<Blob>
+  /** A whole segment's bytes, in pieces that are each to be used before the next is asked for. */
+  readSegment(index: number): AsyncIterable<Uint8Array>
   /** The whole file, without a copy. */
   read(): Promise<Blob>
   complete(sha256: string | undefined): Promise<void>

@@ -50,7 +50,9 @@ function createMemoryFile(record: FileRecord): StoredFile {
       })
     },
     measureSegment: (index) => Promise.resolve(measure(index)),
-    readSegment: (index) => Promise.resolve(new Blob(segments[index])),
+    async *readSegment(index) {
+      for (const piece of segments[index]!) yield new Uint8Array(await piece.arrayBuffer())
+    },
     read: () => Promise.resolve(new Blob(segments.flat())),
     complete(sha256) {
       isComplete = true

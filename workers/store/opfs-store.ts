@@ -12,6 +12,9 @@ import {
 import type { FileStore, SegmentWriter, StoredFile } from './file-store.js'
 import { NoRoomError, checkRoom } from './room.js'
 
+/** One buffer of this size serves a whole segment. */
+const pieceBytes = 2 ** 20
+
 /** Keeps a model's files in the origin private file system, as `store-layout.ts` has it. */
 export function createOpfsStore(model: FileSystemDirectoryHandle): FileStore {
   return {
@@ -45,7 +48,7 @@ function createOpfsFile(
   found: { readonly sha256: string | undefined } | undefined,
 ): StoredFile {
   let completed = found
-  const readSegment = async (index: number): Promise<Blob> =>
+  const getSegment = async (index: number): Promise<Blob> =>
     (await getFile(directory, String(index))) ?? new Blob()
   return {
     record,
@@ -59,10 +62,21 @@ function createOpfsFile(
       const handle = await openHandle(directory, String(index))
       return createSegmentWriter(handle)
     },
-    measureSegment: async (index) => (await readSegment(index)).size,
-    readSegment,
+    measureSegment: async (index) => (await getSegment(index)).size,
+    // Not the stream of a `Blob`: Chromium 156's can stop for ever in the middle.
+    async *readSegment(index) {
+      const handle = await openHandle(directory, String(index))
+      const buffer = new Uint8Array(pieceBytes)
+      try {
+        for (let at = 0, read = 0; (read = handle.read(buffer, { at })) > 0; at += read) {
+          yield buffer.subarray(0, read)
+        }
+      } finally {
+        handle.close()
+      }
+    },
     async read() {
-      const segments = Array.from({ length: countSegments(record) }, (_, index) => readSegment(index))
+      const segments = Array.from({ length: countSegments(record) }, (_, index) => getSegment(index))
       return new Blob(await Promise.all(segments))
     },
     async complete(sha256) {

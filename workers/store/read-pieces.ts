@@ -1,5 +1,5 @@
 /** A copy of a network buffer each; larger ones save calls, not time. */
-const pieceBytes = 2 ** 20
+const pieceBytes = 2 ** 18
 
 /**
  * The pieces of a body as they come, each to be used before the next is asked for.

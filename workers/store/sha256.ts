@@ -1,12 +1,8 @@
 import { toHex } from '../../lib/contract/store-layout.js'
 
-/** Bytes that are hashed at a time: about 10 ms. */
-const blockBytes = 2 ** 20
-
 /** Hashes what comes in order, for files that are larger than one would hold in memory. */
 export interface Sha256 {
-  /** Lets other work of the worker run in between. */
-  add(bytes: Blob): Promise<void>
+  add(bytes: Uint8Array): void
   /** 64 hexadecimal digits. */
   finish(): string
 }
@@ -16,11 +12,7 @@ export async function createSha256(): Promise<Sha256> {
   const hasher = await createSHA256()
   hasher.init()
   return {
-    async add(bytes) {
-      for (let offset = 0; offset < bytes.size; offset += blockBytes) {
-        hasher.update(new Uint8Array(await bytes.slice(offset, offset + blockBytes).arrayBuffer()))
-      }
-    },
+    add: (bytes) => void hasher.update(bytes),
     finish: () => hasher.digest('hex'),
   }
 }

@@ -3,6 +3,7 @@ interface FileSystemSyncAccessHandle {
   close(): void
   flush(): void
   getSize(): number
+  read(buffer: Uint8Array, options?: { at?: number }): number
   truncate(newSize: number): void
   write(buffer: Uint8Array, options?: { at?: number }): number
 }
