@@ -1,10 +1,17 @@
 import { writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
-import { chromium, type Browser, type Page } from '@playwright/test'
+import { chromium, type BrowserContext, type Page } from '@playwright/test'
 import { chromiumArguments, findChromium } from '../../scripts/chromium.mjs'
 import { countWeightBytes, modelNames, prepareModels, type PreparedModel } from './models.js'
+import {
+  createContent,
+  sha256,
+  startFaultServer,
+  type FaultServer,
+} from '../../workers/store/fault-server.test-support.js'
 import type { SectionName } from './page/main.js'
+import type { PacedFile } from './page/plan.js'
 import type { Row } from './page/rows.js'
 import { ensureTransformers, readVersion } from './peer.js'
 import { exposeBrowserMemory } from './browser-memory.js'
@@ -22,6 +29,7 @@ const devices = {
   'host-stack': 'webgpu',
   'gpu-stack': 'webgpu',
   'wasm-stack': 'wasm',
+  store: 'wasm',
   memory: 'webgpu',
 } satisfies Record<SectionName, 'webgpu' | 'wasm'>
 
@@ -46,16 +54,19 @@ export async function runBench({ rounds, contexts, ...chosen }: BenchOptions): P
   const versions = readVersions()
   const server = await serveBenchPage()
   const executablePath = findChromium()
-  const browser = await chromium.launch({
+  // With a profile on disk: without one, what a page stores is kept in memory.
+  const browser = await chromium.launchPersistentContext('', {
     args: chromiumArguments(),
     ...(executablePath && { executablePath }),
   })
+  const fileServer = await startFaultServer()
+  const file = servePacedFile(fileServer)
   const rows: Row[] = []
   try {
     const machine = await describeMachine(browser, server.url)
     for (const section of sections) {
       for (const model of models) {
-        rows.push(...(await measure(browser, server.url, section, model, { rounds, contexts })))
+        rows.push(...(await measure(browser, server.url, section, model, { rounds, contexts, file })))
         // After each section: a later one may fail.
         writeResults({ machine, versions, options: { rounds, contexts, sections }, rows })
       }
@@ -69,7 +80,19 @@ export async function runBench({ rounds, contexts, ...chosen }: BenchOptions): P
   } finally {
     await browser.close()
     await server.close()
+    await fileServer.close()
   }
+}
+
+/** As fast as a good line at home. */
+const lineBytesPerSecond = 40 * 2 ** 20
+
+function servePacedFile(server: FaultServer): PacedFile {
+  const bytes = createContent(64 * 2 ** 20)
+  server.files.set('weights.bin', { bytes, faults: [] })
+  server.bytesPerSecond = lineBytesPerSecond
+  const description = `${bytes.length / 2 ** 20} MiB at ${lineBytesPerSecond / 2 ** 20} MiB/s, hashed`
+  return { url: server.url, path: 'weights.bin', sha256: sha256(bytes), description }
 }
 
 function writeResults(results: object): void {
@@ -91,14 +114,14 @@ function choose<Name extends string>(
 
 /** In a page of its own: no section finds what another has left. */
 async function measure(
-  browser: Browser,
+  browser: BrowserContext,
   url: string,
   section: SectionName,
   { name, dtypes }: PreparedModel,
-  options: Pick<BenchOptions, 'rounds' | 'contexts'>,
+  options: Pick<BenchOptions, 'rounds' | 'contexts'> & { readonly file: PacedFile },
 ): Promise<Row[]> {
   const page = await openPage(browser, url)
-  await exposeBrowserMemory(browser, page)
+  await exposeBrowserMemory(browser.browser()!, page)
   page.on('console', (message) => {
     if (message.type() === 'log') console.log(message.text())
   })
@@ -112,7 +135,7 @@ async function measure(
   return rows
 }
 
-async function openPage(browser: Browser, url: string): Promise<Page> {
+async function openPage(browser: BrowserContext, url: string): Promise<Page> {
   const page = await browser.newPage()
   await page.goto(url)
   await page.waitForFunction(() => 'bench' in window)
@@ -128,7 +151,7 @@ function readVersions(): Record<string, string> {
   }
 }
 
-async function describeMachine(browser: Browser, url: string) {
+async function describeMachine(browser: BrowserContext, url: string) {
   const page = await openPage(browser, url)
   const adapter = await page.evaluate(async () => {
     const info = (await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' }))?.info
@@ -138,7 +161,7 @@ async function describeMachine(browser: Browser, url: string) {
   })
   await page.close()
   return {
-    chromium: browser.version(),
+    chromium: browser.browser()?.version(),
     processor: cpus()[0]?.model ?? 'unknown processor',
     cores: cpus().length,
     memoryBytes: totalmem(),

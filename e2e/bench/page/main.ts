@@ -3,6 +3,7 @@ import { measureDecoding } from './decoding.js'
 import { measureMemory } from './memory.js'
 import type { Section } from './plan.js'
 import { measureStack } from './stack.js'
+import { measureStore } from './store.js'
 
 const boundSecondTurn = (history: number) => ({ 2000: 0.1 })[history]
 
@@ -42,6 +43,7 @@ const sections = {
   'host-stack': measureStack({ device: 'webgpu', mode: 'no-op', newTokens: 128 }),
   'gpu-stack': measureStack({ device: 'webgpu', mode: 'real', newTokens: 128 }),
   'wasm-stack': measureStack({ device: 'wasm', mode: 'real', newTokens: 24 }),
+  store: measureStore,
   memory: measureMemory({ device: 'webgpu', mode: 'no-op' }),
 } satisfies Record<string, Section>
 

@@ -1,12 +1,24 @@
 import type { Row } from './rows.js'
 import type { Answer, BenchModel, Subject, Turn } from './subject.js'
 
+/** A file on a server that sends no faster than a line would. */
+export interface PacedFile {
+  /** Of the folder, with a slash at its end. */
+  readonly url: string
+  readonly path: string
+  readonly sha256: string
+  /** Its size and the server's rate. */
+  readonly description: string
+}
+
 /** What one section measures. */
 export interface Plan {
   readonly section: string
   readonly model: BenchModel
   readonly rounds: number
   readonly contexts: readonly number[]
+  /** For the store. */
+  readonly file: PacedFile
 }
 
 export type Section = (plan: Plan) => Promise<Row[]>

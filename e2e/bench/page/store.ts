@@ -1,0 +1,57 @@
+import { store } from 'rivulet'
+import { describePlan, sequence, type Section } from './plan.js'
+import { createRow } from './rows.js'
+import type { StoreCall, StoreReply } from './store.worker.js'
+
+/** How much longer a first visit takes than a bare fetch, and a later one than the Cache API. */
+export const measureStore: Section = async (plan) => {
+  const { model, file, rounds } = plan
+  const downloads = { stored: [] as number[], bare: [] as number[] }
+  const starts = { stored: [] as number[], cached: [] as number[] }
+  for (const round of sequence(rounds)) {
+    await store.remove(file.url)
+    downloads.stored.push(await call({ method: 'store', file }))
+    downloads.bare.push(await call({ method: 'fetch', file }))
+    console.log(`${plan.section}, ${model.name}: round ${round + 1}, download`)
+  }
+  await call({ method: 'fillCache', model })
+  await call({ method: 'openStored', model })
+  for (const round of sequence(rounds)) {
+    starts.stored.push(await call({ method: 'openStored', model }))
+    starts.cached.push(await call({ method: 'openCached', model }))
+    console.log(`${plan.section}, ${model.name}: round ${round + 1}, start`)
+  }
+  const row = { ...describePlan(plan), unit: 'ms' }
+  return [
+    createRow({
+      ...row,
+      quantity: `download, ${file.description}`,
+      values: downloads.stored,
+      baseline: { name: 'bare fetch', values: downloads.bare },
+      bound: { of: 'ratio', kind: 'at most', limit: 1.15 },
+    }),
+    createRow({
+      ...row,
+      quantity: 'ready, stored, on WASM',
+      values: starts.stored,
+      baseline: { name: 'Cache API', values: starts.cached },
+      bound: { of: 'ratio', kind: 'at most', limit: 1.1 },
+    }),
+  ]
+}
+
+/** In a worker of its own, as an app would. @returns milliseconds in the worker */
+async function call(request: StoreCall): Promise<number> {
+  const worker = new Worker(new URL('./store.worker.ts', import.meta.url), { type: 'module' })
+  try {
+    const reply = await new Promise<StoreReply>((resolve, reject) => {
+      worker.onerror = ({ message }) => reject(new Error(`The worker failed: ${message}`))
+      worker.onmessage = ({ data }: MessageEvent<StoreReply>) => resolve(data)
+      worker.postMessage(request, [])
+    })
+    if ('failure' in reply) throw new Error(reply.failure)
+    return reply.ms
+  } finally {
+    worker.terminate()
+  }
+}
