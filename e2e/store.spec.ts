@@ -108,7 +108,7 @@ test('a tab that is killed at any byte leaves what came, and the next one goes o
   context,
   server,
 }) => {
-  const rounds = scaleCount(3, 200)
+  const rounds = scaleCount(6, 200)
   test.setTimeout(60_000 + rounds * 20_000)
   const content = createContent(64 * 2 ** 20)
   const refetched: number[] = []
