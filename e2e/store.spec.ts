@@ -213,6 +213,10 @@ test('a stored model opens without the network, and with it asks once a file', a
 
   server.isDown = true
   expect((await loadAndAsk(page, { model })).text).toBe(story)
+
+  server.isDown = false
+  server.files.clear()
+  expect((await loadAndAsk(page, { model })).text).toBe(story)
 })
 
 test('a model that has changed on its server is fetched again, in what has changed', async ({

@@ -11,4 +11,10 @@ ensureInstalled()
 ensureChromium()
 runNpm('run', '--silent', 'build')
 if (files.length === 0) runNpm('run', '--silent', 'test:unit', '--', '--project', 'node', 'hostile')
-runNpm('run', '--silent', 'test:e2e', '--', ...(files.length > 0 ? files : ['load', 'recovery', 'hostile', 'store']))
+runNpm(
+  'run',
+  '--silent',
+  'test:e2e',
+  '--',
+  ...(files.length > 0 ? files : ['load', 'recovery', 'hostile', 'store']),
+)

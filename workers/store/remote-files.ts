@@ -44,14 +44,17 @@ export async function openRemoteFiles(
     return (listing ??= fetchHubListing(location.listingUrl, headers, timeout))
   }
 
+  // A model's own file names reach this: they are no names of an object's methods.
+  const readPin = (path: string) => (Object.hasOwn(pinned, path) ? pinned[path] : undefined)
+
   async function read(path: string): Promise<Blob | undefined> {
     const stored = await kept.open(path)
     if (stored && (await isGood(stored))) return readStored(path, stored)
     const lock = nameFileLock(directory, path)
     return withLock(path, lock, async (hasWaited) => {
-      // Whoever held the lock before has fetched it.
+      // Whoever held the lock before may have fetched it.
       const fetched = hasWaited ? await kept.open(path) : undefined
-      return fetched?.isComplete ? readStored(path, fetched) : fetchFile(path, lock)
+      return fetched && (await isGood(fetched)) ? readStored(path, fetched) : fetchFile(path, lock)
     })
   }
 
@@ -65,7 +68,7 @@ export async function openRemoteFiles(
   async function isGood(file: StoredFile): Promise<boolean> {
     if (!file.isComplete) return false
     const { record } = file
-    const pin = pinned[record.path]
+    const pin = readPin(record.path)
     if (pin !== undefined && !record.isMissing && !(await hasHash(file, pin))) return false
     return !mayHaveChanged || (await isCurrent(record))
   }
@@ -86,16 +89,17 @@ export async function openRemoteFiles(
   }: FileRecord): Promise<boolean> {
     try {
       const timeout = AbortSignal.any([signal, AbortSignal.timeout(revalidationTimeoutMs)])
-      const request = { method: 'HEAD', headers: { ...headers }, signal: timeout, cache: 'no-store' } as const
+      // The range keeps servers from naming the tag of a compressed file, as it did when the file was fetched.
+      const sent = { ...headers, range: 'bytes=0-' }
+      const request = { method: 'HEAD', headers: sent, signal: timeout, cache: 'no-store' } as const
       const response = await fetch(new URL(path, folderUrl), request)
-      if (response.status === 404 || response.status === 410) return isMissing
-      if (!response.ok) return true
       const isPage = response.headers.get('content-type')?.startsWith('text/html')
-      if (isMissing) return isPage === true
+      // Gone, forbidden, or behind a network's login page: no reason to give up what is here.
+      if (!response.ok || isPage) return true
+      if (isMissing) return false
       const facts = readFacts(response)
-      return facts.validator === undefined
-        ? (facts.sizeBytes ?? sizeBytes) === sizeBytes
-        : facts.validator === validator
+      if (facts.validator !== undefined && validator !== undefined) return facts.validator === validator
+      return (facts.sizeBytes ?? sizeBytes) === sizeBytes
     } catch {
       signal.throwIfAborted()
       return true
@@ -121,7 +125,7 @@ export async function openRemoteFiles(
               {
                 folderUrl: location.url,
                 path,
-                known: { sizeBytes: known?.sizeBytes, sha256: pinned[path] ?? known?.sha256 },
+                known: { sizeBytes: known?.sizeBytes, sha256: readPin(path) ?? known?.sha256 },
                 objectId: known?.objectId,
                 segmentBytes,
                 headers,
@@ -178,15 +182,17 @@ interface OpenStore {
 
 /** In memory where the page is not secure or the window is private: there is no file system then. */
 async function openStore(folderUrl: string): Promise<OpenStore> {
+  let release = () => {}
   try {
     const root = await navigator.storage.getDirectory()
     const directory = await nameModelDirectory(folderUrl)
-    const release = await holdShared(nameModelLock(directory))
+    release = await holdShared(nameModelLock(directory))
     const models = await root.getDirectoryHandle(storeFolderName, { create: true })
     const model = await models.getDirectoryHandle(directory, { create: true })
     await touch(model)
     return { store: createOpfsStore(model), directory, close: release }
   } catch {
+    release()
     return { store: createMemoryStore(), directory: folderUrl, close() {} }
   }
 }
