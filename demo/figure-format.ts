@@ -19,3 +19,9 @@ export function formatBytes(loadedBytes: number, totalBytes: number): string {
   const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1)
   return `${megabytes(loadedBytes)} of ${megabytes(totalBytes)} MB`
 }
+
+/** `24 s`, `3 min`: an estimate has no use for more. */
+export function formatTimeLeft(ms: number): string {
+  const seconds = Math.ceil(ms / 1000)
+  return seconds < 100 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`
+}

@@ -1,5 +1,5 @@
 import type { Devices, LoadProgress } from 'rivulet'
-import { formatBytes, formatMs, formatNumber } from './figure-format.js'
+import { formatBytes, formatNumber, formatTimeLeft } from './figure-format.js'
 import { pageElement } from './page-element.js'
 
 /** Where the page shows how loading goes, and why it went wrong. */
@@ -86,13 +86,12 @@ export function createLoadPanel(onRetry: () => void, onPhase: (label: string) =>
   }
 }
 
-/** `12.1 of 199.7 MB · 8.10 MB/s · 23.2 s left` */
+/** `12.1 of 199.7 MB · 8.10 MB/s · 24 s left` */
 function describeDownload({ loadedBytes, totalBytes, bytesPerSecond, remainingMs }: LoadProgress): string {
   const parts = [formatBytes(loadedBytes, totalBytes)]
   if (bytesPerSecond !== undefined && remainingMs !== undefined) {
     const rate = formatNumber(bytesPerSecond / 1e6, 'MB/s')
-    const left = formatMs(remainingMs)
-    parts.push(`${rate.value} ${rate.unit}`, `${left.value} ${left.unit} left`)
+    parts.push(`${rate.value} ${rate.unit}`, `${formatTimeLeft(remainingMs)} left`)
   }
   return parts.join(' · ')
 }
