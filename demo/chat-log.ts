@@ -6,7 +6,7 @@ export interface ChatLog {
   addQuestion(text: string): void
   addAnswer(): AnswerView
   /** Draws the line above which the model no longer remembers anything, behind this many exchanges. */
-  markForgotten(exchanges: number, contextLength: number): void
+  markForgotten(exchanges: number, contextLength: number | undefined): void
   isEmpty(): boolean
   clear(): void
 }
@@ -88,7 +88,8 @@ export function createChatLog(): ChatLog {
     },
     markForgotten(exchanges, contextLength) {
       if (exchanges === 0) return forgotten.remove()
-      forgotten.textContent = `The model no longer remembers what is above: its context holds ${contextLength} tokens.`
+      const size = contextLength === undefined ? 'is full' : `holds ${contextLength} tokens`
+      forgotten.textContent = `The model no longer remembers what is above: its context ${size}.`
       const questions = turns.querySelectorAll('.question')
       turns.insertBefore(forgotten, questions[exchanges] ?? null)
     },

@@ -44,7 +44,7 @@ const answerTokens = (contextLength: number) => Math.min(contextLength / 2, 1024
  * How many more of the oldest exchanges to leave out so that an answer has room. An estimate, from what the last
  * request took: only the engine can count, and it refuses (`prompt-too-long`) when no room at all is left.
  */
-export function countForgotten(chat: Chat, question: string, contextLength: number): number {
+export function countForgotten(chat: Chat, question: string, contextLength = Infinity): number {
   const { exchanges, forgotten, measured } = chat
   if (!measured) return 0
   const tokensPerCharacter = measured.tokens / measured.characters

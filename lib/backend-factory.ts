@@ -8,6 +8,8 @@ export interface BackendFactory {
   readonly name: string
   /** Structured-cloneable; sent to the worker with every load. */
   readonly options: unknown
+  /** It names its model itself, and takes none from `createEngine`. */
+  readonly hasOwnModel?: boolean
   checkAvailability(): Promise<BackendAvailability>
   createWorker(): Worker
 }

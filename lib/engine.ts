@@ -12,8 +12,8 @@ import { TokenStream } from './token-stream.js'
 export interface EngineOptions {
   /** One backend, or several in order of preference: the first that can run here is taken. */
   readonly backend: BackendFactory | readonly BackendFactory[]
-  /** The model's folder. */
-  readonly model: ModelSource
+  /** The model's folder. Backends that name their model themselves, such as `remote()`, need none. */
+  readonly model?: ModelSource | undefined
   /** How its files are fetched and kept; nothing of it concerns files of the visitor's. */
   readonly download?: DownloadOptions | undefined
   /** Called while the model is loaded, and when it is loaded again. */
@@ -48,7 +48,7 @@ export interface Engine extends AsyncDisposable {
 /**
  * Loads a model into a worker of its own.
  * @throws RivuletError `invalid-option`, `backend-unavailable`, `model-not-found`, `model-invalid`,
- *   `model-unsupported`, `download-failed`, `integrity-failed`, `quota-exceeded`, `memory-exceeded`, `worker-failed`;
+ *   `model-unsupported`, `connection-failed`, `download-failed`, `integrity-failed`, `quota-exceeded`, `memory-exceeded`, `worker-failed`;
  *   or the reason of `signal`
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
@@ -58,11 +58,12 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const place = { base: document.baseURI, hubUrl: download.hubUrl && String(download.hubUrl) }
   const plan = {
     backends: [backend].flat(),
-    model: await locateModel(model, place),
+    model: model === undefined ? ({ kind: 'none' } as const) : await locateModel(model, place),
     download: request,
     onProgress,
   }
-  if (plan.model.kind !== 'local' && download.persist !== false) requestPersistence()
+  if (plan.model.kind !== 'local' && plan.model.kind !== 'none' && download.persist !== false)
+    requestPersistence()
   const first = await startWorker(plan, signal)
   const start = startWorker.bind(undefined, plan)
   return createLoadedEngine(first, recover ? { start, onRecovery } : undefined)
@@ -87,7 +88,8 @@ function checkOptions(options: EngineOptions): void {
   if ([backend].flat().some((candidate) => typeof candidate?.createWorker !== 'function')) {
     refuse('"backend" must be a backend, such as onnx(), or a list of them.')
   }
-  if (typeof model !== 'string' && (typeof model !== 'object' || model === null)) {
+  const needsModel = [backend].flat().some(({ hasOwnModel }) => !hasOwnModel)
+  if (needsModel && typeof model !== 'string' && (typeof model !== 'object' || model === null)) {
     refuse('"model" must be a string, a URL, a directory handle or a list of files.')
   }
   if (onProgress !== undefined && typeof onProgress !== 'function') refuse('"onProgress" must be a function.')

@@ -19,7 +19,7 @@ export interface Usage {
   readonly promptTokens: number
   /** How many of the prompt's tokens were not computed again, since an earlier prompt or answer began alike. */
   readonly cachedPromptTokens: number
-  /** Tokens streamed; the token that ends the text is not one of them. */
+  /** Tokens streamed; the token that ends the text is not one of them. As the server counts them with `remote()`. */
   readonly completionTokens: number
 }
 
@@ -90,6 +90,10 @@ export function readGeneration(
   let text = ''
   let promptTokens = 0
   let cachedPromptTokens = 0
+  let hasStarted = false
+  /** The server counts; until it tells, chunks are. */
+  let isCounting = false
+  let completionTokens: number | undefined
   let chunks = 0
   let recoveries = 0
   let fruitlessAttempts = 0
@@ -134,7 +138,8 @@ export function readGeneration(
       how.error.text = text
       reject(how.error)
     } else {
-      const usage = { promptTokens, cachedPromptTokens, completionTokens: tokenIds.length }
+      const uncounted = isCounting ? chunks : tokenIds.length
+      const usage = { promptTokens, cachedPromptTokens, completionTokens: completionTokens ?? uncounted }
       resolve({ text, finishReason: how.finishReason, usage, latency: latency.finish(), recoveries })
     }
     leave(attempt)
@@ -161,17 +166,24 @@ export function readGeneration(
 
   function apply(event: GenerationEvent): void {
     if (event.kind === 'started') {
-      if (promptTokens > 0) return
+      if (hasStarted) return
+      hasStarted = true
+      isCounting = event.promptTokens === undefined
+      promptTokens = event.promptTokens ?? 0
+      cachedPromptTokens = event.cachedPromptTokens
+      latency.setPrefill({ ...event, promptTokens })
+    } else if (event.kind === 'counted') {
       promptTokens = event.promptTokens
       cachedPromptTokens = event.cachedPromptTokens
-      latency.setPrefill(event)
+      completionTokens = event.completionTokens
     } else if (event.kind === 'chunk') {
       waiting.push({ ...event.chunk, index: chunks })
       chunks += 1
       fruitlessAttempts = 0
       text += event.chunk.text
       tokenIds.push(...event.chunk.tokenIds)
-      if (event.chunk.tokenIds.length > 0) latency.addToken()
+      // A server's chunk is a token as good as always; a runtime's without one is what it held back.
+      if (event.chunk.tokenIds.length > 0 || isCounting) latency.addToken()
     } else {
       finish({ kind: 'finished', finishReason: event.finishReason })
     }

@@ -25,7 +25,8 @@ export async function startWorker(plan: LoadPlan, signal: AbortSignal | undefine
   signal?.throwIfAborted()
   const connection = connectWorker(backend.createWorker())
   try {
-    const { model, download, onProgress } = plan
+    const { download, onProgress } = plan
+    const model = backend.hasOwnModel ? { kind: 'none' as const } : plan.model
     const request = { model, download, options: backend.options, lifeLock: nameLifeLock() }
     return { connection, info: await load(connection, request, onProgress, signal) }
   } catch (error) {

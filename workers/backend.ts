@@ -1,10 +1,25 @@
 import type { RivuletError } from '../lib/contract/errors.js'
 import type { GenerateRequest } from '../lib/contract/options.js'
-import type { LoadProgress, LoadRequest, ModelInfo, TokenChunk } from '../lib/contract/worker-api.js'
+import type {
+  CountedTokens,
+  LoadProgress,
+  LoadRequest,
+  ModelInfo,
+  TokenChunk,
+} from '../lib/contract/worker-api.js'
 
-/** One thing that a backend did for a generation: the whole prompt computed (once, first), or a token decoded. */
+/**
+ * One thing that a backend did for a generation: the whole prompt computed (once, first), a token decoded, or, behind all
+ * tokens, what a server has counted.
+ */
 export type Step =
-  | { readonly kind: 'prefilled'; readonly promptTokens: number; readonly cachedPromptTokens: number }
+  | {
+      readonly kind: 'prefilled'
+      /** Undefined where a server counts, and tells at the end. */
+      readonly promptTokens: number | undefined
+      readonly cachedPromptTokens: number
+    }
+  | ({ readonly kind: 'counted' } & CountedTokens)
   | ({ readonly kind: 'token' } & Omit<TokenChunk, 'index'>)
 
 /** What every runtime implements. The host calls `load` once, and `generate` only on a loaded model. */

@@ -83,6 +83,8 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
           const prefillMs = performance.now() - started
           const { promptTokens, cachedPromptTokens } = value
           yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs: started - entered, prefillMs }
+        } else if (value.kind === 'counted') {
+          yield value
         } else {
           const { kind: _, ...chunk } = value
           yield { kind: 'chunk', chunk }

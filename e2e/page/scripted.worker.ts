@@ -20,7 +20,7 @@ exposeMethods(
     stepsInFlight: 0,
     async load({ model }) {
       return {
-        model: model.kind === 'local' ? model.name : model.url,
+        model: 'url' in model ? model.url : 'scripted',
         backend: 'scripted',
         device: 'wasm',
         deviceDescription: 'none',

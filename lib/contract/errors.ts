@@ -15,6 +15,7 @@
  * - `backend-unavailable`: none of the given backends can run in this browser.
  * - `worker-failed`: the worker could not start, or died.
  * - `device-lost`: the GPU was taken away: its driver or process crashed, or the computer slept.
+ * - `connection-failed`: the server of `remote()` cannot be reached, turns requests away, or broke off.
  * - `generation-failed`: the runtime failed while it computed.
  * - `queue-full`: more generations wait on this engine than it lets wait.
  * - `engine-disposed`: the engine was disposed before or during the call.
@@ -33,6 +34,7 @@ export type ErrorCode =
   | 'backend-unavailable'
   | 'worker-failed'
   | 'device-lost'
+  | 'connection-failed'
   | 'generation-failed'
   | 'queue-full'
   | 'engine-disposed'

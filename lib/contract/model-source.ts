@@ -21,12 +21,17 @@ export type ModelLocation =
       /** A commit's files never change. */
       readonly isCommit: boolean
     }
+  /** The backend knows: it is no folder. */
+  | { readonly kind: 'none' }
   | {
       readonly kind: 'local'
       readonly name: string
       /** By path in the folder, or by name where they have none. */
       readonly files: ReadonlyMap<string, File>
     }
+
+/** A model's place behind a URL. */
+export type RemoteLocation = Extract<ModelLocation, { kind: 'folder' | 'hub' }>
 
 export const defaultHubUrl = 'https://huggingface.co/'
 
@@ -55,11 +60,7 @@ export async function locateModel(
 }
 
 /** @throws RivuletError `invalid-option` */
-export function locateRemote(
-  source: string | URL,
-  base: string,
-  hubUrl: string,
-): Exclude<ModelLocation, { kind: 'local' }> {
+export function locateRemote(source: string | URL, base: string, hubUrl: string): RemoteLocation {
   const text = String(source)
   const hub = source instanceof URL || relativeUrl.test(text) ? undefined : hubReference.exec(text)?.groups
   if (hub) {

@@ -4,18 +4,19 @@ import type { GenerateRequest } from './options.js'
 
 /** What is loaded, and what it runs on. */
 export interface ModelInfo {
-  /** The model folder's URL, or the name of a folder of the visitor's. */
+  /** The model folder's URL, the name of a folder of the visitor's, or the server's name for it. */
   readonly model: string
   readonly backend: string
-  readonly device: 'webgpu' | 'wasm'
-  /** The adapter by name on WebGPU, the number of threads on WASM. */
+  /** `server`: not the visitor's machine. */
+  readonly device: 'webgpu' | 'wasm' | 'server'
+  /** The adapter by name on WebGPU, the number of threads on WASM, a server's address. */
   readonly deviceDescription: string
-  /** Which weight file was taken. */
-  readonly dtype: string
-  /** How the backend runs the model, in its own words; `onnx()`: `replayed`, `fixed-cache` or `growing-cache`, fastest first. */
+  /** Which weight file was taken; undefined where a server does not tell. */
+  readonly dtype: string | undefined
+  /** How the backend runs the model, in its own words; `onnx()`: `replayed`, `fixed-cache` or `growing-cache`, fastest first; `remote()`: `sse`. */
   readonly execution: string
-  /** Prompt and answer together, in tokens. */
-  readonly contextLength: number
+  /** Prompt and answer together, in tokens; undefined where a server does not tell. */
+  readonly contextLength: number | undefined
   readonly hasChatTemplate: boolean
 }
 
@@ -80,7 +81,7 @@ export interface TokenLogprobs extends TokenLogprob {
 export interface TokenChunk {
   /** May be empty: a token can hold part of a character, or what could become a stop string. */
   readonly text: string
-  /** Token ids of this step; empty in a last chunk that only carries text held back until then. */
+  /** Token ids of this step; empty in a last chunk that only carries text held back until then, and with `remote()`. */
   readonly tokenIds: readonly number[]
   /** 0, 1, 2 … within one generation. */
   readonly index: number
@@ -88,11 +89,19 @@ export interface TokenChunk {
   readonly logprobs?: readonly TokenLogprobs[]
 }
 
-/** What crosses from worker to page for one generation, in this order: one `started`, chunks, one `ended`. */
+/** What a server counted. */
+export interface CountedTokens {
+  readonly promptTokens: number
+  readonly cachedPromptTokens: number
+  readonly completionTokens: number
+}
+
+/** What crosses from worker to page for one generation, in this order: one `started`, chunks, `counted` where a server counts, one `ended`. */
 export type GenerationEvent =
   | {
       readonly kind: 'started'
-      readonly promptTokens: number
+      /** Undefined where a server counts. */
+      readonly promptTokens: number | undefined
       /** How many of them the KV cache held already. */
       readonly cachedPromptTokens: number
       /** Waiting for earlier requests. */
@@ -101,6 +110,7 @@ export type GenerationEvent =
       readonly prefillMs: number
     }
   | { readonly kind: 'chunk'; readonly chunk: Omit<TokenChunk, 'index'> }
+  | ({ readonly kind: 'counted' } & CountedTokens)
   | { readonly kind: 'ended'; readonly finishReason: 'stop' | 'length' }
 
 /** Everything that a page may call in a worker. Cancelling a returned stream cancels its work. */

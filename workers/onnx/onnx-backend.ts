@@ -36,6 +36,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
     },
 
     async load({ model, download, options }, { onProgress, onLost, signal }) {
+      if (model.kind === 'none') throw new RivuletError('invalid-option', 'onnx() needs a "model".')
       const { device, description, dtypes, memory } = await chooseDevice(options)
       let downloaded: LoadProgress | undefined
       const folder = await openModelFolder(model, download, {

@@ -1,5 +1,6 @@
 import { RivuletError, asRivuletError } from '../../lib/contract/errors.js'
 import { countSegments, measureSegment, type FileRecord } from '../../lib/contract/store-layout.js'
+import { pause } from '../http-retry.js'
 import type { FileStore, SegmentWriter, StoredFile } from './file-store.js'
 import {
   FileChangedError,
@@ -272,21 +273,6 @@ async function retry<T>(
       await pause(Math.max(error.retryAfterMs, firstPauseMs * 2 ** (fruitless - 1)), signal)
     }
   }
-}
-
-/** @throws the reason of `signal` */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(end, ms)
-    signal.addEventListener('abort', end, { once: true })
-    function end(): void {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', end)
-      if (signal.aborted) reject(signal.reason)
-      else resolve()
-    }
-    if (signal.aborted) end()
-  })
 }
 
 /** Runs at most `max` tasks at a time, in order. */

@@ -35,7 +35,7 @@ export interface ModelFiles {
  * `model-invalid`; or the reason of `signal`.
  */
 export async function openModelFolder(
-  location: ModelLocation,
+  location: Exclude<ModelLocation, { kind: 'none' }>,
   download: DownloadRequest,
   { onProgress, signal }: { onProgress: (progress: LoadProgress) => void; signal: AbortSignal },
 ): Promise<OpenModelFolder> {

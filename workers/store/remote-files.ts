@@ -1,5 +1,5 @@
 import type { DownloadRequest } from '../../lib/contract/download-options.js'
-import type { ModelLocation } from '../../lib/contract/model-source.js'
+import type { RemoteLocation } from '../../lib/contract/model-source.js'
 import {
   nameFileLock,
   nameModelDirectory,
@@ -18,8 +18,6 @@ import { createOpfsStore } from './opfs-store.js'
 import { readFacts } from './request-range.js'
 import { hashWhole } from './sha256.js'
 import { hearProgress, tellProgress } from './share-progress.js'
-
-type RemoteLocation = Exclude<ModelLocation, { kind: 'local' }>
 
 /** A server that takes longer to say whether a file has changed is not waited for. */
 const revalidationTimeoutMs = 3000

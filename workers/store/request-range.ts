@@ -1,12 +1,17 @@
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
-import { readPieces } from './read-pieces.js'
+import { readRetryAfterMs } from '../http-retry.js'
+import { watchIdle, type IdleWatch } from '../idle-watch.js'
+import { readPieces } from '../read-pieces.js'
 
 /** A failure that another try may mend. */
 export class TransferError extends Error {
   /** How long the server asks to be left alone, in milliseconds. */
   readonly retryAfterMs: number
 
-  constructor(message: string, { retryAfterMs = 0, cause }: { retryAfterMs?: number; cause?: unknown } = {}) {
+  constructor(
+    message: string,
+    { retryAfterMs = 0, cause }: { retryAfterMs?: number | undefined; cause?: unknown } = {},
+  ) {
     super(message, { cause })
     this.retryAfterMs = retryAfterMs
   }
@@ -54,7 +59,12 @@ export interface RangeRequest {
  */
 export async function requestRange(request: RangeRequest): Promise<RangeAnswer | undefined> {
   const { url, first, last } = request
-  const watch = watchIdle(request.idleTimeoutMs, request.signal)
+  const { idleTimeoutMs } = request
+  const watch = watchIdle(
+    idleTimeoutMs,
+    request.signal,
+    () => new TransferError(`Nothing came for ${idleTimeoutMs} ms.`),
+  )
   try {
     let response = await send(request, `bytes=${first}-${last}`, watch.signal)
     const isOfUnknownFile = response?.status === 206 && !response.headers.has('content-range')
@@ -95,7 +105,7 @@ async function send(
   if (response.status === 404 || response.status === 410) return undefined
   const message = `${url} answered ${response.status} ${response.statusText}`.trim()
   if (response.status === 408 || response.status === 429 || response.status >= 500) {
-    throw new TransferError(`${message}.`, { retryAfterMs: readRetryAfter(response) })
+    throw new TransferError(`${message}.`, { retryAfterMs: readRetryAfterMs(response) })
   }
   throw new RivuletError(
     'download-failed',
@@ -183,43 +193,10 @@ function explainFetch(url: string, error: unknown, signal: AbortSignal): unknown
   )
 }
 
-interface IdleWatch {
-  /** Aborted with a `TransferError` when nothing came for too long. */
-  readonly signal: AbortSignal
-  touch(): void
-  /** Ends the request, if it still runs. */
-  end(): void
-}
-
-function watchIdle(timeoutMs: number, outer: AbortSignal): IdleWatch {
-  const idle = new AbortController()
-  const expire = () => idle.abort(new TransferError(`Nothing came for ${timeoutMs} ms.`))
-  let timer = setTimeout(expire, timeoutMs)
-  return {
-    signal: AbortSignal.any([outer, idle.signal]),
-    touch() {
-      clearTimeout(timer)
-      timer = setTimeout(expire, timeoutMs)
-    },
-    end() {
-      clearTimeout(timer)
-      idle.abort()
-    },
-  }
-}
-
 function isStrongEtag(validator: string | undefined): validator is string {
   return validator !== undefined && validator.startsWith('"')
 }
 
 function isSameOrigin(url: string): boolean {
   return new URL(url).origin === globalThis.location?.origin
-}
-
-const maxRetryAfterSeconds = 60
-
-/** Only as a number of seconds: a page's clock need not be the server's. */
-function readRetryAfter({ headers }: Response): number {
-  const seconds = Number(headers.get('retry-after') ?? 0)
-  return Number.isFinite(seconds) ? Math.min(Math.max(seconds, 0), maxRetryAfterSeconds) * 1000 : 0
 }

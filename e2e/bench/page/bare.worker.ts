@@ -25,8 +25,8 @@ serveLoop({
     const startMs = performance.now()
     for await (const step of backend.generate(request, { signal })) {
       if (step.kind === 'prefilled') {
-        promptTokens = step.promptTokens
-      } else {
+        promptTokens = step.promptTokens ?? 0
+      } else if (step.kind === 'token') {
         if (step.tokenIds.length > 0) tokenTimesMs.push(performance.now())
         text += step.text
       }

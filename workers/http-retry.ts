@@ -1,0 +1,22 @@
+const maxRetryAfterMs = 60_000
+
+/** How long a server asks to be left alone; only where it says so in seconds: a page's clock need not be the server's. */
+export function readRetryAfterMs({ headers }: Response): number | undefined {
+  const seconds = Number(headers.get('retry-after') ?? NaN)
+  return seconds >= 0 ? Math.min(seconds * 1000, maxRetryAfterMs) : undefined
+}
+
+/** @throws the reason of `signal` */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(end, ms)
+    signal.addEventListener('abort', end, { once: true })
+    function end(): void {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', end)
+      if (signal.aborted) reject(signal.reason)
+      else resolve()
+    }
+    if (signal.aborted) end()
+  })
+}

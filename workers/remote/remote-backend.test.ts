@@ -1,0 +1,374 @@
+// Against a real HTTP server that speaks as vLLM's documentation has it (OpenAI-compatible server): no vLLM runs here.
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { GenerateRequest } from '../../lib/contract/options.js'
+import type { Step } from '../backend.js'
+import { createRemoteBackend } from './remote-backend.js'
+
+interface Seen {
+  readonly url: string
+  readonly authorization: string | undefined
+  readonly body: Record<string, unknown>
+  /** When the client closed the connection. */
+  readonly closed: Promise<void>
+}
+
+type Answer = (response: ServerResponse, seen: Seen) => void | Promise<void>
+
+let url: string
+let answers: Answer[]
+let requests: Seen[]
+let models: unknown
+let close: () => void
+
+beforeEach(async () => {
+  answers = []
+  requests = []
+  models = { data: [{ id: 'story-model', max_model_len: 4096 }] }
+  const server = createServer((request, response) => void respond(request, response))
+  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve))
+  url = `http://localhost:${(server.address() as AddressInfo).port}/v1/`
+  close = () => {
+    server.close()
+    server.closeAllConnections()
+  }
+})
+afterEach(() => close())
+
+async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (request.url === '/v1/models') return void response.end(JSON.stringify(models))
+  let body = ''
+  for await (const piece of request) body += String(piece)
+  const seen = {
+    url: request.url ?? '',
+    authorization: request.headers.authorization,
+    body: JSON.parse(body) as Record<string, unknown>,
+    closed: new Promise<void>((resolve) => response.once('close', resolve)),
+  }
+  requests.push(seen)
+  await answers.shift()?.(response, seen)
+}
+
+const chunk = (content: string, finishReason: string | null = null) =>
+  JSON.stringify({
+    object: 'chat.completion.chunk',
+    choices: [{ delta: { content }, finish_reason: finishReason }],
+  })
+const usage = JSON.stringify({
+  choices: [],
+  usage: { prompt_tokens: 7, completion_tokens: 3, prompt_tokens_details: { cached_tokens: 4 } },
+})
+const texts = ['Once', ' upon 🐉', ' a\ntime']
+const events = [
+  JSON.stringify({ choices: [{ delta: { role: 'assistant', content: '' } }] }),
+  ...texts.map((text) => chunk(text)),
+  chunk('', 'stop'),
+  usage,
+  '[DONE]',
+]
+const write = (data: readonly string[], newline = '\n') =>
+  data.map((each) => `data: ${each}${newline}${newline}`).join('')
+
+function sendStream(body: string | Uint8Array): Answer {
+  return (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end(body)
+}
+
+const sendError =
+  (status: number, body: object | string, headers: Record<string, string> = {}): Answer =>
+  (response) =>
+    void response.writeHead(status, headers).end(typeof body === 'string' ? body : JSON.stringify(body))
+
+const request: GenerateRequest = { prompt: 'Tell me a story.', stop: [], seed: 1 }
+const { signal } = new AbortController()
+const context = { onProgress() {}, onLost() {}, signal }
+
+async function open(
+  options: { headers?: Record<string, string>; idleTimeoutMs?: number; model?: string } = {},
+) {
+  const backend = createRemoteBackend()
+  const told = { baseUrl: url, model: 'story-model', headers: {}, idleTimeoutMs: 1000, ...options }
+  const place = { headers: {}, sha256: {}, revalidate: true, idleTimeoutMs: 1000 }
+  const info = await backend.load(
+    { model: { kind: 'none' }, download: place, options: told, lifeLock: '' },
+    context,
+  )
+  return { backend, info }
+}
+
+async function generate(changes: Partial<GenerateRequest> = {}, options: Parameters<typeof open>[0] = {}) {
+  const { backend } = await open(options)
+  const steps: Step[] = []
+  const generator = backend.generate({ ...request, ...changes }, { signal })
+  for (;;) {
+    const { done, value } = await generator.next()
+    if (done) return { steps, finishReason: value, text: joinText(steps) }
+    steps.push(value)
+  }
+}
+
+const joinText = (steps: readonly Step[]) =>
+  steps.map((step) => (step.kind === 'token' ? step.text : '')).join('')
+
+describe('an answer from a server', () => {
+  it('comes chunk by chunk, with what the server counted', async () => {
+    answers.push(sendStream(write(events)))
+    const { steps, finishReason } = await generate()
+    expect(finishReason).toBe('stop')
+    expect(steps).toEqual([
+      { kind: 'prefilled', promptTokens: undefined, cachedPromptTokens: 0 },
+      ...texts.map((text) => ({ kind: 'token', text, tokenIds: [] })),
+      { kind: 'counted', promptTokens: 7, cachedPromptTokens: 4, completionTokens: 3 },
+    ])
+  })
+
+  it('is the same however its bytes are split, and with every line ending', async () => {
+    let splits = 0
+    for (const newline of ['\n', '\r\n', '\r']) {
+      const bytes = new TextEncoder().encode(
+        `\uFEFF: keep-alive${newline}${newline}${write(events, newline)}`,
+      )
+      for (let at = 1; at < bytes.length; at += 7) {
+        answers.push(async (response) => {
+          response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
+          response.write(bytes.subarray(0, at))
+          await new Promise((resolve) => setImmediate(resolve))
+          response.end(bytes.subarray(at))
+        })
+        const { text, steps } = await generate()
+        expect(text).toBe(texts.join(''))
+        expect(steps).toHaveLength(texts.length + 2)
+        splits += 1
+      }
+    }
+    expect(splits).toBeGreaterThan(100)
+  }, 30_000)
+
+  it('is asked for with every option, under the names of OpenAI and vLLM', async () => {
+    answers.push(sendStream(write(events)))
+    await generate(
+      {
+        maxTokens: 5,
+        temperature: 0.5,
+        topP: 0.9,
+        topK: 40,
+        minP: 0.1,
+        repetitionPenalty: 1.1,
+        frequencyPenalty: 0.2,
+        presencePenalty: 0.3,
+        logitBias: { 5: -1 },
+        stop: ['END'],
+      },
+      { headers: { authorization: 'Bearer key-of-mine' } },
+    )
+    expect(requests[0]).toMatchObject({
+      url: '/v1/chat/completions',
+      authorization: 'Bearer key-of-mine',
+      body: {
+        model: 'story-model',
+        messages: [{ role: 'user', content: 'Tell me a story.' }],
+        stream: true,
+        stream_options: { include_usage: true },
+        max_tokens: 5,
+        temperature: 0.5,
+        top_p: 0.9,
+        top_k: 40,
+        min_p: 0.1,
+        repetition_penalty: 1.1,
+        frequency_penalty: 0.2,
+        presence_penalty: 0.3,
+        logit_bias: { 5: -1 },
+        seed: 1,
+        stop: ['END'],
+      },
+    })
+  })
+
+  it('leaves out what was left out, and continues raw text', async () => {
+    const raw = [JSON.stringify({ choices: [{ text: 'upon', finish_reason: 'length' }] }), '[DONE]']
+    answers.push(sendStream(write(raw)))
+    const { text, finishReason } = await generate({ prompt: 'Once', applyChatTemplate: false })
+    expect({ text, finishReason }).toEqual({ text: 'upon', finishReason: 'length' })
+    expect(requests[0]).toMatchObject({ url: '/v1/completions' })
+    expect(Object.keys(requests[0]!.body).toSorted()).toEqual([
+      'model',
+      'prompt',
+      'seed',
+      'stream',
+      'stream_options',
+    ])
+  })
+
+  it('is told what the server says of the model', async () => {
+    expect((await open()).info).toMatchObject({
+      model: 'story-model',
+      device: 'server',
+      deviceDescription: new URL(url).host,
+      contextLength: 4096,
+    })
+    models = {}
+    expect((await open()).info.contextLength).toBeUndefined()
+  })
+})
+
+describe('an answer that fails', () => {
+  const failures: Record<string, { answer: Answer; code: string; message?: RegExp; text?: string }> = {
+    'without its terminator': {
+      answer: sendStream(write(events.slice(0, -1))),
+      code: 'connection-failed',
+      message: /\[DONE\]/,
+    },
+    'by an error in its middle, before a terminator': {
+      answer: sendStream(
+        write([...events.slice(0, 3), '{"error":{"message":"out of memory","code":500}}', '[DONE]']),
+      ),
+      code: 'generation-failed',
+      message: /out of memory/,
+    },
+    'by a broken connection': {
+      answer: (response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' })
+        response.write(write(events.slice(0, 3)), () => setTimeout(() => response.destroy(), 20))
+      },
+      code: 'connection-failed',
+    },
+    'by silence': {
+      answer: (response) =>
+        void response
+          .writeHead(200, { 'content-type': 'text/event-stream' })
+          .write(write(events.slice(0, 3))),
+      code: 'connection-failed',
+      message: /nothing for 1000 ms/,
+    },
+    'by an event that does not end': {
+      answer: sendStream(`data: ${'a'.repeat(2 ** 20 + 1)}`),
+      code: 'connection-failed',
+      message: /above 1048576/,
+    },
+    'by an event that is no JSON': {
+      answer: sendStream(write(['not JSON', '[DONE]'])),
+      code: 'connection-failed',
+    },
+    'by a page instead of a stream': {
+      answer: (response) => void response.writeHead(200, { 'content-type': 'text/html' }).end('<html>'),
+      code: 'connection-failed',
+    },
+    'by a refused option': {
+      answer: sendError(400, { error: { message: 'top_k must be positive' } }),
+      code: 'invalid-option',
+      message: /top_k must be positive/,
+    },
+    'by a prompt that is too long': {
+      answer: sendError(400, { message: "This model's maximum context length is 4096 tokens." }),
+      code: 'prompt-too-long',
+    },
+    'by an unknown model': { answer: sendError(404, { error: 'no such model' }), code: 'model-not-found' },
+    'by a broken server': { answer: sendError(500, 'Internal Server Error'), code: 'connection-failed' },
+  }
+  for (const [name, { answer, code, message = /./ }] of Object.entries(failures)) {
+    it(`${name} is never a success`, async () => {
+      answers.push(answer)
+      await expect(generate()).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
+      expect(requests).toHaveLength(1)
+    })
+  }
+
+  it('at the key does not quote it, also where the server does', async () => {
+    answers.push(sendError(401, { error: { message: 'Incorrect API key provided: sk-very-secret.' } }))
+    const refused = generate({}, { headers: { authorization: 'Bearer sk-very-secret' } })
+    await expect(refused).rejects.toMatchObject({
+      code: 'connection-failed',
+      message: expect.stringMatching(/Incorrect API key provided: …\. See remote\(\)'s "apiKey"/),
+    })
+  })
+
+  it('at an unknown model names those that there are', async () => {
+    await expect(open({ model: 'other' })).rejects.toMatchObject({
+      code: 'model-not-found',
+      message: expect.stringMatching(/no "other"; it has: story-model/),
+    })
+  })
+
+  it('because nobody listens says so', async () => {
+    close()
+    await expect(open()).rejects.toMatchObject({ code: 'connection-failed' })
+  })
+
+  it.each([{ topLogprobs: 1 }, { said: { tokenIds: [1], textLength: 3 } }])('is %j', async (changes) => {
+    await expect(generate(changes)).rejects.toMatchObject({ name: 'RivuletError' })
+    expect(requests).toHaveLength(0)
+  })
+})
+
+describe('a busy server', () => {
+  it('is asked again when it says', async () => {
+    answers.push(
+      sendError(429, 'busy', { 'retry-after': '0' }),
+      sendError(503, 'busy', { 'retry-after': '0' }),
+    )
+    answers.push(sendStream(write(events)))
+    expect((await generate()).text).toBe(texts.join(''))
+    expect(requests).toHaveLength(3)
+  })
+
+  it('is not asked for ever', async () => {
+    answers.push(...Array.from({ length: 9 }, () => sendError(503, 'busy', { 'retry-after': '0' })))
+    await expect(generate()).rejects.toMatchObject({ code: 'connection-failed' })
+    expect(requests).toHaveLength(4)
+  })
+})
+
+describe('a reader', () => {
+  const endless: Answer = async (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    while (!response.destroyed) {
+      response.write(write([chunk('word ')]))
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+  }
+
+  it('who leaves closes the connection at once', async () => {
+    answers.push(endless)
+    const { backend } = await open()
+    const generator = backend.generate(request, { signal })
+    for (let step = 0; step < 4; step += 1) await generator.next()
+    const left = performance.now()
+    await generator.return('stop')
+    await requests[0]!.closed
+    expect(performance.now() - left).toBeLessThan(1000)
+  })
+
+  it('who aborts closes it too, while nothing comes', async () => {
+    answers.push(
+      (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).write(':\n\n'),
+    )
+    const { backend } = await open()
+    const abort = new AbortController()
+    const generator = backend.generate(request, { signal: abort.signal })
+    const step = generator.next()
+    setTimeout(() => abort.abort(new Error('left')), 50)
+    await expect(step).rejects.toThrow('left')
+    await requests[0]!.closed
+  })
+
+  it('who is slow slows the server down, and is not taken for an idle connection', async () => {
+    let sentBytes = 0
+    answers.push(async (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      const piece = write([chunk('word '.repeat(2000))])
+      for (let sent = 0; sent < 2000 && !response.destroyed; sent += 1) {
+        sentBytes += piece.length
+        if (!response.write(piece)) await new Promise((resolve) => response.once('drain', resolve))
+      }
+      response.end(write(['[DONE]']))
+    })
+    const { backend } = await open({ idleTimeoutMs: 200 })
+    const generator = backend.generate(request, { signal })
+    for (let step = 0; step < 3; step += 1) await generator.next()
+    await new Promise((resolve) => setTimeout(resolve, 600))
+    // What lies in between: the two sockets' buffers, of the 20 MB.
+    expect(sentBytes).toBeLessThan(15e6)
+    await expect(generator.next()).resolves.toMatchObject({ done: false })
+    await generator.return('stop')
+  })
+})

@@ -1,0 +1,171 @@
+import { RivuletError, describeError } from '../../lib/contract/errors.js'
+import type { GenerateRequest } from '../../lib/contract/options.js'
+import type { RemoteLoadOptions } from '../../lib/contract/remote-options.js'
+import type { CountedTokens } from '../../lib/contract/worker-api.js'
+import type { Backend, Step } from '../backend.js'
+import { createSseTransport, readMessage, type Transport } from './transport.js'
+
+/** What is read of a chunk (OpenAI, "The chat completion chunk object"; vLLM sends the same, and errors in between). */
+interface Chunk {
+  readonly choices?: readonly {
+    readonly delta?: { readonly content?: string | null }
+    /** Of a completion without a chat template. */
+    readonly text?: string
+    readonly finish_reason?: string | null
+  }[]
+  readonly usage?: {
+    readonly prompt_tokens?: number
+    readonly completion_tokens?: number
+    readonly prompt_tokens_details?: { readonly cached_tokens?: number } | null
+  } | null
+  readonly error?: unknown
+}
+
+/** Behind this event nothing comes; without it the answer was cut off. */
+const terminator = '[DONE]'
+
+/** The server queues by itself. */
+const maxConcurrentGenerations = 8
+
+/** Any server with OpenAI's API, over server-sent events. */
+export function createRemoteBackend(): Backend<RemoteLoadOptions> {
+  let server: { readonly transport: Transport; readonly model: string } | undefined
+  return {
+    maxConcurrentGenerations,
+    stepsInFlight: 0,
+
+    async load({ options: { model, ...access } }, { signal }) {
+      const transport = createSseTransport(access)
+      const contextLength = findModel(await transport.get('models', signal), model)
+      server = { transport, model }
+      return {
+        model,
+        backend: 'remote',
+        device: 'server',
+        deviceDescription: new URL(access.baseUrl).host,
+        dtype: undefined,
+        execution: 'sse',
+        contextLength,
+        hasChatTemplate: true,
+      }
+    },
+
+    generate(request, { signal }) {
+      if (!server) throw new RivuletError('engine-disposed', 'No server is chosen.')
+      return streamAnswer(server.transport, server.model, request, signal)
+    },
+
+    unload() {
+      server = undefined
+      return Promise.resolve()
+    },
+  }
+}
+
+/**
+ * @param listing OpenAI's list of models; vLLM tells each one's context
+ * @returns the model's context length, where the server tells
+ * @throws RivuletError `model-not-found`, naming what there is
+ */
+function findModel(listing: unknown, model: string): number | undefined {
+  const models = (listing as { data?: unknown } | undefined)?.data
+  if (!Array.isArray(models)) return undefined
+  const known = models as { readonly id?: unknown; readonly max_model_len?: unknown }[]
+  const found = known.find(({ id }) => id === model)
+  if (!found) {
+    const names = known.slice(0, maxNamedModels).map(({ id }) => String(id))
+    throw new RivuletError('model-not-found', `The server has no "${model}"; it has: ${names.join(', ')}.`)
+  }
+  return typeof found.max_model_len === 'number' ? found.max_model_len : undefined
+}
+
+const maxNamedModels = 10
+
+async function* streamAnswer(
+  transport: Transport,
+  model: string,
+  request: GenerateRequest,
+  signal: AbortSignal,
+): AsyncGenerator<Step, 'stop' | 'length', undefined> {
+  const { path, body } = describeRequest(model, request)
+  let counted: CountedTokens | undefined
+  let finishReason: 'stop' | 'length' | undefined
+  let hasStarted = false
+  for await (const data of transport.stream(path, body, signal)) {
+    if (data === terminator) {
+      if (counted) yield { kind: 'counted', ...counted }
+      return finishReason ?? 'stop'
+    }
+    const { choices: [choice] = [], usage, error } = parseChunk(data)
+    if (error !== undefined && error !== null) {
+      const words = readMessage(JSON.stringify({ error }))
+      throw new RivuletError('generation-failed', `The server failed while it generated: ${words}`)
+    }
+    if (usage) counted = readUsage(usage)
+    if (!hasStarted) yield { kind: 'prefilled', promptTokens: undefined, cachedPromptTokens: 0 }
+    hasStarted = true
+    const text = choice?.delta?.content ?? choice?.text ?? ''
+    if (text !== '') yield { kind: 'token', text, tokenIds: [] }
+    if (choice?.finish_reason) finishReason = choice.finish_reason === 'length' ? 'length' : 'stop'
+  }
+  throw new RivuletError('connection-failed', 'The server broke off: its answer ended without a "[DONE]".')
+}
+
+/** @throws RivuletError `invalid-option` for what this wire cannot carry */
+function describeRequest(
+  model: string,
+  request: GenerateRequest,
+): { readonly path: string; readonly body: object } {
+  const { prompt, stop, said, topLogprobs, applyChatTemplate = true } = request
+  if (topLogprobs !== undefined) {
+    throw new RivuletError(
+      'invalid-option',
+      'remote() has no "topLogprobs": token ids do not come over this wire.',
+    )
+  }
+  if (said) {
+    throw new RivuletError(
+      'connection-failed',
+      "A server's answer cannot be taken up again where it broke off.",
+    )
+  }
+  const body = {
+    model,
+    stream: true,
+    stream_options: { include_usage: true },
+    max_tokens: request.maxTokens,
+    temperature: request.temperature,
+    top_p: request.topP,
+    top_k: request.topK,
+    min_p: request.minP,
+    repetition_penalty: request.repetitionPenalty,
+    frequency_penalty: request.frequencyPenalty,
+    presence_penalty: request.presencePenalty,
+    logit_bias: request.logitBias,
+    seed: request.seed,
+    stop: stop.length > 0 ? stop : undefined,
+  }
+  if (!applyChatTemplate) return { path: 'completions', body: { ...body, prompt } }
+  const messages = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt
+  return { path: 'chat/completions', body: { ...body, messages } }
+}
+
+function parseChunk(data: string): Chunk {
+  try {
+    const chunk: unknown = JSON.parse(data)
+    if (typeof chunk === 'object' && chunk !== null) return chunk as Chunk
+    throw new Error('it is no object')
+  } catch (error) {
+    throw new RivuletError('connection-failed', `The server sent what is no chunk: ${describeError(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+function readUsage(usage: NonNullable<Chunk['usage']>): CountedTokens {
+  return {
+    promptTokens: usage.prompt_tokens ?? 0,
+    cachedPromptTokens: usage.prompt_tokens_details?.cached_tokens ?? 0,
+    completionTokens: usage.completion_tokens ?? 0,
+  }
+}
