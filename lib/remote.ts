@@ -1,5 +1,6 @@
 import type { BackendFactory } from './backend-factory.js'
 import { RivuletError } from './contract/errors.js'
+import { readHeaders } from './contract/read-headers.js'
 import type { RemoteLoadOptions } from './contract/remote-options.js'
 
 /** Options of `remote()`. */
@@ -79,7 +80,9 @@ function checkOptions({
     refuse('remote({ apiKey }) must be a string that is not empty.')
   }
   const sent = apiKey === undefined ? headers : { ...headers, authorization: `Bearer ${apiKey}` }
-  return { baseUrl: checkUrl(baseURL), model, headers: checkHeaders(sent), idleTimeoutMs }
+  const checked =
+    readHeaders(sent) ?? refuse('remote({ headers, apiKey }) must be names and values that HTTP can send.')
+  return { baseUrl: checkUrl(baseURL), model, headers: checked, idleTimeoutMs }
 }
 
 function checkUrl(baseURL: string | URL): string {
@@ -90,17 +93,6 @@ function checkUrl(baseURL: string | URL): string {
   if (url.username || url.password) refuse('remote({ baseURL }) must hold no password: use "headers".')
   if (!url.pathname.endsWith('/')) url.pathname += '/'
   return url.href
-}
-
-function checkHeaders(headers: unknown): Record<string, string> {
-  try {
-    if (typeof headers === 'object' && headers !== null) {
-      return Object.fromEntries(new Headers(headers as Record<string, string>))
-    }
-  } catch {
-    // Their values may be secrets: what was thrown quotes them.
-  }
-  return refuse('remote({ headers, apiKey }) must be names and values that HTTP can send.')
 }
 
 function refuse(message: string): never {

@@ -1,4 +1,5 @@
 import { RivuletError } from './errors.js'
+import { readHeaders } from './read-headers.js'
 
 /** How a model's files are fetched and kept. */
 export interface DownloadOptions {
@@ -64,20 +65,11 @@ export function checkDownloadOptions(options: DownloadOptions): DownloadRequest 
     refuse('"idleTimeoutMs" must be a number of milliseconds above 0.')
   }
   return {
-    headers: checkHeaders(headers),
+    headers: readHeaders(headers) ?? refuse('"headers" must be an object of header names and values.'),
     sha256: checkHashes(sha256),
     revalidate,
     idleTimeoutMs,
   }
-}
-
-function checkHeaders(headers: unknown): Record<string, string> {
-  try {
-    if (isRecord(headers)) return Object.fromEntries(new Headers(headers as Record<string, string>))
-  } catch {
-    // Their values may be secrets: what was thrown quotes them.
-  }
-  return refuse('"headers" must be an object of header names and values.')
 }
 
 function checkHashes(hashes: unknown): Record<string, string> {
