@@ -233,6 +233,29 @@ test('a model that has changed on its server is fetched again, in what has chang
   expect(server.sentBytes - sentBytes).toBe(changed.length)
 })
 
+test('a folder that was no model is looked at again, also by who asks for no news', async ({
+  page,
+  server,
+}) => {
+  const model = `${server.url}stories/`
+  const options = { model, download: { revalidate: false } }
+  expect(await loadAndAsk(page, options)).toMatchObject({ code: 'model-not-found' })
+  expect(await page.evaluate(() => window.rivulet.store.list())).toEqual([])
+  serveModel(server)
+  expect((await loadAndAsk(page, options)).text).toBe(story)
+})
+
+test('a hash that is pinned later is looked for in what is stored', async ({ page, server }) => {
+  const model = serveModel(server)
+  expect((await loadAndAsk(page, { model })).text).toBe(story)
+  const { sentBytes } = server
+  const hash = sha256(readFileSync(join(modelFolder, graphFile)))
+  expect((await loadAndAsk(page, { model, download: { sha256: { [graphFile]: hash } } })).text).toBe(story)
+  expect(server.sentBytes).toBe(sentBytes)
+  const other = { sha256: { [graphFile]: '0'.repeat(64) } }
+  expect(await loadAndAsk(page, { model, download: other })).toMatchObject({ code: 'integrity-failed' })
+})
+
 test('damaged weights never reach the runtime, where their hash is known', async ({ page, server }) => {
   const model = serveModel(server)
   const graph = readFileSync(join(modelFolder, graphFile))
@@ -335,6 +358,8 @@ test.describe('a hub', () => {
     server.requests.length = 0
     expect((await loadAndAsk(page, options)).text).toBe(story)
     expect(server.requests.map(({ path }) => path)).toEqual([`api/models/${repository}/tree/main`])
+    server.isDown = true
+    expect((await loadAndAsk(page, options)).text).toBe(story)
   })
 
   test('whose hash does not fit what it sends is not believed', async ({ page, server }) => {

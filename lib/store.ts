@@ -102,7 +102,7 @@ async function readDirectories(parent: FileSystemDirectoryHandle): Promise<FileS
 async function describeModel(directory: FileSystemDirectoryHandle): Promise<StoredModel | undefined> {
   const files = await Promise.all((await readDirectories(directory)).map(describeFile))
   const known = files.filter((file) => file !== undefined)
-  const [first] = known
+  const first = known.find((file) => !file.isMissing)
   if (!first) return undefined
   const used = await getFile(directory, usedName)
   return {
@@ -123,7 +123,8 @@ async function describeFile(directory: FileSystemDirectoryHandle) {
     if (entry.name === completeName) isComplete = true
     else if (/^\d+$/.test(entry.name)) storedBytes += (await getFile(directory, entry.name))?.size ?? 0
   }
-  return { folderUrl: record.folderUrl, storedBytes, totalBytes: record.sizeBytes ?? 0, isComplete }
+  const { folderUrl, isMissing } = record
+  return { folderUrl, isMissing, storedBytes, totalBytes: record.sizeBytes ?? 0, isComplete }
 }
 
 async function removeModel(name: string): Promise<boolean> {

@@ -67,7 +67,12 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
           },
         ),
         loadOnnxRuntime(device),
-      ]).finally(folder.close)
+      ])
+        .catch(async (error: unknown) => {
+          if (error instanceof RivuletError && error.code === 'model-not-found') await folder.forgetMissing()
+          throw error
+        })
+        .finally(folder.close)
       signal.throwIfAborted()
       enterPhase('load')
       const decoder = await openDecoder(runtime, device, weights, {

@@ -69,7 +69,7 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
       if (response.ok) return response
       const isBusy = response.status === 429 || response.status === 503
       if (!isBusy || attempt === maxAttempts) throw await explainRefusal(response)
-      void response.body?.cancel()
+      response.body?.cancel().catch(() => {})
       await pause(readRetryAfterMs(response) ?? firstPauseMs * 2 ** (attempt - 1), signal)
     }
   }

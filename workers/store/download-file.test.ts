@@ -74,6 +74,15 @@ describe('a file is fetched', () => {
     expect(progress.at(-1)?.phase).toBe('verify')
   })
 
+  it('and hashed, where the server tells the hash', async () => {
+    server.tellsHashes = true
+    server.files.get(name)!.faults.push('bit flip')
+    const { file, hash } = await download()
+    expect(file?.verifiedSha256).toBe(sha256(content))
+    expect(hash).toBe(sha256(content))
+    expect(server.sentBytes).toBe(2 * content.length)
+  })
+
   it('whole from a server without ranges', async () => {
     server.hasRanges = false
     expect((await download(verified)).hash).toBe(sha256(content))

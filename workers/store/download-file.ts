@@ -10,7 +10,7 @@ import {
   type RangeAnswer,
 } from './request-range.js'
 import { NoRoomError, createQuotaError } from './room.js'
-import { createSha256, hashWhole } from './sha256.js'
+import { hashSegments } from './sha256.js'
 
 /** Of one file. Servers that share their bandwidth by connection give more to more; past a few they refuse. */
 const maxConnections = 4
@@ -154,7 +154,10 @@ async function fill(
       }),
     ),
   )
-  const hashing = hashSegments(file, segments, () => report('verify'))
+  const hashing =
+    record.sha256 === undefined
+      ? Promise.resolve(undefined)
+      : hashSegments(file, segments, () => report('verify'))
   for (const work of [hashing, ...segments]) work.catch((error: unknown) => stop.abort(error))
   // No writer is left open.
   await Promise.allSettled([hashing, ...segments])
@@ -229,27 +232,6 @@ async function pour(
   if (wholeBytes !== Infinity && writer.sizeBytes < wholeBytes) {
     throw new TransferError(`${record.path} was cut short.`)
   }
-}
-
-/** The SHA-256 of the segments, each as soon as it is there; undefined where there is none to compare it with. */
-async function hashSegments(
-  { record, read, readSegment }: StoredFile,
-  segments: readonly Promise<void>[],
-  onLastSegment: () => void,
-): Promise<string | undefined> {
-  if (record.sha256 === undefined) return undefined
-  if (segments.length === 1) {
-    await segments[0]
-    onLastSegment()
-    return hashWhole(await read())
-  }
-  const hash = await createSha256()
-  for (const [index, segment] of segments.entries()) {
-    await segment
-    if (index === segments.length - 1) onLastSegment()
-    for await (const piece of readSegment(index)) hash.add(piece)
-  }
-  return hash.finish()
 }
 
 /** Runs again what failed by a `TransferError`, with pauses that grow until something comes. */

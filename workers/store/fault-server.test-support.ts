@@ -71,6 +71,8 @@ export interface FaultServer {
   bytesPerSecond: number
   hasRanges: boolean
   hasEtags: boolean
+  /** Tells each file's SHA-256 as the Hugging Face hub does, in `X-Linked-ETag`. */
+  tellsHashes: boolean
   /** Compresses what it sends. */
   isCompressing: boolean
   /** Does not tell a body's length. */
@@ -95,6 +97,7 @@ export async function startFaultServer(files: Record<string, Uint8Array> = {}): 
     bytesPerSecond: Infinity,
     hasRanges: true,
     hasEtags: true,
+    tellsHashes: false,
     isCompressing: false,
     isChunked: false,
     hidesHeaders: false,
@@ -154,6 +157,7 @@ export async function startFaultServer(files: Record<string, Uint8Array> = {}): 
     const { bytes } = file
     const etag = `"${sha256(bytes)}"`
     if (state.hasEtags) response.setHeader('etag', etag)
+    if (state.tellsHashes) response.setHeader('x-linked-etag', etag)
     if (fault === '416') {
       return void response.writeHead(416, { 'content-range': `bytes */${bytes.length}` }).end()
     }

@@ -19,6 +19,8 @@ export interface ModelFolder {
 
 /** A folder that is open for loading: nobody removes its files meanwhile. */
 export interface OpenModelFolder extends ModelFolder {
+  /** A folder that turned out to be no model may become one: files that it lacked are looked for again next time. */
+  forgetMissing(): Promise<void>
   close(): void
 }
 
@@ -26,6 +28,7 @@ export interface OpenModelFolder extends ModelFolder {
 export interface ModelFiles {
   /** Without a copy. Undefined where there is no such file. */
   read(path: string): Promise<Blob | undefined>
+  forgetMissing(): Promise<void>
   close(): void
 }
 
@@ -67,6 +70,7 @@ export async function openModelFolder(
       const text = await readText(path)
       return text === undefined ? undefined : parseObject(text, path)
     },
+    forgetMissing: files.forgetMissing,
     close: files.close,
   }
 }
@@ -74,6 +78,7 @@ export async function openModelFolder(
 /** Files that were chosen one by one come without their folders. */
 function openLocalFiles(files: ReadonlyMap<string, File>): ModelFiles {
   return {
+    forgetMissing: () => Promise.resolve(),
     read: (path) => Promise.resolve(files.get(path) ?? files.get(path.slice(path.lastIndexOf('/') + 1))),
     close() {},
   }

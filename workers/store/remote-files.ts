@@ -1,6 +1,7 @@
 import type { DownloadRequest } from '../../lib/contract/download-options.js'
 import type { RemoteLocation } from '../../lib/contract/model-source.js'
 import {
+  countSegments,
   nameFileLock,
   nameModelDirectory,
   nameModelLock,
@@ -16,7 +17,7 @@ import { createMemoryStore } from './memory-store.js'
 import type { ModelFiles } from './model-folder.js'
 import { createOpfsStore } from './opfs-store.js'
 import { readFacts } from './request-range.js'
-import { hashWhole } from './sha256.js'
+import { hashSegments } from './sha256.js'
 import { hearProgress, tellProgress } from './share-progress.js'
 
 /** A server that takes longer to say whether a file has changed is not waited for. */
@@ -38,9 +39,11 @@ export async function openRemoteFiles(
   let listing: Promise<HubListing | undefined> | undefined
   const list = () => {
     if (location.kind !== 'hub') return undefined
-    const timeout = AbortSignal.any([signal, AbortSignal.timeout(revalidationTimeoutMs)])
+    const timeout = AbortSignal.any([signal, AbortSignal.timeout(idleTimeoutMs)])
     return (listing ??= fetchHubListing(location.listingUrl, headers, timeout))
   }
+  /** Files that were found missing, or known to be. */
+  const missing = new Set<string>()
 
   // A model's own file names reach this: they are no names of an object's methods.
   const readPin = (path: string) => (Object.hasOwn(pinned, path) ? pinned[path] : undefined)
@@ -58,6 +61,7 @@ export async function openRemoteFiles(
 
   function readStored(path: string, file: StoredFile): Promise<Blob> | undefined {
     const { isMissing, sizeBytes = 0 } = file.record
+    if (isMissing) missing.add(path)
     if (isMissing) return undefined
     onProgress.stored(path, sizeBytes)
     return file.read()
@@ -72,9 +76,10 @@ export async function openRemoteFiles(
   }
 
   async function isCurrent(record: FileRecord): Promise<boolean> {
-    const listed = await list()
-    if (!listed) return isUnchanged(record)
-    return listed.get(record.path)?.objectId === record.objectId
+    if (location.kind === 'folder') return isUnchanged(record)
+    const listed = await Promise.race([list(), wait(revalidationTimeoutMs)])
+    // A hub that does not answer is as good as none.
+    return !listed || listed.get(record.path)?.objectId === record.objectId
   }
 
   /** True where nobody answers: what is stored is better than nothing. */
@@ -137,8 +142,9 @@ export async function openRemoteFiles(
               { kept, unkept },
             )
       if (file) return await file.read()
-      const missing = { ...describe, isMissing: true, sizeBytes: undefined, sha256: undefined }
-      await (await kept.create(missing)).complete(undefined)
+      const nothing = { ...describe, isMissing: true, sizeBytes: undefined, sha256: undefined }
+      await (await kept.create(nothing)).complete(undefined)
+      missing.add(path)
       return undefined
     } finally {
       others.end()
@@ -164,11 +170,20 @@ export async function openRemoteFiles(
     }
   }
 
-  return { read, close }
+  return {
+    read,
+    close,
+    async forgetMissing() {
+      await Promise.all([...missing].map(kept.remove))
+    },
+  }
 }
 
 async function hasHash(file: StoredFile, sha256: string): Promise<boolean> {
-  if (file.verifiedSha256 === undefined) await file.complete(await hashWhole(await file.read()))
+  if (file.verifiedSha256 === undefined) {
+    const segments = Array.from({ length: countSegments(file.record) }, () => Promise.resolve())
+    await file.complete(await hashSegments(file, segments))
+  }
   return file.verifiedSha256 === sha256
 }
 
@@ -211,9 +226,16 @@ async function touch(model: FileSystemDirectoryHandle): Promise<void> {
   const file = await model.getFileHandle(usedName, { create: true })
   try {
     const handle = await file.createSyncAccessHandle()
-    handle.write(Uint8Array.of(0), { at: 0 })
-    handle.close()
+    try {
+      handle.write(Uint8Array.of(0), { at: 0 })
+    } finally {
+      handle.close()
+    }
   } catch {
-    // Another tab does the same at the same time.
+    // Another tab does the same at the same time, or the disk is full.
   }
+}
+
+function wait(ms: number): Promise<undefined> {
+  return new Promise((resolve) => setTimeout(() => resolve(undefined), ms))
 }

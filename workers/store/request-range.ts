@@ -70,7 +70,7 @@ export async function requestRange(request: RangeRequest): Promise<RangeAnswer |
     const isOfUnknownFile = response?.status === 206 && !response.headers.has('content-range')
     if (isOfUnknownFile && request.expected?.sizeBytes === undefined) {
       // Some servers do not let pages of others read this header.
-      void response?.body?.cancel()
+      response?.body?.cancel().catch(() => {})
       response = await send(request, undefined, watch.signal)
     }
     const answer = response && readAnswer(request, response)
