@@ -256,6 +256,63 @@ test('a hash that is pinned later is looked for in what is stored', async ({ pag
   expect(await loadAndAsk(page, { model, download: other })).toMatchObject({ code: 'integrity-failed' })
 })
 
+test('bytes of which no record tells are gone after the next start', async ({ page, server }) => {
+  const orphans = await page.evaluateHandle(async () => {
+    // As a removal leaves it that was cut short.
+    const models = await (
+      await navigator.storage.getDirectory()
+    ).getDirectoryHandle('rivulet-models', { create: true })
+    const model = await models.getDirectoryHandle('0123456789abcdef', { create: true })
+    const file = await model.getDirectoryHandle('onnx%2Fmodel.onnx', { create: true })
+    const segment = await (await file.getFileHandle('0', { create: true })).createWritable()
+    await segment.write(new Uint8Array(1e6))
+    await segment.close()
+    return model
+  })
+  expect((await loadAndAsk(page, { model: serveModel(server) })).text).toBe(story)
+  const countOrphans = () =>
+    orphans.evaluate(async (model) => {
+      let count = 0
+      for await (const _ of model.keys()) count += 1
+      return count
+    })
+  await expect.poll(countOrphans).toBe(0)
+})
+
+test('a load that is given up keeps what came, and asks once that the browser keep it', async ({
+  page,
+  server,
+}) => {
+  const model = serveModel(server)
+  const graphBytes = readFileSync(join(modelFolder, graphFile)).length
+  server.bytesPerSecond = 2 * 2 ** 20
+  const loading = page.evaluate(async (model) => {
+    const { createEngine, onnx } = window.rivulet
+    let asked = 0
+    Object.defineProperty(navigator.storage, 'persist', {
+      value: () => {
+        asked += 1
+        return Promise.resolve(true)
+      },
+    })
+    const abort = new AbortController()
+    const reason = new Error('given up')
+    const engine = createEngine({
+      backend: onnx({ device: 'wasm' }),
+      model,
+      signal: abort.signal,
+      onProgress: ({ fraction }) => fraction > 0.5 && abort.abort(reason),
+    })
+    const isReason = await engine.catch((error: unknown) => error === reason)
+    return { asked, isReason }
+  }, model)
+  expect(await loading).toEqual({ asked: 1, isReason: true })
+  server.bytesPerSecond = Infinity
+  const { sentBytes } = server
+  expect((await loadAndAsk(page, { model })).text).toBe(story)
+  expect(server.sentBytes - sentBytes).toBeLessThan(graphBytes * 0.6)
+})
+
 test('damaged weights never reach the runtime, where their hash is known', async ({ page, server }) => {
   const model = serveModel(server)
   const graph = readFileSync(join(modelFolder, graphFile))

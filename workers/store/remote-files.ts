@@ -19,6 +19,7 @@ import { createOpfsStore } from './opfs-store.js'
 import { readFacts } from './request-range.js'
 import { hashSegments } from './sha256.js'
 import { hearProgress, tellProgress } from './share-progress.js'
+import { sweepOrphans } from './sweep.js'
 
 /** A server that takes longer to say whether a file has changed is not waited for. */
 const revalidationTimeoutMs = 3000
@@ -203,6 +204,8 @@ async function openStore(folderUrl: string): Promise<OpenStore> {
     const models = await root.getDirectoryHandle(storeFolderName, { create: true })
     const model = await models.getDirectoryHandle(directory, { create: true })
     await touch(model)
+    // Nobody waits for it; what it does not come to, it will next time.
+    sweepOrphans(models).catch(() => {})
     return { store: createOpfsStore(model), directory, close: release }
   } catch {
     release()
