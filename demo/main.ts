@@ -142,11 +142,11 @@ async function send(question: string): Promise<void> {
     onForget: () => {
       if (isCurrent()) log.markForgotten(current.forgotten, engine.info.contextLength)
     },
-    onChunk: ({ text, tokenIds }) => {
+    onChunk: ({ text, tokenCount }) => {
       if (!isCurrent()) return
       answer.write(text)
       spoken.add(text)
-      if (tokenIds.length > 0) readouts.addTokens(tokenIds.length)
+      if (tokenCount > 0) readouts.addTokens(tokenCount)
     },
   })
   if (isCurrent()) {

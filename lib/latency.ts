@@ -1,3 +1,5 @@
+import type { ModelTimings } from './contract/worker-api.js'
+
 /** How fast a generation was, in milliseconds and tokens a second, as the page's reader saw it. */
 export interface Latency {
   /** From the call of `generate` to the first token in the reader's hands. Undefined without a token. */
@@ -12,6 +14,12 @@ export interface Latency {
   readonly decodeTokensPerSecond: number | undefined
   /** From the call of `generate` to its end. */
   readonly totalMs: number
+  /**
+   * How long the model took by the clock of its runtime or its server, where that tells: `llamaCpp()`, and `remote()` with
+   * llama.cpp's server. What `timeToFirstTokenMs` is longer than `prefillMs` and `queueMs` is the way: the network, and
+   * the server's own queue. Undefined for a generation that was cancelled.
+   */
+  readonly model: ModelTimings | undefined
 }
 
 export interface Percentiles {
@@ -38,7 +46,7 @@ export interface LatencyRecorder {
    * The figures up to now; also puts the spans into the Performance timeline as `rivulet:*` measures, which are cleared
    * after every 200 generations.
    */
-  finish(): Latency
+  finish(model?: ModelTimings): Latency
 }
 
 const measures = {
@@ -64,7 +72,7 @@ export function recordLatency(): LatencyRecorder {
   return {
     addToken: () => tokenTimes.push(performance.now()),
     setPrefill: (figures) => (prefill = figures),
-    finish() {
+    finish(model) {
       const end = performance.now()
       const first = tokenTimes[0]
       const last = tokenTimes.at(-1)
@@ -74,7 +82,7 @@ export function recordLatency(): LatencyRecorder {
       if (first !== undefined && last !== undefined && last > first) {
         performance.measure(measures.decode, { start: first, end: last })
       }
-      return computeLatency({ start, end, tokenTimes, prefill })
+      return computeLatency({ start, end, tokenTimes, prefill, model })
     },
   }
 }
@@ -84,10 +92,11 @@ interface Marks {
   readonly end: number
   readonly tokenTimes: readonly number[]
   readonly prefill: PrefillFigures | undefined
+  readonly model?: ModelTimings | undefined
 }
 
 /** Marks → figures. */
-export function computeLatency({ start, end, tokenTimes, prefill }: Marks): Latency {
+export function computeLatency({ start, end, tokenTimes, prefill, model }: Marks): Latency {
   const first = tokenTimes[0]
   const gaps = tokenTimes.slice(1).map((time, index) => time - tokenTimes[index]!)
   const decodeMs = gaps.reduce((sum, gap) => sum + gap, 0)
@@ -99,6 +108,7 @@ export function computeLatency({ start, end, tokenTimes, prefill }: Marks): Late
       prefill && perSecond(prefill.promptTokens - prefill.cachedPromptTokens, prefill.prefillMs),
     decodeTokensPerSecond: perSecond(gaps.length, decodeMs),
     totalMs: end - start,
+    model,
   }
 }
 

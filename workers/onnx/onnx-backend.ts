@@ -91,6 +91,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         execution: decoder.execution,
         contextLength: config.contextLength,
         hasChatTemplate: config.tokenizer.chatTemplate !== undefined,
+        canContinue: true,
       }
     },
 
