@@ -42,7 +42,13 @@ export function createTranscript(): Transcript {
       return join(parts).tokens
     },
     get parts() {
-      return parts.map(({ tokenIds: _, ...part }) => part)
+      return parts.map(({ backend, model, device, text, tokens }) => ({
+        backend,
+        model,
+        device,
+        text,
+        tokens,
+      }))
     },
     setWriter(info) {
       writer = info

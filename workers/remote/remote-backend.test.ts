@@ -336,10 +336,8 @@ describe('the times of a server that tells them', () => {
     { prompt_ms: 20, predicted_ms: 30 },
     { ttft_ms: 20, gen_ms: 30 },
   ])('are passed on: %j', async (timings) => {
-    const usage = { prompt_tokens: 7, completion_tokens: 3 }
-    answers.push(
-      sendStream(write([...events.slice(0, 3), JSON.stringify({ choices: [], usage, timings }), '[DONE]'])),
-    )
+    const told = { choices: [], usage: { prompt_tokens: 7, completion_tokens: 3 }, timings }
+    answers.push(sendStream(write([...events.slice(0, 3), JSON.stringify(told), '[DONE]'])))
     const { steps } = await generate()
     expect(steps.at(-1)).toMatchObject({ kind: 'counted', timings: { prefillMs: 20, decodeMs: 30 } })
   })

@@ -174,6 +174,7 @@ export async function openRemoteFiles(
   return {
     read,
     close,
+    list: async () => [...((await list())?.keys() ?? (await kept.list()))],
     async forgetMissing() {
       await Promise.all([...missing].map(kept.remove))
     },

@@ -1,0 +1,202 @@
+import { RivuletError } from '../../lib/contract/errors.js'
+import { nothingSaid, type GenerateRequest } from '../../lib/contract/options.js'
+import type { CountedTokens, TokenLogprob } from '../../lib/contract/worker-api.js'
+import type { Step } from '../backend.js'
+import { createStopMatcher } from '../text/stop-strings.js'
+import type { RenderPrompt } from './render-prompt.js'
+import type { LlamaCpp } from './runtime.js'
+
+/** What is read of a chunk (llama.cpp's server, "/v1/completions"). */
+interface Chunk {
+  readonly choices: readonly {
+    readonly text: string
+    readonly finish_reason: 'stop' | 'length' | null
+    readonly logprobs?: { readonly content: readonly ChunkLogprobs[] } | null
+  }[]
+  /** While the prompt is computed. */
+  readonly prompt_progress?: { readonly total: number; readonly cache: number; readonly processed: number }
+  /** Of the last one. */
+  readonly usage?: { readonly prompt_tokens: number; readonly completion_tokens: number }
+  readonly timings?: { readonly cache_n: number; readonly prompt_ms: number; readonly predicted_ms: number }
+}
+
+interface ChunkLogprob {
+  readonly id: number
+  readonly token: string
+  readonly logprob: number
+}
+
+interface ChunkLogprobs extends ChunkLogprob {
+  readonly top_logprobs: readonly ChunkLogprob[]
+}
+
+/**
+ * One token for every pull. llama.cpp is asked for the next one while the last is on its way to its reader, and not before.
+ * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`, `worker-failed`; the reason of `signal`
+ */
+export async function* generateTokens(
+  runtime: LlamaCpp,
+  renderPrompt: RenderPrompt,
+  request: GenerateRequest,
+  signal: AbortSignal,
+): AsyncGenerator<Step, 'stop' | 'length', undefined> {
+  signal.throwIfAborted()
+  const { before, own } = request.said ?? nothingSaid
+  const saidTokens = before.tokens + own.tokens
+  const options = describeRequest(request, renderPrompt(request), saidTokens)
+  if (request.maxTokens === saidTokens) return 'length'
+  const stopMatcher = createStopMatcher(request.stop)
+  const answer = startAnswer(runtime, options, signal)
+  let hasPrefilled = false
+  let finishReason: 'stop' | 'length' = 'stop'
+  let counted: CountedTokens | undefined
+  let hasStopped = false
+  try {
+    for await (const {
+      choices: [choice],
+      prompt_progress: progress,
+      usage,
+      timings,
+    } of answer.chunks()) {
+      if (progress) {
+        if (hasPrefilled || progress.processed < progress.total) continue
+        hasPrefilled = true
+        yield { kind: 'prefilled', promptTokens: progress.total, cachedPromptTokens: progress.cache }
+      } else if (usage && timings) {
+        finishReason = choice?.finish_reason ?? 'stop'
+        counted = {
+          promptTokens: usage.prompt_tokens,
+          cachedPromptTokens: timings.cache_n,
+          // The token that ends the text is no part of it.
+          completionTokens: saidTokens + usage.completion_tokens - (finishReason === 'stop' ? 1 : 0),
+          timings: { prefillMs: timings.prompt_ms, decodeMs: timings.predicted_ms },
+        }
+      } else if (choice) {
+        const matched = stopMatcher.push(choice.text)
+        hasStopped = matched.hasStopped
+        const logprobs = choice.logprobs?.content.map(readLogprobs(request.topLogprobs ?? 0))
+        const tokenIds = logprobs?.map(({ tokenId }) => tokenId) ?? []
+        yield { kind: 'token', text: matched.text, tokenIds, tokenCount: 1, ...(logprobs && { logprobs }) }
+        if (hasStopped) break
+      }
+    }
+  } finally {
+    await answer.end()
+  }
+  const rest = stopMatcher.flush()
+  if (rest !== '') yield { kind: 'token', text: rest, tokenIds: [], tokenCount: 0 }
+  if (counted) yield { kind: 'counted', ...counted }
+  return hasStopped ? 'stop' : finishReason
+}
+
+/** By the names of llama.cpp's server; what is undefined is its default. */
+function describeRequest(request: GenerateRequest, prompt: string, saidTokens: number) {
+  const { topLogprobs } = request
+  return {
+    prompt,
+    return_progress: true,
+    max_tokens: request.maxTokens && request.maxTokens - saidTokens,
+    temperature: request.temperature,
+    top_k: request.topK,
+    top_p: request.topP,
+    min_p: request.minP,
+    repeat_penalty: request.repetitionPenalty,
+    // Of all tokens so far, as everywhere else.
+    repeat_last_n: -1,
+    frequency_penalty: request.frequencyPenalty,
+    presence_penalty: request.presencePenalty,
+    logit_bias: request.logitBias,
+    seed: request.seed,
+    // It tells none where it is to tell no others beside the chosen one's.
+    n_probs: topLogprobs === undefined ? undefined : Math.max(1, topLogprobs),
+  }
+}
+
+function readLogprobs(count: number) {
+  return ({ top_logprobs: top, ...chosen }: ChunkLogprobs) => ({
+    ...readLogprob(chosen),
+    top: top.slice(0, count).map(readLogprob),
+  })
+}
+
+function readLogprob({ id, token, logprob }: ChunkLogprob): TokenLogprob {
+  return { tokenId: id, text: token, logprob }
+}
+
+interface Answer {
+  /** Pull-driven, but for one step. */
+  chunks(): AsyncGenerator<Chunk, undefined, undefined>
+  /** Frees llama.cpp for the next one. */
+  end(): Promise<void>
+}
+
+function startAnswer(
+  runtime: LlamaCpp,
+  options: ReturnType<typeof describeRequest>,
+  signal: AbortSignal,
+): Answer {
+  const leaving = new AbortController()
+  const arrived: Chunk[] = []
+  /** Chunks that may come before llama.cpp has to wait. */
+  let wanted = 1
+  let isOver = false
+  let wake = () => {}
+
+  async function mayStep(): Promise<void> {
+    while (wanted < 1 && !leaving.signal.aborted) await new Promise<void>((resolve) => (wake = resolve))
+    leaving.signal.throwIfAborted()
+  }
+
+  function leave(): void {
+    leaving.abort(leftError())
+    wake()
+  }
+
+  const completing = runtime
+    .complete(
+      {
+        ...options,
+        stream: true,
+        abortSignal: leaving.signal,
+        onData(chunk) {
+          arrived.push(chunk as Chunk)
+          wanted -= 1
+          wake()
+        },
+      },
+      mayStep,
+    )
+    .finally(() => {
+      isOver = true
+      wake()
+    })
+  completing.catch(() => {})
+  signal.addEventListener('abort', leave, { once: true })
+
+  return {
+    async *chunks() {
+      for (;;) {
+        while (arrived.length === 0 && !isOver) await new Promise<void>((resolve) => (wake = resolve))
+        signal.throwIfAborted()
+        const chunk = arrived.shift()
+        if (!chunk) {
+          await completing
+          return undefined
+        }
+        // The next one is computed while this one travels.
+        wanted += 1
+        wake()
+        yield chunk
+      }
+    },
+    async end() {
+      signal.removeEventListener('abort', leave)
+      leave()
+      await completing.catch(() => {})
+    },
+  }
+}
+
+function leftError(): RivuletError {
+  return new RivuletError('generation-failed', 'Nobody reads this answer any more.')
+}

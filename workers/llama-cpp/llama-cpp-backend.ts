@@ -1,0 +1,125 @@
+import { RivuletError } from '../../lib/contract/errors.js'
+import type { LlamaCppLoadOptions } from '../../lib/contract/llama-cpp-options.js'
+import type { LoadProgress } from '../../lib/contract/worker-api.js'
+import type { Backend } from '../backend.js'
+import { createMemoryError, wasmMemoryBytes } from '../memory-exceeded.js'
+import { describeThreads } from '../describe-device.js'
+import { openModelFolder, type OpenModelFolder } from '../store/model-folder.js'
+import { chooseFiles } from './choose-files.js'
+import { chooseDevice } from './device.js'
+import { generateTokens } from './generate.js'
+import { readGgufHeader, type GgufHeader } from './gguf-header.js'
+import { createPromptRenderer, type RenderPrompt } from './render-prompt.js'
+import { openLlamaCpp, type LlamaCpp } from './runtime.js'
+
+/** What a context may take by itself: more is asked for. */
+const maxDefaultContext = 4096
+/** A prompt is computed in chunks of so many tokens: in between, who leaves is noticed. */
+const prefillChunkTokens = 128
+
+/** GGUF files on llama.cpp, on WASM or WebGPU. */
+export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
+  let loaded: { readonly runtime: LlamaCpp; readonly renderPrompt: RenderPrompt } | undefined
+  return {
+    // It has slots, but a step of its server is a step of all of them: one's reader would not hold back another's tokens.
+    maxConcurrentGenerations: 1,
+    stepsInFlight: 1,
+
+    async load({ model, download, options }, { onProgress, signal }) {
+      if (model.kind === 'none') throw new RivuletError('invalid-option', 'llamaCpp() needs a "model".')
+      const device = await chooseDevice(options)
+      let downloaded: LoadProgress | undefined
+      const folder = await openModelFolder(model, download, {
+        signal,
+        onProgress: (progress) => onProgress((downloaded = progress)),
+      })
+      const named = model.kind === 'local' ? undefined : model.file
+      const { paths, files, header } = await readFiles(folder, named).finally(folder.close)
+      signal.throwIfAborted()
+      const contextLength =
+        options.contextLength ?? Math.min(header.contextLength ?? maxDefaultContext, maxDefaultContext)
+      checkFit(files, header, contextLength, options.memoryBudgetBytes ?? Infinity)
+      onProgress({ ...nothingFetched, ...downloaded, phase: 'load', file: undefined, remainingMs: undefined })
+      const runtime = await openLlamaCpp(files, findWasm(options.wasmUrl), {
+        n_ctx: contextLength,
+        n_threads: device.threads,
+        n_gpu_layers: device.useGpu ? undefined : 0,
+        n_batch: prefillChunkTokens,
+        n_ubatch: prefillChunkTokens,
+        n_parallel: 1,
+      })
+      if (options.device === 'webgpu' && !runtime.usesGpu) {
+        await runtime.exit()
+        throw new RivuletError(
+          'backend-unavailable',
+          "llama.cpp put the model on the CPU. Use device: 'auto' to accept that.",
+        )
+      }
+      loaded = { runtime, renderPrompt: createPromptRenderer(header) }
+      const threads = runtime.isMultithreaded ? runtime.threads : 1
+      return {
+        model: folder.url + paths[0]!,
+        backend: 'llama-cpp',
+        device: runtime.usesGpu ? 'webgpu' : 'wasm',
+        deviceDescription: runtime.usesGpu ? device.description : describeThreads(threads),
+        dtype: runtime.fileType,
+        execution: runtime.isMultithreaded ? 'multi-threaded' : 'single-threaded',
+        contextLength,
+        hasChatTemplate: header.chatTemplate !== undefined,
+        canContinue: true,
+      }
+    },
+
+    generate(request, { signal }) {
+      if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded.')
+      return generateTokens(loaded.runtime, loaded.renderPrompt, request, signal)
+    },
+
+    async unload() {
+      const released = loaded
+      loaded = undefined
+      await released?.runtime.exit()
+    },
+  }
+}
+
+/** Where nothing had to be fetched. */
+const nothingFetched = { files: [], loadedBytes: 0, totalBytes: 0, bytesPerSecond: undefined, fraction: 1 }
+
+async function readFiles(folder: OpenModelFolder, named: string | undefined) {
+  const paths = await chooseFiles(folder, named)
+  const files: Blob[] = []
+  for (const path of paths) {
+    const file = await folder.readBlob(path)
+    if (!file) {
+      await folder.forgetMissing()
+      throw new RivuletError('model-not-found', `${folder.url} has no ${path}.`)
+    }
+    files.push(file)
+  }
+  return { paths, files, header: await readGgufHeader(files[0]!) }
+}
+
+/** @throws RivuletError `memory-exceeded` */
+function checkFit(
+  files: readonly Blob[],
+  { cacheBytesPerToken }: GgufHeader,
+  contextLength: number,
+  budgetBytes: number,
+): void {
+  const neededBytes = files.reduce((sum, { size }) => sum + size, 0) + contextLength * cacheBytesPerToken
+  const isWasm = wasmMemoryBytes < budgetBytes
+  const availableBytes = isWasm ? wasmMemoryBytes : budgetBytes
+  if (neededBytes <= availableBytes) return
+  const limitedBy = isWasm ? 'the memory of WebAssembly' : 'the given memoryBudgetBytes'
+  throw createMemoryError(
+    `The model, with a KV cache of ${contextLength} tokens,`,
+    neededBytes,
+    availableBytes,
+    limitedBy,
+  )
+}
+
+function findWasm(url: string | undefined): string {
+  return url ?? new URL('@wllama/wllama/esm/wasm/wllama.wasm', import.meta.url).href
+}

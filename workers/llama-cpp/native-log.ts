@@ -1,0 +1,43 @@
+/** What llama.cpp tells in its log alone: where it put a model, and why something failed. */
+export interface NativeLog {
+  /** For wllama. */
+  readonly logger: Readonly<Record<'debug' | 'log' | 'warn' | 'error', (...words: unknown[]) => void>>
+  /** Weights of the model lie on a GPU. */
+  readonly usesGpu: boolean
+  /** As llama.cpp names it: `Q4_K - Medium`. */
+  readonly fileType: string | undefined
+  /** The last complaint. */
+  readonly complaint: string
+}
+
+/** @param onWorkerError wllama tells of its worker's death here alone */
+export function readNativeLog(onWorkerError: (words: string) => void): NativeLog {
+  let usesGpu = false
+  let fileType: string | undefined
+  let complaint = ''
+
+  function read(...words: unknown[]): void {
+    const line = words.map(String).join(' ')
+    usesGpu ||= /^load_tensors:\s+WebGPU.* model buffer size =\s+(?!0\.00)/.test(line)
+    fileType ??= /^print_info: file type\s+= (.*?)\s*$/.exec(line)?.[1]
+  }
+
+  function readError(first: unknown): void {
+    if (first instanceof ErrorEvent) onWorkerError(first.message)
+    // Traces of the stack come as a line of their own; objects were told in words before.
+    else if (typeof first === 'string' && !first.startsWith('Stack trace')) complaint = first
+  }
+
+  return {
+    logger: { debug: read, log: read, warn: read, error: readError },
+    get usesGpu() {
+      return usesGpu
+    },
+    get fileType() {
+      return fileType
+    },
+    get complaint() {
+      return complaint
+    },
+  }
+}
