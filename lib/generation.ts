@@ -164,7 +164,7 @@ export function readGeneration(
       const completionTokens = recoveries === 0 ? (counted?.completionTokens ?? tokens) : tokens
       const usage = { promptTokens, cachedPromptTokens, completionTokens }
       const { finishReason } = how
-      resolve({ text, finishReason, usage, latency: latency.finish(counted?.timings), recoveries, parts })
+      resolve({ text, finishReason, usage, latency: latency.finish(), recoveries, parts })
     }
     leave(attempt)
   }
@@ -213,6 +213,7 @@ export function readGeneration(
       promptTokens = event.promptTokens
       cachedPromptTokens = event.cachedPromptTokens
       counted = event
+      latency.setCounted(event)
     } else if (event.kind === 'chunk') {
       waiting.push({ ...event.chunk, index: chunks })
       chunks += 1

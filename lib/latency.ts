@@ -1,4 +1,4 @@
-import type { ModelTimings } from './contract/worker-api.js'
+import type { CountedTokens, ModelTimings } from './contract/worker-api.js'
 
 /** How fast a generation was, in milliseconds and tokens a second, as the page's reader saw it. */
 export interface Latency {
@@ -42,11 +42,13 @@ export interface PrefillFigures {
 export interface LatencyRecorder {
   addToken(): void
   setPrefill(figures: PrefillFigures): void
+  /** What a runtime that counts by itself tells at the end. */
+  setCounted(counted: CountedTokens): void
   /**
    * The figures up to now; also puts the spans into the Performance timeline as `rivulet:*` measures, which are cleared
    * after every 200 generations.
    */
-  finish(model?: ModelTimings): Latency
+  finish(): Latency
 }
 
 const measures = {
@@ -69,10 +71,16 @@ export function recordLatency(): LatencyRecorder {
   const start = performance.now()
   const tokenTimes: number[] = []
   let prefill: PrefillFigures | undefined
+  let model: ModelTimings | undefined
   return {
     addToken: () => tokenTimes.push(performance.now()),
     setPrefill: (figures) => (prefill = figures),
-    finish(model) {
+    setCounted({ timings, promptTokens, cachedPromptTokens }) {
+      model = timings
+      if (!prefill || !timings) return
+      prefill = { ...prefill, promptTokens, cachedPromptTokens, prefillMs: timings.prefillMs }
+    },
+    finish() {
       const end = performance.now()
       const first = tokenTimes[0]
       const last = tokenTimes.at(-1)

@@ -15,7 +15,7 @@ import type {
 export type Step =
   | {
       readonly kind: 'prefilled'
-      /** Undefined where a server counts, and tells at the end. */
+      /** Undefined where a runtime counts by itself, and tells at the end. */
       readonly promptTokens: number | undefined
       readonly cachedPromptTokens: number
     }

@@ -1,12 +1,13 @@
 // The bare page: hands the library, as an app imports it, to the tests' `page.evaluate`.
 import * as rivulet from 'rivulet'
+import { llamaCpp } from 'rivulet/llama-cpp'
 import { onnx } from 'rivulet/onnx'
 import { remote } from 'rivulet/remote'
 import type { WorkerFault } from './faulty.worker.js'
 import { fileless } from './fileless.js'
 import type { StoreAnswer, StoreRequest } from './store.worker.js'
 
-const library = { ...rivulet, onnx, remote }
+const library = { ...rivulet, llamaCpp, onnx, remote }
 
 const faultyWorkers: { readonly worker: Worker; readonly name: string }[] = []
 

@@ -120,7 +120,7 @@ export interface ModelTimings {
 export type GenerationEvent =
   | {
       readonly kind: 'started'
-      /** Undefined where a server counts, and tells at the end. */
+      /** Undefined where a runtime counts by itself, and tells at the end. */
       readonly promptTokens: number | undefined
       /** How many of them the KV cache held already. */
       readonly cachedPromptTokens: number

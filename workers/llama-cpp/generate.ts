@@ -13,8 +13,6 @@ interface Chunk {
     readonly finish_reason: 'stop' | 'length' | null
     readonly logprobs?: { readonly content: readonly ChunkLogprobs[] } | null
   }[]
-  /** While the prompt is computed. */
-  readonly prompt_progress?: { readonly total: number; readonly cache: number; readonly processed: number }
   /** Of the last one. */
   readonly usage?: { readonly prompt_tokens: number; readonly completion_tokens: number }
   readonly timings?: { readonly cache_n: number; readonly prompt_ms: number; readonly predicted_ms: number }
@@ -30,20 +28,32 @@ interface ChunkLogprobs extends ChunkLogprob {
   readonly top_logprobs: readonly ChunkLogprob[]
 }
 
+/** A model that can generate. */
+export interface LoadedModel {
+  readonly runtime: LlamaCpp
+  readonly renderPrompt: RenderPrompt
+  /** In tokens. */
+  readonly contextLength: number
+}
+
 /**
  * One token for every pull. llama.cpp is asked for the next one while the last is on its way to its reader, and not before.
  * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`, `worker-failed`; the reason of `signal`
  */
 export async function* generateTokens(
-  runtime: LlamaCpp,
-  renderPrompt: RenderPrompt,
+  { runtime, renderPrompt, contextLength }: LoadedModel,
   request: GenerateRequest,
   signal: AbortSignal,
 ): AsyncGenerator<Step, 'stop' | 'length', undefined> {
   signal.throwIfAborted()
   const { before, own } = request.said ?? nothingSaid
   const saidTokens = before.tokens + own.tokens
-  const options = describeRequest(request, renderPrompt(request), saidTokens)
+  const options = {
+    ...describeRequest(request, saidTokens),
+    prompt: renderPrompt(request),
+    // Of all tokens so far, as everywhere else.
+    repeat_last_n: contextLength,
+  }
   if (request.maxTokens === saidTokens) return 'length'
   const stopMatcher = createStopMatcher(request.stop)
   const answer = startAnswer(runtime, options, signal)
@@ -51,18 +61,15 @@ export async function* generateTokens(
   let finishReason: 'stop' | 'length' = 'stop'
   let counted: CountedTokens | undefined
   let hasStopped = false
+  /** A token without a text: the one that ends the answer is such a one, and no part of it. */
+  let silent: Step | undefined
   try {
-    for await (const {
-      choices: [choice],
-      prompt_progress: progress,
-      usage,
-      timings,
-    } of answer.chunks()) {
-      if (progress) {
-        if (hasPrefilled || progress.processed < progress.total) continue
-        hasPrefilled = true
-        yield { kind: 'prefilled', promptTokens: progress.total, cachedPromptTokens: progress.cache }
-      } else if (usage && timings) {
+    for await (const { choices, usage, timings } of answer.chunks()) {
+      const [choice] = choices
+      // Of how many tokens the prompt is comes at the end: asked before, llama.cpp is a step late with each token.
+      if (!hasPrefilled) yield { kind: 'prefilled', promptTokens: undefined, cachedPromptTokens: 0 }
+      hasPrefilled = true
+      if (usage && timings) {
         finishReason = choice?.finish_reason ?? 'stop'
         counted = {
           promptTokens: usage.prompt_tokens,
@@ -72,11 +79,15 @@ export async function* generateTokens(
           timings: { prefillMs: timings.prompt_ms, decodeMs: timings.predicted_ms },
         }
       } else if (choice) {
+        if (silent) yield silent
         const matched = stopMatcher.push(choice.text)
         hasStopped = matched.hasStopped
         const logprobs = choice.logprobs?.content.map(readLogprobs(request.topLogprobs ?? 0))
         const tokenIds = logprobs?.map(({ tokenId }) => tokenId) ?? []
-        yield { kind: 'token', text: matched.text, tokenIds, tokenCount: 1, ...(logprobs && { logprobs }) }
+        const { text } = matched
+        const step = { kind: 'token', text, tokenIds, tokenCount: 1, ...(logprobs && { logprobs }) } as const
+        silent = choice.text === '' ? step : undefined
+        if (!silent) yield step
         if (hasStopped) break
       }
     }
@@ -90,19 +101,15 @@ export async function* generateTokens(
 }
 
 /** By the names of llama.cpp's server; what is undefined is its default. */
-function describeRequest(request: GenerateRequest, prompt: string, saidTokens: number) {
+function describeRequest(request: GenerateRequest, saidTokens: number): Record<string, unknown> {
   const { topLogprobs } = request
   return {
-    prompt,
-    return_progress: true,
     max_tokens: request.maxTokens && request.maxTokens - saidTokens,
     temperature: request.temperature,
     top_k: request.topK,
     top_p: request.topP,
     min_p: request.minP,
     repeat_penalty: request.repetitionPenalty,
-    // Of all tokens so far, as everywhere else.
-    repeat_last_n: -1,
     frequency_penalty: request.frequencyPenalty,
     presence_penalty: request.presencePenalty,
     logit_bias: request.logitBias,
@@ -132,7 +139,7 @@ interface Answer {
 
 function startAnswer(
   runtime: LlamaCpp,
-  options: ReturnType<typeof describeRequest>,
+  options: Readonly<Record<string, unknown>>,
   signal: AbortSignal,
 ): Answer {
   const leaving = new AbortController()
