@@ -30,8 +30,22 @@ describe('a transcript', () => {
     transcript.setWriter(describeModel('onnx', 'wasm'))
     transcript.add(token(' a', 7))
     expect(transcript.parts).toEqual([
-      { backend: 'onnx', model: 'model of onnx', device: 'webgpu', text: 'Once upon', tokens: 2 },
-      { backend: 'onnx', model: 'model of onnx', device: 'wasm', text: ' a', tokens: 1 },
+      {
+        backend: 'onnx',
+        model: 'model of onnx',
+        device: 'webgpu',
+        deviceDescription: '',
+        text: 'Once upon',
+        tokens: 2,
+      },
+      {
+        backend: 'onnx',
+        model: 'model of onnx',
+        device: 'wasm',
+        deviceDescription: '',
+        text: ' a',
+        tokens: 1,
+      },
     ])
     expect(transcript.tell(describeModel('onnx'))).toEqual({
       before: { text: '', tokens: 0 },

@@ -6,6 +6,8 @@ export interface GenerationPart {
   readonly backend: string
   readonly model: string
   readonly device: ModelInfo['device']
+  /** The adapter, the number of threads or the server. */
+  readonly deviceDescription: string
   readonly text: string
   readonly tokens: number
 }
@@ -22,63 +24,67 @@ export interface Transcript {
   tell(info: ModelInfo): Said | undefined
 }
 
-interface Part extends GenerationPart {
-  text: string
-  tokens: number
+/** A part, and the ids of its tokens. */
+interface Entry {
+  readonly part: { -readonly [Name in keyof GenerationPart]: GenerationPart[Name] }
   readonly tokenIds: number[]
 }
 
 export function createTranscript(): Transcript {
-  const parts: Part[] = []
+  const entries: Entry[] = []
   let writer: ModelInfo | undefined
-  const writes = (info: ModelInfo, { backend, model }: GenerationPart) =>
-    backend === info.backend && model === info.model
+  const writes = (info: ModelInfo, { part }: Entry) =>
+    part.backend === info.backend && part.model === info.model
+
+  function beginPart(): Entry {
+    const { backend = '', model = '', device = 'wasm', deviceDescription = '' } = writer ?? {}
+    const begun = { part: { backend, model, device, deviceDescription, text: '', tokens: 0 }, tokenIds: [] }
+    entries.push(begun)
+    return begun
+  }
 
   return {
     get text() {
-      return join(parts).text
+      return join(entries).text
     },
     get tokens() {
-      return join(parts).tokens
+      return join(entries).tokens
     },
     get parts() {
-      return parts.map(({ backend, model, device, text, tokens }) => ({
-        backend,
-        model,
-        device,
-        text,
-        tokens,
-      }))
+      return entries.map(({ part }) => ({ ...part }))
     },
     setWriter(info) {
       writer = info
     },
     add({ text, tokenIds, tokenCount }) {
-      const last = parts.at(-1)
-      const { backend = '', model = '', device = 'wasm' } = writer ?? {}
-      const isSame = last && writer && writes(writer, last) && last.device === device
-      const part = isSame ? last : { backend, model, device, text: '', tokens: 0, tokenIds: [] }
-      if (!isSame) parts.push(part)
-      part.text += text
-      part.tokens += tokenCount
-      part.tokenIds.push(...tokenIds)
+      const last = entries.at(-1)
+      const isSame =
+        last &&
+        writer &&
+        writes(writer, last) &&
+        last.part.device === writer.device &&
+        last.part.deviceDescription === writer.deviceDescription
+      const entry = isSame ? last : beginPart()
+      entry.part.text += text
+      entry.part.tokens += tokenCount
+      entry.tokenIds.push(...tokenIds)
     },
     tell(info) {
-      if (parts.length === 0) return undefined
+      if (entries.length === 0) return undefined
       // A model can have been moved to another device: its tokens are the same.
-      const others = parts.findLastIndex((part) => !writes(info, part)) + 1
-      const own = parts.slice(others)
+      const others = entries.findLastIndex((entry) => !writes(info, entry)) + 1
+      const own = entries.slice(others)
       return {
-        before: join(parts.slice(0, others)),
+        before: join(entries.slice(0, others)),
         own: { ...join(own), tokenIds: own.flatMap(({ tokenIds }) => tokenIds) },
       }
     },
   }
 }
 
-function join(parts: readonly GenerationPart[]): SaidPart {
-  return parts.reduce((all, { text, tokens }) => ({ text: all.text + text, tokens: all.tokens + tokens }), {
-    text: '',
-    tokens: 0,
-  })
+function join(entries: readonly Entry[]): SaidPart {
+  return entries.reduce(
+    (all, { part }) => ({ text: all.text + part.text, tokens: all.tokens + part.tokens }),
+    { text: '', tokens: 0 },
+  )
 }

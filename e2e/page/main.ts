@@ -19,6 +19,14 @@ function createFaultyWorker(kind = 'faulty'): Worker {
   return worker
 }
 
+/** For `llamaCpp({ worker })`: a worker that can be terminated. */
+function createLlamaCppWorker(): Worker {
+  const name = `llama-cpp ${crypto.randomUUID()}`
+  const worker = new Worker(new URL('./llama-cpp.worker.ts', import.meta.url), { type: 'module', name })
+  faultyWorkers.push({ worker, name })
+  return worker
+}
+
 /** For `onnx({ worker })`: a worker that has no file system, as in private windows of some browsers. */
 const createFilelessWorker = () => createFaultyWorker(fileless)
 
@@ -88,6 +96,7 @@ declare global {
     rivulet: typeof library
     createFaultyWorker: () => Worker
     createFilelessWorker: () => Worker
+    createLlamaCppWorker: () => Worker
     breakWorker: typeof breakWorker
     createScriptedEngine: typeof createScriptedEngine
     readScripted: typeof readScripted
@@ -99,6 +108,7 @@ Object.assign(window, {
   rivulet: library,
   createFaultyWorker: () => createFaultyWorker(),
   createFilelessWorker,
+  createLlamaCppWorker,
   breakWorker,
   createScriptedEngine,
   readScripted,

@@ -10,7 +10,7 @@ export interface LlamaCppLoadOptions {
    */
   readonly device?: LlamaCppDevice | undefined
   /**
-   * Prompt and answer together, in tokens: its KV cache takes memory whether it is used or not.
+   * Prompt and answer together, in tokens, up to the next 256: its KV cache takes memory whether it is used or not.
    * @default what the model was trained for, up to 4,096
    */
   readonly contextLength?: number | undefined

@@ -15,6 +15,7 @@ function createRuntime({ prefillSteps = 2, failAt = Infinity } = {}) {
     isMultithreaded: false,
     usesGpu: false,
     fileType: undefined,
+    contextLength: 512,
     exit: () => Promise.resolve(),
     async complete(options, mayStep) {
       seen.options.push(options)
@@ -52,7 +53,7 @@ function generate(
   signal = new AbortController().signal,
 ) {
   const renderPrompt = ({ prompt }: Pick<GenerateRequest, 'prompt'>) => String(prompt)
-  return generateTokens({ runtime, renderPrompt, contextLength: 512 }, { ...request, ...changes }, signal)
+  return generateTokens({ runtime, renderPrompt }, { ...request, ...changes }, signal)
 }
 
 async function readAll(steps: AsyncGenerator<Step, 'stop' | 'length', undefined>) {

@@ -32,8 +32,6 @@ interface ChunkLogprobs extends ChunkLogprob {
 export interface LoadedModel {
   readonly runtime: LlamaCpp
   readonly renderPrompt: RenderPrompt
-  /** In tokens. */
-  readonly contextLength: number
 }
 
 /**
@@ -41,7 +39,7 @@ export interface LoadedModel {
  * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`, `worker-failed`; the reason of `signal`
  */
 export async function* generateTokens(
-  { runtime, renderPrompt, contextLength }: LoadedModel,
+  { runtime, renderPrompt }: LoadedModel,
   request: GenerateRequest,
   signal: AbortSignal,
 ): AsyncGenerator<Step, 'stop' | 'length', undefined> {
@@ -52,7 +50,7 @@ export async function* generateTokens(
     ...describeRequest(request, saidTokens),
     prompt: renderPrompt(request),
     // Of all tokens so far, as everywhere else.
-    repeat_last_n: contextLength,
+    repeat_last_n: runtime.contextLength,
   }
   if (request.maxTokens === saidTokens) return 'length'
   const stopMatcher = createStopMatcher(request.stop)

@@ -12,8 +12,10 @@ import { readGgufHeader, type GgufHeader } from './gguf-header.js'
 import { createPromptRenderer } from './render-prompt.js'
 import { openLlamaCpp } from './runtime.js'
 
-/** What a context may take by itself: more is asked for. */
+/** Longer ones are for those who ask for them: they take memory whether they are used or not. */
 const maxDefaultContext = 4096
+/** llama.cpp makes its contexts a multiple of so many tokens, and does not say so. */
+const contextStep = 256
 /**
  * A prompt is computed in chunks of so many tokens: in between, who leaves is noticed. On a CPU larger ones are hardly
  * faster (SmolLM2-135M, 2 threads: 31 tokens a second in chunks of 16, 36 from 64 on).
@@ -39,8 +41,9 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
       const named = model.kind === 'local' ? undefined : model.file
       const { paths, files, header } = await readFiles(folder, named).finally(folder.close)
       signal.throwIfAborted()
-      const contextLength =
+      const askedFor =
         options.contextLength ?? Math.min(header.contextLength ?? maxDefaultContext, maxDefaultContext)
+      const contextLength = Math.ceil(askedFor / contextStep) * contextStep
       checkFit(files, header, contextLength, options.memoryBudgetBytes ?? Infinity)
       onProgress({ ...nothingFetched, ...downloaded, phase: 'load', file: undefined, remainingMs: undefined })
       const chunkTokens = device.useGpu ? prefillChunkTokens.gpu : prefillChunkTokens.cpu
@@ -59,7 +62,7 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
           "llama.cpp put the model on the CPU. Use device: 'auto' to accept that.",
         )
       }
-      loaded = { runtime, renderPrompt: createPromptRenderer(header), contextLength }
+      loaded = { runtime, renderPrompt: createPromptRenderer(header) }
       const threads = runtime.isMultithreaded ? runtime.threads : 1
       return {
         model: folder.url + paths[0]!,
@@ -68,7 +71,7 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         deviceDescription: runtime.usesGpu ? device.description : describeThreads(threads),
         dtype: runtime.fileType,
         execution: runtime.isMultithreaded ? 'multi-threaded' : 'single-threaded',
-        contextLength,
+        contextLength: runtime.contextLength,
         hasChatTemplate: header.chatTemplate !== undefined,
         canContinue: true,
       }

@@ -6,8 +6,9 @@ export interface NativeLog {
   readonly usesGpu: boolean
   /** As llama.cpp names it: `Q4_K - Medium`. */
   readonly fileType: string | undefined
-  /** The last complaint. */
+  /** The first complaint since `forgetComplaints`: what comes behind it follows from it. */
   readonly complaint: string
+  forgetComplaints(): void
 }
 
 /** @param onWorkerError wllama tells of its worker's death here alone */
@@ -19,13 +20,15 @@ export function readNativeLog(onWorkerError: (words: string) => void): NativeLog
   function read(...words: unknown[]): void {
     const line = words.map(String).join(' ')
     usesGpu ||= /^load_tensors:\s+WebGPU.* model buffer size =\s+(?!0\.00)/.test(line)
+    // What cannot even be started says so here, and nobody is told.
+    if (line.startsWith('Aborted(')) onWorkerError(line)
     fileType ??= /^print_info: file type\s+= (.*?)\s*$/.exec(line)?.[1]
   }
 
   function readError(first: unknown): void {
     if (first instanceof ErrorEvent) onWorkerError(first.message)
     // Traces of the stack come as a line of their own; objects were told in words before.
-    else if (typeof first === 'string' && !first.startsWith('Stack trace')) complaint = first
+    else if (typeof first === 'string' && !first.startsWith('Stack trace')) complaint ||= first
   }
 
   return {
@@ -38,6 +41,9 @@ export function readNativeLog(onWorkerError: (words: string) => void): NativeLog
     },
     get complaint() {
       return complaint
+    },
+    forgetComplaints() {
+      complaint = ''
     },
   }
 }

@@ -16,6 +16,8 @@ export interface LlamaCpp {
   /** Else all is computed on the CPU, whatever device is there. */
   readonly usesGpu: boolean
   readonly fileType: string | undefined
+  /** In tokens. */
+  readonly contextLength: number
   /**
    * One at a time. `mayStep` is waited for before each step.
    * @throws RivuletError `prompt-too-long`, `generation-failed`, `worker-failed`; what `mayStep` throws
@@ -43,6 +45,7 @@ export async function openLlamaCpp(
   const wllama = new Runtime({ default: wasmUrl }, { logger: log.logger })
   try {
     await Promise.race([wllama.loadModel(files, parameters), died])
+    if (wllama.getLoadedContextInfo().success === false) throw new Error('it does not say why.')
   } catch (error) {
     await wllama.exit()
     throw explainLoadFailure(error, log)
@@ -54,8 +57,10 @@ export async function openLlamaCpp(
     isMultithreaded: wllama.isMultithread(),
     usesGpu: log.usesGpu,
     fileType: log.fileType,
+    contextLength: wllama.getLoadedContextInfo().n_ctx,
     async complete(options, mayStep) {
       wait = mayStep
+      log.forgetComplaints()
       try {
         await Promise.race([wllama.createCompletion(options), died])
       } catch (error) {
@@ -80,10 +85,12 @@ function holdBack({ proxy }: Wllama, wait: () => Promise<void>): void {
 }
 
 function explainLoadFailure(error: unknown, { complaint }: NativeLog): RivuletError {
-  if (error instanceof RivuletError) return error
   const words = complaint || describeError(error)
-  const code = loadFailures.find(({ pattern }) => pattern.test(words))?.code ?? 'model-invalid'
-  return new RivuletError(code, `llama.cpp could not load the model: ${words}`, { cause: error })
+  const code = loadFailures.find(({ pattern }) => pattern.test(words))?.code
+  if (!code && error instanceof RivuletError) return error
+  return new RivuletError(code ?? 'model-invalid', `llama.cpp could not load the model: ${words}`, {
+    cause: error,
+  })
 }
 
 const loadFailures = [

@@ -9,6 +9,8 @@ declare module '@wllama/wllama/esm/index.min.js' {
     )
     loadModel(files: readonly Blob[], parameters: Readonly<Record<string, unknown>>): Promise<void>
     createCompletion(options: Readonly<Record<string, unknown>>): Promise<void>
+    /** `success` is in what 3.8.1 keeps, and false where `loadModel` resolved without a model. */
+    getLoadedContextInfo(): { readonly n_ctx: number; readonly success?: boolean }
     isMultithread(): boolean
     getNumThreads(): number
     exit(): Promise<void>

@@ -262,6 +262,12 @@ describe('an answer that fails', () => {
       code: 'invalid-option',
       message: /top_k must be positive/,
     },
+    'by a prompt that is too long, in the words of dasLLAMA’s server': {
+      answer: sendError(400, {
+        error: { message: 'the rendered prompt is 807 tokens; the model context is 512' },
+      }),
+      code: 'prompt-too-long',
+    },
     'by a prompt that is too long': {
       answer: sendError(400, { message: "This model's maximum context length is 4096 tokens." }),
       code: 'prompt-too-long',

@@ -91,7 +91,7 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
     if (response.status !== 400 && response.status !== 422) {
       return new RivuletError('connection-failed', message)
     }
-    const isTooLong = /context length|context size|too long|maximum.*tokens/i.test(said)
+    const isTooLong = /context (length|size|window|is)|too long|maximum.*tokens/i.test(said)
     return new RivuletError(isTooLong ? 'prompt-too-long' : 'invalid-option', message)
   }
 
