@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
@@ -16,11 +17,21 @@ export interface FakeServer {
   isBroken: boolean
   /** Never ends. */
   isEndless: boolean
+  /** Writes as much as it can, without an end. */
+  isFlooding: boolean
+  sentBytes: number
   close(): void
 }
 
 export async function startFakeServer(): Promise<FakeServer> {
-  const state = { closedEarly: 0, sentMs: [] as number[], isBroken: false, isEndless: false }
+  const state = {
+    closedEarly: 0,
+    sentMs: [] as number[],
+    isBroken: false,
+    isEndless: false,
+    isFlooding: false,
+    sentBytes: 0,
+  }
   const send = (response: ServerResponse, data: object | string) =>
     response.write(`data: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`)
   const say = (content: string) => ({ choices: [{ delta: { content }, finish_reason: null }] })
@@ -44,6 +55,11 @@ export async function startFakeServer(): Promise<FakeServer> {
       send(response, say(word))
       await new Promise((resolve) => setTimeout(resolve, 20))
       if (state.isBroken && index === 1) return void response.destroy()
+    }
+    while (state.isFlooding && !response.destroyed) {
+      const hasRoom = send(response, say('more '.repeat(2000)))
+      state.sentBytes += 10_000
+      if (!hasRoom) await Promise.race([once(response, 'drain'), once(response, 'close')])
     }
     while (state.isEndless && !response.destroyed) {
       send(response, say(' more'))

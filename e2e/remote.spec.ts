@@ -47,6 +47,30 @@ test('a server that breaks off is told from one that ends, with what was said', 
   expect(error).toEqual({ code: 'connection-failed', text: 'Once upon' })
 })
 
+test('an unread answer stops its server, once the socket is full', async ({ page }) => {
+  server.isFlooding = true
+  const reader = await page.evaluateHandle(async (baseURL) => {
+    const { createEngine, remote } = window.rivulet
+    const engine = await createEngine({ backend: remote({ baseURL, model: 'story-model' }) })
+    const reader = engine.generate('Tell me a story.').getReader()
+    await reader.read()
+    return reader
+  }, server.url)
+  const wait = (ms: number) => new Promise((done) => setTimeout(done, ms))
+  let before = -1
+  await expect(async () => {
+    before = server.sentBytes
+    await wait(1000)
+    expect(server.sentBytes).toBe(before)
+  }).toPass({ timeout: 30_000 })
+  expect(before).toBeGreaterThan(0)
+  await reader.evaluate(async (reader) => {
+    for (let chunks = 0; chunks < 2000; chunks += 1) await reader.read()
+  })
+  await expect.poll(() => server.sentBytes).toBeGreaterThan(before)
+  await reader.evaluate((reader) => reader.cancel())
+})
+
 test('what one server began another goes on with, where it is said to', async ({ page }) => {
   const second = await startFakeServer()
   server.isBroken = true

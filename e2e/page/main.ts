@@ -3,11 +3,12 @@ import * as rivulet from 'rivulet'
 import { llamaCpp } from 'rivulet/llama-cpp'
 import { onnx } from 'rivulet/onnx'
 import { remote } from 'rivulet/remote'
+import { webLlm } from 'rivulet/web-llm'
 import type { WorkerFault } from './faulty.worker.js'
 import { fileless } from './fileless.js'
 import type { StoreAnswer, StoreRequest } from './store.worker.js'
 
-const library = { ...rivulet, llamaCpp, onnx, remote }
+const library = { ...rivulet, llamaCpp, onnx, remote, webLlm }
 
 const faultyWorkers: { readonly worker: Worker; readonly name: string }[] = []
 
@@ -25,6 +26,11 @@ function createLlamaCppWorker(): Worker {
   const worker = new Worker(new URL('./llama-cpp.worker.ts', import.meta.url), { type: 'module', name })
   faultyWorkers.push({ worker, name })
   return worker
+}
+
+/** For `webLlm({ worker })`: a worker with a scripted engine. */
+function createWebLlmWorker(): Worker {
+  return new Worker(new URL('./web-llm.worker.ts', import.meta.url), { type: 'module' })
 }
 
 /** For `onnx({ worker })`: a worker that has no file system, as in private windows of some browsers. */
@@ -97,6 +103,7 @@ declare global {
     createFaultyWorker: () => Worker
     createFilelessWorker: () => Worker
     createLlamaCppWorker: () => Worker
+    createWebLlmWorker: () => Worker
     breakWorker: typeof breakWorker
     createScriptedEngine: typeof createScriptedEngine
     readScripted: typeof readScripted
@@ -109,6 +116,7 @@ Object.assign(window, {
   createFaultyWorker: () => createFaultyWorker(),
   createFilelessWorker,
   createLlamaCppWorker,
+  createWebLlmWorker,
   breakWorker,
   createScriptedEngine,
   readScripted,

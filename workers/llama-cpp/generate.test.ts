@@ -9,7 +9,7 @@ const words = ['Once', ' upon', ' a', ' time', '.']
 /** Stands in for llama.cpp: a step computes a chunk of the prompt, or a word; the end is a silent token, then what it counted. */
 function createRuntime({ prefillSteps = 2, failAt = Infinity } = {}) {
   const seen = { steps: 0, isRunning: false, options: [] as CompletionOptions[] }
-  const say = (text: string, more: object = {}) => ({ choices: [{ text, finish_reason: null }], ...more })
+  const timings = { cache_n: 3, prompt_n: 4, prompt_ms: 20, predicted_ms: 30 }
   const runtime: LlamaCpp = {
     threads: 1,
     isMultithreaded: false,
@@ -23,19 +23,23 @@ function createRuntime({ prefillSteps = 2, failAt = Infinity } = {}) {
       const limit = options.max_tokens as number | undefined
       const texts = words.slice(0, limit)
       const ends = texts.length === limit ? [] : ['']
+      let said = 0
       try {
         for (const text of [...Array.from({ length: prefillSteps }, () => undefined), ...texts, ...ends]) {
           await mayStep()
           await new Promise((resolve) => setTimeout(resolve, 1))
           seen.steps += 1
           if (seen.steps === failAt) throw new Error('the runtime broke')
-          if (text !== undefined) options.onData(say(text))
+          if (text === undefined) continue
+          said += 1
+          const choices = [{ text, finish_reason: null }]
+          options.onData({ choices, timings: { ...timings, predicted_n: said } })
         }
         await mayStep()
         options.onData({
           choices: [{ text: '', finish_reason: ends.length > 0 ? 'stop' : 'length' }],
-          usage: { prompt_tokens: 7, completion_tokens: texts.length + ends.length },
-          timings: { cache_n: 3, prompt_ms: 20, predicted_ms: 30 },
+          usage: {},
+          timings: { ...timings, predicted_n: said },
         })
       } finally {
         seen.isRunning = false
@@ -73,7 +77,7 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
   it('comes token by token, without the one that ends it, and with what was counted', async () => {
     const { all, finishReason } = await readAll(generate(createRuntime()))
     expect(finishReason).toBe('stop')
-    expect(all[0]).toMatchObject({ kind: 'prefilled' })
+    expect(all[0]).toEqual({ kind: 'prefilled', promptTokens: 7, cachedPromptTokens: 3 })
     expect(readTexts(all)).toEqual(words)
     expect(all.at(-1)).toEqual({
       kind: 'counted',
@@ -143,6 +147,7 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
     const { all, finishReason } = await readAll(generate(scripted, { stop: ['n a t'] }))
     expect(readTexts(all).join('')).toBe('Once upo')
     expect(finishReason).toBe('stop')
+    expect(all.at(-1)).toMatchObject({ kind: 'counted', promptTokens: 7, completionTokens: 4 })
     expect(scripted.seen.isRunning).toBe(false)
   })
 

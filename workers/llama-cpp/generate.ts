@@ -14,8 +14,18 @@ interface Chunk {
     readonly logprobs?: { readonly content: readonly ChunkLogprobs[] } | null
   }[]
   /** Of the last one. */
-  readonly usage?: { readonly prompt_tokens: number; readonly completion_tokens: number }
-  readonly timings?: { readonly cache_n: number; readonly prompt_ms: number; readonly predicted_ms: number }
+  readonly usage?: object
+  readonly timings: Timings
+}
+
+/** Up to this chunk. */
+interface Timings {
+  /** Prompt tokens that were computed, and those that the KV cache held. */
+  readonly prompt_n: number
+  readonly cache_n: number
+  readonly prompt_ms: number
+  readonly predicted_n: number
+  readonly predicted_ms: number
 }
 
 interface ChunkLogprob {
@@ -55,53 +65,57 @@ export async function* generateTokens(
   if (request.maxTokens === saidTokens) return 'length'
   const stopMatcher = createStopMatcher(request.stop)
   const answer = startAnswer(runtime, options, signal)
-  let hasPrefilled = false
-  let finishReason: 'stop' | 'length' = 'stop'
-  let counted: CountedTokens | undefined
+  let finishReason: 'stop' | 'length' | undefined
+  let last: Timings | undefined
   let hasStopped = false
   /** A token without a text: the one that ends the answer is such a one, and no part of it. */
   let silent: Step | undefined
   try {
     for await (const { choices, usage, timings } of answer.chunks()) {
-      const [choice] = choices
-      // Of how many tokens the prompt is comes at the end: asked before, llama.cpp is a step late with each token.
-      if (!hasPrefilled) yield { kind: 'prefilled', promptTokens: undefined, cachedPromptTokens: 0 }
-      hasPrefilled = true
-      if (usage && timings) {
-        finishReason = choice?.finish_reason ?? 'stop'
-        counted = {
-          promptTokens: usage.prompt_tokens,
-          cachedPromptTokens: timings.cache_n,
-          // The token that ends the text is no part of it.
-          completionTokens: saidTokens + usage.completion_tokens - (finishReason === 'stop' ? 1 : 0),
-          timings: { prefillMs: timings.prompt_ms, decodeMs: timings.predicted_ms },
-        }
-      } else if (choice) {
-        if (silent) yield silent
-        const matched = stopMatcher.push(choice.text)
-        hasStopped = matched.hasStopped
-        const logprobs = choice.logprobs?.content.map(readLogprobs(request.topLogprobs ?? 0))
-        const tokenIds = logprobs?.map(({ tokenId }) => tokenId) ?? []
-        const { text } = matched
-        const step = { kind: 'token', text, tokenIds, tokenCount: 1, ...(logprobs && { logprobs }) } as const
-        silent = choice.text === '' ? step : undefined
-        if (!silent) yield step
-        if (hasStopped) break
+      if (!last) {
+        const { prompt_n: computed, cache_n: cached } = timings
+        yield { kind: 'prefilled', promptTokens: computed + cached, cachedPromptTokens: cached }
       }
+      last = timings
+      const [choice] = choices
+      if (usage) finishReason = choice?.finish_reason ?? 'stop'
+      if (usage || !choice) continue
+      if (silent) yield silent
+      const matched = stopMatcher.push(choice.text)
+      hasStopped = matched.hasStopped
+      const logprobs = choice.logprobs?.content.map(readLogprobs(request.topLogprobs ?? 0))
+      const tokenIds = logprobs?.map(({ tokenId }) => tokenId) ?? []
+      const { text } = matched
+      const step = { kind: 'token', text, tokenIds, tokenCount: 1, ...(logprobs && { logprobs }) } as const
+      silent = choice.text === '' ? step : undefined
+      if (!silent) yield step
+      if (hasStopped) break
     }
   } finally {
     await answer.end()
   }
   const rest = stopMatcher.flush()
   if (rest !== '') yield { kind: 'token', text: rest, tokenIds: [], tokenCount: 0 }
-  if (counted) yield { kind: 'counted', ...counted }
-  return hasStopped ? 'stop' : finishReason
+  // The token that ends the text is no part of it.
+  if (last) yield { kind: 'counted', ...readCounted(last, saidTokens - (finishReason === 'stop' ? 1 : 0)) }
+  return finishReason ?? 'stop'
+}
+
+/** @param otherTokens those of the answer that this run has not said; negative for what is none of it */
+function readCounted(timings: Timings, otherTokens: number): CountedTokens {
+  return {
+    promptTokens: timings.prompt_n + timings.cache_n,
+    cachedPromptTokens: timings.cache_n,
+    completionTokens: timings.predicted_n + otherTokens,
+    timings: { prefillMs: timings.prompt_ms, decodeMs: timings.predicted_ms },
+  }
 }
 
 /** By the names of llama.cpp's server; what is undefined is its default. */
 function describeRequest(request: GenerateRequest, saidTokens: number): Record<string, unknown> {
   const { topLogprobs } = request
   return {
+    timings_per_token: true,
     max_tokens: request.maxTokens && request.maxTokens - saidTokens,
     temperature: request.temperature,
     top_k: request.topK,
