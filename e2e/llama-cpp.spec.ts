@@ -95,6 +95,26 @@ test('takes a file of the visitor’s, and the context that is asked for', async
   expect(result.usage.promptTokens + result.usage.completionTokens).toBeLessThanOrEqual(256)
 })
 
+test('goes on in an earlier conversation, as far as that may be kept', async ({ page }) => {
+  await openBarePage(page)
+  const [cat, dog] = ['a cat sat here. '.repeat(20), 'The dog ran there! '.repeat(20)]
+  const cachedTokens: number[] = []
+  const texts: string[] = []
+  for (const conversationCacheBytes of [undefined, 0]) {
+    const engine = await open(page, { conversationCacheBytes })
+    for (const prompt of [cat, dog, cat]) {
+      const { result } = await streamAnswer(engine, prompt, { temperature: 0, maxTokens: 4 })
+      cachedTokens.push(result.usage.cachedPromptTokens)
+      texts.push(result.text)
+    }
+    await engine.evaluate((engine) => engine.dispose())
+  }
+  const [, , kept, , , forgotten] = cachedTokens
+  expect(kept).toBeGreaterThan(50)
+  expect(forgotten).toBeLessThan(10)
+  expect(texts.slice(3)).toEqual(texts.slice(0, 3))
+})
+
 test('of a folder on a hub takes the file of about 4 bits, or the one that is named; then offline', async ({
   page,
 }) => {
@@ -194,6 +214,7 @@ test.describe('is refused, typed, and leaves the tab well:', () => {
         { contextLength: 0 },
         { threads: 1.5 },
         { memoryBudgetBytes: -1 },
+        { conversationCacheBytes: -1 },
         { wasmUrl: 'http://[' },
         { worker: 1 },
       ]
@@ -205,7 +226,16 @@ test.describe('is refused, typed, and leaves the tab well:', () => {
         }
       })
     })
-    const names = ['devices', 'device', 'contextLength', 'threads', 'memoryBudgetBytes', 'wasmUrl', 'worker']
+    const names = [
+      'devices',
+      'device',
+      'contextLength',
+      'threads',
+      'memoryBudgetBytes',
+      'conversationCacheBytes',
+      'wasmUrl',
+      'worker',
+    ]
     for (const [index, name] of names.entries())
       expect(messages[index]).toMatch(new RegExp(`^invalid-option .*${name}`))
   })

@@ -210,9 +210,11 @@ export function readGeneration(
       cachedPromptTokens = event.cachedPromptTokens
       latency.setPrefill({ ...event, promptTokens })
     } else if (event.kind === 'counted') {
+      counted = event
+      // Who goes on counts what was said as prompt.
+      if (recoveries > 0) return
       promptTokens = event.promptTokens
       cachedPromptTokens = event.cachedPromptTokens
-      counted = event
       latency.setCounted(event)
     } else if (event.kind === 'chunk') {
       waiting.push({ ...event.chunk, index: chunks })

@@ -24,6 +24,7 @@ const optionNames: readonly string[] = [
   'contextLength',
   'threads',
   'memoryBudgetBytes',
+  'conversationCacheBytes',
   'wasmUrl',
   'model',
   'worker',
@@ -37,6 +38,8 @@ const optionNames: readonly string[] = [
  * What is left out of a generation's options is llama.cpp's default: temperature 0.8, `topK` 40, `topP` 0.95, `minP`
  * 0.05. All penalties count the prompt's tokens as well. A control token in a message is kept from being one by a word
  * joiner (U+2060) behind its first character.
+ *
+ * wllama makes its worker from a blob: a content security policy has to allow `worker-src blob:`.
  * @throws RivuletError `invalid-option`
  */
 export function llamaCpp(options: LlamaCppOptions = {}): BackendFactory {
@@ -68,6 +71,7 @@ function checkOptions({
   contextLength = 1,
   threads = 1,
   memoryBudgetBytes = 0,
+  conversationCacheBytes = 0,
 }: LlamaCppLoadOptions): void {
   if (device !== undefined && !llamaCppDevices.includes(device)) {
     refuse(`llamaCpp({ device }) must be one of ${llamaCppDevices.join(', ')}; got ${String(device)}.`)
@@ -77,8 +81,10 @@ function checkOptions({
       refuse(`llamaCpp({ ${name} }) must be an integer from 1; got ${String(count)}.`)
     }
   }
-  if (typeof memoryBudgetBytes !== 'number' || !(memoryBudgetBytes >= 0)) {
-    refuse(`llamaCpp({ memoryBudgetBytes }) must be a number from 0; got ${String(memoryBudgetBytes)}.`)
+  for (const [name, bytes] of Object.entries({ memoryBudgetBytes, conversationCacheBytes })) {
+    if (typeof bytes !== 'number' || !(bytes >= 0)) {
+      refuse(`llamaCpp({ ${name} }) must be a number from 0; got ${String(bytes)}.`)
+    }
   }
 }
 

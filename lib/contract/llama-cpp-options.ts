@@ -25,6 +25,13 @@ export interface LlamaCppLoadOptions {
    */
   readonly memoryBudgetBytes?: number | undefined
   /**
+   * Memory for the KV caches of earlier conversations, in bytes, beside the one that is running: one that is taken up
+   * again computes only what is new. llama.cpp has no limit for it that fits a page, so where it keeps more the model is
+   * opened anew before the next generation, from what is stored; 0 does so for each other conversation.
+   * @default 256 MiB
+   */
+  readonly conversationCacheBytes?: number | undefined
+  /**
    * Where `@wllama/wllama/esm/wasm/wllama.wasm` is served, for pages whose bundler does not find it.
    * @default beside the package's own module
    */

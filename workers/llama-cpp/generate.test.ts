@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { GenerateRequest } from '../../lib/contract/options.js'
 import type { Step } from '../backend.js'
+import { createConversationMemory } from './conversation-memory.js'
 import { generateTokens } from './generate.js'
 import type { CompletionOptions, LlamaCpp } from './runtime.js'
 
@@ -57,7 +58,8 @@ function generate(
   signal = new AbortController().signal,
 ) {
   const renderPrompt = ({ prompt }: Pick<GenerateRequest, 'prompt'>) => String(prompt)
-  return generateTokens({ runtime, renderPrompt }, { ...request, ...changes }, signal)
+  const memory = createConversationMemory(1, Infinity)
+  return generateTokens({ runtime, renderPrompt, memory }, { ...request, ...changes }, signal)
 }
 
 async function readAll(steps: AsyncGenerator<Step, 'stop' | 'length', undefined>) {

@@ -3,6 +3,7 @@ import { nothingSaid, type GenerateRequest } from '../../lib/contract/options.js
 import type { CountedTokens, TokenLogprob } from '../../lib/contract/worker-api.js'
 import type { Step } from '../backend.js'
 import { createStopMatcher } from '../text/stop-strings.js'
+import type { ConversationMemory } from './conversation-memory.js'
 import type { RenderPrompt } from './render-prompt.js'
 import type { LlamaCpp } from './runtime.js'
 
@@ -42,6 +43,7 @@ interface ChunkLogprobs extends ChunkLogprob {
 export interface LoadedModel {
   readonly runtime: LlamaCpp
   readonly renderPrompt: RenderPrompt
+  readonly memory: ConversationMemory
 }
 
 /**
@@ -49,7 +51,7 @@ export interface LoadedModel {
  * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`, `worker-failed`; the reason of `signal`
  */
 export async function* generateTokens(
-  { runtime, renderPrompt }: LoadedModel,
+  { runtime, renderPrompt, memory }: LoadedModel,
   request: GenerateRequest,
   signal: AbortSignal,
 ): AsyncGenerator<Step, 'stop' | 'length', undefined> {
@@ -74,12 +76,14 @@ export async function* generateTokens(
     for await (const { choices, usage, timings } of answer.chunks()) {
       if (!last) {
         const { prompt_n: computed, cache_n: cached } = timings
+        memory.begin(computed + cached, cached)
         yield { kind: 'prefilled', promptTokens: computed + cached, cachedPromptTokens: cached }
       }
       last = timings
       const [choice] = choices
       if (usage) finishReason = choice?.finish_reason ?? 'stop'
       if (usage || !choice) continue
+      memory.addToken()
       if (silent) yield silent
       const matched = stopMatcher.push(choice.text)
       hasStopped = matched.hasStopped
@@ -94,6 +98,7 @@ export async function* generateTokens(
   } finally {
     await answer.end()
   }
+  if (silent && finishReason === 'length') yield silent
   const rest = stopMatcher.flush()
   if (rest !== '') yield { kind: 'token', text: rest, tokenIds: [], tokenCount: 0 }
   // The token that ends the text is no part of it.

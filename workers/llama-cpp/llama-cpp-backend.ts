@@ -1,4 +1,4 @@
-import { RivuletError } from '../../lib/contract/errors.js'
+import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { LlamaCppLoadOptions } from '../../lib/contract/llama-cpp-options.js'
 import type { LoadProgress } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
@@ -6,6 +6,7 @@ import { createMemoryError, wasmMemoryBytes } from '../memory-exceeded.js'
 import { describeThreads } from '../describe-device.js'
 import { openModelFolder, type OpenModelFolder } from '../store/model-folder.js'
 import { chooseFiles } from './choose-files.js'
+import { createConversationMemory } from './conversation-memory.js'
 import { chooseDevice } from './device.js'
 import { generateTokens, type LoadedModel } from './generate.js'
 import { readGgufHeader, type GgufHeader } from './gguf-header.js'
@@ -14,6 +15,7 @@ import { openLlamaCpp } from './runtime.js'
 
 /** Longer ones are for those who ask for them: they take memory whether they are used or not. */
 const maxDefaultContext = 4096
+const defaultConversationCacheBytes = 256 * 2 ** 20
 /** llama.cpp makes its contexts a multiple of so many tokens, and does not say so. */
 const contextStep = 256
 /**
@@ -25,20 +27,36 @@ const prefillChunkTokens = { cpu: 32, gpu: 256 }
 /** GGUF files on llama.cpp, on WASM or WebGPU. */
 export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
   let loaded: LoadedModel | undefined
+  let open: () => Promise<LoadedModel>
+
+  /** The loaded model, opened anew where it keeps too much of earlier conversations. */
+  async function takeModel(): Promise<LoadedModel> {
+    if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded.')
+    if (!loaded.memory.isFull) return loaded
+    await loaded.runtime.exit()
+    try {
+      return (loaded = await open())
+    } catch (error) {
+      throw new RivuletError('worker-failed', `The model could not be opened anew: ${describeError(error)}`, {
+        cause: error,
+      })
+    }
+  }
+
   return {
     // It has slots, but a step of its server is a step of all of them: one's reader would not hold back another's tokens.
     maxConcurrentGenerations: 1,
     stepsInFlight: 1,
 
-    async load({ model, download, options }, { onProgress, signal }) {
-      if (model.kind === 'none') throw new RivuletError('invalid-option', 'llamaCpp() needs a "model".')
+    async load({ model: location, download, options }, { onProgress, signal }) {
+      if (location.kind === 'none') throw new RivuletError('invalid-option', 'llamaCpp() needs a "model".')
       const device = await chooseDevice(options)
       let downloaded: LoadProgress | undefined
-      const folder = await openModelFolder(model, download, {
+      const folder = await openModelFolder(location, download, {
         signal,
         onProgress: (progress) => onProgress((downloaded = progress)),
       })
-      const named = model.kind === 'local' ? undefined : model.file
+      const named = location.kind === 'local' ? undefined : location.file
       const { paths, files, header } = await readFiles(folder, named).finally(folder.close)
       signal.throwIfAborted()
       const askedFor =
@@ -47,14 +65,23 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
       checkFit(files, header, contextLength, options.memoryBudgetBytes ?? Infinity)
       onProgress({ ...nothingFetched, ...downloaded, phase: 'load', file: undefined, remainingMs: undefined })
       const chunkTokens = device.useGpu ? prefillChunkTokens.gpu : prefillChunkTokens.cpu
-      const runtime = await openLlamaCpp(files, findWasm(options.wasmUrl), {
+      const parameters = {
         n_ctx: contextLength,
         n_threads: device.threads,
         n_gpu_layers: device.useGpu ? undefined : 0,
         n_batch: chunkTokens,
         n_ubatch: chunkTokens,
         n_parallel: 1,
+      }
+      const wasmUrl = findWasm(options.wasmUrl)
+      const conversationBytes = options.conversationCacheBytes ?? defaultConversationCacheBytes
+      open = async () => ({
+        runtime: await openLlamaCpp(files, wasmUrl, parameters),
+        renderPrompt: createPromptRenderer(header),
+        memory: createConversationMemory(header.cacheBytesPerToken, conversationBytes),
       })
+      const model = await open()
+      const { runtime } = model
       if (options.device === 'webgpu' && !runtime.usesGpu) {
         await runtime.exit()
         throw new RivuletError(
@@ -62,7 +89,7 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
           "llama.cpp put the model on the CPU. Use device: 'auto' to accept that.",
         )
       }
-      loaded = { runtime, renderPrompt: createPromptRenderer(header) }
+      loaded = model
       const threads = runtime.isMultithreaded ? runtime.threads : 1
       return {
         model: folder.url + paths[0]!,
@@ -77,9 +104,8 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
       }
     },
 
-    generate(request, { signal }) {
-      if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded.')
-      return generateTokens(loaded, request, signal)
+    async *generate(request, { signal }) {
+      return yield* generateTokens(await takeModel(), request, signal)
     },
 
     async unload() {

@@ -11,6 +11,9 @@ export interface NativeLog {
   forgetComplaints(): void
 }
 
+/** An event without a message. */
+const notStarted = "it could not be started: the page's CSP must allow `worker-src blob:`."
+
 /** @param onWorkerError wllama tells of its worker's death here alone */
 export function readNativeLog(onWorkerError: (words: string) => void): NativeLog {
   let usesGpu = false
@@ -19,14 +22,15 @@ export function readNativeLog(onWorkerError: (words: string) => void): NativeLog
 
   function read(...words: unknown[]): void {
     const line = words.map(String).join(' ')
-    usesGpu ||= /^load_tensors:\s+WebGPU.* model buffer size =\s+(?!0\.00)/.test(line)
+    const gpuMebibytes = /^load_tensors:\s+WebGPU.* model buffer size =\s*([\d.]+)/.exec(line)?.[1]
+    usesGpu ||= Number(gpuMebibytes) > 0
     // What cannot even be started says so here, and nobody is told.
     if (line.startsWith('Aborted(')) onWorkerError(line)
     fileType ??= /^print_info: file type\s+= (.*?)\s*$/.exec(line)?.[1]
   }
 
   function readError(first: unknown): void {
-    if (first instanceof ErrorEvent) onWorkerError(first.message)
+    if (first instanceof Event) onWorkerError((first as Partial<ErrorEvent>).message || notStarted)
     // Traces of the stack come as a line of their own; objects were told in words before.
     else if (typeof first === 'string' && !first.startsWith('Stack trace')) complaint ||= first
   }
