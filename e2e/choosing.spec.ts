@@ -104,3 +104,49 @@ test('giving up while a list is tried tries no further', async ({ page }) => {
   })
   expect(seen).toEqual({ reason: 'enough', workers: 1 })
 })
+
+test('webLlm() is not taken on a software adapter, and its own worker runs the real package', async ({
+  page,
+}) => {
+  const seen = await page.evaluate(async () => {
+    const { availability, createEngine, webLlm } = window.rivulet
+    const backend = webLlm({ model: 'Llama-99B' })
+    const { backends } = await availability(backend)
+    // As if there were a GPU: the package then looks for the model.
+    const forced = { ...backend, checkAvailability: () => Promise.resolve({ isAvailable: true } as const) }
+    const error = await createEngine({ backend: forced }).catch((reason: SeenError) => reason)
+    const { code, message } = error as SeenError
+    return { reason: backends[0]?.reason, code, message }
+  })
+  expect(seen.reason).toContain('CPU')
+  expect(seen).toMatchObject({
+    code: 'model-not-found',
+    message: expect.stringMatching(/Llama-99B.*Llama-3/),
+  })
+})
+
+test('options of webLlm() are refused by name', async ({ page }) => {
+  const messages = await page.evaluate(() => {
+    const { webLlm } = window.rivulet
+    const wrong: readonly object[] = [
+      { model: '' },
+      { model: 'a', models: [] },
+      { model: 'a', cache: 'disk' },
+      { model: 'a', contextLength: 0 },
+      { model: 'a', modelRecords: [{ model_id: 'a' }] },
+      { model: 'a', modelRecords: [{ model_id: 'a', model: 'http://[', model_lib: 'b' }] },
+      { model: 'a', worker: 1 },
+    ]
+    return wrong.map((options) => {
+      try {
+        return webLlm(options as { model: string }).name
+      } catch (error) {
+        return `${(error as SeenError).code} ${(error as SeenError).message}`
+      }
+    })
+  })
+  const names = ['model', 'models', 'cache', 'contextLength', 'modelRecords', 'modelRecords', 'worker']
+  for (const [index, name] of names.entries()) {
+    expect(messages[index]).toMatch(new RegExp(`^invalid-option .*${name}`))
+  }
+})

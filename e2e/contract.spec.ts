@@ -353,6 +353,7 @@ const checks: Readonly<Record<PromiseName, Check>> = {
       expect(result.parts.map(({ text }) => text)).toEqual(['Once upon', undisturbed.slice(9)])
       expect(result.parts[0]).toMatchObject({ backend: 'remote', device: 'server' })
       expect(result.usage.completionTokens).toBe(8)
+      expect(result.usage.promptTokens).toBeGreaterThan(8)
       await second.evaluate((engine) => engine.dispose())
     } finally {
       broken.close()

@@ -204,9 +204,10 @@ export function readGeneration(
   function apply(event: GenerationEvent): void {
     if (event.kind === 'started') {
       if (attempt?.worker) transcript.setWriter(attempt.worker.info)
+      // Who goes on computes a prompt again; it counts where nobody has counted it.
+      if (promptTokens === 0) promptTokens = event.promptTokens ?? 0
       if (hasStarted) return
       hasStarted = true
-      promptTokens = event.promptTokens ?? 0
       cachedPromptTokens = event.cachedPromptTokens
       latency.setPrefill({ ...event, promptTokens })
     } else if (event.kind === 'counted') {

@@ -1,6 +1,6 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import { nothingSaid, type GenerateRequest } from '../../lib/contract/options.js'
-import type { CountedTokens, TokenLogprob } from '../../lib/contract/worker-api.js'
+import type { TokenLogprob } from '../../lib/contract/worker-api.js'
 import type { Step } from '../backend.js'
 import { createStopMatcher } from '../text/stop-strings.js'
 import type { ConversationMemory } from './conversation-memory.js'
@@ -77,7 +77,8 @@ export async function* generateTokens(
       if (!last) {
         const { prompt_n: computed, cache_n: cached } = timings
         memory.begin(computed + cached, cached)
-        yield { kind: 'prefilled', promptTokens: computed + cached, cachedPromptTokens: cached }
+        const promptTokens = countPrompt(timings, saidTokens)
+        yield { kind: 'prefilled', promptTokens, cachedPromptTokens: cached }
       }
       last = timings
       const [choice] = choices
@@ -101,19 +102,23 @@ export async function* generateTokens(
   if (silent && finishReason === 'length') yield silent
   const rest = stopMatcher.flush()
   if (rest !== '') yield { kind: 'token', text: rest, tokenIds: [], tokenCount: 0 }
-  // The token that ends the text is no part of it.
-  if (last) yield { kind: 'counted', ...readCounted(last, saidTokens - (finishReason === 'stop' ? 1 : 0)) }
+  if (last) {
+    // The token that ends the text is no part of it.
+    const completionTokens = last.predicted_n + saidTokens - (finishReason === 'stop' ? 1 : 0)
+    yield {
+      kind: 'counted',
+      promptTokens: countPrompt(last, saidTokens),
+      cachedPromptTokens: last.cache_n,
+      completionTokens,
+      timings: { prefillMs: last.prompt_ms, decodeMs: last.predicted_ms },
+    }
+  }
   return finishReason ?? 'stop'
 }
 
-/** @param otherTokens those of the answer that this run has not said; negative for what is none of it */
-function readCounted(timings: Timings, otherTokens: number): CountedTokens {
-  return {
-    promptTokens: timings.prompt_n + timings.cache_n,
-    cachedPromptTokens: timings.cache_n,
-    completionTokens: timings.predicted_n + otherTokens,
-    timings: { prefillMs: timings.prompt_ms, decodeMs: timings.predicted_ms },
-  }
+/** What was said already is prompt to llama.cpp, but to nobody else. */
+function countPrompt({ prompt_n: computed, cache_n: cached }: Timings, saidTokens: number): number {
+  return Math.max(0, computed + cached - saidTokens)
 }
 
 /** By the names of llama.cpp's server; what is undefined is its default. */
