@@ -20,7 +20,7 @@ export interface EngineOptions {
   readonly model?: ModelSource | undefined
   /** How its files are fetched and kept; nothing of it concerns files of the visitor's. */
   readonly download?: DownloadOptions | undefined
-  /** Called while the model is loaded, and when it is loaded again. */
+  /** Called while the model is loaded, and when it is loaded again; a list's next backend begins at 0 again. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined
   /** Gives up loading; the returned promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined
