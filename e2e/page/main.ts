@@ -1,6 +1,8 @@
 // The bare page: hands the library, as an app imports it, to the tests' `page.evaluate`.
+import * as aiSdk from 'ai'
 import OpenAI from 'openai'
 import * as rivulet from 'rivulet'
+import { languageModel } from 'rivulet/ai-sdk'
 import { llamaCpp } from 'rivulet/llama-cpp'
 import { onnx } from 'rivulet/onnx'
 import { openaiFetch } from 'rivulet/openai'
@@ -10,7 +12,7 @@ import type { WorkerFault } from './faulty.worker.js'
 import { fileless } from './fileless.js'
 import type { StoreAnswer, StoreRequest } from './store.worker.js'
 
-const library = { ...rivulet, llamaCpp, onnx, openaiFetch, remote, webLlm }
+const library = { ...rivulet, languageModel, llamaCpp, onnx, openaiFetch, remote, webLlm }
 
 const faultyWorkers: { readonly worker: Worker; readonly name: string }[] = []
 
@@ -103,6 +105,7 @@ declare global {
   interface Window {
     rivulet: typeof library
     OpenAI: typeof OpenAI
+    aiSdk: typeof aiSdk
     createFaultyWorker: () => Worker
     createFilelessWorker: () => Worker
     createLlamaCppWorker: () => Worker
@@ -117,6 +120,7 @@ declare global {
 Object.assign(window, {
   rivulet: library,
   OpenAI,
+  aiSdk,
   createFaultyWorker: () => createFaultyWorker(),
   createFilelessWorker,
   createLlamaCppWorker,

@@ -1,0 +1,93 @@
+// The AI SDK itself, with an engine of this page as its language model.
+import { expect, test, type JSHandle } from '@playwright/test'
+import type { Engine } from 'rivulet'
+import { loadEngine, openBarePage } from './bare-page.js'
+
+let engine: JSHandle<Engine>
+test.beforeEach(async ({ page }) => {
+  await openBarePage(page)
+  engine = await loadEngine(page, 'wasm')
+})
+
+const prompt = 'Tell me a story about a dragon.'
+
+test('streamText streams, with usage and an end; generateText says the same', async () => {
+  const seen = await engine.evaluate(async (engine, prompt) => {
+    const { aiSdk, rivulet } = window
+    const model = rivulet.languageModel(engine)
+    const asked = { model, prompt, temperature: 0, maxOutputTokens: 12 }
+    const stream = aiSdk.streamText(asked)
+    const deltas: string[] = []
+    for await (const delta of stream.textStream) deltas.push(delta)
+    const whole = await aiSdk.generateText(asked)
+    const direct = await engine.generate(prompt, { temperature: 0, maxTokens: 12 }).result
+    return {
+      deltas,
+      streamed: { finishReason: await stream.finishReason, usage: await stream.usage },
+      whole: { text: whole.text, finishReason: whole.finishReason, usage: whole.usage },
+      direct,
+    }
+  }, prompt)
+  expect(seen.deltas.join('')).toBe(seen.direct.text)
+  expect(seen.deltas.length).toBeGreaterThan(5)
+  expect(seen.whole.text).toBe(seen.direct.text)
+  for (const { finishReason, usage } of [seen.streamed, seen.whole]) {
+    expect(finishReason).toBe('length')
+    expect(usage).toMatchObject({ inputTokens: seen.direct.usage.promptTokens, outputTokens: 12 })
+  }
+})
+
+test('aborting ends the generation, and the next one runs', async () => {
+  const seen = await engine.evaluate(async (engine, prompt) => {
+    const { aiSdk, rivulet } = window
+    const abort = new AbortController()
+    const stream = aiSdk.streamText({
+      model: rivulet.languageModel(engine),
+      prompt,
+      abortSignal: abort.signal,
+      onError() {},
+    })
+    let deltas = 0
+    for await (const _ of stream.textStream) {
+      deltas += 1
+      if (deltas === 3) abort.abort()
+    }
+    return { deltas, next: await engine.generate('Hello', { maxTokens: 2 }).text() }
+  }, prompt)
+  expect(seen.deltas).toBeLessThan(10)
+  expect(seen.next).not.toBe('')
+})
+
+test('what the engine has not is a warning; what only it has goes through providerOptions', async () => {
+  const seen = await engine.evaluate(async (engine, prompt) => {
+    const { aiSdk, rivulet } = window
+    const model = rivulet.languageModel(engine)
+    const warned = await model.doGenerate({
+      prompt: [{ role: 'user', content: [{ type: 'text', text: prompt }] }],
+      maxOutputTokens: 2,
+      tools: [{ type: 'function', name: 'look', inputSchema: {} }],
+      responseFormat: { type: 'json' },
+    })
+    const narrow = { temperature: 2, maxOutputTokens: 4, seed: 3, maxRetries: 0 } as const
+    const { text } = await aiSdk.generateText({
+      ...narrow,
+      model,
+      prompt,
+      providerOptions: { rivulet: { minP: 1 } },
+    })
+    const greedy = await engine.generate(prompt, { temperature: 0, maxTokens: 4 }).text()
+    const wrong = await aiSdk
+      .generateText({ ...narrow, model, prompt, providerOptions: { rivulet: { minQ: 1 } } })
+      .then(
+        () => 'answered',
+        (error: Error) => error.message,
+      )
+    return { warnings: warned.warnings, text, greedy, wrong }
+  }, prompt)
+  expect(seen.warnings).toEqual([
+    { type: 'unsupported', feature: 'tools' },
+    { type: 'unsupported', feature: 'responseFormat' },
+  ])
+  expect(seen.text).toBe(seen.greedy)
+  expect(seen.wrong).toContain('minQ')
+})
