@@ -6,7 +6,7 @@ export default defineConfig({
   base: './',
   cacheDir: '../../.cache/vite-e2e',
   publicDir: '../../demo/public',
-  build: { outDir: '../../dist-e2e', emptyOutDir: true, target: 'es2022' },
+  build: { outDir: '../../dist-e2e', emptyOutDir: true, target: 'es2022', chunkSizeWarningLimit: 2000 },
   worker: { format: 'es' },
   preview: {
     headers: { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' },
