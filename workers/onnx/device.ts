@@ -1,4 +1,4 @@
-import { probeDevices } from '../../lib/contract/devices.js'
+import { describeAdapter, probeDevices } from '../../lib/contract/devices.js'
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxDtype, OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import { wasmMemoryBytes, type MemoryLimits } from './check-fit.js'
@@ -41,11 +41,7 @@ export async function chooseDevice({
   }
   return {
     device: useGpu ? 'webgpu' : 'wasm',
-    description: useGpu
-      ? adapter.description ||
-        [adapter.vendor, adapter.architecture].filter(Boolean).join(' ') ||
-        'unnamed adapter'
-      : 'CPU',
+    description: useGpu ? describeAdapter(adapter) : 'CPU',
     dtypes: dtype ? [dtype] : available,
     memory: limitMemory(useGpu ? adapter.maxBufferBytes : undefined, memoryBudgetBytes),
   }

@@ -1,0 +1,146 @@
+import { RivuletError, asRivuletError, describeError, type ErrorCode } from '../../lib/contract/errors.js'
+import type { WebLlmModelRecord } from '../../lib/contract/web-llm-options.js'
+import type { AppConfig, WebLlmRuntime } from './runtime.js'
+
+/** web-llm exports hardly any of its error classes: they are told by name. */
+const loadCodes: Readonly<Record<string, ErrorCode>> = {
+  ModelNotFoundError: 'model-not-found',
+  WebGPUNotAvailableError: 'backend-unavailable',
+  WebGPUNotFoundError: 'backend-unavailable',
+  ShaderF16SupportError: 'model-unsupported',
+  FeatureSupportError: 'model-unsupported',
+  UnsupportedTokenizerFilesError: 'model-unsupported',
+  DeviceLostError: 'device-lost',
+  QuotaExceededError: 'quota-exceeded',
+}
+
+/** Of errors without a class: web-llm's own words for an adapter that it cannot use. */
+const unusableAdapter = /compatible GPU|Cannot initialize runtime because/
+/** What the browser and web-llm's three stores say of a file that did not come. */
+const failedFetch = /fetch|network|on 'Cache'|Failed to store/i
+
+interface FailedModel {
+  readonly record: WebLlmModelRecord
+  readonly appConfig: AppConfig
+}
+
+/** What `reload` threw, as one of our errors; forgets a file that would fail every later load too. */
+export async function explainLoadFailure(
+  error: unknown,
+  model: FailedModel,
+  runtime: WebLlmRuntime,
+): Promise<RivuletError> {
+  if (error instanceof RivuletError) return error
+  const name = error instanceof Error ? error.name : ''
+  if (name === 'IntegrityError') return explainMismatch(error as IntegrityError, model, runtime)
+  const words = describeError(error)
+  const code = loadCodes[name] ?? (unusableAdapter.test(words) ? 'backend-unavailable' : undefined)
+  if (code) return asRivuletError(error, code, 'web-llm could not load the model')
+  return (await findMissingFile(model.record, error)) ?? explainBrokenFile(error, model, runtime)
+}
+
+interface IntegrityError {
+  readonly url: string
+  readonly expected: string
+  readonly actual: string
+}
+
+/** web-llm stores a file before it looks at it. */
+async function explainMismatch(
+  error: IntegrityError,
+  { record, appConfig }: FailedModel,
+  runtime: WebLlmRuntime,
+): Promise<RivuletError> {
+  const { url, expected, actual } = error
+  const isConfig = url.endsWith('/mlc-chat-config.json')
+  const forget =
+    url === record.model_lib
+      ? runtime.deleteModelWasmInCache
+      : isConfig
+        ? runtime.deleteChatConfigInCache
+        : runtime.deleteModelInCache
+  await tryForget(forget(record.model_id, appConfig))
+  return new RivuletError(
+    'integrity-failed',
+    `${url} is not what it must be: its hash is ${actual}, not ${expected}.`,
+    { cause: error, details: { file: url, expected, got: actual } },
+  )
+}
+
+/** What stays behind fails the next load in the same words. */
+async function tryForget(forgotten: Promise<void>): Promise<void> {
+  await forgotten.catch(() => {})
+}
+
+/** A library that a server lacks shows as a compile error of its 404 page: so the statuses are asked for. */
+async function findMissingFile(record: WebLlmModelRecord, cause: unknown): Promise<RivuletError | undefined> {
+  const folder = locateFolder(record.model)
+  const files = ['mlc-chat-config.json', 'tensor-cache.json', record.model_manifest].filter(
+    (file) => file !== undefined,
+  )
+  const urls = [...files.map((file) => new URL(file, folder).href), record.model_lib]
+  const statuses = await Promise.all(urls.map(askStatus))
+  const failed = urls.findIndex((_, index) => isFailure(statuses[index]))
+  if (failed < 0) return undefined
+  const status = statuses[failed]!
+  const isMissing = status === 404 || status === 410
+  return new RivuletError(
+    isMissing ? 'model-not-found' : 'download-failed',
+    `${urls[failed]} answers ${status}${isMissing ? ': this model is not there, or not for this version of web-llm' : ''}.`,
+    { cause },
+  )
+}
+
+/** As web-llm's `cleanModelUrl` has it. */
+function locateFolder(model: string): string {
+  const folder = model.endsWith('/') ? model : `${model}/`
+  return /.+\/resolve\/.+\//.test(folder) ? folder : `${folder}resolve/main/`
+}
+
+async function askStatus(url: string): Promise<number | undefined> {
+  return fetch(url, { method: 'HEAD' }).then(
+    ({ status }) => status,
+    () => undefined,
+  )
+}
+
+/** Some servers know no HEAD. */
+function isFailure(status: number | undefined): boolean {
+  return status !== undefined && status >= 400 && status !== 405 && status !== 501
+}
+
+async function explainBrokenFile(
+  error: unknown,
+  { record, appConfig }: FailedModel,
+  runtime: WebLlmRuntime,
+): Promise<RivuletError> {
+  if (error instanceof WebAssembly.CompileError || error instanceof WebAssembly.LinkError) {
+    await tryForget(runtime.deleteModelWasmInCache(record.model_id, appConfig))
+    return asRivuletError(error, 'model-invalid', `${record.model_lib} is no library for this web-llm`)
+  }
+  const hasFailedOnTheWay = failedFetch.test(describeError(error))
+  return asRivuletError(
+    error,
+    hasFailedOnTheWay ? 'download-failed' : 'model-invalid',
+    hasFailedOnTheWay ? 'A file of the model did not come' : 'web-llm could not load the model',
+  )
+}
+
+/** web-llm checks the order of messages itself, before any work. */
+const requestCodes: Readonly<Record<string, ErrorCode>> = {
+  ContextWindowSizeExceededError: 'prompt-too-long',
+  MessageOrderError: 'invalid-option',
+  SystemMessageOrderError: 'invalid-option',
+  // A lost device empties the engine.
+  ModelNotLoadedError: 'device-lost',
+  DeviceLostError: 'device-lost',
+}
+
+/** What a generation threw: as one of our errors where its kind is known, else as it is. */
+export function explainGenerationFailure(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof RivuletError) return error
+  const code = /already been disposed/.test(error.message) ? 'device-lost' : requestCodes[error.name]
+  if (code === undefined) return error
+  if (code === 'device-lost') return asRivuletError(error, code, 'The GPU was lost')
+  return new RivuletError(code, error.message, { cause: error })
+}

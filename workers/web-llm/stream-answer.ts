@@ -1,0 +1,116 @@
+import { RivuletError } from '../../lib/contract/errors.js'
+import type { CountedTokens } from '../../lib/contract/worker-api.js'
+import type { Step } from '../backend.js'
+import { createStopMatcher } from '../text/stop-strings.js'
+import type { DescribedRequest } from './describe-request.js'
+import type { PrefixReuse } from './prefix-reuse.js'
+import type { Chunk, MlcEngine } from './runtime.js'
+
+/** A character's bytes can come in several tokens; a model can also mean U+FFFD. */
+const maxHeldReplacements = 32
+
+interface AnswerContext {
+  readonly engine: MlcEngine
+  readonly reuse: PrefixReuse
+  /** The model's own: web-llm streams what may become one, and takes it back. */
+  readonly stopStrings: readonly string[]
+  readonly signal: AbortSignal
+}
+
+/** One of web-llm's steps for each pull, but where a token brings no text that can be told yet. */
+export async function* streamAnswer(
+  request: DescribedRequest,
+  { engine, reuse, stopStrings, signal }: AnswerContext,
+): AsyncGenerator<Step, 'stop' | 'length', undefined> {
+  signal.throwIfAborted()
+  const cachedPromptTokens = reuse.begin(request)
+  const chunks = (await openStream(engine, request))[Symbol.asyncIterator]()
+  const interrupt = () => void engine.interruptGenerate()
+  signal.addEventListener('abort', interrupt)
+  const text = createTextReader([...stopStrings, ...(request.parameters.stop ?? [])])
+  let finishReason: string | undefined
+  let usage: Chunk['usage']
+  let hasStarted = false
+  try {
+    for (;;) {
+      signal.throwIfAborted()
+      const { done, value } = await chunks.next()
+      if (done) break
+      finishReason = value.choices[0]?.finish_reason ?? finishReason
+      usage = value.usage ?? usage
+      if (!hasStarted) yield { kind: 'prefilled', promptTokens: undefined, cachedPromptTokens }
+      hasStarted = true
+      const piece = text.read(await engine.getMessage())
+      if (piece !== '') yield { kind: 'token', text: piece, tokenIds: [] }
+    }
+    signal.throwIfAborted()
+    const answer = await engine.getMessage()
+    const tail = text.readTail(answer)
+    if (tail !== '') yield { kind: 'token', text: tail, tokenIds: [] }
+    const end = readFinishReason(finishReason)
+    if (usage) yield { kind: 'counted', ...countTokens(usage, cachedPromptTokens, end) }
+    if (usage && end === 'stop') reuse.keep(request, answer, usage)
+    return end
+  } finally {
+    signal.removeEventListener('abort', interrupt)
+    // Frees the engine's lock, also where the answer is left in its middle.
+    await chunks.return?.()
+  }
+}
+
+function openStream(engine: MlcEngine, request: DescribedRequest): Promise<AsyncIterable<Chunk>> {
+  const { parameters } = request
+  return request.kind === 'chat'
+    ? engine.chat.completions.create({ ...parameters, messages: request.messages })
+    : engine.completions.create({ ...parameters, prompt: request.prompt })
+}
+
+function readFinishReason(finishReason: string | undefined): 'stop' | 'length' {
+  if (finishReason === 'stop' || finishReason === 'length') return finishReason
+  throw new RivuletError('generation-failed', `web-llm ended the answer with "${finishReason}".`)
+}
+
+/** web-llm counts of the prompt what it computed, and of the answer also the token that ends it. */
+function countTokens(
+  usage: NonNullable<Chunk['usage']>,
+  cachedPromptTokens: number,
+  end: 'stop' | 'length',
+): CountedTokens {
+  return {
+    promptTokens: cachedPromptTokens + usage.prompt_tokens,
+    cachedPromptTokens,
+    completionTokens: usage.completion_tokens - (end === 'stop' ? 1 : 0),
+  }
+}
+
+/** Reads what can be told of an answer of which web-llm shows the whole, as it stands. */
+function createTextReader(stopStrings: readonly string[]) {
+  const matcher = createStopMatcher(stopStrings)
+  let readLength = 0
+  let toldLength = 0
+  let hasStopped = false
+  return {
+    /** What has become certain, without halves of characters and of stop strings. */
+    read(message: string): string {
+      const stableLength = message.length - countReplacements(message)
+      // At its end an answer becomes shorter: web-llm takes the stop string away.
+      if (hasStopped || stableLength <= readLength) return ''
+      const piece = matcher.push(message.slice(readLength, stableLength))
+      readLength = stableLength
+      toldLength += piece.text.length
+      hasStopped = piece.hasStopped
+      return piece.text
+    },
+    /** What was held back, of an answer that is complete. */
+    readTail(message: string): string {
+      return hasStopped ? '' : message.slice(toldLength)
+    },
+  }
+}
+
+/** How many U+FFFD end the text that may yet become a character. */
+function countReplacements(text: string): number {
+  let count = 0
+  while (text[text.length - 1 - count] === '\uFFFD') count += 1
+  return count > maxHeldReplacements ? 0 : count
+}

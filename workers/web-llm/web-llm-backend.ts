@@ -1,0 +1,149 @@
+import { describeAdapter, probeDevices } from '../../lib/contract/devices.js'
+import { RivuletError } from '../../lib/contract/errors.js'
+import type { WebLlmLoadOptions } from '../../lib/contract/web-llm-options.js'
+import type { Backend, Step } from '../backend.js'
+import {
+  describeRequest,
+  readRequestRules,
+  type DescribedRequest,
+  type RequestRules,
+} from './describe-request.js'
+import { explainGenerationFailure, explainLoadFailure } from './explain-failure.js'
+import { findModel, readDtype } from './find-model.js'
+import { createProgressReader } from './load-progress.js'
+import { createPrefixReuse, type PrefixReuse } from './prefix-reuse.js'
+import { importWebLlm, readChatConfig, type ChatConfig, type MlcEngine } from './runtime.js'
+import { streamAnswer } from './stream-answer.js'
+import { watchDevices } from './watch-devices.js'
+
+interface LoadedModel {
+  readonly engine: MlcEngine
+  readonly reuse: PrefixReuse
+  readonly rules: RequestRules
+  readonly stopStrings: readonly string[]
+  loseDevice(error: RivuletError): void
+}
+
+/**
+ * MLC models on web-llm, whose engine runs here: its own worker would cost a round trip a token, and turn errors into
+ * strings.
+ */
+export function createWebLlmBackend(importRuntime = importWebLlm): Backend<WebLlmLoadOptions> {
+  let loaded: LoadedModel | undefined
+  return {
+    // One KV cache, and one flag that interrupts whatever runs.
+    maxConcurrentGenerations: 1,
+    stepsInFlight: 0,
+
+    async load({ options }, { onProgress, onLost, signal }) {
+      const { webgpu } = await probeDevices()
+      if ('unavailable' in webgpu) throw new RivuletError('backend-unavailable', webgpu.unavailable)
+      const runtime = await importRuntime()
+      const model = findModel(options, runtime.prebuiltAppConfig)
+      const readProgress = createProgressReader()
+      onProgress(readProgress({ progress: 0, text: '' }))
+      const engine = new runtime.MLCEngine({
+        appConfig: model.appConfig,
+        initProgressCallback: (report) => onProgress(readProgress(report)),
+      })
+      const loseDevice = (error: RivuletError) => {
+        // Not where it was unloaded.
+        if (loaded?.engine === engine) onLost(error)
+      }
+      try {
+        await watchDevices(
+          () => reload(engine, options, signal),
+          (reason) => loseDevice(new RivuletError('device-lost', `The GPU was lost: ${reason}`)),
+        )
+      } catch (error) {
+        signal.throwIfAborted()
+        throw await explainLoadFailure(error, model, runtime)
+      }
+      const config = await readLoadedConfig(engine, options.model)
+      const template = { ...config.conv_template, ...config.conv_config }
+      loaded = {
+        engine,
+        reuse: createPrefixReuse(),
+        rules: readRequestRules(config, model.record.model_manifest !== undefined),
+        stopStrings: template.stop_str,
+        loseDevice,
+      }
+      return {
+        model: options.model,
+        backend: 'web-llm',
+        device: 'webgpu',
+        deviceDescription: describeAdapter(webgpu.adapter),
+        dtype: readDtype(options.model),
+        execution: 'mlc',
+        contextLength: config.context_window_size > 0 ? config.context_window_size : undefined,
+        hasChatTemplate: true,
+      }
+    },
+
+    generate(request, { signal }) {
+      if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded.')
+      return generateAnswer(loaded, describeRequest(request, loaded.rules), signal)
+    },
+
+    async unload() {
+      const released = loaded
+      loaded = undefined
+      await released?.engine.unload()
+    },
+  }
+}
+
+/** Ends at once when it is aborted: web-llm resolves then, or goes on to load. */
+async function reload(engine: MlcEngine, options: WebLlmLoadOptions, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  const { contextWindowSize } = options
+  const loading = engine.reload(
+    options.model,
+    // A model has one kind of window or the other.
+    contextWindowSize === undefined
+      ? {}
+      : { context_window_size: contextWindowSize, sliding_window_size: -1 },
+  )
+  const unload = () => engine.unload().catch(() => {})
+  let abandon = () => {}
+  const abandoned = new Promise<never>((_, reject) => {
+    abandon = () => {
+      reject(signal.reason)
+      void unload()
+      loading.then(unload, () => {})
+    }
+  })
+  signal.addEventListener('abort', abandon)
+  try {
+    await Promise.race([loading, abandoned])
+  } finally {
+    signal.removeEventListener('abort', abandon)
+  }
+}
+
+async function readLoadedConfig(engine: MlcEngine, modelId: string): Promise<ChatConfig> {
+  try {
+    // Fails where there is no model.
+    await engine.getMessage()
+  } catch (error) {
+    throw new RivuletError('download-failed', 'web-llm stopped loading without saying why.', { cause: error })
+  }
+  const config = readChatConfig(engine, modelId)
+  if (config) return config
+  throw new RivuletError('backend-unavailable', 'This version of web-llm is not the one that is supported.')
+}
+
+async function* generateAnswer(
+  { loseDevice, ...context }: LoadedModel,
+  request: DescribedRequest,
+  signal: AbortSignal,
+): AsyncGenerator<Step, 'stop' | 'length', undefined> {
+  try {
+    return yield* streamAnswer(request, { ...context, signal })
+  } catch (error) {
+    signal.throwIfAborted()
+    const explained = explainGenerationFailure(error)
+    if (explained instanceof RivuletError && explained.code === 'device-lost') loseDevice(explained)
+    throw explained
+  }
+}
