@@ -29,7 +29,7 @@ export default defineConfig({
         optimizeDeps: {
           // ONNX Runtime finds its WebAssembly beside its own module; the rest is named so that no test is reloaded.
           exclude: ['onnxruntime-web', 'onnxruntime-web/wasm', 'onnxruntime-web/webgpu'],
-          include: ['@bufbuild/protobuf', '@bufbuild/protobuf/codegenv2', 'comlink'],
+          include: ['@bufbuild/protobuf', '@bufbuild/protobuf/codegenv2', '@mlc-ai/web-llm', 'comlink'],
         },
         test: {
           name: 'browser',

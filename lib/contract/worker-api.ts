@@ -13,7 +13,7 @@ export interface ModelInfo {
   readonly deviceDescription: string
   /** Which weight file was taken; undefined where a server does not tell. */
   readonly dtype: string | undefined
-  /** How the backend runs the model, in its own words; `onnx()`: `replayed`, `fixed-cache` or `growing-cache`, fastest first; `remote()`: `sse`. */
+  /** How the backend runs the model, in its own words; `onnx()`: `replayed`, `fixed-cache` or `growing-cache`, fastest first; `remote()`: `sse`; `webLlm()`: `mlc`. */
   readonly execution: string
   /** Prompt and answer together, in tokens; undefined where a server does not tell. */
   readonly contextLength: number | undefined
@@ -29,7 +29,7 @@ export interface LoadProgress {
   readonly phase: 'download' | 'verify' | 'load' | 'warm-up'
   /** The file that moved last, relative to the model's folder; undefined behind the download. */
   readonly file: string | undefined
-  /** Those whose size is known by now. */
+  /** Those whose size is known by now; none with `webLlm()`, which tells no sizes. */
   readonly files: readonly FileProgress[]
   /** Over `files`. */
   readonly loadedBytes: number
@@ -81,7 +81,7 @@ export interface TokenLogprobs extends TokenLogprob {
 export interface TokenChunk {
   /** May be empty: a token can hold part of a character, or what could become a stop string. */
   readonly text: string
-  /** Token ids of this step; empty in a last chunk that only carries text held back until then, and with `remote()`. */
+  /** Token ids of this step; empty in a last chunk that only carries text held back until then, and with `remote()` and `webLlm()`. */
   readonly tokenIds: readonly number[]
   /** 0, 1, 2 … within one generation. */
   readonly index: number
@@ -89,7 +89,7 @@ export interface TokenChunk {
   readonly logprobs?: readonly TokenLogprobs[]
 }
 
-/** What a server counted. */
+/** What a server or a runtime counted. */
 export interface CountedTokens {
   readonly promptTokens: number
   readonly cachedPromptTokens: number
@@ -100,7 +100,7 @@ export interface CountedTokens {
 export type GenerationEvent =
   | {
       readonly kind: 'started'
-      /** Undefined where a server counts. */
+      /** Undefined where a server counts, or a runtime at the end. */
       readonly promptTokens: number | undefined
       /** How many of them the KV cache held already. */
       readonly cachedPromptTokens: number

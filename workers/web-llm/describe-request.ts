@@ -12,6 +12,8 @@ export interface RequestRules {
   readonly vocabSize: number
   /** Of the model's template: what would forge a turn. */
   readonly controlStrings: readonly string[]
+  /** The model's own, beside a request's. */
+  readonly stopStrings: readonly string[]
   /** The roles whose contents web-llm puts into a template by `String.replace`. */
   readonly replacedRoles: ReadonlySet<Message['role']>
 }
@@ -23,6 +25,7 @@ export function readRequestRules(config: ChatConfig, hasManifest: boolean): Requ
   return {
     vocabSize: config.vocab_size,
     controlStrings: findControlStrings(template),
+    stopStrings: template.stop_str,
     replacedRoles: new Set<Message['role']>([
       'system',
       ...roles.filter((role) => template.role_templates?.[role] !== undefined),

@@ -11,11 +11,12 @@ const loadCodes: Readonly<Record<string, ErrorCode>> = {
   FeatureSupportError: 'model-unsupported',
   UnsupportedTokenizerFilesError: 'model-unsupported',
   DeviceLostError: 'device-lost',
-  QuotaExceededError: 'quota-exceeded',
 }
 
 /** Of errors without a class: web-llm's own words for an adapter that it cannot use. */
 const unusableAdapter = /compatible GPU|Cannot initialize runtime because/
+/** web-llm's IndexedDB store turns errors into strings. */
+const fullStore = /QuotaExceeded/
 /** What the browser and web-llm's three stores say of a file that did not come. */
 const failedFetch = /fetch|network|on 'Cache'|Failed to store/i
 
@@ -34,9 +35,45 @@ export async function explainLoadFailure(
   const name = error instanceof Error ? error.name : ''
   if (name === 'IntegrityError') return explainMismatch(error as IntegrityError, model, runtime)
   const words = describeError(error)
+  if (fullStore.test(`${name} ${words}`)) return explainFullStore(model, error)
   const code = loadCodes[name] ?? (unusableAdapter.test(words) ? 'backend-unavailable' : undefined)
   if (code) return asRivuletError(error, code, 'web-llm could not load the model')
-  return (await findMissingFile(model.record, error)) ?? explainBrokenFile(error, model, runtime)
+  const hasFailedOnTheWay = failedFetch.test(words)
+  const missing = await findMissingFile(listSuspects(error, hasFailedOnTheWay, model.record), error)
+  if (missing) return missing
+  if (hasFailedOnTheWay) return asRivuletError(error, 'download-failed', 'A file of the model did not come')
+  if (!isCompileError(error)) {
+    return asRivuletError(error, 'model-invalid', 'web-llm could not load the model')
+  }
+  await tryForget(runtime.deleteModelWasmInCache(model.record.model_id, model.appConfig))
+  return asRivuletError(error, 'model-invalid', `${model.record.model_lib} is no library for this web-llm`)
+}
+
+async function explainFullStore({ record }: FailedModel, cause: unknown): Promise<RivuletError> {
+  const { quota = 0, usage = 0 } = await navigator.storage.estimate()
+  const availableBytes = Math.max(0, quota - usage)
+  return new RivuletError(
+    'quota-exceeded',
+    `The browser has no room for "${record.model_id}": it keeps ${availableBytes} more bytes for this site.`,
+    { cause, details: { availableBytes } },
+  )
+}
+
+function isCompileError(error: unknown): boolean {
+  return error instanceof WebAssembly.CompileError || error instanceof WebAssembly.LinkError
+}
+
+/** What the server may lack: a missing library shows as a compile error of its 404 page. */
+function listSuspects(
+  error: unknown,
+  hasFailedOnTheWay: boolean,
+  { model, model_lib, model_manifest }: WebLlmModelRecord,
+): readonly string[] {
+  if (isCompileError(error)) return [model_lib]
+  if (!hasFailedOnTheWay) return []
+  const files = ['mlc-chat-config.json', 'tensor-cache.json', model_manifest]
+  const folder = locateFolder(model)
+  return [...files.flatMap((file) => (file === undefined ? [] : new URL(file, folder).href)), model_lib]
 }
 
 interface IntegrityError {
@@ -72,13 +109,8 @@ async function tryForget(forgotten: Promise<void>): Promise<void> {
   await forgotten.catch(() => {})
 }
 
-/** A library that a server lacks shows as a compile error of its 404 page: so the statuses are asked for. */
-async function findMissingFile(record: WebLlmModelRecord, cause: unknown): Promise<RivuletError | undefined> {
-  const folder = locateFolder(record.model)
-  const files = ['mlc-chat-config.json', 'tensor-cache.json', record.model_manifest].filter(
-    (file) => file !== undefined,
-  )
-  const urls = [...files.map((file) => new URL(file, folder).href), record.model_lib]
+/** web-llm does not tell a status: it is asked for. */
+async function findMissingFile(urls: readonly string[], cause: unknown): Promise<RivuletError | undefined> {
   const statuses = await Promise.all(urls.map(askStatus))
   const failed = urls.findIndex((_, index) => isFailure(statuses[index]))
   if (failed < 0) return undefined
@@ -97,8 +129,10 @@ function locateFolder(model: string): string {
   return /.+\/resolve\/.+\//.test(folder) ? folder : `${folder}resolve/main/`
 }
 
+const statusTimeoutMs = 5000
+
 async function askStatus(url: string): Promise<number | undefined> {
-  return fetch(url, { method: 'HEAD' }).then(
+  return fetch(url, { method: 'HEAD', signal: AbortSignal.timeout(statusTimeoutMs) }).then(
     ({ status }) => status,
     () => undefined,
   )
@@ -107,23 +141,6 @@ async function askStatus(url: string): Promise<number | undefined> {
 /** Some servers know no HEAD. */
 function isFailure(status: number | undefined): boolean {
   return status !== undefined && status >= 400 && status !== 405 && status !== 501
-}
-
-async function explainBrokenFile(
-  error: unknown,
-  { record, appConfig }: FailedModel,
-  runtime: WebLlmRuntime,
-): Promise<RivuletError> {
-  if (error instanceof WebAssembly.CompileError || error instanceof WebAssembly.LinkError) {
-    await tryForget(runtime.deleteModelWasmInCache(record.model_id, appConfig))
-    return asRivuletError(error, 'model-invalid', `${record.model_lib} is no library for this web-llm`)
-  }
-  const hasFailedOnTheWay = failedFetch.test(describeError(error))
-  return asRivuletError(
-    error,
-    hasFailedOnTheWay ? 'download-failed' : 'model-invalid',
-    hasFailedOnTheWay ? 'A file of the model did not come' : 'web-llm could not load the model',
-  )
 }
 
 /** web-llm checks the order of messages itself, before any work. */

@@ -13,14 +13,14 @@ import type {
 
 /** What the model says, and what befalls it. */
 export interface Script {
-  /** The next answers, each token's bytes. Behind the last comes the end token. */
+  /** The next answers' tokens: texts, or single bytes. Behind the last comes the end token. */
   answers: (readonly (string | Uint8Array)[])[]
   /** Of each answer: the step, from 0, at which the device is lost. */
   lostAt?: number
   /** Called in each step, before it ends. */
   onStep?(step: number): void | Promise<void>
-  /** Called while the model is loaded. */
-  onReload?(report: (report: InitProgressReport) => void, aborted: Promise<void>): Promise<void>
+  /** Called while the model is loaded. `false` ends that without a model, as a swallowed abort does. */
+  onReload?(report: (report: InitProgressReport) => void, aborted: Promise<void>): Promise<void | false>
   readonly config?: Partial<ChatConfig>
 }
 
@@ -161,7 +161,7 @@ function createScriptedEngine(
     try {
       isInterrupted = false
       const answer = script.answers.shift() ?? []
-      const bytes: number[] = []
+      const said: (string | Uint8Array)[] = []
       let completionTokens = 0
       message = ''
       const promptTokens = prefill(request, config)
@@ -180,8 +180,8 @@ function createScriptedEngine(
         seen.steps += 1
         completionTokens += 1
         const token = answer[step]
-        bytes.push(...toBytes(token ?? ''))
-        message = new TextDecoder().decode(new Uint8Array(bytes))
+        said.push(token ?? '')
+        message = decode(said)
         const reason = findEnd(token, [...config.conv_template.stop_str, ...(request.stop ?? [])], {
           tokens: step + 1,
           maxTokens: request.max_tokens ?? Infinity,
@@ -225,7 +225,7 @@ function createScriptedEngine(
     async reload(modelId, overrides) {
       seen.overrides = overrides
       const aborted = new Promise<void>((resolve) => (abortReload = resolve))
-      await script.onReload?.(report, aborted)
+      if ((await script.onReload?.(report, aborted)) === false) return
       seen.isLoaded = true
       configs.set(modelId, { ...defaultConfig, ...script.config, ...overrides })
     },
@@ -260,8 +260,25 @@ function isSame(a: readonly Message[], b: readonly Message[]): boolean {
   return JSON.stringify(a) === JSON.stringify(b)
 }
 
-function toBytes(token: string | Uint8Array): Uint8Array {
-  return typeof token === 'string' ? new TextEncoder().encode(token) : token
+/** As tokenizers' `ByteFallback` decodes: bytes in a row are text together, or U+FFFD each. */
+function decode(tokens: readonly (string | Uint8Array)[]): string {
+  let text = ''
+  let bytes: number[] = []
+  const flush = () => {
+    try {
+      text += new TextDecoder('utf-8', { fatal: true }).decode(new Uint8Array(bytes))
+    } catch {
+      text += '\uFFFD'.repeat(bytes.length)
+    }
+    bytes = []
+  }
+  for (const token of tokens) {
+    if (typeof token === 'string') flush()
+    if (typeof token === 'string') text += token
+    else bytes.push(...token)
+  }
+  flush()
+  return text
 }
 
 function countTrailing(text: string): number {

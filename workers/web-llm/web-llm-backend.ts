@@ -1,18 +1,22 @@
 import { describeAdapter, probeDevices } from '../../lib/contract/devices.js'
 import { RivuletError } from '../../lib/contract/errors.js'
+import type { GenerateRequest } from '../../lib/contract/options.js'
 import type { WebLlmLoadOptions } from '../../lib/contract/web-llm-options.js'
+import type { LoadProgress, ModelInfo } from '../../lib/contract/worker-api.js'
 import type { Backend, Step } from '../backend.js'
-import {
-  describeRequest,
-  readRequestRules,
-  type DescribedRequest,
-  type RequestRules,
-} from './describe-request.js'
+import { describeRequest, readRequestRules, type RequestRules } from './describe-request.js'
 import { explainGenerationFailure, explainLoadFailure } from './explain-failure.js'
 import { findModel, readDtype } from './find-model.js'
 import { createProgressReader } from './load-progress.js'
 import { createPrefixReuse, type PrefixReuse } from './prefix-reuse.js'
-import { importWebLlm, readChatConfig, type ChatConfig, type MlcEngine } from './runtime.js'
+import {
+  importWebLlm,
+  readChatConfig,
+  type AppConfig,
+  type ChatConfig,
+  type MlcEngine,
+  type WebLlmRuntime,
+} from './runtime.js'
 import { streamAnswer } from './stream-answer.js'
 import { watchDevices } from './watch-devices.js'
 
@@ -20,7 +24,6 @@ interface LoadedModel {
   readonly engine: MlcEngine
   readonly reuse: PrefixReuse
   readonly rules: RequestRules
-  readonly stopStrings: readonly string[]
   loseDevice(error: RivuletError): void
 }
 
@@ -40,12 +43,7 @@ export function createWebLlmBackend(importRuntime = importWebLlm): Backend<WebLl
       if ('unavailable' in webgpu) throw new RivuletError('backend-unavailable', webgpu.unavailable)
       const runtime = await importRuntime()
       const model = findModel(options, runtime.prebuiltAppConfig)
-      const readProgress = createProgressReader()
-      onProgress(readProgress({ progress: 0, text: '' }))
-      const engine = new runtime.MLCEngine({
-        appConfig: model.appConfig,
-        initProgressCallback: (report) => onProgress(readProgress(report)),
-      })
+      const engine = createMlcEngine(runtime, model.appConfig, onProgress)
       const loseDevice = (error: RivuletError) => {
         // Not where it was unloaded.
         if (loaded?.engine === engine) onLost(error)
@@ -60,29 +58,18 @@ export function createWebLlmBackend(importRuntime = importWebLlm): Backend<WebLl
         throw await explainLoadFailure(error, model, runtime)
       }
       const config = await readLoadedConfig(engine, options.model)
-      const template = { ...config.conv_template, ...config.conv_config }
       loaded = {
         engine,
         reuse: createPrefixReuse(),
         rules: readRequestRules(config, model.record.model_manifest !== undefined),
-        stopStrings: template.stop_str,
         loseDevice,
       }
-      return {
-        model: options.model,
-        backend: 'web-llm',
-        device: 'webgpu',
-        deviceDescription: describeAdapter(webgpu.adapter),
-        dtype: readDtype(options.model),
-        execution: 'mlc',
-        contextLength: config.context_window_size > 0 ? config.context_window_size : undefined,
-        hasChatTemplate: true,
-      }
+      return describeModel(options.model, config, describeAdapter(webgpu.adapter))
     },
 
     generate(request, { signal }) {
       if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded.')
-      return generateAnswer(loaded, describeRequest(request, loaded.rules), signal)
+      return generateAnswer(loaded, request, signal)
     },
 
     async unload() {
@@ -93,7 +80,34 @@ export function createWebLlmBackend(importRuntime = importWebLlm): Backend<WebLl
   }
 }
 
-/** Ends at once when it is aborted: web-llm resolves then, or goes on to load. */
+function createMlcEngine(
+  runtime: WebLlmRuntime,
+  appConfig: AppConfig,
+  onProgress: (progress: LoadProgress) => void,
+): MlcEngine {
+  const readProgress = createProgressReader()
+  onProgress(readProgress({ progress: 0, text: '' }))
+  return new runtime.MLCEngine({
+    appConfig,
+    initProgressCallback: (report) => onProgress(readProgress(report)),
+  })
+}
+
+function describeModel(model: string, config: ChatConfig, deviceDescription: string): ModelInfo {
+  const { context_window_size } = config
+  return {
+    model,
+    backend: 'web-llm',
+    device: 'webgpu',
+    deviceDescription,
+    dtype: readDtype(model),
+    execution: 'mlc',
+    contextLength: context_window_size > 0 ? context_window_size : undefined,
+    hasChatTemplate: true,
+  }
+}
+
+/** Ends at once when it is aborted: web-llm itself resolves then, or goes on to load. */
 async function reload(engine: MlcEngine, options: WebLlmLoadOptions, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()
   const { contextWindowSize } = options
@@ -134,12 +148,13 @@ async function readLoadedConfig(engine: MlcEngine, modelId: string): Promise<Cha
 }
 
 async function* generateAnswer(
-  { loseDevice, ...context }: LoadedModel,
-  request: DescribedRequest,
+  { engine, reuse, rules, loseDevice }: LoadedModel,
+  request: GenerateRequest,
   signal: AbortSignal,
 ): AsyncGenerator<Step, 'stop' | 'length', undefined> {
   try {
-    return yield* streamAnswer(request, { ...context, signal })
+    const described = describeRequest(request, rules)
+    return yield* streamAnswer(described, { engine, reuse, stopStrings: rules.stopStrings, signal })
   } catch (error) {
     signal.throwIfAborted()
     const explained = explainGenerationFailure(error)
