@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { openLoaded, story } from './open-scripted.test-support.js'
 
-describe('a request (scripted engine)', () => {
+describe('a request (real engine, scripted pipeline)', () => {
   it('reaches the engine under its names, and no others', async () => {
     const { generate: ask, seen } = await openLoaded({ answers: [story] })
     await ask({

@@ -2,7 +2,8 @@ import type { RivuletError } from '../../lib/contract/errors.js'
 import type { GenerateRequest } from '../../lib/contract/options.js'
 import type { LoadProgress } from '../../lib/contract/worker-api.js'
 import type { Step } from '../backend.js'
-import { createScriptedRuntime, scriptedModel, type Script } from './scripted-engine.test-support.js'
+import type { Script } from './script.test-support.js'
+import { createScriptedRuntime, scriptedModel } from './scripted-engine.test-support.js'
 import { createWebLlmBackend } from './web-llm-backend.js'
 
 /** What a backend is loaded with. */
@@ -19,7 +20,7 @@ export const place = {
 export const request: GenerateRequest = { prompt: 'Tell me a story.', stop: [], seed: 1 }
 export const story = ['Once', ' upon', ' a', ' time']
 
-/** A backend that loads a scripted engine. */
+/** A backend on the real engine, whose loading and pipeline are scripted. */
 export async function open(
   script: Script,
   changes: Partial<typeof options> | { contextWindowSize: number } = {},

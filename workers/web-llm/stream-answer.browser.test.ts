@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { findCounted, generate, joinText, openLoaded, request, story } from './open-scripted.test-support.js'
 
-describe('an answer (scripted engine)', () => {
+describe('an answer (real engine, scripted pipeline)', () => {
   it('comes token by token, with what was counted', async () => {
     const { generate: ask } = await openLoaded({ answers: [story] })
     const { steps, finishReason } = await ask()
@@ -78,7 +78,7 @@ describe('an answer (scripted engine)', () => {
   })
 })
 
-describe('a cancel (scripted engine)', () => {
+describe('a cancel (real engine, scripted pipeline)', () => {
   it('before the first step does no work', async () => {
     const { backend, seen } = await openLoaded({ answers: [story] })
     const signal = AbortSignal.abort(new Error('enough'))

@@ -1,11 +1,12 @@
-// Against a scripted engine, but with a real GPU adapter and real devices.
+// With a real GPU adapter and real devices.
 import { describe, expect, it } from 'vitest'
 import { createHost } from '../host.js'
 import { open, openLoaded, options, place, request, settle, story } from './open-scripted.test-support.js'
-import { createNamedError, createScriptedRuntime, scriptedModel } from './scripted-engine.test-support.js'
+import { createNamedError } from './script.test-support.js'
+import { createScriptedRuntime, scriptedModel } from './scripted-engine.test-support.js'
 import { createWebLlmBackend } from './web-llm-backend.js'
 
-it('a request that is refused leaves its turn to the next one (scripted engine)', async () => {
+it('a request that is refused leaves its turn to the next one (real engine, scripted pipeline)', async () => {
   const { runtime } = createScriptedRuntime({ answers: [story] })
   const host = createHost(createWebLlmBackend(async () => runtime))
   const loading = host.load({ ...place, options, lifeLock: crypto.randomUUID() }).getReader()
@@ -17,7 +18,7 @@ it('a request that is refused leaves its turn to the next one (scripted engine)'
   await next.cancel()
 })
 
-describe('a lost device (scripted engine)', () => {
+describe('a lost device (real engine, scripted pipeline)', () => {
   it('in mid-stream ends the answer, and tells that only a new load helps', async () => {
     const { generate: ask, losses } = await openLoaded({ answers: [story], lostAt: 2 })
     await expect(ask()).rejects.toMatchObject({ code: 'device-lost' })
@@ -57,7 +58,7 @@ describe('a lost device (scripted engine)', () => {
   })
 })
 
-describe('loading (scripted engine)', () => {
+describe('loading (scripted)', () => {
   it('tells what is loaded', async () => {
     const { info } = await openLoaded({ answers: [] })
     expect(info).toMatchObject({

@@ -138,7 +138,7 @@ it('an abort ends loading at once, with its reason (real package)', async () => 
   await expect(loading).rejects.toThrow('enough')
 })
 
-describe('what the scripted engine and the mapping take for granted (real package)', () => {
+describe('what the mapping of errors takes for granted (real package)', () => {
   it('an engine without a model tells so by an error’s name, and holds configurations by model', async () => {
     const engine = new webLlm.MLCEngine()
     await expect(engine.getMessage()).rejects.toMatchObject({ name: 'ModelNotLoadedError' })
