@@ -3,6 +3,7 @@ import * as webLlm from '@mlc-ai/web-llm'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { WebLlmLoadOptions, WebLlmModelRecord } from '../../lib/contract/web-llm-options.js'
 import { readDtype } from './find-model.js'
+import { watchDevices } from './watch-devices.js'
 import { createWebLlmBackend } from './web-llm-backend.js'
 
 /** The test runner's server: it has the files of this repository, and answers 404 to what it has not. */
@@ -18,6 +19,7 @@ const wrongHash = 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='
 
 afterEach(async () => {
   vi.unstubAllGlobals()
+  vi.restoreAllMocks()
   for (const name of await caches.keys()) await caches.delete(name)
 })
 
@@ -136,6 +138,20 @@ it('an abort ends loading at once, with its reason (real package)', async () => 
   await fetching
   abort.abort(new Error('enough'))
   await expect(loading).rejects.toThrow('enough')
+})
+
+it('the device that the engine makes for itself is watched (real package)', async () => {
+  const requestDevice = vi.spyOn(GPUAdapter.prototype, 'requestDevice')
+  const lost: string[] = []
+  await watchDevices(
+    () => new webLlm.MLCEngine().getGPUVendor(),
+    (reason) => lost.push(reason),
+  )
+  // `getGPUVendor` finds its adapter as `reload` does.
+  const device = await requestDevice.mock.results[0]!.value
+  device.destroy()
+  await expect.poll(() => lost).toHaveLength(1)
+  expect(GPUAdapter.prototype.requestDevice).toBe(requestDevice)
 })
 
 describe('what the mapping of errors takes for granted (real package)', () => {
