@@ -71,6 +71,21 @@ describe('an answer (real engine, scripted pipeline)', () => {
     })
   })
 
+  it('counts right also where a request in between was refused or never begun', async () => {
+    const { backend, generate: ask, seen } = await openLoaded({ answers: [story, ['Yes']] })
+    const first = { role: 'user', content: 'Tell me a story.' } as const
+    const answer = { role: 'assistant', content: story.join('') } as const
+    await ask({ prompt: [first] })
+    await expect(ask({ prompt: [first, { role: 'system', content: 'No.' }, first] })).rejects.toThrow()
+    await expect(generate(backend, {}, AbortSignal.abort())).rejects.toThrow()
+    const { steps } = await ask({ prompt: [first, answer, first] })
+    expect(findCounted(steps)).toMatchObject({
+      promptTokens: seen.promptTokens[1],
+      cachedPromptTokens: seen.promptTokens[1]! - seen.prefilled[1]!.length,
+    })
+    expect(seen.prefilled[1]!.length).toBeLessThan(seen.promptTokens[1]!)
+  })
+
   it('continues raw text without a template', async () => {
     const { generate: ask, seen } = await openLoaded({ answers: [story] })
     await ask({ prompt: 'Once upon', applyChatTemplate: false })

@@ -23,7 +23,6 @@ export async function* streamAnswer(
   { engine, reuse, stopStrings, signal }: AnswerContext,
 ): AsyncGenerator<Step, 'stop' | 'length', undefined> {
   signal.throwIfAborted()
-  const cachedPromptTokens = reuse.begin(request)
   const chunks = (await openStream(engine, request))[Symbol.asyncIterator]()
   const interrupt = () => void engine.interruptGenerate()
   signal.addEventListener('abort', interrupt)
@@ -32,8 +31,10 @@ export async function* streamAnswer(
   let usage: Chunk['usage']
   let hasStarted = false
   try {
+    // Not earlier: what web-llm has refused leaves its KV cache as it is.
+    signal.throwIfAborted()
+    const cachedPromptTokens = reuse.begin(request)
     for (;;) {
-      signal.throwIfAborted()
       const { done, value } = await chunks.next()
       if (done) break
       finishReason = value.choices[0]?.finish_reason ?? finishReason
@@ -42,14 +43,14 @@ export async function* streamAnswer(
       hasStarted = true
       const piece = text.read(await engine.getMessage())
       if (piece !== '') yield { kind: 'token', text: piece, tokenIds: [] }
+      signal.throwIfAborted()
     }
-    signal.throwIfAborted()
     const answer = await engine.getMessage()
+    const end = readFinishReason(finishReason)
+    if (usage && end === 'stop') reuse.keep(request, answer, usage)
     const tail = text.readTail(answer)
     if (tail !== '') yield { kind: 'token', text: tail, tokenIds: [] }
-    const end = readFinishReason(finishReason)
     if (usage) yield { kind: 'counted', ...countTokens(usage, cachedPromptTokens, end) }
-    if (usage && end === 'stop') reuse.keep(request, answer, usage)
     return end
   } finally {
     signal.removeEventListener('abort', interrupt)
