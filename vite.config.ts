@@ -1,6 +1,7 @@
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
 import { chromiumArguments, findChromium } from './scripts/chromium.mjs'
+import { serveSmolLm2 } from './scripts/smollm2.mjs'
 
 const root = import.meta.dirname
 const executablePath = findChromium()
@@ -16,6 +17,7 @@ export default defineConfig({
   base: './',
   build: { outDir: '../dist-demo', emptyOutDir: true, target: 'es2022', chunkSizeWarningLimit: 1000 },
   worker: { format: 'es' },
+  plugins: [serveSmolLm2()],
   preview: {
     // A cross-origin isolated page may use WASM threads.
     headers: { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' },

@@ -4,6 +4,7 @@ import {
   RivuletError,
   type Engine,
   type FinishReason,
+  type ModelInfo,
   type TokenStream,
 } from 'rivulet'
 import { createAnnouncer } from './announcer.js'
@@ -11,7 +12,7 @@ import { createChatLog, type AnswerNote } from './chat-log.js'
 import { createComposer } from './composer.js'
 import { startChat } from './conversation.js'
 import { createLoadPanel } from './load-panel.js'
-import { createBackend, modelSource, nameModel, readModelChoice, writeModelChoice } from './model-choice.js'
+import { createBackends, nameModel, readModelChoice, writeModelChoice } from './model-choice.js'
 import { pageElement } from './page-element.js'
 import { createReadouts } from './readouts.js'
 import { createSettings } from './settings.js'
@@ -77,8 +78,7 @@ async function load(): Promise<void> {
   loadPanel.startLoading()
   try {
     const engine = await createEngine({
-      backend: createBackend(choice),
-      model: modelSource(choice),
+      backend: await createBackends(choice),
       onProgress: loadPanel.showProgress,
       signal: abort.signal,
     })
@@ -98,8 +98,8 @@ function retry(): void {
 function showEngine(engine: Engine): void {
   const { model, dtype, device, deviceDescription } = engine.info
   showModel(
-    `${nameModel(model)} · ${dtype}`,
-    `${device === 'wasm' ? 'WASM' : 'WebGPU'} · ${deviceDescription}`,
+    [nameModel(model), dtype].filter(Boolean).join(' · '),
+    `${deviceNames[device]} · ${deviceDescription}`,
   )
   const isFocusFree = loadPanel.hasFocus() || document.activeElement === document.body
   loadPanel.hide()
@@ -107,6 +107,12 @@ function showEngine(engine: Engine): void {
   announcer.say('The model is ready.')
   if (isFocusFree) composer.focus()
 }
+
+const deviceNames = {
+  webgpu: 'WebGPU',
+  wasm: 'WASM',
+  server: 'Server',
+} satisfies Record<ModelInfo['device'], string>
 
 function showModel(model: string, device: string): void {
   pageElement('model', HTMLElement).textContent = model
@@ -142,11 +148,11 @@ async function send(question: string): Promise<void> {
     onForget: () => {
       if (isCurrent()) log.markForgotten(current.forgotten, engine.info.contextLength)
     },
-    onChunk: ({ text, tokenIds }) => {
+    onChunk: ({ text, tokenCount }) => {
       if (!isCurrent()) return
       answer.write(text)
       spoken.add(text)
-      if (tokenIds.length > 0) readouts.addTokens(tokenIds.length)
+      if (tokenCount > 0) readouts.addTokens(tokenCount)
     },
   })
   if (isCurrent()) {

@@ -1,16 +1,36 @@
 import type { BackendFactory, ModelSource } from 'rivulet'
+import { llamaCpp } from 'rivulet/llama-cpp'
 import { onnx, type OnnxDevice, type OnnxDtype } from 'rivulet/onnx'
+import { remote } from 'rivulet/remote'
+import { webLlm } from 'rivulet/web-llm'
 
 /** What to load, as the page's address says it. */
 export interface ModelChoice {
   /** Empty is the model that is served with this page. */
   readonly model: string
+  readonly backend: string
+  /** The API of a server, where that is to answer. */
+  readonly server: string
   readonly device: string
   /** Empty is what the library takes by itself. */
   readonly dtype: string
 }
 
-const defaultChoice = { model: '', device: 'auto', dtype: '' } satisfies ModelChoice
+const defaultChoice = {
+  model: '',
+  backend: 'auto',
+  server: '',
+  device: 'auto',
+  dtype: '',
+} satisfies ModelChoice
+
+export const backendChoices = {
+  auto: 'Automatic',
+  onnx: 'ONNX Runtime',
+  'llama-cpp': 'llama.cpp',
+  'web-llm': 'WebLLM',
+  remote: 'A server',
+} as const
 
 export const deviceChoices = {
   auto: 'Automatic',
@@ -27,10 +47,28 @@ export const dtypeChoices = {
   fp32: 'fp32',
 } satisfies Record<'' | OnnxDtype, string>
 
+/** A model that this page knows by a short name, for each of the runtimes that can take it. */
+const smolLm2 = {
+  name: 'smollm2-135m-instruct',
+  onnx: 'HuggingFaceTB/SmolLM2-135M-Instruct',
+  gguf: 'bartowski/SmolLM2-135M-Instruct-GGUF/SmolLM2-135M-Instruct-Q4_K_M.gguf',
+  /** `npm start` serves it here, once it has come. */
+  served: 'models/smollm2-135m-instruct.gguf',
+} as const
+
+/** What the settings offer by name. */
+export const modelPresets = { 'Stories, built in': '', 'SmolLM2 135M': smolLm2.name } as const
+
 export function readModelChoice(): ModelChoice {
   const parameters = new URLSearchParams(location.search)
   const read = (name: keyof ModelChoice) => parameters.get(name) || defaultChoice[name]
-  return { model: read('model'), device: read('device'), dtype: read('dtype') }
+  return {
+    model: read('model'),
+    backend: read('backend'),
+    server: read('server'),
+    device: read('device'),
+    dtype: read('dtype'),
+  }
 }
 
 /** Puts the choice into the page's address, so that it can be shared and survives a reload. */
@@ -43,23 +81,55 @@ export function writeModelChoice(choice: ModelChoice): void {
   history.replaceState(null, '', url)
 }
 
-/** The model that is served with this page, or the one that was chosen. */
-export function modelSource({ model }: ModelChoice): ModelSource {
-  return model || new URL('models/stories/', document.baseURI)
+/** Whether it can only be llama.cpp that runs it. */
+export function takesGguf({ backend, model }: Pick<ModelChoice, 'backend' | 'model'>): boolean {
+  return backend === 'llama-cpp' || (backend === 'auto' && /\.gguf$/i.test(model))
 }
 
-/** @throws RivuletError `invalid-option`: the library, not this page, knows which values there are */
-export function createBackend({ device, dtype }: ModelChoice): BackendFactory {
+/**
+ * The backends to try in order, each with its model. Left to itself, SmolLM2 runs on ONNX Runtime where there is a GPU, and
+ * on llama.cpp elsewhere: which of them is the library's choice.
+ * @throws RivuletError `invalid-option`: the library, not this page, knows which values there are
+ */
+export async function createBackends(choice: ModelChoice): Promise<readonly BackendFactory[]> {
+  const { backend, model, server } = choice
+  if (backend === 'remote') return [remote({ baseURL: server, model })]
+  if (backend === 'web-llm') return [webLlm({ model })]
+  if (takesGguf(choice)) return [await createLlamaCpp(choice)]
+  const isEither = backend === 'auto' && model === smolLm2.name
+  return isEither ? [createOnnx(choice), await createLlamaCpp(choice)] : [createOnnx(choice)]
+}
+
+function createOnnx({ model, device, dtype }: ModelChoice): BackendFactory {
   return onnx({
+    model: model === smolLm2.name ? smolLm2.onnx : model || servedUrl('models/stories/'),
     device: device as OnnxDevice,
     ...(dtype && { dtype: dtype as OnnxDtype }),
   })
 }
 
-/** A model folder's URL as people call it: `owner/name` on the hub, the folder's name elsewhere. */
-export function nameModel(folder: string): string {
-  const { hostname, pathname } = new URL(folder)
+async function createLlamaCpp({ model, device }: ModelChoice): Promise<BackendFactory> {
+  const source = model === smolLm2.name ? await findSmolLm2() : model || servedUrl('models/stories.gguf')
+  return llamaCpp({ model: source, device: device as OnnxDevice })
+}
+
+async function findSmolLm2(): Promise<ModelSource> {
+  const served = servedUrl(smolLm2.served)
+  const answer = await fetch(served, { method: 'HEAD' }).catch(() => undefined)
+  // What is not there may be answered with this page.
+  const isServed = answer?.ok === true && !answer.headers.get('content-type')?.startsWith('text/html')
+  return isServed ? served : smolLm2.gguf
+}
+
+function servedUrl(path: string): URL {
+  return new URL(path, document.baseURI)
+}
+
+/** A model as people call it: `owner/name` on the hub, a file's or folder's name elsewhere, a server's own name. */
+export function nameModel(model: string): string {
+  if (!URL.canParse(model)) return model
+  const { hostname, pathname } = new URL(model)
   const segments = pathname.split('/').filter(Boolean)
   if (hostname === 'huggingface.co') return segments.slice(0, 2).join('/')
-  return decodeURIComponent(segments.at(-1) ?? hostname)
+  return decodeURIComponent(segments.at(-1) ?? hostname).replace(/\.gguf$/i, '')
 }

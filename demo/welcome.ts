@@ -28,11 +28,15 @@ export function createWelcome(onSuggestion: (text: string) => void): Welcome {
     list.append(item)
   }
   return {
-    describe({ model }) {
+    describe({ model, backend, server }) {
       title.textContent = model ? 'Ask it anything' : 'Ask for a story'
-      text.textContent = model
-        ? 'The model runs in this tab. Nothing you write leaves it.'
-        : 'A very small model makes one up, right here in this tab. Nothing you write leaves it.'
+      if (backend === 'remote')
+        text.textContent = `The answers come from ${server}: what you write is sent there.`
+      else if (model) text.textContent = 'The model runs in this tab. Nothing you write leaves it.'
+      else {
+        text.textContent =
+          'A very small model makes one up, right here in this tab. Nothing you write leaves it.'
+      }
     },
     show(part) {
       welcome.hidden = part === 'nothing'

@@ -1,5 +1,7 @@
 import { AxeBuilder } from '@axe-core/playwright'
 import { expect, test, type Page } from '@playwright/test'
+import { startFakeServer } from './fake-server.js'
+import { prepareSmolLm2 } from './models/prepare.js'
 
 const demoUrl = 'http://localhost:4281/'
 const readouts = ['ttft', 'tps', 'itl-p50', 'itl-p95', 'total', 'tokens']
@@ -101,6 +103,49 @@ test('an unknown model is named, with a way to try again', async ({ page }) => {
   await expect(page.getByRole('alert')).toContainText('model-not-found')
   await page.getByRole('button', { name: 'Try again' }).click()
   await expect(state(page, 'failed')).toBeVisible()
+})
+
+test('the built-in model also answers on llama.cpp, which is chosen in the settings', async ({ page }) => {
+  await openDemo(page)
+  await expect(state(page, 'ready')).toBeVisible()
+  await page.getByRole('button', { name: 'Settings', exact: true }).click()
+  await page.getByLabel('Runs on').selectOption('llama.cpp')
+  await expect(page.getByLabel('Weights')).toBeHidden()
+  await page.getByRole('button', { name: 'Load this model' }).click()
+  await expect(page.getByTestId('model')).toHaveText('stories · Q8_0')
+  await ask(page, 'Tell me a story about a dragon.')
+  await expect(answers(page).first()).toHaveText(/\w+ \w+ \w+ \w+/)
+  await expect(state(page, 'ready')).toBeVisible()
+  for (const name of readouts) await expect(page.getByTestId(name)).toHaveText(/\d/)
+  expect(new URL(page.url()).searchParams.get('backend')).toBe('llama-cpp')
+})
+
+test('SmolLM2 is offered by name, and chats without a GPU on llama.cpp', async ({ page }) => {
+  test.setTimeout(900_000)
+  const model = prepareSmolLm2()
+  test.skip('unavailable' in model, 'unavailable' in model ? model.unavailable : '')
+  await openDemo(page, '')
+  await page.getByRole('button', { name: 'Settings', exact: true }).click()
+  await page.getByRole('button', { name: 'SmolLM2 135M' }).click()
+  await page.getByRole('button', { name: 'Load this model' }).click()
+  await expect(page.getByTestId('model')).toHaveText('smollm2-135m-instruct · Q4_1')
+  await expect(page.getByTestId('device')).toHaveText(/WASM · CPU, \d thread/)
+  await ask(page, 'What is the capital of France?')
+  await expect(answers(page).first()).toContainText('Paris')
+})
+
+test('a server’s answers are said to be a server’s, and count as tokens', async ({ page }) => {
+  const server = await startFakeServer()
+  try {
+    await openDemo(page, `backend=remote&server=${encodeURIComponent(server.url)}&model=story-model`)
+    await expect(page.getByText(`The answers come from ${server.url}`)).toBeVisible()
+    await expect(page.getByTestId('device')).toHaveText(`Server · ${new URL(server.url).host}`)
+    await ask(page, 'Tell me a story.')
+    await expect(answers(page).first()).toHaveText('Once upon a time')
+    await expect(page.getByTestId('tokens')).toHaveText('4')
+  } finally {
+    server.close()
+  }
 })
 
 test('a browser with neither WebGPU nor WebAssembly is told so', async ({ page }) => {

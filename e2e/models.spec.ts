@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
 import { expect, test } from '@playwright/test'
 import { loadEngine, openBarePage, streamAnswer } from './bare-page.js'
-import { preparePython, prepareSmolLm2, runScript } from './models/prepare.js'
+import { preparePython, prepareSmolLm2, runScript, smolLm2Gguf } from './models/prepare.js'
 import { serveFolder } from './serve-folder.js'
 
 test('the embedded model is a true export of its weights', () => {
@@ -12,6 +13,36 @@ test('the embedded model is a true export of its weights', () => {
   test.skip('unavailable' in python, 'unavailable' in python ? python.unavailable : '')
   const { status, output } = runScript('verify_stories.py', source, 'demo/public/models')
   expect(status, output).toBe(0)
+})
+
+test('SmolLM2-135M-Instruct answers on llama.cpp, and takes up what it was saying', async ({ page }) => {
+  test.setTimeout(900_000)
+  const model = prepareSmolLm2()
+  test.skip('unavailable' in model, 'unavailable' in model ? model.unavailable : '')
+  const server = await serveFolder(dirname(smolLm2Gguf))
+  try {
+    await openBarePage(page)
+    const engine = await page.evaluateHandle(
+      (url) => {
+        const { createEngine, llamaCpp } = window.rivulet
+        const backend = llamaCpp({ worker: window.createLlamaCppWorker, contextLength: 1024 })
+        return createEngine({ backend, model: url })
+      },
+      server.url + basename(smolLm2Gguf),
+    )
+    expect(await engine.evaluate(({ info }) => info)).toMatchObject({ dtype: 'Q4_1', contextLength: 1024 })
+    const question = 'What is the capital of France?'
+    const { result } = await streamAnswer(engine, question, { temperature: 0, maxTokens: 12 })
+    expect(result.text).toContain('Paris')
+    const again = await engine.evaluate(async (engine, question) => {
+      const stream = engine.generate(question, { temperature: 0, maxTokens: 12 })
+      for await (const { index } of stream) if (index === 3) window.breakWorker('terminate')
+      return stream.result
+    }, question)
+    expect(again).toMatchObject({ text: result.text, recoveries: 1 })
+  } finally {
+    server.close()
+  }
 })
 
 test('SmolLM2-135M-Instruct answers on WASM as its reference does', async ({ page }) => {

@@ -1,73 +1,12 @@
 // The same call, answered by a server: one that speaks as vLLM's documentation has it, since none runs here.
-import { createServer, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { expect, test } from '@playwright/test'
 import type { Engine } from 'rivulet'
 import { openBarePage } from './bare-page.js'
-
-/** Between a server's words. */
-const wordMs = 20
-const words = ['Once', ' upon', ' a', ' time']
-
-interface FakeServer {
-  readonly url: string
-  /** Connections that a client has closed before their end. */
-  closedEarly: number
-  /** When each word left. */
-  readonly sentMs: number[]
-  /** Breaks off behind the second word. */
-  isBroken: boolean
-  /** Never ends. */
-  isEndless: boolean
-  close(): void
-}
-
-async function startServer(): Promise<FakeServer> {
-  const state = { closedEarly: 0, sentMs: [] as number[], isBroken: false, isEndless: false }
-  const send = (response: ServerResponse, data: object | string) =>
-    response.write(`data: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`)
-  const say = (content: string) => ({ choices: [{ delta: { content }, finish_reason: null }] })
-  const server = createServer(async (request, response) => {
-    response.setHeader('access-control-allow-origin', '*')
-    response.setHeader('access-control-allow-headers', '*, Authorization, Content-Type')
-    if (request.method === 'OPTIONS') return void response.writeHead(204).end()
-    if (request.url === '/v1/models') {
-      return void response.end(JSON.stringify({ data: [{ id: 'story-model', max_model_len: 2048 }] }))
-    }
-    response.setHeader('content-type', 'text/event-stream')
-    let isDone = false
-    response.once('close', () => {
-      if (!isDone) state.closedEarly += 1
-    })
-    for (const [index, word] of words.entries()) {
-      send(response, say(word))
-      await new Promise((resolve) => setTimeout(resolve, 20))
-      if (state.isBroken && index === 1) return void response.destroy()
-    }
-    while (state.isEndless && !response.destroyed) {
-      send(response, say(' more'))
-      state.sentMs.push(Date.now())
-      await new Promise((resolve) => setTimeout(resolve, wordMs))
-    }
-    send(response, { choices: [{ delta: {}, finish_reason: 'stop' }] })
-    send(response, { choices: [], usage: { prompt_tokens: 9, completion_tokens: words.length } })
-    isDone = true
-    send(response, '[DONE]')
-    response.end()
-  })
-  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve))
-  return Object.assign(state, {
-    url: `http://localhost:${(server.address() as AddressInfo).port}/v1`,
-    close() {
-      server.close()
-      server.closeAllConnections()
-    },
-  })
-}
+import { startFakeServer, wordMs, words, type FakeServer } from './fake-server.js'
 
 let server: FakeServer
 test.beforeEach(async ({ page }) => {
-  server = await startServer()
+  server = await startFakeServer()
   await openBarePage(page)
 })
 test.afterEach(() => server.close())
@@ -106,6 +45,62 @@ test('a server that breaks off is told from one that ends, with what was said', 
     return { code, text }
   }, server.url)
   expect(error).toEqual({ code: 'connection-failed', text: 'Once upon' })
+})
+
+test('an unread answer stops its server, once the socket is full', async ({ page }) => {
+  server.isFlooding = true
+  const reader = await page.evaluateHandle(async (baseURL) => {
+    const { createEngine, remote } = window.rivulet
+    const engine = await createEngine({ backend: remote({ baseURL, model: 'story-model' }) })
+    const reader = engine.generate('Tell me a story.').getReader()
+    await reader.read()
+    return reader
+  }, server.url)
+  const wait = (ms: number) => new Promise((done) => setTimeout(done, ms))
+  let before = -1
+  await expect(async () => {
+    before = server.sentBytes
+    await wait(1000)
+    expect(server.sentBytes).toBe(before)
+  }).toPass({ timeout: 30_000 })
+  expect(before).toBeGreaterThan(0)
+  await reader.evaluate(async (reader) => {
+    for (let chunks = 0; chunks < 2000; chunks += 1) await reader.read()
+  })
+  await expect.poll(() => server.sentBytes).toBeGreaterThan(before)
+  await reader.evaluate((reader) => reader.cancel())
+})
+
+test('what one server began another goes on with, where it is said to', async ({ page }) => {
+  const second = await startFakeServer()
+  server.isBroken = true
+  try {
+    const [going, refusing] = await page.evaluate(
+      async (urls) => {
+        const { createEngine, remote } = window.rivulet
+        const run = async (canContinue: boolean) => {
+          const [first, next] = urls.map((baseURL) => remote({ baseURL, model: 'story-model', canContinue }))
+          const engine = await createEngine({ backend: [first!, next!] })
+          const stream = engine.generate('Tell me a story.')
+          return stream.result.catch((error: { code: string; text: string }) => error)
+        }
+        const going = await run(true)
+        const { code, text } = (await run(false)) as { code: string; text: string }
+        return [going, { code, text }]
+      },
+      [server.url, second.url],
+    )
+    expect(going).toMatchObject({
+      text: words.join(''),
+      parts: [
+        { backend: 'remote', deviceDescription: new URL(server.url).host, text: 'Once upon', tokens: 2 },
+        { backend: 'remote', deviceDescription: new URL(second.url).host, text: ' a time', tokens: 2 },
+      ],
+    })
+    expect(refusing).toMatchObject({ code: 'connection-failed', text: 'Once upon' })
+  } finally {
+    second.close()
+  }
 })
 
 test('who leaves closes the connection within 100 ms, and the next request runs', async ({ page }) => {

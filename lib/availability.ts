@@ -7,6 +7,8 @@ export interface Availability extends Devices {
   readonly backends: readonly {
     readonly name: string
     readonly isAvailable: boolean
+    /** It can run, but other local backends of a list go first: it would compute on the CPU. */
+    readonly isSlow: boolean
     /** Why not; undefined where it can run. */
     readonly reason: string | undefined
   }[]
@@ -23,6 +25,7 @@ export async function availability(...backends: readonly BackendFactory[]): Prom
     backends: checks.map((check, index) => ({
       name: backends[index]!.name,
       isAvailable: check.isAvailable,
+      isSlow: check.isAvailable && check.isSlow === true,
       reason: check.isAvailable ? undefined : check.reason,
     })),
   }

@@ -4,19 +4,23 @@ import { RivuletError } from './contract/errors.js'
 import { locateModel, type ModelSource } from './contract/model-source.js'
 import { checkRequest, type GenerateOptions, type Prompt } from './contract/options.js'
 import type { LoadProgress, ModelInfo } from './contract/worker-api.js'
-import { keepWorker, type LoadedWorker, type Recovery } from './keep-worker.js'
-import { startWorker } from './start-worker.js'
+import { keepWorker, type Recovery } from './keep-worker.js'
+import { startWorker, type Candidate, type LoadedWorker, type SkippedBackend } from './start-worker.js'
 import { TokenStream } from './token-stream.js'
 
 /** What `createEngine` is told. */
 export interface EngineOptions {
-  /** One backend, or several in order of preference: the first that can run here is taken. */
+  /**
+   * One backend, or several in order of preference: the first is taken that can run here and load its model. Local ones
+   * that would be slow here, such as `onnx()` without a real GPU, come behind the local ones that would not. When one
+   * is lost for good, what it was writing goes on with the next.
+   */
   readonly backend: BackendFactory | readonly BackendFactory[]
-  /** The model's folder. Backends that name their model themselves, such as `remote()`, need none. */
+  /** The model's folder or file, for backends that are given none of their own: `remote()` and `webLlm()` name theirs. */
   readonly model?: ModelSource | undefined
   /** How its files are fetched and kept; nothing of it concerns files of the visitor's. */
   readonly download?: DownloadOptions | undefined
-  /** Called while the model is loaded, and when it is loaded again. */
+  /** Called while the model is loaded, and when it is loaded again; a list's next backend begins at 0 again. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined
   /** Gives up loading; the returned promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined
@@ -32,8 +36,10 @@ export interface EngineOptions {
 
 /** A loaded model in its worker. */
 export interface Engine extends AsyncDisposable {
-  /** Of the model as it is loaded now: a recovery can have moved it to another device. */
+  /** Of the model as it is loaded now: a recovery can have moved it to another device or backend. */
   readonly info: ModelInfo
+  /** The backends of the list that were not taken, and why: they cannot run here, or could not load their model. */
+  readonly skipped: readonly SkippedBackend[]
   /**
    * Starts a generation and returns its stream at once. Generations run one at a time, in the order of these calls.
    * @throws RivuletError `invalid-option` or `engine-disposed`, before any work; everything later errors the stream:
@@ -48,26 +54,28 @@ export interface Engine extends AsyncDisposable {
 /**
  * Loads a model into a worker of its own.
  * @throws RivuletError `invalid-option`, `backend-unavailable`, `model-not-found`, `model-invalid`,
- *   `model-unsupported`, `connection-failed`, `download-failed`, `integrity-failed`, `quota-exceeded`, `memory-exceeded`, `worker-failed`;
- *   or the reason of `signal`
+ *   `model-unsupported`, `connection-failed`, `download-failed`, `integrity-failed`, `quota-exceeded`,
+ *   `memory-exceeded`, `worker-failed`; `backend-unavailable` where several were given, with the reasons of all; or the
+ *   reason of `signal`
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   checkOptions(options)
   const { backend, model, download = {}, onProgress, signal, recover = true, onRecovery } = options
   const request = checkDownloadOptions(download)
   const place = { base: document.baseURI, hubUrl: download.hubUrl && String(download.hubUrl) }
-  const plan = {
-    backends: [backend].flat(),
-    model: model === undefined ? ({ kind: 'none' } as const) : await locateModel(model, place),
-    download: request,
-    onProgress,
+  const locate = async (candidate: BackendFactory): Promise<Candidate> => {
+    const own = candidate.model ?? model
+    const located = own === undefined || own === 'named' ? noModel : await locateModel(own, place)
+    return { backend: candidate, model: located }
   }
-  if (plan.model.kind !== 'local' && plan.model.kind !== 'none' && download.persist !== false)
-    requestPersistence()
-  const first = await startWorker(plan, signal)
+  const candidates = await Promise.all([backend].flat().map(locate))
+  const plan = { candidates, download: request, persist: download.persist ?? true, onProgress }
+  const first = await startWorker(plan, new Set(), signal)
   const start = startWorker.bind(undefined, plan)
-  return createLoadedEngine(first, recover ? { start, onRecovery } : undefined)
+  return createLoadedEngine(first, recover ? { candidates, start, onRecovery } : undefined)
 }
+
+const noModel = { kind: 'none' } as const
 
 const optionNames: readonly string[] = [
   'backend',
@@ -88,7 +96,7 @@ function checkOptions(options: EngineOptions): void {
   if ([backend].flat().some((candidate) => typeof candidate?.createWorker !== 'function')) {
     refuse('"backend" must be a backend, such as onnx(), or a list of them.')
   }
-  const needsModel = [backend].flat().some(({ hasOwnModel }) => !hasOwnModel)
+  const needsModel = [backend].flat().some((candidate) => candidate.model === undefined)
   if (needsModel && typeof model !== 'string' && (typeof model !== 'object' || model === null)) {
     refuse('"model" must be a string, a URL, a directory handle or a list of files.')
   }
@@ -102,11 +110,6 @@ function checkOptions(options: EngineOptions): void {
       'createEngine() needs a page: call it in a browser, not on a server.',
     )
   }
-}
-
-/** Only a page can ask. What is answered changes nothing here: it is the browser's, and some ask the visitor. */
-function requestPersistence(): void {
-  navigator.storage?.persist?.().catch(() => {})
 }
 
 function refuse(message: string): never {
@@ -136,18 +139,25 @@ function createLoadedEngine(first: LoadedWorker, recovery: Recovery | undefined)
     get info() {
       return kept.current.info
     },
+    get skipped() {
+      return kept.current.skipped
+    },
     generate(prompt, options) {
       const checked = checkRequest(prompt, options)
       const request = { ...checked, seed: checked.seed ?? drawSeed() }
       if (disposed) throw disposedError()
       const order = generations++
       return new TokenStream({
-        async open(said) {
-          const connection = await kept.take(order)
-          const events = await connection.call((worker) =>
-            worker.generate({ ...request, ...(said && { said }) }),
-          )
-          return { events, closed: connection.closed, giveUp: connection.terminate }
+        async take() {
+          const { connection, info } = await kept.take(order)
+          return {
+            info,
+            generate: (said) =>
+              connection.call((worker) => worker.generate({ ...request, ...(said && { said }) })),
+            closed: connection.closed,
+            giveUp: connection.terminate,
+            moveOn: (reason) => kept.moveOn(connection, reason),
+          }
         },
         canRecover: recovery !== undefined,
         signal: options?.signal,

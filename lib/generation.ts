@@ -1,6 +1,13 @@
 import { RivuletError, asRivuletError } from './contract/errors.js'
 import type { Said } from './contract/options.js'
-import type { FinishReason, GenerationEvent, TokenChunk } from './contract/worker-api.js'
+import type {
+  CountedTokens,
+  FinishReason,
+  GenerationEvent,
+  ModelInfo,
+  TokenChunk,
+} from './contract/worker-api.js'
+import { createTranscript, type GenerationPart } from './transcript.js'
 import { recordLatency, type Latency } from './latency.js'
 
 /** What a generation was, when it is over. */
@@ -10,8 +17,10 @@ export interface GenerationResult {
   readonly finishReason: FinishReason
   readonly usage: Usage
   readonly latency: Latency
-  /** How often the generation lost its GPU or its worker, and was taken up again. */
+  /** How often the generation lost its GPU, its worker or its server, and was taken up again. */
   readonly recoveries: number
+  /** Who wrote the text, in order; several where another backend took it over. None where nothing was said. */
+  readonly parts: readonly GenerationPart[]
 }
 
 export interface Usage {
@@ -19,18 +28,18 @@ export interface Usage {
   readonly promptTokens: number
   /** How many of the prompt's tokens were not computed again, since an earlier prompt or answer began alike. */
   readonly cachedPromptTokens: number
-  /** Tokens streamed; the token that ends the text is not one of them. As the server counts them with `remote()`. */
+  /**
+   * Tokens streamed; the token that ends the text is not one of them. As the server counts them with `remote()`; once
+   * cancelled, and where another backend took over, its chunks are counted instead.
+   */
   readonly completionTokens: number
 }
 
-/** How a generation is started, and what can end it from outside; all of it comes from the engine. */
+/** Where a generation runs, and what can end it from outside; all of it comes from the engine. */
 export interface GenerationSource {
-  /**
-   * Sends the request to a worker; not called when `signal` is already aborted.
-   * @param said what the stream has, when the request is sent again
-   */
-  open(said: Said | undefined): Promise<OpenGeneration>
-  /** Whether to open it again when its worker or its GPU is lost. */
+  /** The worker to ask; not called when `signal` is already aborted. */
+  take(): Promise<GenerationWorker>
+  /** Whether to ask again when a worker or its GPU is lost. */
   readonly canRecover: boolean
   /** The caller's: errors the stream with its reason. */
   readonly signal: AbortSignal | undefined
@@ -38,13 +47,20 @@ export interface GenerationSource {
   readonly disposed: AbortSignal
 }
 
-/** A generation in a worker. */
-export interface OpenGeneration {
-  readonly events: ReadableStream<GenerationEvent>
+/** A loaded worker, for one generation. */
+export interface GenerationWorker {
+  readonly info: ModelInfo
+  /** @param said what the stream has, when the request is sent again */
+  generate(said: Said | undefined): Promise<ReadableStream<GenerationEvent>>
   /** The worker's end: what has arrived is still handed out, then its reason. */
   readonly closed: AbortSignal
   /** Ends the worker, which is good for nothing any more. */
   giveUp(reason: RivuletError): void
+  /**
+   * Ends the worker, and gives up its backend.
+   * @returns whether another can take over; nothing happens where none can
+   */
+  moveOn(reason: RivuletError): boolean
 }
 
 /** A generation that is lost as often as this without a token in between is lost for good. */
@@ -56,9 +72,11 @@ type Outcome =
 
 /** A generation as one worker runs it. */
 interface Attempt {
+  /** Once there is one. */
+  worker: GenerationWorker | undefined
+  /** The worker is well, but its model cannot go on where another stopped. */
+  isRefused: boolean
   readonly reader: Promise<ReadableStreamDefaultReader<GenerationEvent>>
-  /** Once it has answered. */
-  worker: OpenGeneration | undefined
 }
 
 /** One generation, as its stream needs it. */
@@ -76,50 +94,54 @@ export interface Generation {
 
 /** Reads one generation's events, keeps its text and figures, and feeds the stream behind `controller`. */
 export function readGeneration(
-  { open, canRecover, signal, disposed }: GenerationSource,
+  { take, canRecover, signal, disposed }: GenerationSource,
   controller: ReadableStreamDefaultController<TokenChunk>,
 ): Generation {
   const latency = recordLatency()
   /** Read from the worker, not yet by the reader: here and not in the stream, whose error would drop them. */
   const waiting: TokenChunk[] = []
-  const tokenIds: number[] = []
+  const transcript = createTranscript()
   const listeners = new AbortController()
   const { promise: result, resolve, reject } = deferred<GenerationResult>()
   // Whoever only reads the stream learns of a failure there.
   result.catch(() => {})
-  let text = ''
   let promptTokens = 0
   let cachedPromptTokens = 0
   let hasStarted = false
-  /** The server counts; until it tells, chunks are. */
-  let isCounting = false
-  let completionTokens: number | undefined
+  let counted: CountedTokens | undefined
   let chunks = 0
   let recoveries = 0
   let fruitlessAttempts = 0
   let outcome: Outcome | undefined
   let hasStreamEnded = false
   let advancing: Promise<void> | undefined
-  let attempt = signal?.aborted ? undefined : begin(undefined)
+  let attempt = signal?.aborted ? undefined : begin()
 
-  function begin(said: Said | undefined): Attempt {
-    const opened = open(said)
-    const reader = opened.then(({ events }) => events.getReader())
+  /** @param loss why it is begun again */
+  function begin(loss?: RivuletError): Attempt {
+    const begun: Attempt = { worker: undefined, isRefused: false, reader: Promise.resolve().then(open) }
     // `watch` tells of a failure.
-    reader.catch(() => {})
-    const begun: Attempt = { reader, worker: undefined }
-    void watch(begun, opened)
+    begun.reader.catch(() => {})
+    void watch(begun)
     return begun
+
+    async function open(): Promise<ReadableStreamDefaultReader<GenerationEvent>> {
+      const worker = await take()
+      begun.worker = worker
+      begun.isRefused = transcript.text !== '' && !worker.info.canContinue
+      if (begun.isRefused) throw loss
+      return (await worker.generate(transcript.tell(worker.info))).getReader()
+    }
   }
 
-  async function watch(begun: Attempt, opened: Promise<OpenGeneration>): Promise<void> {
+  async function watch(begun: Attempt): Promise<void> {
     try {
-      begun.worker = await opened
+      await begun.reader
     } catch (error) {
       if (begun === attempt) failWith(error)
       return
     }
-    const { closed } = begun.worker
+    const { closed } = begun.worker!
     const onClosed = () => handleDeath(begun, closed.reason as RivuletError)
     if (closed.aborted) await onClosed()
     else closed.addEventListener('abort', onClosed, { signal: listeners.signal })
@@ -135,30 +157,45 @@ export function readGeneration(
     outcome = how
     listeners.abort()
     if (how.kind === 'failed') {
-      how.error.text = text
+      how.error.text = transcript.text
       reject(how.error)
     } else {
-      const uncounted = isCounting ? chunks : tokenIds.length
-      const usage = { promptTokens, cachedPromptTokens, completionTokens: completionTokens ?? uncounted }
-      resolve({ text, finishReason: how.finishReason, usage, latency: latency.finish(), recoveries })
+      const { text, parts, tokens } = transcript
+      const completionTokens = recoveries === 0 ? (counted?.completionTokens ?? tokens) : tokens
+      const usage = { promptTokens, cachedPromptTokens, completionTokens }
+      const { finishReason } = how
+      resolve({ text, finishReason, usage, latency: latency.finish(), recoveries, parts })
     }
     leave(attempt)
   }
 
   /** Takes the generation up again where that may help, behind what has been said. */
   function fail(error: RivuletError): void {
-    const isLoss = error.code === 'worker-failed' || error.code === 'device-lost'
     if (outcome) return
-    if (!canRecover || !isLoss || fruitlessAttempts === maxFruitlessAttempts) {
-      return finish({ kind: 'failed', error })
-    }
-    fruitlessAttempts += 1
+    if (!canRecover || !canGoOn(error)) return finish({ kind: 'failed', error })
     recoveries += 1
     const lost = attempt
-    // A GPU's loss can show here before the engine knows of it.
-    lost?.worker?.giveUp(error)
-    attempt = begin({ tokenIds: [...tokenIds], textLength: text.length })
+    attempt = begin(error)
     leave(lost)
+  }
+
+  /** Ends the worker that is lost; where the same backend would be lost again, gives that up. */
+  function canGoOn(error: RivuletError): boolean {
+    const { worker, isRefused = false } = attempt ?? {}
+    const isLost = !isRefused && (error.code === 'worker-failed' || error.code === 'device-lost')
+    const canSaySame = transcript.text === '' || worker?.info.canContinue !== false
+    if (isLost && canSaySame && fruitlessAttempts < maxFruitlessAttempts) {
+      fruitlessAttempts += 1
+      // A GPU's loss can show here before the engine knows of it.
+      worker?.giveUp(error)
+      return true
+    }
+    if ((isLost || isRefused || error.code === 'connection-failed') && worker?.moveOn(error)) {
+      fruitlessAttempts = 0
+      return true
+    }
+    if (isLost) worker?.giveUp(error)
+    return false
   }
 
   const failWith = (error: unknown) =>
@@ -166,24 +203,27 @@ export function readGeneration(
 
   function apply(event: GenerationEvent): void {
     if (event.kind === 'started') {
+      if (attempt?.worker) transcript.setWriter(attempt.worker.info)
+      // Who goes on computes a prompt again; it counts where nobody has counted it.
+      if (promptTokens === 0) promptTokens = event.promptTokens ?? 0
       if (hasStarted) return
       hasStarted = true
-      isCounting = event.promptTokens === undefined
-      promptTokens = event.promptTokens ?? 0
       cachedPromptTokens = event.cachedPromptTokens
       latency.setPrefill({ ...event, promptTokens })
     } else if (event.kind === 'counted') {
+      counted = event
+      // Who goes on counts what was said as prompt.
+      if (recoveries > 0) return
       promptTokens = event.promptTokens
       cachedPromptTokens = event.cachedPromptTokens
-      completionTokens = event.completionTokens
+      latency.setCounted(event)
     } else if (event.kind === 'chunk') {
       waiting.push({ ...event.chunk, index: chunks })
       chunks += 1
       fruitlessAttempts = 0
-      text += event.chunk.text
-      tokenIds.push(...event.chunk.tokenIds)
-      // A server's chunk is a token as good as always; a runtime's without one is what it held back.
-      if (event.chunk.tokenIds.length > 0 || isCounting) latency.addToken()
+      transcript.add(event.chunk)
+      // A chunk without a token is what a runtime held back.
+      if (event.chunk.tokenCount > 0) latency.addToken()
     } else {
       finish({ kind: 'finished', finishReason: event.finishReason })
     }

@@ -2,6 +2,8 @@ export { createEngine } from './engine.js'
 export type { Engine, EngineOptions } from './engine.js'
 export { TokenStream } from './token-stream.js'
 export type { GenerationResult, Usage } from './generation.js'
+export type { GenerationPart } from './transcript.js'
+export type { SkippedBackend } from './start-worker.js'
 export { availability } from './availability.js'
 export type { Availability } from './availability.js'
 export { RivuletError } from './contract/errors.js'
@@ -15,6 +17,7 @@ export type {
   FinishReason,
   LoadProgress,
   ModelInfo,
+  ModelTimings,
   TokenChunk,
   TokenLogprob,
   TokenLogprobs,

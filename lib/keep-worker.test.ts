@@ -1,10 +1,23 @@
 import { describe, expect, it } from 'vitest'
 import type { WorkerConnection } from './connect-worker.js'
 import { RivuletError } from './contract/errors.js'
-import { keepWorker, type LoadedWorker } from './keep-worker.js'
+import { keepWorker } from './keep-worker.js'
+import type { Candidate, LoadedWorker } from './start-worker.js'
+
+const candidates: readonly Candidate[] = ['first', 'second'].map((name) => ({
+  backend: {
+    name,
+    options: {},
+    checkAvailability: () => Promise.resolve({ isAvailable: true }),
+    createWorker: () => {
+      throw new Error('not to be made')
+    },
+  },
+  model: { kind: 'none' },
+}))
 
 /** Stands in for a worker with a model: dies when it is told. */
-function createWorker(name: string): LoadedWorker & { readonly connection: WorkerConnection } {
+function createWorker(name: string, candidate = candidates[0]!): LoadedWorker {
   const closing = new AbortController()
   const connection: WorkerConnection = {
     call: () => Promise.reject(new Error('nobody calls')),
@@ -23,7 +36,10 @@ function createWorker(name: string): LoadedWorker & { readonly connection: Worke
       execution: 'none',
       contextLength: 1,
       hasChatTemplate: false,
+      canContinue: true,
     },
+    candidate,
+    skipped: [],
   }
 }
 
@@ -35,8 +51,8 @@ describe('a kept worker', () => {
   it('is the same one as long as it lives', async () => {
     const first = createWorker('first')
     const start = () => Promise.reject(new Error('not to be started'))
-    const kept = keepWorker(first, { start, onRecovery: undefined }, signal)
-    expect(await kept.take(0)).toBe(first.connection)
+    const kept = keepWorker(first, { start, onRecovery: undefined, candidates }, signal)
+    expect(await kept.take(0)).toBe(first)
   })
 
   it('is replaced once for all who wait, and given to them in their order', async () => {
@@ -48,10 +64,14 @@ describe('a kept worker', () => {
       await nextTask()
       return second
     }
-    const kept = keepWorker(first, { start, onRecovery: (reason) => seen.reasons.push(reason) }, signal)
+    const kept = keepWorker(
+      first,
+      { start, onRecovery: (reason) => seen.reasons.push(reason), candidates },
+      signal,
+    )
     first.connection.terminate(death)
     const take = async (order: number) => {
-      expect(await kept.take(order)).toBe(second.connection)
+      expect(await kept.take(order)).toBe(second)
       seen.served.push(order)
     }
     await Promise.all([3, 1, 2, 0].map(take))
@@ -67,17 +87,36 @@ describe('a kept worker', () => {
       async () => second,
     ]
     const start = () => outcomes.shift()!()
-    const kept = keepWorker(first, { start, onRecovery: undefined }, signal)
+    const kept = keepWorker(first, { start, onRecovery: undefined, candidates }, signal)
     first.connection.terminate(death)
     await expect(kept.take(0)).rejects.toMatchObject({ code: 'download-failed' })
-    expect(await kept.take(1)).toBe(second.connection)
+    expect(await kept.take(1)).toBe(second)
+  })
+
+  it('gives its backend up for another, as long as there is one', async () => {
+    const first = createWorker('first')
+    const second = createWorker('second', candidates[1])
+    const lostBefore: (readonly Candidate[])[] = []
+    const start = async (lost: ReadonlySet<Candidate>) => {
+      lostBefore.push([...lost])
+      return second
+    }
+    const kept = keepWorker(first, { start, onRecovery: undefined, candidates }, signal)
+    expect(kept.moveOn(first.connection, death)).toBe(true)
+    expect(first.connection.closed.reason).toBe(death)
+    expect(await kept.take(0)).toBe(second)
+    expect(lostBefore).toEqual([[candidates[0]]])
+    // Who comes late has been moved already; and behind the last there is none.
+    expect(kept.moveOn(first.connection, death)).toBe(true)
+    expect(kept.moveOn(second.connection, death)).toBe(false)
+    expect(second.connection.closed.aborted).toBe(false)
   })
 
   it('stays dead without recovery', async () => {
     const first = createWorker('first')
     const kept = keepWorker(first, undefined, signal)
     first.connection.terminate(death)
-    expect((await kept.take(0)).closed.reason).toBe(death)
+    expect((await kept.take(0)).connection.closed.reason).toBe(death)
   })
 
   it('is not replaced for an engine that was disposed meanwhile', async () => {
@@ -85,7 +124,7 @@ describe('a kept worker', () => {
     const late = createWorker('late')
     const disposing = new AbortController()
     const start = () => nextTask().then(() => late)
-    const kept = keepWorker(first, { start, onRecovery: undefined }, disposing.signal)
+    const kept = keepWorker(first, { start, onRecovery: undefined, candidates }, disposing.signal)
     first.connection.terminate(death)
     const waiting = kept.take(0)
     disposing.abort(new RivuletError('engine-disposed', 'over'))

@@ -1,18 +1,14 @@
 import type { WorkerConnection } from './connect-worker.js'
 import { probeDevices } from './contract/devices.js'
 import type { RivuletError } from './contract/errors.js'
-import type { ModelInfo } from './contract/worker-api.js'
-
-/** A worker whose model is loaded. */
-export interface LoadedWorker {
-  readonly connection: WorkerConnection
-  readonly info: ModelInfo
-}
+import type { Candidate, LoadedWorker } from './start-worker.js'
 
 /** How a worker is replaced. */
 export interface Recovery {
-  /** Starts another one and loads the model. */
-  start(signal: AbortSignal): Promise<LoadedWorker>
+  /** All that the engine was given. */
+  readonly candidates: readonly Candidate[]
+  /** Starts another one and loads the model, with none of those that are lost. */
+  start(lost: ReadonlySet<Candidate>, signal: AbortSignal): Promise<LoadedWorker>
   /** Called before that, with what befell the last one. */
   readonly onRecovery: ((reason: RivuletError) => void) | undefined
 }
@@ -25,7 +21,12 @@ export interface KeptWorker {
    * The newest worker, and where that is dead another one. Those who wait for it get it in the order of their numbers.
    * @throws RivuletError what loading it failed with; the next call tries again
    */
-  take(order: number): Promise<WorkerConnection>
+  take(order: number): Promise<LoadedWorker>
+  /**
+   * Ends this worker, where it is the newest, and gives its backend up: the next worker will be another's.
+   * @returns whether there is another
+   */
+  moveOn(from: WorkerConnection, reason: RivuletError): boolean
 }
 
 /** After its process has crashed, a browser takes a moment before it gives adapters again. */
@@ -42,6 +43,7 @@ export function keepWorker(
   signal: AbortSignal,
 ): KeptWorker {
   const waiting: Waiting[] = []
+  const lost = new Set<Candidate>()
   let current = first
   let isReplacing = false
 
@@ -49,7 +51,11 @@ export function keepWorker(
     onRecovery?.(current.connection.closed.reason as RivuletError)
     if (current.info.device === 'webgpu') await waitForGpu(signal)
     signal.throwIfAborted()
-    const next = await start(signal)
+    const next = await start(lost, signal).catch((error: unknown) => {
+      // Nothing else can be had: next time, all may be tried again.
+      lost.clear()
+      throw error
+    })
     if (signal.aborted) next.connection.terminate(signal.reason as RivuletError)
     current = next
   }
@@ -62,7 +68,7 @@ export function keepWorker(
     )
     isReplacing = false
     for (const { resolve, reject } of waiting.splice(0).toSorted((a, b) => a.order - b.order)) {
-      if (outcome.kind === 'replaced') resolve(current.connection)
+      if (outcome.kind === 'replaced') resolve(current)
       else reject(outcome.error)
     }
   }
@@ -73,19 +79,25 @@ export function keepWorker(
     },
     async take(order) {
       const isDead = current.connection.closed.aborted
-      if (!recovery || (!isDead && !isReplacing)) return current.connection
-      const worker = new Promise<WorkerConnection>((resolve, reject) =>
-        waiting.push({ order, resolve, reject }),
-      )
+      if (!recovery || (!isDead && !isReplacing)) return current
+      const worker = new Promise<LoadedWorker>((resolve, reject) => waiting.push({ order, resolve, reject }))
       if (!isReplacing) void serveWaiting(recovery)
       return worker
+    },
+    moveOn(from, reason) {
+      if (!recovery) return false
+      if (current.connection !== from) return true
+      if (recovery.candidates.length <= lost.size + 1) return false
+      lost.add(current.candidate)
+      from.terminate(reason)
+      return true
     },
   }
 }
 
 interface Waiting {
   readonly order: number
-  resolve(connection: WorkerConnection): void
+  resolve(worker: LoadedWorker): void
   reject(reason: unknown): void
 }
 

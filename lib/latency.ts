@@ -1,3 +1,5 @@
+import type { CountedTokens, ModelTimings } from './contract/worker-api.js'
+
 /** How fast a generation was, in milliseconds and tokens a second, as the page's reader saw it. */
 export interface Latency {
   /** From the call of `generate` to the first token in the reader's hands. Undefined without a token. */
@@ -12,6 +14,12 @@ export interface Latency {
   readonly decodeTokensPerSecond: number | undefined
   /** From the call of `generate` to its end. */
   readonly totalMs: number
+  /**
+   * How long the model took by the clock of its runtime or its server, where that tells: `llamaCpp()`, and `remote()` with
+   * llama.cpp's server. What `timeToFirstTokenMs` is longer than `prefillMs` and `queueMs` is the way: the network, and
+   * the server's own queue. Undefined for a generation that was cancelled.
+   */
+  readonly model: ModelTimings | undefined
 }
 
 export interface Percentiles {
@@ -34,6 +42,8 @@ export interface PrefillFigures {
 export interface LatencyRecorder {
   addToken(): void
   setPrefill(figures: PrefillFigures): void
+  /** What a runtime that counts by itself tells at the end. */
+  setCounted(counted: CountedTokens): void
   /**
    * The figures up to now; also puts the spans into the Performance timeline as `rivulet:*` measures, which are cleared
    * after every 200 generations.
@@ -61,9 +71,15 @@ export function recordLatency(): LatencyRecorder {
   const start = performance.now()
   const tokenTimes: number[] = []
   let prefill: PrefillFigures | undefined
+  let model: ModelTimings | undefined
   return {
     addToken: () => tokenTimes.push(performance.now()),
     setPrefill: (figures) => (prefill = figures),
+    setCounted({ timings, promptTokens, cachedPromptTokens }) {
+      model = timings
+      if (!prefill || !timings) return
+      prefill = { ...prefill, promptTokens, cachedPromptTokens, prefillMs: timings.prefillMs }
+    },
     finish() {
       const end = performance.now()
       const first = tokenTimes[0]
@@ -74,7 +90,7 @@ export function recordLatency(): LatencyRecorder {
       if (first !== undefined && last !== undefined && last > first) {
         performance.measure(measures.decode, { start: first, end: last })
       }
-      return computeLatency({ start, end, tokenTimes, prefill })
+      return computeLatency({ start, end, tokenTimes, prefill, model })
     },
   }
 }
@@ -84,10 +100,11 @@ interface Marks {
   readonly end: number
   readonly tokenTimes: readonly number[]
   readonly prefill: PrefillFigures | undefined
+  readonly model?: ModelTimings | undefined
 }
 
 /** Marks → figures. */
-export function computeLatency({ start, end, tokenTimes, prefill }: Marks): Latency {
+export function computeLatency({ start, end, tokenTimes, prefill, model }: Marks): Latency {
   const first = tokenTimes[0]
   const gaps = tokenTimes.slice(1).map((time, index) => time - tokenTimes[index]!)
   const decodeMs = gaps.reduce((sum, gap) => sum + gap, 0)
@@ -99,6 +116,7 @@ export function computeLatency({ start, end, tokenTimes, prefill }: Marks): Late
       prefill && perSecond(prefill.promptTokens - prefill.cachedPromptTokens, prefill.prefillMs),
     decodeTokensPerSecond: perSecond(gaps.length, decodeMs),
     totalMs: end - start,
+    model,
   }
 }
 

@@ -1,6 +1,7 @@
 import type { BackendAvailability, BackendFactory } from './backend-factory.js'
 import { probeDevices } from './contract/devices.js'
 import { RivuletError } from './contract/errors.js'
+import type { ModelSource } from './contract/model-source.js'
 import { onnxDevices, onnxDtypes, type OnnxLoadOptions } from './contract/onnx-options.js'
 
 export { onnxDevices, onnxDtypes } from './contract/onnx-options.js'
@@ -14,18 +15,21 @@ export interface OnnxOptions extends OnnxLoadOptions {
    * @default a module worker from the package's own file
    */
   readonly worker?: (() => Worker) | undefined
+  /** Its model's folder, where a list of backends has another for each. @default `createEngine`'s */
+  readonly model?: ModelSource | undefined
 }
 
 /**
  * Runs Hugging Face ONNX folders on onnxruntime-web (an optional peer dependency: install it).
  * @throws RivuletError `invalid-option` for an unknown option, device or dtype
  */
-export function onnx({ worker = createWorker, ...options }: OnnxOptions = {}): BackendFactory {
+export function onnx({ worker = createWorker, model, ...options }: OnnxOptions = {}): BackendFactory {
   checkOptions(options)
   if (typeof worker !== 'function') refuse('onnx({ worker }) must be a function that returns a Worker.')
   return {
     name: 'onnx',
     options,
+    model,
     checkAvailability: () => checkAvailability(options),
     createWorker: worker,
   }
@@ -48,7 +52,13 @@ function checkOptions({
   for (const [name, value] of Object.entries(named)) {
     const allowed = allowedValues[name]
     if (!allowed) {
-      const names = [...Object.keys(allowedValues), 'conversationCacheBytes', 'memoryBudgetBytes', 'worker']
+      const names = [
+        ...Object.keys(allowedValues),
+        'conversationCacheBytes',
+        'memoryBudgetBytes',
+        'model',
+        'worker',
+      ]
       refuse(`onnx() has no option "${name}"; it has: ${names.join(', ')}.`)
     }
     if (value !== undefined && !allowed.includes(value)) {
@@ -72,5 +82,6 @@ async function checkAvailability({ device = 'auto' }: OnnxLoadOptions): Promise<
   if ('unavailable' in wasm) return { isAvailable: false, reason: wasm.unavailable }
   if (device === 'webgpu' && 'unavailable' in webgpu)
     return { isAvailable: false, reason: webgpu.unavailable }
-  return { isAvailable: true }
+  const hasGpu = 'adapter' in webgpu && !webgpu.adapter.isFallbackAdapter
+  return { isAvailable: true, isSlow: device === 'auto' && !hasGpu }
 }

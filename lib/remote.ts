@@ -16,6 +16,12 @@ export interface RemoteOptions {
   /** A connection that brings no byte for so long, in milliseconds, is given up. @default 60000 */
   readonly idleTimeoutMs?: number | undefined
   /**
+   * The server can go on with an answer that broke off elsewhere, as vLLM (`continue_final_message`) and llama.cpp's
+   * server can. Others would begin it anew, or refuse: they are given no such answer.
+   * @default false
+   */
+  readonly canContinue?: boolean | undefined
+  /**
    * Makes the worker, for bundlers that do not find it by themselves. Its script must import `rivulet/remote.worker`.
    * @default a module worker from the package's own file
    */
@@ -28,13 +34,14 @@ const optionNames: readonly string[] = [
   'apiKey',
   'headers',
   'idleTimeoutMs',
+  'canContinue',
   'worker',
 ] satisfies (keyof RemoteOptions)[]
 
 /**
  * Streams from any server with OpenAI's API: vLLM, llama.cpp's server, and others. `createEngine` needs no `model` then.
  * Options that OpenAI's API lacks (`topK`, `minP`, `repetitionPenalty`) are sent under vLLM's names. `topLogprobs` is
- * refused: token ids do not come over this wire.
+ * refused: token ids do not come over this wire. `createEngine`'s "download" does not concern it.
  * @throws RivuletError `invalid-option`
  */
 export function remote(options: RemoteOptions): BackendFactory {
@@ -47,7 +54,7 @@ export function remote(options: RemoteOptions): BackendFactory {
   return {
     name: 'remote',
     options: checkOptions(told),
-    hasOwnModel: true,
+    model: 'named',
     checkAvailability: () =>
       Promise.resolve(
         navigator.onLine ? { isAvailable: true } : { isAvailable: false, reason: 'The browser is offline.' },
@@ -69,6 +76,7 @@ function checkOptions({
   apiKey,
   headers = {},
   idleTimeoutMs = 60_000,
+  canContinue = false,
 }: Omit<RemoteOptions, 'worker'>): RemoteLoadOptions {
   if (typeof model !== 'string' || model === '') {
     refuse("remote({ model }) must be the server's name for the model.")
@@ -76,13 +84,14 @@ function checkOptions({
   if (typeof idleTimeoutMs !== 'number' || !(idleTimeoutMs > 0 && idleTimeoutMs < 2 ** 31)) {
     refuse('remote({ idleTimeoutMs }) must be a number of milliseconds above 0.')
   }
+  if (typeof canContinue !== 'boolean') refuse('remote({ canContinue }) must be true or false.')
   if (apiKey !== undefined && (typeof apiKey !== 'string' || apiKey === '')) {
     refuse('remote({ apiKey }) must be a string that is not empty.')
   }
   const sent = apiKey === undefined ? headers : { ...headers, authorization: `Bearer ${apiKey}` }
   const checked =
     readHeaders(sent) ?? refuse('remote({ headers, apiKey }) must be names and values that HTTP can send.')
-  return { baseUrl: checkUrl(baseURL), model, headers: checked, idleTimeoutMs }
+  return { baseUrl: checkUrl(baseURL), model, headers: checked, idleTimeoutMs, canContinue }
 }
 
 function checkUrl(baseURL: string | URL): string {

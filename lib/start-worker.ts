@@ -1,32 +1,107 @@
-import type { BackendFactory } from './backend-factory.js'
+import type { BackendAvailability, BackendFactory } from './backend-factory.js'
 import { connectWorker, type WorkerConnection } from './connect-worker.js'
-import { RivuletError } from './contract/errors.js'
+import { RivuletError, describeError } from './contract/errors.js'
 import type { DownloadRequest } from './contract/download-options.js'
 import type { ModelLocation } from './contract/model-source.js'
 import type { LoadProgress, LoadRequest, ModelInfo } from './contract/worker-api.js'
-import type { LoadedWorker } from './keep-worker.js'
+
+/** A backend with the model that it is to load. */
+export interface Candidate {
+  readonly backend: BackendFactory
+  readonly model: ModelLocation
+}
 
 /** What to load, and with what. */
 export interface LoadPlan {
   /** In order of preference. */
-  readonly backends: readonly BackendFactory[]
-  readonly model: ModelLocation
+  readonly candidates: readonly Candidate[]
   readonly download: DownloadRequest
+  /** Ask the browser to keep what is downloaded. */
+  readonly persist: boolean
   readonly onProgress: ((progress: LoadProgress) => void) | undefined
 }
 
+/** A worker whose model is loaded. */
+export interface LoadedWorker {
+  readonly connection: WorkerConnection
+  readonly info: ModelInfo
+  readonly candidate: Candidate
+  /** Those that came before it in the list, and why they were not taken. */
+  readonly skipped: readonly SkippedBackend[]
+}
+
+export interface SkippedBackend {
+  readonly name: string
+  readonly reason: string
+}
+
 /**
- * Loads a model into a new worker of the first backend that can run here.
+ * Loads a model into a new worker of the first backend that can run here and load it.
+ * @param lost those that are not to be tried
  * @throws RivuletError as `createEngine`, or the reason of `signal`
  */
-export async function startWorker(plan: LoadPlan, signal: AbortSignal | undefined): Promise<LoadedWorker> {
+export async function startWorker(
+  plan: LoadPlan,
+  lost: ReadonlySet<Candidate>,
+  signal: AbortSignal | undefined,
+): Promise<LoadedWorker> {
   signal?.throwIfAborted()
-  const backend = await chooseBackend(plan.backends)
-  signal?.throwIfAborted()
+  const skipped: SkippedBackend[] = []
+  let failure: unknown
+  for (const { candidate, availability } of await rankCandidates(plan.candidates, lost)) {
+    const { name } = candidate.backend
+    signal?.throwIfAborted()
+    if (!availability.isAvailable) {
+      skipped.push({ name, reason: availability.reason })
+      continue
+    }
+    try {
+      return { ...(await loadCandidate(candidate, plan, signal)), candidate, skipped }
+    } catch (error) {
+      signal?.throwIfAborted()
+      failure = error
+      skipped.push({ name, reason: describeError(error) })
+    }
+  }
+  if (skipped.length === 1 && failure) throw failure
+  const reasons = skipped.map(({ name, reason }) => `${name}: ${reason}`)
+  throw new RivuletError(
+    'backend-unavailable',
+    skipped.length === 0 ? 'No backend was given.' : `No backend can run here. ${reasons.join(' ')}`,
+    failure === undefined ? {} : { cause: failure },
+  )
+}
+
+interface Ranked {
+  readonly candidate: Candidate
+  readonly availability: BackendAvailability
+}
+
+/** In the list's order; but local backends that would be slow here come behind the local ones that would not. */
+async function rankCandidates(
+  candidates: readonly Candidate[],
+  lost: ReadonlySet<Candidate>,
+): Promise<readonly Ranked[]> {
+  const all = await Promise.all(
+    candidates
+      .filter((candidate) => !lost.has(candidate))
+      .map(async (candidate) => ({ candidate, availability: await candidate.backend.checkAvailability() })),
+  )
+  const isSlow = ({ availability }: Ranked) => availability.isAvailable && availability.isSlow === true
+  const isLocal = ({ candidate }: Ranked) => candidate.model.kind !== 'none'
+  const local = all.filter(isLocal).toSorted((a, b) => Number(isSlow(a)) - Number(isSlow(b)))
+  return all.map((each) => (isLocal(each) ? local.shift()! : each))
+}
+
+async function loadCandidate(
+  { backend, model }: Candidate,
+  { download, persist, onProgress }: LoadPlan,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly connection: WorkerConnection; readonly info: ModelInfo }> {
+  const isFetched = model.kind === 'folder' || model.kind === 'hub'
+  if (isFetched && persist) requestPersistence()
   const connection = connectWorker(backend.createWorker())
   try {
-    const { download, onProgress } = plan
-    const model = backend.hasOwnModel ? { kind: 'none' as const } : plan.model
     const request = { model, download, options: backend.options, lifeLock: nameLifeLock() }
     return { connection, info: await load(connection, request, onProgress, signal) }
   } catch (error) {
@@ -35,17 +110,9 @@ export async function startWorker(plan: LoadPlan, signal: AbortSignal | undefine
   }
 }
 
-async function chooseBackend(backends: readonly BackendFactory[]): Promise<BackendFactory> {
-  const reasons: string[] = []
-  for (const candidate of backends) {
-    const availability = await candidate.checkAvailability()
-    if (availability.isAvailable) return candidate
-    reasons.push(`${candidate.name}: ${availability.reason}`)
-  }
-  throw new RivuletError(
-    'backend-unavailable',
-    backends.length === 0 ? 'No backend was given.' : `No backend can run here. ${reasons.join(' ')}`,
-  )
+/** Only a page can ask. What is answered changes nothing here: it is the browser's, and some ask the visitor. */
+function requestPersistence(): void {
+  navigator.storage?.persist?.().catch(() => {})
 }
 
 async function load(

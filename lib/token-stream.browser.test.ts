@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { RivuletError } from './contract/errors.js'
 import type { Said } from './contract/options.js'
-import type { GenerationEvent, TokenChunk } from './contract/worker-api.js'
-import type { OpenGeneration } from './generation.js'
+import type { GenerationEvent, ModelInfo, TokenChunk } from './contract/worker-api.js'
+import type { GenerationWorker } from './generation.js'
 import { TokenStream } from './token-stream.js'
 
 /** Stands in for a worker: tells a scripted generation, as fast as it is pulled. */
@@ -15,7 +15,7 @@ function scriptEvents(
     { kind: 'started', promptTokens: 7, cachedPromptTokens: 3, queueMs: 1, prefillMs: 2 },
     ...words.map((word, index): GenerationEvent => {
       const { text, id } = typeof word === 'string' ? { text: word, id: index } : word
-      return { kind: 'chunk', chunk: { text, tokenIds: [id] } }
+      return { kind: 'chunk', chunk: { text, tokenIds: [id], tokenCount: 1 } }
     }),
   ]
   if (end instanceof Error) events.push(end)
@@ -38,6 +38,27 @@ function scriptEvents(
   return { seen, stream }
 }
 
+const info: ModelInfo = {
+  model: 'https://models.example/scripted/',
+  backend: 'scripted',
+  device: 'wasm',
+  deviceDescription: 'none',
+  dtype: 'none',
+  execution: 'none',
+  contextLength: 100,
+  hasChatTemplate: false,
+  canContinue: true,
+}
+
+/** A worker with nothing behind it: it lives on, and no other takes over. */
+function offer(
+  generate: GenerationWorker['generate'],
+  changes: Partial<GenerationWorker> = {},
+): GenerationWorker {
+  const closed = new AbortController().signal
+  return { info, generate, closed, giveUp() {}, moveOn: () => false, ...changes }
+}
+
 function startStream(
   stream: ReadableStream<GenerationEvent> | Promise<ReadableStream<GenerationEvent>>,
   {
@@ -51,7 +72,7 @@ function startStream(
   } = {},
 ) {
   return new TokenStream({
-    open: async () => ({ events: await stream, closed: closed.signal, giveUp() {} }),
+    take: async () => offer(async () => stream, { closed: closed.signal }),
     canRecover: false,
     signal,
     disposed: disposed.signal,
@@ -187,7 +208,7 @@ describe('cancelling a token stream', () => {
   it('by a signal that is aborted already starts nothing', async () => {
     let isOpened = false
     const stream = new TokenStream({
-      open: () => {
+      take: () => {
         isOpened = true
         return Promise.reject(new Error('not to be opened'))
       },
@@ -262,20 +283,22 @@ describe('a token stream that fails', () => {
 /** Stands in for workers that are lost one after the other: each says some of the words, then fails so. */
 function startRecovering(failures: readonly { after: number; how: 'silence' | RivuletError }[]) {
   const seen = { said: [] as (Said | undefined)[], givenUp: [] as unknown[] }
-  const openAttempt = async (said: Said | undefined): Promise<OpenGeneration> => {
+  const take = async (): Promise<GenerationWorker> => {
     const failure = failures[seen.said.length]
-    seen.said.push(said)
-    const begun = said?.tokenIds.length ?? 0
-    const left = words.slice(begun, failure?.after).map((text, index) => ({ text, id: begun + index }))
     const closing = new AbortController()
-    const { stream } = scriptEvents(left, failure ? failure.how : 'stop')
-    if (failure?.how === 'silence') {
-      setTimeout(() => closing.abort(new RivuletError('worker-failed', 'gone')), 20)
+    const generate = async (said: Said | undefined) => {
+      seen.said.push(said)
+      const begun = said?.own.tokens ?? 0
+      const left = words.slice(begun, failure?.after).map((text, index) => ({ text, id: begun + index }))
+      if (failure?.how === 'silence') {
+        setTimeout(() => closing.abort(new RivuletError('worker-failed', 'gone')), 20)
+      }
+      return scriptEvents(left, failure ? failure.how : 'stop').stream
     }
-    return { events: stream, closed: closing.signal, giveUp: (reason) => seen.givenUp.push(reason) }
+    return offer(generate, { closed: closing.signal, giveUp: (reason) => seen.givenUp.push(reason) })
   }
   const stream = new TokenStream({
-    open: openAttempt,
+    take,
     canRecover: true,
     signal: undefined,
     disposed: new AbortController().signal,
@@ -285,6 +308,7 @@ function startRecovering(failures: readonly { after: number; how: 'silence' | Ri
 
 describe('a token stream whose worker is lost', () => {
   const lost = () => new RivuletError('device-lost', 'the GPU is gone')
+  const nothing = { text: '', tokens: 0 }
 
   it('goes on behind its last token, and says how often', async () => {
     const { seen, stream } = startRecovering([
@@ -303,8 +327,8 @@ describe('a token stream whose worker is lost', () => {
     })
     expect(seen.said).toEqual([
       undefined,
-      { tokenIds: [0, 1], textLength: 9 },
-      { tokenIds: [0, 1, 2], textLength: 11 },
+      { before: nothing, own: { text: 'Once upon', tokens: 2, tokenIds: [0, 1] } },
+      { before: nothing, own: { text: 'Once upon a', tokens: 3, tokenIds: [0, 1, 2] } },
     ])
     expect(seen.givenUp).toHaveLength(2)
   })
@@ -321,14 +345,87 @@ describe('a token stream whose worker is lost', () => {
     expect(seen.said).toHaveLength(4)
   })
 
+  /** Stands in for several backends, each with what it says of the words and how it then fails. */
+  function startHandOver(
+    backends: readonly { info: Partial<ModelInfo>; after: number; how?: RivuletError }[],
+  ) {
+    const seen = { said: [] as (Said | undefined)[], movedOn: [] as string[] }
+    let current = 0
+    const stream = new TokenStream({
+      take: async () => {
+        const { info: changes, after, how } = backends[current]!
+        const writer = { ...info, ...changes }
+        const generate = async (said: Said | undefined) => {
+          seen.said.push(said)
+          const begun = (said?.before.tokens ?? 0) + (said?.own.tokens ?? 0)
+          return scriptEvents(words.slice(begun, after), how ?? 'stop').stream
+        }
+        const moveOn = () => {
+          if (current + 1 === backends.length) return false
+          seen.movedOn.push(writer.backend)
+          current += 1
+          return true
+        }
+        return offer(generate, { info: writer, moveOn })
+      },
+      canRecover: true,
+      signal: undefined,
+      disposed: new AbortController().signal,
+    })
+    return { seen, stream }
+  }
+  const brokenOff = new RivuletError('connection-failed', 'the server is gone')
+
+  it('for good goes on with the next backend, and says who wrote what', async () => {
+    const { seen, stream } = startHandOver([
+      { info: { backend: 'onnx' }, after: 2, how: lost() },
+      { info: { backend: 'remote', device: 'server' }, after: 3, how: brokenOff },
+      { info: { backend: 'llama-cpp' }, after: 4 },
+    ])
+    const { text, parts, usage, recoveries } = await stream.result
+    expect(text).toBe(words.join(''))
+    expect(parts.map(({ backend, device, text: part }) => [backend, device, part])).toEqual([
+      ['onnx', 'wasm', 'Once upon'],
+      ['remote', 'server', ' a'],
+      ['llama-cpp', 'wasm', ' time'],
+    ])
+    expect(seen.movedOn).toEqual(['onnx', 'remote'])
+    expect(seen.said.at(-1)).toMatchObject({ before: { text: 'Once upon a', tokens: 3 }, own: { text: '' } })
+    expect(usage.completionTokens).toBe(4)
+    // Three more attempts at the first, which brought no token.
+    expect(recoveries).toBe(5)
+  })
+
+  it('is not given to a backend that cannot go on, and fails with the loss', async () => {
+    const { seen, stream } = startHandOver([
+      { info: { backend: 'onnx' }, after: 2, how: lost() },
+      { info: { backend: 'remote', canContinue: false }, after: 4 },
+    ])
+    await expect(stream.result).rejects.toMatchObject({ code: 'device-lost', text: 'Once upon' })
+    expect(seen.said.slice(1).every((said) => said?.own.text === 'Once upon')).toBe(true)
+  })
+
+  it('before its first token can be given to any backend', async () => {
+    const { stream } = startHandOver([
+      { info: { backend: 'onnx' }, after: 0, how: lost() },
+      { info: { backend: 'remote', canContinue: false }, after: 4 },
+    ])
+    expect(await stream.result).toMatchObject({ text: words.join(''), parts: [{ backend: 'remote' }] })
+  })
+
+  it('by a server that broke off fails so where there is no other backend', async () => {
+    const { seen, stream } = startHandOver([{ info: { backend: 'remote' }, after: 2, how: brokenOff }])
+    await expect(stream.result).rejects.toMatchObject({ code: 'connection-failed', text: 'Once upon' })
+    expect(seen.said).toHaveLength(1)
+  })
+
   it('fails with what loading the model again failed with', async () => {
     let attempts = 0
     const stream = new TokenStream({
-      open: async () => {
+      take: async () => {
         attempts += 1
         if (attempts > 1) throw new RivuletError('download-failed', 'offline')
-        const { stream: events } = scriptEvents(words.slice(0, 2), lost())
-        return { events, closed: new AbortController().signal, giveUp() {} }
+        return offer(async () => scriptEvents(words.slice(0, 2), lost()).stream)
       },
       canRecover: true,
       signal: undefined,
@@ -342,12 +439,11 @@ describe('a token stream whose worker is lost', () => {
     let isLate = false
     const late = scriptEvents(words)
     const stream = new TokenStream({
-      open: async () => {
-        const closed = new AbortController().signal
+      take: async () => {
         if (isLate) await nextTask()
         const { stream: events } = isLate ? late : scriptEvents(words.slice(0, 1), lost())
         isLate = true
-        return { events, closed, giveUp() {} }
+        return offer(async () => events)
       },
       canRecover: true,
       signal: undefined,

@@ -61,7 +61,7 @@ describe('an engine on webLlm() (real engine, scripted pipeline, real worker)', 
     await using engine = await openScripted()
     const lost = engine.generate('lose it')
     const next = engine.generate('Two?')
-    await expect(lost.text()).rejects.toMatchObject({ code: 'generation-failed', text: 'Once upon' })
+    await expect(lost.text()).rejects.toMatchObject({ code: 'device-lost', text: 'Once upon' })
     expect(await next.text()).toBe(story)
   })
 })

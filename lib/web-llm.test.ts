@@ -11,12 +11,12 @@ const hash = 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='
 it('names its model by itself, and tells the worker nothing but data', () => {
   const integrity = { config: hash, tokenizer: { 'tokenizer.json': hash } }
   const factory = webLlm({ model: record.model_id, modelRecords: [{ ...record, integrity }] })
-  expect(factory).toMatchObject({ name: 'web-llm', hasOwnModel: true })
+  expect(factory).toMatchObject({ name: 'web-llm', model: 'named' })
   expect(factory.options).toEqual({
     model: record.model_id,
     modelRecords: [{ ...record, integrity }],
-    cacheBackend: undefined,
-    contextWindowSize: undefined,
+    cache: undefined,
+    contextLength: undefined,
   })
   expect(structuredClone(factory.options)).toEqual(factory.options)
 })
@@ -26,9 +26,9 @@ describe('webLlm() refuses by name', () => {
     [{ model: '' }, 'model'],
     [{}, 'model'],
     [{ model: 'a', quantization: 'q4f16' }, 'quantization'],
-    [{ model: 'a', cacheBackend: 'cross-origin' }, 'cacheBackend'],
-    [{ model: 'a', contextWindowSize: 0 }, 'contextWindowSize'],
-    [{ model: 'a', contextWindowSize: '4096' }, 'contextWindowSize'],
+    [{ model: 'a', cache: 'cross-origin' }, 'cache'],
+    [{ model: 'a', contextLength: 0 }, 'contextLength'],
+    [{ model: 'a', contextLength: '4096' }, 'contextLength'],
     [{ model: 'a', modelRecords: record }, 'modelRecords'],
     [{ model: 'a', worker: 'worker.js' }, 'worker'],
   ])('%j', expectRefusal)

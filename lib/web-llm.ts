@@ -2,13 +2,13 @@ import type { BackendAvailability, BackendFactory } from './backend-factory.js'
 import { probeDevices } from './contract/devices.js'
 import { RivuletError } from './contract/errors.js'
 import {
-  webLlmCacheBackends,
-  type WebLlmCacheBackend,
+  webLlmCaches,
+  type WebLlmCache,
   type WebLlmLoadOptions,
   type WebLlmModelRecord,
 } from './contract/web-llm-options.js'
 
-export type { WebLlmCacheBackend, WebLlmIntegrity, WebLlmModelRecord } from './contract/web-llm-options.js'
+export type { WebLlmCache, WebLlmIntegrity, WebLlmModelRecord } from './contract/web-llm-options.js'
 
 /** Options of `webLlm()`. */
 export interface WebLlmOptions {
@@ -20,9 +20,9 @@ export interface WebLlmOptions {
    */
   readonly modelRecords?: readonly WebLlmModelRecord[] | undefined
   /** Where web-llm keeps what it fetches. @default web-llm's: 'cache' */
-  readonly cacheBackend?: WebLlmCacheBackend | undefined
+  readonly cache?: WebLlmCache | undefined
   /** Prompt and answer together, in tokens, instead of the model's own: fewer need less memory. @default the model's */
-  readonly contextWindowSize?: number | undefined
+  readonly contextLength?: number | undefined
   /**
    * Makes the worker, for bundlers that do not find it by themselves. Its script must import `rivulet/web-llm.worker`.
    * @default a module worker from the package's own file
@@ -33,8 +33,8 @@ export interface WebLlmOptions {
 const optionNames: readonly string[] = [
   'model',
   'modelRecords',
-  'cacheBackend',
-  'contextWindowSize',
+  'cache',
+  'contextLength',
   'worker',
 ] satisfies (keyof WebLlmOptions)[]
 
@@ -61,7 +61,7 @@ const recordFields: readonly string[] = [
  *   (`invalid-option`), so that nobody can forge a turn; others of its tokenizer, and all of them in a raw prompt
  *   (`applyChatTemplate: false`), are not noticed.
  * - A prompt is computed in one go: a cancel meanwhile waits for it, and for the first token.
- * - An answer that loses its GPU ends with what was said: it cannot be taken up. The next request runs on a new worker.
+ * - An answer that loses its GPU ends with `device-lost` and what was said. The next request runs on a new worker.
  * - There are no token ids. `topK`, `minP` and `topLogprobs` are refused; `repetitionPenalty` sees the answer alone.
  * @throws RivuletError `invalid-option`
  */
@@ -72,7 +72,7 @@ export function webLlm(options: WebLlmOptions): BackendFactory {
   return {
     name: 'web-llm',
     options: checkOptions(told),
-    hasOwnModel: true,
+    model: 'named',
     checkAvailability,
     createWorker: worker,
   }
@@ -97,21 +97,18 @@ async function checkAvailability(): Promise<BackendAvailability> {
 function checkOptions({
   model,
   modelRecords = [],
-  cacheBackend,
-  contextWindowSize,
+  cache,
+  contextLength,
 }: Omit<WebLlmOptions, 'worker'>): WebLlmLoadOptions {
   if (typeof model !== 'string' || model === '') refuse('webLlm({ model }) must be the id of a model.')
-  if (cacheBackend !== undefined && !webLlmCacheBackends.includes(cacheBackend)) {
-    refuse(`webLlm({ cacheBackend }) must be one of ${webLlmCacheBackends.join(', ')}.`)
+  if (cache !== undefined && !webLlmCaches.includes(cache)) {
+    refuse(`webLlm({ cache }) must be one of ${webLlmCaches.join(', ')}.`)
   }
-  if (
-    contextWindowSize !== undefined &&
-    !(Number.isSafeInteger(contextWindowSize) && contextWindowSize > 0)
-  ) {
-    refuse('webLlm({ contextWindowSize }) must be a number of tokens: an integer above 0.')
+  if (contextLength !== undefined && !(Number.isSafeInteger(contextLength) && contextLength > 0)) {
+    refuse('webLlm({ contextLength }) must be a number of tokens: an integer above 0.')
   }
   if (!Array.isArray(modelRecords)) refuse('webLlm({ modelRecords }) must be a list of model records.')
-  return { model, modelRecords: modelRecords.map(checkRecord), cacheBackend, contextWindowSize }
+  return { model, modelRecords: modelRecords.map(checkRecord), cache, contextLength }
 }
 
 /** A plain copy: what cannot be copied could not be posted to the worker. */

@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
 import { ensureChromium } from './chromium.mjs'
+import { fetchSmolLm2 } from './smollm2.mjs'
 
 const { values } = parseArgs({
   options: { once: { type: 'string' }, device: { type: 'string', default: 'auto' } },
@@ -15,7 +16,12 @@ const server = await preview()
 const url = server.resolvedUrls?.local[0]
 if (url === undefined) throw new Error('The preview server has no address on this machine.')
 if (values.once === undefined) {
-  console.log(`\nThe demo is at ${url}\n`)
+  console.log(`\nThe demo is at ${url}`)
+  console.log(`SmolLM2-135M-Instruct is at ${url}?model=smollm2-135m-instruct\n`)
+  const complaint = await fetchSmolLm2()
+  if (complaint !== undefined) {
+    console.log(`SmolLM2-135M-Instruct is not served from here (${complaint}): the page asks the hub for it.`)
+  }
 } else {
   ensureChromium()
   const { streamOnce } = await import('./stream-once.mjs')

@@ -10,12 +10,12 @@ import type {
 
 /**
  * One thing that a backend did for a generation: the whole prompt computed (once, first), a token decoded, or, behind all
- * tokens, what a server has counted.
+ * tokens, what a runtime has counted by itself.
  */
 export type Step =
   | {
       readonly kind: 'prefilled'
-      /** Undefined where a server counts, and tells at the end. */
+      /** Undefined where a runtime counts by itself, and tells at the end. */
       readonly promptTokens: number | undefined
       readonly cachedPromptTokens: number
     }
@@ -40,7 +40,7 @@ export interface Backend<Options> {
     },
   ): Promise<ModelInfo>
   /**
-   * Goes on behind what `request.said` has, as it would have gone on then.
+   * Goes on behind what `request.said` has, as it would have gone on then. Only a model whose `canContinue` says so gets it.
    * Pull-driven: no pull, no step beyond those in flight. Returns why the text ended.
    * An aborted `signal` ends it before its next step; so does the iterator's `return()`.
    * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`; the reason of `signal`

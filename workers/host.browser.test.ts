@@ -16,6 +16,7 @@ const info: ModelInfo = {
   execution: 'none',
   contextLength: 100,
   hasChatTemplate: false,
+  canContinue: true,
 }
 
 const someProgress = {
@@ -67,7 +68,7 @@ function createScriptedBackend(stepsInFlight: 0 | 1) {
             setTimeout(seen.lose, 20)
             throw new Error('the device is gone')
           }
-          yield { kind: 'token', text, tokenIds: [seen.steps] }
+          yield { kind: 'token', text, tokenIds: [seen.steps], tokenCount: 1 }
         }
         return 'stop'
       } finally {
@@ -182,7 +183,7 @@ describe('generating', () => {
     const events = await readAll(await generate(host, 'a b'))
     expect(events.map((event) => event.kind)).toEqual(['started', 'chunk', 'chunk', 'ended'])
     expect(events[0]).toMatchObject({ promptTokens: 3, cachedPromptTokens: 1 })
-    expect(events[2]).toEqual({ kind: 'chunk', chunk: { text: ' b', tokenIds: [2] } })
+    expect(events[2]).toEqual({ kind: 'chunk', chunk: { text: ' b', tokenIds: [2], tokenCount: 1 } })
     expect(events[3]).toMatchObject({ finishReason: 'stop' })
   })
 

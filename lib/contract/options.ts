@@ -105,9 +105,24 @@ export interface GenerateRequest extends CheckedRequest {
 
 /** The beginning of an answer, as its reader has it. */
 export interface Said {
-  readonly tokenIds: readonly number[]
-  /** In UTF-16 code units. */
-  readonly textLength: number
+  /** What another model said of it, first: this one reads it as the beginning of its own answer. */
+  readonly before: SaidPart
+  /** What this model said behind that. */
+  readonly own: SaidPart & {
+    /** One for each token, or none where the runtime does not tell them. */
+    readonly tokenIds: readonly number[]
+  }
+}
+
+/** Of a generation that begins. */
+export const nothingSaid: Said = {
+  before: { text: '', tokens: 0 },
+  own: { text: '', tokens: 0, tokenIds: [] },
+}
+
+export interface SaidPart {
+  readonly text: string
+  readonly tokens: number
 }
 
 const maxMessages = 10_000

@@ -5,4 +5,5 @@ export interface RemoteLoadOptions {
   readonly model: string
   readonly headers: Readonly<Record<string, string>>
   readonly idleTimeoutMs: number
+  readonly canContinue: boolean
 }

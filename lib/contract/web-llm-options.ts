@@ -1,7 +1,7 @@
-export const webLlmCacheBackends = ['cache', 'indexeddb', 'opfs'] as const
+export const webLlmCaches = ['cache', 'indexeddb', 'opfs'] as const
 
 /** Where web-llm keeps its files: the Cache API, IndexedDB or the origin private file system. */
-export type WebLlmCacheBackend = (typeof webLlmCacheBackends)[number]
+export type WebLlmCache = (typeof webLlmCaches)[number]
 
 /** A model that web-llm can load, in the shape of its own `ModelRecord`. */
 export interface WebLlmModelRecord {
@@ -41,7 +41,7 @@ export interface WebLlmLoadOptions {
   readonly model: string
   /** Looked through before web-llm's own list; `model` and `model_lib` are absolute. */
   readonly modelRecords: readonly WebLlmModelRecord[]
-  readonly cacheBackend: WebLlmCacheBackend | undefined
+  readonly cache: WebLlmCache | undefined
   /** In tokens. */
-  readonly contextWindowSize: number | undefined
+  readonly contextLength: number | undefined
 }

@@ -13,11 +13,16 @@ export interface ModelInfo {
   readonly deviceDescription: string
   /** Which weight file was taken; undefined where a server does not tell. */
   readonly dtype: string | undefined
-  /** How the backend runs the model, in its own words; `onnx()`: `replayed`, `fixed-cache` or `growing-cache`, fastest first; `remote()`: `sse`; `webLlm()`: `mlc`. */
+  /**
+   * How the backend runs the model, in its own words. `onnx()`: `replayed`, `fixed-cache` or `growing-cache`, fastest
+   * first; `llamaCpp()`: `multi-threaded` or `single-threaded`; `webLlm()`: `mlc`; `remote()`: `sse`.
+   */
   readonly execution: string
   /** Prompt and answer together, in tokens; undefined where a server does not tell. */
   readonly contextLength: number | undefined
   readonly hasChatTemplate: boolean
+  /** It can go on with an answer that broke off, its own or another model's. */
+  readonly canContinue: boolean
 }
 
 /** How far loading has come. */
@@ -29,12 +34,12 @@ export interface LoadProgress {
   readonly phase: 'download' | 'verify' | 'load' | 'warm-up'
   /** The file that moved last, relative to the model's folder; undefined behind the download. */
   readonly file: string | undefined
-  /** Those whose size is known by now; none with `webLlm()`, which tells no sizes. */
+  /** Those whose size is known by now. */
   readonly files: readonly FileProgress[]
   /** Over `files`. */
   readonly loadedBytes: number
   readonly totalBytes: number
-  /** Of the download, 0 to 1. Never falls: where another file's size becomes known it stands still. */
+  /** Of the download, 0 to 1. Never falls: where another file's size becomes known it goes on from where it is. */
   readonly fraction: number
   /** Over the last seconds; undefined while nothing was fetched. */
   readonly bytesPerSecond: number | undefined
@@ -81,26 +86,41 @@ export interface TokenLogprobs extends TokenLogprob {
 export interface TokenChunk {
   /** May be empty: a token can hold part of a character, or what could become a stop string. */
   readonly text: string
-  /** Token ids of this step; empty in a last chunk that only carries text held back until then, and with `remote()` and `webLlm()`. */
+  /**
+   * Token ids of this step; empty in a last chunk that only carries text held back until then, and where a runtime does
+   * not tell them: `remote()`, `webLlm()`, and `llamaCpp()` without `topLogprobs`.
+   */
   readonly tokenIds: readonly number[]
+  /** How many tokens this step is; a chunk of a server's counts as one, whatever it holds. */
+  readonly tokenCount: number
   /** 0, 1, 2 … within one generation. */
   readonly index: number
   /** One for each of `tokenIds`, where the request has `topLogprobs`. */
   readonly logprobs?: readonly TokenLogprobs[]
 }
 
-/** What a server or a runtime counted. */
+/** What a runtime or a server counted and measured. */
 export interface CountedTokens {
   readonly promptTokens: number
   readonly cachedPromptTokens: number
   readonly completionTokens: number
+  /** Without the network, and without waiting for others; undefined where it does not tell. */
+  readonly timings: ModelTimings | undefined
 }
 
-/** What crosses from worker to page for one generation, in this order: one `started`, chunks, `counted` where a server counts, one `ended`. */
+/** How long a model took, by its own clock. */
+export interface ModelTimings {
+  /** For the prompt, to the first token. */
+  readonly prefillMs: number
+  /** For all tokens. */
+  readonly decodeMs: number
+}
+
+/** What crosses from worker to page for one generation, in this order: one `started`, chunks, `counted` where a runtime counts by itself, one `ended`. */
 export type GenerationEvent =
   | {
       readonly kind: 'started'
-      /** Undefined where a server counts, or a runtime at the end. */
+      /** Undefined where a runtime counts by itself, and tells at the end. */
       readonly promptTokens: number | undefined
       /** How many of them the KV cache held already. */
       readonly cachedPromptTokens: number

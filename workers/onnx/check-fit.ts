@@ -1,4 +1,4 @@
-import { RivuletError } from '../../lib/contract/errors.js'
+import { createMemoryError } from '../memory-exceeded.js'
 import { TensorProto_DataLocation, type ModelProto, type TensorProto } from './onnx_pb.js'
 import { tensorTypes } from './tensor-types.js'
 
@@ -10,9 +10,6 @@ export interface MemoryLimits {
   readonly maxModelBytes: number
   readonly limitedBy: string
 }
-
-/** WebAssembly's memory, which has 32-bit addresses, holds all of a model. */
-export const wasmMemoryBytes = 2 ** 32
 
 /** Bytes of one value in a KV cache. */
 const cacheElementBytes = new Map<number, number>([
@@ -44,11 +41,16 @@ export function checkFit({ graph }: ModelProto, cacheTokens: number, limits: Mem
   const all = [...tensors, ...caches]
   const largest = all.reduce((most, each) => (each.bytes > most.bytes ? each : most), { what: '', bytes: 0 })
   if (largest.bytes > limits.maxTensorBytes) {
-    refuse(largest.what, largest.bytes, limits.maxTensorBytes, 'a buffer of this graphics adapter')
+    throw createMemoryError(
+      largest.what,
+      largest.bytes,
+      limits.maxTensorBytes,
+      'a buffer of this graphics adapter',
+    )
   }
   const modelBytes = all.reduce((sum, { bytes }) => sum + bytes, 0)
   if (modelBytes > limits.maxModelBytes) {
-    refuse(
+    throw createMemoryError(
       `The model, with a KV cache of ${cacheTokens} tokens,`,
       modelBytes,
       limits.maxModelBytes,
@@ -61,12 +63,4 @@ function countTensorBytes({ dataLocation, externalData, rawData }: TensorProto):
   if (dataLocation !== TensorProto_DataLocation.EXTERNAL) return rawData.byteLength
   const length = Number(externalData.find(({ key }) => key === 'length')?.value ?? 0)
   return length > 0 ? length : 0
-}
-
-function refuse(what: string, neededBytes: number, availableBytes: number, limitedBy: string): never {
-  throw new RivuletError(
-    'memory-exceeded',
-    `${what} takes ${neededBytes} bytes; ${limitedBy} holds ${availableBytes}. Take a smaller model or dtype.`,
-    { details: { what, neededBytes, availableBytes } },
-  )
 }

@@ -1,7 +1,9 @@
-import { describeAdapter, probeDevices } from '../../lib/contract/devices.js'
+import { probeDevices } from '../../lib/contract/devices.js'
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxDtype, OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
-import { wasmMemoryBytes, type MemoryLimits } from './check-fit.js'
+import { describeAdapter } from '../describe-device.js'
+import { wasmMemoryBytes } from '../memory-exceeded.js'
+import type { MemoryLimits } from './check-fit.js'
 
 /** The device that a model runs on, and the weight variants it can compute with, best first. */
 export interface ChosenDevice {

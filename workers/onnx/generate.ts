@@ -1,5 +1,5 @@
 import { RivuletError } from '../../lib/contract/errors.js'
-import type { GenerateRequest } from '../../lib/contract/options.js'
+import { nothingSaid, type GenerateRequest } from '../../lib/contract/options.js'
 import type { Step } from '../backend.js'
 import { createDetokenizer } from '../text/detokenizer.js'
 import { encodePrompt } from '../text/prompt.js'
@@ -21,22 +21,30 @@ export async function* generateTokens(
   signal: AbortSignal,
 ): AsyncGenerator<Step, 'stop' | 'length', undefined> {
   const { topLogprobs } = request
-  const promptIds = encodePrompt(config.tokenizer, request)
-  const maxTokens = Math.min(request.maxTokens ?? config.maxTokens ?? Infinity, countRoom(promptIds, config))
+  const { before, own } = request.said ?? nothingSaid
+  const questionIds = encodePrompt(config.tokenizer, request)
+  const beforeIds = config.tokenizer.encode([{ text: before.text, isContent: true }])
+  const promptIds = [...questionIds, ...beforeIds]
+  const maxTokens = Math.min(
+    request.maxTokens ?? config.maxTokens ?? Infinity,
+    before.tokens + countRoom(promptIds, config),
+  )
   const detokenizer = createDetokenizer(config.tokenizer, promptIds)
   const stopMatcher = createStopMatcher(request.stop)
 
-  const saidIds = request.said?.tokenIds ?? []
-  const replayed = replay(saidIds, (id) => stopMatcher.push(detokenizer.push(id)))
+  const replayed = replay(own.tokenIds, (id) => stopMatcher.push(detokenizer.push(id)))
   if (replayed.hasStopped) return 'stop'
-  const saidOfTail = (request.said?.textLength ?? 0) - replayed.textLength
+  const saidOfTail = own.text.length - replayed.textLength
 
-  decoder.startAnswer(chooseSampling(config.sampling, request), request.seed, promptIds, saidIds)
-  const cachedPromptTokens = await prefill(decoder, [...promptIds, ...saidIds], signal)
-  yield { kind: 'prefilled', promptTokens: promptIds.length, cachedPromptTokens }
+  decoder.startAnswer(chooseSampling(config.sampling, request), request.seed, questionIds, [
+    ...beforeIds,
+    ...own.tokenIds,
+  ])
+  const cachedPromptTokens = await prefill(decoder, [...promptIds, ...own.tokenIds], signal)
+  yield { kind: 'prefilled', promptTokens: questionIds.length, cachedPromptTokens }
 
   let finishReason: 'stop' | 'length' = 'length'
-  for (let position = saidIds.length; position < maxTokens; position += 1) {
+  for (let position = before.tokens + own.tokenIds.length; position < maxTokens; position += 1) {
     signal.throwIfAborted()
     const id = await decoder.next(position, topLogprobs === undefined && position + 1 < maxTokens)
     if (config.endIds.has(id)) {
@@ -48,6 +56,7 @@ export async function* generateTokens(
       kind: 'token',
       text,
       tokenIds: [id],
+      tokenCount: 1,
       ...(topLogprobs !== undefined && {
         logprobs: [computeLogprobs(await decoder.readLogits(), id, topLogprobs, config.tokenizer)],
       }),
@@ -57,7 +66,7 @@ export async function* generateTokens(
   const { text, hasStopped } = stopMatcher.push(detokenizer.flush())
   // Of what is held back until the end, an answer that is taken up again may have said some.
   const tail = (text + stopMatcher.flush()).slice(saidOfTail)
-  if (tail !== '') yield { kind: 'token', text: tail, tokenIds: [] }
+  if (tail !== '') yield { kind: 'token', text: tail, tokenIds: [], tokenCount: 0 }
   return hasStopped ? 'stop' : finishReason
 }
 

@@ -2,6 +2,7 @@ import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import type { LoadProgress } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
+import { describeThreads } from '../describe-device.js'
 import { openModelFolder } from '../store/model-folder.js'
 import type { Decoder } from './decoder.js'
 import { checkFit } from './check-fit.js'
@@ -86,11 +87,13 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         model: folder.url,
         backend: 'onnx',
         device,
-        deviceDescription: device === 'wasm' ? describeThreads(runtime.env.wasm.numThreads) : description,
+        deviceDescription:
+          device === 'wasm' ? describeThreads(runtime.env.wasm.numThreads ?? 1) : description,
         dtype: weights.dtype,
         execution: decoder.execution,
         contextLength: config.contextLength,
         hasChatTemplate: config.tokenizer.chatTemplate !== undefined,
+        canContinue: true,
       }
     },
 
@@ -105,8 +108,4 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
       await released?.decoder.release()
     },
   }
-}
-
-function describeThreads(threads: number | undefined): string {
-  return threads === undefined || threads === 1 ? 'CPU, 1 thread' : `CPU, ${threads} threads`
 }

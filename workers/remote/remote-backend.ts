@@ -1,5 +1,5 @@
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
-import type { GenerateRequest } from '../../lib/contract/options.js'
+import { nothingSaid, type GenerateRequest } from '../../lib/contract/options.js'
 import type { RemoteLoadOptions } from '../../lib/contract/remote-options.js'
 import type { CountedTokens } from '../../lib/contract/worker-api.js'
 import type { Backend, Step } from '../backend.js'
@@ -18,6 +18,13 @@ interface Chunk {
     readonly completion_tokens?: number
     readonly prompt_tokens_details?: { readonly cached_tokens?: number } | null
   } | null
+  /** Not OpenAI's: llama.cpp's server and dasLLAMA's tell how long the model took, each in its own words. */
+  readonly timings?: {
+    readonly prompt_ms?: number
+    readonly predicted_ms?: number
+    readonly ttft_ms?: number
+    readonly gen_ms?: number
+  } | null
   readonly error?: unknown
 }
 
@@ -34,7 +41,7 @@ export function createRemoteBackend(): Backend<RemoteLoadOptions> {
     maxConcurrentGenerations,
     stepsInFlight: 0,
 
-    async load({ options: { model, ...access } }, { signal }) {
+    async load({ options: { model, canContinue, ...access } }, { signal }) {
       const transport = createSseTransport(access)
       const contextLength = findModel(await transport.get('models', signal), model)
       server = { transport, model }
@@ -47,6 +54,7 @@ export function createRemoteBackend(): Backend<RemoteLoadOptions> {
         execution: 'sse',
         contextLength,
         hasChatTemplate: true,
+        canContinue,
       }
     },
 
@@ -96,16 +104,16 @@ async function* streamAnswer(
       if (counted) yield { kind: 'counted', ...counted }
       return finishReason ?? 'stop'
     }
-    const { choices: [choice] = [], usage, error } = parseChunk(data)
+    const { choices: [choice] = [], usage, timings, error } = parseChunk(data)
     if (error !== undefined && error !== null) {
       const words = readMessage(JSON.stringify({ error }))
       throw new RivuletError('generation-failed', `The server failed while it generated: ${words}`)
     }
-    if (usage) counted = readUsage(usage)
+    if (usage) counted = readUsage(usage, timings ?? {})
     if (!hasStarted) yield { kind: 'prefilled', promptTokens: undefined, cachedPromptTokens: 0 }
     hasStarted = true
     const text = choice?.delta?.content ?? choice?.text ?? ''
-    if (text !== '') yield { kind: 'token', text, tokenIds: [] }
+    if (text !== '') yield { kind: 'token', text, tokenIds: [], tokenCount: 1 }
     if (choice?.finish_reason) finishReason = choice.finish_reason === 'length' ? 'length' : 'stop'
   }
   throw new RivuletError('connection-failed', 'The server broke off: its answer ended without a "[DONE]".')
@@ -116,24 +124,20 @@ function describeRequest(
   model: string,
   request: GenerateRequest,
 ): { readonly path: string; readonly body: object } {
-  const { prompt, stop, said, topLogprobs, applyChatTemplate = true } = request
+  const { prompt, stop, topLogprobs, applyChatTemplate = true } = request
+  const { before, own } = request.said ?? nothingSaid
+  const said = before.text + own.text
   if (topLogprobs !== undefined) {
     throw new RivuletError(
       'invalid-option',
       'remote() has no "topLogprobs": token ids do not come over this wire.',
     )
   }
-  if (said) {
-    throw new RivuletError(
-      'connection-failed',
-      "A server's answer cannot be taken up again where it broke off.",
-    )
-  }
   const body = {
     model,
     stream: true,
     stream_options: { include_usage: true },
-    max_tokens: request.maxTokens,
+    max_tokens: request.maxTokens && request.maxTokens - before.tokens - own.tokens,
     temperature: request.temperature,
     top_p: request.topP,
     top_k: request.topK,
@@ -145,9 +149,14 @@ function describeRequest(
     seed: request.seed,
     stop: stop.length > 0 ? stop : undefined,
   }
-  if (!applyChatTemplate) return { path: 'completions', body: { ...body, prompt } }
+  if (!applyChatTemplate)
+    return { path: 'completions', body: { ...body, prompt: `${String(prompt)}${said}` } }
   const messages = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt
-  return { path: 'chat/completions', body: { ...body, messages } }
+  if (said === '') return { path: 'chat/completions', body: { ...body, messages } }
+  // vLLM's names (ChatCompletionRequest); llama.cpp's server goes on with a last message of the assistant's in any case.
+  const goOn = { add_generation_prompt: false, continue_final_message: true }
+  const begun = [...messages, { role: 'assistant', content: said }]
+  return { path: 'chat/completions', body: { ...body, ...goOn, messages: begun } }
 }
 
 function parseChunk(data: string): Chunk {
@@ -162,10 +171,15 @@ function parseChunk(data: string): Chunk {
   }
 }
 
-function readUsage(usage: NonNullable<Chunk['usage']>): CountedTokens {
+function readUsage(
+  usage: NonNullable<Chunk['usage']>,
+  { prompt_ms, predicted_ms, ttft_ms = prompt_ms, gen_ms = predicted_ms }: NonNullable<Chunk['timings']>,
+): CountedTokens {
   return {
     promptTokens: usage.prompt_tokens ?? 0,
     cachedPromptTokens: usage.prompt_tokens_details?.cached_tokens ?? 0,
     completionTokens: usage.completion_tokens ?? 0,
+    timings:
+      ttft_ms === undefined || gen_ms === undefined ? undefined : { prefillMs: ttft_ms, decodeMs: gen_ms },
   }
 }

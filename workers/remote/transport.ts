@@ -1,8 +1,8 @@
-import { createParser } from 'eventsource-parser'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import { pause, readRetryAfterMs } from '../http-retry.js'
 import { watchIdle } from '../idle-watch.js'
 import { readPieces } from '../read-pieces.js'
+import { readEvents } from './event-stream.js'
 
 /** How answers come from a server. */
 export interface Transport {
@@ -25,8 +25,6 @@ export interface ServerAccess {
   readonly idleTimeoutMs: number
 }
 
-/** An event of a server that means no harm has a few hundred bytes. */
-const maxEventLength = 2 ** 20
 /** Requests that a busy server has turned away, the first included. */
 const maxAttempts = 4
 const firstPauseMs = 500
@@ -93,46 +91,24 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
     if (response.status !== 400 && response.status !== 422) {
       return new RivuletError('connection-failed', message)
     }
-    const isTooLong = /context length|context size|too long|maximum.*tokens/i.test(said)
+    const isTooLong = /context (length|size|window|is)|too long|maximum.*tokens/i.test(said)
     return new RivuletError(isTooLong ? 'prompt-too-long' : 'invalid-option', message)
   }
 
   return {
     async *stream(path, body, signal): AsyncGenerator<string, undefined> {
       const connection = watch(signal)
-      const events: string[] = []
-      let isTooLarge = false
-      let lastCharacter = ''
-      const parser = createParser({
-        maxBufferSize: maxEventLength,
-        onEvent: ({ data }) => events.push(data),
-        onError: ({ type }) => (isTooLarge ||= type === 'max-buffer-size-exceeded'),
-      })
-      // Also takes the byte order mark away.
-      const decoder = new TextDecoder()
       try {
         const response = await post(path, body, connection.signal)
         if (!response.body || !response.headers.get('content-type')?.startsWith('text/event-stream')) {
           throw new RivuletError('connection-failed', `${baseUrl} did not answer with a stream of events.`)
         }
         connection.touch()
-        for await (const piece of readPieces(response.body)) {
+        for await (const events of readEvents(readPieces(response.body))) {
           connection.pause()
-          const text = decoder.decode(piece, { stream: true })
-          parser.feed(text)
-          lastCharacter = text.at(-1) ?? lastCharacter
-          if (isTooLarge) {
-            throw new RivuletError(
-              'connection-failed',
-              `${baseUrl} sent an event above ${maxEventLength} characters.`,
-            )
-          }
-          yield* events.splice(0)
+          yield* events
           connection.touch()
         }
-        // A carriage return may be half of a line's end: the parser waits for the other half.
-        if (lastCharacter === '\r') parser.feed('\n')
-        yield* events.splice(0)
       } catch (error) {
         if (connection.signal.aborted) throw connection.signal.reason
         if (error instanceof RivuletError) throw error

@@ -7,6 +7,8 @@ export interface FileStore {
   /** Begins a file anew; what was there under its path is dropped. */
   create(record: FileRecord): Promise<StoredFile>
   remove(path: string): Promise<void>
+  /** Paths of which something is kept. */
+  list(): Promise<readonly string[]>
 }
 
 /** A file that is kept, or is coming. */

@@ -11,6 +11,7 @@ export function createMemoryStore(): FileStore {
       files.set(record.path, file)
       return Promise.resolve(file)
     },
+    list: () => Promise.resolve([...files.keys()]),
     remove(path) {
       files.delete(path)
       return Promise.resolve()

@@ -19,6 +19,10 @@ export interface ModelFolder {
 
 /** A folder that is open for loading: nobody removes its files meanwhile. */
 export interface OpenModelFolder extends ModelFolder {
+  /** @returns the file as it is stored, without a copy, or undefined where the folder has no such file */
+  readBlob(path: string): Promise<Blob | undefined>
+  /** @returns the paths of its files, as far as anybody tells: its hub, what is stored, the visitor's files */
+  list(): Promise<readonly string[]>
   /** A folder that turned out to be no model may become one: files that it lacked are looked for again next time. */
   forgetMissing(): Promise<void>
   close(): void
@@ -28,6 +32,7 @@ export interface OpenModelFolder extends ModelFolder {
 export interface ModelFiles {
   /** Without a copy. Undefined where there is no such file. */
   read(path: string): Promise<Blob | undefined>
+  list(): Promise<readonly string[]>
   forgetMissing(): Promise<void>
   close(): void
 }
@@ -62,6 +67,8 @@ export async function openModelFolder(
   return {
     url,
     readText,
+    readBlob,
+    list: files.list,
     async readBytes(path) {
       const blob = await readBlob(path)
       return blob && new Uint8Array(await readFrom(path, blob.arrayBuffer()))
@@ -79,6 +86,7 @@ export async function openModelFolder(
 function openLocalFiles(files: ReadonlyMap<string, File>): ModelFiles {
   return {
     forgetMissing: () => Promise.resolve(),
+    list: () => Promise.resolve([...files.keys()]),
     read: (path) => Promise.resolve(files.get(path) ?? files.get(path.slice(path.lastIndexOf('/') + 1))),
     close() {},
   }

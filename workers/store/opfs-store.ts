@@ -39,6 +39,12 @@ export function createOpfsStore(model: FileSystemDirectoryHandle): FileStore {
       return createOpfsFile(directory, record, undefined)
     },
     remove: (path) => removeEntry(model, nameFileDirectory(path)),
+    async list() {
+      const names: string[] = []
+      for await (const [name, { kind }] of model)
+        if (kind === 'directory') names.push(decodeURIComponent(name))
+      return names
+    },
   }
 }
 

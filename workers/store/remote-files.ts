@@ -43,8 +43,10 @@ export async function openRemoteFiles(
     const timeout = AbortSignal.any([signal, AbortSignal.timeout(idleTimeoutMs)])
     return (listing ??= fetchHubListing(location.listingUrl, headers, timeout))
   }
-  /** Files that were found missing, or known to be. */
-  const missing = new Set<string>()
+  /** Files that were found missing, or known to be, each with what is being written of that. */
+  const missing = new Map<string, Promise<void>>()
+  /** What is read beside may find out later what is to be forgotten. */
+  let isForgetting = false
 
   // A model's own file names reach this: they are no names of an object's methods.
   const readPin = (path: string) => (Object.hasOwn(pinned, path) ? pinned[path] : undefined)
@@ -62,7 +64,7 @@ export async function openRemoteFiles(
 
   function readStored(path: string, file: StoredFile): Promise<Blob> | undefined {
     const { isMissing, sizeBytes = 0 } = file.record
-    if (isMissing) missing.add(path)
+    if (isMissing) missing.set(path, Promise.resolve())
     if (isMissing) return undefined
     onProgress.stored(path, sizeBytes)
     return file.read()
@@ -144,8 +146,11 @@ export async function openRemoteFiles(
             )
       if (file) return await file.read()
       const nothing = { ...describe, isMissing: true, sizeBytes: undefined, sha256: undefined }
-      await (await kept.create(nothing)).complete(undefined)
-      missing.add(path)
+      if (!isForgetting) {
+        const writing = kept.create(nothing).then((begun) => begun.complete(undefined))
+        missing.set(path, writing)
+        await writing
+      }
       return undefined
     } finally {
       others.end()
@@ -174,8 +179,11 @@ export async function openRemoteFiles(
   return {
     read,
     close,
+    list: async () => [...((await list())?.keys() ?? (await kept.list()))],
     async forgetMissing() {
-      await Promise.all([...missing].map(kept.remove))
+      isForgetting = true
+      await Promise.allSettled(missing.values())
+      await Promise.all([...missing.keys()].map(kept.remove))
     },
   }
 }

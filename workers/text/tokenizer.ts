@@ -1,6 +1,7 @@
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { PromptPart, TemplateTokens } from './chat-template.js'
+import { escapePattern } from './escape-pattern.js'
 
 /** Text ↔ token ids, with control tokens under our hand. */
 export interface Tokenizer {
@@ -126,10 +127,6 @@ function createSplitter(tokens: readonly AddedToken[]): (text: string) => Piece[
   // Splitting on a captured group keeps what was matched at the odd places.
   return (text) =>
     text.split(pattern).map((piece, index) => (index % 2 === 1 ? byContent.get(piece) : undefined) ?? piece)
-}
-
-function escapePattern(text: string): string {
-  return text.replace(/[.*+?^${}()|[\]\\/-]/g, '\\$&')
 }
 
 /** Joins neighbouring texts (a template's words and a content are one text to a tokenizer), and strips as tokens ask. */

@@ -73,11 +73,4 @@ describe('a request (real engine, scripted pipeline)', () => {
     expect(seen.isLocked).toBe(false)
     expect(await ask()).toMatchObject({ text: 'Yes' })
   })
-
-  it('is taken up only where nothing was said', async () => {
-    const { generate: ask } = await openLoaded({ answers: [story] })
-    const said = { tokenIds: [], textLength: 4 }
-    await expect(ask({ said })).rejects.toMatchObject({ code: 'generation-failed' })
-    expect(await ask({ said: { ...said, textLength: 0 } })).toMatchObject({ text: story.join('') })
-  })
 })

@@ -48,13 +48,10 @@ function findControlStrings(template: ConversationTemplate): readonly string[] {
   return [...new Set(literals.flatMap((literal) => literal.match(controlString) ?? []))]
 }
 
-/** @throws RivuletError `invalid-option` for what web-llm lacks, `generation-failed` for an answer to be taken up */
+/** @throws RivuletError `invalid-option` for what web-llm lacks */
 export function describeRequest(request: GenerateRequest, rules: RequestRules): DescribedRequest {
-  const { prompt, said, applyChatTemplate = true } = request
+  const { prompt, applyChatTemplate = true } = request
   checkOptions(request, rules)
-  if (said && said.textLength > 0) {
-    throw new RivuletError('generation-failed', 'web-llm cannot take up an answer where it broke off.')
-  }
   const parameters = describeSampling(request)
   if (typeof prompt === 'string') {
     if (!applyChatTemplate) return { kind: 'raw', prompt, parameters }

@@ -38,15 +38,28 @@ export async function explainLoadFailure(
   if (fullStore.test(`${name} ${words}`)) return explainFullStore(model, error)
   const code = loadCodes[name] ?? (unusableAdapter.test(words) ? 'backend-unavailable' : undefined)
   if (code) return asRivuletError(error, code, 'web-llm could not load the model')
-  const hasFailedOnTheWay = failedFetch.test(words)
-  const missing = await findMissingFile(listSuspects(error, hasFailedOnTheWay, model.record), error)
+  await forgetBrokenFile(error, model, runtime)
+  const missing = await findMissingFile(listSuspects(error, model.record), error)
   if (missing) return missing
-  if (hasFailedOnTheWay) return asRivuletError(error, 'download-failed', 'A file of the model did not come')
-  if (!isCompileError(error)) {
-    return asRivuletError(error, 'model-invalid', 'web-llm could not load the model')
+  if (failedFetch.test(words)) {
+    return asRivuletError(error, 'download-failed', 'A file of the model did not come')
   }
-  await tryForget(runtime.deleteModelWasmInCache(model.record.model_id, model.appConfig))
-  return asRivuletError(error, 'model-invalid', `${model.record.model_lib} is no library for this web-llm`)
+  const what = isCompileError(error)
+    ? `${model.record.model_lib} is no library for this web-llm`
+    : 'web-llm could not load the model'
+  return asRivuletError(error, 'model-invalid', what)
+}
+
+/** An app's own page, with which its server answers for what it has not, is stored like any other file. */
+async function forgetBrokenFile(
+  error: unknown,
+  { record, appConfig }: FailedModel,
+  runtime: WebLlmRuntime,
+): Promise<void> {
+  if (isCompileError(error)) await tryForget(runtime.deleteModelWasmInCache(record.model_id, appConfig))
+  if (error instanceof SyntaxError) {
+    await tryForget(runtime.deleteChatConfigInCache(record.model_id, appConfig))
+  }
 }
 
 async function explainFullStore({ record }: FailedModel, cause: unknown): Promise<RivuletError> {
@@ -66,14 +79,15 @@ function isCompileError(error: unknown): boolean {
 /** What the server may lack: a missing library shows as a compile error of its 404 page. */
 function listSuspects(
   error: unknown,
-  hasFailedOnTheWay: boolean,
   { model, model_lib, model_manifest }: WebLlmModelRecord,
 ): readonly string[] {
   if (isCompileError(error)) return [model_lib]
-  if (!hasFailedOnTheWay) return []
+  const isUnreadable = error instanceof SyntaxError
+  if (!isUnreadable && !failedFetch.test(describeError(error))) return []
   const files = ['mlc-chat-config.json', 'tensor-cache.json', model_manifest]
   const folder = locateFolder(model)
-  return [...files.flatMap((file) => (file === undefined ? [] : new URL(file, folder).href)), model_lib]
+  const urls = files.flatMap((file) => (file === undefined ? [] : new URL(file, folder).href))
+  return isUnreadable ? urls : [...urls, model_lib]
 }
 
 interface IntegrityError {
@@ -131,11 +145,15 @@ function locateFolder(model: string): string {
 
 const statusTimeoutMs = 5000
 
+/** @returns 404 also for a page, which no file of a model is; undefined where nothing answers */
 async function askStatus(url: string): Promise<number | undefined> {
-  return fetch(url, { method: 'HEAD', signal: AbortSignal.timeout(statusTimeoutMs) }).then(
-    ({ status }) => status,
-    () => undefined,
-  )
+  try {
+    const response = await fetch(url, { method: 'HEAD', signal: AbortSignal.timeout(statusTimeoutMs) })
+    const isPage = response.headers.get('content-type')?.startsWith('text/html')
+    return response.ok && isPage ? 404 : response.status
+  } catch {
+    return undefined
+  }
 }
 
 /** Some servers know no HEAD. */

@@ -8,7 +8,7 @@ const maxNamedModels = 3
 
 /** @throws RivuletError `model-not-found`, naming ids that are near; `model-unsupported` for what writes no text */
 export function findModel(
-  { model, modelRecords, cacheBackend }: WebLlmLoadOptions,
+  { model, modelRecords, cache }: WebLlmLoadOptions,
   prebuilt: AppConfig,
 ): { readonly record: WebLlmModelRecord; readonly appConfig: AppConfig } {
   const records = [...modelRecords, ...prebuilt.model_list]
@@ -26,7 +26,7 @@ export function findModel(
   if (record.model_type === embeddingType) {
     throw new RivuletError('model-unsupported', `"${model}" is an embedding model: it writes no text.`)
   }
-  return { record, appConfig: { ...prebuilt, ...(cacheBackend && { cacheBackend }), model_list: records } }
+  return { record, appConfig: { ...prebuilt, ...(cache && { cacheBackend: cache }), model_list: records } }
 }
 
 /** Those that share the most words with `model`. */

@@ -8,7 +8,7 @@ const phases = [
   { begin: 'Finish loading', phase: 'warm-up' },
 ] as const satisfies readonly { begin: string; phase: LoadProgress['phase'] }[]
 
-/** Turns web-llm's reports into ours. It tells shares, and bytes only as rounded megabytes in its sentences. */
+/** Turns web-llm's reports, which begin anew with each thing that it does, into ours. */
 export function createProgressReader(): (report: InitProgressReport) => LoadProgress {
   let fraction = 0
   return ({ progress, text }) => {
@@ -16,12 +16,15 @@ export function createProgressReader(): (report: InitProgressReport) => LoadProg
     // A share of nothing is not a number.
     const downloaded = phase === 'download' ? Math.min(Number.isFinite(progress) ? progress : 0, 1) : 1
     fraction = Math.max(fraction, downloaded)
+    // It tells whole MiB, of all weight files together.
+    const loadedBytes = Number(/(\d+)MB (?:fetched|loaded)/.exec(text)?.[1] ?? 0) * 2 ** 20
+    const totalBytes = progress > 0 ? Math.round(loadedBytes / progress) : 0
     return {
       phase,
       file: undefined,
       files: [],
-      loadedBytes: 0,
-      totalBytes: 0,
+      loadedBytes,
+      totalBytes: Math.max(totalBytes, loadedBytes),
       fraction,
       bytesPerSecond: undefined,
       remainingMs: undefined,

@@ -10,8 +10,8 @@ import { createWebLlmBackend } from './web-llm-backend.js'
 export const options = {
   model: scriptedModel,
   modelRecords: [],
-  cacheBackend: undefined,
-  contextWindowSize: undefined,
+  cache: undefined,
+  contextLength: undefined,
 }
 export const place = {
   model: { kind: 'none' },
@@ -23,7 +23,7 @@ export const story = ['Once', ' upon', ' a', ' time']
 /** A backend on the real engine, whose loading and pipeline are scripted. */
 export async function open(
   script: Script,
-  changes: Partial<typeof options> | { contextWindowSize: number } = {},
+  changes: Partial<typeof options> | { contextLength: number } = {},
 ) {
   const { runtime, seen } = createScriptedRuntime(script)
   const backend = createWebLlmBackend(async () => runtime)

@@ -1,12 +1,12 @@
 import type { DescribedRequest } from './describe-request.js'
-import type { Chunk, Message } from './runtime.js'
+import type { Message, Usage } from './runtime.js'
 
 /** Knows what web-llm computes again and what it does not: it counts only the former, and tells nothing of the latter. */
 export interface PrefixReuse {
   /** @returns how many of the prompt's tokens the KV cache holds, by web-llm's own rule */
   begin(request: DescribedRequest): number
   /** After an answer that ended with `stop`: no other is gone on from. */
-  keep(request: DescribedRequest, answer: string, usage: NonNullable<Chunk['usage']>): void
+  keep(request: DescribedRequest, answer: string, usage: Usage): void
 }
 
 interface Conversation {

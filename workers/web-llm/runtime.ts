@@ -1,5 +1,5 @@
 import { asRivuletError } from '../../lib/contract/errors.js'
-import type { WebLlmCacheBackend, WebLlmModelRecord } from '../../lib/contract/web-llm-options.js'
+import type { WebLlmCache, WebLlmModelRecord } from '../../lib/contract/web-llm-options.js'
 
 /** What is used of @mlc-ai/web-llm 0.2.86. */
 export interface WebLlmRuntime {
@@ -15,7 +15,7 @@ export interface WebLlmRuntime {
 
 export interface AppConfig {
   readonly model_list: readonly WebLlmModelRecord[]
-  readonly cacheBackend?: WebLlmCacheBackend
+  readonly cacheBackend?: WebLlmCache
 }
 
 export interface InitProgressReport {
@@ -72,7 +72,14 @@ export interface Message {
 /** Of a stream: its texts are not read, since they tear characters and hold halves of stop strings. */
 export interface Chunk {
   readonly choices: readonly { readonly finish_reason: string | null }[]
-  readonly usage?: { readonly prompt_tokens: number; readonly completion_tokens: number } | null
+  readonly usage?: Usage | null
+}
+
+/** What web-llm counts: of the prompt what it computed, of the answer also the token that ends it. */
+export interface Usage {
+  readonly prompt_tokens: number
+  readonly completion_tokens: number
+  readonly extra: { readonly time_to_first_token_s: number; readonly time_per_output_token_s: number }
 }
 
 /** What is read of `mlc-chat-config.json`, with what was put over it. */

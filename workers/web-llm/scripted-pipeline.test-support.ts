@@ -1,6 +1,6 @@
 // A stand-in for web-llm 0.2.86's `LLMChatPipeline`, after its source (llm_chat.ts): the part that computes needs a model
 // library, which cannot be had where the tests run. A token of a prompt is a character here.
-import { createNamedError, type Script, type Seen } from './script.test-support.js'
+import { createNamedError, type Script, type ScriptedSampling, type Seen } from './script.test-support.js'
 import type { ChatConfig } from './runtime.js'
 
 /** web-llm's `Conversation`: it renders prompts, and tells whether one goes on from another. */
@@ -15,7 +15,7 @@ interface Conversation {
   reset(): void
 }
 
-interface GenerationConfig {
+interface GenerationConfig extends Omit<ScriptedSampling, 'seed'> {
   readonly max_tokens?: number
   readonly stop?: readonly string[]
 }
@@ -30,6 +30,7 @@ export function createScriptedPipeline(script: Script, seen: Seen, config: ChatC
   let message = ''
   let answer: readonly (string | Uint8Array)[] = []
   let hasStopped = false
+  let seed = 0
 
   function stop(reason: string): void {
     hasStopped = true
@@ -67,7 +68,7 @@ export function createScriptedPipeline(script: Script, seen: Seen, config: ChatC
     getFinishReason: () => finishReason,
     getMessage: () => message,
     stopped: () => hasStopped,
-    setSeed: () => {},
+    setSeed: (next: number) => (seed = next),
     getCurRoundCompletionTotalTokens: () => completionTokens,
     getCurRoundDecodingTotalTokens: () => completionTokens - 1,
     getCurRoundPrefillTotalTokens: () => promptTokens,
@@ -89,7 +90,7 @@ export function createScriptedPipeline(script: Script, seen: Seen, config: ChatC
       hasStopped = false
       message = ''
       completionTokens = 0
-      answer = script.answers.shift() ?? []
+      answer = script.answers?.shift() ?? script.speak?.({ ...generation, seed }) ?? []
       if (conversation!.isTextCompletion) conversation!.prompt = content
       else {
         conversation!.appendMessage(role, content)

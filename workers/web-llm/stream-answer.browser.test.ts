@@ -8,8 +8,14 @@ describe('an answer (real engine, scripted pipeline)', () => {
     expect(finishReason).toBe('stop')
     expect(steps).toEqual([
       { kind: 'prefilled', promptTokens: undefined, cachedPromptTokens: 0 },
-      ...story.map((text) => ({ kind: 'token', text, tokenIds: [] })),
-      { kind: 'counted', promptTokens: expect.any(Number), cachedPromptTokens: 0, completionTokens: 4 },
+      ...story.map((text) => ({ kind: 'token', text, tokenIds: [], tokenCount: 1 })),
+      {
+        kind: 'counted',
+        promptTokens: expect.any(Number),
+        cachedPromptTokens: 0,
+        completionTokens: 4,
+        timings: { prefillMs: 1000, decodeMs: 1000 },
+      },
     ])
   })
 

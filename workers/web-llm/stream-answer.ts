@@ -4,7 +4,7 @@ import type { Step } from '../backend.js'
 import { createStopMatcher } from '../text/stop-strings.js'
 import type { DescribedRequest } from './describe-request.js'
 import type { PrefixReuse } from './prefix-reuse.js'
-import type { Chunk, MlcEngine } from './runtime.js'
+import type { Chunk, MlcEngine, Usage } from './runtime.js'
 
 /** A character's bytes can come in several tokens; a model can also mean U+FFFD. */
 const maxHeldReplacements = 32
@@ -28,7 +28,8 @@ export async function* streamAnswer(
   signal.addEventListener('abort', interrupt)
   const text = createTextReader([...stopStrings, ...(request.parameters.stop ?? [])])
   let finishReason: string | undefined
-  let usage: Chunk['usage']
+  let usage: Usage | undefined
+  let untold = 0
   let hasStarted = false
   try {
     // Not earlier: what web-llm has refused leaves its KV cache as it is.
@@ -41,15 +42,21 @@ export async function* streamAnswer(
       usage = value.usage ?? usage
       if (!hasStarted) yield { kind: 'prefilled', promptTokens: undefined, cachedPromptTokens }
       hasStarted = true
+      if (isToken(value)) untold += 1
       const piece = text.read(await engine.getMessage())
-      if (piece !== '') yield { kind: 'token', text: piece, tokenIds: [] }
+      if (piece !== '') {
+        yield { kind: 'token', text: piece, tokenIds: [], tokenCount: untold }
+        untold = 0
+      }
       signal.throwIfAborted()
     }
     const answer = await engine.getMessage()
     const end = readFinishReason(finishReason)
     if (usage && end === 'stop') reuse.keep(request, answer, usage)
     const tail = text.readTail(answer)
-    if (tail !== '') yield { kind: 'token', text: tail, tokenIds: [] }
+    // The token that ends the answer is none of it.
+    const tokenCount = Math.max(0, end === 'stop' ? untold - 1 : untold)
+    if (tail !== '') yield { kind: 'token', text: tail, tokenIds: [], tokenCount }
     if (usage) yield { kind: 'counted', ...countTokens(usage, cachedPromptTokens, end) }
     return end
   } finally {
@@ -71,16 +78,23 @@ function readFinishReason(finishReason: string | undefined): 'stop' | 'length' {
   throw new RivuletError('generation-failed', `web-llm ended the answer with "${finishReason}".`)
 }
 
-/** web-llm counts of the prompt what it computed, and of the answer also the token that ends it. */
+/** Its last two tell why it ended, and what was counted. */
+function isToken({ choices: [choice] }: Chunk): boolean {
+  return choice !== undefined && choice.finish_reason === null
+}
+
 function countTokens(
-  usage: NonNullable<Chunk['usage']>,
+  { prompt_tokens, completion_tokens, extra }: Usage,
   cachedPromptTokens: number,
   end: 'stop' | 'length',
 ): CountedTokens {
+  // The first token comes with the prompt.
+  const decodeSeconds = extra.time_per_output_token_s * Math.max(0, completion_tokens - 1)
   return {
-    promptTokens: cachedPromptTokens + usage.prompt_tokens,
+    promptTokens: cachedPromptTokens + prompt_tokens,
     cachedPromptTokens,
-    completionTokens: usage.completion_tokens - (end === 'stop' ? 1 : 0),
+    completionTokens: completion_tokens - (end === 'stop' ? 1 : 0),
+    timings: { prefillMs: extra.time_to_first_token_s * 1000, decodeMs: decodeSeconds * 1000 },
   }
 }
 

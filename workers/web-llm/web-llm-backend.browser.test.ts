@@ -73,7 +73,7 @@ describe('loading (scripted)', () => {
   })
 
   it('takes another context window, also for a model whose own slides', async () => {
-    const { loading, seen } = await open({ answers: [] }, { contextWindowSize: 64 })
+    const { loading, seen } = await open({ answers: [] }, { contextLength: 64 })
     expect(await loading).toMatchObject({ contextLength: 64 })
     expect(seen.overrides).toEqual({ context_window_size: 64, sliding_window_size: -1 })
   })

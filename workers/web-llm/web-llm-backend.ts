@@ -1,9 +1,10 @@
-import { describeAdapter, probeDevices } from '../../lib/contract/devices.js'
+import { probeDevices } from '../../lib/contract/devices.js'
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { GenerateRequest } from '../../lib/contract/options.js'
 import type { WebLlmLoadOptions } from '../../lib/contract/web-llm-options.js'
 import type { LoadProgress, ModelInfo } from '../../lib/contract/worker-api.js'
 import type { Backend, Step } from '../backend.js'
+import { describeAdapter } from '../describe-device.js'
 import { describeRequest, readRequestRules, type RequestRules } from './describe-request.js'
 import { explainGenerationFailure, explainLoadFailure } from './explain-failure.js'
 import { findModel, readDtype } from './find-model.js'
@@ -104,19 +105,18 @@ function describeModel(model: string, config: ChatConfig, deviceDescription: str
     execution: 'mlc',
     contextLength: context_window_size > 0 ? context_window_size : undefined,
     hasChatTemplate: true,
+    canContinue: false,
   }
 }
 
 /** Ends at once when it is aborted: web-llm itself resolves then, or goes on to load. */
 async function reload(engine: MlcEngine, options: WebLlmLoadOptions, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()
-  const { contextWindowSize } = options
+  const { contextLength } = options
   const loading = engine.reload(
     options.model,
     // A model has one kind of window or the other.
-    contextWindowSize === undefined
-      ? {}
-      : { context_window_size: contextWindowSize, sliding_window_size: -1 },
+    contextLength === undefined ? {} : { context_window_size: contextLength, sliding_window_size: -1 },
   )
   const unload = () => engine.unload().catch(() => {})
   let abandon = () => {}

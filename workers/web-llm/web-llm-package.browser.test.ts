@@ -33,7 +33,7 @@ function load(
     {
       model: { kind: 'none' },
       download: { headers: {}, sha256: {}, revalidate: true, idleTimeoutMs: 1000 },
-      options: { cacheBackend: undefined, contextWindowSize: undefined, ...told, ...options },
+      options: { cache: undefined, contextLength: undefined, ...told, ...options },
       lifeLock: '',
     },
     { onProgress() {}, onLost() {}, signal },
@@ -57,8 +57,8 @@ describe('a model (real package)', () => {
 
   it.each(['cache', 'indexeddb', 'opfs'] as const)(
     'whose configuration is not there is not found, with the %s store',
-    async (cacheBackend) => {
-      await expect(load({}, { cacheBackend })).rejects.toMatchObject({
+    async (cache) => {
+      await expect(load({}, { cache })).rejects.toMatchObject({
         code: 'model-not-found',
         message: expect.stringContaining(configUrl),
       })
@@ -82,9 +82,21 @@ describe('a model (real package)', () => {
 
   it('whose server fails, or cannot be reached, could not be downloaded', async () => {
     vi.stubGlobal('fetch', async () => new Response('', { status: 503 }))
-    await expect(load({}, { cacheBackend: 'opfs' })).rejects.toMatchObject({ code: 'download-failed' })
+    await expect(load({}, { cache: 'opfs' })).rejects.toMatchObject({ code: 'download-failed' })
     vi.stubGlobal('fetch', () => Promise.reject(new TypeError('Failed to fetch')))
-    await expect(load({}, { cacheBackend: 'opfs' })).rejects.toMatchObject({ code: 'download-failed' })
+    await expect(load({}, { cache: 'opfs' })).rejects.toMatchObject({ code: 'download-failed' })
+  })
+
+  it('for whose files the server shows its own page is not found, and the page forgotten', async () => {
+    const page = () => new Response('<html></html>', { headers: { 'content-type': 'text/html' } })
+    vi.stubGlobal('fetch', async () => page())
+    const configs = await caches.open('webllm/config')
+    await configs.put(configUrl, page())
+    await expect(load()).rejects.toMatchObject({
+      code: 'model-not-found',
+      message: expect.stringContaining(configUrl),
+    })
+    expect(await configs.match(configUrl)).toBeUndefined()
   })
 
   it('of one’s own comes before one of the same id in the list', async () => {

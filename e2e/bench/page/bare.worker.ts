@@ -27,7 +27,7 @@ serveLoop({
       if (step.kind === 'prefilled') {
         promptTokens = step.promptTokens ?? 0
       } else if (step.kind === 'token') {
-        if (step.tokenIds.length > 0) tokenTimesMs.push(performance.now())
+        if (step.tokenCount > 0) tokenTimesMs.push(performance.now())
         text += step.text
       }
     }

@@ -1,5 +1,6 @@
 // The bench page: hands the sections to `bench.ts`, which calls them from Node.
 import { measureDecoding } from './decoding.js'
+import { measureLlamaCpp } from './llama-cpp.js'
 import { measureMemory } from './memory.js'
 import type { Section } from './plan.js'
 import { measureStack } from './stack.js'
@@ -43,6 +44,7 @@ const sections = {
   'host-stack': measureStack({ device: 'webgpu', mode: 'no-op', newTokens: 128 }),
   'gpu-stack': measureStack({ device: 'webgpu', mode: 'real', newTokens: 128 }),
   'wasm-stack': measureStack({ device: 'wasm', mode: 'real', newTokens: 24 }),
+  'llama-cpp': measureLlamaCpp({ newTokens: 32 }),
   store: measureStore,
   memory: measureMemory({ device: 'webgpu', mode: 'no-op' }),
 } satisfies Record<string, Section>

@@ -29,3 +29,24 @@ declare module '@huggingface/transformers' {
     },
   ) => object
 }
+
+declare module '@wllama/wllama/esm/index.min.js' {
+  export class Wllama {
+    constructor(paths: { readonly default: string }, options: { readonly logger: object })
+    loadModel(files: readonly Blob[], parameters: object): Promise<void>
+    createCompletion<Chunk>(options: {
+      readonly prompt: string
+      readonly max_tokens: number
+      readonly temperature: number
+      readonly stream: true
+      readonly onData: (chunk: Chunk) => void
+    }): Promise<void>
+    exit(): Promise<void>
+  }
+}
+
+declare module '*?url' {
+  const url: string
+  // oxlint-disable-next-line import/no-default-export -- Vite has it so
+  export default url
+}

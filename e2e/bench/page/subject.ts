@@ -8,6 +8,8 @@ export interface BenchModel {
   readonly dtype: 'q4' | 'q8'
   /** The graph's file and those of its external data. */
   readonly weightBytes: number
+  /** Of the same model as a GGUF file, where there is one. */
+  readonly ggufUrl: string | undefined
 }
 
 /** What a subject is to be: one model on one device. */

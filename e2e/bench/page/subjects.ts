@@ -21,7 +21,7 @@ export async function openRivulet({ model, device, ...role }: Setup): Promise<Su
       const tokenTimesMs: number[] = []
       const startMs = performance.now()
       const stream = engine.generate(prompt, { maxTokens, temperature: 0, applyChatTemplate: false })
-      for await (const { tokenIds } of stream) if (tokenIds.length > 0) tokenTimesMs.push(performance.now())
+      for await (const { tokenCount } of stream) if (tokenCount > 0) tokenTimesMs.push(performance.now())
       const { text, usage } = await stream.result
       return { promptTokens: usage.promptTokens, text, ...measureTimes(startMs, tokenTimesMs) }
     },

@@ -1,0 +1,41 @@
+import { RivuletError } from '../../lib/contract/errors.js'
+import type { OpenModelFolder } from '../store/model-folder.js'
+
+/** Best first: the first is llama.cpp's own choice; then what is near it in size. */
+const quantizations = ['Q4_K_M', 'Q4_K_S', 'Q4_0', 'Q4_1', 'Q5_K_M', 'IQ4_NL', 'IQ4_XS', 'Q8_0', 'F16']
+
+/** llama.cpp's own naming of a model in parts (`llama_split_path`). */
+const partPattern = /-(?<index>\d{5})-of-(?<count>\d{5})(?=\.gguf)/i
+
+/**
+ * The model's file, or all of its parts in order.
+ * @param named the file that was asked for; without one, the one of 4 to 5 bits is looked for
+ * @throws RivuletError `model-not-found`, `invalid-option`
+ */
+export async function chooseFiles(
+  folder: Pick<OpenModelFolder, 'url' | 'list'>,
+  named: string | undefined,
+): Promise<readonly string[]> {
+  const chosen = named ?? chooseFile(folder.url, await folder.list())
+  const part = partPattern.exec(chosen)?.groups
+  if (!part) return [chosen]
+  const count = Number(part.count)
+  return Array.from({ length: count }, (_, index) =>
+    chosen.replace(partPattern, () => `-${String(index + 1).padStart(5, '0')}-of-${part.count}`),
+  )
+}
+
+function chooseFile(url: string, paths: readonly string[]): string {
+  // What goes with a model, such as the part that sees (`mmproj`), is no model.
+  const models = paths.filter((path) => /\.gguf$/i.test(path) && !/mmproj/i.test(path)).toSorted()
+  const firstParts = models.filter((path) => Number(partPattern.exec(path)?.groups?.index ?? 1) === 1)
+  const rank = (path: string) => {
+    const found = quantizations.findIndex((name) => new RegExp(`[-._]${name}\\b`, 'i').test(path))
+    return found === -1 ? quantizations.length : found
+  }
+  const [best] = firstParts.toSorted((a, b) => rank(a) - rank(b))
+  if (best !== undefined) return best
+  throw paths.length === 0
+    ? new RivuletError('invalid-option', `llamaCpp() needs a file: name it, as ${url}model.gguf.`)
+    : new RivuletError('model-not-found', `${url} has no GGUF file.`)
+}

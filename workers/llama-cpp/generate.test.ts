@@ -1,0 +1,210 @@
+import { describe, expect, it } from 'vitest'
+import type { GenerateRequest } from '../../lib/contract/options.js'
+import type { Step } from '../backend.js'
+import { createConversationMemory } from './conversation-memory.js'
+import { generateTokens } from './generate.js'
+import type { CompletionOptions, LlamaCpp } from './runtime.js'
+
+const words = ['Once', ' upon', ' a', ' time', '.']
+
+/** Stands in for llama.cpp: a step computes a chunk of the prompt, or a word; the end is a silent token, then what it counted. */
+function createRuntime({ prefillSteps = 2, failAt = Infinity } = {}) {
+  const seen = { steps: 0, isRunning: false, options: [] as CompletionOptions[] }
+  const timings = { cache_n: 3, prompt_n: 4, prompt_ms: 20, predicted_ms: 30 }
+  const runtime: LlamaCpp = {
+    threads: 1,
+    isMultithreaded: false,
+    usesGpu: false,
+    fileType: undefined,
+    contextLength: 512,
+    exit: () => Promise.resolve(),
+    async complete(options, mayStep) {
+      seen.options.push(options)
+      seen.isRunning = true
+      const limit = options.max_tokens as number | undefined
+      const texts = words.slice(0, limit)
+      const ends = texts.length === limit ? [] : ['']
+      let said = 0
+      try {
+        for (const text of [...Array.from({ length: prefillSteps }, () => undefined), ...texts, ...ends]) {
+          await mayStep()
+          await new Promise((resolve) => setTimeout(resolve, 1))
+          seen.steps += 1
+          if (seen.steps === failAt) throw new Error('the runtime broke')
+          if (text === undefined) continue
+          said += 1
+          const choices = [{ text, finish_reason: null }]
+          options.onData({ choices, timings: { ...timings, predicted_n: said } })
+        }
+        await mayStep()
+        options.onData({
+          choices: [{ text: '', finish_reason: ends.length > 0 ? 'stop' : 'length' }],
+          usage: {},
+          timings: { ...timings, predicted_n: said },
+        })
+      } finally {
+        seen.isRunning = false
+      }
+    },
+  }
+  return { seen, runtime }
+}
+
+const request: GenerateRequest = { prompt: 'Tell me a story.', stop: [], seed: 1 }
+
+function generate(
+  { runtime }: ReturnType<typeof createRuntime>,
+  changes: Partial<GenerateRequest> = {},
+  signal = new AbortController().signal,
+) {
+  const renderPrompt = ({ prompt }: Pick<GenerateRequest, 'prompt'>) => String(prompt)
+  const memory = createConversationMemory(1, Infinity)
+  return generateTokens({ runtime, renderPrompt, memory }, { ...request, ...changes }, signal)
+}
+
+async function readAll(steps: AsyncGenerator<Step, 'stop' | 'length', undefined>) {
+  const all: Step[] = []
+  for (;;) {
+    const { done, value } = await steps.next()
+    if (done) return { all, finishReason: value }
+    all.push(value)
+  }
+}
+
+const readTexts = (steps: readonly Step[]) =>
+  steps.flatMap((step) => (step.kind === 'token' ? [step.text] : []))
+const settle = () => new Promise((resolve) => setTimeout(resolve, 30))
+
+describe('an answer of llama.cpp’s (scripted runtime)', () => {
+  it('comes token by token, without the one that ends it, and with what was counted', async () => {
+    const { all, finishReason } = await readAll(generate(createRuntime()))
+    expect(finishReason).toBe('stop')
+    expect(all[0]).toEqual({ kind: 'prefilled', promptTokens: 7, cachedPromptTokens: 3 })
+    expect(readTexts(all)).toEqual(words)
+    expect(all.at(-1)).toEqual({
+      kind: 'counted',
+      promptTokens: 7,
+      cachedPromptTokens: 3,
+      completionTokens: words.length,
+      timings: { prefillMs: 20, decodeMs: 30 },
+    })
+  })
+
+  it('makes one step ahead of its reader, and no more', async () => {
+    const scripted = createRuntime({ prefillSteps: 2 })
+    const steps = generate(scripted)
+    await settle()
+    expect(scripted.seen.steps).toBe(0)
+    await steps.next()
+    await settle()
+    // The prompt, its first token, and the one that is computed while the first travels.
+    expect(scripted.seen.steps).toBe(4)
+    await steps.next()
+    await settle()
+    expect(scripted.seen.steps).toBe(4)
+    await steps.next()
+    await settle()
+    expect(scripted.seen.steps).toBe(5)
+    await steps.return('stop')
+  })
+
+  it.each(['return', 'signal'])('is left by %s within a step, and llama.cpp is free then', async (how) => {
+    const scripted = createRuntime()
+    const abort = new AbortController()
+    const steps = generate(scripted, {}, abort.signal)
+    await steps.next()
+    await steps.next()
+    const before = scripted.seen.steps
+    if (how === 'return') await steps.return('stop')
+    else {
+      abort.abort(new Error('enough'))
+      await expect(readAll(steps)).rejects.toThrow('enough')
+    }
+    expect(scripted.seen.isRunning).toBe(false)
+    expect(scripted.seen.steps).toBeLessThanOrEqual(before + 1)
+    expect(scripted.seen.options[0]?.abortSignal.aborted).toBe(true)
+  })
+
+  it('is left while its prompt is computed', async () => {
+    const scripted = createRuntime({ prefillSteps: 1000 })
+    const abort = new AbortController()
+    const reading = readAll(generate(scripted, {}, abort.signal))
+    await settle()
+    abort.abort(new Error('enough'))
+    await expect(reading).rejects.toThrow('enough')
+    expect(scripted.seen.isRunning).toBe(false)
+    expect(scripted.seen.steps).toBeLessThan(1000)
+  })
+
+  it('is not begun for who has left already', async () => {
+    const scripted = createRuntime()
+    await expect(readAll(generate(scripted, {}, AbortSignal.abort(new Error('before'))))).rejects.toThrow(
+      'before',
+    )
+    expect(scripted.seen.options).toEqual([])
+  })
+
+  it('ends before a stop string, which may be cut by tokens', async () => {
+    const scripted = createRuntime()
+    const { all, finishReason } = await readAll(generate(scripted, { stop: ['n a t'] }))
+    expect(readTexts(all).join('')).toBe('Once upo')
+    expect(finishReason).toBe('stop')
+    expect(all.at(-1)).toMatchObject({ kind: 'counted', promptTokens: 7, completionTokens: 4 })
+    expect(scripted.seen.isRunning).toBe(false)
+  })
+
+  it('hands out what might have become a stop string', async () => {
+    const { all } = await readAll(generate(createRuntime(), { stop: ['. Then'] }))
+    expect(readTexts(all).join('')).toBe(words.join(''))
+  })
+
+  it('that another model began is as long as it would have been', async () => {
+    const scripted = createRuntime()
+    const said = { before: { text: 'Well', tokens: 1 }, own: { text: ',', tokens: 1, tokenIds: [] } }
+    const { all, finishReason } = await readAll(generate(scripted, { said, maxTokens: 5 }))
+    expect(scripted.seen.options[0]).toMatchObject({ max_tokens: 3 })
+    expect(finishReason).toBe('length')
+    expect(all.at(-1)).toMatchObject({ completionTokens: 5 })
+    const { all: none } = await readAll(generate(scripted, { said, maxTokens: 2 }))
+    expect(none).toEqual([])
+  })
+
+  it('fails with what llama.cpp fails with, behind what was said', async () => {
+    const steps = generate(createRuntime({ prefillSteps: 0, failAt: 3 }))
+    expect(await steps.next()).toMatchObject({ value: { kind: 'prefilled' } })
+    expect(await steps.next()).toMatchObject({ value: { text: 'Once' } })
+    expect(await steps.next()).toMatchObject({ value: { text: ' upon' } })
+    await expect(steps.next()).rejects.toThrow('the runtime broke')
+  })
+
+  it('passes every option on, by llama.cpp’s names', async () => {
+    const scripted = createRuntime()
+    await readAll(
+      generate(scripted, {
+        temperature: 0.5,
+        topK: 3,
+        topP: 0.9,
+        minP: 0.1,
+        repetitionPenalty: 1.1,
+        frequencyPenalty: 0.2,
+        presencePenalty: 0.3,
+        logitBias: { 5: 1 },
+        topLogprobs: 0,
+      }),
+    )
+    expect(scripted.seen.options[0]).toMatchObject({
+      prompt: 'Tell me a story.',
+      temperature: 0.5,
+      top_k: 3,
+      top_p: 0.9,
+      min_p: 0.1,
+      repeat_penalty: 1.1,
+      repeat_last_n: 512,
+      frequency_penalty: 0.2,
+      presence_penalty: 0.3,
+      logit_bias: { 5: 1 },
+      seed: 1,
+      n_probs: 1,
+    })
+  })
+})

@@ -1,0 +1,215 @@
+import { RivuletError } from '../../lib/contract/errors.js'
+
+/** What is read of a GGUF file before it is loaded. */
+export interface GgufHeader {
+  readonly architecture: string
+  /** In tokens; undefined where the file does not tell. */
+  readonly contextLength: number | undefined
+  /** Of one token in the KV cache, at 16 bits; 0 where the file does not tell. */
+  readonly cacheBytesPerToken: number
+  readonly chatTemplate: string | undefined
+  /** Tokens that steer the model: no user's words may become one. */
+  readonly controlTokens: readonly string[]
+  readonly beginToken: string | undefined
+  readonly endToken: string | undefined
+  /** The tokenizer puts `beginToken` before every prompt. */
+  readonly addsBeginToken: boolean
+}
+
+type Scalar = string | number | boolean
+
+/** An array's place: its items are read when they are asked for. */
+interface ArrayPlace {
+  readonly type: number
+  readonly count: number
+  readonly offset: number
+}
+
+/** Enough for the words of any vocabulary. */
+const maxHeaderBytes = 2 ** 28
+const firstReadBytes = 2 ** 20
+
+/**
+ * Reads the metadata that a GGUF file begins with (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
+ * @throws RivuletError `model-invalid`, `model-unsupported`
+ */
+export async function readGgufHeader(file: Blob): Promise<GgufHeader> {
+  for (let bytes = firstReadBytes; ; bytes *= 4) {
+    const length = Math.min(bytes, file.size, maxHeaderBytes)
+    const view = new DataView(await file.slice(0, length).arrayBuffer())
+    try {
+      return describeModel(view, readMetadata(view))
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      if (length < Math.min(file.size, maxHeaderBytes)) continue
+      refuse('its metadata is cut off.')
+    }
+  }
+}
+
+/** Of metadata values, as the format numbers them. */
+const types = { uint8: 0, int8: 1, uint16: 2, int16: 3, uint32: 4, int32: 5, float32: 6, bool: 7 } as const
+const wideTypes = { string: 8, array: 9, uint64: 10, int64: 11, float64: 12 } as const
+const sizes: readonly (number | undefined)[] = [1, 1, 2, 2, 4, 4, 4, 1, undefined, undefined, 8, 8, 8]
+/** Token types, as llama.cpp numbers them: these two steer, or are what an unknown word becomes. */
+const steeringTypes = new Set([2, 3])
+/** Added to the vocabulary by hand: chat markers, but also runs of white space. */
+const userDefinedType = 4
+
+/** @throws RangeError where `view` ends too early */
+function readMetadata(view: DataView): ReadonlyMap<string, Scalar | ArrayPlace> {
+  if (view.getUint32(0, true) !== 0x46554747) refuse('it does not begin with "GGUF".')
+  const version = view.getUint32(4, true)
+  if (version !== 2 && version !== 3) {
+    throw new RivuletError('model-unsupported', `This GGUF file has version ${version}; 2 and 3 are read.`)
+  }
+  const reader = createReader(view, 8)
+  reader.readCount()
+  const count = reader.readCount()
+  const metadata = new Map<string, Scalar | ArrayPlace>()
+  for (let index = 0; index < count; index += 1) {
+    const key = reader.readString()
+    metadata.set(key, reader.readValue(reader.readType()))
+  }
+  return metadata
+}
+
+function createReader(view: DataView, start: number) {
+  let offset = start
+  const decoder = new TextDecoder()
+
+  function advance(bytes: number): number {
+    const from = offset
+    // Also what is too large to add up is beyond the end.
+    if (!(from + bytes <= view.byteLength)) throw new RangeError('cut off')
+    offset += bytes
+    return from
+  }
+
+  /** Counts that a double cannot hold are beyond any file's end. */
+  const readCount = () => Number(view.getBigUint64(advance(8), true))
+  const readType = () => view.getUint32(advance(4), true)
+
+  function readString(): string {
+    const length = readCount()
+    const from = advance(length)
+    return decoder.decode(new Uint8Array(view.buffer, view.byteOffset + from, length))
+  }
+
+  function skip(type: number): void {
+    if (type === wideTypes.string) advance(readCount())
+    else if (type === wideTypes.array) readArray()
+    else advance(sizes[type] ?? refuse(`it has a value of type ${type}.`))
+  }
+
+  function readArray(): ArrayPlace {
+    const type = readType()
+    const count = readCount()
+    const place = { type, count, offset }
+    const size = sizes[type]
+    if (size !== undefined) advance(size * count)
+    else for (let index = 0; index < count; index += 1) skip(type)
+    return place
+  }
+
+  function readValue(type: number): Scalar | ArrayPlace {
+    if (type === wideTypes.string) return readString()
+    if (type === wideTypes.array) return readArray()
+    const from = advance(sizes[type] ?? refuse(`it has a value of type ${type}.`))
+    return readNumber(view, type, from)
+  }
+
+  return { readCount, readType, readString, readValue, skip }
+}
+
+function readNumber(view: DataView, type: number, offset: number): number | boolean {
+  switch (type) {
+    case types.uint8:
+      return view.getUint8(offset)
+    case types.int8:
+      return view.getInt8(offset)
+    case types.uint16:
+      return view.getUint16(offset, true)
+    case types.int16:
+      return view.getInt16(offset, true)
+    case types.uint32:
+      return view.getUint32(offset, true)
+    case types.int32:
+      return view.getInt32(offset, true)
+    case types.float32:
+      return view.getFloat32(offset, true)
+    case types.bool:
+      return view.getUint8(offset) !== 0
+    case wideTypes.uint64:
+      return Number(view.getBigUint64(offset, true))
+    case wideTypes.int64:
+      return Number(view.getBigInt64(offset, true))
+    default:
+      return view.getFloat64(offset, true)
+  }
+}
+
+function describeModel(view: DataView, metadata: ReadonlyMap<string, Scalar | ArrayPlace>): GgufHeader {
+  const readText = (key: string) => {
+    const value = metadata.get(key)
+    return typeof value === 'string' ? value : undefined
+  }
+  const readNumberOf = (key: string) => {
+    const value = metadata.get(key)
+    return typeof value === 'number' && value >= 0 ? value : undefined
+  }
+  const architecture = readText('general.architecture') ?? refuse('it names no architecture.')
+  const vocabulary = readVocabulary(view, metadata)
+  const readToken = (key: string) => {
+    const id = readNumberOf(key)
+    return id === undefined ? undefined : vocabulary.get(id)
+  }
+  return {
+    architecture,
+    contextLength: readNumberOf(`${architecture}.context_length`),
+    cacheBytesPerToken: measureCache((name) => readNumberOf(`${architecture}.${name}`)),
+    chatTemplate: readText('tokenizer.chat_template'),
+    controlTokens: [...vocabulary.values()].filter((token) => token !== ''),
+    beginToken: readToken('tokenizer.ggml.bos_token_id'),
+    endToken: readToken('tokenizer.ggml.eos_token_id'),
+    addsBeginToken: metadata.get('tokenizer.ggml.add_bos_token') === true,
+  }
+}
+
+/** Keys and values of all layers. */
+function measureCache(read: (name: string) => number | undefined): number {
+  const layers = read('block_count') ?? 0
+  const heads = read('attention.head_count') ?? 0
+  const cacheHeads = read('attention.head_count_kv') ?? heads
+  const headSize = heads === 0 ? 0 : (read('embedding_length') ?? 0) / heads
+  const keySize = read('attention.key_length') ?? headSize
+  const valueSize = read('attention.value_length') ?? headSize
+  return layers * cacheHeads * (keySize + valueSize) * 2
+}
+
+/** @returns the control tokens by id */
+function readVocabulary(
+  view: DataView,
+  metadata: ReadonlyMap<string, Scalar | ArrayPlace>,
+): ReadonlyMap<number, string> {
+  const tokens = metadata.get('tokenizer.ggml.tokens')
+  const tokenTypes = metadata.get('tokenizer.ggml.token_type')
+  const control = new Map<number, string>()
+  if (typeof tokens !== 'object' || typeof tokenTypes !== 'object') return control
+  if (tokens.type !== wideTypes.string || sizes[tokenTypes.type] !== 4)
+    refuse('its vocabulary is no list of words.')
+  const reader = createReader(view, tokens.offset)
+  for (let id = 0; id < Math.min(tokens.count, tokenTypes.count); id += 1) {
+    const type = view.getInt32(tokenTypes.offset + 4 * id, true)
+    if (steeringTypes.has(type)) control.set(id, reader.readString())
+    else if (type === userDefinedType) {
+      const token = reader.readString()
+      if (token.trim() !== '') control.set(id, token)
+    } else reader.skip(wideTypes.string)
+  }
+  return control
+}
+
+function refuse(why: string): never {
+  throw new RivuletError('model-invalid', `This is no GGUF file that can be used: ${why}`)
+}

@@ -1,0 +1,158 @@
+import { RivuletError, describeError } from '../../lib/contract/errors.js'
+import type { LlamaCppLoadOptions } from '../../lib/contract/llama-cpp-options.js'
+import type { LoadProgress } from '../../lib/contract/worker-api.js'
+import type { Backend } from '../backend.js'
+import { createMemoryError, wasmMemoryBytes } from '../memory-exceeded.js'
+import { describeThreads } from '../describe-device.js'
+import { openModelFolder, type OpenModelFolder } from '../store/model-folder.js'
+import { chooseFiles } from './choose-files.js'
+import { createConversationMemory } from './conversation-memory.js'
+import { chooseDevice } from './device.js'
+import { generateTokens, type LoadedModel } from './generate.js'
+import { readGgufHeader, type GgufHeader } from './gguf-header.js'
+import { createPromptRenderer } from './render-prompt.js'
+import { openLlamaCpp } from './runtime.js'
+
+/** Longer ones are for those who ask for them: they take memory whether they are used or not. */
+const maxDefaultContext = 4096
+const defaultConversationCacheBytes = 256 * 2 ** 20
+/** llama.cpp makes its contexts a multiple of so many tokens, and does not say so. */
+const contextStep = 256
+/**
+ * A prompt is computed in chunks of so many tokens: in between, who leaves is noticed. On a CPU larger ones are hardly
+ * faster (SmolLM2-135M, 2 threads: 31 tokens a second in chunks of 16, 36 from 64 on).
+ */
+const prefillChunkTokens = { cpu: 32, gpu: 256 }
+
+/** GGUF files on llama.cpp, on WASM or WebGPU. */
+export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
+  let loaded: LoadedModel | undefined
+  let open: () => Promise<LoadedModel>
+
+  /** The loaded model, opened anew where it keeps too much of earlier conversations. */
+  async function takeModel(): Promise<LoadedModel> {
+    if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded.')
+    if (!loaded.memory.isFull) return loaded
+    await loaded.runtime.exit()
+    try {
+      return (loaded = await open())
+    } catch (error) {
+      throw new RivuletError('worker-failed', `The model could not be opened anew: ${describeError(error)}`, {
+        cause: error,
+      })
+    }
+  }
+
+  return {
+    // It has slots, but a step of its server is a step of all of them: one's reader would not hold back another's tokens.
+    maxConcurrentGenerations: 1,
+    stepsInFlight: 1,
+
+    async load({ model: location, download, options }, { onProgress, signal }) {
+      if (location.kind === 'none') throw new RivuletError('invalid-option', 'llamaCpp() needs a "model".')
+      const device = await chooseDevice(options)
+      let downloaded: LoadProgress | undefined
+      const folder = await openModelFolder(location, download, {
+        signal,
+        onProgress: (progress) => onProgress((downloaded = progress)),
+      })
+      const named = location.kind === 'local' ? undefined : location.file
+      const { paths, files, header } = await readFiles(folder, named).finally(folder.close)
+      signal.throwIfAborted()
+      const askedFor =
+        options.contextLength ?? Math.min(header.contextLength ?? maxDefaultContext, maxDefaultContext)
+      const contextLength = Math.ceil(askedFor / contextStep) * contextStep
+      checkFit(files, header, contextLength, options.memoryBudgetBytes ?? Infinity)
+      onProgress({ ...nothingFetched, ...downloaded, phase: 'load', file: undefined, remainingMs: undefined })
+      const chunkTokens = device.useGpu ? prefillChunkTokens.gpu : prefillChunkTokens.cpu
+      const parameters = {
+        n_ctx: contextLength,
+        n_threads: device.threads,
+        n_gpu_layers: device.useGpu ? undefined : 0,
+        n_batch: chunkTokens,
+        n_ubatch: chunkTokens,
+        n_parallel: 1,
+      }
+      const wasmUrl = findWasm(options.wasmUrl)
+      const conversationBytes = options.conversationCacheBytes ?? defaultConversationCacheBytes
+      open = async () => ({
+        runtime: await openLlamaCpp(files, wasmUrl, parameters),
+        renderPrompt: createPromptRenderer(header),
+        memory: createConversationMemory(header.cacheBytesPerToken, conversationBytes),
+      })
+      const model = await open()
+      const { runtime } = model
+      if (options.device === 'webgpu' && !runtime.usesGpu) {
+        await runtime.exit()
+        throw new RivuletError(
+          'backend-unavailable',
+          "llama.cpp put the model on the CPU. Use device: 'auto' to accept that.",
+        )
+      }
+      loaded = model
+      const threads = runtime.isMultithreaded ? runtime.threads : 1
+      return {
+        model: folder.url + paths[0]!,
+        backend: 'llama-cpp',
+        device: runtime.usesGpu ? 'webgpu' : 'wasm',
+        deviceDescription: runtime.usesGpu ? device.description : describeThreads(threads),
+        dtype: runtime.fileType,
+        execution: runtime.isMultithreaded ? 'multi-threaded' : 'single-threaded',
+        contextLength: runtime.contextLength,
+        hasChatTemplate: header.chatTemplate !== undefined,
+        canContinue: true,
+      }
+    },
+
+    async *generate(request, { signal }) {
+      return yield* generateTokens(await takeModel(), request, signal)
+    },
+
+    async unload() {
+      const released = loaded
+      loaded = undefined
+      await released?.runtime.exit()
+    },
+  }
+}
+
+/** Where nothing had to be fetched. */
+const nothingFetched = { files: [], loadedBytes: 0, totalBytes: 0, bytesPerSecond: undefined, fraction: 1 }
+
+async function readFiles(folder: OpenModelFolder, named: string | undefined) {
+  const paths = await chooseFiles(folder, named)
+  const files: Blob[] = []
+  for (const path of paths) {
+    const file = await folder.readBlob(path)
+    if (!file) {
+      await folder.forgetMissing()
+      throw new RivuletError('model-not-found', `${folder.url} has no ${path}.`)
+    }
+    files.push(file)
+  }
+  return { paths, files, header: await readGgufHeader(files[0]!) }
+}
+
+/** @throws RivuletError `memory-exceeded` */
+function checkFit(
+  files: readonly Blob[],
+  { cacheBytesPerToken }: GgufHeader,
+  contextLength: number,
+  budgetBytes: number,
+): void {
+  const neededBytes = files.reduce((sum, { size }) => sum + size, 0) + contextLength * cacheBytesPerToken
+  const isWasm = wasmMemoryBytes < budgetBytes
+  const availableBytes = isWasm ? wasmMemoryBytes : budgetBytes
+  if (neededBytes <= availableBytes) return
+  const limitedBy = isWasm ? 'the memory of WebAssembly' : 'the given memoryBudgetBytes'
+  throw createMemoryError(
+    `The model, with a KV cache of ${contextLength} tokens,`,
+    neededBytes,
+    availableBytes,
+    limitedBy,
+  )
+}
+
+function findWasm(url: string | undefined): string {
+  return url ?? new URL('@wllama/wllama/esm/wasm/wllama.wasm', import.meta.url).href
+}

@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest'
+import { readNativeLog } from './native-log.js'
+
+describe('the log of llama.cpp', () => {
+  it('tells where the weights lie, and which they are', () => {
+    const log = readNativeLog(() => {})
+    log.logger.debug('print_info: file type   = Q4_K - Medium')
+    log.logger.debug('load_tensors:          CPU model buffer size =     2.80 MiB')
+    log.logger.debug('load_tensors:       WebGPU model buffer size =     0.00 MiB')
+    expect(log).toMatchObject({ fileType: 'Q4_K - Medium', usesGpu: false })
+    log.logger.debug('load_tensors:       WebGPU model buffer size =    80.50 MiB')
+    expect(log.usesGpu).toBe(true)
+  })
+
+  it('keeps the first complaint, from which the others follow', () => {
+    const log = readNativeLog(() => {})
+    log.logger.error('Stack trace (exception): …')
+    log.logger.error("error loading model: unknown model architecture: 'x'")
+    log.logger.error('failed to load model')
+    expect(log.complaint).toContain('unknown model architecture')
+    log.forgetComplaints()
+    log.logger.error('another')
+    expect(log.complaint).toBe('another')
+  })
+
+  it('tells of a worker that died, could not be started, or has no WebAssembly', () => {
+    const seen: string[] = []
+    const log = readNativeLog((words) => seen.push(words))
+    log.logger.error(new Event('error'))
+    log.logger.error(Object.assign(new Event('error'), { message: 'out of memory' }))
+    log.logger.log('Aborted(CompileError: WebAssembly.instantiate(): …)')
+    expect(seen).toEqual([
+      expect.stringContaining('worker-src blob:'),
+      'out of memory',
+      expect.stringMatching(/^Aborted/),
+    ])
+  })
+})

@@ -1,0 +1,117 @@
+import type { Wllama } from '@wllama/wllama/esm/index.min.js'
+import { RivuletError, describeError } from '../../lib/contract/errors.js'
+import { readNativeLog, type NativeLog } from './native-log.js'
+
+/** llama.cpp's server options, by its own names, and how wllama hands out what comes. */
+export interface CompletionOptions extends Readonly<Record<string, unknown>> {
+  readonly stream: true
+  readonly abortSignal: AbortSignal
+  readonly onData: (chunk: unknown) => void
+}
+
+/** llama.cpp in a worker of its own, with a model. */
+export interface LlamaCpp {
+  readonly threads: number
+  readonly isMultithreaded: boolean
+  /** Else all is computed on the CPU, whatever device is there. */
+  readonly usesGpu: boolean
+  readonly fileType: string | undefined
+  /** In tokens. */
+  readonly contextLength: number
+  /**
+   * One at a time. `mayStep` is waited for before each step.
+   * @throws RivuletError `prompt-too-long`, `generation-failed`, `worker-failed`; what `mayStep` throws
+   */
+  complete(options: CompletionOptions, mayStep: () => Promise<void>): Promise<void>
+  exit(): Promise<void>
+}
+
+/**
+ * @param parameters of wllama's `loadModel`
+ * @throws RivuletError `model-invalid`, `model-unsupported`, `memory-exceeded`, `worker-failed`
+ */
+export async function openLlamaCpp(
+  files: readonly Blob[],
+  wasmUrl: string,
+  parameters: Readonly<Record<string, unknown>>,
+): Promise<LlamaCpp> {
+  let die = (_error: RivuletError) => {}
+  const died = new Promise<never>((_, reject) => (die = reject))
+  died.catch(() => {})
+  const log = readNativeLog((words) =>
+    die(new RivuletError('worker-failed', `llama.cpp's worker died: ${words}`)),
+  )
+  const { Wllama: Runtime } = await import('@wllama/wllama/esm/index.min.js')
+  const wllama = new Runtime({ default: wasmUrl }, { logger: log.logger })
+  try {
+    await Promise.race([wllama.loadModel(files, parameters), died])
+    if (wllama.getLoadedContextInfo().success === false) throw new Error('it does not say why.')
+  } catch (error) {
+    await wllama.exit()
+    throw explainLoadFailure(error, log)
+  }
+  let wait = () => Promise.resolve()
+  holdBack(wllama, () => wait())
+  return {
+    threads: wllama.getNumThreads(),
+    isMultithreaded: wllama.isMultithread(),
+    usesGpu: log.usesGpu,
+    fileType: log.fileType,
+    contextLength: wllama.getLoadedContextInfo().n_ctx,
+    async complete(options, mayStep) {
+      wait = mayStep
+      log.forgetComplaints()
+      try {
+        await Promise.race([wllama.createCompletion(options), died])
+      } catch (error) {
+        throw explainFailure(error, log)
+      }
+    },
+    exit: () => wllama.exit(),
+  }
+}
+
+/**
+ * Makes every step wait. wllama asks llama.cpp for one result after the other, as fast as they come; only in between,
+ * which is in a private part of it, can a reader be waited for (3.8.1, `Wllama.getResponse`).
+ */
+function holdBack({ proxy }: Wllama, wait: () => Promise<void>): void {
+  if (!proxy) throw new RivuletError('backend-unavailable', 'llamaCpp() needs @wllama/wllama 3.8.1.')
+  const run = proxy.wllamaAction.bind(proxy)
+  proxy.wllamaAction = async (name, body) => {
+    if (name === 'get_result') await wait()
+    return run(name, body)
+  }
+}
+
+function explainLoadFailure(error: unknown, { complaint }: NativeLog): RivuletError {
+  const words = complaint || describeError(error)
+  const code = loadFailures.find(({ pattern }) => pattern.test(words))?.code
+  if (!code && error instanceof RivuletError) return error
+  return new RivuletError(code ?? 'model-invalid', `llama.cpp could not load the model: ${words}`, {
+    cause: error,
+  })
+}
+
+const loadFailures = [
+  { pattern: /unknown (model architecture|pre-tokenizer|tokenizer)/i, code: 'model-unsupported' },
+  { pattern: /alloc|out of memory/i, code: 'memory-exceeded' },
+  { pattern: /fetch|wasm binary|WebAssembly|CompileError|LinkError/, code: 'backend-unavailable' },
+] as const
+
+/** An exception in C++ shows as a result of nonsensical length, and llama.cpp goes on; any other error of its code ends it. */
+const cppException = /^Invalid typed array length/
+
+function explainFailure(error: unknown, { complaint }: NativeLog): unknown {
+  // What the caller's own code threw, and wllama's word that it was aborted.
+  if (error instanceof RivuletError || (error as Error).name === 'AbortError') return error
+  const words = describeError(error)
+  if (/exceeds the available context size|larger than the max context/.test(words)) {
+    return new RivuletError('prompt-too-long', `${words}. Shorten the prompt or drop old messages.`)
+  }
+  const isDead = (error as Error).name === 'RuntimeError' && !cppException.test(words)
+  const said = cppException.test(words) ? complaint : words
+  return new RivuletError(isDead ? 'worker-failed' : 'generation-failed', `llama.cpp failed: ${said}`, {
+    cause: error,
+  })
+}

@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest'
+import { readEvents } from './event-stream.js'
+
+const contents = ['{"text":"Once 🐉"}', '{"text":"upon a\u2028time"}', '[DONE]']
+
+/** A recorded answer of vLLM's shape: with a byte order mark, a comment, an event's name, and two lines of data. */
+function record(newline: string): Uint8Array {
+  const lines = [
+    '\uFEFF: keep-alive',
+    '',
+    `data: ${contents[0]}`,
+    '',
+    'event: message',
+    `data:${contents[1]}`,
+    '',
+    `data: ${contents[2]}`,
+    '',
+    '',
+  ]
+  return new TextEncoder().encode(lines.join(newline))
+}
+
+async function read(pieces: readonly Uint8Array[]): Promise<string[]> {
+  async function* come(): AsyncGenerator<Uint8Array, undefined> {
+    yield* pieces
+  }
+  const events: string[] = []
+  for await (const some of readEvents(come())) events.push(...some)
+  return events
+}
+
+describe.each([
+  ['line feeds', '\n'],
+  ['carriage returns', '\r'],
+  ['both', '\r\n'],
+])('events with %s', (_, newline) => {
+  const bytes = record(newline)
+
+  it('are the same wherever their bytes are split', async () => {
+    for (let at = 0; at <= bytes.length; at += 1) {
+      expect(await read([bytes.subarray(0, at), bytes.subarray(at)])).toEqual(contents)
+    }
+  })
+
+  it('are the same byte by byte', async () => {
+    expect(await read(Array.from(bytes, (byte) => Uint8Array.of(byte)))).toEqual(contents)
+  })
+})
+
+describe('an event', () => {
+  it('that is cut off is none', async () => {
+    expect(await read([new TextEncoder().encode('data: one\n\ndata: tw')])).toEqual(['one'])
+  })
+
+  it('has at most 1 MiB', async () => {
+    const piece = new TextEncoder().encode(`data: ${'a'.repeat(2 ** 18)}`)
+    await expect(read([piece, ...Array.from({ length: 4 }, () => piece.subarray(6))])).rejects.toThrow(
+      /1048576/,
+    )
+  })
+})
