@@ -16,14 +16,14 @@ function speak({ temperature = 1, top_p = 1, logit_bias, seed }: ScriptedSamplin
   return words.map((_, index) => words[(index * (seed + 3)) % words.length]!)
 }
 
-const { runtime } = createScriptedRuntime({
+const { importRuntime } = createScriptedRuntime({
   speak,
   config: { context_window_size: 4096 },
   onStep: () => new Promise((resolve) => setTimeout(resolve, stepMs)),
 })
 
 exposeMethods(
-  createHost(createWebLlmBackend(() => Promise.resolve(runtime))),
+  createHost(createWebLlmBackend(importRuntime)),
   // This folder's types are a page's.
   self as unknown as Endpoint,
 )

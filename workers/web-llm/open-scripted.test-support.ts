@@ -25,8 +25,8 @@ export async function open(
   script: Script,
   changes: Partial<typeof options> | { contextLength: number } = {},
 ) {
-  const { runtime, seen } = createScriptedRuntime(script)
-  const backend = createWebLlmBackend(async () => runtime)
+  const { importRuntime, seen } = createScriptedRuntime(script)
+  const backend = createWebLlmBackend(importRuntime)
   const progress: LoadProgress[] = []
   const losses: RivuletError[] = []
   const abort = new AbortController()

@@ -1,6 +1,6 @@
 // The real engine of @mlc-ai/web-llm, its loop, locks, prompts and prefix reuse, around a scripted pipeline. Loading is
 // scripted too: the real one ends where it instantiates a model library.
-import * as webLlm from '@mlc-ai/web-llm'
+import type { MLCEngineConfig } from '@mlc-ai/web-llm'
 import type {
   ChatConfig,
   ChatRequest,
@@ -27,6 +27,9 @@ const template = {
 }
 const config: ChatConfig = { vocab_size: 1000, context_window_size: 400, conv_template: template }
 
+/** web-llm's `ModelType.LLM`. */
+const modelTypeLlm = 0
+
 /** What web-llm keeps to itself, and the stand-in sets. */
 interface EngineInside {
   readonly loadedModelIdToPipeline: Map<string, unknown>
@@ -40,8 +43,9 @@ interface EngineInside {
   getModelStates(requestName: string, modelType: number, modelId?: string): unknown
 }
 
+/** Imported when it is asked for, as the library itself imports web-llm. */
 export function createScriptedRuntime(script: Script): {
-  readonly runtime: WebLlmRuntime
+  readonly importRuntime: () => Promise<WebLlmRuntime>
   readonly seen: Seen
 } {
   let engine: (EngineInside & MlcEngine) | undefined
@@ -60,18 +64,21 @@ export function createScriptedRuntime(script: Script): {
   }
   const record = { model: 'https://models.invalid/story', model_id: scriptedModel, model_lib: 'story.wasm' }
   const embedding = { ...record, model_id: 'Story-embed-q0f32-MLC', model_type: 1 }
-  function createEngine(options: webLlm.MLCEngineConfig): MlcEngine {
-    engine = new webLlm.MLCEngine(options) as unknown as EngineInside & MlcEngine
-    scriptLoading(engine, script, seen)
-    watchRequests(engine, seen)
-    return engine
+  async function importRuntime(): Promise<WebLlmRuntime> {
+    const webLlm = await import('@mlc-ai/web-llm')
+    function createEngine(options: MLCEngineConfig): MlcEngine {
+      engine = new webLlm.MLCEngine(options) as unknown as EngineInside & MlcEngine
+      scriptLoading(engine, script, seen)
+      watchRequests(engine, seen)
+      return engine
+    }
+    return {
+      ...webLlm,
+      MLCEngine: createEngine,
+      prebuiltAppConfig: { model_list: [record, embedding] },
+    } as unknown as WebLlmRuntime
   }
-  const runtime = {
-    ...webLlm,
-    MLCEngine: createEngine,
-    prebuiltAppConfig: { model_list: [record, embedding] },
-  } as unknown as WebLlmRuntime
-  return { runtime, seen }
+  return { importRuntime, seen }
 }
 
 function scriptLoading(engine: EngineInside & MlcEngine, script: Script, seen: Seen): void {
@@ -87,7 +94,7 @@ function scriptLoading(engine: EngineInside & MlcEngine, script: Script, seen: S
       const loaded = { ...config, ...script.config, ...overrides }
       engine.loadedModelIdToChatConfig.set(modelId, loaded)
       engine.loadedModelIdToPipeline.set(modelId, createScriptedPipeline(script, seen, loaded))
-      engine.loadedModelIdToModelType.set(modelId, webLlm.ModelType.LLM)
+      engine.loadedModelIdToModelType.set(modelId, modelTypeLlm)
       engine.loadedModelIdToLock.set(modelId, createLock(seen))
     },
     /** The real one wants a pipeline of its own class. */

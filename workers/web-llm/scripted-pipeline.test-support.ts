@@ -31,6 +31,8 @@ export function createScriptedPipeline(script: Script, seen: Seen, config: ChatC
   let answer: readonly (string | Uint8Array)[] = []
   let hasStopped = false
   let seed = 0
+  let prefillMs = 0
+  let decodeMs = 0
 
   function stop(reason: string): void {
     hasStopped = true
@@ -53,13 +55,16 @@ export function createScriptedPipeline(script: Script, seen: Seen, config: ChatC
     if (hasStopped && !conversation!.isTextCompletion) conversation!.finishReply(message)
   }
 
-  async function compute(): Promise<void> {
+  /** @returns how long it took */
+  async function compute(): Promise<number> {
+    const started = performance.now()
     await script.onStep?.(completionTokens)
     if (completionTokens === script.lostAt) {
       seen.loseDevice()
       throw new Error('NDArray has already been disposed')
     }
     seen.steps += 1
+    return performance.now() - started
   }
 
   return {
@@ -72,8 +77,8 @@ export function createScriptedPipeline(script: Script, seen: Seen, config: ChatC
     getCurRoundCompletionTotalTokens: () => completionTokens,
     getCurRoundDecodingTotalTokens: () => completionTokens - 1,
     getCurRoundPrefillTotalTokens: () => promptTokens,
-    getCurRoundPrefillTotalTime: () => 1,
-    getCurRoundDecodingTotalTime: () => 1,
+    getCurRoundPrefillTotalTime: () => prefillMs / 1000,
+    getCurRoundDecodingTotalTime: () => decodeMs / 1000,
     getCurRoundPrefillTokensPerSec: () => 1,
     getCurRoundDecodingTokensPerSec: () => 1,
     resetChat() {
@@ -104,12 +109,13 @@ export function createScriptedPipeline(script: Script, seen: Seen, config: ChatC
       kvTokens += prompt.length
       seen.prefilled.push(prompt)
       seen.promptTokens.push(kvTokens)
-      await compute()
+      prefillMs = await compute()
+      decodeMs = 0
       commit(generation)
     },
     async decodeStep(generation: GenerationConfig) {
       kvTokens += 1
-      await compute()
+      decodeMs += await compute()
       commit(generation)
     },
     dispose() {},

@@ -9,7 +9,7 @@ import { createWebLlmBackend } from './web-llm-backend.js'
 const story = ['Once', ' upon', ' a', ' time']
 const stepMs = 5
 
-const { runtime, seen } = createScriptedRuntime({
+const { importRuntime, seen } = createScriptedRuntime({
   answers: Array.from({ length: 10 }, () => story),
   async onStep(step) {
     await new Promise((resolve) => setTimeout(resolve, stepMs))
@@ -19,4 +19,4 @@ const { runtime, seen } = createScriptedRuntime({
   },
 })
 
-exposeMethods(createHost(createWebLlmBackend(async () => runtime)), self as unknown as Endpoint)
+exposeMethods(createHost(createWebLlmBackend(importRuntime)), self as unknown as Endpoint)

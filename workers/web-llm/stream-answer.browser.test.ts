@@ -14,7 +14,7 @@ describe('an answer (real engine, scripted pipeline)', () => {
         promptTokens: expect.any(Number),
         cachedPromptTokens: 0,
         completionTokens: 4,
-        timings: { prefillMs: 1000, decodeMs: 1000 },
+        timings: { prefillMs: expect.any(Number), decodeMs: expect.any(Number) },
       },
     ])
   })

@@ -7,8 +7,8 @@ import { createScriptedRuntime, scriptedModel } from './scripted-engine.test-sup
 import { createWebLlmBackend } from './web-llm-backend.js'
 
 it('a request that is refused leaves its turn to the next one (real engine, scripted pipeline)', async () => {
-  const { runtime } = createScriptedRuntime({ answers: [story] })
-  const host = createHost(createWebLlmBackend(async () => runtime))
+  const { importRuntime } = createScriptedRuntime({ answers: [story] })
+  const host = createHost(createWebLlmBackend(importRuntime))
   const loading = host.load({ ...place, options, lifeLock: crypto.randomUUID() }).getReader()
   for (let read = await loading.read(); read.value?.kind !== 'ready';) read = await loading.read()
   const refused = host.generate({ ...request, topK: 40 }).getReader()
