@@ -1,14 +1,16 @@
 // The bare page: hands the library, as an app imports it, to the tests' `page.evaluate`.
+import OpenAI from 'openai'
 import * as rivulet from 'rivulet'
 import { llamaCpp } from 'rivulet/llama-cpp'
 import { onnx } from 'rivulet/onnx'
+import { openaiFetch } from 'rivulet/openai'
 import { remote } from 'rivulet/remote'
 import { webLlm } from 'rivulet/web-llm'
 import type { WorkerFault } from './faulty.worker.js'
 import { fileless } from './fileless.js'
 import type { StoreAnswer, StoreRequest } from './store.worker.js'
 
-const library = { ...rivulet, llamaCpp, onnx, remote, webLlm }
+const library = { ...rivulet, llamaCpp, onnx, openaiFetch, remote, webLlm }
 
 const faultyWorkers: { readonly worker: Worker; readonly name: string }[] = []
 
@@ -100,6 +102,7 @@ function storeFile(request: StoreRequest): Promise<Stored> {
 declare global {
   interface Window {
     rivulet: typeof library
+    OpenAI: typeof OpenAI
     createFaultyWorker: () => Worker
     createFilelessWorker: () => Worker
     createLlamaCppWorker: () => Worker
@@ -113,6 +116,7 @@ declare global {
 
 Object.assign(window, {
   rivulet: library,
+  OpenAI,
   createFaultyWorker: () => createFaultyWorker(),
   createFilelessWorker,
   createLlamaCppWorker,

@@ -1,13 +1,14 @@
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { LlamaCppLoadOptions } from '../../lib/contract/llama-cpp-options.js'
-import type { LoadProgress } from '../../lib/contract/worker-api.js'
+import type { ModelLocation } from '../../lib/contract/model-source.js'
+import type { LoadProgress, ModelInfo } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
 import { createMemoryError, wasmMemoryBytes } from '../memory-exceeded.js'
 import { describeThreads } from '../describe-device.js'
 import { openModelFolder, type OpenModelFolder } from '../store/model-folder.js'
 import { chooseFiles } from './choose-files.js'
 import { createConversationMemory } from './conversation-memory.js'
-import { chooseDevice } from './device.js'
+import { chooseDevice, type ChosenDevice } from './device.js'
 import { generateTokens, type LoadedModel } from './generate.js'
 import { readGgufHeader, type GgufHeader } from './gguf-header.js'
 import { createPromptRenderer } from './render-prompt.js'
@@ -56,51 +57,27 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         signal,
         onProgress: (progress) => onProgress((downloaded = progress)),
       })
-      const named = location.kind === 'local' ? undefined : location.file
-      const { paths, files, header } = await readFiles(folder, named).finally(folder.close)
-      signal.throwIfAborted()
-      const askedFor =
-        options.contextLength ?? Math.min(header.contextLength ?? maxDefaultContext, maxDefaultContext)
-      const contextLength = Math.ceil(askedFor / contextStep) * contextStep
-      checkFit(files, header, contextLength, options.memoryBudgetBytes ?? Infinity)
-      onProgress({ ...nothingFetched, ...downloaded, phase: 'load', file: undefined, remainingMs: undefined })
-      const chunkTokens = device.useGpu ? prefillChunkTokens.gpu : prefillChunkTokens.cpu
-      const parameters = {
-        n_ctx: contextLength,
-        n_threads: device.threads,
-        n_gpu_layers: device.useGpu ? undefined : 0,
-        n_batch: chunkTokens,
-        n_ubatch: chunkTokens,
-        n_parallel: 1,
-      }
-      const wasmUrl = findWasm(options.wasmUrl)
-      const conversationBytes = options.conversationCacheBytes ?? defaultConversationCacheBytes
-      open = async () => ({
-        runtime: await openLlamaCpp(files, wasmUrl, parameters),
-        renderPrompt: createPromptRenderer(header),
-        memory: createConversationMemory(header.cacheBytesPerToken, conversationBytes),
-      })
-      const model = await open()
-      const { runtime } = model
-      if (options.device === 'webgpu' && !runtime.usesGpu) {
-        await runtime.exit()
-        throw new RivuletError(
-          'backend-unavailable',
-          "llama.cpp put the model on the CPU. Use device: 'auto' to accept that.",
-        )
-      }
-      loaded = model
-      const threads = runtime.isMultithreaded ? runtime.threads : 1
-      return {
-        model: folder.url + paths[0]!,
-        backend: 'llama-cpp',
-        device: runtime.usesGpu ? 'webgpu' : 'wasm',
-        deviceDescription: runtime.usesGpu ? device.description : describeThreads(threads),
-        dtype: runtime.fileType,
-        execution: runtime.isMultithreaded ? 'multi-threaded' : 'single-threaded',
-        contextLength: runtime.contextLength,
-        hasChatTemplate: header.chatTemplate !== undefined,
-        canContinue: true,
+      try {
+        const { paths, files, header } = await readFiles(folder, location)
+        signal.throwIfAborted()
+        const contextLength = chooseContext(header, options)
+        checkFit(files, header, contextLength, options.memoryBudgetBytes ?? Infinity)
+        onProgress({ ...nothingFetched, ...downloaded, ...loadPhase })
+        const parameters = chooseParameters(device, contextLength)
+        const wasmUrl = findWasm(options.wasmUrl)
+        const conversationBytes = options.conversationCacheBytes ?? defaultConversationCacheBytes
+        open = async () => ({
+          runtime: await openLlamaCpp(files, wasmUrl, parameters),
+          renderPrompt: createPromptRenderer(header),
+          memory: createConversationMemory(header.cacheBytesPerToken, conversationBytes),
+        })
+        const model = await open()
+        await refuseCpu(model, options)
+        loaded = model
+        return describeModel(folder.url + paths[0]!, model, device, header)
+      } finally {
+        // What is being read must not be removed meanwhile.
+        folder.close()
       }
     },
 
@@ -117,9 +94,11 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
 }
 
 /** Where nothing had to be fetched. */
-const nothingFetched = { files: [], loadedBytes: 0, totalBytes: 0, bytesPerSecond: undefined, fraction: 1 }
+const nothingFetched = { files: [], loadedBytes: 0, totalBytes: 0, bytesPerSecond: undefined }
+const loadPhase = { phase: 'load', file: undefined, remainingMs: undefined, fraction: 1 } as const
 
-async function readFiles(folder: OpenModelFolder, named: string | undefined) {
+async function readFiles(folder: OpenModelFolder, location: ModelLocation) {
+  const named = 'file' in location ? location.file : undefined
   const paths = await chooseFiles(folder, named)
   const files: Blob[] = []
   for (const path of paths) {
@@ -131,6 +110,54 @@ async function readFiles(folder: OpenModelFolder, named: string | undefined) {
     files.push(file)
   }
   return { paths, files, header: await readGgufHeader(files[0]!) }
+}
+
+function chooseContext(header: GgufHeader, { contextLength }: LlamaCppLoadOptions): number {
+  const askedFor = contextLength ?? Math.min(header.contextLength ?? maxDefaultContext, maxDefaultContext)
+  return Math.ceil(askedFor / contextStep) * contextStep
+}
+
+/** By wllama's names. */
+function chooseParameters({ useGpu, threads }: ChosenDevice, contextLength: number) {
+  const chunkTokens = useGpu ? prefillChunkTokens.gpu : prefillChunkTokens.cpu
+  return {
+    n_ctx: contextLength,
+    n_threads: threads,
+    n_gpu_layers: useGpu ? undefined : 0,
+    n_batch: chunkTokens,
+    n_ubatch: chunkTokens,
+    n_parallel: 1,
+  }
+}
+
+/** @throws RivuletError `backend-unavailable` where a GPU was asked for and is not used */
+async function refuseCpu({ runtime }: LoadedModel, { device }: LlamaCppLoadOptions): Promise<void> {
+  if (device !== 'webgpu' || runtime.usesGpu) return
+  await runtime.exit()
+  throw new RivuletError(
+    'backend-unavailable',
+    "llama.cpp put the model on the CPU. Use device: 'auto' to accept that.",
+  )
+}
+
+function describeModel(
+  model: string,
+  { runtime }: LoadedModel,
+  device: ChosenDevice,
+  header: GgufHeader,
+): ModelInfo {
+  const { usesGpu, isMultithreaded, threads } = runtime
+  return {
+    model,
+    backend: 'llama-cpp',
+    device: usesGpu ? 'webgpu' : 'wasm',
+    deviceDescription: usesGpu ? device.description : describeThreads(isMultithreaded ? threads : 1),
+    dtype: runtime.fileType,
+    execution: isMultithreaded ? 'multi-threaded' : 'single-threaded',
+    contextLength: runtime.contextLength,
+    hasChatTemplate: header.chatTemplate !== undefined,
+    canContinue: true,
+  }
 }
 
 /** @throws RivuletError `memory-exceeded` */

@@ -1,0 +1,142 @@
+import { RivuletError } from './contract/errors.js'
+import type { TokenChunk } from './contract/worker-api.js'
+import type { Engine } from './engine.js'
+import { describeFailure } from './openai/error-body.js'
+import { readRequest, type ReadRequest } from './openai/read-request.js'
+import { createAnswerWriter } from './openai/write-answer.js'
+import type { TokenStream } from './token-stream.js'
+
+/** Options of `openaiFetch`. */
+export interface OpenaiFetchOptions {
+  /** The model's name towards clients, which must ask for it. @default 'local' */
+  readonly model?: string | undefined
+}
+
+/**
+ * OpenAI's API, answered by an engine in this page: a `fetch` for clients that take one.
+ *
+ *     const client = new OpenAI({ baseURL: 'https://local/v1', apiKey: 'local', fetch: openaiFetch(engine) })
+ *
+ * It answers `/chat/completions`, `/completions` and `/models` below whatever base, streaming or whole, and nothing ever
+ * leaves the page. What the engine cannot do (tools, several answers, pictures, other formats than text) is refused by the
+ * field's name, with OpenAI's error shape and status 400. Leaving the body or aborting the request cancels the generation.
+ */
+export function openaiFetch(engine: Engine, { model = 'local' }: OpenaiFetchOptions = {}): typeof fetch {
+  return async (input, init) => {
+    const request = new Request(input, init)
+    request.signal.throwIfAborted()
+    try {
+      return await answer(engine, model, request)
+    } catch (error) {
+      // As `fetch` has it: who aborts gets the reason, not an answer.
+      request.signal.throwIfAborted()
+      const { status, body } = describeFailure(error)
+      return Response.json(body, { status })
+    }
+  }
+}
+
+async function answer(engine: Engine, model: string, request: Request): Promise<Response> {
+  const { pathname } = new URL(request.url)
+  const route = routes.find(({ pattern, method }) => pattern.test(pathname) && method === request.method)
+  if (!route) {
+    throw new RivuletError('model-not-found', `There is no ${request.method} ${pathname} in this page.`)
+  }
+  if (route.kind === 'models') return Response.json(listModels(engine, model))
+  const read = readRequest(await readBody(request), route.kind === 'chat')
+  if (read.model !== model) {
+    throw new RivuletError(
+      'model-not-found',
+      `There is no model "${read.model}" in this page; it is "${model}".`,
+    )
+  }
+  const stream = engine.generate(read.prompt, { ...read.options, signal: request.signal })
+  return read.isStream ? streamAnswer(read, stream, request.signal) : wholeAnswer(read, stream)
+}
+
+const routes = [
+  { kind: 'chat', method: 'POST', pattern: /\/chat\/completions$/ },
+  { kind: 'completion', method: 'POST', pattern: /\/completions$/ },
+  { kind: 'models', method: 'GET', pattern: /\/models$/ },
+] as const
+
+function listModels({ info }: Engine, id: string) {
+  const model = { id, object: 'model', created: 0, owned_by: info.backend, max_model_len: info.contextLength }
+  return { object: 'list', data: [model] }
+}
+
+async function readBody(request: Request): Promise<unknown> {
+  try {
+    return await request.json()
+  } catch (error) {
+    throw new RivuletError('invalid-option', 'The body is not JSON.', { cause: error })
+  }
+}
+
+function createWriter({ isChat, model, includesUsage }: ReadRequest) {
+  const kind = isChat ? 'chatcmpl' : 'cmpl'
+  const id = `${kind}-${crypto.getRandomValues(new Uint32Array(3)).join('')}`
+  return createAnswerWriter({ id, isChat, model, created: Math.floor(Date.now() / 1000), includesUsage })
+}
+
+async function wholeAnswer(read: ReadRequest, stream: TokenStream): Promise<Response> {
+  const chunks: TokenChunk[] = []
+  for await (const chunk of stream) chunks.push(chunk)
+  return Response.json(createWriter(read).writeWhole(await stream.result, chunks))
+}
+
+/** A failure within this time still has a status of its own; a stream that has begun has only its events. */
+const statusGraceMs = 1000
+/** While the prompt is computed, something has to come, or proxies and clients give up. */
+const keepAliveMs = 10_000
+
+/** The answer as server-sent events (HTML Living Standard, 9.2), read no faster than they are taken. */
+async function streamAnswer(read: ReadRequest, stream: TokenStream, signal: AbortSignal): Promise<Response> {
+  const reader = stream.getReader()
+  let first: Promise<ReadableStreamReadResult<TokenChunk>> | undefined = reader.read()
+  first.catch(() => {})
+  await Promise.race([first, new Promise((resolve) => setTimeout(resolve, statusGraceMs))])
+  const writer = createWriter(read)
+  const encoder = new TextEncoder()
+  const write = (line: string) => encoder.encode(`${line}\n\n`)
+  const writeEvent = (event: object) => write(`data: ${JSON.stringify(event)}`)
+  let keepAlive: ReturnType<typeof setInterval> | undefined
+
+  const body = new ReadableStream<Uint8Array<ArrayBuffer>>(
+    {
+      start(controller) {
+        const begin = writer.begin()
+        if (begin) controller.enqueue(writeEvent(begin))
+        keepAlive = setInterval(() => {
+          if ((controller.desiredSize ?? 0) > 0) controller.enqueue(write(': keep-alive'))
+        }, keepAliveMs)
+      },
+      async pull(controller) {
+        try {
+          const { done, value } = await (first ?? reader.read())
+          first = undefined
+          clearInterval(keepAlive)
+          if (!done) return controller.enqueue(writeEvent(writer.write(value)))
+          const { finishReason, usage } = await stream.result
+          controller.enqueue(writeEvent(writer.end(finishReason)))
+          if (read.includesUsage) controller.enqueue(writeEvent(writer.tellUsage(usage)))
+        } catch (error) {
+          clearInterval(keepAlive)
+          if (signal.aborted) return controller.error(signal.reason)
+          // As vLLM does: an error is an event, and then the stream ends as any other.
+          controller.enqueue(writeEvent(describeFailure(error).body))
+        }
+        controller.enqueue(write('data: [DONE]'))
+        controller.close()
+      },
+      async cancel() {
+        clearInterval(keepAlive)
+        await stream.cancel()
+      },
+    },
+    { highWaterMark: 1 },
+  )
+  return new Response(body, {
+    headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store' },
+  })
+}

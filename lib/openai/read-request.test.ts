@@ -1,0 +1,109 @@
+import { describe, expect, it } from 'vitest'
+import { readRequest } from './read-request.js'
+
+const chat = { model: 'local', messages: [{ role: 'user', content: 'Hello' }] }
+
+describe('a request of OpenAI’s API', () => {
+  it('is read with every option, by OpenAI’s names and vLLM’s', () => {
+    const read = readRequest(
+      {
+        ...chat,
+        stream: true,
+        stream_options: { include_usage: true },
+        max_completion_tokens: 5,
+        temperature: 0.5,
+        top_p: 0.9,
+        top_k: 3,
+        min_p: 0.1,
+        repetition_penalty: 1.1,
+        frequency_penalty: 0.2,
+        presence_penalty: 0.3,
+        logit_bias: { 5: 1 },
+        seed: 7,
+        stop: ['x'],
+        logprobs: true,
+        top_logprobs: 2,
+        user: 'nobody',
+      },
+      true,
+    )
+    expect(read).toEqual({
+      isChat: true,
+      model: 'local',
+      prompt: chat.messages,
+      isStream: true,
+      includesUsage: true,
+      options: {
+        maxTokens: 5,
+        temperature: 0.5,
+        topP: 0.9,
+        topK: 3,
+        minP: 0.1,
+        repetitionPenalty: 1.1,
+        frequencyPenalty: 0.2,
+        presencePenalty: 0.3,
+        logitBias: { 5: 1 },
+        seed: 7,
+        stop: ['x'],
+        topLogprobs: 2,
+      },
+    })
+  })
+
+  it('takes null for what is left out, text in parts, and a developer for the system', () => {
+    const messages = [
+      { role: 'developer', content: 'Be kind.' },
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 'Hel' },
+          { type: 'text', text: 'lo' },
+        ],
+      },
+    ]
+    expect(readRequest({ model: 'local', messages, temperature: null, tools: null }, true)).toMatchObject({
+      prompt: [
+        { role: 'system', content: 'Be kind.' },
+        { role: 'user', content: 'Hello' },
+      ],
+      options: {},
+    })
+  })
+
+  it('of a completion is raw text', () => {
+    expect(readRequest({ model: 'local', prompt: ['Once'] }, false)).toMatchObject({
+      prompt: 'Once',
+      options: { applyChatTemplate: false },
+    })
+  })
+
+  it.each([
+    [{ ...chat, tools: [] }, 'tools'],
+    [{ ...chat, n: 2 }, 'n'],
+    [{ ...chat, response_format: { type: 'json_object' } }, 'response_format'],
+    [{ ...chat, stream: 'yes' }, 'stream'],
+    [{ ...chat, stream_options: {} }, 'stream_options'],
+    [{ ...chat, top_logprobs: 1 }, 'top_logprobs'],
+    [{ ...chat, model: undefined }, 'model'],
+    [{ model: 'local', messages: 'Hello' }, 'messages'],
+    [{ model: 'local', messages: [{ role: 'user', content: 5 }] }, 'messages[0].content'],
+    ['Hello', 'the body'],
+  ])('is refused by the field’s name: %j', (body, name) => {
+    expect(() => readRequest(body, true)).toThrow(
+      expect.objectContaining({
+        code: 'invalid-option',
+        message: expect.stringMatching(`^"${name.replace(/[[\]]/g, '.')}"`),
+      }),
+    )
+  })
+
+  it.each([
+    [{ model: 'local', prompt: ['a', 'b'] }, 'prompt'],
+    [{ model: 'local', prompt: 'a', logprobs: 1 }, 'logprobs'],
+    [{ model: 'local', prompt: 'a', echo: true }, 'echo'],
+  ])('for a completion is refused by the field’s name: %j', (body, name) => {
+    expect(() => readRequest(body, false)).toThrow(
+      expect.objectContaining({ message: expect.stringContaining(`"${name}"`) }),
+    )
+  })
+})

@@ -1,0 +1,150 @@
+import { RivuletError } from '../contract/errors.js'
+import type { ChatMessage, GenerateOptions, Prompt } from '../contract/options.js'
+
+/** A request of OpenAI's API, as this library has it. */
+export interface ReadRequest {
+  readonly isChat: boolean
+  readonly model: string
+  readonly prompt: Prompt
+  readonly options: Omit<GenerateOptions, 'signal'>
+  readonly isStream: boolean
+  readonly includesUsage: boolean
+}
+
+type Json = Readonly<Record<string, unknown>>
+
+/** What a client may say that changes no answer. */
+const silentFields = [
+  'user',
+  'metadata',
+  'store',
+  'service_tier',
+  'safety_identifier',
+  'prompt_cache_key',
+] as const
+
+/** Fields that are an option under another name; vLLM's names where OpenAI has none. */
+const optionNames = {
+  temperature: 'temperature',
+  top_p: 'topP',
+  top_k: 'topK',
+  min_p: 'minP',
+  repetition_penalty: 'repetitionPenalty',
+  frequency_penalty: 'frequencyPenalty',
+  presence_penalty: 'presencePenalty',
+  logit_bias: 'logitBias',
+  seed: 'seed',
+  stop: 'stop',
+} as const satisfies Record<string, keyof GenerateOptions>
+
+/** Fields that are read one by one. */
+const readFields = [
+  'model',
+  'messages',
+  'prompt',
+  'stream',
+  'stream_options',
+  'max_tokens',
+  'max_completion_tokens',
+  'n',
+  'logprobs',
+  'top_logprobs',
+  'response_format',
+] as const
+
+const knownFields = new Set<string>([...silentFields, ...Object.keys(optionNames), ...readFields])
+
+/**
+ * Reads the body of `/v1/chat/completions` or `/v1/completions`. What it asks for and cannot have is refused by name; null
+ * is as good as left out, as OpenAI's API has it.
+ * @throws RivuletError `invalid-option`; its message begins with the field's name
+ */
+export function readRequest(body: unknown, isChat: boolean): ReadRequest {
+  const given = asObject(body, 'the body')
+  const fields: Json = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null))
+  const unknown = Object.keys(fields).find((name) => !knownFields.has(name))
+  if (unknown !== undefined) refuse(unknown, 'is not supported by the model in this page.')
+  if (fields.n !== undefined && fields.n !== 1) refuse('n', 'must be 1.')
+  const format = asObject(fields.response_format ?? { type: 'text' }, 'response_format')
+  if (format.type !== 'text') refuse('response_format', 'must be of the type "text".')
+  const { stream = false, model } = fields
+  if (typeof model !== 'string') refuse('model', 'must be a string.')
+  if (typeof stream !== 'boolean') refuse('stream', 'must be true or false.')
+  return {
+    isChat,
+    model,
+    prompt: isChat ? readMessages(fields.messages) : readPrompt(fields.prompt),
+    options: { ...readOptions(fields, isChat), ...(!isChat && { applyChatTemplate: false }) },
+    isStream: stream,
+    includesUsage: readIncludesUsage(fields.stream_options, stream),
+  }
+}
+
+function readOptions(fields: Json, isChat: boolean): Omit<GenerateOptions, 'signal'> {
+  const renamed = Object.entries(optionNames).flatMap(([field, name]) =>
+    fields[field] === undefined ? [] : [[name, fields[field]] as const],
+  )
+  const maxTokens = fields.max_completion_tokens ?? fields.max_tokens
+  const topLogprobs = readTopLogprobs(fields, isChat)
+  // Their values are checked where all are: by `engine.generate`.
+  return {
+    ...Object.fromEntries(renamed),
+    ...(maxTokens !== undefined && { maxTokens: maxTokens as number }),
+    ...(topLogprobs !== undefined && { topLogprobs }),
+  }
+}
+
+/** A chat asks with a flag and a count, a completion with the count alone. */
+function readTopLogprobs({ logprobs, top_logprobs: count }: Json, isChat: boolean): number | undefined {
+  if (!isChat) {
+    if (logprobs !== undefined) refuse('logprobs', 'is supported for chat completions alone.')
+    return undefined
+  }
+  if (logprobs !== undefined && typeof logprobs !== 'boolean') refuse('logprobs', 'must be true or false.')
+  if (logprobs !== true && count !== undefined) refuse('top_logprobs', 'needs "logprobs": true.')
+  return logprobs === true ? ((count ?? 0) as number) : undefined
+}
+
+function readIncludesUsage(options: unknown, isStream: boolean): boolean {
+  if (options === undefined) return false
+  if (!isStream) refuse('stream_options', 'needs "stream": true.')
+  return asObject(options, 'stream_options').include_usage === true
+}
+
+function readMessages(messages: unknown): readonly ChatMessage[] {
+  if (!Array.isArray(messages)) return refuse('messages', 'must be a list.')
+  return messages.map((message: unknown, index) => {
+    const { role, content } = asObject(message, `messages[${index}]`)
+    // OpenAI's newer name for the system's messages.
+    const known = role === 'developer' ? 'system' : role
+    return { role: known as ChatMessage['role'], content: readContent(content, index) }
+  })
+}
+
+/** Text, or parts that are all text. */
+function readContent(content: unknown, index: number): string {
+  if (typeof content === 'string') return content
+  if (!Array.isArray(content)) return refuse(`messages[${index}].content`, 'must be text.')
+  return content
+    .map((part: unknown) => {
+      const { type, text } = asObject(part, `messages[${index}].content`)
+      if (type === 'text' && typeof text === 'string') return text
+      return refuse(`messages[${index}].content`, 'must be text: the model in this page reads nothing else.')
+    })
+    .join('')
+}
+
+function readPrompt(prompt: unknown): string {
+  const single: unknown = Array.isArray(prompt) && prompt.length === 1 ? prompt[0] : prompt
+  if (typeof single === 'string') return single
+  return refuse('prompt', 'must be one string.')
+}
+
+function asObject(value: unknown, name: string): Json {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json
+  return refuse(name, 'must be an object.')
+}
+
+function refuse(name: string, why: string): never {
+  throw new RivuletError('invalid-option', `"${name}" ${why}`)
+}

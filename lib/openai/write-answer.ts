@@ -1,0 +1,91 @@
+import type { FinishReason, TokenChunk, TokenLogprob } from '../contract/worker-api.js'
+import type { GenerationResult, Usage } from '../generation.js'
+
+/** What all objects of one answer have in common. */
+export interface AnswerHead {
+  readonly id: string
+  readonly isChat: boolean
+  readonly model: string
+  /** In seconds since 1970. */
+  readonly created: number
+  /** Each chunk then says that it has none, and a last one has it. */
+  readonly includesUsage: boolean
+}
+
+/** Writes one answer's objects as OpenAI's API has them ("The chat completion chunk object", "The completion object"). */
+export function createAnswerWriter({ id, isChat, model, created, includesUsage }: AnswerHead) {
+  const chunkObject = isChat ? 'chat.completion.chunk' : 'text_completion'
+  const head = { id, object: chunkObject, created, model }
+  const noUsage = includesUsage ? { usage: null } : {}
+  const writeChoice = (text: string, finishReason: 'stop' | 'length' | null, logprobs: object | null) =>
+    isChat
+      ? { index: 0, delta: text === '' ? {} : { content: text }, logprobs, finish_reason: finishReason }
+      : { index: 0, text, logprobs, finish_reason: finishReason }
+
+  return {
+    /** Undefined for a completion, which begins with its text. */
+    begin: () =>
+      isChat
+        ? {
+            ...head,
+            choices: [
+              { index: 0, delta: { role: 'assistant', content: '' }, logprobs: null, finish_reason: null },
+            ],
+            ...noUsage,
+          }
+        : undefined,
+    write: ({ text, logprobs }: TokenChunk) => ({
+      ...head,
+      choices: [
+        writeChoice(text, null, logprobs ? { content: logprobs.map(writeLogprobs), refusal: null } : null),
+      ],
+      ...noUsage,
+    }),
+    end: (finishReason: FinishReason) => ({
+      ...head,
+      choices: [writeChoice('', toFinishReason(finishReason), null)],
+      ...noUsage,
+    }),
+    tellUsage: (usage: Usage) => ({ ...head, choices: [], usage: writeUsage(usage) }),
+    /** The answer in one piece. */
+    writeWhole: ({ text, finishReason, usage }: GenerationResult, chunks: readonly TokenChunk[]) => {
+      const tokens = chunks.flatMap(({ logprobs }) => logprobs ?? [])
+      const logprobs = tokens.length > 0 ? { content: tokens.map(writeLogprobs), refusal: null } : null
+      const reason = toFinishReason(finishReason)
+      const choice = isChat
+        ? {
+            index: 0,
+            message: { role: 'assistant', content: text, refusal: null },
+            logprobs,
+            finish_reason: reason,
+          }
+        : { index: 0, text, logprobs: null, finish_reason: reason }
+      const object = isChat ? 'chat.completion' : 'text_completion'
+      return { id, object, created, model, choices: [choice], usage: writeUsage(usage) }
+    },
+  }
+}
+
+/** Who cancels an answer does not read its end. */
+function toFinishReason(reason: FinishReason): 'stop' | 'length' {
+  return reason === 'length' ? 'length' : 'stop'
+}
+
+function writeUsage({ promptTokens, cachedPromptTokens, completionTokens }: Usage) {
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: completionTokens,
+    total_tokens: promptTokens + completionTokens,
+    prompt_tokens_details: { cached_tokens: cachedPromptTokens },
+  }
+}
+
+const encoder = new TextEncoder()
+
+function writeLogprob({ text, logprob }: TokenLogprob) {
+  return { token: text, logprob, bytes: [...encoder.encode(text)] }
+}
+
+function writeLogprobs({ top, ...chosen }: TokenLogprob & { readonly top: readonly TokenLogprob[] }) {
+  return { ...writeLogprob(chosen), top_logprobs: top.map(writeLogprob) }
+}
