@@ -54,13 +54,13 @@ const subjects: readonly Subject[] = [
   { ...local, name: '`llamaCpp()`', kind: 'llamaCpp', tellsIds: false, tellsModelTimes: true },
   {
     ...local,
-    name: '`webLlm()`, scripted engine',
+    name: '`webLlm()`, scripted pipeline',
     kind: 'webLlm',
     tellsIds: false,
     tellsModelTimes: true,
     refused: ['topK', 'minP', 'topLogprobs'],
     exceptions: {
-      control: 'not kept: web-llm looks for control tokens in the whole prompt',
+      control: 'refused in messages where they mark turns; others are not kept apart',
       takeOver: 'not kept: web-llm cannot begin behind a text',
       recovery: 'the stream ends `device-lost`, with its text; the next one gets another worker',
     },

@@ -1,6 +1,5 @@
 import { exposeMethods } from './expose.js'
 import { createHost } from './host.js'
-import { loadWebLlm } from './web-llm/runtime.js'
 import { createWebLlmBackend } from './web-llm/web-llm-backend.js'
 
-exposeMethods(createHost(createWebLlmBackend(loadWebLlm)), self)
+exposeMethods(createHost(createWebLlmBackend()), self)

@@ -1,66 +1,118 @@
-import type { AppConfig as MlcAppConfig } from '@mlc-ai/web-llm'
+import { asRivuletError } from '../../lib/contract/errors.js'
 import type { WebLlmCache, WebLlmModelRecord } from '../../lib/contract/web-llm-options.js'
 
-/** web-llm's `AppConfig`. */
-export interface AppConfig {
-  readonly model_list: readonly WebLlmModelRecord[]
-  readonly cacheBackend: WebLlmCache
+/** What is used of @mlc-ai/web-llm 0.2.86. */
+export interface WebLlmRuntime {
+  readonly MLCEngine: new (config: {
+    readonly appConfig: AppConfig
+    readonly initProgressCallback: (report: InitProgressReport) => void
+  }) => MlcEngine
+  readonly prebuiltAppConfig: AppConfig
+  deleteChatConfigInCache(modelId: string, appConfig: AppConfig): Promise<void>
+  deleteModelInCache(modelId: string, appConfig: AppConfig): Promise<void>
+  deleteModelWasmInCache(modelId: string, appConfig: AppConfig): Promise<void>
 }
 
-/** How far web-llm's loading has come, in its own words. */
-export interface InitProgress {
-  /** Of what `text` names, 0 to 1. */
+export interface AppConfig {
+  readonly model_list: readonly WebLlmModelRecord[]
+  readonly cacheBackend?: WebLlmCache
+}
+
+export interface InitProgressReport {
   readonly progress: number
   readonly text: string
 }
 
-/** What is read of its chunks; those of a completion without a template have a `text`. */
-export interface MlcChunk {
-  readonly choices: readonly {
-    readonly delta?: { readonly content?: string | null }
-    readonly text?: string
-    readonly finish_reason?: 'stop' | 'length' | 'abort' | 'tool_calls' | null
-  }[]
-  readonly usage?: {
-    /** Those that were computed: what an earlier round left in the KV cache is not counted. */
-    readonly prompt_tokens: number
-    readonly completion_tokens: number
-    readonly extra: { readonly time_to_first_token_s: number; readonly time_per_output_token_s: number }
-  } | null
-}
-
-/** What is asked of web-llm's `MLCEngine`. */
+/** One engine holds one model here. */
 export interface MlcEngine {
-  /** Also resolves, without a model, when it was given up. */
-  reload(model: string, overrides: object): Promise<void>
+  /** Resolves without a model when it is aborted, or goes on to load it. */
+  reload(modelId: string, overrides: Readonly<Record<string, unknown>>): Promise<void>
+  /** Also aborts a `reload`. */
   unload(): Promise<void>
-  /** What it has said in the round that runs, or ran last. Rejects without a model. */
-  getMessage(): Promise<string>
-  chatCompletion(request: object): Promise<AsyncIterable<MlcChunk>>
-  completion(request: object): Promise<AsyncIterable<MlcChunk>>
-  /** Ends the round that runs before its next step; its last chunks still come. */
+  /** Lost before the running request's first step has begun. */
   interruptGenerate(): Promise<void>
+  /** The whole answer so far, without the stop string that ended it. */
+  getMessage(): Promise<string>
+  readonly chat: { readonly completions: Completions<ChatRequest> }
+  readonly completions: Completions<RawRequest>
 }
 
-/** The package, as far as it is used. */
-export interface WebLlmRuntime {
-  readonly prebuiltModels: readonly WebLlmModelRecord[]
-  createEngine(config: AppConfig, onProgress: (progress: InitProgress) => void): MlcEngine
-  hasModelInCache(model: string, config: AppConfig): Promise<boolean>
+interface Completions<Request> {
+  create(request: Request): Promise<AsyncIterable<Chunk>>
 }
 
-/** The real package: an optional peer, loaded when it is needed. */
-export async function loadWebLlm(): Promise<WebLlmRuntime> {
-  const { MLCEngine, hasModelInCache, prebuiltAppConfig } = await import('@mlc-ai/web-llm')
-  return {
-    prebuiltModels: prebuiltAppConfig.model_list,
-    createEngine: (appConfig, initProgressCallback) =>
-      new MLCEngine({ appConfig: copyConfig(appConfig), initProgressCallback, logLevel: 'SILENT' }),
-    hasModelInCache: (model, appConfig) => hasModelInCache(model, copyConfig(appConfig)),
+/** Without what a request leaves to the model's configuration. */
+export interface SamplingParameters {
+  readonly stream: true
+  readonly stream_options: { readonly include_usage: true }
+  readonly max_tokens?: number
+  readonly temperature?: number
+  readonly top_p?: number
+  readonly repetition_penalty?: number
+  readonly frequency_penalty?: number
+  readonly presence_penalty?: number
+  readonly logit_bias?: Readonly<Record<string, number>>
+  readonly seed: number
+  readonly stop?: readonly string[]
+}
+
+export interface ChatRequest extends SamplingParameters {
+  readonly messages: readonly Message[]
+}
+
+export interface RawRequest extends SamplingParameters {
+  readonly prompt: string
+}
+
+export interface Message {
+  readonly role: 'system' | 'user' | 'assistant'
+  readonly content: string
+}
+
+/** Of a stream: its texts are not read, since they tear characters and hold halves of stop strings. */
+export interface Chunk {
+  readonly choices: readonly { readonly finish_reason: string | null }[]
+  readonly usage?: Usage | null
+}
+
+/** What web-llm counts: of the prompt what it computed, of the answer also the token that ends it. */
+export interface Usage {
+  readonly prompt_tokens: number
+  readonly completion_tokens: number
+  readonly extra: { readonly time_to_first_token_s: number; readonly time_per_output_token_s: number }
+}
+
+/** What is read of `mlc-chat-config.json`, with what was put over it. */
+export interface ChatConfig {
+  readonly vocab_size: number
+  /** -1 where a window slides. */
+  readonly context_window_size: number
+  readonly conv_template: ConversationTemplate
+  readonly conv_config?: Partial<ConversationTemplate>
+}
+
+export interface ConversationTemplate {
+  readonly system_template: string
+  readonly roles: Readonly<Record<string, string>>
+  readonly role_templates?: Readonly<Record<string, string>> | null
+  readonly seps: readonly string[]
+  readonly stop_str: readonly string[]
+}
+
+/** @throws RivuletError `backend-unavailable` */
+export async function importWebLlm(): Promise<WebLlmRuntime> {
+  try {
+    // Its request types are the mutable twins of ours.
+    return (await import('@mlc-ai/web-llm')) as unknown as WebLlmRuntime
+  } catch (error) {
+    throw asRivuletError(error, 'backend-unavailable', '@mlc-ai/web-llm could not be loaded')
   }
 }
 
-/** Its type lets it write, which it does not. */
-function copyConfig(config: AppConfig): MlcAppConfig {
-  return { ...config, model_list: [...config.model_list] as MlcAppConfig['model_list'] }
+/** The configuration that the engine really runs with. It tells it nowhere; the peer's version is pinned. */
+export function readChatConfig(engine: MlcEngine, modelId: string): ChatConfig | undefined {
+  const { loadedModelIdToChatConfig } = engine as {
+    readonly loadedModelIdToChatConfig?: ReadonlyMap<string, ChatConfig>
+  }
+  return loadedModelIdToChatConfig?.get(modelId)
 }

@@ -1,21 +1,18 @@
 /**
- * Tells of the loss of any GPU device that this worker asks for: web-llm takes its device by itself, and tells nobody.
- * @returns stops telling
+ * Tells when a device that is requested during `run` is lost, also long after. web-llm makes its device by itself, shows
+ * it to nobody, and only logs its loss.
  */
-export function watchDevices(onLost: (reason: string) => void): () => void {
-  let isWatching = true
-  if (typeof GPUAdapter === 'undefined') return () => {}
-  const { requestDevice } = GPUAdapter.prototype
-  GPUAdapter.prototype.requestDevice = async function (...parameters) {
-    const device = await requestDevice.apply(this, parameters)
-    void watch(device)
+export async function watchDevices<T>(run: () => Promise<T>, onLost: (reason: string) => void): Promise<T> {
+  const { prototype } = GPUAdapter
+  const { requestDevice } = prototype
+  prototype.requestDevice = async function (descriptor) {
+    const device = await requestDevice.call(this, descriptor)
+    void device.lost.then(({ message, reason }) => onLost(message || reason))
     return device
   }
-  async function watch({ lost }: GPUDevice): Promise<void> {
-    const { message, reason } = await lost
-    if (isWatching) onLost(message || reason)
-  }
-  return () => {
-    isWatching = false
+  try {
+    return await run()
+  } finally {
+    prototype.requestDevice = requestDevice
   }
 }

@@ -1,62 +1,79 @@
 import { probeDevices } from '../../lib/contract/devices.js'
 import { RivuletError } from '../../lib/contract/errors.js'
-import type { WebLlmLoadOptions, WebLlmModelRecord } from '../../lib/contract/web-llm-options.js'
-import type { Backend } from '../backend.js'
+import type { GenerateRequest } from '../../lib/contract/options.js'
+import type { WebLlmLoadOptions } from '../../lib/contract/web-llm-options.js'
+import type { LoadProgress, ModelInfo } from '../../lib/contract/worker-api.js'
+import type { Backend, Step } from '../backend.js'
 import { describeAdapter } from '../describe-device.js'
-import { checkFiles } from './check-files.js'
-import { explainFailure } from './explain-failure.js'
-import { generateTokens, type LoadedEngine } from './generate.js'
+import { describeRequest, readRequestRules, type RequestRules } from './describe-request.js'
+import { explainGenerationFailure, explainLoadFailure } from './explain-failure.js'
+import { findModel, readDtype } from './find-model.js'
 import { createProgressReader } from './load-progress.js'
-import type { AppConfig, MlcEngine, WebLlmRuntime } from './runtime.js'
+import { createPrefixReuse, type PrefixReuse } from './prefix-reuse.js'
+import {
+  importWebLlm,
+  readChatConfig,
+  type AppConfig,
+  type ChatConfig,
+  type MlcEngine,
+  type WebLlmRuntime,
+} from './runtime.js'
+import { streamAnswer } from './stream-answer.js'
 import { watchDevices } from './watch-devices.js'
 
-/** MLC models on web-llm's `MLCEngine`, which runs in this worker: its own worker's handler would cost a round trip a token. */
-export function createWebLlmBackend(loadRuntime: () => Promise<WebLlmRuntime>): Backend<WebLlmLoadOptions> {
-  let loaded: LoadedEngine | undefined
-  let stopWatching = () => {}
+interface LoadedModel {
+  readonly engine: MlcEngine
+  readonly reuse: PrefixReuse
+  readonly rules: RequestRules
+  loseDevice(error: RivuletError): void
+}
+
+/**
+ * MLC models on web-llm, whose engine runs here: its own worker would cost a round trip a token, and turn errors into
+ * strings.
+ */
+export function createWebLlmBackend(importRuntime = importWebLlm): Backend<WebLlmLoadOptions> {
+  let loaded: LoadedModel | undefined
   return {
-    // It has one KV cache, and one flag that interrupts whatever runs.
+    // One KV cache, and one flag that interrupts whatever runs.
     maxConcurrentGenerations: 1,
     stepsInFlight: 0,
 
     async load({ options }, { onProgress, onLost, signal }) {
-      const runtime = await loadRuntime()
-      const modelList = [...options.modelRecords, ...runtime.prebuiltModels]
-      const record = findRecord(modelList, options.model)
-      const config: AppConfig = { model_list: modelList, cacheBackend: options.cache }
-      const isStored = await runtime.hasModelInCache(options.model, config)
-      const { context_window_size: trained } = isStored ? {} : await checkFiles(record, signal)
-      const adapter = await describeGpu()
-      const readProgress = createProgressReader()
-      const engine = runtime.createEngine(config, (progress) => onProgress(readProgress(progress)))
-      stopWatching = watchDevices((reason) =>
-        onLost(new RivuletError('device-lost', `The GPU was lost: ${reason}`)),
-      )
-      const { contextLength = record.overrides?.context_window_size } = options
-      await reload(engine, options.model, contextLength)
-      signal.throwIfAborted()
-      loaded = { engine, last: undefined }
-      return {
-        model: options.model,
-        backend: 'web-llm',
-        device: 'webgpu',
-        deviceDescription: adapter,
-        dtype: /q\d+f\d+(?:_\d+)?/.exec(options.model)?.[0],
-        execution: 'mlc',
-        contextLength: contextLength ?? trained,
-        hasChatTemplate: true,
-        canContinue: false,
+      const { webgpu } = await probeDevices()
+      if ('unavailable' in webgpu) throw new RivuletError('backend-unavailable', webgpu.unavailable)
+      const runtime = await importRuntime()
+      const model = findModel(options, runtime.prebuiltAppConfig)
+      const engine = createMlcEngine(runtime, model.appConfig, onProgress)
+      const loseDevice = (error: RivuletError) => {
+        // Not where it was unloaded.
+        if (loaded?.engine === engine) onLost(error)
       }
+      try {
+        await watchDevices(
+          () => reload(engine, options, signal),
+          (reason) => loseDevice(new RivuletError('device-lost', `The GPU was lost: ${reason}`)),
+        )
+      } catch (error) {
+        signal.throwIfAborted()
+        throw await explainLoadFailure(error, model, runtime)
+      }
+      const config = await readLoadedConfig(engine, options.model)
+      loaded = {
+        engine,
+        reuse: createPrefixReuse(),
+        rules: readRequestRules(config, model.record.model_manifest !== undefined),
+        loseDevice,
+      }
+      return describeModel(options.model, config, describeAdapter(webgpu.adapter))
     },
 
     generate(request, { signal }) {
       if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded.')
-      return generateTokens(loaded, request, signal)
+      return generateAnswer(loaded, request, signal)
     },
 
     async unload() {
-      // It destroys its device, which is no loss.
-      stopWatching()
       const released = loaded
       loaded = undefined
       await released?.engine.unload()
@@ -64,38 +81,84 @@ export function createWebLlmBackend(loadRuntime: () => Promise<WebLlmRuntime>): 
   }
 }
 
-const maxNamedModels = 5
+function createMlcEngine(
+  runtime: WebLlmRuntime,
+  appConfig: AppConfig,
+  onProgress: (progress: LoadProgress) => void,
+): MlcEngine {
+  const readProgress = createProgressReader()
+  onProgress(readProgress({ progress: 0, text: '' }))
+  return new runtime.MLCEngine({
+    appConfig,
+    initProgressCallback: (report) => onProgress(readProgress(report)),
+  })
+}
 
-/** @throws RivuletError `model-not-found`, naming what is called alike */
-function findRecord(models: readonly WebLlmModelRecord[], id: string): WebLlmModelRecord {
-  const found = models.find(({ model_id: known }) => known === id)
-  if (found) return found
-  const [family = ''] = id.toLowerCase().split('-')
-  const alike = models
-    .map(({ model_id: known }) => known)
-    .filter((known) => known.toLowerCase().includes(family))
-  const names = alike.slice(0, maxNamedModels).join(', ')
-  throw new RivuletError(
-    'model-not-found',
-    `web-llm has no "${id}"${names && `; it has: ${names}`}. Others can be given as webLlm({ modelRecords }).`,
+function describeModel(model: string, config: ChatConfig, deviceDescription: string): ModelInfo {
+  const { context_window_size } = config
+  return {
+    model,
+    backend: 'web-llm',
+    device: 'webgpu',
+    deviceDescription,
+    dtype: readDtype(model),
+    execution: 'mlc',
+    contextLength: context_window_size > 0 ? context_window_size : undefined,
+    hasChatTemplate: true,
+    canContinue: false,
+  }
+}
+
+/** Ends at once when it is aborted: web-llm itself resolves then, or goes on to load. */
+async function reload(engine: MlcEngine, options: WebLlmLoadOptions, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  const { contextLength } = options
+  const loading = engine.reload(
+    options.model,
+    // A model has one kind of window or the other.
+    contextLength === undefined ? {} : { context_window_size: contextLength, sliding_window_size: -1 },
   )
-}
-
-/** @throws RivuletError `backend-unavailable` */
-async function describeGpu(): Promise<string> {
-  const { webgpu } = await probeDevices()
-  if ('unavailable' in webgpu) throw new RivuletError('backend-unavailable', webgpu.unavailable)
-  return describeAdapter(webgpu.adapter)
-}
-
-/** @throws RivuletError as `explainFailure`; web-llm resolves also when it gave up, and then has no model */
-async function reload(engine: MlcEngine, model: string, contextLength: number | undefined): Promise<void> {
+  const unload = () => engine.unload().catch(() => {})
+  let abandon = () => {}
+  const abandoned = new Promise<never>((_, reject) => {
+    abandon = () => {
+      reject(signal.reason)
+      void unload()
+      loading.then(unload, () => {})
+    }
+  })
+  signal.addEventListener('abort', abandon)
   try {
-    await engine.reload(model, contextLength === undefined ? {} : { context_window_size: contextLength })
+    await Promise.race([loading, abandoned])
+  } finally {
+    signal.removeEventListener('abort', abandon)
+  }
+}
+
+async function readLoadedConfig(engine: MlcEngine, modelId: string): Promise<ChatConfig> {
+  try {
+    // Fails where there is no model.
     await engine.getMessage()
   } catch (error) {
-    const isGivenUp = (error as Error).name === 'ModelNotLoadedError'
-    if (isGivenUp) throw new RivuletError('model-invalid', 'web-llm gave up loading, and does not say why.')
-    throw explainFailure(error, 'web-llm could not load the model')
+    throw new RivuletError('download-failed', 'web-llm stopped loading without saying why.', { cause: error })
+  }
+  const config = readChatConfig(engine, modelId)
+  if (config) return config
+  throw new RivuletError('backend-unavailable', 'This version of web-llm is not the one that is supported.')
+}
+
+async function* generateAnswer(
+  { engine, reuse, rules, loseDevice }: LoadedModel,
+  request: GenerateRequest,
+  signal: AbortSignal,
+): AsyncGenerator<Step, 'stop' | 'length', undefined> {
+  try {
+    const described = describeRequest(request, rules)
+    return yield* streamAnswer(described, { engine, reuse, stopStrings: rules.stopStrings, signal })
+  } catch (error) {
+    signal.throwIfAborted()
+    const explained = explainGenerationFailure(error)
+    if (explained instanceof RivuletError && explained.code === 'device-lost') loseDevice(explained)
+    throw explained
   }
 }

@@ -1,0 +1,69 @@
+import type { RivuletError } from '../../lib/contract/errors.js'
+import type { GenerateRequest } from '../../lib/contract/options.js'
+import type { LoadProgress } from '../../lib/contract/worker-api.js'
+import type { Step } from '../backend.js'
+import type { Script } from './script.test-support.js'
+import { createScriptedRuntime, scriptedModel } from './scripted-engine.test-support.js'
+import { createWebLlmBackend } from './web-llm-backend.js'
+
+/** What a backend is loaded with. */
+export const options = {
+  model: scriptedModel,
+  modelRecords: [],
+  cache: undefined,
+  contextLength: undefined,
+}
+export const place = {
+  model: { kind: 'none' },
+  download: { headers: {}, sha256: {}, revalidate: true, idleTimeoutMs: 1000 },
+} as const
+export const request: GenerateRequest = { prompt: 'Tell me a story.', stop: [], seed: 1 }
+export const story = ['Once', ' upon', ' a', ' time']
+
+/** A backend on the real engine, whose loading and pipeline are scripted. */
+export async function open(
+  script: Script,
+  changes: Partial<typeof options> | { contextLength: number } = {},
+) {
+  const { importRuntime, seen } = createScriptedRuntime(script)
+  const backend = createWebLlmBackend(importRuntime)
+  const progress: LoadProgress[] = []
+  const losses: RivuletError[] = []
+  const abort = new AbortController()
+  const loading = backend.load(
+    { ...place, options: { ...options, ...changes }, lifeLock: '' },
+    {
+      onProgress: (report) => progress.push(report),
+      onLost: (error) => losses.push(error),
+      signal: abort.signal,
+    },
+  )
+  loading.catch(() => {})
+  return { backend, seen, progress, losses, abort, loading }
+}
+
+export async function openLoaded(script: Script) {
+  const opened = await open(script)
+  return { ...opened, info: await opened.loading, generate: generate.bind(undefined, opened.backend) }
+}
+
+type ScriptedBackend = Awaited<ReturnType<typeof open>>['backend']
+
+export async function generate(
+  backend: ScriptedBackend,
+  changes: Partial<GenerateRequest> = {},
+  signal = new AbortController().signal,
+) {
+  const steps: Step[] = []
+  const generator = backend.generate({ ...request, ...changes }, { signal })
+  for (;;) {
+    const { done, value } = await generator.next()
+    if (done) return { steps, finishReason: value, text: joinText(steps) }
+    steps.push(value)
+  }
+}
+
+export const settle = () => new Promise((resolve) => setTimeout(resolve, 20))
+export const joinText = (steps: readonly Step[]) =>
+  steps.map((step) => (step.kind === 'token' ? step.text : '')).join('')
+export const findCounted = (steps: readonly Step[]) => steps.find(({ kind }) => kind === 'counted')

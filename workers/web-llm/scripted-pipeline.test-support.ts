@@ -1,0 +1,153 @@
+// A stand-in for web-llm 0.2.86's `LLMChatPipeline`, after its source (llm_chat.ts): the part that computes needs a model
+// library, which cannot be had where the tests run. A token of a prompt is a character here.
+import { createNamedError, type Script, type ScriptedSampling, type Seen } from './script.test-support.js'
+import type { ChatConfig } from './runtime.js'
+
+/** web-llm's `Conversation`: it renders prompts, and tells whether one goes on from another. */
+interface Conversation {
+  readonly isTextCompletion: boolean
+  prompt?: string
+  appendMessage(role: string, content: string): void
+  appendReplyHeader(role: string): void
+  finishReply(answer: string): void
+  getPromptArray(): string[]
+  getPromptArrayLastRound(): string[]
+  reset(): void
+}
+
+interface GenerationConfig extends Omit<ScriptedSampling, 'seed'> {
+  readonly max_tokens?: number
+  readonly stop?: readonly string[]
+}
+
+export function createScriptedPipeline(script: Script, seen: Seen, config: ChatConfig) {
+  let conversation: Conversation | undefined
+  // Makes the engine begin with a conversation of its own.
+  let finishReason: string | undefined = 'abort'
+  let kvTokens = 0
+  let promptTokens = 0
+  let completionTokens = 0
+  let message = ''
+  let answer: readonly (string | Uint8Array)[] = []
+  let hasStopped = false
+  let seed = 0
+  let prefillMs = 0
+  let decodeMs = 0
+
+  function stop(reason: string): void {
+    hasStopped = true
+    finishReason = reason
+  }
+
+  /** As `processNextToken`: end token, stop string, length, context, in this order. */
+  function commit({ max_tokens = Infinity, stop: stops = [] }: GenerationConfig): void {
+    const token = answer[completionTokens]
+    completionTokens += 1
+    if (token === undefined) stop('stop')
+    message = decode(answer.slice(0, completionTokens))
+    const found = [...config.conv_template.stop_str, ...stops].find((each) => message.includes(each))
+    if (found !== undefined) {
+      message = message.slice(0, message.lastIndexOf(found))
+      stop('stop')
+    }
+    if (token !== undefined && completionTokens >= max_tokens) stop('length')
+    if (kvTokens === config.context_window_size) stop('length')
+    if (hasStopped && !conversation!.isTextCompletion) conversation!.finishReply(message)
+  }
+
+  /** @returns how long it took */
+  async function compute(): Promise<number> {
+    const started = performance.now()
+    await script.onStep?.(completionTokens)
+    if (completionTokens === script.lostAt) {
+      seen.loseDevice()
+      throw new Error('NDArray has already been disposed')
+    }
+    seen.steps += 1
+    return performance.now() - started
+  }
+
+  return {
+    getConversationObject: () => conversation,
+    setConversation: (next: Conversation) => (conversation = next),
+    getFinishReason: () => finishReason,
+    getMessage: () => message,
+    stopped: () => hasStopped,
+    setSeed: (next: number) => (seed = next),
+    getCurRoundCompletionTotalTokens: () => completionTokens,
+    getCurRoundDecodingTotalTokens: () => completionTokens - 1,
+    getCurRoundPrefillTotalTokens: () => promptTokens,
+    getCurRoundPrefillTotalTime: () => prefillMs / 1000,
+    getCurRoundDecodingTotalTime: () => decodeMs / 1000,
+    getCurRoundPrefillTokensPerSec: () => 1,
+    getCurRoundDecodingTokensPerSec: () => 1,
+    resetChat() {
+      conversation?.reset()
+      finishReason = undefined
+      kvTokens = 0
+    },
+    triggerStop() {
+      if (hasStopped) return
+      stop('abort')
+      if (!conversation!.isTextCompletion) conversation!.finishReply(message)
+    },
+    async prefillStep(content: string, role: string, _name: undefined, generation: GenerationConfig) {
+      hasStopped = false
+      message = ''
+      completionTokens = 0
+      answer = script.answers?.shift() ?? script.speak?.({ ...generation, seed }) ?? []
+      if (conversation!.isTextCompletion) conversation!.prompt = content
+      else {
+        conversation!.appendMessage(role, content)
+        conversation!.appendReplyHeader('assistant')
+      }
+      const prompt = readPrompt(conversation!, kvTokens > 0)
+      if (kvTokens + prompt.length > config.context_window_size) {
+        throw createNamedError('ContextWindowSizeExceededError', `Prompt tokens: ${prompt.length}`)
+      }
+      promptTokens = prompt.length
+      kvTokens += prompt.length
+      seen.prefilled.push(prompt)
+      seen.promptTokens.push(kvTokens)
+      prefillMs = await compute()
+      decodeMs = 0
+      commit(generation)
+    },
+    async decodeStep(generation: GenerationConfig) {
+      kvTokens += 1
+      decodeMs += await compute()
+      commit(generation)
+    },
+    dispose() {},
+    async sync() {},
+  }
+}
+
+function readPrompt(conversation: Conversation, isContinued: boolean): string {
+  if (conversation.isTextCompletion) return conversation.prompt ?? ''
+  return (isContinued ? conversation.getPromptArrayLastRound() : conversation.getPromptArray()).join('')
+}
+
+/** As tokenizers' `ByteFallback` decodes: bytes in a row are text together, or U+FFFD each. */
+function decode(tokens: readonly (string | Uint8Array)[]): string {
+  let text = ''
+  let bytes: number[] = []
+  const flush = () => {
+    try {
+      text += new TextDecoder('utf-8', { fatal: true }).decode(new Uint8Array(bytes))
+    } catch {
+      text += '\uFFFD'.repeat(bytes.length)
+    }
+    bytes = []
+  }
+  for (const token of tokens) {
+    if (typeof token === 'string') {
+      flush()
+      text += token
+    } else {
+      bytes.push(...token)
+    }
+  }
+  flush()
+  return text
+}
