@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import type { AddressInfo } from 'node:net'
 import type { Prepared } from './models/prepare.js'
 
@@ -23,8 +23,11 @@ export interface RealServer {
 export async function startRealServer(model: string): Promise<Prepared<RealServer>> {
   const installed = install()
   if ('unavailable' in installed) return installed
+  // It writes its own form of a model beside the file.
+  const copy = join(environment, basename(model))
+  copyFileSync(model, copy)
   const port = await findPort()
-  const args = ['--model', model, '--port', String(port), '--gpu=off', '--threads', '1', '--streams', '2']
+  const args = ['--model', copy, '--port', String(port), '--gpu=off', '--threads', '1', '--streams', '2']
   // In a group of its own: what it starts in turn ends with it.
   const server = spawn(installed.value, args, {
     detached: true,
