@@ -1,12 +1,6 @@
 import { RivuletError, asRivuletError } from './contract/errors.js'
-import type { Said } from './contract/options.js'
-import type {
-  CountedTokens,
-  FinishReason,
-  GenerationEvent,
-  ModelInfo,
-  TokenChunk,
-} from './contract/worker-api.js'
+import type { CountedTokens, FinishReason, GenerationEvent, TokenChunk } from './contract/worker-api.js'
+import type { GenerationSource, GenerationWorker } from './generation-source.js'
 import { createTranscript, type GenerationPart } from './transcript.js'
 import { recordLatency, type Latency } from './latency.js'
 
@@ -33,34 +27,6 @@ export interface Usage {
    * cancelled, and where another backend took over, its chunks are counted instead.
    */
   readonly completionTokens: number
-}
-
-/** Where a generation runs, and what can end it from outside; all of it comes from the engine. */
-export interface GenerationSource {
-  /** The worker to ask; not called when `signal` is already aborted. */
-  take(): Promise<GenerationWorker>
-  /** Whether to ask again when a worker or its GPU is lost. */
-  readonly canRecover: boolean
-  /** The caller's: errors the stream with its reason. */
-  readonly signal: AbortSignal | undefined
-  /** The engine's: cancels, as `cancel()` does. */
-  readonly disposed: AbortSignal
-}
-
-/** A loaded worker, for one generation. */
-export interface GenerationWorker {
-  readonly info: ModelInfo
-  /** @param said what the stream has, when the request is sent again */
-  generate(said: Said | undefined): Promise<ReadableStream<GenerationEvent>>
-  /** The worker's end: what has arrived is still handed out, then its reason. */
-  readonly closed: AbortSignal
-  /** Ends the worker, which is good for nothing any more. */
-  giveUp(reason: RivuletError): void
-  /**
-   * Ends the worker, and gives up its backend.
-   * @returns whether another can take over; nothing happens where none can
-   */
-  moveOn(reason: RivuletError): boolean
 }
 
 /** A generation that is lost as often as this without a token in between is lost for good. */

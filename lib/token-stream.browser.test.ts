@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { RivuletError } from './contract/errors.js'
 import type { Said } from './contract/options.js'
 import type { GenerationEvent, ModelInfo, TokenChunk } from './contract/worker-api.js'
-import type { GenerationWorker } from './generation.js'
+import type { GenerationWorker } from './generation-source.js'
 import { TokenStream } from './token-stream.js'
 
 /** Stands in for a worker: tells a scripted generation, as fast as it is pulled. */

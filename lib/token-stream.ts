@@ -1,10 +1,6 @@
 import type { TokenChunk } from './contract/worker-api.js'
-import {
-  readGeneration,
-  type Generation,
-  type GenerationResult,
-  type GenerationSource,
-} from './generation.js'
+import { readGeneration, type Generation, type GenerationResult } from './generation.js'
+import type { GenerationSource } from './generation-source.js'
 
 /**
  * One generation: a `ReadableStream` of chunks that holds the model back while nobody reads,

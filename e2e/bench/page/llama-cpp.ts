@@ -2,6 +2,7 @@ import { Wllama } from '@wllama/wllama/esm/index.min.js'
 import wasmUrl from '@wllama/wllama/esm/wasm/wllama.wasm?url'
 import { createEngine } from 'rivulet'
 import { llamaCpp } from 'rivulet/llama-cpp'
+import { askEngine } from './ask-engine.js'
 import { answerExactly, describePlan, sequence, withSubjects, type Plan, type Section } from './plan.js'
 import { createPrompts } from './prompts.js'
 import { createRow } from './rows.js'
@@ -74,14 +75,7 @@ async function openLlamaCpp(model: string): Promise<Subject> {
   const engine = await createEngine({ backend: llamaCpp({ device: 'wasm', threads, contextLength }), model })
   return {
     name: 'rivulet',
-    async answer({ prompt, maxTokens }) {
-      const tokenTimesMs: number[] = []
-      const startMs = performance.now()
-      const stream = engine.generate(prompt, { maxTokens, temperature: 0, applyChatTemplate: false })
-      for await (const { tokenCount } of stream) if (tokenCount > 0) tokenTimesMs.push(performance.now())
-      const { text, usage } = await stream.result
-      return { promptTokens: usage.promptTokens, text, ...measureTimes(startMs, tokenTimesMs) }
-    },
+    answer: (turn) => askEngine(engine, turn),
     readCounts: noCounts,
     close: () => engine.dispose(),
   }

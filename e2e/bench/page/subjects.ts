@@ -1,5 +1,6 @@
 import { createEngine } from 'rivulet'
 import { onnx } from 'rivulet/onnx'
+import { askEngine } from './ask-engine.js'
 import { connectLoop } from './loop-worker.js'
 import { nameWorker, requestCounts } from './probe-channel.js'
 import { measureTimes, type Setup, type Subject } from './subject.js'
@@ -17,14 +18,7 @@ export async function openRivulet({ model, device, ...role }: Setup): Promise<Su
   })
   return {
     name: 'rivulet',
-    async answer({ prompt, maxTokens }) {
-      const tokenTimesMs: number[] = []
-      const startMs = performance.now()
-      const stream = engine.generate(prompt, { maxTokens, temperature: 0, applyChatTemplate: false })
-      for await (const { tokenCount } of stream) if (tokenCount > 0) tokenTimesMs.push(performance.now())
-      const { text, usage } = await stream.result
-      return { promptTokens: usage.promptTokens, text, ...measureTimes(startMs, tokenTimesMs) }
-    },
+    answer: (turn) => askEngine(engine, turn),
     readCounts: () => requestCounts(name),
     close: () => engine.dispose(),
   }

@@ -1,0 +1,12 @@
+import type { Engine } from 'rivulet'
+import { measureTimes, type Answer, type Turn } from './subject.js'
+
+/** A turn through rivulet's public API: times are those of the page's reader. */
+export async function askEngine(engine: Engine, { prompt, maxTokens }: Turn): Promise<Answer> {
+  const tokenTimesMs: number[] = []
+  const startMs = performance.now()
+  const stream = engine.generate(prompt, { maxTokens, temperature: 0, applyChatTemplate: false })
+  for await (const { tokenCount } of stream) if (tokenCount > 0) tokenTimesMs.push(performance.now())
+  const { text, usage } = await stream.result
+  return { promptTokens: usage.promptTokens, text, ...measureTimes(startMs, tokenTimesMs) }
+}
