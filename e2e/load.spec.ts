@@ -44,13 +44,14 @@ test('streams that are opened, read and cancelled leave nothing behind', async (
   await page.waitForTimeout(500)
   const before = await measurePage(session)
   await runCycles(cycles)
-  // The last ones' messages arrive.
-  await page.waitForTimeout(500)
-  const after = await measurePage(session)
-  console.log(`${cycles} cycles: ${JSON.stringify({ before, after })}`)
-  expect(after.streams).toBeLessThanOrEqual(before.streams)
-  expect(after.ports).toBeLessThanOrEqual(before.ports)
-  expect(after.heapBytes / before.heapBytes).toBeLessThan(1.05)
+  // The last ones' messages arrive, and one collection may leave a few: what has leaked stays however often one looks.
+  await expect(async () => {
+    const after = await measurePage(session)
+    console.log(`${cycles} cycles: ${JSON.stringify({ before, after })}`)
+    expect(after.streams).toBeLessThanOrEqual(before.streams)
+    expect(after.ports).toBeLessThanOrEqual(before.ports)
+    expect(after.heapBytes / before.heapBytes).toBeLessThan(1.05)
+  }).toPass({ intervals: [500], timeout: 20_000 })
 })
 
 test('the next request completes, however the last one was left', async ({ page }) => {
