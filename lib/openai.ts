@@ -20,8 +20,14 @@ export interface OpenaiFetchOptions {
  * It answers `/chat/completions`, `/completions` and `/models` below whatever base, streaming or whole, and nothing ever
  * leaves the page. What the engine cannot do (tools, several answers, pictures, other formats than text) is refused by the
  * field's name, with OpenAI's error shape and status 400. Leaving the body or aborting the request cancels the generation.
+ * @throws RivuletError `invalid-option`
  */
-export function openaiFetch(engine: Engine, { model = 'local' }: OpenaiFetchOptions = {}): typeof fetch {
+export function openaiFetch(engine: Engine, options: OpenaiFetchOptions = {}): typeof fetch {
+  const { model = 'local', ...unknown } = options
+  const [name] = Object.keys(unknown)
+  if (name !== undefined) {
+    throw new RivuletError('invalid-option', `openaiFetch() has no option "${name}"; it has: model.`)
+  }
   return async (input, init) => {
     const request = new Request(input, init)
     request.signal.throwIfAborted()
