@@ -70,6 +70,12 @@ const events = [
 const write = (data: readonly string[], newline = '\n') =>
   data.map((each) => `data: ${each}${newline}${newline}`).join('')
 
+const newlines = ['\n', '\r\n', '\r']
+
+/** With a byte order mark and a comment. */
+const recordStream = (newline: string) =>
+  new TextEncoder().encode(`\uFEFF: keep-alive${newline}${newline}${write(events, newline)}`)
+
 function sendStream(body: string | Uint8Array): Answer {
   return (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end(body)
 }
@@ -103,8 +109,13 @@ async function open(
   return { backend, info }
 }
 
+type Backend = Awaited<ReturnType<typeof open>>['backend']
+
 async function generate(changes: Partial<GenerateRequest> = {}, options: Parameters<typeof open>[0] = {}) {
-  const { backend } = await open(options)
+  return answerWith((await open(options)).backend, changes)
+}
+
+async function answerWith(backend: Backend, changes: Partial<GenerateRequest> = {}) {
   const steps: Step[] = []
   const generator = backend.generate({ ...request, ...changes }, { signal })
   for (;;) {
@@ -129,24 +140,26 @@ describe('an answer from a server', () => {
     ])
   })
 
-  it('is the same however the network cuts it, and with every line ending', async () => {
-    for (const newline of ['\n', '\r\n', '\r']) {
-      const bytes = new TextEncoder().encode(
-        `\uFEFF: keep-alive${newline}${newline}${write(events, newline)}`,
-      )
-      for (let at = 1; at < bytes.length; at += 31) {
+  it.each(newlines)(
+    'is the same wherever the network cuts it, with %j behind its lines',
+    async (newline) => {
+      const { backend } = await open()
+      const bytes = recordStream(newline)
+      answers.push(sendStream(bytes))
+      const whole = await answerWith(backend)
+      expect(whole.text).toBe(texts.join(''))
+      for (let at = 1; at < bytes.length; at += 1) {
         answers.push(async (response) => {
           response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
           response.write(bytes.subarray(0, at))
           await new Promise((resolve) => setImmediate(resolve))
           response.end(bytes.subarray(at))
         })
-        const { text, steps } = await generate()
-        expect(text).toBe(texts.join(''))
-        expect(steps).toHaveLength(texts.length + 2)
+        expect(await answerWith(backend), `cut at ${at}`).toEqual(whole)
       }
-    }
-  }, 30_000)
+    },
+    60_000,
+  )
 
   it('is asked for with every option, under the names of OpenAI and vLLM', async () => {
     answers.push(sendStream(write(events)))
@@ -216,6 +229,23 @@ describe('an answer from a server', () => {
 })
 
 describe('an answer that fails', () => {
+  it.each(newlines)(
+    'by an end before its terminator, at whatever byte, is never a success: %j behind its lines',
+    async (newline) => {
+      const { backend } = await open()
+      const bytes = recordStream(newline)
+      // Of the last line's end a carriage return is enough.
+      const complete = newline === '\r\n' ? bytes.length - 1 : bytes.length
+      for (let length = 0; length < complete; length += 1) {
+        answers.push(sendStream(bytes.subarray(0, length)))
+        await expect(answerWith(backend), `ended at ${length}`).rejects.toMatchObject({
+          code: 'connection-failed',
+        })
+      }
+    },
+    60_000,
+  )
+
   const failures: Record<string, { answer: Answer; code: string; message?: RegExp; text?: string }> = {
     'without its terminator': {
       answer: sendStream(write(events.slice(0, -1))),
