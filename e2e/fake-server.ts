@@ -13,6 +13,8 @@ export interface FakeServer {
   closedEarly: number
   /** When each word left. */
   readonly sentMs: number[]
+  /** Before its first word. */
+  prefillMs: number
   /** Breaks off behind the second word. */
   isBroken: boolean
   /** Never ends. */
@@ -27,6 +29,7 @@ export async function startFakeServer(): Promise<FakeServer> {
   const state = {
     closedEarly: 0,
     sentMs: [] as number[],
+    prefillMs: 0,
     isBroken: false,
     isEndless: false,
     isFlooding: false,
@@ -44,10 +47,12 @@ export async function startFakeServer(): Promise<FakeServer> {
     }
     const body = await readBody(request)
     response.setHeader('content-type', 'text/event-stream')
+    response.flushHeaders()
     let isDone = false
     response.once('close', () => {
       if (!isDone) state.closedEarly += 1
     })
+    if (state.prefillMs > 0) await new Promise((resolve) => setTimeout(resolve, state.prefillMs))
     // vLLM's way to go on with a last message of the assistant's.
     const said = body.continue_final_message ? (body.messages?.at(-1)?.content ?? '') : ''
     const left = words.filter((_, index) => words.slice(0, index + 1).join('').length > said.length)
