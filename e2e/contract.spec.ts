@@ -152,12 +152,12 @@ async function checkCancel(engine: JSHandle<Engine>, isQueued: boolean): Promise
       const long = engine.generate('word '.repeat(180), { maxTokens: 50 })
       const queued = engine.generate(question)
       if (isQueued) await queued.cancel()
-      seen.queued = isQueued ? await finish(queued) : 'cancelled'
       const prefilling = long.result
       await wait(20)
       await long.cancel()
       seen.prefill = (await prefilling).finishReason
       if (!isQueued) await queued.cancel()
+      seen.queued = await finish(queued)
 
       const left = engine.generate(question, { temperature: 0 })
       for await (const chunk of left) if (chunk.index === 2) break

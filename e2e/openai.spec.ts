@@ -113,6 +113,30 @@ test('aborting ends the generation, and the next one runs', async () => {
   expect(seen.isAborted).toBe(true)
 })
 
+test('an answer whose engine is disposed on the way is an error, never an end', async () => {
+  const seen = await clients.evaluate(async ({ client, engine }, question) => {
+    const messages = [...question]
+    const fail = (work: Promise<unknown>) =>
+      work.then(
+        () => 'ended',
+        (error: unknown) => (error as { code?: string }).code,
+      )
+    const stream = await client.chat.completions.create({ model: 'local', messages, stream: true })
+    let text = ''
+    const streamed = (async () => {
+      for await (const { choices } of stream) {
+        text += choices[0]?.delta.content ?? ''
+        if (text !== '') void engine.dispose()
+      }
+    })()
+    // Waits behind the stream, and is disposed with it.
+    const whole = client.chat.completions.create({ model: 'local', messages }, { maxRetries: 0 })
+    return { streamed: await fail(streamed), whole: await fail(whole), text }
+  }, question)
+  expect(seen).toMatchObject({ streamed: 'engine-disposed', whole: 'engine-disposed' })
+  expect(seen.text).not.toBe('')
+})
+
 test('what cannot be had is the client’s own error, with the field’s name', async () => {
   const seen = await clients.evaluate(async ({ client }, question) => {
     const messages = [...question]

@@ -1,9 +1,9 @@
 import { RivuletError } from './contract/errors.js'
-import type { TokenChunk } from './contract/worker-api.js'
+import type { FinishReason, TokenChunk } from './contract/worker-api.js'
 import type { Engine } from './engine.js'
 import { describeFailure } from './openai/error-body.js'
 import { readRequest, type ReadRequest } from './openai/read-request.js'
-import { createAnswerWriter } from './openai/write-answer.js'
+import { createAnswerWriter, type AnswerEnd } from './openai/write-answer.js'
 import type { TokenStream } from './token-stream.js'
 
 /** Options of `openaiFetch`. */
@@ -88,7 +88,14 @@ function createWriter({ isChat, model, includesUsage }: ReadRequest) {
 async function wholeAnswer(read: ReadRequest, stream: TokenStream): Promise<Response> {
   const chunks: TokenChunk[] = []
   for await (const chunk of stream) chunks.push(chunk)
-  return Response.json(createWriter(read).writeWhole(await stream.result, chunks))
+  const result = await stream.result
+  return Response.json(createWriter(read).writeWhole(result, checkEnd(result.finishReason), chunks))
+}
+
+/** Who cancels does not read the end: where it is read, the engine was disposed, and the answer is not whole. */
+function checkEnd(reason: FinishReason): AnswerEnd {
+  if (reason !== 'cancelled') return reason
+  throw new RivuletError('engine-disposed', 'The engine was disposed before the answer was whole.')
 }
 
 /** A failure within this time still has a status of its own; a stream that has begun has only its events. */
@@ -124,7 +131,7 @@ async function streamAnswer(read: ReadRequest, stream: TokenStream, signal: Abor
           clearInterval(keepAlive)
           if (!done) return controller.enqueue(writeEvent(writer.write(value)))
           const { finishReason, usage } = await stream.result
-          controller.enqueue(writeEvent(writer.end(finishReason)))
+          controller.enqueue(writeEvent(writer.end(checkEnd(finishReason))))
           if (read.includesUsage) controller.enqueue(writeEvent(writer.tellUsage(usage)))
         } catch (error) {
           clearInterval(keepAlive)

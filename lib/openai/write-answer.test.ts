@@ -61,7 +61,7 @@ describe('the wire of OpenAI’s API', () => {
 
   it('comes in one piece', () => {
     const result = { text: 'Once', finishReason: 'stop', usage } as GenerationResult
-    const whole = createAnswerWriter(head).writeWhole(result, [chunk]) as OpenAI.ChatCompletion
+    const whole = createAnswerWriter(head).writeWhole(result, 'stop', [chunk]) as OpenAI.ChatCompletion
     expect(whole.choices[0]).toEqual({
       index: 0,
       message: { role: 'assistant', content: 'Once', refusal: null },

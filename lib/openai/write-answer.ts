@@ -12,12 +12,15 @@ export interface AnswerHead {
   readonly includesUsage: boolean
 }
 
+/** Why a whole answer ended; OpenAI has the same words. */
+export type AnswerEnd = Exclude<FinishReason, 'cancelled'>
+
 /** Writes one answer's objects as OpenAI's API has them ("The chat completion chunk object", "The completion object"). */
 export function createAnswerWriter({ id, isChat, model, created, includesUsage }: AnswerHead) {
   const chunkObject = isChat ? 'chat.completion.chunk' : 'text_completion'
   const head = { id, object: chunkObject, created, model }
   const noUsage = includesUsage ? { usage: null } : {}
-  const writeChoice = (text: string, finishReason: 'stop' | 'length' | null, logprobs: object | null) =>
+  const writeChoice = (text: string, finishReason: AnswerEnd | null, logprobs: object | null) =>
     isChat
       ? { index: 0, delta: text === '' ? {} : { content: text }, logprobs, finish_reason: finishReason }
       : { index: 0, text, logprobs, finish_reason: finishReason }
@@ -41,34 +44,28 @@ export function createAnswerWriter({ id, isChat, model, created, includesUsage }
       ],
       ...noUsage,
     }),
-    end: (finishReason: FinishReason) => ({
+    end: (finishReason: AnswerEnd) => ({
       ...head,
-      choices: [writeChoice('', toFinishReason(finishReason), null)],
+      choices: [writeChoice('', finishReason, null)],
       ...noUsage,
     }),
     tellUsage: (usage: Usage) => ({ ...head, choices: [], usage: writeUsage(usage) }),
     /** The answer in one piece. */
-    writeWhole: ({ text, finishReason, usage }: GenerationResult, chunks: readonly TokenChunk[]) => {
+    writeWhole: ({ text, usage }: GenerationResult, end: AnswerEnd, chunks: readonly TokenChunk[]) => {
       const tokens = chunks.flatMap(({ logprobs }) => logprobs ?? [])
       const logprobs = tokens.length > 0 ? { content: tokens.map(writeLogprobs), refusal: null } : null
-      const reason = toFinishReason(finishReason)
       const choice = isChat
         ? {
             index: 0,
             message: { role: 'assistant', content: text, refusal: null },
             logprobs,
-            finish_reason: reason,
+            finish_reason: end,
           }
-        : { index: 0, text, logprobs: null, finish_reason: reason }
+        : { index: 0, text, logprobs: null, finish_reason: end }
       const object = isChat ? 'chat.completion' : 'text_completion'
       return { id, object, created, model, choices: [choice], usage: writeUsage(usage) }
     },
   }
-}
-
-/** Who cancels an answer does not read its end. */
-function toFinishReason(reason: FinishReason): 'stop' | 'length' {
-  return reason === 'length' ? 'length' : 'stop'
 }
 
 function writeUsage({ promptTokens, cachedPromptTokens, completionTokens }: Usage) {
