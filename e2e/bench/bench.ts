@@ -67,6 +67,7 @@ export async function runBench({ rounds, contexts, ...chosen }: BenchOptions): P
     const machine = await describeMachine(browser, server.url)
     for (const section of sections) {
       for (const model of models) {
+        if (model.only && !model.only.includes(section)) continue
         rows.push(...(await measure(browser, server.url, section, model, { rounds, contexts, file })))
         // After each section: a later one may fail.
         writeResults({ machine, versions, options: { rounds, contexts, sections }, rows })

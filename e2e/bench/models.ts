@@ -1,5 +1,6 @@
-import { existsSync, linkSync, readdirSync, statSync } from 'node:fs'
+import { cpSync, existsSync, linkSync, readdirSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import type { SectionName } from './page/main.js'
 import { preparePython, prepareSmolLm2, runScript, smolLm2Gguf, type Prepared } from '../models/prepare.js'
 
 /** Where every model's folder is. */
@@ -11,13 +12,20 @@ export interface PreparedModel {
   readonly dtypes: Readonly<Record<'webgpu' | 'wasm', 'q4' | 'q8'>>
   /** The same model as a GGUF file, in the folder. */
   readonly gguf: string | undefined
+  /** What is measured with it; everything where it says nothing. */
+  readonly only?: readonly SectionName[]
 }
 
 const models = {
+  // So small that what is around the kernels shows; and too short a context for the other sections.
+  stories: { dtypes: { webgpu: 'q8', wasm: 'q8' }, only: ['llama-cpp'], prepare: copyStories },
   'bench-135m': { dtypes: { webgpu: 'q4', wasm: 'q4' }, prepare: prepareRandomModel },
   // WebGPU has no kernel for the fractional zero points of its 4-bit weights (e2e/models/README.md).
   'smollm2-135m-instruct': { dtypes: { webgpu: 'q8', wasm: 'q4' }, prepare: prepareBothDtypes },
-} satisfies Record<string, Pick<PreparedModel, 'dtypes'> & { prepare(name: string): Prepared<string> }>
+} satisfies Record<
+  string,
+  Pick<PreparedModel, 'dtypes' | 'only'> & { prepare(name: string): Prepared<string> }
+>
 
 export type ModelName = keyof typeof models
 export const modelNames = Object.keys(models) as ModelName[]
@@ -25,21 +33,35 @@ export const modelNames = Object.keys(models) as ModelName[]
 /** Makes what is missing. Says what cannot be had here, and leaves that out. */
 export function prepareModels(names: readonly ModelName[]): PreparedModel[] {
   return names.flatMap((name) => {
-    const { dtypes, prepare } = models[name]
+    const { prepare, ...model } = models[name]
     const prepared = prepare(name)
-    if ('value' in prepared)
-      return { name, dtypes, gguf: name === 'smollm2-135m-instruct' ? linkGguf(name) : undefined }
+    if ('value' in prepared) return { name, ...model, gguf: linkGguf(name) }
     console.log(`Without ${name}: ${prepared.unavailable}`)
     return []
   })
 }
 
-/** Beside the ONNX files that were made of it. */
-function linkGguf(name: string): string {
+const embedded = resolve(import.meta.dirname, '../../demo/public/models')
+
+const ggufs: Partial<Record<ModelName, string>> = {
+  stories: join(embedded, 'stories.gguf'),
+  'smollm2-135m-instruct': smolLm2Gguf,
+}
+
+/** Beside the ONNX files of the same model. */
+function linkGguf(name: ModelName): string | undefined {
+  const gguf = ggufs[name]
+  if (gguf === undefined) return undefined
   const file = 'model.gguf'
   const path = join(modelsFolder, name, file)
-  if (!existsSync(path)) linkSync(smolLm2Gguf, path)
+  if (!existsSync(path)) linkSync(gguf, path)
   return file
+}
+
+function copyStories(name: string): Prepared<string> {
+  const folder = join(modelsFolder, name)
+  cpSync(join(embedded, name), folder, { recursive: true })
+  return { value: folder }
 }
 
 /** The size of a variant's graph and of its external data. */

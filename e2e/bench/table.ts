@@ -13,7 +13,7 @@ const columns = [
   '',
 ] as const
 
-/** The rows in aligned columns; a value measured once has no spread. */
+/** The rows in aligned columns, as median [its 95 % confidence] (least–most); a value measured once has no spread. */
 export function formatTable(rows: readonly Row[]): string {
   const lines = [columns, ...rows.map(formatRow)]
   const widths = columns.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)))
@@ -57,11 +57,12 @@ function formatBound({ of, kind, limit }: Bound): string {
   return `${of === 'value' ? 'rivulet' : 'ratio'} ${kind === 'at most' ? '≤' : '≥'} ${limit}`
 }
 
-function formatSpread({ median, min, max }: Spread, unit: string): string {
+function formatSpread({ median, min, max, confidence }: Spread, unit: string): string {
   const [scale, scaledUnit] = unit === 'B' && median >= 1e6 ? [1e6, 'MB'] : [1, unit]
   const format = (value: number) => formatNumber(value / scale)
   const spread = min === max ? '' : ` (${format(min)}–${format(max)})`
-  return `${format(median)}${spread} ${scaledUnit}`.trimEnd()
+  const surely = min === max || !confidence ? '' : ` [${confidence.map(format).join('–')}]`
+  return `${format(median)}${surely}${spread} ${scaledUnit}`.trimEnd()
 }
 
 function formatNumber(value: number): string {

@@ -9,7 +9,8 @@ import { createRow } from './rows.js'
 import { measureTimes, type Answer, type Subject } from './subject.js'
 
 const contextLength = 4096
-const threads = 2
+/** As many as cores would have what delivers the tokens wait for one, here as there: on two cores that drowns the rest. */
+const threads = 1
 /** What rivulet computes a prompt in: the same for both, so that only what is around llama.cpp differs. */
 const chunkTokens = 32
 
@@ -51,6 +52,12 @@ async function compare(
       values: answers.ours.map(toRate),
       baseline: { name: theirs.name, values: answers.theirs.map(toRate) },
       bound: { of: 'ratio', kind: 'at least', limit: 0.97 },
+    }),
+    createRow({
+      ...named,
+      quantity: `a token, longer than ${theirs.name}'s`,
+      unit: 'ms',
+      values: answers.ours.map(({ msPerToken }, round) => msPerToken - answers.theirs[round]!.msPerToken),
     }),
     createRow({
       ...named,

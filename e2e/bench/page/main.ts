@@ -44,7 +44,7 @@ const sections = {
   'host-stack': measureStack({ device: 'webgpu', mode: 'no-op', newTokens: 128 }),
   'gpu-stack': measureStack({ device: 'webgpu', mode: 'real', newTokens: 128 }),
   'wasm-stack': measureStack({ device: 'wasm', mode: 'real', newTokens: 24 }),
-  'llama-cpp': measureLlamaCpp({ newTokens: 32 }),
+  'llama-cpp': measureLlamaCpp({ newTokens: 16 }),
   store: measureStore,
   memory: measureMemory({ device: 'webgpu', mode: 'no-op' }),
 } satisfies Record<string, Section>

@@ -5,6 +5,8 @@ export interface Spread {
   readonly median: number
   readonly min: number
   readonly max: number
+  /** Between which the median lies at 95 %, by order statistics; undefined with fewer than 6 rounds, too few to say. */
+  readonly confidence: readonly [low: number, high: number] | undefined
 }
 
 /** What has to hold of a row's `value`, or of its `ratio`. */
@@ -58,7 +60,19 @@ function isHeld({ kind, limit }: Bound, spread: Spread | undefined): boolean {
 }
 
 function measureSpread(values: readonly number[]): Spread {
-  return { median: findMedian(values), min: Math.min(...values), max: Math.max(...values) }
+  const sorted = values.toSorted((a, b) => a - b)
+  return {
+    median: findMedian(values),
+    min: sorted[0]!,
+    max: sorted.at(-1)!,
+    confidence: measureConfidence(sorted),
+  }
+}
+
+/** How many of the values lie below the median is binomial, here as its normal approximation. */
+function measureConfidence(sorted: readonly number[]): Spread['confidence'] {
+  const rank = Math.floor((sorted.length - 1 - 1.96 * Math.sqrt(sorted.length)) / 2)
+  return rank < 0 ? undefined : [sorted[rank]!, sorted.at(-1 - rank)!]
 }
 
 /** Nothing to nothing is as much. */
