@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test, type JSHandle, type Page } from '@playwright/test'
-import type { ChatMessage, Engine, Prompt, TokenLogprobs } from 'rivulet'
-import { loadEngine, openBarePage, streamAnswer, type Device } from './bare-page.js'
+import type { ChatMessage, Engine, GenerationRecord, Prompt, TokenLogprobs } from 'rivulet'
+import { embeddedModel, loadEngine, openBarePage, streamAnswer, type Device } from './bare-page.js'
 
 /**
  * Greedy ids of the f32 model from a PyTorch forward pass, as far as the 8-bit export agrees with it
@@ -272,6 +272,46 @@ test.describe('generating', () => {
     await streamAnswer(engine, question, { temperature: 0, maxTokens: 4 })
     const names = await page.evaluate(() => performance.getEntriesByType('measure').map(({ name }) => name))
     expect(names.toSorted()).toEqual(['rivulet:decode', 'rivulet:generation', 'rivulet:time-to-first-token'])
+  })
+
+  test('each generation is recorded for tracing; what a record’s reader throws is the page’s, not the stream’s', async () => {
+    const thrown: string[] = []
+    page.on('pageerror', ({ message }) => thrown.push(message))
+    const seen = await page.evaluate(
+      async ({ model, question }) => {
+        const { createEngine, onnx } = window.rivulet
+        const records: GenerationRecord[] = []
+        const engine = await createEngine({
+          backend: onnx({ device: 'wasm' }),
+          model,
+          onGeneration(record) {
+            records.push(record)
+            throw new Error('a broken exporter')
+          },
+        })
+        const stream = engine.generate(question, { temperature: 0, maxTokens: 4, stop: 'zebra' })
+        const text = await stream.text()
+        const { usage, latency } = await stream.result
+        for await (const _ of engine.generate('Once', { applyChatTemplate: false })) break
+        await engine.dispose()
+        return { text, usage, latency, records, question }
+      },
+      { model: embeddedModel, question },
+    )
+    const [answer, left] = seen.records
+    expect(seen.records.map(({ name }) => name)).toEqual(['chat stories', 'text_completion stories'])
+    expect(answer?.attributes).toMatchObject({
+      'gen_ai.response.finish_reasons': ['length'],
+      'gen_ai.response.time_to_first_chunk': seen.latency.timeToFirstTokenMs! / 1000,
+      'gen_ai.request.stop_sequences': ['zebra'],
+      'gen_ai.usage.input_tokens': seen.usage.promptTokens,
+      'gen_ai.usage.output_tokens': 4,
+      'rivulet.device': 'wasm',
+    })
+    expect(left?.attributes).toMatchObject({ 'gen_ai.response.finish_reasons': ['cancelled'] })
+    expect(thrown).toEqual(['a broken exporter', 'a broken exporter'])
+    expect(JSON.stringify(seen.records)).not.toContain(question)
+    expect(JSON.stringify(seen.records)).not.toContain(seen.text)
   })
 
   test('a disposed engine cancels what runs and refuses what comes', async () => {

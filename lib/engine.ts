@@ -2,8 +2,9 @@ import type { BackendFactory } from './backend-factory.js'
 import { checkDownloadOptions, type DownloadOptions } from './contract/download-options.js'
 import { RivuletError } from './contract/errors.js'
 import { locateModel, type ModelSource } from './contract/model-source.js'
-import { checkRequest, type GenerateOptions, type Prompt } from './contract/options.js'
+import { checkRequest, type GenerateOptions, type GenerateRequest, type Prompt } from './contract/options.js'
 import type { LoadProgress, ModelInfo } from './contract/worker-api.js'
+import { createRecord, type GenerationEnd, type GenerationRecord } from './generation-record.js'
 import { keepWorker, type Recovery } from './keep-worker.js'
 import { startWorker, type Candidate, type LoadedWorker, type SkippedBackend } from './start-worker.js'
 import { TokenStream } from './token-stream.js'
@@ -32,6 +33,8 @@ export interface EngineOptions {
   readonly recover?: boolean | undefined
   /** Called when the model is about to be loaded again, with what befell it: `device-lost` or `worker-failed`. */
   readonly onRecovery?: ((reason: RivuletError) => void) | undefined
+  /** Called when a generation is over, however it ended, with a record of it that tracing takes; never with its texts. */
+  readonly onGeneration?: ((record: GenerationRecord) => void) | undefined
 }
 
 /** A loaded model in its worker. */
@@ -60,7 +63,16 @@ export interface Engine extends AsyncDisposable {
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   checkOptions(options)
-  const { backend, model, download = {}, onProgress, signal, recover = true, onRecovery } = options
+  const {
+    backend,
+    model,
+    download = {},
+    onProgress,
+    signal,
+    recover = true,
+    onRecovery,
+    onGeneration,
+  } = options
   const request = checkDownloadOptions(download)
   const place = { base: document.baseURI, hubUrl: download.hubUrl && String(download.hubUrl) }
   const locate = async (candidate: BackendFactory): Promise<Candidate> => {
@@ -72,7 +84,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const plan = { candidates, download: request, persist: download.persist ?? true, onProgress }
   const first = await startWorker(plan, new Set(), signal)
   const start = startWorker.bind(undefined, plan)
-  return createLoadedEngine(first, recover ? { candidates, start, onRecovery } : undefined)
+  return createLoadedEngine(first, recover ? { candidates, start, onRecovery } : undefined, onGeneration)
 }
 
 const noModel = { kind: 'none' } as const
@@ -85,6 +97,7 @@ const optionNames: readonly string[] = [
   'signal',
   'recover',
   'onRecovery',
+  'onGeneration',
 ] satisfies (keyof EngineOptions)[]
 
 function checkOptions(options: EngineOptions): void {
@@ -92,7 +105,7 @@ function checkOptions(options: EngineOptions): void {
   if (unknown !== undefined) {
     refuse(`createEngine() has no option "${unknown}"; it has: ${optionNames.join(', ')}.`)
   }
-  const { backend, model, onProgress, signal, recover, onRecovery } = options
+  const { backend, model, signal, recover } = options
   if ([backend].flat().some((candidate) => typeof candidate?.createWorker !== 'function')) {
     refuse('"backend" must be a backend, such as onnx(), or a list of them.')
   }
@@ -100,8 +113,10 @@ function checkOptions(options: EngineOptions): void {
   if (needsModel && typeof model !== 'string' && (typeof model !== 'object' || model === null)) {
     refuse('"model" must be a string, a URL, a directory handle or a list of files.')
   }
-  if (onProgress !== undefined && typeof onProgress !== 'function') refuse('"onProgress" must be a function.')
-  if (onRecovery !== undefined && typeof onRecovery !== 'function') refuse('"onRecovery" must be a function.')
+  for (const name of ['onProgress', 'onRecovery', 'onGeneration'] as const) {
+    const callback: unknown = options[name]
+    if (callback !== undefined && typeof callback !== 'function') refuse(`"${name}" must be a function.`)
+  }
   if (recover !== undefined && typeof recover !== 'boolean') refuse('"recover" must be true or false.')
   if (signal !== undefined && !(signal instanceof AbortSignal)) refuse('"signal" must be an AbortSignal.')
   if (typeof document === 'undefined') {
@@ -119,7 +134,11 @@ function refuse(message: string): never {
 /** How long a busy worker has to free the GPU by itself before it is ended. */
 const unloadTimeoutMs = 1000
 
-function createLoadedEngine(first: LoadedWorker, recovery: Recovery | undefined): Engine {
+function createLoadedEngine(
+  first: LoadedWorker,
+  recovery: Recovery | undefined,
+  onGeneration: EngineOptions['onGeneration'],
+): Engine {
   const disposing = new AbortController()
   const kept = keepWorker(first, recovery, disposing.signal)
   let generations = 0
@@ -133,6 +152,12 @@ function createLoadedEngine(first: LoadedWorker, recovery: Recovery | undefined)
     await Promise.race([connection.call((worker) => worker.unload()).catch(() => {}), timeout])
     connection.terminate(disposedError())
   }
+  function tellOfGeneration(request: GenerateRequest, end: GenerationEnd): void {
+    const record = createRecord(request, kept.current.info, end)
+    // In a turn of its own: what it throws is the page's error, and none of the stream's.
+    queueMicrotask(() => onGeneration?.(record))
+  }
+
   const disposeOnce = () => (disposed ??= dispose())
 
   return {
@@ -162,6 +187,7 @@ function createLoadedEngine(first: LoadedWorker, recovery: Recovery | undefined)
         canRecover: recovery !== undefined,
         signal: options?.signal,
         disposed: disposing.signal,
+        onEnd: onGeneration && tellOfGeneration.bind(undefined, request),
       })
     },
     dispose: disposeOnce,

@@ -1,6 +1,7 @@
 import type { RivuletError } from './contract/errors.js'
 import type { Said } from './contract/options.js'
 import type { GenerationEvent, ModelInfo } from './contract/worker-api.js'
+import type { GenerationEnd } from './generation-record.js'
 
 /** Where a generation runs, and what can end it from outside; all of it comes from the engine. */
 export interface GenerationSource {
@@ -12,6 +13,8 @@ export interface GenerationSource {
   readonly signal: AbortSignal | undefined
   /** The engine's: cancels, as `cancel()` does. */
   readonly disposed: AbortSignal
+  /** Called once, when the generation is over. */
+  readonly onEnd?: ((end: GenerationEnd) => void) | undefined
 }
 
 /** A loaded worker, for one generation. */

@@ -1,5 +1,6 @@
 import { RivuletError, asRivuletError } from './contract/errors.js'
 import type { CountedTokens, FinishReason, GenerationEvent, TokenChunk } from './contract/worker-api.js'
+import type { GenerationEnd } from './generation-record.js'
 import type { GenerationSource, GenerationWorker } from './generation-source.js'
 import { createTranscript, type GenerationPart } from './transcript.js'
 import { recordLatency, type Latency } from './latency.js'
@@ -32,10 +33,6 @@ export interface Usage {
 /** A generation that is lost as often as this without a token in between is lost for good. */
 const maxFruitlessAttempts = 3
 
-type Outcome =
-  | { readonly kind: 'finished'; readonly finishReason: FinishReason }
-  | { readonly kind: 'failed'; readonly error: RivuletError }
-
 /** A generation as one worker runs it. */
 interface Attempt {
   /** Once there is one. */
@@ -60,7 +57,7 @@ export interface Generation {
 
 /** Reads one generation's events, keeps its text and figures, and feeds the stream behind `controller`. */
 export function readGeneration(
-  { take, canRecover, signal, disposed }: GenerationSource,
+  { take, canRecover, signal, disposed, onEnd }: GenerationSource,
   controller: ReadableStreamDefaultController<TokenChunk>,
 ): Generation {
   const latency = recordLatency()
@@ -78,7 +75,7 @@ export function readGeneration(
   let chunks = 0
   let recoveries = 0
   let fruitlessAttempts = 0
-  let outcome: Outcome | undefined
+  let outcome: GenerationEnd['outcome'] | undefined
   let hasStreamEnded = false
   let advancing: Promise<void> | undefined
   let attempt = signal?.aborted ? undefined : begin()
@@ -118,21 +115,22 @@ export function readGeneration(
     left?.reader.then((events) => events.cancel()).catch(() => {})
   }
 
-  function finish(how: Outcome): void {
+  function finish(how: GenerationEnd['outcome']): void {
     if (outcome) return
     outcome = how
     listeners.abort()
+    const { text, parts, tokens } = transcript
+    const completionTokens = recoveries === 0 ? (counted?.completionTokens ?? tokens) : tokens
+    const usage = { promptTokens, cachedPromptTokens, completionTokens }
+    const figures = { usage, latency: latency.finish(how.kind, completionTokens), recoveries }
     if (how.kind === 'failed') {
-      how.error.text = transcript.text
+      how.error.text = text
       reject(how.error)
     } else {
-      const { text, parts, tokens } = transcript
-      const completionTokens = recoveries === 0 ? (counted?.completionTokens ?? tokens) : tokens
-      const usage = { promptTokens, cachedPromptTokens, completionTokens }
-      const { finishReason } = how
-      resolve({ text, finishReason, usage, latency: latency.finish(), recoveries, parts })
+      resolve({ text, finishReason: how.finishReason, parts, ...figures })
     }
     leave(attempt)
+    onEnd?.({ outcome: how, ...figures })
   }
 
   /** Takes the generation up again where that may help, behind what has been said. */

@@ -100,7 +100,7 @@ describe('a recorded generation', () => {
     recorder.addToken()
     await new Promise((resolve) => setTimeout(resolve, 2))
     recorder.addToken()
-    const latency = recorder.finish()
+    const latency = recorder.finish('finished', 2)
     const measures = listMeasures()
     expect(measures['rivulet:generation']?.duration).toBeCloseTo(latency.totalMs)
     expect(measures['rivulet:time-to-first-token']?.duration).toBeCloseTo(latency.timeToFirstTokenMs!)
@@ -108,8 +108,24 @@ describe('a recorded generation', () => {
     expect(latency).toMatchObject({ queueMs: 12, prefillTokensPerSecond: 250 })
   })
 
+  it('is a track in DevTools, with what failed in the colour of errors', () => {
+    recordLatency().finish('failed', 3)
+    const [measure] = performance.getEntriesByName('rivulet:generation') as PerformanceMeasure[]
+    expect(measure?.detail).toEqual({
+      devtools: {
+        dataType: 'track-entry',
+        track: 'rivulet',
+        color: 'error',
+        properties: [
+          ['tokens', '3'],
+          ['queue, ms', '0'],
+        ],
+      },
+    })
+  })
+
   it('without a token is a generation alone', () => {
-    recordLatency().finish()
+    recordLatency().finish('finished', 0)
     expect(Object.keys(listMeasures())).toEqual(['rivulet:generation'])
   })
 })

@@ -46,9 +46,10 @@ export interface LatencyRecorder {
   setCounted(counted: CountedTokens): void
   /**
    * The figures up to now; also puts the spans into the Performance timeline as `rivulet:*` measures, which are cleared
-   * after every 200 generations.
+   * after every 200 generations. DevTools shows them in a track of their own.
+   * @param tokens streamed
    */
-  finish(): Latency
+  finish(how: 'finished' | 'failed', tokens: number): Latency
 }
 
 const measures = {
@@ -67,6 +68,20 @@ function forgetOldMeasures(): void {
   for (const name of Object.values(measures)) performance.clearMeasures(name)
 }
 
+/**
+ * A measure's `detail` that puts it into a track: generations above their first tokens and their decoding.
+ * https://developer.chrome.com/docs/devtools/performance/extension
+ */
+function showInDevTools(
+  color: 'primary' | 'secondary' | 'tertiary' | 'error',
+  figures: Readonly<Record<string, number | undefined>> = {},
+) {
+  const properties = Object.entries(figures).flatMap(([name, figure]) =>
+    figure === undefined ? [] : [[name, String(Math.round(figure * 10) / 10)]],
+  )
+  return { devtools: { dataType: 'track-entry', track: 'rivulet', color, properties } }
+}
+
 export function recordLatency(): LatencyRecorder {
   const start = performance.now()
   const tokenTimes: number[] = []
@@ -80,17 +95,25 @@ export function recordLatency(): LatencyRecorder {
       if (!prefill || !timings) return
       prefill = { ...prefill, promptTokens, cachedPromptTokens, prefillMs: timings.prefillMs }
     },
-    finish() {
+    finish(how, tokens) {
       const end = performance.now()
       const first = tokenTimes[0]
       const last = tokenTimes.at(-1)
+      const latency = computeLatency({ start, end, tokenTimes, prefill, model })
       forgetOldMeasures()
-      performance.measure(measures.generation, { start, end })
-      if (first !== undefined) performance.measure(measures.firstToken, { start, end: first })
-      if (first !== undefined && last !== undefined && last > first) {
-        performance.measure(measures.decode, { start: first, end: last })
+      const detail = showInDevTools(how === 'failed' ? 'error' : 'primary', {
+        tokens,
+        'tokens a second': latency.decodeTokensPerSecond,
+        'queue, ms': latency.queueMs,
+      })
+      performance.measure(measures.generation, { start, end, detail })
+      if (first !== undefined) {
+        performance.measure(measures.firstToken, { start, end: first, detail: showInDevTools('secondary') })
       }
-      return computeLatency({ start, end, tokenTimes, prefill, model })
+      if (first !== undefined && last !== undefined && last > first) {
+        performance.measure(measures.decode, { start: first, end: last, detail: showInDevTools('tertiary') })
+      }
+      return latency
     },
   }
 }

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { RivuletError } from './contract/errors.js'
 import type { Said } from './contract/options.js'
 import type { GenerationEvent, ModelInfo, TokenChunk } from './contract/worker-api.js'
-import type { GenerationWorker } from './generation-source.js'
+import type { GenerationEnd } from './generation-record.js'
+import type { GenerationSource, GenerationWorker } from './generation-source.js'
 import { TokenStream } from './token-stream.js'
 
 /** Stands in for a worker: tells a scripted generation, as fast as it is pulled. */
@@ -65,8 +66,10 @@ function startStream(
     signal,
     closed = new AbortController(),
     disposed = new AbortController(),
+    onEnd,
   }: {
     signal?: AbortSignal
+    onEnd?: GenerationSource['onEnd']
     closed?: AbortController
     disposed?: AbortController
   } = {},
@@ -76,6 +79,7 @@ function startStream(
     canRecover: false,
     signal,
     disposed: disposed.signal,
+    onEnd,
   })
 }
 
@@ -154,6 +158,36 @@ describe('reading a token stream', () => {
     const [measure] = performance.getEntriesByName('rivulet:time-to-first-token')
     expect(measure?.duration).toBeCloseTo(latency.timeToFirstTokenMs!, 3)
     expect(performance.getEntriesByName('rivulet:generation')).toHaveLength(1)
+  })
+})
+
+describe('the end of a token stream', () => {
+  async function observeEnd(end: 'stop' | Error, leave: (stream: TokenStream) => Promise<unknown>) {
+    const ends: GenerationEnd[] = []
+    const stream = startStream(scriptEvents(words, end).stream, { onEnd: (told) => ends.push(told) })
+    await leave(stream)
+    await stream.result.catch(() => {})
+    await stream.cancel()
+    return ends
+  }
+
+  it.each([
+    ['finished', 'stop', (stream: TokenStream) => stream.text()],
+    ['cancelled', 'stop', (stream: TokenStream) => stream.cancel()],
+    [
+      'failed',
+      new RivuletError('generation-failed', 'broke'),
+      (stream: TokenStream) => stream.text().catch(() => {}),
+    ],
+  ] as const)('is told once when it is %s, with its figures', async (how, end, leave) => {
+    const ends = await observeEnd(end, leave)
+    expect(ends).toHaveLength(1)
+    const [{ outcome, usage, latency }] = ends as [GenerationEnd]
+    expect(outcome.kind === 'failed' ? 'failed' : outcome.finishReason).toBe(
+      how === 'finished' ? 'stop' : how,
+    )
+    expect(usage.completionTokens).toBe(how === 'cancelled' ? 0 : words.length)
+    expect(latency.timeToFirstTokenMs === undefined).toBe(how === 'cancelled')
   })
 })
 
