@@ -8,7 +8,7 @@ export interface Announcer {
   startAnswer(): SpokenAnswer
 }
 
-export interface SpokenAnswer {
+interface SpokenAnswer {
   add(text: string): void
   /** Reads the last, perhaps unfinished, sentence. */
   finish(): void
@@ -47,7 +47,7 @@ export function createAnnouncer(): Announcer {
 const segmenter = new Intl.Segmenter(undefined, { granularity: 'sentence' })
 
 /** The sentences of a growing text that are over, and what may still go on. */
-export function takeSentences(text: string): {
+function takeSentences(text: string): {
   readonly sentences: readonly string[]
   readonly rest: string
 } {

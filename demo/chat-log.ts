@@ -12,7 +12,7 @@ export interface ChatLog {
 }
 
 /** One answer while it is written. */
-export interface AnswerView {
+interface AnswerView {
   write(text: string): void
   /** Draws what has arrived at once: whoever stops an answer wants it to stand still. */
   flush(): void

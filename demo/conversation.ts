@@ -1,7 +1,7 @@
 import type { ChatMessage, Usage } from 'rivulet'
 
 /** A question and what was answered, whole or cut short. */
-export interface Exchange {
+interface Exchange {
   readonly question: string
   readonly answer: string
 }

@@ -12,7 +12,7 @@ export interface LoadPanel {
   focus(): void
 }
 
-export interface LoadFailure {
+interface LoadFailure {
   readonly title: string
   readonly message: string
   readonly code: string | undefined

@@ -31,7 +31,7 @@ export interface Percentiles {
 }
 
 /** What the worker tells of a generation when its prompt is computed. */
-export interface PrefillFigures {
+interface PrefillFigures {
   readonly promptTokens: number
   readonly cachedPromptTokens: number
   readonly queueMs: number

@@ -2,7 +2,7 @@
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
 import { ensureChromium } from './chromium.mjs'
 
-const all = ['format', 'types', 'lint', 'package', 'unit', 'e2e']
+const all = ['format', 'types', 'lint', 'package', 'size', 'unused', 'unit', 'e2e']
 const chosen = process.argv.slice(2)
 const unknown = chosen.find((name) => !all.includes(name))
 if (unknown) throw new Error(`There is no test "${unknown}". There are: ${all.join(', ')}.`)

@@ -45,7 +45,7 @@ export interface Decoder {
  * - `fixed-cache`: fixed KV cache on the GPU, a decode step is a run of ONNX Runtime.
  * - `growing-cache`: the KV cache is a new tensor at each step, as the graph was exported.
  */
-export type Execution = 'replayed' | 'fixed-cache' | 'growing-cache'
+type Execution = 'replayed' | 'fixed-cache' | 'growing-cache'
 
 /** What `next` throws when there is no number to choose by. */
 export function notANumber(): RivuletError {

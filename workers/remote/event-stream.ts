@@ -1,7 +1,7 @@
 import { createParser } from 'eventsource-parser'
 
 /** An event of a server that means no harm has a few hundred bytes. */
-export const maxEventLength = 2 ** 20
+const maxEventLength = 2 ** 20
 
 /**
  * Server-sent events (HTML Living Standard, 9.2): the data of each, however the bytes are cut.

@@ -43,7 +43,7 @@ export const faults = [
   'ETag swap',
 ] as const satisfies readonly Fault[]
 
-export interface ServedFile {
+interface ServedFile {
   bytes: Uint8Array
   /** The next requests' faults, in order; GET alone. */
   readonly faults: (Fault | undefined)[]
@@ -52,7 +52,7 @@ export interface ServedFile {
 }
 
 /** One request, as the server saw it. */
-export interface SeenRequest {
+interface SeenRequest {
   readonly method: string
   readonly path: string
   readonly range: string | undefined

@@ -1,5 +1,5 @@
 /** What a hub knows of a file. */
-export interface ListedFile {
+interface ListedFile {
   readonly sizeBytes: number
   /** Of this version of it. */
   readonly objectId: string

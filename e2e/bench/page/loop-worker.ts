@@ -9,7 +9,7 @@ export interface Loop {
   unload(): Promise<void>
 }
 
-export interface LoopAnswer {
+interface LoopAnswer {
   readonly promptTokens: number
   readonly text: string
   /** The worker's own times, where it takes them. */

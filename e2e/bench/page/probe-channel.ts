@@ -17,7 +17,7 @@ export interface Counts {
 }
 
 /** What a worker's dispatches do: `no-op` ones run no workgroup, which leaves the host's own cost. */
-export type DispatchMode = 'real' | 'no-op'
+type DispatchMode = 'real' | 'no-op'
 
 /** What a worker has to know before its first line runs: it travels in its name, which is also its channel's. */
 export interface WorkerRole {

@@ -1,0 +1,15 @@
+// Bundles each entry by itself, as Vite does for an app, so that size-limit can weigh it.
+import { readFileSync } from 'node:fs'
+import { basename } from 'node:path'
+
+const { exports } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8'))
+
+/** The entries that a page imports; the others are workers. */
+export const pageEntries = Object.values(exports)
+  .filter((path) => path.startsWith('./dist/lib/'))
+  .map((path) => basename(path, '.js'))
+
+export default pageEntries.map((entry) => ({
+  input: `dist/lib/${entry}.js`,
+  output: { dir: '.cache/size', minify: true, codeSplitting: false },
+}))
