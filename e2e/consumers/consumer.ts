@@ -1,0 +1,78 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { cpSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
+import { serveApp, type ServedApp } from './serve-app.js'
+
+const root = resolve(import.meta.dirname, '../..')
+const apps = join(import.meta.dirname, 'apps')
+
+/** An app with the packed package in its own `node_modules`, outside the tree: nothing is found above it. */
+export interface Consumer {
+  readonly folder: string
+  /** What npm installed at the top: `name` or `@scope/name`. */
+  readonly packages: readonly string[]
+  remove(): void
+}
+
+/** Packs rivulet as for the registry and installs it, with its bundler, into a copy of an app. */
+export function installConsumer(app: string): Consumer {
+  const workplace = mkdtempSync(join(tmpdir(), `rivulet-${app}-`))
+  const [tarball] = JSON.parse(
+    execFileSync('npm', ['pack', '--json', '--pack-destination', workplace], { cwd: root, encoding: 'utf8' }),
+  ) as { readonly filename: string }[]
+  renameSync(join(workplace, tarball!.filename), join(workplace, 'rivulet.tgz'))
+  const folder = join(workplace, 'app')
+  cpSync(join(apps, app), folder, { recursive: true })
+  cpSync(join(apps, 'shared'), join(folder, 'src'), { recursive: true })
+  cpSync(join(root, 'demo/public/models/stories'), join(folder, 'public/models/stories'), { recursive: true })
+  const quietly = ['--ignore-scripts', '--no-package-lock', '--no-audit', '--no-fund', '--prefer-offline']
+  runNpm(folder, 'install', ...quietly)
+  return {
+    folder,
+    packages: listPackages(join(folder, 'node_modules')),
+    remove: () => rmSync(workplace, { recursive: true, force: true }),
+  }
+}
+
+/** Builds the app, and serves what came out of it as plain files. */
+export async function serveBuild({ folder }: Consumer, output: string): Promise<ServedApp> {
+  runNpm(folder, 'run', 'build')
+  return serveApp([join(folder, output), join(folder, 'public')])
+}
+
+/** Starts the bundler's own development server. */
+export async function serveDev({ folder }: Consumer): Promise<ServedApp> {
+  // A group of its own: npm does not pass its end on to what it started.
+  const server = spawn('npm', ['run', 'dev'], { cwd: folder, detached: true })
+  const close = () => void (server.exitCode === null && process.kill(-server.pid!))
+  let said = ''
+  const url = await new Promise<string>((resolve, reject) => {
+    const listen = (piece: Buffer) => {
+      said += piece.toString()
+      const address = /http:\/\/localhost:\d+\//.exec(stripVTControlCharacters(said))
+      if (address) resolve(address[0])
+    }
+    server.stdout.on('data', listen)
+    server.stderr.on('data', listen)
+    server.on('exit', () => reject(new Error(`The development server ended: ${said}`)))
+  })
+  return { url, close }
+}
+
+function listPackages(folder: string): string[] {
+  return readdirSync(folder).flatMap((name) =>
+    name.startsWith('@') ? readdirSync(join(folder, name)).map((each) => `${name}/${each}`) : [name],
+  )
+}
+
+/** npm's words are shown only where it fails. */
+function runNpm(folder: string, ...args: readonly string[]): void {
+  try {
+    execFileSync('npm', args, { cwd: folder, encoding: 'utf8', stdio: 'pipe' })
+  } catch (error) {
+    const { stdout, stderr } = error as { readonly stdout: string; readonly stderr: string }
+    throw new Error(`npm ${args[0]} failed in ${folder}:\n${stdout}${stderr}`, { cause: error })
+  }
+}

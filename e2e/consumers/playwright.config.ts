@@ -1,0 +1,12 @@
+import { defineConfig } from '@playwright/test'
+import base from '../../playwright.config.js'
+
+const { webServer: _, ...settings } = base
+
+/** Apps of other people's bundlers, with the packed package. */
+export default defineConfig(settings, {
+  testDir: '.',
+  testIgnore: [],
+  outputDir: '../../.cache/test-results/consumers',
+  timeout: 300_000,
+})

@@ -1,0 +1,38 @@
+import { createReadStream, statSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { extname, join, normalize } from 'node:path'
+
+export interface ServedApp {
+  readonly url: string
+  close(): void
+}
+
+/** As any host of static files sends them. */
+const types: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.json': 'application/json',
+  '.mjs': 'text/javascript',
+  '.wasm': 'application/wasm',
+}
+
+/** Serves folders, the first that has a file wins, on a free port of this machine; without any header for isolation. */
+export async function serveApp(folders: readonly string[]): Promise<ServedApp> {
+  const server = createServer((request, response) => {
+    const path = normalize(new URL(request.url ?? '/', 'http://localhost').pathname)
+    const name = path.endsWith('/') ? `${path}index.html` : path
+    const file = folders.map((folder) => join(folder, name)).find(isFile)
+    if (file === undefined) return void response.writeHead(404).end()
+    response.setHeader('content-type', types[extname(file)] ?? 'application/octet-stream')
+    response.setHeader('content-length', statSync(file).size)
+    createReadStream(file).pipe(response)
+  })
+  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve))
+  const { port } = server.address() as AddressInfo
+  return { url: `http://localhost:${port}/`, close: () => void server.close() }
+}
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
+}
