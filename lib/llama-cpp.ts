@@ -3,6 +3,7 @@ import { probeDevices } from './contract/devices.js'
 import { RivuletError } from './contract/errors.js'
 import { llamaCppDevices, type LlamaCppLoadOptions } from './contract/llama-cpp-options.js'
 import type { ModelSource } from './contract/model-source.js'
+import { resolveUrl } from './resolve-url.js'
 
 export { llamaCppDevices } from './contract/llama-cpp-options.js'
 export type { LlamaCppDevice } from './contract/llama-cpp-options.js'
@@ -52,7 +53,10 @@ export function llamaCpp(options: LlamaCppOptions = {}): BackendFactory {
   checkOptions(numbers)
   return {
     name: 'llama-cpp',
-    options: { ...numbers, ...(wasmUrl !== undefined && { wasmUrl: resolveUrl(wasmUrl) }) },
+    options: {
+      ...numbers,
+      ...(wasmUrl !== undefined && { wasmUrl: resolveUrl('llamaCpp({ wasmUrl })', wasmUrl) }),
+    },
     model,
     checkAvailability: () => checkAvailability(numbers),
     createWorker: worker,
@@ -86,12 +90,6 @@ function checkOptions({
       refuse(`llamaCpp({ ${name} }) must be a number from 0; got ${String(bytes)}.`)
     }
   }
-}
-
-function resolveUrl(url: string | URL): string {
-  const base = globalThis.document?.baseURI
-  if (!URL.canParse(String(url), base)) refuse('llamaCpp({ wasmUrl }) must be a URL.')
-  return new URL(String(url), base).href
 }
 
 function refuse(message: string): never {

@@ -2,13 +2,28 @@ import type { BackendAvailability, BackendFactory } from './backend-factory.js'
 import { probeDevices } from './contract/devices.js'
 import { RivuletError } from './contract/errors.js'
 import type { ModelSource } from './contract/model-source.js'
-import { onnxDevices, onnxDtypes, type OnnxLoadOptions } from './contract/onnx-options.js'
+import { onnxDevices, onnxDtypes, onnxWasmFiles, type OnnxLoadOptions } from './contract/onnx-options.js'
+import { resolveUrl } from './resolve-url.js'
 
 export { onnxDevices, onnxDtypes } from './contract/onnx-options.js'
 export type { OnnxDevice, OnnxDtype } from './contract/onnx-options.js'
 
+/**
+ * Where ONNX Runtime's WebAssembly is, relative to the page: a folder with both files of onnxruntime-web's `dist` under
+ * their own names, or the file for each device. It must be the installed version's.
+ */
+export type OnnxWasmPaths =
+  | string
+  | URL
+  | { readonly wasm?: string | URL | undefined; readonly webgpu?: string | URL | undefined }
+
 /** Options of `onnx()`. */
-export interface OnnxOptions extends OnnxLoadOptions {
+export interface OnnxOptions extends Omit<OnnxLoadOptions, 'wasmPaths'> {
+  /**
+   * For bundlers that do not find ONNX Runtime's WebAssembly by themselves, and for hosts that serve it from elsewhere.
+   * @default beside onnxruntime-web's own modules
+   */
+  readonly wasmPaths?: OnnxWasmPaths | undefined
   /**
    * Makes the worker, for bundlers that do not find it by themselves, and for workers with code of one's own in them.
    * Its script must import `rivulet/onnx.worker`.
@@ -21,10 +36,16 @@ export interface OnnxOptions extends OnnxLoadOptions {
 
 /**
  * Runs Hugging Face ONNX folders on onnxruntime-web (an optional peer dependency: install it).
- * @throws RivuletError `invalid-option` for an unknown option, device or dtype
+ * @throws RivuletError `invalid-option` for an unknown option, or a value that an option does not take
  */
-export function onnx({ worker = createWorker, model, ...options }: OnnxOptions = {}): BackendFactory {
-  checkOptions(options)
+export function onnx({
+  worker = createWorker,
+  model,
+  wasmPaths,
+  ...given
+}: OnnxOptions = {}): BackendFactory {
+  checkOptions(given)
+  const options = { ...given, ...(wasmPaths !== undefined && { wasmPaths: resolveWasmPaths(wasmPaths) }) }
   if (typeof worker !== 'function') refuse('onnx({ worker }) must be a function that returns a Worker.')
   return {
     name: 'onnx',
@@ -48,7 +69,7 @@ function checkOptions({
   conversationCacheBytes = 0,
   memoryBudgetBytes = 0,
   ...named
-}: OnnxLoadOptions): void {
+}: Omit<OnnxLoadOptions, 'wasmPaths'>): void {
   for (const [name, value] of Object.entries(named)) {
     const allowed = allowedValues[name]
     if (!allowed) {
@@ -57,6 +78,7 @@ function checkOptions({
         'conversationCacheBytes',
         'memoryBudgetBytes',
         'model',
+        'wasmPaths',
         'worker',
       ]
       refuse(`onnx() has no option "${name}"; it has: ${names.join(', ')}.`)
@@ -70,6 +92,23 @@ function checkOptions({
       refuse(`onnx({ ${name} }) must be a number from 0; got ${String(bytes)}.`)
     }
   }
+}
+
+function resolveWasmPaths(paths: OnnxWasmPaths): OnnxLoadOptions['wasmPaths'] {
+  if (typeof paths === 'string' || paths instanceof URL) {
+    const folder = resolveUrl('onnx({ wasmPaths })', paths).replace(/\/?$/, '/')
+    return { wasm: `${folder}${onnxWasmFiles.wasm}`, webgpu: `${folder}${onnxWasmFiles.webgpu}` }
+  }
+  if (typeof paths !== 'object' || paths === null)
+    refuse('onnx({ wasmPaths }) must be a URL, or one for each device.')
+  const resolved: { wasm?: string; webgpu?: string } = {}
+  for (const [device, url] of Object.entries(paths)) {
+    if (device !== 'wasm' && device !== 'webgpu') {
+      refuse(`onnx({ wasmPaths }) has no device "${device}"; it has: wasm, webgpu.`)
+    }
+    if (url !== undefined) resolved[device] = resolveUrl(`onnx({ wasmPaths: { ${device} } })`, url)
+  }
+  return resolved
 }
 
 function refuse(message: string): never {

@@ -5,6 +5,12 @@ export type OnnxDtype = (typeof onnxDtypes)[number]
 export const onnxDevices = ['auto', 'webgpu', 'wasm'] as const
 export type OnnxDevice = (typeof onnxDevices)[number]
 
+/** ONNX Runtime's WebAssembly for each device, as onnxruntime-web names the files in its `dist`. */
+export const onnxWasmFiles = {
+  wasm: 'ort-wasm-simd-threaded.wasm',
+  webgpu: 'ort-wasm-simd-threaded.asyncify.wasm',
+} as const
+
 /** What the worker is told of `onnx()`'s options. */
 export interface OnnxLoadOptions {
   /**
@@ -29,4 +35,11 @@ export interface OnnxLoadOptions {
    * @default no limit
    */
   readonly memoryBudgetBytes?: number | undefined
+  /**
+   * Where ONNX Runtime's WebAssembly for each device is, for pages whose bundler does not find it.
+   * @default beside onnxruntime-web's own modules
+   */
+  readonly wasmPaths?:
+    | { readonly wasm?: string | undefined; readonly webgpu?: string | undefined }
+    | undefined
 }

@@ -67,7 +67,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
             throw error
           },
         ),
-        loadOnnxRuntime(device),
+        loadOnnxRuntime(device, options.wasmPaths),
       ])
         .catch(async (error: unknown) => {
           if (error instanceof RivuletError && error.code === 'model-not-found') await folder.forgetMissing()

@@ -1,4 +1,5 @@
 import type { Env, InferenceSession, TensorConstructor } from 'onnxruntime-web'
+import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import { RivuletError, asRivuletError, describeError } from '../../lib/contract/errors.js'
 import type { ModelWeights } from './model-weights.js'
 
@@ -15,9 +16,17 @@ export interface OnnxRuntime {
  * Loads the build for a device: the one with WebGPU is twice the size of the plain one.
  * @throws RivuletError `backend-unavailable`
  */
-export async function loadOnnxRuntime(device: 'webgpu' | 'wasm'): Promise<OnnxRuntime> {
+export async function loadOnnxRuntime(
+  device: 'webgpu' | 'wasm',
+  wasmPaths: OnnxLoadOptions['wasmPaths'] = {},
+): Promise<OnnxRuntime> {
   try {
-    return device === 'webgpu' ? await import('onnxruntime-web/webgpu') : await import('onnxruntime-web/wasm')
+    const runtime =
+      device === 'webgpu' ? await import('onnxruntime-web/webgpu') : await import('onnxruntime-web/wasm')
+    const wasm = wasmPaths[device]
+    // The file alone: with a prefix ONNX Runtime would also load its JavaScript from there, past the bundler.
+    if (wasm !== undefined) runtime.env.wasm.wasmPaths = { wasm }
+    return runtime
   } catch (error) {
     throw asRivuletError(error, 'backend-unavailable', 'onnxruntime-web could not be loaded')
   }
@@ -28,7 +37,7 @@ export type SessionTarget =
   | { readonly kind: 'wasm' }
   | { readonly kind: 'webgpu'; readonly device: GPUDevice; readonly graphCapture: boolean }
 
-/** @throws RivuletError `model-invalid`, `model-unsupported` */
+/** @throws RivuletError `model-invalid`, `model-unsupported`, `backend-unavailable` where the WebAssembly cannot be had */
 export async function createSession(
   runtime: OnnxRuntime,
   target: SessionTarget,
@@ -44,6 +53,13 @@ export async function createSession(
     return await runtime.InferenceSession.create(graph, options)
   } catch (error) {
     const reason = describeError(error)
+    if (/no available backend found/i.test(reason)) {
+      throw new RivuletError(
+        'backend-unavailable',
+        `ONNX Runtime could not be started; where its WebAssembly is not found, name it in onnx({ wasmPaths }): ${reason}`,
+        { cause: error },
+      )
+    }
     const isUnsupported = /NOT_IMPLEMENTED|Could not find an implementation|not a registered function/i.test(
       reason,
     )
