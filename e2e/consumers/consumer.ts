@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
-import { serveApp, type ServedApp } from './serve-app.js'
+import type { ServedApp } from './serve-app.js'
 
 const root = resolve(import.meta.dirname, '../..')
 const apps = join(import.meta.dirname, 'apps')
@@ -36,10 +36,10 @@ export function installConsumer(app: string): Consumer {
   }
 }
 
-/** Builds the app, and serves what came out of it as plain files. */
-export async function serveBuild({ folder }: Consumer, output: string): Promise<ServedApp> {
+/** Builds the app. @returns the folders that a host of static files would be given */
+export function buildConsumer({ folder }: Consumer, output: string): readonly string[] {
   runNpm(folder, 'run', 'build')
-  return serveApp([join(folder, output), join(folder, 'public')])
+  return [join(folder, output), join(folder, 'public')]
 }
 
 /** Starts the bundler's own development server. */
@@ -70,7 +70,12 @@ function listPackages(folder: string): string[] {
 /** npm's words are shown only where it fails. */
 function runNpm(folder: string, ...args: readonly string[]): void {
   try {
-    execFileSync('npm', args, { cwd: folder, encoding: 'utf8', stdio: 'pipe' })
+    execFileSync('npm', args, {
+      cwd: folder,
+      encoding: 'utf8',
+      stdio: 'pipe',
+      env: { ...process.env, NEXT_TELEMETRY_DISABLED: '1' },
+    })
   } catch (error) {
     const { stdout, stderr } = error as { readonly stdout: string; readonly stderr: string }
     throw new Error(`npm ${args[0]} failed in ${folder}:\n${stdout}${stderr}`, { cause: error })

@@ -17,15 +17,26 @@ const types: Readonly<Record<string, string>> = {
   '.wasm': 'application/wasm',
 }
 
-/** Serves folders, the first that has a file wins, on a free port of this machine; without any header for isolation. */
-export async function serveApp(folders: readonly string[]): Promise<ServedApp> {
+const headers = {
+  plain: {},
+  isolated: { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' },
+} as const
+
+/** Serves folders, the first that has a file wins, on a free port of this machine. */
+export async function serveApp(
+  folders: readonly string[],
+  isolation: keyof typeof headers,
+): Promise<ServedApp> {
   const server = createServer((request, response) => {
     const path = normalize(new URL(request.url ?? '/', 'http://localhost').pathname)
     const name = path.endsWith('/') ? `${path}index.html` : path
     const file = folders.map((folder) => join(folder, name)).find(isFile)
     if (file === undefined) return void response.writeHead(404).end()
-    response.setHeader('content-type', types[extname(file)] ?? 'application/octet-stream')
-    response.setHeader('content-length', statSync(file).size)
+    response.writeHead(200, {
+      'content-type': types[extname(file)] ?? 'application/octet-stream',
+      'content-length': statSync(file).size,
+      ...headers[isolation],
+    })
     createReadStream(file).pipe(response)
   })
   await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve))

@@ -1,4 +1,4 @@
 import { onnx } from 'rivulet/onnx'
-import { device, streamStory } from './stream-story.js'
+import { streamStory } from './stream-story.js'
 
-void streamStory(onnx({ device }))
+void streamStory((device) => onnx({ device }))

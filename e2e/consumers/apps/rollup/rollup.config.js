@@ -1,0 +1,9 @@
+import { nodeResolve } from '@rollup/plugin-node-resolve'
+import { importMetaAssets } from '@web/rollup-plugin-import-meta-assets'
+
+export default {
+  input: { main: 'src/main.js', 'onnx.worker': 'rivulet/onnx.worker' },
+  // The second brings ONNX Runtime's WebAssembly along.
+  plugins: [nodeResolve({ browser: true }), importMetaAssets({ include: '**/onnxruntime-web/**' })],
+  output: { dir: 'dist' },
+}
