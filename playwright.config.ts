@@ -1,7 +1,7 @@
 import { defineConfig } from '@playwright/test'
-import { chromiumArguments, findChromium } from './scripts/chromium.mjs'
+import { chooseLaunchOptions } from './scripts/chromium.mjs'
 
-const executablePath = findChromium()
+const launchOptions = chooseLaunchOptions()
 /** Else a browser gives no more adapters after its GPU process has crashed twice, as some tests have it do. */
 const allowCrashes = ['--disable-domain-blocking-for-3d-apis', '--disable-gpu-process-crash-limit']
 
@@ -18,10 +18,7 @@ export default defineConfig({
   reporter: 'list',
   use: {
     browserName: 'chromium',
-    launchOptions: {
-      args: [...chromiumArguments(), ...allowCrashes],
-      ...(executablePath && { executablePath }),
-    },
+    launchOptions: { ...launchOptions, args: [...launchOptions.args, ...allowCrashes] },
   },
   webServer: [
     {

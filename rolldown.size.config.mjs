@@ -4,9 +4,9 @@ import { basename } from 'node:path'
 
 const { exports } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8'))
 
-/** The entries that a page imports; the others are workers. */
+/** The entries that a page imports; the others are workers, or Node's, which have a condition. */
 export const pageEntries = Object.values(exports)
-  .filter((path) => path.startsWith('./dist/lib/'))
+  .filter((path) => typeof path === 'string' && path.startsWith('./dist/lib/'))
   .map((path) => basename(path, '.js'))
 
 export default pageEntries.map((entry) => ({

@@ -1,11 +1,9 @@
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
-import { chromiumArguments, findChromium } from './scripts/chromium.mjs'
+import { chooseLaunchOptions } from './scripts/chromium.mjs'
 import { serveSmolLm2 } from './scripts/smollm2.mjs'
 
 const root = import.meta.dirname
-const executablePath = findChromium()
-const launchOptions = { args: chromiumArguments(), ...(executablePath && { executablePath }) }
 const unitTests = ['lib', 'workers', 'demo'].map((folder) => `${folder}/**/*.test.ts`)
 const browserTests = unitTests.map((pattern) => pattern.replace('.test.ts', '.browser.test.ts'))
 
@@ -40,7 +38,7 @@ export default defineConfig({
             enabled: true,
             headless: true,
             screenshotFailures: false,
-            provider: playwright({ launchOptions }),
+            provider: playwright({ launchOptions: chooseLaunchOptions() }),
             instances: [{ browser: 'chromium' }],
           },
         },

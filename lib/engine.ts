@@ -6,6 +6,7 @@ import { checkRequest, type GenerateOptions, type GenerateRequest, type Prompt }
 import type { LoadProgress, ModelInfo } from './contract/worker-api.js'
 import { createRecord, type GenerationEnd, type GenerationRecord } from './generation-record.js'
 import { keepWorker, type Recovery } from './keep-worker.js'
+import { observeLoad } from './observer.js'
 import { startWorker, type Candidate, type LoadedWorker, type SkippedBackend } from './start-worker.js'
 import { TokenStream } from './token-stream.js'
 
@@ -82,7 +83,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   }
   const candidates = await Promise.all([backend].flat().map(locate))
   const plan = { candidates, download: request, persist: download.persist ?? true, onProgress }
-  const first = await startWorker(plan, new Set(), signal)
+  const first = await observeLoad(startWorker(plan, new Set(), signal))
   const start = startWorker.bind(undefined, plan)
   return createLoadedEngine(first, recover ? { candidates, start, onRecovery } : undefined, onGeneration)
 }

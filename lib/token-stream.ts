@@ -1,6 +1,7 @@
 import type { TokenChunk } from './contract/worker-api.js'
 import { readGeneration, type Generation, type GenerationResult } from './generation.js'
 import type { GenerationSource } from './generation-source.js'
+import { observeGeneration } from './observer.js'
 
 /**
  * One generation: a `ReadableStream` of chunks that holds the model back while nobody reads,
@@ -16,7 +17,7 @@ export class TokenStream extends ReadableStream<TokenChunk> {
     super(
       {
         start: (controller) => {
-          generation = readGeneration(source, controller)
+          generation = observeGeneration(controller, (observed) => readGeneration(source, observed))
         },
         pull: () => generation?.pull(),
         cancel: () => generation?.abandon(),

@@ -1,6 +1,7 @@
 // Node, without dependencies: the bootstrap needs it before anything is installed.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { chromiumArguments } from '../lib/playwright/chromium-arguments.mjs'
 
 const commands = ['google-chrome', 'google-chrome-stable', 'chromium', 'chromium-browser']
 const macApplications = ['Google Chrome', 'Chromium'].map(
@@ -21,24 +22,13 @@ export function findChromium() {
 }
 
 /**
- * Flags for real WebGPU: on a graphics card with `RIVULET_GPU=hardware`, else on SwiftShader.
- * Without the rest Chromium as root does not start, and keeps calling home.
- * @returns {string[]}
+ * What this repository's own browsers are launched with: WebGPU on a graphics card with `RIVULET_GPU=hardware`, else on
+ * SwiftShader.
  */
-export function chromiumArguments() {
-  const gpu =
-    process.env.RIVULET_GPU === 'hardware'
-      ? ['--enable-features=Vulkan']
-      : ['--use-webgpu-adapter=swiftshader']
-  const quiet = [
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ]
-  const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : []
-  return ['--enable-unsafe-webgpu', ...gpu, ...quiet, ...sandbox]
+export function chooseLaunchOptions() {
+  const args = chromiumArguments(process.env.RIVULET_GPU === 'hardware' ? 'hardware' : 'software')
+  const executablePath = findChromium()
+  return { args, ...(executablePath && { executablePath }) }
 }
 
 /** Sees to a Chromium: an installed one, else Playwright's download, else Debian's package as root, else a clear end. */

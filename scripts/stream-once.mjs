@@ -1,6 +1,6 @@
 // The demo page in headless Chromium, with its answer and its readouts in the terminal.
 import { chromium } from '@playwright/test'
-import { chromiumArguments, findChromium } from './chromium.mjs'
+import { chooseLaunchOptions } from './chromium.mjs'
 
 const readouts = {
   ttft: 'time to first token',
@@ -18,11 +18,7 @@ const readouts = {
  * @param {string} device auto, webgpu or wasm
  */
 export async function streamOnce(url, question, device) {
-  const executablePath = findChromium()
-  const browser = await chromium.launch({
-    args: chromiumArguments(),
-    ...(executablePath && { executablePath }),
-  })
+  const browser = await chromium.launch(chooseLaunchOptions())
   try {
     const page = await browser.newPage()
     await page.goto(`${url}?device=${encodeURIComponent(device)}`)

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
 import { chromium, type BrowserContext, type Page } from '@playwright/test'
-import { chromiumArguments, findChromium } from '../../scripts/chromium.mjs'
+import { chooseLaunchOptions } from '../../scripts/chromium.mjs'
 import { countWeightBytes, modelNames, prepareModels, type PreparedModel } from './models.js'
 import {
   createContent,
@@ -54,12 +54,8 @@ export async function runBench({ rounds, contexts, ...chosen }: BenchOptions): P
   const models = prepareModels(choose('model', modelNames, chosen.models, modelNames))
   const versions = readVersions()
   const server = await serveBenchPage()
-  const executablePath = findChromium()
   // With a profile on disk: without one, what a page stores is kept in memory.
-  const browser = await chromium.launchPersistentContext('', {
-    args: chromiumArguments(),
-    ...(executablePath && { executablePath }),
-  })
+  const browser = await chromium.launchPersistentContext('', chooseLaunchOptions())
   const fileServer = await startFaultServer()
   const file = servePacedFile(fileServer)
   const rows: Row[] = []

@@ -1,0 +1,103 @@
+import { test, type ExpectMatcherState, type MatcherReturnType } from '@playwright/test'
+import { checkMilliseconds, refuse, refuseUnknown } from './check-options.js'
+import type { ObservedStream } from './observed-stream.js'
+import { waitUntil } from './wait-until.js'
+
+/** Options of `toHaveStreamed`. */
+export interface ToHaveStreamedOptions {
+  /** How long to wait, in milliseconds. @default that of `expect` */
+  readonly timeout?: number | undefined
+  /**
+   * What the time to the first token should stay within. The test is annotated with the time and whether it did; it never
+   * fails for it: how fast a machine is says little about the code.
+   */
+  readonly timeToFirstTokenBudgetMs?: number | undefined
+}
+
+const optionNames: readonly string[] = [
+  'timeout',
+  'timeToFirstTokenBudgetMs',
+] satisfies (keyof ToHaveStreamedOptions)[]
+
+/** How many chunks with text a reader must have got: one alone may have been the whole answer. */
+const leastChunks = 2
+
+type Verdict =
+  | { readonly kind: 'matched' }
+  /** It does not hold, and will not any more. */
+  | { readonly kind: 'unmatched'; readonly why: string }
+  /** There is nothing to judge by: neither the assertion nor its opposite holds. */
+  | { readonly kind: 'undecided'; readonly why: string }
+
+/**
+ * Holds as soon as the stream's text matches and has come in two chunks or more; fails as soon as it cannot any more. With
+ * `.not`, the text must not match up to the stream's end. A stream that fails, is not begun or does not end fits neither.
+ */
+export const toHaveStreamed = async function (
+  this: ExpectMatcherState,
+  stream: ObservedStream,
+  expected: string | RegExp,
+  options: ToHaveStreamedOptions = {},
+): Promise<MatcherReturnType> {
+  checkArguments(stream, expected, options)
+  const { timeout = this.timeout, timeToFirstTokenBudgetMs } = options
+  const look = () => judge(stream, expected, this.isNot ? 0 : leastChunks)
+  const verdict = (await waitUntil(look, timeout)) ?? explainSilence(stream, timeout)
+  if (timeToFirstTokenBudgetMs !== undefined) annotate(stream, timeToFirstTokenBudgetMs)
+  const pass = verdict.kind === 'undecided' ? this.isNot : verdict.kind === 'matched'
+  const message = () => {
+    const { matcherHint, printExpected, printReceived } = this.utils
+    return [
+      matcherHint('toHaveStreamed', 'stream', 'expected', { isNot: this.isNot }),
+      '',
+      verdict.kind === 'matched' ? 'The text matches.' : verdict.why,
+      '',
+      `Expected: ${this.isNot ? 'not ' : ''}${printExpected(expected)}`,
+      `Received: ${printReceived(stream.text)} in chunks: ${countTexts(stream)}`,
+    ].join('\n')
+  }
+  return { name: 'toHaveStreamed', pass, message, expected, actual: stream.text }
+}
+
+/** @returns undefined as long as it may still hold */
+function judge(stream: ObservedStream, expected: string | RegExp, chunks: number): Verdict | undefined {
+  const { state, text } = stream
+  if (state.kind === 'waiting') return undefined
+  const isMatch = typeof expected === 'string' ? text.includes(expected) : text.search(expected) >= 0
+  if (isMatch && countTexts(stream) >= chunks) return { kind: 'matched' }
+  if (state.kind === 'failed')
+    return { kind: 'undecided', why: `The generation failed: ${state.error.message}` }
+  if (state.kind === 'running') return undefined
+  const why = isMatch
+    ? 'The text matches, but was not streamed: the page did not read it in several chunks.'
+    : 'The stream ended, and its text does not match.'
+  return { kind: 'unmatched', why }
+}
+
+function explainSilence({ state }: ObservedStream, timeout: number): Verdict {
+  const what = state.kind === 'waiting' ? 'The page began no stream' : 'The stream went on without a match'
+  return { kind: 'undecided', why: `${what} within ${timeout} ms.` }
+}
+
+/** A chunk that only carries tokens shows nothing to anybody. */
+const countTexts = ({ chunks }: ObservedStream) => chunks.filter(({ text }) => text !== '').length
+
+function annotate({ chunks: [first] }: ObservedStream, budgetMs: number): void {
+  const verdict =
+    first === undefined
+      ? 'no token came'
+      : `${Math.round(first.arrivedMs)} ms, ${first.arrivedMs <= budgetMs ? 'within' : 'over'} the budget of ${budgetMs} ms`
+  test.info().annotations.push({ type: 'time to first token', description: verdict })
+}
+
+function checkArguments(stream: unknown, expected: unknown, options: ToHaveStreamedOptions): void {
+  if (typeof (stream as Partial<ObservedStream> | undefined)?.state?.kind !== 'string') {
+    refuse('expect(stream).toHaveStreamed() takes what rivulet.nextStream() gave.')
+  }
+  if (typeof expected !== 'string' && !(expected instanceof RegExp)) {
+    refuse('toHaveStreamed() takes a string or a regular expression.')
+  }
+  refuseUnknown('toHaveStreamed()', options, optionNames)
+  checkMilliseconds('timeout', options.timeout)
+  checkMilliseconds('timeToFirstTokenBudgetMs', options.timeToFirstTokenBudgetMs)
+}
