@@ -18,6 +18,7 @@ export default defineConfig({
   reporter: 'list',
   use: {
     browserName: 'chromium',
+    baseURL: 'http://localhost:4281/',
     launchOptions: { ...launchOptions, args: [...launchOptions.args, ...allowCrashes] },
   },
   webServer: [

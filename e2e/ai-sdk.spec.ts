@@ -1,6 +1,7 @@
 // The AI SDK itself, with an engine of this page as its language model.
-import { expect, test, type JSHandle } from '@playwright/test'
+import type { JSHandle } from '@playwright/test'
 import type { Engine } from 'rivulet'
+import { expect, test } from 'rivulet/playwright'
 import { loadEngine, openBarePage } from './bare-page.js'
 
 let engine: JSHandle<Engine>
@@ -11,7 +12,8 @@ test.beforeEach(async ({ page }) => {
 
 const prompt = 'Tell me a story about a dragon.'
 
-test('streamText streams, with usage and an end; generateText says the same', async () => {
+test('streamText streams, with usage and an end; generateText says the same', async ({ rivulet }) => {
+  const observed = rivulet.nextStream()
   const seen = await engine.evaluate(async (engine, prompt) => {
     const { aiSdk, rivulet } = window
     const model = rivulet.languageModel(engine)
@@ -20,25 +22,25 @@ test('streamText streams, with usage and an end; generateText says the same', as
     const deltas: string[] = []
     for await (const delta of stream.textStream) deltas.push(delta)
     const whole = await aiSdk.generateText(asked)
-    const direct = await engine.generate(prompt, { temperature: 0, maxTokens: 12 }).result
     return {
       deltas,
       streamed: { finishReason: await stream.finishReason, usage: await stream.usage },
       whole: { text: whole.text, finishReason: whole.finishReason, usage: whole.usage },
-      direct,
     }
   }, prompt)
-  expect(seen.deltas.join('')).toBe(seen.direct.text)
-  expect(seen.deltas.length).toBeGreaterThan(5)
-  expect(seen.whole.text).toBe(seen.direct.text)
+  const { text, usage: counted } = await observed.result
+  await expect(observed).toHaveStreamed(text)
+  expect(seen.deltas).toEqual(observed.chunks.map((chunk) => chunk.text))
+  expect(seen.whole.text).toBe(text)
   for (const { finishReason, usage } of [seen.streamed, seen.whole]) {
     expect(finishReason).toBe('length')
-    expect(usage).toMatchObject({ inputTokens: seen.direct.usage.promptTokens, outputTokens: 12 })
+    expect(usage).toMatchObject({ inputTokens: counted.promptTokens, outputTokens: 12 })
   }
 })
 
-test('aborting ends the generation, and the next one runs', async () => {
-  const seen = await engine.evaluate(async (engine, prompt) => {
+test('aborting ends the generation, and the next one runs', async ({ rivulet }) => {
+  const observed = rivulet.nextStream()
+  const next = await engine.evaluate(async (engine, prompt) => {
     const { aiSdk, rivulet } = window
     const abort = new AbortController()
     const stream = aiSdk.streamText({
@@ -48,14 +50,12 @@ test('aborting ends the generation, and the next one runs', async () => {
       onError() {},
     })
     let deltas = 0
-    for await (const _ of stream.textStream) {
-      deltas += 1
-      if (deltas === 3) abort.abort()
-    }
-    return { deltas, next: await engine.generate('Hello', { maxTokens: 2 }).text() }
+    for await (const _ of stream.textStream) if (++deltas === 3) abort.abort()
+    return engine.generate('Hello', { maxTokens: 2 }).text()
   }, prompt)
-  expect(seen.deltas).toBeLessThan(10)
-  expect(seen.next).not.toBe('')
+  expect((await observed.result).finishReason).toBe('cancelled')
+  expect(observed.chunks.length).toBeLessThan(10)
+  expect(next).not.toBe('')
 })
 
 test('what the engine has not is a warning; what only it has goes through providerOptions', async () => {

@@ -1,13 +1,13 @@
 import { AxeBuilder } from '@axe-core/playwright'
-import { expect, test, type Page } from '@playwright/test'
+import type { Page } from '@playwright/test'
+import { expect, test } from 'rivulet/playwright'
 import { startFakeServer } from './fake-server.js'
 import { prepareSmolLm2 } from './models/prepare.js'
 
-const demoUrl = 'http://localhost:4281/'
 const readouts = ['ttft', 'tps', 'itl-p50', 'itl-p95', 'total', 'tokens']
 
 async function openDemo(page: Page, parameters = 'device=wasm'): Promise<void> {
-  await page.goto(`${demoUrl}?${parameters}`)
+  await page.goto(`/?${parameters}`)
 }
 
 const state = (page: Page, name: string) => page.locator(`main[data-state=${name}]`)
@@ -21,22 +21,15 @@ async function ask(page: Page, question: string): Promise<void> {
 
 test('a question is answered in many steps, the readouts fill, and a second question works', async ({
   page,
+  rivulet,
 }) => {
   await openDemo(page)
-  await expect(state(page, 'ready')).toBeVisible()
-  await page.evaluate(() => {
-    const lengths: number[] = []
-    Object.assign(window, { lengths })
-    new MutationObserver(() => {
-      lengths.push(document.querySelector('[data-testid=answer]')?.textContent?.length ?? 0)
-    }).observe(document.body, { subtree: true, childList: true, characterData: true })
-  })
+  const stream = rivulet.nextStream()
   await ask(page, 'Tell me a story about a dragon.')
-  await expect(answers(page)).toHaveCount(1)
+  await expect(stream).toHaveStreamed(/\w+ \w+ \w+ \w+/)
   await expect(state(page, 'ready')).toBeVisible()
-  await expect(answers(page).first()).toHaveText(/\w+ \w+ \w+ \w+/)
-  const lengths = await page.evaluate(() => (window as unknown as { lengths: number[] }).lengths)
-  expect(new Set(lengths).size).toBeGreaterThan(5)
+  await expect(answers(page)).toHaveText([stream.text.trim()])
+  expect(stream.chunks.length).toBeGreaterThan(5)
   for (const name of readouts) await expect(page.getByTestId(name)).toHaveText(/\d/)
   await expect(page.getByTestId('device')).toHaveText(/WASM/)
   await expect(page.getByTestId('model')).toHaveText(/stories/)
@@ -47,20 +40,22 @@ test('a question is answered in many steps, the readouts fill, and a second ques
   await expect(answers(page).last()).toHaveText(/\w+ \w+/)
 })
 
-test('the same page streams on WebGPU, and Escape stops it', async ({ page }) => {
+test('the same page streams on WebGPU, and Escape stops it', async ({ page, rivulet }) => {
   await openDemo(page, 'device=webgpu')
+  const stream = rivulet.nextStream()
   await ask(page, 'Tell me a story about a dragon.')
   await expect(page.getByTestId('device')).toHaveText(/WebGPU/)
   await expect(answers(page).first()).toHaveText(/\w+ \w+ \w+/)
   await page.keyboard.press('Escape')
   await expect(state(page, 'ready')).toBeVisible()
-  const text = await answers(page).first().textContent()
+  const { text, finishReason } = await stream.result
+  expect(finishReason).toBe('cancelled')
   await expect(page.getByRole('region', { name: 'Conversation' }).getByText('Stopped.')).toBeVisible()
   await ask(page, 'Hello!')
   await expect(answers(page).last()).toHaveText(/\w+/)
   await page.getByRole('button', { name: 'Stop' }).click()
   await expect(state(page, 'ready')).toBeVisible()
-  expect(await answers(page).first().textContent()).toBe(text)
+  await expect(answers(page).first()).toHaveText(text.trim())
 })
 
 test('what the model or the visitor writes is never markup', async ({ page }) => {
