@@ -1,7 +1,8 @@
 // rivulet/playwright: what it shows of a page's streams, and that each of its assertions can fail.
+import { readFileSync } from 'node:fs'
 import { chromium, type JSHandle, type Page } from '@playwright/test'
 import type { Engine, GenerateOptions } from 'rivulet'
-import { expect, test, webGpuLaunchOptions } from 'rivulet/playwright'
+import { expect, observeEngines, test, webGpuLaunchOptions } from 'rivulet/playwright'
 import { findChromium } from '../scripts/chromium.mjs'
 import { barePageUrl, loadBrokenModel, loadEngine, openBarePage } from './bare-page.js'
 
@@ -213,12 +214,15 @@ test.describe('a stream', () => {
   })
 })
 
-test('what is not known is refused by its name', async ({ rivulet }) => {
+test('what is not known is refused by its name', async ({ rivulet, browser }) => {
+  const context = await browser.newContext()
+  const baseless = await observeEngines(context)
   const stream = rivulet.nextStream()
   const refusals: readonly [Promise<unknown>, string][] = [
     [rivulet.waitForEngine({ timeuot: 1 } as object), '"timeuot"'],
     [rivulet.waitForEngine({ timeout: '1 s' as unknown as number }), '"timeout"'],
-    [rivulet.serveStories('./relative/'), '"baseURL"'],
+    [observeEngines(context, { baseUrl: '/' } as object), '"baseUrl"'],
+    [baseless.serveStories('./relative/'), '"baseURL"'],
     [rivulet.serveStories('no model'), '"no model" is not a model'],
     [expect(stream).toHaveStreamed('a', { minimum: 2 } as object), '"minimum"'],
     [expect(stream).toHaveStreamed('a', { timeToFirstTokenBudgetMs: -1 }), '"timeToFirstTokenBudgetMs"'],
@@ -226,6 +230,14 @@ test('what is not known is refused by its name', async ({ rivulet }) => {
     [expect('text' as unknown as typeof stream).toHaveStreamed('a'), 'rivulet.nextStream()'],
   ]
   for (const [refused, name] of refusals) expect(await failureOf(refused)).toContain(name)
+  await context.close()
+})
+
+test('the guide shows the test and the configuration that lie beside this one', () => {
+  const guide = readFileSync('docs/guides/testing.md', 'utf8')
+  const examples = [...guide.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code)
+  const files = ['testing-guide.config.ts', 'testing-guide.spec.ts']
+  expect(examples).toEqual(files.map((name) => readFileSync(`e2e/${name}`, 'utf8')))
 })
 
 test('the launch options give a page WebGPU', async () => {
