@@ -18,6 +18,7 @@
  * - `connection-failed`: the server of `remote()` cannot be reached, turns requests away, or broke off.
  * - `generation-failed`: the runtime failed while it computed.
  * - `queue-full`: more generations wait on this engine than it lets wait.
+ * - `chat-busy`: a chat is writing an answer, and takes the next question behind it.
  * - `engine-disposed`: the engine was disposed before or during the call.
  */
 export type ErrorCode =
@@ -37,6 +38,7 @@ export type ErrorCode =
   | 'connection-failed'
   | 'generation-failed'
   | 'queue-full'
+  | 'chat-busy'
   | 'engine-disposed'
 
 export type ErrorDetails = Readonly<Record<string, string | number>>

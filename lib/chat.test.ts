@@ -1,0 +1,342 @@
+// In Node, without a page. The engine is scripted: real token streams over a script in a worker's place.
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { createChat, type Chat, type ChatOptions, type ChatSnapshot } from './chat.js'
+import { createScriptedEngine, type Script } from './chat/scripted-engine.test-support.js'
+import { RivuletError } from './contract/errors.js'
+import type { Engine } from './engine.js'
+
+const words = ['Once', ' upon', ' a', ' time']
+const story = words.join('')
+const broken = (code: 'generation-failed' | 'prompt-too-long' = 'generation-failed') =>
+  new RivuletError(code, 'It broke.')
+
+function openChat(script: Script = { words }, options: Partial<ChatOptions> = {}) {
+  const engine = createScriptedEngine(() => script)
+  return { engine, chat: createChat({ engine, ...options }) }
+}
+
+/** The first snapshot of which `isIt` is true. */
+function waitFor(chat: Chat, isIt: (snapshot: ChatSnapshot) => boolean): Promise<ChatSnapshot> {
+  return new Promise((resolve) => {
+    const unsubscribe = chat.subscribe((snapshot) => {
+      if (!isIt(snapshot)) return
+      resolve(snapshot)
+      queueMicrotask(() => unsubscribe())
+    })
+  })
+}
+
+const hasSaid = (text: string) => (snapshot: ChatSnapshot) => snapshot.messages.at(-1)?.text === text
+const texts = ({ messages }: ChatSnapshot) => messages.map(({ role, text }) => `${role}: ${text}`)
+const refused = (code: string, reason: string) =>
+  expect.objectContaining({ code, message: expect.stringContaining(reason) })
+
+describe('a chat (scripted engine)', () => {
+  it('streams an answer behind its question, and keeps its figures', async () => {
+    const { chat } = openChat()
+    const seen: string[] = []
+    chat.subscribe(({ messages, status }) => seen.push(`${status.kind}: ${messages.at(-1)?.text ?? ''}`))
+    const answer = await chat.send('Hello')
+    expect(seen).toEqual([
+      'ready: ',
+      'answering: ',
+      'answering: Once',
+      'answering: Once upon',
+      'answering: Once upon a',
+      'answering: Once upon a time',
+      'ready: Once upon a time',
+    ])
+    expect(texts(chat.getSnapshot())).toEqual(['user: Hello', `assistant: ${story}`])
+    expect(answer).toBe(chat.getSnapshot().messages[1])
+    expect(answer.state).toMatchObject({
+      kind: 'finished',
+      finishReason: 'stop',
+      usage: { completionTokens: 4 },
+      latency: { timeToFirstTokenMs: expect.any(Number) },
+    })
+  })
+
+  it('sends the conversation so far, its instructions first', async () => {
+    const { chat, engine } = openChat({ words }, { system: 'Be brief.', sampling: { maxTokens: 9, topK: 1 } })
+    await chat.send('One?')
+    await chat.send('Two?', { topK: 2 })
+    expect(engine.requests[1]).toMatchObject({
+      maxTokens: 9,
+      topK: 2,
+      prompt: [
+        { role: 'system', content: 'Be brief.' },
+        { role: 'user', content: 'One?' },
+        { role: 'assistant', content: story },
+        { role: 'user', content: 'Two?' },
+      ],
+    })
+  })
+
+  it('keeps what was said when it is stopped, and takes the next question', async () => {
+    const { chat, engine } = openChat({ words, end: 'silence' })
+    const asked = chat.send('Hello')
+    await waitFor(chat, hasSaid(story))
+    await chat.stop()
+    expect(chat.getSnapshot().status).toEqual({ kind: 'ready' })
+    expect(await asked).toMatchObject({ text: story, state: { kind: 'finished', finishReason: 'cancelled' } })
+    const next = chat.send('And then?')
+    await waitFor(chat, hasSaid(story))
+    await chat.stop()
+    await next
+    expect(engine.requests[1]?.prompt).toHaveLength(3)
+  })
+
+  it('keeps what was said before an error, tells both, and tries again', async () => {
+    const scripts: Script[] = [{ words, end: broken() }, { words: ['Fine'] }]
+    const engine = createScriptedEngine(() => scripts.shift()!)
+    const chat = createChat({ engine })
+    const answer = await chat.send('Hello')
+    expect(answer).toMatchObject({
+      text: story,
+      state: { kind: 'failed', error: { code: 'generation-failed', message: 'It broke.' } },
+    })
+    expect(chat.getSnapshot().status).toMatchObject({ kind: 'failed', error: { text: story } })
+    await chat.regenerate()
+    expect(texts(chat.getSnapshot())).toEqual(['user: Hello', 'assistant: Fine'])
+    expect(chat.getSnapshot().status).toEqual({ kind: 'ready' })
+  })
+
+  it('refuses a question while it answers, and changes nothing', async () => {
+    const { chat } = openChat()
+    const asked = chat.send('Hello')
+    const before = chat.getSnapshot()
+    const [question] = before.messages
+    const busy = refused('chat-busy', 'stop()')
+    expect(() => chat.send('And?')).toThrow(busy)
+    expect(() => chat.regenerate()).toThrow(busy)
+    expect(() => chat.resend(question!.id, 'Or?')).toThrow(busy)
+    expect(chat.getSnapshot()).toBe(before)
+    expect(await asked).toMatchObject({ text: story })
+  })
+
+  it('asks an edited question in place of all that is behind it', async () => {
+    const { chat } = openChat()
+    await chat.send('One?')
+    await chat.send('Two?')
+    await chat.resend(chat.getSnapshot().messages[0]!.id, 'Three?')
+    expect(texts(chat.getSnapshot())).toEqual(['user: Three?', `assistant: ${story}`])
+  })
+
+  it('does not send questions that were never answered', async () => {
+    const scripts: Script[] = [{ words: [], end: broken() }, { words }]
+    const engine = createScriptedEngine(() => scripts.shift()!)
+    const chat = createChat({ engine })
+    await chat.send('One?')
+    await chat.send('Two?')
+    expect(engine.requests[1]?.prompt).toEqual([{ role: 'user', content: 'Two?' }])
+  })
+
+  it('shows another branch at once, and nothing of the answer that was left', async () => {
+    const { chat } = openChat()
+    const left = chat.send('Hello')
+    await waitFor(chat, hasSaid('Once'))
+    chat.setMessages([])
+    expect(chat.getSnapshot()).toMatchObject({ messages: [], status: { kind: 'ready' } })
+    const next = chat.send('And?')
+    expect(await left).toMatchObject({ state: { finishReason: 'cancelled' } })
+    await next
+    expect(texts(chat.getSnapshot())).toEqual(['user: And?', `assistant: ${story}`])
+  })
+
+  it('gives its messages to JSON and takes them again; an answer that was being written has ended', async () => {
+    const { chat } = openChat()
+    await chat.send('One?')
+    const asked = chat.send('Two?')
+    await waitFor(chat, hasSaid('Once'))
+    const kept = JSON.stringify(chat.getSnapshot().messages)
+    await asked
+    const { chat: again, engine } = openChat({ words }, { messages: JSON.parse(kept) })
+    expect(texts(again.getSnapshot())).toEqual([
+      'user: One?',
+      `assistant: ${story}`,
+      'user: Two?',
+      'assistant: Once',
+    ])
+    expect(again.getSnapshot().messages.at(-1)).toMatchObject({ state: { finishReason: 'cancelled' } })
+    await again.send('Three?')
+    expect(engine.requests[0]?.prompt).toHaveLength(5)
+  })
+})
+
+describe('the snapshots of a chat (scripted engine)', () => {
+  it('are the same object until something changes, and never change themselves', async () => {
+    const { chat } = openChat()
+    const seen = new Map<ChatSnapshot, string>()
+    chat.subscribe((snapshot) => {
+      expect(chat.getSnapshot()).toBe(snapshot)
+      seen.set(snapshot, JSON.stringify(snapshot))
+    })
+    await chat.send('Hello')
+    expect(chat.getSnapshot()).toBe(chat.getSnapshot())
+    for (const [snapshot, then] of seen) expect(JSON.stringify(snapshot)).toBe(then)
+  })
+
+  it('keep the objects of the messages that have not changed', async () => {
+    const { chat } = openChat()
+    await chat.send('One?')
+    const before = chat.getSnapshot().messages
+    await chat.send('Two?')
+    const after = chat.getSnapshot().messages
+    expect(after[0]).toBe(before[0])
+    expect(after[1]).toBe(before[1])
+  })
+
+  it('come to a listener at once, then once for all changes of a turn', async () => {
+    const { chat } = openChat()
+    let calls = 0
+    chat.subscribe(() => (calls += 1))
+    expect(calls).toBe(1)
+    chat.setMessages([{ id: '1', role: 'user', text: 'One?' }])
+    chat.setMessages([])
+    expect(calls).toBe(1)
+    await Promise.resolve()
+    expect(calls).toBe(2)
+  })
+
+  it('have come to every listener, the last one too, when the answer is awaited', async () => {
+    const { chat } = openChat()
+    let last: ChatSnapshot | undefined
+    chat.subscribe((snapshot) => (last = snapshot))
+    await chat.send('Hello')
+    expect(last).toBe(chat.getSnapshot())
+    expect(last).toMatchObject({ status: { kind: 'ready' } })
+  })
+
+  it('do not come to one that has left', async () => {
+    const { chat } = openChat()
+    let calls = 0
+    const unsubscribe = chat.subscribe(() => (calls += 1))
+    const asked = chat.send('Hello')
+    unsubscribe()
+    await asked
+    expect(calls).toBe(1)
+  })
+
+  it('come to the others when a listener throws, whose error is uncaught', async () => {
+    const { chat } = openChat()
+    const uncaught: unknown[] = []
+    const others = process.listeners('uncaughtException')
+    process.removeAllListeners('uncaughtException')
+    process.on('uncaughtException', (error) => uncaught.push(error))
+    onTestFinished(() => {
+      process.removeAllListeners('uncaughtException')
+      for (const listener of others) process.on('uncaughtException', listener)
+    })
+    const seen: string[] = []
+    chat.subscribe(({ status }) => {
+      if (status.kind === 'answering') throw new Error('mine')
+    })
+    chat.subscribe(({ status }) => seen.push(status.kind))
+    await chat.send('Hello')
+    expect(seen.at(-1)).toBe('ready')
+    expect(uncaught.length).toBeGreaterThan(0)
+    expect(uncaught[0]).toMatchObject({ message: 'mine' })
+  })
+})
+
+describe("a chat's engine (scripted)", () => {
+  it('may still be on its way: the question is taken, and answered then', async () => {
+    const chat = createChat({ engine: Promise.resolve(createScriptedEngine(() => ({ words }))) })
+    expect(chat.getSnapshot().status).toEqual({ kind: 'loading' })
+    const asked = chat.send('Hello')
+    expect(chat.getSnapshot().status).toEqual({ kind: 'answering' })
+    expect(await asked).toMatchObject({ text: story })
+    expect(chat.getSnapshot().status).toEqual({ kind: 'ready' })
+  })
+
+  it('that never comes does not hold up stop()', async () => {
+    const chat = createChat({ engine: new Promise<Engine>(() => {}) })
+    const asked = chat.send('Hello')
+    await chat.stop()
+    expect(await asked).toMatchObject({ text: '', state: { kind: 'finished', finishReason: 'cancelled' } })
+    expect(chat.getSnapshot().status).toEqual({ kind: 'loading' })
+  })
+
+  it('that cannot come fails the chat and what waits for it; another one takes its place', async () => {
+    const error = new RivuletError('backend-unavailable', 'No GPU.')
+    const chat = createChat({ engine: Promise.reject<Engine>(error) })
+    const asked = chat.send('Hello')
+    expect(await asked).toMatchObject({ state: { kind: 'failed', error: { code: 'backend-unavailable' } } })
+    expect(chat.getSnapshot().status).toEqual({ kind: 'failed', error })
+    chat.setEngine(createScriptedEngine(() => ({ words })))
+    expect(chat.getSnapshot().status).toEqual({ kind: 'ready' })
+    await chat.regenerate()
+    expect(texts(chat.getSnapshot())).toEqual(['user: Hello', `assistant: ${story}`])
+  })
+
+  it('is asked no more once another is given, whichever comes first', async () => {
+    let comeLate!: (engine: Engine) => void
+    const late = createScriptedEngine(() => ({ words: ['late'] }))
+    const chat = createChat({ engine: new Promise<Engine>((resolve) => (comeLate = resolve)) })
+    chat.setEngine(createScriptedEngine(() => ({ words })))
+    comeLate(late)
+    expect(await chat.send('Hello')).toMatchObject({ text: story })
+    expect(late.requests).toEqual([])
+  })
+
+  it('that was disposed is an error of the answer', async () => {
+    const { chat, engine } = openChat()
+    await engine.dispose()
+    expect(await chat.send('Hello')).toMatchObject({ state: { error: { code: 'engine-disposed' } } })
+  })
+
+  it('forgets the oldest exchanges where its context is too short, and says how many messages', async () => {
+    const contextLength = 60
+    const engine = createScriptedEngine(() => ({ words: ['0123456789'] }), { contextLength })
+    const chat = createChat({ engine, system: '!' })
+    for (const digit of '12345') {
+      const answer = await chat.send(digit.repeat(10))
+      expect(answer.state).toMatchObject({ kind: 'finished' })
+    }
+    const { forgottenMessages, messages } = chat.getSnapshot()
+    expect(messages).toHaveLength(10)
+    expect(forgottenMessages % 2).toBe(0)
+    expect(forgottenMessages).toBeGreaterThan(0)
+    const { prompt } = engine.requests.at(-1)!
+    expect(prompt).toHaveLength(1 + 9 - forgottenMessages)
+    expect(prompt[0]).toEqual({ role: 'system', content: '!' })
+  })
+
+  it('tells of one question that is too long for it', async () => {
+    const chat = createChat({ engine: createScriptedEngine(() => ({ words }), { contextLength: 10 }) })
+    await chat.send('short')
+    const answer = await chat.send('a question of some length')
+    expect(answer).toMatchObject({ text: '', state: { error: { code: 'prompt-too-long' } } })
+    expect(chat.getSnapshot().forgottenMessages).toBe(2)
+  })
+})
+
+describe('a chat refuses by name', () => {
+  const { chat, engine } = openChat()
+  it.each<[string, () => unknown]>([
+    ['object', () => createChat(undefined as never)],
+    ['"model"', () => createChat({ engine, model: 'x' } as never)],
+    ['"engine"', () => createChat({ engine: {} as never })],
+    ['"engine"', () => chat.setEngine(undefined as never)],
+    ['"system"', () => createChat({ engine, system: '' })],
+    ['"temperature"', () => createChat({ engine, sampling: { temperature: -1 } })],
+    ['"signal"', () => chat.send('Hello', { signal: AbortSignal.abort() } as never)],
+    ['"topLogprobs"', () => chat.send('Hello', { topLogprobs: 1 } as never)],
+    ['"applyChatTemplate"', () => chat.send('Hello', { applyChatTemplate: false } as never)],
+    ['empty', () => chat.send('')],
+    ['string', () => chat.send({} as never)],
+    ['surrogate', () => chat.send('\ud800')],
+    ['no question', () => chat.regenerate()],
+    ['no question', () => chat.resend('1', 'Hello')],
+    ['list', () => chat.setMessages('Hello' as never)],
+    ['messages[0]', () => chat.setMessages([{ id: '1', role: 'user', text: '' }])],
+    ['"system"', () => chat.setMessages([{ id: '1', role: 'system', text: 'Be brief.' } as never])],
+    ['state', () => chat.setMessages([{ id: '1', role: 'assistant', text: '', state: {} } as never])],
+    ['same id', () => chat.setMessages(['a', 'b'].map((text) => ({ id: '1', role: 'user', text })))],
+  ])('%s', (reason, call) => {
+    const before = chat.getSnapshot()
+    expect(call).toThrow(refused('invalid-option', reason))
+    expect(chat.getSnapshot()).toBe(before)
+    expect(engine.requests).toEqual([])
+  })
+})

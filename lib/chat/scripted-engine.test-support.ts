@@ -1,0 +1,97 @@
+import { RivuletError } from '../contract/errors.js'
+import { checkRequest, type CheckedRequest } from '../contract/options.js'
+import type { GenerationEvent, ModelInfo } from '../contract/worker-api.js'
+import type { Engine } from '../engine.js'
+import { TokenStream } from '../token-stream.js'
+
+/** What a scripted answer says, one word a task; behind its words it ends, fails or goes on for ever. */
+export interface Script {
+  readonly words: readonly string[]
+  readonly end?: 'stop' | 'silence' | RivuletError
+}
+
+/** What is asked of it. */
+export interface ScriptedEngine extends Engine {
+  readonly requests: CheckedRequest[]
+}
+
+const info: ModelInfo = {
+  model: 'scripted',
+  backend: 'scripted',
+  device: 'wasm',
+  deviceDescription: 'none',
+  dtype: 'none',
+  execution: 'none',
+  contextLength: undefined,
+  hasChatTemplate: true,
+  canContinue: true,
+}
+
+/** The library's own token streams over a script in a worker's place. A prompt's characters are its tokens. */
+export function createScriptedEngine(
+  answer: (request: CheckedRequest) => Script,
+  { contextLength }: { readonly contextLength?: number } = {},
+): ScriptedEngine {
+  const disposing = new AbortController()
+  const dispose = async () => disposing.abort()
+  const engine: ScriptedEngine = {
+    info: { ...info, contextLength },
+    skipped: [],
+    requests: [],
+    generate(prompt, options) {
+      const request = checkRequest(prompt, options)
+      engine.requests.push(request)
+      if (disposing.signal.aborted) throw new RivuletError('engine-disposed', 'The engine was disposed.')
+      const promptTokens = [request.prompt].flat().reduce((sum, part) => sum + countTokens(part), 0)
+      const tooLong = new RivuletError('prompt-too-long', 'The prompt leaves no room.')
+      const script =
+        promptTokens >= (contextLength ?? Infinity) ? { words: [], end: tooLong } : answer(request)
+      const worker = {
+        info: engine.info,
+        generate: async () => tell(script, promptTokens),
+        closed: new AbortController().signal,
+        giveUp() {},
+        moveOn: () => false,
+      }
+      const { signal: disposed } = disposing
+      return new TokenStream({
+        take: async () => worker,
+        canRecover: false,
+        signal: options?.signal,
+        disposed,
+      })
+    },
+    dispose,
+    [Symbol.asyncDispose]: dispose,
+  }
+  return engine
+}
+
+const countTokens = (part: string | { readonly content: string }) =>
+  (typeof part === 'string' ? part : part.content).length
+
+const nextTask = () => new Promise<void>((resolve) => setTimeout(resolve))
+
+function tell({ words, end = 'stop' }: Script, promptTokens: number): ReadableStream<GenerationEvent> {
+  async function* write(): AsyncGenerator<GenerationEvent> {
+    yield { kind: 'started', promptTokens, cachedPromptTokens: 0, queueMs: 0, prefillMs: 1 }
+    for (const [index, text] of words.entries()) {
+      await nextTask()
+      yield { kind: 'chunk', chunk: { text, tokenIds: [index], tokenCount: 1 } }
+    }
+    if (end instanceof RivuletError) throw end
+    if (end === 'silence') await new Promise(() => {})
+    yield { kind: 'ended', finishReason: 'stop' }
+  }
+  const events = write()
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        const { done, value } = await events.next()
+        if (done) controller.close()
+        else controller.enqueue(value)
+      },
+    },
+    { highWaterMark: 0 },
+  )
+}

@@ -1,0 +1,104 @@
+import type { AnswerState, ChatSampling, ChatTurn } from '../chat.js'
+import { RivuletError, asRivuletError } from '../contract/errors.js'
+import type { ChatMessage } from '../contract/options.js'
+import type { Engine } from '../engine.js'
+import type { GenerationResult } from '../generation.js'
+import { findNextExchange, toPrompt, type ContextWindow } from './context-window.js'
+
+export interface AnswerRequest {
+  readonly engine: Promise<Engine>
+  readonly system: string | undefined
+  /** The last one is the question. */
+  readonly turns: readonly ChatTurn[]
+  readonly sampling: ChatSampling
+  readonly signal: AbortSignal
+  /** This engine's. */
+  readonly contextWindow: ContextWindow
+  /** Called with how many of the oldest turns are not sent. */
+  readonly onForget: (turns: number) => void
+  /** Called with the whole text up to now, whenever it has grown. */
+  readonly onText: (text: string) => void
+}
+
+/** How an answer ended. */
+export interface Ending {
+  readonly text: string
+  readonly state: AnswerState
+  /** Where it failed. */
+  readonly error?: RivuletError
+}
+
+/**
+ * Streams the answer to a question, and leaves out the oldest exchanges where the context is too short for all of them.
+ * Never rejects.
+ */
+export async function streamAnswer(request: AnswerRequest): Promise<Ending> {
+  let text = ''
+  const add = (added: string) => {
+    if (added === '') return
+    text += added
+    request.onText(text)
+  }
+  try {
+    const engine = await untilAborted(request.engine, request.signal)
+    if (!engine) return { text, state: { kind: 'finished', finishReason: 'cancelled' } }
+    const { text: whole, finishReason, usage, latency } = await streamWhatFits(request, engine, add)
+    return { text: whole, state: { kind: 'finished', finishReason, usage, latency } }
+  } catch (thrown) {
+    const error = asRivuletError(thrown, 'generation-failed', 'The answer failed')
+    const { code, message } = error
+    return { text, state: { kind: 'failed', error: { code, message } }, error }
+  }
+}
+
+async function streamWhatFits(
+  request: AnswerRequest,
+  engine: Engine,
+  add: (text: string) => void,
+): Promise<GenerationResult> {
+  const { system, turns, contextWindow, onForget } = request
+  const { contextLength = Infinity } = engine.info
+  let forgotten = contextWindow.countForgotten(system, turns, contextLength)
+  for (;;) {
+    onForget(forgotten)
+    const prompt = toPrompt(system, turns.slice(forgotten))
+    try {
+      const result = await streamOnce(request, engine, prompt, add)
+      const { promptTokens, completionTokens } = result.usage
+      if (promptTokens > 0) contextWindow.learn(prompt, result.text, promptTokens + completionTokens)
+      return result
+    } catch (error) {
+      const isTooLong = error instanceof RivuletError && error.code === 'prompt-too-long' && error.text === ''
+      const next = isTooLong ? findNextExchange(turns, forgotten) : undefined
+      if (next === undefined) throw error
+      if (contextLength < Infinity) contextWindow.learn(prompt, '', contextLength)
+      forgotten = Math.max(next, contextWindow.countForgotten(system, turns, contextLength))
+    }
+  }
+}
+
+async function streamOnce(
+  { sampling, signal }: AnswerRequest,
+  engine: Engine,
+  prompt: readonly ChatMessage[],
+  add: (text: string) => void,
+): Promise<GenerationResult> {
+  const stream = engine.generate(prompt, { ...sampling, signal })
+  try {
+    for await (const { text } of stream) add(text)
+  } catch (error) {
+    // What was stopped has a result all the same.
+    if (!signal.aborted) throw error
+  }
+  return stream.result
+}
+
+/** @returns undefined where the signal comes first */
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  if (signal.aborted) return Promise.resolve(undefined)
+  const settled = new AbortController()
+  const aborted = new Promise<undefined>((resolve) => {
+    signal.addEventListener('abort', () => resolve(undefined), { signal: settled.signal })
+  })
+  return Promise.race([promise, aborted]).finally(() => settled.abort())
+}
