@@ -286,24 +286,32 @@ describe("a chat's engine (scripted)", () => {
   })
 
   it('forgets the oldest exchanges where its context is too short, and says how many messages', async () => {
-    const contextLength = 60
+    const contextLength = 100
     const engine = createScriptedEngine(() => ({ words: ['0123456789'] }), { contextLength })
     const chat = createChat({ engine, system: '!' })
-    for (const digit of '12345') {
+    for (const digit of '12345678') {
       const answer = await chat.send(digit.repeat(10))
       expect(answer.state).toMatchObject({ kind: 'finished' })
     }
     const { forgottenMessages, messages } = chat.getSnapshot()
-    expect(messages).toHaveLength(10)
+    expect(messages).toHaveLength(16)
     expect(forgottenMessages % 2).toBe(0)
     expect(forgottenMessages).toBeGreaterThan(0)
     const { prompt } = engine.requests.at(-1)!
-    expect(prompt).toHaveLength(1 + 9 - forgottenMessages)
+    expect(prompt).toHaveLength(1 + 15 - forgottenMessages)
     expect(prompt[0]).toEqual({ role: 'system', content: '!' })
   })
 
+  it('forgets nothing that fits, however short the beginning was', async () => {
+    const engine = createScriptedEngine(() => ({ words: ['.'] }), { contextLength: 1000 })
+    const chat = createChat({ engine })
+    await chat.send('Hi')
+    await chat.send('x'.repeat(400))
+    expect(chat.getSnapshot().forgottenMessages).toBe(0)
+  })
+
   it('tells of one question that is too long for it', async () => {
-    const chat = createChat({ engine: createScriptedEngine(() => ({ words }), { contextLength: 10 }) })
+    const chat = createChat({ engine: createScriptedEngine(() => ({ words }), { contextLength: 30 }) })
     await chat.send('short')
     const answer = await chat.send('a question of some length')
     expect(answer).toMatchObject({ text: '', state: { error: { code: 'prompt-too-long' } } })

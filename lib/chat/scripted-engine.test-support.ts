@@ -27,7 +27,10 @@ const info: ModelInfo = {
   canContinue: true,
 }
 
-/** The library's own token streams over a script in a worker's place. A prompt's characters are its tokens. */
+/** What a template adds to the characters of a prompt, which are its other tokens. */
+const templateTokens = 20
+
+/** The library's own token streams over a script in a worker's place. */
 export function createScriptedEngine(
   answer: (request: CheckedRequest) => Script,
   { contextLength }: { readonly contextLength?: number } = {},
@@ -42,7 +45,9 @@ export function createScriptedEngine(
       const request = checkRequest(prompt, options)
       engine.requests.push(request)
       if (disposing.signal.aborted) throw new RivuletError('engine-disposed', 'The engine was disposed.')
-      const promptTokens = [request.prompt].flat().reduce((sum, part) => sum + countTokens(part), 0)
+      const promptTokens = [request.prompt]
+        .flat()
+        .reduce((sum, part) => sum + countTokens(part), templateTokens)
       const tooLong = new RivuletError('prompt-too-long', 'The prompt leaves no room.')
       const script =
         promptTokens >= (contextLength ?? Infinity) ? { words: [], end: tooLong } : answer(request)

@@ -65,7 +65,9 @@ async function streamWhatFits(
     try {
       const result = await streamOnce(request, engine, prompt, add)
       const { promptTokens, completionTokens } = result.usage
-      if (promptTokens > 0) contextWindow.learn(prompt, result.text, promptTokens + completionTokens)
+      const tokens = promptTokens + completionTokens
+      // A short conversation is mostly template, and tells nothing of a long one.
+      if (promptTokens > 0 && tokens > contextLength / 4) contextWindow.learn(prompt, result.text, tokens)
       return result
     } catch (error) {
       const isTooLong = error instanceof RivuletError && error.code === 'prompt-too-long' && error.text === ''
