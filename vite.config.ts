@@ -29,7 +29,17 @@ export default defineConfig({
         optimizeDeps: {
           // ONNX Runtime finds its WebAssembly beside its own module; the rest is named so that no test is reloaded.
           exclude: ['onnxruntime-web', 'onnxruntime-web/wasm', 'onnxruntime-web/webgpu'],
-          include: ['@bufbuild/protobuf', '@bufbuild/protobuf/codegenv2', '@mlc-ai/web-llm', 'comlink'],
+          include: [
+            '@bufbuild/protobuf',
+            '@bufbuild/protobuf/codegenv2',
+            '@huggingface/jinja',
+            '@huggingface/tokenizers',
+            '@mlc-ai/web-llm',
+            'comlink',
+            'hash-wasm',
+            'react',
+            'react-dom/client',
+          ],
         },
         test: {
           name: 'browser',

@@ -1,0 +1,165 @@
+// The embedded model in its worker, and React's development build: only there strict mode mounts everything twice.
+import { createElement, StrictMode } from 'react'
+import { createRoot, type Root } from 'react-dom/client'
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { Answer } from './chat.js'
+import { createEngine, type Engine } from './engine.js'
+import { onnx } from './onnx.js'
+import { useRivuletChat, useRivuletEngine, type RivuletChat } from './react.js'
+
+const createWorker = () =>
+  new Worker(new URL('../workers/onnx.worker.ts', import.meta.url), { type: 'module' })
+const loadEngine = (signal?: AbortSignal) =>
+  createEngine({
+    backend: onnx({ device: 'wasm', worker: createWorker }),
+    model: '/demo/public/models/stories/',
+    signal,
+  })
+
+const question = 'Tell me a story about a dragon.'
+const greedy = { temperature: 0, maxTokens: 24 }
+/** So that it does not end by itself before it is stopped. */
+const long = { maxTokens: 150 }
+const patience = { timeout: 30_000 }
+
+let engine: Engine
+let reference: string
+beforeAll(async () => {
+  engine = await loadEngine()
+  reference = await engine.generate([{ role: 'user', content: question }], greedy).text()
+  return () => engine.dispose()
+}, 60_000)
+
+let root: Root | undefined
+afterEach(() => root?.unmount())
+
+/** What a component has been rendered with, in order. */
+type Renders = RivuletChat[]
+
+function ChatView({ of, renders }: { of: Engine | Promise<Engine>; renders: Renders }) {
+  const chat = useRivuletChat({ engine: of, sampling: greedy })
+  renders.push(chat)
+  return createElement('output', {}, chat.messages.at(-1)?.text)
+}
+
+function LoadingChatView({ load, renders }: { load: typeof loadEngine; renders: Renders }) {
+  return createElement(ChatView, { of: useRivuletEngine(load), renders })
+}
+
+function show<Props extends { renders: Renders }>(
+  component: (props: Props) => unknown,
+  props: Omit<Props, 'renders'>,
+) {
+  const renders: Renders = []
+  const container = document.createElement('div')
+  document.body.replaceChildren(container)
+  root = createRoot(container)
+  const view = createElement(component as never, { ...props, renders } as never)
+  root.render(createElement(StrictMode, {}, view))
+  return {
+    renders,
+    /** What the page shows. */
+    text: () => container.textContent,
+    /** Once it is rendered. */
+    chat: () => vi.waitFor(() => renders.at(-1) ?? expect.fail('not rendered yet'), patience),
+  }
+}
+
+const stateOf = ({ messages }: RivuletChat) => (messages.at(-1) as Answer | undefined)?.state
+
+describe('useRivuletChat()', () => {
+  it('renders the answer as it grows, token by token', async () => {
+    const { renders, text, chat } = show(ChatView, { of: engine })
+    await (await chat()).send(question)
+    await vi.waitFor(() => expect(text()).toBe(reference), patience)
+    const texts = [...new Set(renders.map(({ messages }) => messages[1]?.text ?? ''))]
+    expect(texts.length).toBeGreaterThan(15)
+    for (const [index, grown] of texts.slice(1).entries()) expect(grown.startsWith(texts[index]!)).toBe(true)
+    expect(stateOf(renders.at(-1)!)).toMatchObject({
+      kind: 'finished',
+      finishReason: 'length',
+      usage: { completionTokens: 24 },
+    })
+  })
+
+  it('stops, and shows what was said', async () => {
+    const { renders, text, chat } = show(ChatView, { of: engine })
+    const { send, stop } = await chat()
+    void send(question, long)
+    await vi.waitFor(() => expect(text()).not.toBe(''), { ...patience, interval: 1 })
+    await stop()
+    await vi.waitFor(() => expect(renders.at(-1)!.status.kind).toBe('ready'))
+    expect(stateOf(renders.at(-1)!)).toMatchObject({ kind: 'finished', finishReason: 'cancelled' })
+    expect(text()).toBe(renders.at(-1)!.messages[1]!.text)
+    expect(text()).not.toBe('')
+  })
+
+  it('stops the answer when its component goes; the engine is free for the next', async () => {
+    const { text, chat } = show(ChatView, { of: engine })
+    const answer = (await chat()).send(question, long)
+    await vi.waitFor(() => expect(text()).not.toBe(''), { ...patience, interval: 1 })
+    root!.unmount()
+    expect((await answer).state).toMatchObject({ finishReason: 'cancelled' })
+    expect(await engine.generate([{ role: 'user', content: question }], greedy).text()).toBe(reference)
+  })
+
+  it('shows an error', async () => {
+    const own = await loadEngine()
+    await own.dispose()
+    const { renders, chat } = show(ChatView, { of: own })
+    await (await chat()).send(question)
+    await vi.waitFor(() => {
+      expect(renders.at(-1)!.status).toMatchObject({ kind: 'failed', error: { code: 'engine-disposed' } })
+    })
+    expect(stateOf(renders.at(-1)!)).toMatchObject({ kind: 'failed', error: { code: 'engine-disposed' } })
+  })
+})
+
+describe('useRivuletEngine()', () => {
+  it('loads one engine, strict mode or not; the chat waits for it; both end with the component', async () => {
+    const loaded: Promise<Engine>[] = []
+    const load = (signal?: AbortSignal) => {
+      loaded.push(loadEngine(signal))
+      return loaded.at(-1)!
+    }
+    const { renders, text, chat } = show(LoadingChatView, { load })
+    const { send } = await chat()
+    expect(renders[0]!.status).toEqual({ kind: 'loading' })
+    await vi.waitFor(() => expect(renders.at(-1)!.status).toEqual({ kind: 'ready' }), patience)
+    await send(question)
+    await vi.waitFor(() => expect(text()).toBe(reference), patience)
+    expect(loaded).toHaveLength(1)
+    const own = await loaded[0]!
+    root!.unmount()
+    await vi.waitFor(() =>
+      expect(() => own.generate('Hello')).toThrow(expect.objectContaining({ code: 'engine-disposed' })),
+    )
+  }, 60_000)
+
+  it('gives up loading when its component goes', async () => {
+    const outcomes: Promise<unknown>[] = []
+    const load = (signal?: AbortSignal) => {
+      const loading = loadEngine(signal)
+      outcomes.push(
+        loading.then(
+          () => 'loaded',
+          (error: Error) => error.name,
+        ),
+      )
+      return loading
+    }
+    show(LoadingChatView, { load })
+    await vi.waitFor(() => expect(outcomes).toHaveLength(1))
+    root!.unmount()
+    expect(await outcomes[0]).toBe('AbortError')
+  })
+
+  it('shows why there is no engine', async () => {
+    const load = () =>
+      createEngine({ backend: onnx({ device: 'wasm', worker: createWorker }), model: '/nowhere/' })
+    const { renders } = show(LoadingChatView, { load })
+    await vi.waitFor(() => {
+      expect(renders.at(-1)?.status).toMatchObject({ kind: 'failed', error: { code: 'model-not-found' } })
+    }, patience)
+  })
+})
