@@ -279,6 +279,14 @@ describe("a chat's engine (scripted)", () => {
     expect(late.requests).toEqual([])
   })
 
+  it('that another one replaces meanwhile is not waited for any longer', async () => {
+    const chat = createChat({ engine: new Promise<Engine>(() => {}) })
+    const asked = chat.send('Hello')
+    await Promise.resolve()
+    chat.setEngine(Promise.resolve(createScriptedEngine(() => ({ words }))))
+    expect(await asked).toMatchObject({ text: story })
+  })
+
   it('that was disposed is an error of the answer', async () => {
     const { chat, engine } = openChat()
     await engine.dispose()

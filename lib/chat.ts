@@ -1,8 +1,8 @@
-import { checkChatOptions, checkEngine, checkQuestion, readTurns, refuse } from './chat/check-chat.js'
-import { createContextWindow, type ContextWindow } from './chat/context-window.js'
+import { checkChatOptions, checkQuestion, readTurns, refuse } from './chat/check-chat.js'
+import { createEngineSlot } from './chat/engine-slot.js'
 import { createListeners, type ChatListener } from './chat/listeners.js'
 import { streamAnswer } from './chat/stream-answer.js'
-import { RivuletError, asRivuletError, type ErrorCode } from './contract/errors.js'
+import { RivuletError, type ErrorCode } from './contract/errors.js'
 import type { SamplingOptions } from './contract/options.js'
 import type { FinishReason } from './contract/worker-api.js'
 import type { Engine } from './engine.js'
@@ -116,7 +116,7 @@ export interface Chat {
    */
   setMessages(messages: readonly ChatTurn[]): void
   /**
-   * Answers come from this engine, beginning with the next one.
+   * Answers come from this engine, beginning with the next one, or with one that still waits for the engine before.
    * @throws RivuletError `invalid-option`
    */
   setEngine(engine: Engine | PromiseLike<Engine>): void
@@ -135,11 +135,6 @@ export function createChat(options: ChatOptions): Chat {
   checkChatOptions(options)
   const { system, sampling } = options
   const listeners = createListeners(() => snapshot)
-  let engine!: Promise<Engine>
-  let given: ChatOptions['engine'] | undefined
-  let contextWindow!: ContextWindow
-  /** While nothing is being written. */
-  let idle!: ChatStatus
   let running: AbortController | undefined
   let lastEnding: Promise<Answer> | undefined
   let snapshot: ChatSnapshot = {
@@ -147,32 +142,13 @@ export function createChat(options: ChatOptions): Chat {
     status: { kind: 'loading' },
     forgottenMessages: 0,
   }
-  setEngine(options.engine)
+  const slot = createEngineSlot(options.engine, (status) => {
+    if (!running) change({ status })
+  })
 
   function change(changed: Partial<ChatSnapshot>): void {
     snapshot = { ...snapshot, ...changed }
     listeners.notify()
-  }
-
-  function setEngine(next: ChatOptions['engine']): void {
-    checkEngine(next)
-    if (next === given) return
-    given = next
-    const taken = Promise.resolve(next)
-    engine = taken
-    contextWindow = createContextWindow()
-    const settle = (status: ChatStatus) => {
-      if (engine !== taken) return
-      idle = status
-      if (!running) change({ status })
-    }
-    if ('generate' in next) return settle({ kind: 'ready' })
-    settle({ kind: 'loading' })
-    taken.then(
-      () => settle({ kind: 'ready' }),
-      (error: unknown) =>
-        settle({ kind: 'failed', error: asRivuletError(error, 'generation-failed', 'There is no engine') }),
-    )
   }
 
   /** Has the last of `turns` answered, behind them. */
@@ -187,12 +163,11 @@ export function createChat(options: ChatOptions): Chat {
     running = abort
     change({ messages: [...turns, show('', { kind: 'waiting' })], status: { kind: 'answering' } })
     const ending = streamAnswer({
-      engine,
+      slot,
       system,
       turns,
       sampling: { ...sampling, ...own },
       signal: abort.signal,
-      contextWindow,
       onForget(forgottenMessages) {
         if (forgottenMessages !== snapshot.forgottenMessages) changeOwn({ forgottenMessages })
       },
@@ -201,7 +176,7 @@ export function createChat(options: ChatOptions): Chat {
       const ended = show(text, state)
       if (running !== abort) return ended
       running = undefined
-      change({ messages: [...turns, ended], status: error ? { kind: 'failed', error } : idle })
+      change({ messages: [...turns, ended], status: error ? { kind: 'failed', error } : slot.status })
       return ended
     })
     lastEnding = ending
@@ -244,9 +219,9 @@ export function createChat(options: ChatOptions): Chat {
       const turns = readTurns(messages)
       running?.abort()
       running = undefined
-      change({ messages: turns, status: idle, forgottenMessages: 0 })
+      change({ messages: turns, status: slot.status, forgottenMessages: 0 })
     },
-    setEngine,
+    setEngine: slot.put,
   }
 }
 

@@ -3,17 +3,16 @@ import { RivuletError, asRivuletError } from '../contract/errors.js'
 import type { ChatMessage } from '../contract/options.js'
 import type { Engine } from '../engine.js'
 import type { GenerationResult } from '../generation.js'
-import { findNextExchange, toPrompt, type ContextWindow } from './context-window.js'
+import { findNextExchange, toPrompt } from './context-window.js'
+import type { EngineSlot, SeatedEngine } from './engine-slot.js'
 
 export interface AnswerRequest {
-  readonly engine: Promise<Engine>
+  readonly slot: EngineSlot
   readonly system: string | undefined
   /** The last one is the question. */
   readonly turns: readonly ChatTurn[]
   readonly sampling: ChatSampling
   readonly signal: AbortSignal
-  /** This engine's. */
-  readonly contextWindow: ContextWindow
   /** Called with how many of the oldest turns are not sent. */
   readonly onForget: (turns: number) => void
   /** Called with the whole text up to now, whenever it has grown. */
@@ -40,9 +39,9 @@ export async function streamAnswer(request: AnswerRequest): Promise<Ending> {
     request.onText(text)
   }
   try {
-    const engine = await untilAborted(request.engine, request.signal)
-    if (!engine) return { text, state: { kind: 'finished', finishReason: 'cancelled' } }
-    const { text: whole, finishReason, usage, latency } = await streamWhatFits(request, engine, add)
+    const seated = await request.slot.take(request.signal)
+    if (!seated) return { text, state: { kind: 'finished', finishReason: 'cancelled' } }
+    const { text: whole, finishReason, usage, latency } = await streamWhatFits(request, seated, add)
     return { text: whole, state: { kind: 'finished', finishReason, usage, latency } }
   } catch (thrown) {
     const error = asRivuletError(thrown, 'generation-failed', 'The answer failed')
@@ -53,10 +52,10 @@ export async function streamAnswer(request: AnswerRequest): Promise<Ending> {
 
 async function streamWhatFits(
   request: AnswerRequest,
-  engine: Engine,
+  { engine, contextWindow }: SeatedEngine,
   add: (text: string) => void,
 ): Promise<GenerationResult> {
-  const { system, turns, contextWindow, onForget } = request
+  const { system, turns, onForget } = request
   const { contextLength = Infinity } = engine.info
   let forgotten = contextWindow.countForgotten(system, turns, contextLength)
   for (;;) {
@@ -93,14 +92,4 @@ async function streamOnce(
     if (!signal.aborted) throw error
   }
   return stream.result
-}
-
-/** @returns undefined where the signal comes first */
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-  if (signal.aborted) return Promise.resolve(undefined)
-  const settled = new AbortController()
-  const aborted = new Promise<undefined>((resolve) => {
-    signal.addEventListener('abort', () => resolve(undefined), { signal: settled.signal })
-  })
-  return Promise.race([promise, aborted]).finally(() => settled.abort())
 }
