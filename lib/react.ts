@@ -5,7 +5,7 @@ import { createChat, type Chat, type ChatOptions, type ChatSnapshot } from './ch
 import type { Engine } from './engine.js'
 
 /** A chat as it is now, and what can be done with it. The functions stay the same ones. */
-export type RivuletChat = ChatSnapshot & Chat
+export type RivuletChat = ChatSnapshot & Omit<Chat, 'setEngine'>
 
 /**
  * A chat of this component: renders again with each token, and stops when the component goes. It takes what `createChat`

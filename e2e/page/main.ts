@@ -3,6 +3,7 @@ import * as aiSdk from 'ai'
 import OpenAI from 'openai'
 import * as rivulet from 'rivulet'
 import { languageModel } from 'rivulet/ai-sdk'
+import { createChat } from 'rivulet/chat'
 import { llamaCpp } from 'rivulet/llama-cpp'
 import { onnx } from 'rivulet/onnx'
 import { openaiFetch } from 'rivulet/openai'
@@ -12,7 +13,7 @@ import type { WorkerFault } from './faulty.worker.js'
 import { fileless } from './fileless.js'
 import type { StoreAnswer, StoreRequest } from './store.worker.js'
 
-const library = { ...rivulet, languageModel, llamaCpp, onnx, openaiFetch, remote, webLlm }
+const library = { ...rivulet, createChat, languageModel, llamaCpp, onnx, openaiFetch, remote, webLlm }
 
 const faultyWorkers: { readonly worker: Worker; readonly name: string }[] = []
 

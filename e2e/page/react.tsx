@@ -1,0 +1,33 @@
+// The guide's React examples, each as an app of its own: `react.html?story`, `react.html?ai-sdk`.
+import { StrictMode } from 'react'
+import { createRoot } from 'react-dom/client'
+import { createEngine, type Engine } from 'rivulet'
+import { onnx } from 'rivulet/onnx'
+import { AiSdkChat } from './ai-sdk-chat.js'
+import { StoryChat } from './story-chat.js'
+
+declare global {
+  interface Window {
+    reactRoot: ReturnType<typeof createRoot>
+    /** Of `?ai-sdk`. */
+    appEngine: Engine
+    appWorker: Worker
+  }
+}
+
+window.reactRoot = createRoot(document.querySelector('#app')!)
+
+async function createApp() {
+  const query = new URLSearchParams(location.search)
+  const model = query.get('model') ?? './models/stories/'
+  if (query.has('story')) return <StoryChat model={model} />
+  window.appWorker = new Worker(new URL('./faulty.worker.ts', import.meta.url), {
+    type: 'module',
+    name: 'app',
+  })
+  const backend = onnx({ device: 'wasm', worker: () => window.appWorker })
+  window.appEngine = await createEngine({ backend, model, recover: false })
+  return <AiSdkChat engine={window.appEngine} />
+}
+
+window.reactRoot.render(<StrictMode>{await createApp()}</StrictMode>)
