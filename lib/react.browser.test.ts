@@ -1,5 +1,5 @@
 // The embedded model in its worker, and React's development build: only there strict mode mounts everything twice.
-import { createElement, StrictMode } from 'react'
+import { Activity, createElement, StrictMode, type ReactNode } from 'react'
 import { createRoot, type Root } from 'react-dom/client'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Answer } from './chat.js'
@@ -46,18 +46,20 @@ function LoadingChatView({ load, renders }: { load: typeof loadEngine; renders: 
   return createElement(ChatView, { of: useRivuletEngine(load), renders })
 }
 
-function show<Props extends { renders: Renders }>(
-  component: (props: Props) => unknown,
-  props: Omit<Props, 'renders'>,
-) {
+function show(createView: (renders: Renders) => ReactNode) {
   const renders: Renders = []
   const container = document.createElement('div')
   document.body.replaceChildren(container)
-  root = createRoot(container)
-  const view = createElement(component as never, { ...props, renders } as never)
-  root.render(createElement(StrictMode, {}, view))
+  const created = createRoot(container)
+  root = created
+  const render = (mode: 'visible' | 'hidden') =>
+    created.render(
+      createElement(StrictMode, {}, createElement(Activity, { mode, children: createView(renders) })),
+    )
+  render('visible')
   return {
     renders,
+    render,
     /** What the page shows. */
     text: () => container.textContent,
     /** Once it is rendered. */
@@ -65,11 +67,15 @@ function show<Props extends { renders: Renders }>(
   }
 }
 
+const showChat = (of: Engine) => show((renders) => createElement(ChatView, { of, renders }))
+const showLoadingChat = (load: typeof loadEngine) =>
+  show((renders) => createElement(LoadingChatView, { load, renders }))
+
 const stateOf = ({ messages }: RivuletChat) => (messages.at(-1) as Answer | undefined)?.state
 
 describe('useRivuletChat()', () => {
   it('renders the answer as it grows, token by token', async () => {
-    const { renders, text, chat } = show(ChatView, { of: engine })
+    const { renders, text, chat } = showChat(engine)
     await (await chat()).send(question)
     await vi.waitFor(() => expect(text()).toBe(reference), patience)
     const texts = [...new Set(renders.map(({ messages }) => messages[1]?.text ?? ''))]
@@ -83,7 +89,7 @@ describe('useRivuletChat()', () => {
   })
 
   it('stops, and shows what was said', async () => {
-    const { renders, text, chat } = show(ChatView, { of: engine })
+    const { renders, text, chat } = showChat(engine)
     const { send, stop } = await chat()
     void send(question, long)
     await vi.waitFor(() => expect(text()).not.toBe(''), { ...patience, interval: 1 })
@@ -95,7 +101,7 @@ describe('useRivuletChat()', () => {
   })
 
   it('stops the answer when its component goes; the engine is free for the next', async () => {
-    const { text, chat } = show(ChatView, { of: engine })
+    const { text, chat } = showChat(engine)
     const answer = (await chat()).send(question, long)
     await vi.waitFor(() => expect(text()).not.toBe(''), { ...patience, interval: 1 })
     root!.unmount()
@@ -106,7 +112,7 @@ describe('useRivuletChat()', () => {
   it('shows an error', async () => {
     const own = await loadEngine()
     await own.dispose()
-    const { renders, chat } = show(ChatView, { of: own })
+    const { renders, chat } = showChat(own)
     await (await chat()).send(question)
     await vi.waitFor(() => {
       expect(renders.at(-1)!.status).toMatchObject({ kind: 'failed', error: { code: 'engine-disposed' } })
@@ -122,7 +128,7 @@ describe('useRivuletEngine()', () => {
       loaded.push(loadEngine(signal))
       return loaded.at(-1)!
     }
-    const { renders, text, chat } = show(LoadingChatView, { load })
+    const { renders, text, chat } = showLoadingChat(load)
     const { send } = await chat()
     expect(renders[0]!.status).toEqual({ kind: 'loading' })
     await vi.waitFor(() => expect(renders.at(-1)!.status).toEqual({ kind: 'ready' }), patience)
@@ -134,6 +140,25 @@ describe('useRivuletEngine()', () => {
     await vi.waitFor(() =>
       expect(() => own.generate('Hello')).toThrow(expect.objectContaining({ code: 'engine-disposed' })),
     )
+  }, 60_000)
+
+  it('frees the engine of what is hidden, and loads it again when that is shown again, its chat as it was', async () => {
+    const loaded: Promise<Engine>[] = []
+    const load = (signal?: AbortSignal) => {
+      loaded.push(loadEngine(signal))
+      return loaded.at(-1)!
+    }
+    const { renders, render, chat } = showLoadingChat(load)
+    await (await chat()).send(question)
+    render('hidden')
+    const first = await loaded[0]!
+    await vi.waitFor(() => expect(() => first.generate('Hello')).toThrow('disposed'))
+    render('visible')
+    await vi.waitFor(() => expect(loaded).toHaveLength(2))
+    await loaded[1]
+    await renders.at(-1)!.regenerate()
+    await vi.waitFor(() => expect(renders.at(-1)!.messages[1]?.text).toBe(reference), patience)
+    expect(renders.at(-1)!.messages).toHaveLength(2)
   }, 60_000)
 
   it('gives up loading when its component goes', async () => {
@@ -148,7 +173,7 @@ describe('useRivuletEngine()', () => {
       )
       return loading
     }
-    show(LoadingChatView, { load })
+    showLoadingChat(load)
     await vi.waitFor(() => expect(outcomes).toHaveLength(1))
     root!.unmount()
     expect(await outcomes[0]).toBe('AbortError')
@@ -157,7 +182,7 @@ describe('useRivuletEngine()', () => {
   it('shows why there is no engine', async () => {
     const load = () =>
       createEngine({ backend: onnx({ device: 'wasm', worker: createWorker }), model: '/nowhere/' })
-    const { renders } = show(LoadingChatView, { load })
+    const { renders } = showLoadingChat(load)
     await vi.waitFor(() => {
       expect(renders.at(-1)?.status).toMatchObject({ kind: 'failed', error: { code: 'model-not-found' } })
     }, patience)
