@@ -2,7 +2,9 @@
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 
-const { exports } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8'))
+const { exports, peerDependencies } = JSON.parse(
+  readFileSync(new URL('package.json', import.meta.url), 'utf8'),
+)
 
 /** The entries that a page imports; the others are workers, or Node's, which have a condition. */
 export const pageEntries = Object.values(exports)
@@ -11,5 +13,10 @@ export const pageEntries = Object.values(exports)
 
 export default pageEntries.map((entry) => ({
   input: `dist/lib/${entry}.js`,
+  external: Object.keys(peerDependencies),
+  // React's `'use client'` says something to a framework, and nothing of the size.
+  onLog(level, log, report) {
+    if (log.code !== 'MODULE_LEVEL_DIRECTIVE') report(level, log)
+  },
   output: { dir: '.cache/size', minify: true, codeSplitting: false },
 }))

@@ -45,7 +45,13 @@ for (const { name, app, output, hasDevServer, isFast } of bundlers) {
 
     test('the app builds with no other optional peer', { tag }, () => {
       expect(consumer.packages).toContain('rivulet')
-      for (const peer of ['@ai-sdk/provider', '@mlc-ai/web-llm', '@wllama/wllama']) {
+      for (const peer of [
+        '@ai-sdk/provider',
+        '@mlc-ai/web-llm',
+        '@playwright/test',
+        '@wllama/wllama',
+        'react',
+      ]) {
         expect(consumer.packages).not.toContain(peer)
       }
     })
