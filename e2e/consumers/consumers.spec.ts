@@ -23,6 +23,7 @@ const bundlers: readonly Bundler[] = [
   { name: 'webpack 5', app: 'webpack-5', output: 'dist', isFast: true },
   { name: 'Rollup', app: 'rollup', output: 'dist' },
   { name: 'esbuild', app: 'esbuild', output: 'dist' },
+  { name: 'Next', app: 'next', output: 'out' },
 ]
 
 for (const { name, app, output, hasDevServer, isFast } of bundlers) {
@@ -110,10 +111,15 @@ const storyTokens = { wasm: 32, webgpu: 4 } as const
 
 /**
  * Opens the app and waits for the end of its story, which has to have come in pieces, from one worker, with all files
- * from where the app is.
+ * from where the app is, or from the given CDNs.
  * @returns what it ran on
  */
-async function readStory(page: Page, { url }: ServedApp, device: 'wasm' | 'webgpu'): Promise<string | null> {
+async function readStory(
+  page: Page,
+  { url }: ServedApp,
+  device: 'wasm' | 'webgpu',
+  cdns: readonly string[] = [],
+): Promise<string | null> {
   const responses: { readonly url: string; readonly status: number }[] = []
   page.on('response', (response) => {
     if (response.url().startsWith('http')) responses.push({ url: response.url(), status: response.status() })
@@ -128,7 +134,8 @@ async function readStory(page: Page, { url }: ServedApp, device: 'wasm' | 'webgp
 
   expect(page.workers().length).toBeGreaterThan(0)
   for (const worker of page.workers()) expect(worker.url()).toContain(url)
-  expect(responses.filter((response) => !response.url.startsWith(url))).toEqual([])
+  const origins = [url, ...cdns]
+  expect(responses.filter((each) => !origins.some((origin) => each.url.startsWith(origin)))).toEqual([])
   const wasm = responses.filter((response) => /\.wasm\b/.test(response.url))
   // Twice where Vite finds a package while the page loads, and loads it again.
   expect(wasm.length).toBeGreaterThan(0)
