@@ -1,4 +1,5 @@
 // The bare page: hands the library, as an app imports it, to the tests' `page.evaluate`.
+import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import * as aiSdk from 'ai'
 import OpenAI from 'openai'
 import * as rivulet from 'rivulet'
@@ -107,6 +108,7 @@ declare global {
     rivulet: typeof library
     OpenAI: typeof OpenAI
     aiSdk: typeof aiSdk
+    createOpenAICompatible: typeof createOpenAICompatible
     createFaultyWorker: () => Worker
     createFilelessWorker: () => Worker
     createLlamaCppWorker: () => Worker
@@ -122,6 +124,7 @@ Object.assign(window, {
   rivulet: library,
   OpenAI,
   aiSdk,
+  createOpenAICompatible,
   createFaultyWorker: () => createFaultyWorker(),
   createFilelessWorker,
   createLlamaCppWorker,

@@ -35,6 +35,8 @@ exposeMethods(
       const words = String(prompt).split(/(?= )/)
       // Does not look at its signal: what ends it is the host.
       let stepsBehindCancel = 0
+      // Whoever holds this lock has the prefill take as long.
+      await navigator.locks.request('scripted prefill', () => {})
       yield { kind: 'prefilled', promptTokens: words.length, cachedPromptTokens: 0 }
       for (const [index, text] of words.entries()) {
         if (index < (said?.own.tokens ?? 0)) continue
