@@ -11,6 +11,7 @@ const limits = {
   openai: '3.5 kB',
   react: '4.5 kB',
   remote: '1.5 kB',
+  'serve-openai': '5 kB',
   'web-llm': '2 kB',
 }
 

@@ -1,8 +1,10 @@
 import { defineConfig } from 'vite'
 
+const page = import.meta.dirname + '/page'
+
 /** Builds the bare test page as an app would be built. */
 export default defineConfig({
-  root: import.meta.dirname + '/page',
+  root: page,
   base: './',
   cacheDir: '../../.cache/vite-e2e',
   publicDir: '../../demo/public',
@@ -12,7 +14,11 @@ export default defineConfig({
     target: 'es2022',
     chunkSizeWarningLimit: 2000,
     rolldownOptions: {
-      input: ['index.html', 'react.html'].map((file) => `${import.meta.dirname}/page/${file}`),
+      input: ['index.html', 'react.html', 'service-worker.ts'].map((file) => `${page}/${file}`),
+      // A service worker's address is what browsers know it by.
+      output: {
+        entryFileNames: ({ name }) => (name === 'service-worker' ? '[name].js' : 'assets/[name]-[hash].js'),
+      },
       // React's 'use client' means nothing in a page.
       checks: { moduleLevelDirective: false },
     },

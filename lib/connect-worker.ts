@@ -1,6 +1,7 @@
 import { wrap, type Remote } from 'comlink'
 import { installErrorTransfer } from './contract/error-transfer.js'
 import { RivuletError } from './contract/errors.js'
+import { watchLifeLock } from './contract/life-lock.js'
 import { installStreamTransfer } from './contract/stream-transfer.js'
 import type { WorkerApi } from './contract/worker-api.js'
 
@@ -48,10 +49,9 @@ export function connectWorker(worker: Worker): WorkerConnection {
     call: (run) => settleBefore(closing.signal, () => run(remote)),
     closed: closing.signal,
     watchLifeLock(name) {
-      if (!('locks' in navigator)) return
-      const died = () => terminate(new RivuletError('worker-failed', 'The worker ended without a word.'))
-      // Rejects when the worker was ended from here.
-      navigator.locks.request(name, { signal: closing.signal }, died).catch(() => {})
+      watchLifeLock(name, closing.signal, () => {
+        terminate(new RivuletError('worker-failed', 'The worker ended without a word.'))
+      })
     },
     terminate,
   }

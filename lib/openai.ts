@@ -1,7 +1,8 @@
 import { RivuletError } from './contract/errors.js'
+import { describeFailure } from './contract/openai-error.js'
+import { writeComment, writeDone, writeEvent, writeFailure } from './contract/server-sent-events.js'
 import type { FinishReason, TokenChunk } from './contract/worker-api.js'
 import type { Engine } from './engine.js'
-import { describeFailure } from './openai/error-body.js'
 import { readRequest, type ReadRequest } from './openai/read-request.js'
 import { createAnswerWriter, type AnswerEnd } from './openai/write-answer.js'
 import type { TokenStream } from './token-stream.js'
@@ -103,16 +104,13 @@ const statusGraceMs = 1000
 /** While the prompt is computed, something has to come, or proxies and clients give up. */
 const keepAliveMs = 10_000
 
-/** The answer as server-sent events (HTML Living Standard, 9.2), read no faster than they are taken. */
+/** The answer as server-sent events, read no faster than they are taken. */
 async function streamAnswer(read: ReadRequest, stream: TokenStream, signal: AbortSignal): Promise<Response> {
   const reader = stream.getReader()
   let first: Promise<ReadableStreamReadResult<TokenChunk>> | undefined = reader.read()
   first.catch(() => {})
   await Promise.race([first, new Promise((resolve) => setTimeout(resolve, statusGraceMs))])
   const writer = createWriter(read)
-  const encoder = new TextEncoder()
-  const write = (line: string) => encoder.encode(`${line}\n\n`)
-  const writeEvent = (event: object) => write(`data: ${JSON.stringify(event)}`)
   let keepAlive: ReturnType<typeof setInterval> | undefined
 
   const body = new ReadableStream<Uint8Array<ArrayBuffer>>(
@@ -121,7 +119,7 @@ async function streamAnswer(read: ReadRequest, stream: TokenStream, signal: Abor
         const begin = writer.begin()
         if (begin) controller.enqueue(writeEvent(begin))
         keepAlive = setInterval(() => {
-          if ((controller.desiredSize ?? 0) > 0) controller.enqueue(write(': keep-alive'))
+          if ((controller.desiredSize ?? 0) > 0) controller.enqueue(writeComment('keep-alive'))
         }, keepAliveMs)
       },
       async pull(controller) {
@@ -136,10 +134,9 @@ async function streamAnswer(read: ReadRequest, stream: TokenStream, signal: Abor
         } catch (error) {
           clearInterval(keepAlive)
           if (signal.aborted) return controller.error(signal.reason)
-          // As vLLM does: an error is an event, and then the stream ends as any other.
-          controller.enqueue(writeEvent(describeFailure(error).body))
+          controller.enqueue(writeFailure(error))
         }
-        controller.enqueue(write('data: [DONE]'))
+        controller.enqueue(writeDone())
         controller.close()
       },
       async cancel() {

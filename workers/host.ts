@@ -1,4 +1,5 @@
 import { RivuletError, asRivuletError } from '../lib/contract/errors.js'
+import { holdLifeLock } from '../lib/contract/life-lock.js'
 import type { GenerateRequest } from '../lib/contract/options.js'
 import { transferStream } from '../lib/contract/stream-transfer.js'
 import type {
@@ -9,7 +10,6 @@ import type {
   WorkerApi,
 } from '../lib/contract/worker-api.js'
 import type { Backend } from './backend.js'
-import { holdLifeLock } from './life-lock.js'
 import { createQueue, type Turn } from './queue.js'
 
 /** Where the model is: the one place, on either thread, that knows. */

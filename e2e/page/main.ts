@@ -9,12 +9,23 @@ import { llamaCpp } from 'rivulet/llama-cpp'
 import { onnx } from 'rivulet/onnx'
 import { openaiFetch } from 'rivulet/openai'
 import { remote } from 'rivulet/remote'
+import { serveOpenai } from 'rivulet/serve-openai'
 import { webLlm } from 'rivulet/web-llm'
 import type { WorkerFault } from './faulty.worker.js'
 import { fileless } from './fileless.js'
 import type { StoreAnswer, StoreRequest } from './store.worker.js'
 
-const library = { ...rivulet, createChat, languageModel, llamaCpp, onnx, openaiFetch, remote, webLlm }
+const library = {
+  ...rivulet,
+  createChat,
+  languageModel,
+  llamaCpp,
+  onnx,
+  openaiFetch,
+  remote,
+  serveOpenai,
+  webLlm,
+}
 
 const faultyWorkers: { readonly worker: Worker; readonly name: string }[] = []
 

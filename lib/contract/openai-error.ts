@@ -1,4 +1,4 @@
-import { asRivuletError, type ErrorCode } from '../contract/errors.js'
+import { asRivuletError, type ErrorCode } from './errors.js'
 
 /** An error as OpenAI's API writes it. */
 export interface ErrorBody {
@@ -31,10 +31,20 @@ const openaiCodes: Partial<Record<ErrorCode, string>> = {
   'queue-full': 'rate_limit_exceeded',
 }
 
+/** A thrown value with the status, type and code that clients know. */
 export function describeFailure(thrown: unknown): ErrorBody {
   const { code, message } = asRivuletError(thrown, 'generation-failed', 'The model failed')
-  const status = statuses[code] ?? 500
-  const type = status < 500 ? 'invalid_request_error' : 'server_error'
   const param = code === 'invalid-option' ? (/^"([^"]+)"/.exec(message)?.[1] ?? null) : null
-  return { status, body: { error: { message, type, param, code: openaiCodes[code] ?? code } } }
+  return writeError(statuses[code] ?? 500, openaiCodes[code] ?? code, message, param)
+}
+
+/** An error of HTTP's own, which no call of this library throws. */
+export function writeError(
+  status: number,
+  code: string,
+  message: string,
+  param: string | null = null,
+): ErrorBody {
+  const type = status < 500 ? 'invalid_request_error' : 'server_error'
+  return { status, body: { error: { message, type, param, code } } }
 }

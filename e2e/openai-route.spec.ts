@@ -1,0 +1,289 @@
+// Plain fetches of this origin, answered by a page's engine through the app's service worker.
+import { expect, test, type BrowserContext, type Frame, type JSHandle, type Page } from '@playwright/test'
+import type { Engine } from 'rivulet'
+import type { OpenaiServing } from 'rivulet/serve-openai'
+import { barePageUrl, loadEngine, openBarePage } from './bare-page.js'
+
+/** Opens the bare page, controlled by a service worker that calls `openaiRoute`. */
+async function openControlledPage(page: Page): Promise<Page> {
+  await openBarePage(page)
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.register('./service-worker.js', { type: 'module' })
+    if (navigator.serviceWorker.controller) return
+    await new Promise((resolve) => (navigator.serviceWorker.oncontrollerchange = resolve))
+  })
+  return page
+}
+
+interface Serving {
+  readonly serving: OpenaiServing
+  readonly engine: Engine
+  /** How each generation that was asked for has ended. */
+  readonly ends: Promise<{ readonly finishReason: string; readonly text: string }>[]
+}
+
+/** Serves an engine, and watches what it is asked for. */
+function serve(engine: JSHandle<Engine>): Promise<JSHandle<Serving>> {
+  return engine.evaluateHandle(async (engine) => {
+    const ends: Serving['ends'] = []
+    const watched = Object.create(engine) as { generate: Engine['generate'] } & Engine
+    watched.generate = (...request) => {
+      const stream = engine.generate(...request)
+      // Read by the route alone: the result is asked for when that has begun.
+      ends.push(new Promise((resolve) => setTimeout(resolve)).then(() => stream.result))
+      return stream
+    }
+    return { serving: await window.rivulet.serveOpenai(watched), engine, ends }
+  })
+}
+
+const serveEmbedded = async (page: Page) => serve(await loadEngine(page, 'wasm'))
+
+const request = {
+  model: 'local',
+  temperature: 0,
+  max_tokens: 12,
+  messages: [{ role: 'user' as const, content: 'Tell me a story about a dragon.' }],
+}
+
+type AskInit = { readonly method?: string; readonly body?: string; readonly mode?: RequestMode }
+
+/** What a plain fetch of this page or frame is answered. */
+function ask(frame: Page | Frame, path: string, init: AskInit = {}) {
+  return frame.evaluate(
+    async ({ path, init }) => {
+      const response = await fetch(path, init)
+      return { status: response.status, text: await response.text() }
+    },
+    { path, init },
+  )
+}
+
+const post = (body: object): AskInit => ({ method: 'POST', body: JSON.stringify(body) })
+
+const readCode = ({ text }: { readonly text: string }) =>
+  (JSON.parse(text) as { readonly error: { readonly code: string } }).error.code
+
+test('the official client streams from the page with its own fetch', async ({ page }) => {
+  const serving = await serveEmbedded(await openControlledPage(page))
+  const seen = await serving.evaluate(async ({ engine }, { messages, ...request }) => {
+    const baseURL = `${location.origin}/v1`
+    const client = new window.OpenAI({ baseURL, apiKey: 'local', dangerouslyAllowBrowser: true })
+    const stream = await client.chat.completions.create({ ...request, messages, stream: true })
+    const deltas: string[] = []
+    for await (const { choices } of stream) deltas.push(choices[0]?.delta.content ?? '')
+    const whole = await client.chat.completions.create({ ...request, messages })
+    const models = await client.models.list()
+    const refused = await client.chat.completions
+      .create({ ...request, messages, model: 'gpt-4o' })
+      .catch((error: { code?: string }) => error.code)
+    const direct = await engine.generate(messages, { temperature: 0, maxTokens: 12 }).text()
+    return { deltas, whole: whole.choices[0]?.message.content, models: models.data, refused, direct }
+  }, request)
+  expect(seen.deltas.join('')).toBe(seen.direct)
+  expect(seen.deltas.length).toBeGreaterThan(12)
+  expect(seen.whole).toBe(seen.direct)
+  expect(seen.models).toMatchObject([{ id: 'local', owned_by: 'onnx' }])
+  expect(seen.refused).toBe('model_not_found')
+})
+
+test('frames, workers and other tabs of the origin stream too', async ({ page, context }) => {
+  const serving = await serveEmbedded(await openControlledPage(page))
+  const direct = await serving.evaluate(
+    ({ engine }, { messages }) => engine.generate(messages, { temperature: 0, maxTokens: 12 }).text(),
+    request,
+  )
+  await page.setContent('<iframe src="./?frame"></iframe><iframe srcdoc="<p>frame"></iframe>')
+  const tab = await openBarePage(await context.newPage())
+  await expect.poll(() => page.frames().length).toBe(3)
+  const streamed = post({ ...request, stream: true })
+  for (const frame of [...page.frames().slice(1), tab]) {
+    const { status, text } = await ask(frame, '/v1/chat/completions', streamed)
+    expect(status).toBe(200)
+    const events = text.split('\n\n').filter((line) => line.startsWith('data: {'))
+    const said = events.map(
+      (event) => JSON.parse(event.slice('data: '.length)).choices[0].delta.content ?? '',
+    )
+    expect(said.join('')).toBe(direct)
+    expect(text.endsWith('data: [DONE]\n\n')).toBe(true)
+  }
+  const fromWorker = await page.evaluate(async () => {
+    const code = `fetch('${location.origin}/v1/models').then(async (response) => postMessage(await response.text()))`
+    const worker = new Worker(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })))
+    return new Promise<string>((resolve) => (worker.onmessage = ({ data }) => resolve(data)))
+  })
+  expect(JSON.parse(fromWorker).data[0].id).toBe('local')
+})
+
+test('a reader who leaves cancels the generation', async ({ page }) => {
+  const serving = await serveEmbedded(await openControlledPage(page))
+  const seen = await serving.evaluate(async ({ ends }, { messages }) => {
+    const send = (body: object, signal?: AbortSignal) =>
+      fetch('/v1/chat/completions', {
+        method: 'POST',
+        body: JSON.stringify({ model: 'local', messages, ...body }),
+        ...(signal && { signal }),
+      })
+    const readSome = async (response: Response) => {
+      const reader = response.body!.getReader()
+      for (let read = 0; read < 3; read += 1) await reader.read()
+      return reader
+    }
+    const abort = new AbortController()
+    await readSome(await send({ stream: true }, abort.signal))
+    abort.abort()
+    const aborted = await ends[0]
+    await (await readSome(await send({ stream: true }))).cancel()
+    return { aborted, left: await ends[1] }
+  }, request)
+  expect(seen.aborted?.finishReason).toBe('cancelled')
+  expect(seen.left?.finishReason).toBe('cancelled')
+})
+
+test('an unread answer holds the model back (scripted runtime)', async ({ page }) => {
+  await openControlledPage(page)
+  await serve(await page.evaluateHandle(() => window.createScriptedEngine()))
+  const words = 50_000
+  const steps = await page.evaluate(async (words) => {
+    const body = JSON.stringify({ model: 'local', prompt: 'word '.repeat(words).trim(), stream: true })
+    const response = await fetch('/v1/completions', { method: 'POST', body })
+    const seen: number[] = []
+    // Until it stands still; what it has said by then lies in the browser's own buffers.
+    while (seen.length < 3 || seen.at(-1) !== seen.at(-3)) {
+      await new Promise((resolve) => setTimeout(resolve, 1000))
+      seen.push((await window.readScripted()).steps)
+    }
+    await response.body?.cancel()
+    return seen
+  }, words)
+  console.log(`steps behind an unread answer, by seconds: ${steps.join(', ')}`)
+  expect(steps.at(-1)).toBeGreaterThan(0)
+  expect(steps.at(-1)).toBeLessThan(words / 4)
+})
+
+test('navigations, embedded resources and other origins are refused', async ({ page, context }) => {
+  await serveEmbedded(await openControlledPage(page))
+  const embedded = await ask(page, '/v1/models', { mode: 'no-cors' })
+  expect([embedded.status, readCode(embedded)]).toEqual([403, 'foreign-client'])
+  const foreign = await context.newPage()
+  const navigated = await foreign.goto(`${barePageUrl}v1/models`)
+  expect([navigated?.status(), readCode({ text: await navigated!.text() })]).toEqual([403, 'foreign-client'])
+
+  // A page of another origin: its fetch does not come as far as the service worker, its form is a navigation.
+  const form = `<form method="post" action="${barePageUrl}v1/chat/completions"><button>Send</button></form>`
+  await foreign.route('http://foreign.example/', (route) =>
+    route.fulfill({ contentType: 'text/html', body: form }),
+  )
+  const network = { status: 418, headers: { 'access-control-allow-origin': '*' }, body: 'the network' }
+  await foreign.goto('http://foreign.example/')
+  await foreign.route(`${barePageUrl}v1/models`, (route) => route.fulfill(network))
+  expect(await ask(foreign, `${barePageUrl}v1/models`)).toEqual({ status: 418, text: 'the network' })
+  const [sent] = await Promise.all([
+    foreign.waitForResponse(`${barePageUrl}v1/chat/completions`),
+    foreign.click('button'),
+  ])
+  expect([sent.status(), sent.fromServiceWorker()]).toEqual([403, true])
+})
+
+test('where no page serves, the answer is 503 at once', async ({ page, context }) => {
+  await openControlledPage(page)
+  const expectNoEngine = async () => {
+    const answer = await ask(page, '/v1/chat/completions', post(request))
+    expect([answer.status, readCode(answer)]).toEqual([503, 'no-engine'])
+  }
+  await expectNoEngine()
+  const tab = await openBarePage(await context.newPage())
+  const serving = await serve(await tab.evaluateHandle(() => window.createScriptedEngine()))
+  expect((await ask(page, '/v1/models')).status).toBe(200)
+  await serving.evaluate(({ serving }) => serving.stop())
+  await expectNoEngine()
+  const again = await serve(await serving.evaluateHandle(({ engine }) => engine))
+  expect((await ask(page, '/v1/models')).status).toBe(200)
+  await again.dispose()
+  await tab.close()
+  await expectNoEngine()
+  // What the route does not answer goes on as before.
+  expect((await ask(page, './models/stories/config.json')).status).toBe(200)
+})
+
+/** Streams in a page, calling `interrupt` behind the third chunk. @returns what was read, and how it ended */
+async function streamInterrupted(page: Page, interrupt: () => Promise<unknown>) {
+  await page.exposeFunction('interrupt', async () => void (await interrupt()))
+  return page.evaluate(async ({ messages }) => {
+    const body = JSON.stringify({ model: 'local', messages, temperature: 0, stream: true })
+    const response = await fetch('/v1/chat/completions', { method: 'POST', body })
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+    let text = ''
+    try {
+      for (let reads = 1; ; reads += 1) {
+        const { done, value } = await reader.read()
+        if (done) return { text, end: 'ended' }
+        text += value
+        if (reads === 3) await (window as unknown as { interrupt(): Promise<void> }).interrupt()
+      }
+    } catch (error) {
+      return { text, end: (error as Error).name }
+    }
+  }, request)
+}
+
+test('a page that is closed in mid-answer ends the stream with an error', async ({ page, context }) => {
+  await openControlledPage(page)
+  const tab = await openBarePage(await context.newPage())
+  await serveEmbedded(tab)
+  const { text, end } = await streamInterrupted(page, () => tab.close())
+  expect(end).toBe('ended')
+  const events = text.trim().split('\n\n')
+  expect(events.at(-1)).toBe('data: [DONE]')
+  expect(readCode({ text: events.at(-2)!.slice('data: '.length) })).toBe('engine-disposed')
+  expect(text).not.toContain('"finish_reason":"')
+})
+
+test('a page that stops to serve in mid-answer does so too', async ({ page }) => {
+  const serving = await serveEmbedded(await openControlledPage(page))
+  const { text } = await streamInterrupted(page, () => serving.evaluate(({ serving }) => serving.stop()))
+  expect(text).toContain('"code":"engine-disposed"')
+  expect(text).not.toContain('"finish_reason":"')
+  expect((await serving.evaluate(({ ends }) => ends[0]))?.finishReason).toBe('cancelled')
+})
+
+/** As a browser does that wants its memory back. */
+async function stopServiceWorkers(context: BrowserContext, page: Page): Promise<void> {
+  const session = await context.newCDPSession(page)
+  await session.send('ServiceWorker.enable')
+  await session.send('ServiceWorker.stopAllWorkers')
+  await session.detach()
+}
+
+test('a service worker that is stopped in mid-answer fails the stream and frees the engine', async ({
+  page,
+  context,
+}) => {
+  const serving = await serveEmbedded(await openControlledPage(page))
+  const { text, end } = await streamInterrupted(page, () => stopServiceWorkers(context, page))
+  expect(end).toBe('TypeError')
+  expect(text).not.toContain('[DONE]')
+  expect((await serving.evaluate(({ ends }) => ends[0]))?.finishReason).toBe('cancelled')
+  // The next request starts it again.
+  expect((await ask(page, '/v1/models')).status).toBe(200)
+})
+
+test('what cannot be served is refused by name', async ({ page }) => {
+  await openBarePage(page)
+  const engine = await page.evaluateHandle(() => window.createScriptedEngine())
+  const fail = (options: object) =>
+    engine.evaluate(
+      (engine, options) =>
+        window.rivulet.serveOpenai(engine, options).then(
+          () => 'serves',
+          ({ code, message }: { code: string; message: string }) => `${code}: ${message}`,
+        ),
+      options,
+    )
+  expect(await fail({ scope: '/v1/' })).toMatch(/^invalid-option: serveOpenai\(\) has no option "scope"/)
+  expect(await fail({})).toMatch(/^backend-unavailable: This page has no service worker/)
+  await openControlledPage(page)
+  const scripted = await page.evaluateHandle(() => window.createScriptedEngine())
+  await serve(scripted)
+  await expect(serve(scripted)).rejects.toThrow('This page serves an engine already')
+})
