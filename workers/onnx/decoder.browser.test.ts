@@ -18,6 +18,8 @@ import { createSession, loadOnnxRuntime, type OnnxRuntime } from './session.js'
 
 const contextLength = 512
 const steps = 64
+/** Where the way matters and not its length: a software adapter takes a third of a second a token. */
+const fewSteps = 32
 const conversationCacheBytes = 2 ** 20
 /** In the embedded model's chat template: "Tell me a story about a dragon.", "I want a story with a cat and a ball." */
 const prompts = {
@@ -147,7 +149,7 @@ async function takeUpAgain(decoder: Decoder, half: number): Promise<void> {
   const begun = [...prompts.dragon, ...reference.dragon.slice(0, half)]
   decoder.recall([])
   await decoder.prefill(begun)
-  await answer(decoder, prompts.ball, { keep: 1 })
+  await answer(decoder, prompts.ball, { keep: 1, count: 16 })
   // All but the last, which the answer begins with.
   expect(decoder.recall(begun.slice(0, -1))).toBe(begun.length - 1)
   await decoder.prefill(begun.slice(-1))
@@ -169,11 +171,14 @@ describe('on WebGPU the same tokens come', { timeout: 300_000 }, () => {
   it('whether or not the next step is begun before a token is here, sampled too', async () => {
     const decoder = await openOnGpu()
     const sampling = { ...greedy, temperature: 1.2, topK: 40, repetitionPenalty: 1.1 }
-    const sample = (continues: boolean) => answer(decoder, prompts.dragon, { sampling, continues })
+    const sample = (continues: boolean) =>
+      answer(decoder, prompts.dragon, { sampling, continues, count: fewSteps })
+    const likeliest = reference.dragon.slice(0, fewSteps)
     const alone = await sample(false)
-    expect(alone).not.toEqual(reference.dragon)
+    expect(alone).not.toEqual(likeliest)
     expect(await sample(true)).toEqual(alone)
-    expect(await answer(decoder, prompts.dragon, { continues: false })).toEqual(reference.dragon)
+    const options = { continues: false, count: fewSteps }
+    expect(await answer(decoder, prompts.dragon, options)).toEqual(likeliest)
     await decoder.release()
   })
 
@@ -191,9 +196,10 @@ describe('on WebGPU the same tokens come', { timeout: 300_000 }, () => {
   it('from runs without capture', async () => {
     const decoder = await openOnGpu({ canCapture: false })
     expect(decoder.execution).toBe('fixed-cache')
-    expect(await answer(decoder, prompts.dragon)).toEqual(reference.dragon)
+    const options = { count: fewSteps }
+    expect(await answer(decoder, prompts.dragon, options)).toEqual(reference.dragon.slice(0, fewSteps))
     const onWasm = await openOnWasm()
-    await answer(onWasm, prompts.dragon)
+    await answer(onWasm, prompts.dragon, options)
     const [logits, expected] = [await decoder.readLogits(), await onWasm.readLogits()]
     expect(logits).toHaveLength(2048)
     expect(Math.max(...logits.map((logit, id) => Math.abs(logit - expected[id]!)))).toBeLessThan(1e-3)
@@ -229,7 +235,8 @@ describe('on WebGPU the same tokens come', { timeout: 300_000 }, () => {
 
   it('while the cache grows under a running answer', async () => {
     const decoder = await openOnGpu({ firstCapacity: 32 })
-    expect(await answer(decoder, prompts.dragon)).toEqual(reference.dragon)
+    const options = { count: fewSteps }
+    expect(await answer(decoder, prompts.dragon, options)).toEqual(reference.dragon.slice(0, fewSteps))
     expect(decoder.execution).toBe('replayed')
     await decoder.release()
   })
