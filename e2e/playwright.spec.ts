@@ -77,6 +77,23 @@ test.describe('waiting for an engine', () => {
     expect(await failureOf(rivulet.waitForEngine({ timeout: 100 }))).toMatch(/No page loaded an engine/)
   })
 
+  test('ends with what runs in a frame of the page, as long as that is there', async ({ page, rivulet }) => {
+    await openBarePage(page)
+    await page.evaluate(
+      (url) => document.body.append(Object.assign(document.createElement('iframe'), { src: url })),
+      barePageUrl,
+    )
+    const frame = page.frameLocator('iframe').locator('html')
+    await expect.poll(() => frame.evaluate(() => 'rivulet' in window)).toBe(true)
+    await frame.evaluate(async () => {
+      const { createEngine, onnx } = window.rivulet
+      await createEngine({ backend: onnx({ device: 'wasm' }), model: './models/stories/' })
+    })
+    expect(await rivulet.waitForEngine()).toMatchObject({ backend: 'onnx' })
+    await page.evaluate(() => document.querySelector('iframe')?.remove())
+    expect(await failureOf(rivulet.waitForEngine({ timeout: 100 }))).toMatch(/No page loaded an engine/)
+  })
+
   test('ends with the error of a load that fails, but not where the page gave up', async ({
     page,
     rivulet,
