@@ -115,29 +115,32 @@ test('frames, workers and other tabs of the origin stream too', async ({ page, c
   expect(JSON.parse(fromWorker).data[0].id).toBe('local')
 })
 
-test('a reader who leaves cancels the generation', async ({ page }) => {
+test('a reader who aborts, cancels or is removed ends the generation', async ({ page }) => {
   const serving = await serveEmbedded(await openControlledPage(page))
   const seen = await serving.evaluate(async ({ ends }, { messages }) => {
-    const send = (body: object, signal?: AbortSignal) =>
-      fetch('/v1/chat/completions', {
-        method: 'POST',
-        body: JSON.stringify({ model: 'local', messages, ...body }),
-        ...(signal && { signal }),
-      })
+    const body = JSON.stringify({ model: 'local', messages, stream: true })
+    const send = (from: { fetch: typeof fetch }, more: RequestInit = {}) =>
+      from.fetch('/v1/chat/completions', { ...more, method: 'POST', body })
     const readSome = async (response: Response) => {
       const reader = response.body!.getReader()
       for (let read = 0; read < 3; read += 1) await reader.read()
       return reader
     }
     const abort = new AbortController()
-    await readSome(await send({ stream: true }, abort.signal))
+    await readSome(await send(window, { signal: abort.signal }))
     abort.abort()
     const aborted = await ends[0]
-    await (await readSome(await send({ stream: true }))).cancel()
-    return { aborted, left: await ends[1] }
+    await (await readSome(await send(window))).cancel()
+    const left = await ends[1]
+    const frame = document.createElement('iframe')
+    frame.src = './?frame'
+    document.body.append(frame)
+    await new Promise((resolve) => (frame.onload = resolve))
+    await readSome(await send(frame.contentWindow as Window & typeof globalThis))
+    frame.remove()
+    return [aborted, left, await ends[2]].map((end) => end?.finishReason)
   }, request)
-  expect(seen.aborted?.finishReason).toBe('cancelled')
-  expect(seen.left?.finishReason).toBe('cancelled')
+  expect(seen).toEqual(['cancelled', 'cancelled', 'cancelled'])
 })
 
 test('an unread answer holds the model back (scripted runtime)', async ({ page }) => {

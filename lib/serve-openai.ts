@@ -3,6 +3,7 @@ import { holdLifeLock, watchLifeLock } from './contract/life-lock.js'
 import {
   introduction,
   nameServingLock,
+  type AnswerGoesOn,
   type AnswerPart,
   type RoutedRequest,
 } from './contract/routed-request.js'
@@ -50,9 +51,11 @@ export async function serveOpenai(engine: Engine, options: ServeOpenaiOptions = 
   stopping.signal.addEventListener('abort', () => serving.delete(registered.scope))
   try {
     const clientId = await introduce(await waitForActive(registered))
-    const listen = ({ data, ports: [port] }: MessageEvent<Partial<RoutedRequest>>) => {
+    const listen = ({ data, source, ports: [port] }: MessageEvent<Partial<RoutedRequest>>) => {
       if (data?.kind !== 'rivulet-openai-request' || !port) return
-      sendStream(answer(fetch, data as RoutedRequest, stopping.signal), port)
+      const request = data as RoutedRequest
+      const remind = createReminder(source as ServiceWorker, request.lifeLock)
+      sendStream(answer(fetch, request, remind, stopping.signal), port)
     }
     navigator.serviceWorker.addEventListener('message', listen, { signal: stopping.signal })
     navigator.serviceWorker.startMessages()
@@ -112,10 +115,24 @@ async function introduce(worker: ServiceWorker): Promise<string> {
   return clientId ?? fail('The service worker does not answer: it must call openaiRoute() while it starts.')
 }
 
+/** Well within the half minute for which browsers keep a service worker that has no event. */
+const reminderMs = 10_000
+
+/** Tells the service worker that an answer goes on, as often as it must know. */
+function createReminder(worker: ServiceWorker, lifeLock: string): () => void {
+  let toldMs = performance.now()
+  return () => {
+    if (performance.now() - toldMs < reminderMs) return
+    toldMs = performance.now()
+    worker.postMessage({ kind: 'rivulet-openai-goes-on', lifeLock } satisfies AnswerGoesOn, [])
+  }
+}
+
 /** The answer in parts, taken no faster than they are asked for. */
 function answer(
   fetch: typeof globalThis.fetch,
   { url, method, body, lifeLock }: RoutedRequest,
+  remind: () => void,
   stopped: AbortSignal,
 ): ReadableStream<AnswerPart> {
   const leaving = new AbortController()
@@ -131,6 +148,7 @@ function answer(
           return controller.enqueue({ kind: 'head', status: response.status, headers: [...response.headers] })
         }
         const { done, value } = await reader.read()
+        remind()
         if (!done) return controller.enqueue({ kind: 'bytes', bytes: value })
         controller.close()
         leaving.abort()

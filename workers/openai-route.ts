@@ -2,21 +2,19 @@
 import { RivuletError } from '../lib/contract/errors.js'
 import { holdLifeLock, watchLifeLock } from '../lib/contract/life-lock.js'
 import { describeFailure, writeError, type ErrorBody } from '../lib/contract/openai-error.js'
+import { readRouteScope, type OpenaiRouteOptions } from '../lib/contract/openai-route-options.js'
 import {
   introduction,
   nameServingLock,
   readServingLock,
+  type AnswerGoesOn,
   type AnswerPart,
   type RoutedRequest,
 } from '../lib/contract/routed-request.js'
 import { writeDone, writeFailure } from '../lib/contract/server-sent-events.js'
 import { receiveStream } from '../lib/contract/stream-transfer.js'
 
-/** Options of `openaiRoute`. */
-export interface OpenaiRouteOptions {
-  /** The path below which requests are answered; all others go on as they would. @default '/v1/' */
-  readonly scope?: string | undefined
-}
+export type { OpenaiRouteOptions } from '../lib/contract/openai-route-options.js'
 
 // The compiler knows a worker, not which.
 const worker = self as unknown as ServiceWorkerGlobalScope
@@ -33,35 +31,45 @@ const worker = self as unknown as ServiceWorkerGlobalScope
  *
  * Navigations, forms and embedded resources, which pages of other origins could have sent, get status 403 with OpenAI's error
  * shape; where no page serves, the status is 503. A page that is closed in mid-answer ends a stream with an error event. A
- * reader who leaves cancels the generation.
+ * reader who leaves a stream cancels the generation; that of an answer in one piece goes on where the browser does not tell
+ * service workers of it (Chromium 156).
  *
- * Browsers may stop a service worker that answers for minutes (Chromium: five; w3c/ServiceWorker#1182): the reader's stream
- * then fails, and the generation is cancelled. For answers that long, use `openaiFetch` in the page.
+ * Browsers end service workers (w3c/ServiceWorker#1182): one that streams is kept by the page's word that its answer goes on,
+ * but an answer that nobody reads for four minutes, or one that is not streamed and takes five, is cut off: its reader's
+ * request fails, and the generation is cancelled.
  * @throws RivuletError `invalid-option`
  */
 export function openaiRoute(options: OpenaiRouteOptions = {}): void {
-  const scope = readScope(options)
-  worker.addEventListener('message', ({ data, source, ports: [port] }) => {
-    if (data?.kind === introduction.kind && source instanceof Client) port?.postMessage(source.id)
+  const scope = readRouteScope(options)
+  worker.addEventListener('message', (event) => {
+    const { data, source, ports } = event as ExtendableMessageEvent & { readonly data: PageWord | undefined }
+    if (data?.kind === introduction.kind && source instanceof Client) ports[0]?.postMessage(source.id)
+    const over = data?.kind === 'rivulet-openai-goes-on' && answering.get(data.lifeLock)
+    if (over) holdUntil(over, event)
   })
   worker.addEventListener('fetch', (event) => {
     const { origin, pathname } = new URL(event.request.url)
     if (origin !== worker.location.origin || !pathname.startsWith(scope)) return
     event.stopImmediatePropagation()
     const over = new AbortController()
-    // The answer's last word comes after its head, with which the browser holds the event for done.
-    event.waitUntil(new Promise((resolve) => over.signal.addEventListener('abort', resolve)))
+    // With the answer's head, the browser holds the event for done.
+    holdUntil(over.signal, event)
     event.respondWith(route(event, over))
   })
 }
 
-function readScope({ scope = '/v1/', ...unknown }: OpenaiRouteOptions): string {
-  const [name] = Object.keys(unknown)
-  if (name !== undefined) {
-    throw new RivuletError('invalid-option', `openaiRoute() has no option "${name}"; it has: scope.`)
-  }
-  if (typeof scope === 'string' && /^\/(.*\/)?$/.test(scope)) return scope
-  throw new RivuletError('invalid-option', '"scope" must be a path that begins and ends with a slash.')
+type PageWord = typeof introduction | AnswerGoesOn
+
+/** The answers on their way, by their life locks. */
+const answering = new Map<string, AbortSignal>()
+
+/** Chromium ends a service worker whose event takes five minutes; the next event is another five (w3c/ServiceWorker#1182). */
+const holdMs = 4 * 60_000
+
+/** Keeps the browser from ending this service worker before an answer is over, for as long as one event can. */
+function holdUntil(over: AbortSignal, event: ExtendableEvent): void {
+  const isOver = new Promise((resolve) => over.addEventListener('abort', resolve, { once: true }))
+  event.waitUntil(Promise.race([isOver, new Promise((resolve) => setTimeout(resolve, holdMs))]))
 }
 
 async function route({ request, clientId }: FetchEvent, over: AbortController): Promise<Response> {
@@ -102,7 +110,7 @@ async function findServingPage(askingId: string): Promise<ServingPage | undefine
   const { held = [] } = await worker.navigator.locks.query()
   const serving = new Set(held.map(({ name = '' }) => readServingLock(name, scope)))
   if (serving.size === 0) return undefined
-  // In that order (Service Workers, 4.3.2).
+  // The standard has them in the order of their last focus (clients.matchAll).
   const windows = await worker.clients.matchAll({ type: 'window', includeUncontrolled: true })
   const found = windows.filter(({ id }) => serving.has(id))
   const client = found.find(({ id }) => id === askingId) ?? found[0]
@@ -120,6 +128,8 @@ async function askPage(page: ServingPage, request: Request, over: AbortSignal): 
   const { url, method, signal } = request
   const lifeLock = `rivulet-openai-answer ${crypto.randomUUID()}`
   const [body] = await Promise.all([request.text(), holdLifeLock(lifeLock, over)])
+  answering.set(lifeLock, over)
+  over.addEventListener('abort', () => answering.delete(lifeLock))
   const { port1, port2 } = new MessageChannel()
   const asked: RoutedRequest = { kind: 'rivulet-openai-request', url, method, body, lifeLock }
   page.client.postMessage(asked, [port2])
@@ -130,6 +140,7 @@ async function askPage(page: ServingPage, request: Request, over: AbortSignal): 
     lost = new RivuletError('engine-disposed', 'The page that answers was closed, or has stopped to serve.')
     void cancel()
   })
+  // As the standard has it (Handle Fetch); Chromium 156 tells only by cancelling the response's body.
   if (signal.aborted) void cancel()
   else signal.addEventListener('abort', cancel, { signal: over })
   return {

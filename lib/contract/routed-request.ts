@@ -13,6 +13,12 @@ export interface RoutedRequest {
   readonly lifeLock: string
 }
 
+/** A page tells the service worker that an answer goes on, which is one more event to stay awake for. */
+export interface AnswerGoesOn {
+  readonly kind: 'rivulet-openai-goes-on'
+  readonly lifeLock: string
+}
+
 /** The head comes first, and once. */
 export type AnswerPart =
   | {
