@@ -122,7 +122,10 @@ test.describe('a model that cannot be loaded', () => {
 
   test('a worker that cannot be loaded fails the engine', async ({ page }) => {
     await page.context().route('**/onnx.worker-*.js', (route) => route.fulfill({ status: 404 }))
-    expect(await loadBrokenModel(page, embeddedModel)).toMatchObject({ code: 'worker-failed' })
+    expect(await loadBrokenModel(page, embeddedModel)).toMatchObject({
+      code: 'worker-failed',
+      message: /`worker`/,
+    })
   })
 
   test('the next attempt works when the cause is gone', async ({ page }) => {

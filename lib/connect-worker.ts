@@ -38,7 +38,7 @@ export function connectWorker(worker: Worker): WorkerConnection {
     event.preventDefault()
     const what = event.message
       ? `The worker failed: ${event.message}`
-      : "The worker could not be loaded: see that its script is served, and that the page's CSP allows it (worker-src)."
+      : "The worker could not be loaded: see that its script is served, or name it in the backend's option `worker`, and that the page's CSP allows it (worker-src)."
     terminate(new RivuletError('worker-failed', what, { cause: event.error ?? undefined }))
   })
   worker.addEventListener('messageerror', () => {

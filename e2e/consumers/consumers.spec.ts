@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import { expect, test, type Page } from '@playwright/test'
 import { Tokenizer } from '@huggingface/tokenizers'
 import { buildConsumer, installConsumer, serveDev, type Consumer } from './consumer.js'
+import { serveStandInCdn } from './stand-in-cdn.js'
 import { serveApp, type ServedApp } from './serve-app.js'
 
 interface Bundler {
@@ -82,6 +83,26 @@ for (const { name, app, output, hasDevServer, isFast } of bundlers) {
     }
   })
 }
+
+test.describe('without a bundler', () => {
+  let consumer: Consumer
+  let served: ServedApp
+  test.beforeAll(async () => {
+    consumer = installConsumer('cdn')
+    served = await serveApp([consumer.folder, join(consumer.folder, 'public')], 'plain')
+  })
+  test.afterAll(() => {
+    served.close()
+    consumer.remove()
+  })
+
+  test('a page streams with modules from a CDN (a stand-in for it)', async ({ page }) => {
+    await serveStandInCdn(page, consumer.folder)
+    expect(await readStory(page, served, 'wasm', ['https://esm.sh/', 'https://cdn.jsdelivr.net/'])).toBe(
+      'CPU, 1 thread',
+    )
+  })
+})
 
 const models = resolve(import.meta.dirname, '../../demo/public/models/stories')
 const tokenizer = new Tokenizer(
