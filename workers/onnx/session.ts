@@ -21,8 +21,13 @@ export async function loadOnnxRuntime(
   wasmPaths: OnnxLoadOptions['wasmPaths'] = {},
 ): Promise<OnnxRuntime> {
   try {
-    const runtime =
-      device === 'webgpu' ? await import('onnxruntime-web/webgpu') : await import('onnxruntime-web/wasm')
+    const [runtime, { moduleAddress }] = await Promise.all([
+      device === 'webgpu' ? import('onnxruntime-web/webgpu') : import('onnxruntime-web/wasm'),
+      import('./module-address.js'),
+    ])
+    // ONNX Runtime's threads run its own script. Where that is this worker's, they would start this worker instead, and
+    // the load would wait for them for ever: so do Vite 8's workers without `worker: { format: 'es' }`.
+    if (moduleAddress === self.location.href) runtime.env.wasm.numThreads = 1
     const wasm = wasmPaths[device]
     // The file alone: with a prefix ONNX Runtime would also load its JavaScript from there, past the bundler.
     if (wasm !== undefined) runtime.env.wasm.wasmPaths = { wasm }
