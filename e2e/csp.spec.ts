@@ -1,6 +1,11 @@
 // Pages that allow no more than they must: what the runtimes need of a content security policy, and nothing else.
-import { expect, test, type Page } from '@playwright/test'
-import { openBarePage, streamAnswer } from './bare-page.js'
+import { expect, test as base, type Page } from '@playwright/test'
+import { barePageUrl, streamAnswer } from './bare-page.js'
+import { collectReports, type PolicyReports } from './policy-reports.js'
+
+const test = base.extend<{ readonly reports: PolicyReports }>({
+  reports: async ({ page }, use) => use(await collectReports(page)),
+})
 
 const strict = [
   "default-src 'none'",
@@ -10,47 +15,66 @@ const strict = [
   "base-uri 'none'",
 ]
 
-/** Opens the page under a policy, which its workers get too. @returns what the browser said of it */
-async function openUnder(page: Page, policy: readonly string[]): Promise<string[]> {
-  const said: string[] = []
-  page.on('console', (message) => {
-    if (/Content Security Policy/i.test(message.text())) said.push(message.text())
-  })
-  await page.route(/\/$|\.js$/, async (route) => {
+/** Opens the page with the library alone under a policy, which its workers get too. */
+async function openUnder(page: Page, policy: readonly string[], { directive }: PolicyReports): Promise<void> {
+  await page.route(/\.(html|js)$/, async (route) => {
     const response = await route.fetch()
-    const headers = { ...response.headers(), 'content-security-policy': policy.join('; ') }
+    const headers = { ...response.headers(), 'content-security-policy': [...policy, directive].join('; ') }
     await route.fulfill({ response, headers })
   })
-  await openBarePage(page)
-  return said
+  await page.goto(`${barePageUrl}strict.html`)
+  await page.waitForFunction(() => 'rivulet' in window)
 }
 
+test('what a page or its worker violates is reported', async ({ page, reports }) => {
+  const withoutWasm = strict.map((each) => each.replace(" 'wasm-unsafe-eval'", ''))
+  await openUnder(page, [...withoutWasm, "worker-src 'self'"], reports)
+  const load = page.evaluate(async () => {
+    const { createEngine, onnx } = window.rivulet
+    await createEngine({ backend: onnx({ device: 'wasm' }), model: './models/stories/' })
+  })
+  await expect(load).rejects.toThrow(/wasm/i)
+  await page.evaluate(() =>
+    document.body.append(Object.assign(document.createElement('script'), { text: '1' })),
+  )
+  const violations = await reports.readViolations()
+  expect(violations).toContainEqual(
+    expect.objectContaining({ 'effective-directive': 'script-src', 'blocked-uri': 'wasm-eval' }),
+  )
+  expect(violations).toContainEqual(
+    expect.objectContaining({ 'effective-directive': 'script-src-elem', 'blocked-uri': 'inline' }),
+  )
+})
+
 for (const device of ['wasm', 'webgpu'] as const) {
-  test(`onnx() runs on ${device} under a strict policy, without a violation`, async ({ page }) => {
-    const said = await openUnder(page, [...strict, "worker-src 'self'"])
+  test(`onnx() runs on ${device} under a strict policy, without a violation`, async ({ page, reports }) => {
+    await openUnder(page, [...strict, "worker-src 'self'"], reports)
     const engine = await page.evaluateHandle((device) => {
       const { createEngine, onnx } = window.rivulet
       return createEngine({ backend: onnx({ device }), model: './models/stories/' })
     }, device)
     const { result } = await streamAnswer(engine, 'Tell me a story.', { maxTokens: 4 })
     expect(result.text).not.toBe('')
-    expect(said).toEqual([])
+    expect(await reports.readViolations()).toEqual([])
   })
 }
 
-test('llamaCpp() runs under a strict policy that also allows workers from blobs', async ({ page }) => {
-  const said = await openUnder(page, [...strict, "worker-src 'self' blob:"])
+test('llamaCpp() runs under a strict policy that also allows workers from blobs', async ({
+  page,
+  reports,
+}) => {
+  await openUnder(page, [...strict, "worker-src 'self' blob:"], reports)
   const engine = await page.evaluateHandle(() => {
     const { createEngine, llamaCpp } = window.rivulet
     return createEngine({ backend: llamaCpp(), model: './models/stories.gguf' })
   })
   const { result } = await streamAnswer(engine, 'Tell me a story.', { maxTokens: 4 })
   expect(result.text).not.toBe('')
-  expect(said).toEqual([])
+  expect(await reports.readViolations()).toEqual([])
 })
 
-test('llamaCpp() without that ends with an error that says so', async ({ page }) => {
-  await openUnder(page, [...strict, "worker-src 'self'"])
+test('llamaCpp() without that ends with an error that says so', async ({ page, reports }) => {
+  await openUnder(page, [...strict, "worker-src 'self'"], reports)
   const message = await page.evaluate(async () => {
     const { createEngine, llamaCpp } = window.rivulet
     return createEngine({ backend: llamaCpp(), model: './models/stories.gguf' }).then(
@@ -59,4 +83,7 @@ test('llamaCpp() without that ends with an error that says so', async ({ page })
     )
   })
   expect(message).toContain('worker-src blob:')
+  expect(await reports.readViolations()).toContainEqual(
+    expect.objectContaining({ 'effective-directive': 'worker-src', 'blocked-uri': 'blob' }),
+  )
 })

@@ -14,7 +14,9 @@ export default defineConfig({
     target: 'es2022',
     chunkSizeWarningLimit: 2000,
     rolldownOptions: {
-      input: ['index.html', 'react.html', 'service-worker.ts'].map((file) => `${page}/${file}`),
+      input: ['index.html', 'react.html', 'strict.html', 'service-worker.ts'].map(
+        (file) => `${page}/${file}`,
+      ),
       // A service worker's address is what browsers know it by.
       output: {
         entryFileNames: ({ name }) => (name === 'service-worker' ? '[name].js' : 'assets/[name]-[hash].js'),
