@@ -156,7 +156,7 @@ async function askPage(page: ServingPage, request: Request, over: AbortSignal): 
 async function writeResponse({ read, cancel }: Answer, over: AbortController): Promise<Response> {
   const head = await read()
   if (head?.kind !== 'head') throw new RivuletError('engine-disposed', 'The request was given up.')
-  const headers = new Headers(head.headers.map(([name, value]) => [name, value]))
+  const headers = new Headers(head.headers.map(([name, value]): [string, string] => [name, value]))
   const isEventStream = headers.get('content-type')?.startsWith('text/event-stream') ?? false
   const body = new ReadableStream<Uint8Array<ArrayBuffer>>(
     {
