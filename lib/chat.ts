@@ -9,6 +9,8 @@ import type { Engine } from './engine.js'
 import type { Usage } from './generation.js'
 import type { Latency } from './latency.js'
 
+export type { ChatListener } from './chat/listeners.js'
+
 /** What `createChat` is told. */
 export interface ChatOptions {
   /** What answers. While it is a promise that is pending, `send()` is taken, and its answer waits. */

@@ -2,7 +2,7 @@
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
 import { ensureChromium } from './chromium.mjs'
 
-const all = ['format', 'types', 'lint', 'package', 'size', 'unused', 'unit', 'e2e', 'consumers']
+const all = ['format', 'types', 'lint', 'package', 'size', 'unused', 'docs', 'unit', 'e2e', 'consumers']
 /** Bundlers take minutes to install and build: all of them are for `npm run test:consumers`. */
 const onlyFast = ['--', '--grep', '@ci']
 const chosen = process.argv.slice(2)
