@@ -252,7 +252,7 @@ test('what is not known is refused by its name', async ({ rivulet, browser }) =>
 
 test('the guide shows the test and the configuration that lie beside this one', () => {
   const guide = readFileSync('docs/guides/testing.md', 'utf8')
-  const examples = [...guide.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code)
+  const examples = [...guide.matchAll(/```ts no-run\n(.*?)```/gs)].map(([, code]) => code)
   const files = ['testing-guide.config.ts', 'testing-guide.spec.ts']
   expect(examples).toEqual(files.map((name) => readFileSync(`e2e/${name}`, 'utf8')))
 })

@@ -441,10 +441,10 @@ describe('a reader', () => {
       }
       response.end(write(['[DONE]']))
     })
-    const { backend } = await open({ idleTimeoutMs: 200 })
+    const { backend } = await open({ idleTimeoutMs: 1000 })
     const generator = backend.generate(request, { signal })
     for (let step = 0; step < 3; step += 1) await generator.next()
-    await new Promise((resolve) => setTimeout(resolve, 600))
+    await new Promise((resolve) => setTimeout(resolve, 2500))
     // What lies in between: the two sockets' buffers, of the 20 MB.
     expect(sentBytes).toBeLessThan(15e6)
     await expect(generator.next()).resolves.toMatchObject({ done: false })
