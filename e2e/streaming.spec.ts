@@ -37,7 +37,7 @@ for (const device of ['wasm', 'webgpu'] satisfies Device[]) {
       expect(info).toMatchObject({ device, execution, backend: 'onnx', dtype: 'q8', contextLength: 512 })
     })
 
-    for (const { prompt, promptTokens, greedyIds } of references.slice(0, device === 'wasm' ? 4 : 2)) {
+    for (const { prompt, promptTokens, greedyIds } of references.slice(0, device === 'wasm' ? 4 : 1)) {
       test(`streams the reference's tokens to "${prompt}", a chunk each`, async () => {
         const maxTokens = referenceTokens[device]
         const { chunks, tokenIds, result } = await streamAnswer(engine, prompt, { temperature: 0, maxTokens })
