@@ -312,6 +312,10 @@ test.describe('on the embedded model', () => {
 })
 
 test('engines that are loaded and disposed leave no memory behind', async ({ browser }) => {
+  test.skip(
+    process.env.RIVULET_SOAK === undefined,
+    'A minute and a half on a software adapter: npm run soak.',
+  )
   const page: Page = await openBarePage(await browser.newPage())
   const session = await browser.newBrowserCDPSession()
   const pageSession = await page.context().newCDPSession(page)
