@@ -318,7 +318,8 @@ for (const device of ['wasm', 'webgpu'] as const) {
     const page: Page = await openBarePage(await browser.newPage())
     const session = await browser.newBrowserCDPSession()
     const pageSession = await page.context().newCDPSession(page)
-    const cycles = scaleCount(4, 100)
+    // The first warm the browser up; behind them the least counts, since garbage comes and goes.
+    const cycles = scaleCount(device === 'wasm' ? 8 : 4, 100)
     const seen: { readonly renderer: number; readonly gpu: number }[] = []
     for (let cycle = 0; cycle < cycles; cycle += 1) {
       const engine = await loadEngine(page, device)
@@ -333,9 +334,17 @@ for (const device of ['wasm', 'webgpu'] as const) {
       test.skip(!now, 'This system does not tell what a process holds.')
       seen.push(now!)
     }
-    console.log(`${cycles} cycles on ${device}: ${JSON.stringify([seen[2], seen.at(-1)])}`)
-    expect(seen.at(-1)!.renderer / seen[2]!.renderer).toBeLessThan(1.05)
-    expect(seen.at(-1)!.gpu / seen[2]!.gpu).toBeLessThan(1.05)
+    const findLeast = (process: 'renderer' | 'gpu', from: number, to?: number) =>
+      Math.min(...seen.slice(from, to).map((each) => each[process]))
+    // Engines that are never disposed: 1.49 on WASM; noise has come to 1.06 there.
+    for (const [process, bound] of [
+      ['renderer', 1.15],
+      ['gpu', 1.05],
+    ] as const) {
+      const [early, late] = [findLeast(process, 2, cycles / 2 + 1), findLeast(process, cycles / 2 + 1)]
+      console.log(`${cycles} cycles on ${device}, ${process}: ${early} bytes, ${late} bytes`)
+      expect(late / early, process).toBeLessThan(bound)
+    }
     await page.close()
   })
 }

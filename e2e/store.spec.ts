@@ -115,7 +115,8 @@ test('a tab that is killed at any byte leaves what came, and the next one goes o
   for (let round = 0; round < rounds; round += 1) {
     const path = `${round}/weights.bin`
     serve(server, { [path]: content })
-    server.bytesPerSecond = 32 * 2 ** 20
+    // What lies in the sockets when the tab is killed has not come, and grows with the rate: a good line at home.
+    server.bytesPerSecond = 16 * 2 ** 20
     const page = await openBarePage(await context.newPage())
     const sentBefore = server.sentBytes
     const killAt = Math.floor(((round * 0.618 + 0.31) % 1) * content.length)

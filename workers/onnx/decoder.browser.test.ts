@@ -1,6 +1,6 @@
 import { fromBinary } from '@bufbuild/protobuf'
 import type { InferenceSession } from 'onnxruntime-web'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readCacheInputs } from './cache-inputs.js'
 import type { Decoder } from './decoder.js'
 import { createGpuDecoder } from './gpu-decoder.js'
@@ -159,28 +159,32 @@ async function takeUpAgain(decoder: Decoder, half: number): Promise<void> {
 }
 
 describe('on WebGPU the same tokens come', { timeout: 300_000 }, () => {
-  it('from replayed dispatches, and behind a cache that was cut back', async () => {
-    const decoder = await openOnGpu()
-    expect(decoder.execution).toBe('replayed')
-    expect(await answer(decoder, prompts.dragon)).toEqual(reference.dragon)
-    const options = { keep: 1, chunk: 3, count: fewSteps }
-    expect(await answer(decoder, prompts.ball, options)).toEqual(reference.ball.slice(0, fewSteps))
-    await takeUpAgain(decoder, steps - 8)
-    await decoder.release()
-  })
+  describe('replayed', () => {
+    let decoder: Decoder
+    beforeAll(async () => {
+      decoder = await openOnGpu()
+    }, 300_000)
+    afterAll(() => decoder.release())
 
-  it('whether or not the next step is begun before a token is here, sampled too', async () => {
-    const decoder = await openOnGpu()
-    const sampling = { ...greedy, temperature: 1.2, topK: 40, repetitionPenalty: 1.1 }
-    const sample = (continues: boolean) =>
-      answer(decoder, prompts.dragon, { sampling, continues, count: fewSteps })
-    const likeliest = reference.dragon.slice(0, fewSteps)
-    const alone = await sample(false)
-    expect(alone).not.toEqual(likeliest)
-    expect(await sample(true)).toEqual(alone)
-    const options = { continues: false, count: fewSteps }
-    expect(await answer(decoder, prompts.dragon, options)).toEqual(likeliest)
-    await decoder.release()
+    it('from replayed dispatches, and behind a cache that was cut back', async () => {
+      expect(decoder.execution).toBe('replayed')
+      expect(await answer(decoder, prompts.dragon)).toEqual(reference.dragon)
+      const options = { keep: 1, chunk: 3, count: fewSteps }
+      expect(await answer(decoder, prompts.ball, options)).toEqual(reference.ball.slice(0, fewSteps))
+      await takeUpAgain(decoder, steps - 8)
+    })
+
+    it('whether or not the next step is begun before a token is here, sampled too', async () => {
+      const sampling = { ...greedy, temperature: 1.2, topK: 40, repetitionPenalty: 1.1 }
+      const sample = (continues: boolean) =>
+        answer(decoder, prompts.dragon, { sampling, continues, count: fewSteps })
+      const likeliest = reference.dragon.slice(0, fewSteps)
+      const alone = await sample(false)
+      expect(alone).not.toEqual(likeliest)
+      expect(await sample(true)).toEqual(alone)
+      const options = { continues: false, count: fewSteps }
+      expect(await answer(decoder, prompts.dragon, options)).toEqual(likeliest)
+    })
   })
 
   it('after an answer that was left with a step on its way', async () => {
