@@ -91,13 +91,22 @@ export function takesGguf({ backend, model }: Pick<ModelChoice, 'backend' | 'mod
  * on llama.cpp elsewhere: which of them is the library's choice.
  * @throws RivuletError `invalid-option`: the library, not this page, knows which values there are
  */
-export async function createBackends(choice: ModelChoice): Promise<readonly BackendFactory[]> {
+export async function createBackends(
+  choice: ModelChoice,
+  settings: LoadSettings = {},
+): Promise<readonly BackendFactory[]> {
   const { backend, model, server } = choice
   if (backend === 'remote') return [remote({ baseURL: server, model })]
-  if (backend === 'web-llm') return [webLlm({ model })]
-  if (takesGguf(choice)) return [await createLlamaCpp(choice)]
+  if (backend === 'web-llm') return [webLlm({ model, ...settings })]
+  if (takesGguf(choice)) return [await createLlamaCpp(choice, settings)]
   const isEither = backend === 'auto' && model === smolLm2.name
-  return isEither ? [createOnnx(choice), await createLlamaCpp(choice)] : [createOnnx(choice)]
+  return isEither ? [createOnnx(choice), await createLlamaCpp(choice, settings)] : [createOnnx(choice)]
+}
+
+/** How a model is loaded, whichever it is. */
+export interface LoadSettings {
+  /** Prompt and answer together, in tokens, for backends that take it. @default the model's own */
+  readonly contextLength?: number | undefined
 }
 
 function createOnnx({ model, device, dtype }: ModelChoice): BackendFactory {
@@ -108,9 +117,12 @@ function createOnnx({ model, device, dtype }: ModelChoice): BackendFactory {
   })
 }
 
-async function createLlamaCpp({ model, device }: ModelChoice): Promise<BackendFactory> {
+async function createLlamaCpp(
+  { model, device }: ModelChoice,
+  settings: LoadSettings,
+): Promise<BackendFactory> {
   const source = model === smolLm2.name ? await findSmolLm2() : model || servedUrl('models/stories.gguf')
-  return llamaCpp({ model: source, device: device as OnnxDevice })
+  return llamaCpp({ model: source, device: device as OnnxDevice, ...settings })
 }
 
 async function findSmolLm2(): Promise<ModelSource> {

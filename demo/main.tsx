@@ -1,0 +1,13 @@
+import { render } from 'preact'
+import { App } from './app/app.js'
+import { openPage } from './app/page.js'
+import { installTheme } from './app/theme.js'
+import './style.css'
+import './chat/chat.css'
+import './panels.css'
+import './settings/settings.css'
+import './conversations/conversations.css'
+
+const theme = installTheme()
+const page = await openPage()
+render(<App page={page} theme={theme} />, document.getElementById('app')!)
