@@ -12,7 +12,14 @@ import { createChatLog, type AnswerNote } from './chat-log.js'
 import { createComposer } from './composer.js'
 import { startChat } from './conversation.js'
 import { createLoadPanel } from './load-panel.js'
-import { createBackends, nameModel, readModelChoice, writeModelChoice } from './model-choice.js'
+import {
+  createBackends,
+  nameModel,
+  readModelChoice,
+  writeModelChoice,
+  type ModelChoice,
+} from './model-choice.js'
+import { openModelPicker } from './models/open-model-picker.js'
 import { pageElement } from './page-element.js'
 import { createReadouts } from './readouts.js'
 import { createSettings } from './settings.js'
@@ -45,15 +52,20 @@ const readouts = createReadouts()
 const welcome = createWelcome((suggestion) => void send(suggestion))
 const composer = createComposer((question) => void send(question), stop)
 const loadPanel = createLoadPanel(retry, announcer.say)
-const settings = createSettings(choice, (chosen) => {
-  choice = chosen
-  writeModelChoice(choice)
-  void load()
+const settings = createSettings(choice, choose)
+pageElement('open-models', HTMLButtonElement).addEventListener('click', () => {
+  void openModelPicker(choice, choose)
 })
 pageElement('new-chat', HTMLButtonElement).addEventListener('click', newChat)
 installTheme()
 composer.focus()
 void load()
+
+function choose(chosen: ModelChoice): void {
+  choice = chosen
+  writeModelChoice(choice)
+  void load()
+}
 
 function setState(next: PageState): void {
   state = next

@@ -4,9 +4,9 @@ import { onnx, type OnnxDevice, type OnnxDtype } from 'rivulet/onnx'
 import { remote } from 'rivulet/remote'
 import { webLlm } from 'rivulet/web-llm'
 
-/** What to load, as the page's address says it. */
+/** What to load. */
 export interface ModelChoice {
-  /** Empty is the model that is served with this page. */
+  /** Empty is the model that is served with this page; a name to show, where there are `files`. */
   readonly model: string
   readonly backend: string
   /** The API of a server, where that is to answer. */
@@ -14,9 +14,13 @@ export interface ModelChoice {
   readonly device: string
   /** Empty is what the library takes by itself. */
   readonly dtype: string
+  /** The visitor's own. They stand in no address: it then says what the page loads without them. */
+  readonly files?: OwnFiles | undefined
 }
 
-const defaultChoice = {
+export type OwnFiles = Exclude<ModelSource, string | URL>
+
+export const defaultChoice = {
   model: '',
   backend: 'auto',
   server: '',
@@ -48,12 +52,12 @@ export const dtypeChoices = {
 } satisfies Record<'' | OnnxDtype, string>
 
 /** A model that this page knows by a short name, for each of the runtimes that can take it. */
-const smolLm2 = {
+export const smolLm2 = {
   name: 'smollm2-135m-instruct',
   onnx: 'HuggingFaceTB/SmolLM2-135M-Instruct',
   gguf: 'bartowski/SmolLM2-135M-Instruct-GGUF/SmolLM2-135M-Instruct-Q4_K_M.gguf',
   /** `npm start` serves it here, once it has come. */
-  served: 'models/smollm2-135m-instruct.gguf',
+  served: 'models/smollm2/smollm2-135m-instruct.gguf',
 } as const
 
 /** What the settings offer by name. */
@@ -61,7 +65,7 @@ export const modelPresets = { 'Stories, built in': '', 'SmolLM2 135M': smolLm2.n
 
 export function readModelChoice(): ModelChoice {
   const parameters = new URLSearchParams(location.search)
-  const read = (name: keyof ModelChoice) => parameters.get(name) || defaultChoice[name]
+  const read = (name: keyof typeof defaultChoice) => parameters.get(name) || defaultChoice[name]
   return {
     model: read('model'),
     backend: read('backend'),
@@ -74,8 +78,8 @@ export function readModelChoice(): ModelChoice {
 /** Puts the choice into the page's address, so that it can be shared and survives a reload. */
 export function writeModelChoice(choice: ModelChoice): void {
   const url = new URL(location.href)
-  for (const name of Object.keys(defaultChoice) as (keyof ModelChoice)[]) {
-    if (choice[name] === defaultChoice[name]) url.searchParams.delete(name)
+  for (const name of Object.keys(defaultChoice) as (keyof typeof defaultChoice)[]) {
+    if (choice.files || choice[name] === defaultChoice[name]) url.searchParams.delete(name)
     else url.searchParams.set(name, choice[name])
   }
   history.replaceState(null, '', url)
@@ -92,12 +96,18 @@ export function takesGguf({ backend, model }: Pick<ModelChoice, 'backend' | 'mod
  * @throws RivuletError `invalid-option`: the library, not this page, knows which values there are
  */
 export async function createBackends(choice: ModelChoice): Promise<readonly BackendFactory[]> {
-  const { backend, model, server } = choice
+  const { backend, model, server, files } = choice
+  if (files) return [createForFiles(choice, files)]
   if (backend === 'remote') return [remote({ baseURL: server, model })]
   if (backend === 'web-llm') return [webLlm({ model })]
   if (takesGguf(choice)) return [await createLlamaCpp(choice)]
   const isEither = backend === 'auto' && model === smolLm2.name
   return isEither ? [createOnnx(choice), await createLlamaCpp(choice)] : [createOnnx(choice)]
+}
+
+function createForFiles({ backend, device, dtype }: ModelChoice, files: OwnFiles): BackendFactory {
+  if (backend === 'llama-cpp') return llamaCpp({ model: files, device: device as OnnxDevice })
+  return onnx({ model: files, device: device as OnnxDevice, ...(dtype && { dtype: dtype as OnnxDtype }) })
 }
 
 function createOnnx({ model, device, dtype }: ModelChoice): BackendFactory {
@@ -115,13 +125,19 @@ async function createLlamaCpp({ model, device }: ModelChoice): Promise<BackendFa
 
 async function findSmolLm2(): Promise<ModelSource> {
   const served = servedUrl(smolLm2.served)
-  const answer = await fetch(served, { method: 'HEAD' }).catch(() => undefined)
-  // What is not there may be answered with this page.
-  const isServed = answer?.ok === true && !answer.headers.get('content-type')?.startsWith('text/html')
-  return isServed ? served : smolLm2.gguf
+  return (await measureServed(served)) === undefined ? smolLm2.gguf : served
 }
 
-function servedUrl(path: string): URL {
+/** @returns the file's length; undefined where there is no such file, or nobody tells */
+export async function measureServed(url: URL): Promise<number | undefined> {
+  const answer = await fetch(url, { method: 'HEAD' }).catch(() => undefined)
+  // What is not there may be answered with this page.
+  if (!answer?.ok || answer.headers.get('content-type')?.startsWith('text/html')) return undefined
+  const length = answer.headers.get('content-length')
+  return length === null ? undefined : Number(length)
+}
+
+export function servedUrl(path: string): URL {
   return new URL(path, document.baseURI)
 }
 
