@@ -20,6 +20,7 @@ import {
   type ModelChoice,
 } from './model-choice.js'
 import { openModelPicker } from './models/open-model-picker.js'
+import { installServiceWorker, keepRuntime } from './offline.js'
 import { pageElement } from './page-element.js'
 import { createReadouts } from './readouts.js'
 import { createSettings } from './settings.js'
@@ -60,6 +61,7 @@ pageElement('new-chat', HTMLButtonElement).addEventListener('click', newChat)
 installTheme()
 composer.focus()
 void load()
+addEventListener('load', () => void installServiceWorker(() => log.isEmpty()))
 
 function choose(chosen: ModelChoice): void {
   choice = chosen
@@ -117,6 +119,7 @@ function showEngine(engine: Engine): void {
   loadPanel.hide()
   setState({ kind: 'ready', engine })
   announcer.say('The model is ready.')
+  void keepRuntime(engine.info)
   if (isFocusFree) composer.focus()
 }
 

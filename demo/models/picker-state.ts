@@ -66,15 +66,10 @@ export function createPickerState(): PickerState {
   }
 
   async function readAll(): Promise<void> {
-    const [read, found, device] = await Promise.all([
-      readCatalogue(),
-      listKept(),
-      readDevice(),
-      readStorage(),
-    ])
+    const [read, found, facts] = await Promise.all([readCatalogue(), listKept(), readDevice(), readStorage()])
     catalogue.value = read
     kept.value = found
-    asked.value = device
+    asked.value = facts
   }
 
   function changeAdded(models: readonly AddedModel[]): void {
