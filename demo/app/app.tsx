@@ -6,6 +6,7 @@ import { Suggestions, Welcome } from '../chat/welcome.js'
 import { ConversationPanel } from '../conversations/conversation-panel.js'
 import { LoadPanel } from '../engine/load-panel.js'
 import { Figures } from '../figures/figures.js'
+import { openModelPicker } from '../models/open-model-picker.js'
 import { SettingsDialog } from '../settings/settings-dialog.js'
 import { LiveRegions } from './announcer.js'
 import { Masthead } from './masthead.js'
@@ -32,6 +33,7 @@ export function App({ page, theme }: { readonly page: Page; readonly theme: Them
     return () => document.removeEventListener('keydown', stopOnEscape)
   }, [])
 
+  const openModels = () => void openModelPicker(page.choice.peek(), page.choose)
   const startNew = () => {
     session.startNew()
     meter.clear()
@@ -42,7 +44,7 @@ export function App({ page, theme }: { readonly page: Page; readonly theme: Them
 
   return (
     <>
-      <Masthead {...{ theme, isListOpen, isSettingsOpen }} onNewChat={startNew} />
+      <Masthead {...{ theme, isListOpen, isSettingsOpen }} onModels={openModels} onNewChat={startNew} />
       <ConversationPanel page={page} isOpen={isListOpen} hasRoom={hasRoomForList.value} onNew={startNew} />
       <Chat page={page} />
       <aside class="figures" aria-label="Model and speed">

@@ -6,10 +6,11 @@ interface MastheadProps {
   readonly theme: ThemeChoice
   readonly isListOpen: Signal<boolean>
   readonly isSettingsOpen: Signal<boolean>
+  readonly onModels: () => void
   readonly onNewChat: () => void
 }
 
-export function Masthead({ theme, isListOpen, isSettingsOpen, onNewChat }: MastheadProps) {
+export function Masthead({ theme, isListOpen, isSettingsOpen, onModels, onNewChat }: MastheadProps) {
   return (
     <header class="masthead">
       <div class="actions">
@@ -32,6 +33,10 @@ export function Masthead({ theme, isListOpen, isSettingsOpen, onNewChat }: Masth
         <button type="button" class="action" aria-label="New chat" onClick={onNewChat}>
           <Icon name="add" />
           <span class="action-text">New chat</span>
+        </button>
+        <button type="button" class="action" aria-label="Models" aria-haspopup="dialog" onClick={onModels}>
+          <Icon name="model" />
+          <span class="action-text">Models</span>
         </button>
         <button
           type="button"

@@ -11,6 +11,7 @@ import { meterRuns, type RunMeter } from '../figures/meter-runs.js'
 import { openRunHistory, type RunHistory } from '../figures/run-history.js'
 import type { RunModel } from '../figures/run.js'
 import { nameModel, readModelChoice, writeModelChoice, type ModelChoice } from '../model-choice.js'
+import { keepRuntime } from '../offline.js'
 import { chooseBackends } from '../settings/choose-backends.js'
 import { openSettings, readSampling, type SettingsStore } from '../settings/settings.js'
 import { createStickyScroll, type StickyScroll } from '../sticky-scroll.js'
@@ -87,6 +88,7 @@ export async function openPage(): Promise<Page> {
     const { info } = state.engine
     model.value = { ...info, name: nameModel(info.model) }
     announcer.say('The model is ready.')
+    void keepRuntime(info)
   })
   effect(() => {
     const status = session.thread.value.status.value

@@ -1,5 +1,5 @@
 import { computed, effect, signal, type ReadonlySignal } from '@preact/signals'
-import { readStored, writeStored } from './stored.js'
+import { browserTexts } from './stored.js'
 
 type Theme = 'light' | 'dark'
 
@@ -28,12 +28,12 @@ export function installTheme(): ThemeChoice {
     isDark,
     toggle() {
       chosen.value = isDark.value ? 'light' : 'dark'
-      writeStored(storageKey, chosen.value)
+      browserTexts.write(storageKey, chosen.value)
     },
   }
 }
 
 function readTheme(): Theme | undefined {
-  const stored = readStored(storageKey)
+  const stored = browserTexts.read(storageKey)
   return stored === 'light' || stored === 'dark' ? stored : undefined
 }

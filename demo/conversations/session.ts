@@ -1,5 +1,6 @@
 import { signal, type ReadonlySignal } from '@preact/signals'
 import type { Engine } from 'rivulet'
+import { tabTexts } from '../app/stored.js'
 import { createBranches } from '../chat/branches.js'
 import { createThread, type Thread, type ThreadOptions } from '../chat/thread.js'
 import type { Conversation, ConversationStore, ConversationSummary } from './conversation-store.js'
@@ -37,7 +38,7 @@ export async function openSession(
   function show(conversation: Conversation): void {
     void thread.peek().leave()
     thread.value = createFrom(conversation)
-    sessionStorage.setItem(openKey, conversation.id)
+    tabTexts.write(openKey, conversation.id)
   }
 
   const session: Session = {
@@ -72,13 +73,13 @@ export async function openSession(
       thread.peek().setEngine(next)
     },
   }
-  sessionStorage.setItem(openKey, thread.peek().id)
+  tabTexts.write(openKey, thread.peek().id)
   return session
 }
 
 async function readOpen(store: ConversationStore): Promise<Conversation | undefined> {
-  const id = sessionStorage.getItem(openKey)
-  return id === null ? undefined : store.read(id)
+  const id = tabTexts.read(openKey)
+  return id === undefined ? undefined : store.read(id)
 }
 
 function createConversation(): Conversation {

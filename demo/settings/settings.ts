@@ -1,7 +1,7 @@
 import { signal, type ReadonlySignal } from '@preact/signals'
 import { RivuletError } from 'rivulet'
 import { createChat, type ChatSampling } from 'rivulet/chat'
-import { readStored, writeStored } from '../app/stored.js'
+import { browserTexts } from '../app/stored.js'
 
 /** What the visitor has set, beside the model. A field that is left empty is undefined: the model's or the library's own. */
 export interface Settings extends SamplingSettings {
@@ -46,14 +46,14 @@ export function openSettings(): SettingsStore {
     current,
     change(changed) {
       current.value = { ...current.value, ...changed }
-      writeStored(storageKey, JSON.stringify(current.value))
+      browserTexts.write(storageKey, JSON.stringify(current.value))
     },
   }
 }
 
 /** What was kept, and is still what the library takes. */
 function readKept(): Partial<Settings> {
-  const kept = parse(readStored(storageKey))
+  const kept = parse(browserTexts.read(storageKey))
   const { system, contextLength, backendOrder, server, serverModel } = kept
   const sampling = Object.fromEntries(
     samplingNames.flatMap((name) => {
