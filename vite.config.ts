@@ -4,8 +4,8 @@ import { chooseLaunchOptions } from './scripts/chromium.mjs'
 import { serveSmolLm2 } from './scripts/smollm2.mjs'
 
 const root = import.meta.dirname
-const unitTests = ['lib', 'workers', 'demo'].map((folder) => `${folder}/**/*.test.ts`)
-const browserTests = unitTests.map((pattern) => pattern.replace('.test.ts', '.browser.test.ts'))
+const unitTests = ['lib', 'workers', 'demo'].map((folder) => `${folder}/**/*.test.{ts,tsx}`)
+const browserTests = unitTests.map((pattern) => pattern.replace('.test.', '.browser.test.'))
 
 /** The demo, and the unit tests: in Node, and in a real browser where the file's name says so. */
 export default defineConfig({
@@ -38,6 +38,11 @@ export default defineConfig({
             '@mlc-ai/web-llm',
             'comlink',
             'hash-wasm',
+            '@preact/signals',
+            'marked',
+            'preact',
+            'preact/hooks',
+            'preact/jsx-dev-runtime',
             'react',
             'react-dom/client',
           ],
