@@ -1,6 +1,8 @@
+import { join } from 'node:path'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
 import { chooseLaunchOptions } from './scripts/chromium.mjs'
+import { precacheDemo } from './scripts/precache-demo.mjs'
 import { serveSmolLm2 } from './scripts/smollm2.mjs'
 
 const root = import.meta.dirname
@@ -13,9 +15,15 @@ export default defineConfig({
   cacheDir: '../.cache/vite',
   // Relative, so that the built demo can be put into any folder of any host.
   base: './',
-  build: { outDir: '../dist-demo', emptyOutDir: true, target: 'es2022', chunkSizeWarningLimit: 1000 },
+  build: {
+    outDir: '../dist-demo',
+    emptyOutDir: true,
+    target: 'es2022',
+    chunkSizeWarningLimit: 1000,
+    rolldownOptions: { input: ['index.html', 'lab.html'].map((file) => `${root}/demo/${file}`) },
+  },
   worker: { format: 'es' },
-  plugins: [serveSmolLm2()],
+  plugins: [serveSmolLm2(), precacheDemo(join(root, 'demo/service-worker/service-worker.ts'))],
   preview: {
     // A cross-origin isolated page may use WASM threads.
     headers: { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' },
@@ -36,9 +44,10 @@ export default defineConfig({
             '@huggingface/jinja',
             '@huggingface/tokenizers',
             '@mlc-ai/web-llm',
+            '@preact/signals',
             'comlink',
             'hash-wasm',
-            '@preact/signals',
+            'idb',
             'marked',
             'preact',
             'preact/hooks',
