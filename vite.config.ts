@@ -1,6 +1,8 @@
+import { join } from 'node:path'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
 import { chooseLaunchOptions } from './scripts/chromium.mjs'
+import { precacheDemo } from './scripts/precache-demo.mjs'
 import { serveSmolLm2 } from './scripts/smollm2.mjs'
 
 const root = import.meta.dirname
@@ -21,7 +23,7 @@ export default defineConfig({
     rolldownOptions: { input: ['index.html', 'lab.html'].map((file) => `${root}/demo/${file}`) },
   },
   worker: { format: 'es' },
-  plugins: [serveSmolLm2()],
+  plugins: [serveSmolLm2(), precacheDemo(join(root, 'demo/service-worker/service-worker.ts'))],
   preview: {
     // A cross-origin isolated page may use WASM threads.
     headers: { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' },

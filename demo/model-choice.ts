@@ -1,12 +1,9 @@
 import type { BackendFactory, ModelSource } from 'rivulet'
-import { llamaCpp } from 'rivulet/llama-cpp'
-import { onnx, type OnnxDevice, type OnnxDtype } from 'rivulet/onnx'
-import { remote } from 'rivulet/remote'
-import { webLlm } from 'rivulet/web-llm'
+import type { OnnxDevice, OnnxDtype } from 'rivulet/onnx'
 
-/** What to load, as the page's address says it. */
+/** What to load. */
 export interface ModelChoice {
-  /** Empty is the model that is served with this page. */
+  /** Empty is the model that is served with this page; a name to show, where there are `files`. */
   readonly model: string
   readonly backend: string
   /** The API of a server, where that is to answer. */
@@ -14,9 +11,13 @@ export interface ModelChoice {
   readonly device: string
   /** Empty is what the library takes by itself. */
   readonly dtype: string
+  /** The visitor's own. They stand in no address: it then says what the page loads without them. */
+  readonly files?: OwnFiles | undefined
 }
 
-const defaultChoice = {
+export type OwnFiles = Exclude<ModelSource, string | URL>
+
+export const defaultChoice = {
   model: '',
   backend: 'auto',
   server: '',
@@ -48,12 +49,12 @@ export const dtypeChoices = {
 } satisfies Record<'' | OnnxDtype, string>
 
 /** A model that this page knows by a short name, for each of the runtimes that can take it. */
-const smolLm2 = {
+export const smolLm2 = {
   name: 'smollm2-135m-instruct',
   onnx: 'HuggingFaceTB/SmolLM2-135M-Instruct',
   gguf: 'bartowski/SmolLM2-135M-Instruct-GGUF/SmolLM2-135M-Instruct-Q4_K_M.gguf',
   /** `npm start` serves it here, once it has come. */
-  served: 'models/smollm2-135m-instruct.gguf',
+  served: 'models/smollm2/smollm2-135m-instruct.gguf',
 } as const
 
 /** What the settings offer by name. */
@@ -61,7 +62,7 @@ export const modelPresets = { 'Stories, built in': '', 'SmolLM2 135M': smolLm2.n
 
 export function readModelChoice(): ModelChoice {
   const parameters = new URLSearchParams(location.search)
-  const read = (name: keyof ModelChoice) => parameters.get(name) || defaultChoice[name]
+  const read = (name: keyof typeof defaultChoice) => parameters.get(name) || defaultChoice[name]
   return {
     model: read('model'),
     backend: read('backend'),
@@ -74,8 +75,8 @@ export function readModelChoice(): ModelChoice {
 /** Puts the choice into the page's address, so that it can be shared and survives a reload. */
 export function writeModelChoice(choice: ModelChoice): void {
   const url = new URL(location.href)
-  for (const name of Object.keys(defaultChoice) as (keyof ModelChoice)[]) {
-    if (choice[name] === defaultChoice[name]) url.searchParams.delete(name)
+  for (const name of Object.keys(defaultChoice) as (keyof typeof defaultChoice)[]) {
+    if (choice.files || choice[name] === defaultChoice[name]) url.searchParams.delete(name)
     else url.searchParams.set(name, choice[name])
   }
   history.replaceState(null, '', url)
@@ -91,16 +92,41 @@ export function takesGguf({ backend, model }: Pick<ModelChoice, 'backend' | 'mod
  * on llama.cpp elsewhere: which of them is the library's choice.
  * @throws RivuletError `invalid-option`: the library, not this page, knows which values there are
  */
-export async function createBackends(choice: ModelChoice): Promise<readonly BackendFactory[]> {
-  const { backend, model, server } = choice
-  if (backend === 'remote') return [remote({ baseURL: server, model })]
-  if (backend === 'web-llm') return [webLlm({ model })]
-  if (takesGguf(choice)) return [await createLlamaCpp(choice)]
+export async function createBackends(
+  choice: ModelChoice,
+  settings: LoadSettings = {},
+): Promise<readonly BackendFactory[]> {
+  const { backend, model, server, files } = choice
+  if (files) return [await createForFiles(choice, files, settings)]
+  if (backend === 'remote') return [(await import('rivulet/remote')).remote({ baseURL: server, model })]
+  if (backend === 'web-llm') return [(await import('rivulet/web-llm')).webLlm({ model, ...settings })]
+  if (takesGguf(choice)) return [await createLlamaCpp(choice, settings)]
   const isEither = backend === 'auto' && model === smolLm2.name
-  return isEither ? [createOnnx(choice), await createLlamaCpp(choice)] : [createOnnx(choice)]
+  const onnx = await createOnnx(choice)
+  return isEither ? [onnx, await createLlamaCpp(choice, settings)] : [onnx]
 }
 
-function createOnnx({ model, device, dtype }: ModelChoice): BackendFactory {
+/** How a model is loaded, whichever it is. */
+export interface LoadSettings {
+  /** Prompt and answer together, in tokens, for backends that take it. @default the model's own */
+  readonly contextLength?: number | undefined
+}
+
+async function createForFiles(
+  { backend, device, dtype }: ModelChoice,
+  files: OwnFiles,
+  settings: LoadSettings,
+): Promise<BackendFactory> {
+  if (backend === 'llama-cpp') {
+    const { llamaCpp } = await import('rivulet/llama-cpp')
+    return llamaCpp({ model: files, device: device as OnnxDevice, ...settings })
+  }
+  const { onnx } = await import('rivulet/onnx')
+  return onnx({ model: files, device: device as OnnxDevice, ...(dtype && { dtype: dtype as OnnxDtype }) })
+}
+
+async function createOnnx({ model, device, dtype }: ModelChoice): Promise<BackendFactory> {
+  const { onnx } = await import('rivulet/onnx')
   return onnx({
     model: model === smolLm2.name ? smolLm2.onnx : model || servedUrl('models/stories/'),
     device: device as OnnxDevice,
@@ -108,20 +134,30 @@ function createOnnx({ model, device, dtype }: ModelChoice): BackendFactory {
   })
 }
 
-async function createLlamaCpp({ model, device }: ModelChoice): Promise<BackendFactory> {
+async function createLlamaCpp(
+  { model, device }: ModelChoice,
+  settings: LoadSettings,
+): Promise<BackendFactory> {
   const source = model === smolLm2.name ? await findSmolLm2() : model || servedUrl('models/stories.gguf')
-  return llamaCpp({ model: source, device: device as OnnxDevice })
+  const { llamaCpp } = await import('rivulet/llama-cpp')
+  return llamaCpp({ model: source, device: device as OnnxDevice, ...settings })
 }
 
 async function findSmolLm2(): Promise<ModelSource> {
   const served = servedUrl(smolLm2.served)
-  const answer = await fetch(served, { method: 'HEAD' }).catch(() => undefined)
-  // What is not there may be answered with this page.
-  const isServed = answer?.ok === true && !answer.headers.get('content-type')?.startsWith('text/html')
-  return isServed ? served : smolLm2.gguf
+  return (await measureServed(served)) === undefined ? smolLm2.gguf : served
 }
 
-function servedUrl(path: string): URL {
+/** @returns the file's length; undefined where there is no such file, or nobody tells */
+export async function measureServed(url: URL): Promise<number | undefined> {
+  const answer = await fetch(url, { method: 'HEAD' }).catch(() => undefined)
+  // What is not there may be answered with this page.
+  if (!answer?.ok || answer.headers.get('content-type')?.startsWith('text/html')) return undefined
+  const length = answer.headers.get('content-length')
+  return length === null ? undefined : Number(length)
+}
+
+export function servedUrl(path: string): URL {
   return new URL(path, document.baseURI)
 }
 

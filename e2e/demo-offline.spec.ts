@@ -1,0 +1,242 @@
+// The built demo on a plain host of files, below a path of its own: without a network, and isolated by its service worker.
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Page } from '@playwright/test'
+import { expect, test as base } from 'rivulet/playwright'
+import { startFaultServer } from '../workers/store/fault-server.test-support.js'
+import { startFakeServer } from './fake-server.js'
+import { startStaticHost, type StaticHost } from './static-host.js'
+
+const built = 'dist-demo'
+const isolatingHeaders = {
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+}
+
+const test = base.extend<{ readonly host: StaticHost }>({
+  // oxlint-disable-next-line no-empty-pattern -- Playwright reads the parameter's form
+  host: async ({}, use) => {
+    const host = await startStaticHost(built)
+    await use(host)
+    host.close()
+  },
+})
+
+const state = (page: Page, name: string) => page.locator(`main[data-state=${name}]`)
+const answers = (page: Page) => page.getByTestId('answer')
+const device = (page: Page) => page.getByTestId('device')
+
+async function ask(page: Page, question: string): Promise<void> {
+  await expect(state(page, 'ready')).toBeVisible()
+  await page.getByRole('textbox', { name: 'Message' }).fill(question)
+  await page.keyboard.press('Enter')
+}
+
+const isIsolated = (page: Page) => page.evaluate(() => crossOriginIsolated).catch(() => false)
+
+/** How many documents the page has shown. */
+function countLoads(page: Page): () => number {
+  let loads = 0
+  page.on('domcontentloaded', () => (loads += 1))
+  return () => loads
+}
+
+/** Until the service worker answers for the page. */
+async function waitForControl(page: Page): Promise<void> {
+  await expect
+    .poll(() => page.evaluate(() => navigator.serviceWorker.controller !== null).catch(() => false))
+    .toBe(true)
+}
+
+/** The paths that are kept in the caches of this site. */
+function listKept(page: Page): Promise<readonly string[]> {
+  return page.evaluate(async () => {
+    const names = await caches.keys()
+    const requests = await Promise.all(names.map(async (name) => (await caches.open(name)).keys()))
+    return requests.flat().map(({ url }) => new URL(url).pathname)
+  })
+}
+
+async function waitForRuntime(page: Page, file: RegExp): Promise<void> {
+  await waitForControl(page)
+  await expect.poll(async () => (await listKept(page)).some((path) => file.test(path))).toBe(true)
+}
+
+for (const { backend, runtime } of [
+  { backend: 'onnx', runtime: /ort-wasm-simd-threaded-[^/]*\.wasm$/ },
+  { backend: 'llama-cpp', runtime: /wllama-[^/]*\.wasm$/ },
+]) {
+  test(`after one visit the page opens and answers on ${backend} with the network off`, async ({
+    page,
+    context,
+    host,
+    rivulet,
+  }) => {
+    host.headers = isolatingHeaders
+    await page.goto(`${host.url}?device=wasm&backend=${backend}`)
+    await expect(state(page, 'ready')).toBeVisible()
+    await waitForRuntime(page, runtime)
+    host.close()
+    await context.setOffline(true)
+    await page.reload()
+    const stream = rivulet.nextStream()
+    await ask(page, 'Tell me a story about a dragon.')
+    await expect(stream).toHaveStreamed(/\w+ \w+ \w+ \w+/)
+    await expect(answers(page).first()).toHaveText(/\w+ \w+ \w+ \w+/)
+  })
+}
+
+test('the page can be installed', async ({ page, host }) => {
+  host.headers = isolatingHeaders
+  await page.goto(host.url)
+  await waitForControl(page)
+  const session = await page.context().newCDPSession(page)
+  const { installabilityErrors } = await session.send('Page.getInstallabilityErrors')
+  // Of this window, not of the page.
+  const errors = installabilityErrors.filter(({ errorId }) => errorId !== 'in-incognito')
+  expect(errors).toEqual([])
+})
+
+test.describe('without a service worker', () => {
+  test.use({ serviceWorkers: 'block' })
+
+  test('a host without headers serves a page that works on one thread', async ({ page, host }) => {
+    const countedLoads = countLoads(page)
+    await page.goto(`${host.url}?device=wasm&backend=llama-cpp`)
+    await ask(page, 'Tell me a story about a dragon.')
+    await expect(answers(page).first()).toHaveText(/\w+ \w+ \w+ \w+/)
+    await expect(device(page)).toHaveText(/1 thread/)
+    expect(await isIsolated(page)).toBe(false)
+    expect(countedLoads()).toBe(1)
+  })
+})
+
+test('a host without headers: the page is loaded once more, is isolated, and uses threads', async ({
+  page,
+  host,
+}) => {
+  const countedLoads = countLoads(page)
+  await page.goto(`${host.url}?device=wasm&backend=llama-cpp`)
+  await expect.poll(() => isIsolated(page)).toBe(true)
+  await ask(page, 'Tell me a story about a dragon.')
+  await expect(answers(page).first()).toHaveText(/\w+ \w+ \w+ \w+/)
+  await expect(device(page)).toHaveText(/[2-9] threads/)
+  expect(countedLoads()).toBe(2)
+  await page.reload()
+  await expect(state(page, 'ready')).toBeVisible()
+  expect(await isIsolated(page)).toBe(true)
+  expect(countedLoads()).toBe(3)
+})
+
+test('whoever has written already is not interrupted, and has threads on the next visit', async ({
+  page,
+  host,
+}) => {
+  await page.addInitScript(() => {
+    // A service worker that takes its time: the question comes first.
+    const { serviceWorker } = navigator
+    const register = serviceWorker.register.bind(serviceWorker)
+    const begun = new Promise((resolve) => addEventListener('submit', resolve, { once: true }))
+    serviceWorker.register = async (...address) => {
+      if (sessionStorage.getItem('visited') === null) await begun
+      sessionStorage.setItem('visited', '1')
+      return register(...address)
+    }
+  })
+  const countedLoads = countLoads(page)
+  await page.goto(`${host.url}?device=wasm`)
+  await ask(page, 'Tell me a story about a dragon.')
+  await waitForControl(page)
+  await expect(answers(page).first()).toHaveText(/\w+ \w+ \w+ \w+/)
+  await expect(state(page, 'ready')).toBeVisible()
+  expect(await isIsolated(page)).toBe(false)
+  expect(countedLoads()).toBe(1)
+  await page.reload()
+  await expect.poll(() => isIsolated(page)).toBe(true)
+})
+
+test('a host with the headers is left alone: no second load, and its own policy', async ({ page, host }) => {
+  host.headers = isolatingHeaders
+  const countedLoads = countLoads(page)
+  await page.goto(`${host.url}?device=wasm`)
+  await expect(state(page, 'ready')).toBeVisible()
+  await waitForControl(page)
+  expect(await isIsolated(page)).toBe(true)
+  expect(countedLoads()).toBe(1)
+  const reloaded = await page.reload()
+  expect(reloaded?.headers()['cross-origin-embedder-policy']).toBe('require-corp')
+})
+
+test('a page that cannot be isolated is loaded once more and never again', async ({ page, host }) => {
+  host.headers = { 'cross-origin-embedder-policy': 'unsafe-none' }
+  const countedLoads = countLoads(page)
+  await page.goto(`${host.url}?device=wasm`)
+  await expect.poll(countedLoads).toBe(2)
+  await expect(state(page, 'ready')).toBeVisible()
+  await waitForControl(page)
+  await ask(page, 'Tell me a story about a dragon.')
+  await expect(answers(page).first()).toHaveText(/\w+ \w+ \w+ \w+/)
+  expect(countedLoads()).toBe(2)
+})
+
+test('isolated by its service worker, the page still reaches servers and models of other origins', async ({
+  page,
+  host,
+}) => {
+  const server = await startFakeServer()
+  const models = await startFaultServer({ 'stories.gguf': readFileSync('demo/public/models/stories.gguf') })
+  try {
+    const remote = `backend=remote&server=${encodeURIComponent(server.url)}&model=story-model`
+    await page.goto(`${host.url}?${remote}`)
+    await expect.poll(() => isIsolated(page)).toBe(true)
+    await ask(page, 'Tell me a story.')
+    await expect(answers(page).first()).toHaveText('Once upon a time')
+    await page.goto(`${host.url}?device=wasm&model=${encodeURIComponent(`${models.url}stories.gguf`)}`)
+    await ask(page, 'Tell me a story about a dragon.')
+    await expect(answers(page).first()).toHaveText(/\w+ \w+ \w+ \w+/)
+    expect(await isIsolated(page)).toBe(true)
+  } finally {
+    server.close()
+    await models.close()
+  }
+})
+
+test('another build replaces what an earlier one kept, and takes over the runtimes', async ({
+  page,
+  context,
+  host,
+}) => {
+  const next = mkdtempSync(join(tmpdir(), 'rivulet-'))
+  try {
+    cpSync(built, next, { recursive: true })
+    const worker = join(next, 'service-worker.js')
+    writeFileSync(worker, readFileSync(worker, 'utf8').replace(/"version":"\w+"/, '"version":"another"'))
+    const html = join(next, 'index.html')
+    writeFileSync(html, readFileSync(html, 'utf8').replace(/<title>.*<\/title>/, '<title>Another</title>'))
+    host.headers = isolatingHeaders
+    const runtime = /ort-wasm-simd-threaded-[^/]*\.wasm$/
+    await page.goto(`${host.url}?device=wasm`)
+    await waitForRuntime(page, runtime)
+    host.folder = next
+    await page.reload()
+    await expect(page).toHaveTitle('Another')
+    // The new one waits until no page of the old one is open.
+    await expect
+      .poll(() =>
+        page.evaluate(async () => (await navigator.serviceWorker.getRegistration())?.waiting !== null),
+      )
+      .toBe(true)
+    await page.close()
+    const later = await context.newPage()
+    await later.goto(`${host.url}?device=wasm`)
+    await expect.poll(() => later.evaluate(async () => (await caches.keys()).join())).toMatch(/another$/)
+    expect((await listKept(later)).some((path) => runtime.test(path))).toBe(true)
+    await context.setOffline(true)
+    await later.reload()
+    await expect(later).toHaveTitle('Another')
+    await expect(state(later, 'ready')).toBeVisible()
+  } finally {
+    rmSync(next, { recursive: true, force: true })
+  }
+})
