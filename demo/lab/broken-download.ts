@@ -13,7 +13,7 @@ export type DownloadState =
   | { readonly kind: 'failed'; readonly message: string }
   | { readonly kind: 'done'; readonly totalBytes: number; readonly text: string }
 
-export type LineSums = Pick<WorkerCounts, 'requests' | 'failedRequests' | 'receivedBytes'>
+type LineSums = Pick<WorkerCounts, 'requests' | 'failedRequests' | 'receivedBytes'>
 
 /** A download of the built-in model over a slow line that can be cut. */
 export interface BrokenDownload {

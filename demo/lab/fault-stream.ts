@@ -37,7 +37,7 @@ export type FaultState =
   | { readonly kind: 'failed'; readonly message: string }
 
 /** How far the model is ahead of its reader. */
-export interface WireLook {
+interface WireLook {
   readonly read: number
   readonly sent: number
   readonly credits: number
