@@ -6,6 +6,7 @@ import { installTheme } from './app/theme.js'
 import './style.css'
 import './chat/chat.css'
 import './panels.css'
+import './figures/figures.css'
 import './settings/settings.css'
 import './conversations/conversations.css'
 

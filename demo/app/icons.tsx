@@ -19,6 +19,7 @@ const icons = {
   close: <path d="M6 6l12 12M18 6L6 18" />,
   list: <path d="M4 7h16M4 12h16M4 17h10" />,
   model: <path d="M12 3.5l7.5 4.25v8.5L12 20.5l-7.5-4.25v-8.5zM4.5 7.75L12 12l7.5-4.25M12 12v8.5" />,
+  lab: <path d="M9 4h6M10 4v6l-5 9.5h14L14 10V4M7.5 15h9" />,
   copy: <path d="M9 9h10v11H9zM15 9V4H5v11h4" />,
   done: <path d="M5 12.5l4.5 4.5L19 7.5" />,
   edit: <path d="M5 19h3.5L19 8.5 15.5 5 5 15.5zM13 7.5l3.5 3.5" />,

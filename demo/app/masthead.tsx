@@ -1,5 +1,6 @@
 import type { Signal } from '@preact/signals'
 import { Icon, Mark } from './icons.js'
+import { ThemeToggle } from './theme-toggle.js'
 import type { ThemeChoice } from './theme.js'
 
 interface MastheadProps {
@@ -48,15 +49,11 @@ export function Masthead({ theme, isListOpen, isSettingsOpen, onModels, onNewCha
           <Icon name="settings" />
           <span class="action-text">Settings</span>
         </button>
-        <button
-          type="button"
-          class="action"
-          aria-label="Dark theme"
-          aria-pressed={theme.isDark.value}
-          onClick={theme.toggle}
-        >
-          <Icon name="theme" />
-        </button>
+        <a class="action" href="./lab.html" aria-label="Lab">
+          <Icon name="lab" />
+          <span class="action-text">Lab</span>
+        </a>
+        <ThemeToggle theme={theme} />
       </div>
     </header>
   )

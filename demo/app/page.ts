@@ -10,7 +10,7 @@ import { createEngineLoader, type EngineLoader } from '../engine/engine-loader.j
 import { observeEngine, type StreamObserver } from '../engine/observe-engine.js'
 import { meterRuns, type RunMeter } from '../figures/meter-runs.js'
 import { openRunHistory, type RunHistory } from '../figures/run-history.js'
-import type { RunModel } from '../figures/run.js'
+import { describeModel, type RunModel } from '../figures/run.js'
 import { nameModel, readModelChoice, writeModelChoice, type ModelChoice } from '../model-choice.js'
 import { keepRuntime } from '../offline.js'
 import { chooseBackends } from '../settings/choose-backends.js'
@@ -66,8 +66,9 @@ export async function openPage(): Promise<Page> {
     return {
       addChunk: run.addChunk,
       finish(ending) {
-        if (ending.kind === 'finished') void history.add(run.finish(ending))
-        else run.finish({ kind: 'failed', code: describeError(ending.error).code ?? 'unknown' })
+        const isFailed = ending.kind === 'failed'
+        const code = isFailed ? (describeError(ending.error).code ?? 'unknown') : ''
+        void history.add(run.finish(isFailed ? { kind: 'failed', code } : ending))
       },
     }
   }
@@ -88,7 +89,7 @@ export async function openPage(): Promise<Page> {
     const state = loader.state.value
     if (state.kind !== 'ready') return (model.value = undefined)
     const { info } = state.engine
-    model.value = { ...info, name: nameModel(info.model) }
+    model.value = describeModel(info, nameModel(info.model))
     announcer.say('The model is ready.')
     void keepRuntime(info)
   })

@@ -1,10 +1,11 @@
 import { useSignal, type ReadonlySignal } from '@preact/signals'
 import type { ComponentType } from 'preact'
+import { Dialog } from '../app/dialog.js'
 import { describeDevice } from './describe-device.js'
 import { GapStrip } from './gap-strip.js'
 import { Readouts } from './readouts.js'
 import type { LiveRun, Run, RunModel } from './run.js'
-import type { RunsDialogProps } from './runs-dialog.js'
+import type { RunsPanelProps } from './runs-panel.js'
 
 /**
  * The figures beside the chat: the loaded model, the readouts of the run that goes on or went last, its last gaps, and a
@@ -32,13 +33,14 @@ export interface FiguresProps {
 }
 
 export function Figures({ model, live, runs, onClear }: FiguresProps) {
-  const dialog = useSignal<ComponentType<RunsDialogProps> | undefined>(undefined)
+  const panel = useSignal<ComponentType<RunsPanelProps> | undefined>(undefined)
   const isOpen = useSignal(false)
-  const Dialog = dialog.value
+  const Panel = panel.value
 
   async function open(): Promise<void> {
-    dialog.value ??= (await import('./runs-dialog.js')).RunsDialog
     isOpen.value = true
+    const { RunsPanel } = await import('./runs-panel.js')
+    panel.value = RunsPanel
   }
 
   return (
@@ -48,9 +50,9 @@ export function Figures({ model, live, runs, onClear }: FiguresProps) {
       <button type="button" class="quiet open-runs" aria-haspopup="dialog" onClick={() => void open()}>
         Runs and charts
       </button>
-      {Dialog && isOpen.value && (
-        <Dialog live={live} runs={runs} onClear={onClear} onClose={() => (isOpen.value = false)} />
-      )}
+      <Dialog isOpen={isOpen} title="Runs" class="runs">
+        {Panel && <Panel live={live} runs={runs} onClear={onClear} />}
+      </Dialog>
     </>
   )
 }

@@ -1,7 +1,7 @@
 import type { Run } from './run.js'
 
 /** A part of a request, on a line from 0 to its total. */
-export interface WaterfallSpan {
+interface WaterfallSpan {
   readonly name: keyof typeof spanTitles
   readonly startMs: number
   readonly endMs: number

@@ -12,7 +12,7 @@ export interface RunMeter {
   clear(): void
 }
 
-export interface MeteredRun {
+interface MeteredRun {
   /** For each chunk, as soon as it is read. */
   addChunk(chunk: Pick<TokenChunk, 'tokenCount'>): void
   /** Stops the clock. */

@@ -75,6 +75,6 @@ function Compared({ figure, value, isBetter }: ComparedProps) {
 }
 
 /** `1.42 ×` */
-export function formatRatio(ratio: number): string {
+function formatRatio(ratio: number): string {
   return `${ratio < 9.995 ? ratio.toFixed(2) : ratio.toFixed(1)} ×`
 }

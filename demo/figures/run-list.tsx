@@ -73,7 +73,7 @@ function RunRow({ run: { prompt, startedAt, model, figures, outcome }, isChosen,
   )
 }
 
-export function describeOutcome(outcome: RunOutcome): string {
+function describeOutcome(outcome: RunOutcome): string {
   return outcome.kind === 'failed' ? outcome.code : outcome.finishReason
 }
 

@@ -11,13 +11,14 @@ export interface BreakableWorkers {
   loseDevice(): void
   /** From now on, and for each worker that starts. */
   setLine(line: Line): void
-  /** Asks the newest for its counts; they come when it has a moment. */
-  askCounts(): void
+  /** Asks the newest for its counts; they come when it has a moment, and never from one that has ended. */
+  askCounts(): Promise<WorkerCounts>
   /** What the newest answered last. */
   readonly counts: ReadonlySignal<WorkerCounts>
 }
 
 const noCounts: WorkerCounts = {
+  generation: 0,
   sentChunks: 0,
   credits: 0,
   gpuDevices: 0,
@@ -30,6 +31,7 @@ const noCounts: WorkerCounts = {
 export function createBreakableWorkers(start: () => Worker): BreakableWorkers {
   const counts = signal(noCounts)
   let newest: Worker | undefined
+  const waiting: ((counts: WorkerCounts) => void)[] = []
   let line: Line | undefined
   const tell = (order: WorkerOrder) => newest?.postMessage(order, [])
 
@@ -40,7 +42,9 @@ export function createBreakableWorkers(start: () => Worker): BreakableWorkers {
       newest = worker
       counts.value = noCounts
       worker.addEventListener('message', ({ data }: MessageEvent<Partial<CountsMessage>>) => {
-        if (data.counts && worker === newest) counts.value = data.counts
+        if (!data.counts || worker !== newest) return
+        counts.value = data.counts
+        for (const resolve of waiting.splice(0)) resolve(data.counts)
       })
       if (line) tell({ order: 'set the line', line })
       return worker
@@ -51,7 +55,10 @@ export function createBreakableWorkers(start: () => Worker): BreakableWorkers {
       line = next
       tell({ order: 'set the line', line })
     },
-    askCounts: () => tell({ order: 'count' }),
+    askCounts() {
+      tell({ order: 'count' })
+      return new Promise((resolve) => waiting.push(resolve))
+    },
   }
 }
 

@@ -13,7 +13,7 @@ export type DownloadState =
   | { readonly kind: 'failed'; readonly message: string }
   | { readonly kind: 'done'; readonly totalBytes: number; readonly text: string }
 
-export type LineSums = Pick<WorkerCounts, 'requests' | 'failedRequests' | 'receivedBytes'>
+type LineSums = Pick<WorkerCounts, 'requests' | 'failedRequests' | 'receivedBytes'>
 
 /** A download of the built-in model over a slow line that can be cut. */
 export interface BrokenDownload {
@@ -57,7 +57,7 @@ export function createBrokenDownload(): BrokenDownload {
     state.value = { kind: 'loading', progress: undefined }
     setLine()
     const polling = setInterval(() => {
-      workers.askCounts()
+      void workers.askCounts()
       look()
     }, pollMs)
     let totalBytes = 0
@@ -72,9 +72,7 @@ export function createBrokenDownload(): BrokenDownload {
       const text = await engine
         .generate('Hello!', { ...toGenerateOptions(defaultSettings), maxTokens: 16 })
         .text()
-      workers.askCounts()
-      // The answer comes in a task of its own.
-      await new Promise((resolve) => setTimeout(resolve, pollMs))
+      await workers.askCounts()
       look()
       await engine.dispose()
       state.value = { kind: 'done', totalBytes, text }

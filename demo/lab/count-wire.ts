@@ -2,6 +2,8 @@
 
 /** Of the newest generation. */
 export interface WireCounts {
+  /** Its number: 1, 2, 3 … */
+  generation: number
   sentChunks: number
   credits: number
 }
@@ -14,14 +16,17 @@ type WireMessage =
 
 /** Each of the library's streams has a channel of its own, which it makes in the worker; this must come before the first. */
 export function countWire(): { readonly newest: Readonly<WireCounts> } {
-  const seen = { newest: { sentChunks: 0, credits: 0 } }
+  const seen: { newest: WireCounts } = { newest: { generation: 0, sentChunks: 0, credits: 0 } }
   globalThis.MessageChannel = class extends MessageChannel {
     constructor() {
       super()
-      const counts = { sentChunks: 0, credits: 0 }
+      const counts = { generation: 0, sentChunks: 0, credits: 0 }
       const post = this.port1.postMessage.bind(this.port1) as (...message: unknown[]) => void
       this.port1.postMessage = (message: WireMessage, ...rest: unknown[]) => {
-        if (message.kind === 'chunk' && message.value.kind === 'started') seen.newest = counts
+        if (message.kind === 'chunk' && message.value.kind === 'started') {
+          counts.generation = seen.newest.generation + 1
+          seen.newest = counts
+        }
         if (message.kind === 'chunk' && message.value.kind === 'chunk') counts.sentChunks += 1
         post(message, ...rest)
       }

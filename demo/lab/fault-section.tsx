@@ -2,7 +2,7 @@ import { useSignal } from '@preact/signals'
 import { GapStrip } from '../figures/gap-strip.js'
 import { Readouts } from '../figures/readouts.js'
 import { paces, type FaultState, type FaultStream, type PaceName } from './fault-stream.js'
-import { RunsOn } from './settings-form.js'
+import { NumberField, RunsOn } from './settings-form.js'
 
 /** Buttons that break what computes an answer, and the answer going on. */
 export function FaultSection({ faults }: { readonly faults: FaultStream }) {
@@ -37,6 +37,14 @@ export function FaultSection({ faults }: { readonly faults: FaultStream }) {
           settings={{ runsOn: faults.runsOn.value }}
           onChange={({ runsOn }) => (faults.runsOn.value = runsOn)}
         />
+        <NumberField
+          value={faults.maxTokens.value}
+          min={1}
+          step={1}
+          onChange={(maxTokens) => (faults.maxTokens.value = maxTokens)}
+        >
+          Most tokens
+        </NumberField>
         <PaceField faults={faults} />
         <button type="submit" class="primary" disabled={isBusy}>
           Stream

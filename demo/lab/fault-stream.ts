@@ -37,7 +37,7 @@ export type FaultState =
   | { readonly kind: 'failed'; readonly message: string }
 
 /** How far the model is ahead of its reader. */
-export interface WireLook {
+interface WireLook {
   readonly read: number
   readonly sent: number
   readonly credits: number
@@ -48,6 +48,7 @@ export interface WireLook {
 /** A greedy answer that is streamed twice: once in peace, then under whatever befalls it. */
 export interface FaultStream {
   readonly runsOn: Signal<LabSettings['runsOn']>
+  readonly maxTokens: Signal<number>
   readonly pace: ReadonlySignal<PaceName>
   readonly state: ReadonlySignal<FaultState>
   readonly text: ReadonlySignal<string>
@@ -66,12 +67,15 @@ export interface FaultStream {
   hideTab(): void
 }
 
+/** Chunks that a worker has sent when it dies are read all the same. */
+const mostOnTheWay = 2
 const pollMs = 100
 const hiddenMs = 5000
 const nothingSeen: WireLook = { read: 0, sent: 0, credits: 0, ahead: 0, mostAhead: 0 }
 
 export function createFaultStream(): FaultStream {
   const runsOn = signal(defaultSettings.runsOn)
+  const maxTokens = signal(defaultSettings.maxTokens)
   const pace = signal<PaceName>(firstPace)
   const state = signal<FaultState>({ kind: 'idle' })
   const text = signal('')
@@ -85,7 +89,12 @@ export function createFaultStream(): FaultStream {
   let running: TokenStream | undefined
   let startedMs = 0
   let read = 0
-  let isLost = false
+  /** The undisturbed answer's number, by which the worker counts. */
+  let rehearsal = 0
+  /** Read by then, where something was lost. */
+  let readAtLoss: number | undefined
+
+  const readOptions = () => toGenerateOptions({ ...defaultSettings, maxTokens: maxTokens.value })
 
   function tell(what: string): void {
     const { value, unit } = formatMs(performance.now() - startedMs)
@@ -93,25 +102,26 @@ export function createFaultStream(): FaultStream {
   }
 
   async function load(): Promise<Engine> {
-    const settings = { ...defaultSettings, runsOn: runsOn.value }
     if (loaded?.runsOn === runsOn.value) return loaded.engine
     await loaded?.engine.dispose()
     loaded = undefined
     const made = createBreakableWorkers(runsOn.value === 'llama-cpp' ? startLlamaCppWorker : startOnnxWorker)
     workers = made
+    const settings = { ...defaultSettings, runsOn: runsOn.value }
     const engine = await loadLabEngine(settings, { worker: made.create, onRecovery: noticeLoss })
     loaded = { engine, runsOn: settings.runsOn }
     return engine
   }
 
   function noticeLoss({ code }: RivuletError): void {
-    isLost = true
+    readAtLoss = read
     tell(`the library noticed (${code}) and loads the model again.`)
   }
 
   function look(): void {
-    if (isLost || !workers) return
-    const { sentChunks: sent, credits } = workers.counts.value
+    if (readAtLoss !== undefined || !workers) return
+    const { generation, sentChunks: sent, credits } = workers.counts.value
+    if (generation === rehearsal) return
     const ahead = Math.max(0, sent - read)
     wire.value = { read, sent, credits, ahead, mostAhead: Math.max(wire.value.mostAhead, ahead) }
   }
@@ -134,20 +144,18 @@ export function createFaultStream(): FaultStream {
 
   async function streamUnderFaults(engine: Engine, prompt: string): Promise<Run> {
     const polling = setInterval(() => {
-      workers?.askCounts()
+      void workers?.askCounts()
       look()
     }, pollMs)
     const metered = meter.start(prompt, describeModel(engine.info, nameModel(engine.info.model)))
     startedMs = performance.now()
-    let tokensAtLoss: number | undefined
     try {
-      const stream = engine.generate(prompt, toGenerateOptions(defaultSettings))
+      const stream = engine.generate(prompt, readOptions())
       running = stream
       const result = await readPaced(stream, (chunk) => {
         metered.addChunk(chunk)
         text.value += chunk.text
-        if (isLost && tokensAtLoss === undefined) tokensAtLoss = read
-        else if (tokensAtLoss !== undefined && read === tokensAtLoss + 1) tell('the stream goes on.')
+        if (readAtLoss !== undefined && read === readAtLoss + mostOnTheWay + 1) tell('the stream goes on.')
       })
       return metered.finish({ kind: 'finished', result })
     } finally {
@@ -164,12 +172,13 @@ export function createFaultStream(): FaultStream {
       meter.clear()
     })
     read = 0
-    isLost = false
+    readAtLoss = undefined
     try {
       const engine = await load()
       device.value = engine.info.device
       state.value = { kind: 'rehearsing' }
-      const undisturbed = await engine.generate(prompt, toGenerateOptions(defaultSettings)).text()
+      const undisturbed = await engine.generate(prompt, readOptions()).text()
+      rehearsal = (await workers!.askCounts()).generation
       state.value = { kind: 'streaming' }
       const run = await streamUnderFaults(engine, prompt)
       state.value = { kind: 'done', run, isWhole: text.value === undisturbed, undisturbed }
@@ -189,6 +198,7 @@ export function createFaultStream(): FaultStream {
 
   return {
     runsOn,
+    maxTokens,
     pace,
     state,
     text,

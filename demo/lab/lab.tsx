@@ -1,3 +1,6 @@
+import { Mark } from '../app/icons.js'
+import { ThemeToggle } from '../app/theme-toggle.js'
+import type { ThemeChoice } from '../app/theme.js'
 import type { RunHistory } from '../figures/run-history.js'
 import { BenchSection } from './bench-section.js'
 import type { BrokenDownload } from './broken-download.js'
@@ -8,6 +11,7 @@ import type { Lane } from './lane.js'
 import { RaceSection } from './race-section.js'
 
 interface LabProps {
+  readonly theme: ThemeChoice
   readonly left: Lane
   readonly right: Lane
   readonly faults: FaultStream
@@ -15,16 +19,20 @@ interface LabProps {
   readonly history: RunHistory
 }
 
-export function Lab({ left, right, faults, download, history }: LabProps) {
+export function Lab({ theme, left, right, faults, download, history }: LabProps) {
   return (
     <>
       <header class="masthead">
-        <h1 class="wordmark">rivulet: the lab</h1>
-        <nav class="actions" aria-label="Pages">
+        <h1 class="wordmark">
+          <Mark />
+          <span>rivulet: the lab</span>
+        </h1>
+        <div class="actions">
           <a class="quiet-link" href="./">
             Back to the chat
           </a>
-        </nav>
+          <ThemeToggle theme={theme} />
+        </div>
       </header>
       <main class="lab-main">
         <p class="lab-intro">

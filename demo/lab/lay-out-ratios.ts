@@ -1,7 +1,7 @@
 import type { BenchRow, Spread } from './bench-results.js'
 
 /** Where a row's ratio is on the line, from 0 to 1. */
-export interface RatioMarks {
+interface RatioMarks {
   readonly median: number
   readonly min: number
   readonly max: number

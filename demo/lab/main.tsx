@@ -1,4 +1,5 @@
 import { render } from 'preact'
+import { installTheme } from '../app/theme.js'
 import { openRunHistory } from '../figures/run-history.js'
 import { createBrokenDownload } from './broken-download.js'
 import { createFaultStream } from './fault-stream.js'
@@ -11,6 +12,7 @@ import './lab.css'
 
 render(
   <Lab
+    theme={installTheme()}
     left={createLane('Left', { runsOn: 'onnx-wasm' })}
     right={createLane('Right', { runsOn: 'llama-cpp' })}
     faults={createFaultStream()}

@@ -92,7 +92,7 @@ interface NumberFieldProps {
   readonly children: ComponentChildren
 }
 
-function NumberField({ value, min, step, onChange, children }: NumberFieldProps) {
+export function NumberField({ value, min, step, onChange, children }: NumberFieldProps) {
   return (
     <label>
       {children}

@@ -2,7 +2,7 @@
 // what `fetch` then does, it can do.
 import type { Line } from './worker-faults.js'
 
-export interface LineCounts {
+interface LineCounts {
   readonly requests: number
   readonly failedRequests: number
   /** Of bodies, as far as they were passed on. */

@@ -14,7 +14,9 @@ export interface Line {
 
 /** What the worker has seen; its answer to `count`. */
 export interface WorkerCounts {
-  /** Of the newest generation. */
+  /** Which one is the newest: 1, 2, 3 …; 0 before the first. */
+  readonly generation: number
+  /** Of that generation. */
   readonly sentChunks: number
   /** What the page granted that generation, one for each message that may be sent. */
   readonly credits: number

@@ -1,5 +1,4 @@
 import { useSignal, type ReadonlySignal } from '@preact/signals'
-import { useEffect, useRef } from 'preact/hooks'
 import { GapChart } from './gap-chart.js'
 import { Readouts } from './readouts.js'
 import type { LiveRun, Run } from './run.js'
@@ -8,34 +7,23 @@ import { downloadRuns } from './run-export.js'
 import { RunList } from './run-list.js'
 import { Waterfall } from './waterfall.js'
 
-export interface RunsDialogProps {
+export interface RunsPanelProps {
   readonly live: ReadonlySignal<LiveRun | undefined>
   readonly runs: ReadonlySignal<readonly Run[]>
   readonly onClear: () => void
-  readonly onClose: () => void
 }
 
 /** The run that goes on, all earlier ones, one of them in full or two side by side, and the way out as JSON. */
-export function RunsDialog({ live, runs, onClear, onClose }: RunsDialogProps) {
-  const dialog = useRef<HTMLDialogElement>(null)
-  useEffect(() => dialog.current!.showModal(), [])
+export function RunsPanel({ live, runs, onClear }: RunsPanelProps) {
   return (
-    <dialog class="runs" ref={dialog} aria-labelledby="runs-title" onClose={onClose}>
-      <header>
-        <h2 id="runs-title">Runs</h2>
-        <button type="button" class="action" aria-label="Close runs" onClick={() => dialog.current!.close()}>
-          <svg viewBox="0 0 24 24" aria-hidden="true">
-            <path d="M6 6l12 12M18 6L6 18" />
-          </svg>
-        </button>
-      </header>
+    <div class="runs-panel">
       <LiveChart live={live} />
       <Runs runs={runs.value} onClear={onClear} />
-    </dialog>
+    </div>
   )
 }
 
-function LiveChart({ live: { value: live } }: Pick<RunsDialogProps, 'live'>) {
+function LiveChart({ live: { value: live } }: Pick<RunsPanelProps, 'live'>) {
   if (!live?.isRunning) return null
   return (
     <section>
@@ -48,7 +36,7 @@ function LiveChart({ live: { value: live } }: Pick<RunsDialogProps, 'live'>) {
 /** How many can be chosen: the second is compared to the first. */
 const mostChosen = 2
 
-export function Runs({ runs, onClear }: { readonly runs: readonly Run[]; readonly onClear: () => void }) {
+function Runs({ runs, onClear }: { readonly runs: readonly Run[]; readonly onClear: () => void }) {
   const chosenIds = useSignal<readonly string[]>([])
   const chosen = chosenIds.value.flatMap((id) => runs.find((run) => run.id === id) ?? [])
   const [first = runs[0], second] = chosen
@@ -91,9 +79,7 @@ function RunDetails({ run }: { readonly run: Run }) {
   return (
     <>
       <h3 class="run-prompt">{run.prompt}</h3>
-      <div class="run-readouts">
-        <Readouts figures={run.figures} />
-      </div>
+      <Readouts figures={run.figures} />
       <Waterfall run={run} />
       <h4>Gaps between tokens</h4>
       <GapChart run={run} />
