@@ -15,7 +15,13 @@ export default defineConfig({
   cacheDir: '../.cache/vite',
   // Relative, so that the built demo can be put into any folder of any host.
   base: './',
-  build: { outDir: '../dist-demo', emptyOutDir: true, target: 'es2022', chunkSizeWarningLimit: 1000 },
+  build: {
+    outDir: '../dist-demo',
+    emptyOutDir: true,
+    target: 'es2022',
+    chunkSizeWarningLimit: 1000,
+    rolldownOptions: { input: ['index.html', 'lab.html'].map((file) => `${root}/demo/${file}`) },
+  },
   worker: { format: 'es' },
   plugins: [serveSmolLm2(), precacheDemo(join(root, 'demo/service-worker/service-worker.ts'))],
   preview: {
@@ -38,8 +44,10 @@ export default defineConfig({
             '@huggingface/jinja',
             '@huggingface/tokenizers',
             '@mlc-ai/web-llm',
+            '@preact/signals',
             'comlink',
             'hash-wasm',
+            'idb',
             'react',
             'react-dom/client',
           ],

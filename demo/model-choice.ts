@@ -1,8 +1,5 @@
 import type { BackendFactory, ModelSource } from 'rivulet'
-import { llamaCpp } from 'rivulet/llama-cpp'
-import { onnx, type OnnxDevice, type OnnxDtype } from 'rivulet/onnx'
-import { remote } from 'rivulet/remote'
-import { webLlm } from 'rivulet/web-llm'
+import type { OnnxDevice, OnnxDtype } from 'rivulet/onnx'
 
 /** What to load. */
 export interface ModelChoice {
@@ -95,22 +92,41 @@ export function takesGguf({ backend, model }: Pick<ModelChoice, 'backend' | 'mod
  * on llama.cpp elsewhere: which of them is the library's choice.
  * @throws RivuletError `invalid-option`: the library, not this page, knows which values there are
  */
-export async function createBackends(choice: ModelChoice): Promise<readonly BackendFactory[]> {
+export async function createBackends(
+  choice: ModelChoice,
+  settings: LoadSettings = {},
+): Promise<readonly BackendFactory[]> {
   const { backend, model, server, files } = choice
-  if (files) return [createForFiles(choice, files)]
-  if (backend === 'remote') return [remote({ baseURL: server, model })]
-  if (backend === 'web-llm') return [webLlm({ model })]
-  if (takesGguf(choice)) return [await createLlamaCpp(choice)]
+  if (files) return [await createForFiles(choice, files, settings)]
+  if (backend === 'remote') return [(await import('rivulet/remote')).remote({ baseURL: server, model })]
+  if (backend === 'web-llm') return [(await import('rivulet/web-llm')).webLlm({ model, ...settings })]
+  if (takesGguf(choice)) return [await createLlamaCpp(choice, settings)]
   const isEither = backend === 'auto' && model === smolLm2.name
-  return isEither ? [createOnnx(choice), await createLlamaCpp(choice)] : [createOnnx(choice)]
+  const onnx = await createOnnx(choice)
+  return isEither ? [onnx, await createLlamaCpp(choice, settings)] : [onnx]
 }
 
-function createForFiles({ backend, device, dtype }: ModelChoice, files: OwnFiles): BackendFactory {
-  if (backend === 'llama-cpp') return llamaCpp({ model: files, device: device as OnnxDevice })
+/** How a model is loaded, whichever it is. */
+export interface LoadSettings {
+  /** Prompt and answer together, in tokens, for backends that take it. @default the model's own */
+  readonly contextLength?: number | undefined
+}
+
+async function createForFiles(
+  { backend, device, dtype }: ModelChoice,
+  files: OwnFiles,
+  settings: LoadSettings,
+): Promise<BackendFactory> {
+  if (backend === 'llama-cpp') {
+    const { llamaCpp } = await import('rivulet/llama-cpp')
+    return llamaCpp({ model: files, device: device as OnnxDevice, ...settings })
+  }
+  const { onnx } = await import('rivulet/onnx')
   return onnx({ model: files, device: device as OnnxDevice, ...(dtype && { dtype: dtype as OnnxDtype }) })
 }
 
-function createOnnx({ model, device, dtype }: ModelChoice): BackendFactory {
+async function createOnnx({ model, device, dtype }: ModelChoice): Promise<BackendFactory> {
+  const { onnx } = await import('rivulet/onnx')
   return onnx({
     model: model === smolLm2.name ? smolLm2.onnx : model || servedUrl('models/stories/'),
     device: device as OnnxDevice,
@@ -118,9 +134,13 @@ function createOnnx({ model, device, dtype }: ModelChoice): BackendFactory {
   })
 }
 
-async function createLlamaCpp({ model, device }: ModelChoice): Promise<BackendFactory> {
+async function createLlamaCpp(
+  { model, device }: ModelChoice,
+  settings: LoadSettings,
+): Promise<BackendFactory> {
   const source = model === smolLm2.name ? await findSmolLm2() : model || servedUrl('models/stories.gguf')
-  return llamaCpp({ model: source, device: device as OnnxDevice })
+  const { llamaCpp } = await import('rivulet/llama-cpp')
+  return llamaCpp({ model: source, device: device as OnnxDevice, ...settings })
 }
 
 async function findSmolLm2(): Promise<ModelSource> {

@@ -59,7 +59,7 @@ const isLowSurrogate = (unit: number) => unit >= 0xdc00 && unit <= 0xdfff
 export interface Typewriter {
   /** Takes text as fast as it comes; never waits. */
   write(text: string): void
-  /** Draws what is left and resolves when all of it is in the document. */
+  /** Resolves when all of it is drawn. */
   finish(): Promise<void>
   /** Draws what is left at once. */
   flush(): void
@@ -68,23 +68,22 @@ export interface Typewriter {
 /**
  * Paces the drawing of a stream's text, never the reading: holding back reads would hold back the model.
  * Draws at once where nobody sees a frame (a hidden tab has none) and where less motion is asked for.
- * @param onDraw called behind every change of the document
+ * @param drawText called with all that is to be seen, whenever that has grown
  */
-export function createTypewriter(target: Element, onDraw: () => void): Typewriter {
-  const node = target.appendChild(document.createTextNode(''))
+export function createTypewriter(drawText: (shown: string) => void): Typewriter {
   const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)')
   const arrivals = logArrivals()
   let text = ''
   let shown = 0
+  let drawn = 0
   let frame: number | undefined
 
   function draw(length: number): void {
     shown = length
-    const drawn = node.length
     const end = length >= text.length ? text.length : floorToCharacter(text, length)
     if (end <= drawn) return
-    node.appendData(text.slice(drawn, end))
-    onDraw()
+    drawn = end
+    drawText(text.slice(0, end))
   }
 
   function drawFrame(nowMs: number, previousMs: number): void {

@@ -1,0 +1,106 @@
+import { useSignal } from '@preact/signals'
+import { useEffect } from 'preact/hooks'
+import { Composer, focusPrompt } from '../chat/composer.js'
+import { Turns } from '../chat/turns.js'
+import { Suggestions, Welcome } from '../chat/welcome.js'
+import { ConversationPanel } from '../conversations/conversation-panel.js'
+import { LoadPanel } from '../engine/load-panel.js'
+import { Figures } from '../figures/figures.js'
+import { openModelPicker } from '../models/open-model-picker.js'
+import { SettingsDialog } from '../settings/settings-dialog.js'
+import { LiveRegions } from './announcer.js'
+import { Masthead } from './masthead.js'
+import { watchMedia } from './media.js'
+import { NoticeBar } from './notices.js'
+import type { Page } from './page.js'
+import type { ThemeChoice } from './theme.js'
+
+/** Where there is room for the conversations beside the chat. */
+const hasRoomForList = watchMedia('(width >= 50rem)')
+
+export function App({ page, theme }: { readonly page: Page; readonly theme: ThemeChoice }) {
+  const { session, announcer, notices, meter, history } = page
+  const isListOpen = useSignal(hasRoomForList.value)
+  const isSettingsOpen = useSignal(false)
+
+  useEffect(focusPrompt, [])
+  useEffect(() => {
+    const stopOnEscape = (event: KeyboardEvent) => {
+      const isInDialog = event.target instanceof Element && event.target.closest('dialog')
+      if (event.key === 'Escape' && !event.isComposing && !isInDialog) void session.thread.peek().stop()
+    }
+    document.addEventListener('keydown', stopOnEscape)
+    return () => document.removeEventListener('keydown', stopOnEscape)
+  }, [])
+
+  const openModels = () => void openModelPicker(page.choice.peek(), page.choose)
+  const startNew = () => {
+    session.startNew()
+    meter.clear()
+    announcer.startAnswer()
+    announcer.say('New chat.')
+    focusPrompt()
+  }
+
+  return (
+    <>
+      <Masthead {...{ theme, isListOpen, isSettingsOpen }} onModels={openModels} onNewChat={startNew} />
+      <ConversationPanel page={page} isOpen={isListOpen} hasRoom={hasRoomForList.value} onNew={startNew} />
+      <Chat page={page} />
+      <aside class="figures" aria-label="Model and speed">
+        <Figures
+          model={page.model}
+          live={meter.live}
+          runs={history.runs}
+          onClear={() => void history.clear()}
+        />
+      </aside>
+      <SettingsDialog
+        isOpen={isSettingsOpen}
+        settings={page.settings}
+        choice={page.choice.value}
+        onChoose={page.choose}
+        onReload={page.load}
+      />
+      <NoticeBar notices={notices} />
+      <LiveRegions announcer={announcer} />
+    </>
+  )
+}
+
+/** The open conversation, and where one writes. */
+function Chat({ page }: { readonly page: Page }) {
+  const { session, loader, announcer, scroll } = page
+  const thread = session.thread.value
+  const load = loader.state.value
+  const isAnswering = thread.status.value.kind === 'answering'
+  const isEmpty = thread.turns.value.length === 0
+  const send = (text: string) => page.ask(({ send: begin }) => begin(text))
+  const model = load.kind === 'ready' ? load.engine.info : undefined
+  return (
+    <main data-state={isAnswering && load.kind === 'ready' ? 'generating' : load.kind}>
+      <section class="conversation" aria-label="Conversation">
+        {isEmpty && load.kind !== 'failed' && <PageWelcome page={page} />}
+        <Turns key={thread.id} {...{ thread, model, scroll }} say={announcer.say} ask={page.ask} />
+        {load.kind !== 'ready' && (
+          <LoadPanel state={load} onRetry={page.load} onPhase={announcer.say} onFocusLost={focusPrompt} />
+        )}
+        {isEmpty && load.kind === 'ready' && <Suggestions onChoose={send} />}
+      </section>
+      <Composer isAnswering={isAnswering} onSend={send} onStop={() => void thread.stop()} />
+    </main>
+  )
+}
+
+function PageWelcome({ page }: { readonly page: Page }) {
+  const { model, backend, server } = page.choice.value
+  const { server: alsoServer, serverModel } = page.settings.current.value
+  const isFallback = backend === 'auto' && alsoServer !== undefined && serverModel !== undefined
+  return (
+    <Welcome
+      isBuiltInModel={model === ''}
+      server={backend === 'remote' ? server : undefined}
+      fallbackServer={isFallback ? alsoServer : undefined}
+    />
+  )
+}

@@ -1,0 +1,157 @@
+import { effect, signal, type ReadonlySignal, type Signal } from '@preact/signals'
+import type { Prompt } from 'rivulet'
+import type { Answer } from 'rivulet/chat'
+import { describeEnding } from '../chat/describe-ending.js'
+import type { Thread } from '../chat/thread.js'
+import { openConversationStore } from '../conversations/conversation-store.js'
+import { openSession, type Session } from '../conversations/session.js'
+import { describeError } from '../engine/describe-error.js'
+import { createEngineLoader, type EngineLoader } from '../engine/engine-loader.js'
+import { observeEngine, type StreamObserver } from '../engine/observe-engine.js'
+import { meterRuns, type RunMeter } from '../figures/meter-runs.js'
+import { openRunHistory, type RunHistory } from '../figures/run-history.js'
+import type { RunModel } from '../figures/run.js'
+import { nameModel, readModelChoice, writeModelChoice, type ModelChoice } from '../model-choice.js'
+import { keepRuntime } from '../offline.js'
+import { chooseBackends } from '../settings/choose-backends.js'
+import { openSettings, readSampling, type SettingsStore } from '../settings/settings.js'
+import { createStickyScroll, type StickyScroll } from '../sticky-scroll.js'
+import { createAnnouncer, type Announcer } from './announcer.js'
+import { createNotices, type Notices } from './notices.js'
+
+/** All that the page's parts share. Each piece of it is owned by one of these. */
+export interface Page {
+  readonly settings: SettingsStore
+  readonly choice: ReadonlySignal<ModelChoice>
+  readonly loader: EngineLoader
+  readonly session: Session
+  /** Whether conversations outlive the page. */
+  readonly isPersistent: boolean
+  readonly announcer: Announcer
+  readonly notices: Notices
+  readonly scroll: StickyScroll
+  readonly model: ReadonlySignal<RunModel | undefined>
+  readonly meter: RunMeter
+  readonly history: RunHistory
+  /** Loads the model of the choice, by the settings of now. */
+  load(): void
+  choose(choice: ModelChoice): void
+  /** Has the open conversation go on: with a question, or an answer. What is refused is said. */
+  ask(begin: (thread: Thread) => Promise<void>): void
+}
+
+export async function openPage(): Promise<Page> {
+  const settings = openSettings()
+  const choice = signal(readModelChoice())
+  const loader = createEngineLoader()
+  const announcer = createAnnouncer()
+  const notices = createNotices(announcer)
+  const scroll = createStickyScroll()
+  const meter = meterRuns()
+  const history = openRunHistory()
+  const model: Signal<RunModel | undefined> = signal(undefined)
+  const firstLoad = loadEngine()
+
+  function loadEngine() {
+    const loading = loader
+      .load(() => chooseBackends(choice.peek(), settings.current.peek()))
+      .then((engine) => observeEngine(engine, (prompt) => measureRun(prompt)))
+    // The loader shows why, and the chat fails with it.
+    loading.catch(() => {})
+    return loading
+  }
+
+  function measureRun(prompt: Prompt): StreamObserver {
+    const run = meter.start(findQuestion(prompt), model.peek()!)
+    return {
+      addChunk: run.addChunk,
+      finish(ending) {
+        if (ending.kind === 'finished') void history.add(run.finish(ending))
+        else run.finish({ kind: 'failed', code: describeError(ending.error).code ?? 'unknown' })
+      },
+    }
+  }
+
+  const store = await openConversationStore()
+  const session = await openSession(store, {
+    engine: firstLoad,
+    readInstructions: () => ({
+      system: settings.current.peek().system,
+      sampling: readSampling(settings.current.peek()),
+    }),
+    onAnswer: (ending) => void speakAnswer(session, announcer, ending),
+    onNotKept: (error) =>
+      notices.show(`This conversation could not be kept: ${describeError(error).message}`),
+  })
+
+  effect(() => {
+    const state = loader.state.value
+    if (state.kind !== 'ready') return (model.value = undefined)
+    const { info } = state.engine
+    model.value = { ...info, name: nameModel(info.model) }
+    announcer.say('The model is ready.')
+    void keepRuntime(info)
+  })
+  effect(() => {
+    const status = session.thread.value.status.value
+    if (status.kind !== 'failed' || status.error.code !== 'worker-failed') return
+    // A worker that died for good does not come back: the model has to be loaded again.
+    loader.fail({
+      title: 'The model stopped working',
+      message: 'The conversation is kept. Load the model again to go on with it.',
+      code: status.error.code,
+    })
+  })
+
+  const page: Page = {
+    settings,
+    choice,
+    loader,
+    session,
+    isPersistent: store.isPersistent,
+    announcer,
+    notices,
+    scroll,
+    model,
+    meter,
+    history,
+    load() {
+      void session.thread.peek().stop()
+      session.setEngine(loadEngine())
+    },
+    choose(chosen) {
+      choice.value = chosen
+      writeModelChoice(chosen)
+      page.load()
+    },
+    ask(begin) {
+      scroll.resume()
+      begin(session.thread.peek()).catch((error: unknown) => notices.show(describeError(error).message))
+    },
+  }
+  return page
+}
+
+/** Reads an answer out while it is written, and how it ended. */
+async function speakAnswer(session: Session, announcer: Announcer, ending: Promise<Answer>): Promise<void> {
+  const thread = session.thread.peek()
+  const spoken = announcer.startAnswer()
+  let length = thread.writtenText.peek().length
+  const stop = effect(() => {
+    const text = thread.writtenText.value
+    if (text.length > length) spoken.add(text.slice(length))
+    length = text.length
+  })
+  const answer = await ending
+  stop()
+  if (session.thread.peek() !== thread) return
+  spoken.add(answer.text.slice(length))
+  spoken.finish()
+  const note = describeEnding(answer, false)
+  if (note) announcer.say(note.text)
+}
+
+function findQuestion(prompt: Prompt): string {
+  if (typeof prompt === 'string') return prompt
+  return prompt.findLast(({ role }) => role === 'user')?.content ?? ''
+}

@@ -1,0 +1,65 @@
+import { effect, useSignal, type ReadonlySignal } from '@preact/signals'
+import { useLayoutEffect, useRef } from 'preact/hooks'
+import type { Answer } from 'rivulet/chat'
+import { Markdown } from '../markdown/markdown.js'
+import { createTypewriter, type Typewriter } from '../typewriter.js'
+
+interface AnswerTextProps {
+  readonly answer: Answer
+  /** Grows while the answer is written. */
+  readonly writtenText: ReadonlySignal<string>
+  /** Called behind every change of what is seen. */
+  readonly onDraw: () => void
+}
+
+export function isBeingWritten({ state }: Answer): boolean {
+  return state.kind === 'waiting' || state.kind === 'streaming'
+}
+
+/** An answer's text: drawn at a reader's pace while it is written, at once where it was written before. */
+export function AnswerText({ answer, writtenText, onDraw }: AnswerTextProps) {
+  const isWriting = isBeingWritten(answer)
+  const shown = useSignal(answer.text)
+  const writer = useRef<GrowingText>(undefined)
+
+  useLayoutEffect(() => {
+    if (!isWriting) return
+    const growing = createGrowingText(shown.peek(), (text) => (shown.value = text))
+    writer.current = growing
+    return effect(() => growing.grow(writtenText.value))
+  }, [isWriting])
+  useLayoutEffect(() => {
+    if (isWriting || !writer.current) return
+    writer.current.grow(answer.text)
+    // Whoever stops an answer wants it to stand still.
+    const { state } = answer
+    if (state.kind === 'failed' || (state.kind === 'finished' && state.finishReason === 'cancelled'))
+      writer.current.flush()
+  }, [isWriting])
+  useLayoutEffect(onDraw)
+
+  const isDone = !isWriting && shown.value.length === answer.text.length
+  return (
+    <div class={isDone ? 'turn-text' : 'turn-text writing'} dir="auto" data-testid="answer">
+      <Markdown text={shown.value} isDone={isDone} />
+    </div>
+  )
+}
+
+interface GrowingText extends Pick<Typewriter, 'flush'> {
+  /** The text as it is now: what it was, and more. */
+  grow(text: string): void
+}
+
+/** @param start is seen already */
+function createGrowingText(start: string, draw: (text: string) => void): GrowingText {
+  const typewriter = createTypewriter((text) => draw(start + text))
+  let length = start.length
+  return {
+    grow(text) {
+      if (text.length > length) typewriter.write(text.slice(length))
+      length = Math.max(length, text.length)
+    },
+    flush: typewriter.flush,
+  }
+}

@@ -1,0 +1,51 @@
+import type { ReadonlySignal } from '@preact/signals'
+import type { Answer } from 'rivulet/chat'
+import { AnswerText, isBeingWritten } from './answer-text.js'
+import { describeEnding } from './describe-ending.js'
+import type { ShownTurn } from './thread.js'
+import { CopyAction, TurnAction, Versions } from './turn-actions.js'
+
+interface AnswerTurnProps {
+  readonly answer: Answer
+  readonly shown: ShownTurn
+  readonly writtenText: ReadonlySignal<string>
+  readonly say: (status: string) => void
+  readonly onDraw: () => void
+  readonly onRegenerate: () => void
+  /** Undefined where the answer cannot go on. */
+  readonly onContinue: (() => void) | undefined
+  readonly onShowVersion: (id: string) => void
+}
+
+export function AnswerTurn(props: AnswerTurnProps) {
+  const { answer, shown, writtenText, say, onDraw, onRegenerate, onContinue, onShowVersion } = props
+  const note = describeEnding(answer, shown.isCut)
+  return (
+    <li class="turn answer">
+      <h2 class="visually-hidden">Answer</h2>
+      <AnswerText key={answer.id} answer={answer} writtenText={writtenText} onDraw={onDraw} />
+      {note && (
+        <p class={`note ${note.kind}`}>
+          {note.text} {note.code !== undefined && <code>{note.code}</code>}
+        </p>
+      )}
+      {!isBeingWritten(answer) && (
+        <div class="turn-actions">
+          <Versions shown={shown} onChoose={onShowVersion} />
+          {answer.text !== '' && <CopyAction text={answer.text} say={say} />}
+          {onContinue && isUnfinished(answer) && (
+            <TurnAction label="Continue" icon="goOn" onClick={onContinue} />
+          )}
+          <TurnAction label="Regenerate" icon="again" onClick={onRegenerate} />
+        </div>
+      )}
+    </li>
+  )
+}
+
+/** It broke off, and has something to go on from. */
+function isUnfinished({ text, state }: Answer): boolean {
+  return (
+    text !== '' && (state.kind === 'failed' || (state.kind === 'finished' && state.finishReason !== 'stop'))
+  )
+}

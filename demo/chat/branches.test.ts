@@ -1,0 +1,75 @@
+import type { ChatTurn } from 'rivulet/chat'
+import { expect, it } from 'vitest'
+import {
+  chooseBranch,
+  createBranches,
+  listVersions,
+  readPath,
+  recordTurns,
+  settleBranches,
+  type Branches,
+} from './branches.js'
+
+const ask = (id: string): ChatTurn => ({ id, role: 'user', text: `question ${id}` })
+const answer = (id: string, text = `answer ${id}`): ChatTurn => ({
+  id,
+  role: 'assistant',
+  text,
+  state: { kind: 'finished', finishReason: 'stop' },
+})
+const shownIds = (branches: Branches) => readPath(branches).map(({ turn }) => turn.id)
+
+function branchesOf(...paths: ChatTurn[][]): Branches {
+  const branches = createBranches()
+  for (const path of paths) recordTurns(branches, path)
+  return branches
+}
+
+it('keeps an edited question and all behind it as a branch of its own', () => {
+  const first = [ask('q1'), answer('a1'), ask('q2'), answer('a2')]
+  const branches = branchesOf(first, [ask('q1b')], [ask('q1b'), answer('a1b')])
+  expect(shownIds(branches)).toEqual(['q1b', 'a1b'])
+  expect(listVersions(branches, 'q1b')).toEqual(['q1', 'q1b'])
+  chooseBranch(branches, 'q1')
+  expect(shownIds(branches)).toEqual(['q1', 'a1', 'q2', 'a2'])
+})
+
+it('goes back to the branch that was shown behind a turn last', () => {
+  const branches = branchesOf([ask('q'), answer('a1')], [ask('q'), answer('a2')], [ask('r'), answer('b')])
+  chooseBranch(branches, 'q')
+  expect(shownIds(branches)).toEqual(['q', 'a2'])
+  chooseBranch(branches, 'a1')
+  chooseBranch(branches, 'r')
+  chooseBranch(branches, 'q')
+  expect(shownIds(branches)).toEqual(['q', 'a1'])
+})
+
+it('shows the newest text of a turn that is written or continued, as one version', () => {
+  const branches = branchesOf([ask('q'), answer('a', 'Once')], [ask('q'), answer('a', 'Once upon')])
+  expect(readPath(branches).at(-1)?.turn.text).toBe('Once upon')
+  expect(listVersions(branches, 'a')).toEqual(['a'])
+})
+
+it('drops an answer that said nothing when it is answered again', () => {
+  const branches = branchesOf([ask('q'), answer('a1', '')], [ask('q'), answer('a2')])
+  expect(listVersions(branches, 'a2')).toEqual(['a2'])
+})
+
+it('marks what was being written when its page was closed, until it is gone on with', () => {
+  const writing: ChatTurn = { id: 'a', role: 'assistant', text: 'Once', state: { kind: 'streaming' } }
+  const branches = branchesOf([ask('q'), writing])
+  settleBranches(branches)
+  expect(readPath(branches).at(-1)).toMatchObject({
+    isCut: true,
+    turn: { text: 'Once', state: { kind: 'finished', finishReason: 'cancelled' } },
+  })
+  recordTurns(branches, [ask('q'), answer('a', 'Once')])
+  expect(readPath(branches).at(-1)?.isCut).toBe(true)
+  recordTurns(branches, [ask('q'), answer('a', 'Once upon a time')])
+  expect(readPath(branches).at(-1)?.isCut).toBe(false)
+})
+
+it('survives a structured clone', () => {
+  const branches = branchesOf([ask('q'), answer('a1')], [ask('q'), answer('a2')])
+  expect(shownIds(structuredClone(branches))).toEqual(['q', 'a2'])
+})

@@ -1,0 +1,188 @@
+import { batch, signal, type ReadonlySignal } from '@preact/signals'
+import type { Engine } from 'rivulet'
+import {
+  createChat,
+  type Answer,
+  type ChatSampling,
+  type ChatSnapshot,
+  type ChatStatus,
+  type ChatTurn,
+} from 'rivulet/chat'
+import { createAutosave } from '../conversations/autosave.js'
+import type { Conversation, ConversationStore } from '../conversations/conversation-store.js'
+import { composeTitle } from '../conversations/title.js'
+import { chooseBranch, listVersions, readPath, recordTurns } from './branches.js'
+
+/** How the next answer is asked for. */
+export interface Instructions {
+  readonly system: string | undefined
+  readonly sampling: ChatSampling
+}
+
+/** One turn of the shown branch. While it is written, its text is the thread's `writtenText`. */
+export interface ShownTurn {
+  readonly turn: ChatTurn
+  /** Its page was closed while it was written. */
+  readonly isCut: boolean
+  /** All versions of this turn, oldest first. */
+  readonly versions: readonly string[]
+}
+
+export interface ThreadOptions {
+  readonly conversation: Conversation
+  readonly store: ConversationStore
+  readonly engine: Promise<Engine>
+  readonly readInstructions: () => Instructions
+  /** Called with each answer that is begun or gone on with, and the promise of its end. */
+  readonly onAnswer: (ending: Promise<Answer>) => void
+  /** Called where the browser has no room left, or does not keep the conversation for another reason. */
+  readonly onNotKept: (error: unknown) => void
+}
+
+/** A conversation that is open: its branches, and the chat that writes the shown one. */
+export interface Thread {
+  readonly id: string
+  readonly turns: ReadonlySignal<readonly ShownTurn[]>
+  /** Of the answer that is being written. */
+  readonly writtenText: ReadonlySignal<string>
+  readonly status: ReadonlySignal<ChatStatus>
+  /** How many of the first turns the model is no longer sent. */
+  readonly forgottenTurns: ReadonlySignal<number>
+  /** @throws RivuletError `invalid-option` */
+  send(text: string): Promise<void>
+  /** Asks `text` in place of the question `id`, in a branch of its own. Otherwise as `send()`. */
+  edit(id: string, text: string): Promise<void>
+  /** Answers the question before the answer `id` again, in a branch of its own. Otherwise as `send()`. */
+  regenerate(id: string): Promise<void>
+  /** Has the last answer go on, behind its text. Otherwise as `send()`. */
+  continue(): Promise<void>
+  stop(): Promise<void>
+  /** Shows another version of a turn, and what was shown behind it last. */
+  showVersion(id: string): Promise<void>
+  setEngine(engine: Promise<Engine>): void
+  /** Stops, and keeps everything. */
+  leave(): Promise<void>
+  /** Stops, and writes nothing any more. */
+  discard(): void
+}
+
+export function createThread(options: ThreadOptions): Thread {
+  const { conversation, store, readInstructions, onAnswer, onNotKept } = options
+  const { id, createdAt, branches } = conversation
+  const turns = signal<readonly ShownTurn[]>(readShownTurns())
+  const writtenText = signal('')
+  const status = signal<ChatStatus>({ kind: 'loading' })
+  const forgottenTurns = signal(0)
+  let { updatedAt } = conversation
+  let engine = options.engine
+  let isDiscarded = false
+  let messages: readonly ChatTurn[] = []
+  let instructions = readInstructions()
+  let { chat, unsubscribe } = openChat()
+
+  const autosave = createAutosave(async () => {
+    if (!isDiscarded) await store.write({ id, createdAt, updatedAt, branches }).catch(onNotKept)
+  })
+
+  function readShownTurns(): readonly ShownTurn[] {
+    return readPath(branches).map(({ turn, isCut }) => ({
+      turn,
+      isCut,
+      versions: listVersions(branches, turn.id),
+    }))
+  }
+
+  function openChat() {
+    const path = readPath(branches).map(({ turn }) => turn)
+    const opened = createChat({ engine, system: instructions.system, messages: path })
+    return { chat: opened, unsubscribe: opened.subscribe(takeSnapshot) }
+  }
+
+  function takeSnapshot(snapshot: ChatSnapshot): void {
+    const hasOnlyGrown = isSameBut(messages, snapshot.messages)
+    messages = snapshot.messages
+    recordTurns(branches, messages)
+    const wasAnswering = status.peek().kind === 'answering'
+    batch(() => {
+      status.value = snapshot.status
+      forgottenTurns.value = snapshot.forgottenMessages
+      writtenText.value = messages.at(-1)?.text ?? ''
+      if (!hasOnlyGrown) turns.value = readShownTurns()
+    })
+    if (wasAnswering || snapshot.status.kind === 'answering') touch()
+  }
+
+  function touch(): void {
+    updatedAt = Date.now()
+    autosave.touch()
+  }
+
+  /** Stops what is written, and has `ask` write the next answer by the instructions of now. */
+  async function answer(ask: (sampling: ChatSampling) => Promise<Answer>): Promise<void> {
+    await chat.stop()
+    const isFirst = branches.nodes.size === 0
+    const { system, sampling } = readInstructions()
+    if (system !== instructions.system) {
+      unsubscribe()
+      instructions = { system, sampling }
+      ;({ chat, unsubscribe } = openChat())
+    }
+    const ending = ask(sampling)
+    onAnswer(ending)
+    if (isFirst) await store.setTitle(id, composeTitle(chat.getSnapshot().messages[0]!.text))
+  }
+
+  return {
+    id,
+    turns,
+    writtenText,
+    status,
+    forgottenTurns,
+    send: (text) => answer((sampling) => chat.send(text, sampling)),
+    edit: (questionId, text) => answer((sampling) => chat.resend(questionId, text, sampling)),
+    regenerate: (answerId) =>
+      answer((sampling) => {
+        const { messages: shown } = chat.getSnapshot()
+        const index = shown.findIndex((turn) => turn.id === answerId)
+        if (index < shown.length - 1) chat.setMessages(shown.slice(0, index))
+        return chat.regenerate(sampling)
+      }),
+    continue: () => answer((sampling) => chat.continue(sampling)),
+    stop: () => chat.stop(),
+    async showVersion(version) {
+      await chat.stop()
+      takeSnapshot(chat.getSnapshot())
+      chooseBranch(branches, version)
+      chat.setMessages(readPath(branches).map(({ turn }) => turn))
+      autosave.touch()
+    },
+    setEngine(next) {
+      engine = next
+      chat.setEngine(next)
+    },
+    async leave() {
+      await chat.stop()
+      takeSnapshot(chat.getSnapshot())
+      unsubscribe()
+      await autosave.close()
+    },
+    discard() {
+      isDiscarded = true
+      unsubscribe()
+      void chat.stop()
+      void autosave.close()
+    },
+  }
+}
+
+/** Whether nothing has changed but the text of the answer that is being written. */
+function isSameBut(before: readonly ChatTurn[], after: readonly ChatTurn[]): boolean {
+  const [last, newLast] = [before.at(-1), after.at(-1)]
+  return (
+    before.length === after.length && last?.id === newLast?.id && isStreaming(last) && isStreaming(newLast)
+  )
+}
+
+function isStreaming(turn: ChatTurn | undefined): boolean {
+  return turn?.role === 'assistant' && turn.state.kind === 'streaming'
+}

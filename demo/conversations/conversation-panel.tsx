@@ -1,0 +1,56 @@
+import type { Signal } from '@preact/signals'
+import { Dialog } from '../app/dialog.js'
+import type { Page } from '../app/page.js'
+import { ConversationList } from './conversation-list.js'
+import type { ConversationSummary } from './conversation-store.js'
+
+interface ConversationPanelProps {
+  readonly page: Page
+  readonly isOpen: Signal<boolean>
+  /** Beside the chat; else it is a drawer over it. */
+  readonly hasRoom: boolean
+  readonly onNew: () => void
+}
+
+export function ConversationPanel({ page, isOpen, hasRoom, onNew }: ConversationPanelProps) {
+  const { session, isPersistent, notices } = page
+  const closeDrawer = () => {
+    if (!hasRoom) isOpen.value = false
+  }
+  const remove = async ({ id, title }: ConversationSummary) => {
+    const bringBack = await session.remove(id)
+    notices.show(`Deleted “${title}”.`, { label: 'Undo', run: () => void bringBack() })
+  }
+  const list = (
+    <ConversationList
+      conversations={session.conversations.value}
+      openId={session.thread.value.id}
+      isPersistent={isPersistent}
+      onOpen={(id) => {
+        closeDrawer()
+        page.scroll.resume()
+        page.meter.clear()
+        void session.open(id)
+      }}
+      onRename={(id, title) => void session.rename(id, title)}
+      onRemove={(conversation) => void remove(conversation)}
+      onNew={() => {
+        closeDrawer()
+        onNew()
+      }}
+    />
+  )
+  if (!hasRoom) {
+    return (
+      <Dialog isOpen={isOpen} title="Conversations" class="settings drawer">
+        {list}
+      </Dialog>
+    )
+  }
+  if (!isOpen.value) return null
+  return (
+    <nav class="side-panel" aria-label="Conversations">
+      {list}
+    </nav>
+  )
+}

@@ -1,0 +1,12 @@
+import type { RunModel } from './run.js'
+
+const deviceNames = {
+  webgpu: 'WebGPU',
+  wasm: 'WASM',
+  server: 'Server',
+} satisfies Record<RunModel['device'], string>
+
+/** `WASM · CPU, 2 threads` */
+export function describeDevice({ device, deviceDescription }: RunModel): string {
+  return `${deviceNames[device]} · ${deviceDescription}`
+}

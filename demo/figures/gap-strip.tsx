@@ -1,0 +1,28 @@
+import { formatMs } from '../figure-format.js'
+
+/** The strip's own coordinates: one unit a gap across, `height` for the longest gap that is shown. */
+const shownGaps = 96
+const height = 40
+
+/** The last gaps between tokens as a row of strokes; a picture beside the figures, not instead of them. */
+export function GapStrip({ gapsMs }: { readonly gapsMs: readonly number[] }) {
+  const gaps = gapsMs.slice(-shownGaps)
+  const longest = Math.max(...gaps, 0)
+  const { value, unit } = formatMs(longest)
+  return (
+    <figure class="gaps" aria-hidden="true">
+      <svg viewBox={`0 0 ${shownGaps} ${height}`} preserveAspectRatio="none">
+        <path d={gaps.map((gap, index) => drawStroke(gap, index, longest)).join('')} />
+      </svg>
+      <figcaption>
+        <span>Last {shownGaps} gaps</span>
+        <span>{gaps.length > 0 && `longest ${value} ${unit}`}</span>
+      </figcaption>
+    </figure>
+  )
+}
+
+function drawStroke(gap: number, index: number, longest: number): string {
+  const length = longest > 0 ? Math.max(1, (gap / longest) * (height - 2)) : 1
+  return `M${index + 0.5} ${height}V${(height - length).toFixed(1)}`
+}

@@ -1,0 +1,38 @@
+import type { FormattedFigure } from '../figure-format.js'
+import { figureList, type FigureDescription } from './figure-list.js'
+import type { RunFigures } from './run.js'
+
+interface ReadoutsProps {
+  readonly figures: RunFigures | undefined
+  /** Only those that are shown where there is room for few. */
+  readonly isShort?: boolean
+}
+
+/** A run's figures, each with a title that explains it. */
+export function Readouts({ figures, isShort = false }: ReadoutsProps) {
+  const shown: readonly FigureDescription[] = isShort ? figureList.filter(({ isMain }) => isMain) : figureList
+  return (
+    <dl class="readouts">
+      {shown.map(({ name, testId, label, title, format, isMain }) => {
+        const value = figures?.[name]
+        return (
+          <div key={name} class={isMain ? `readout ${testId}` : 'readout more'} title={title}>
+            <dt>{label}</dt>
+            <dd data-testid={testId} class={value === undefined ? 'empty' : undefined}>
+              {value === undefined ? '–' : <Figure {...format(value)} />}
+            </dd>
+          </div>
+        )
+      })}
+    </dl>
+  )
+}
+
+export function Figure({ value, unit }: FormattedFigure) {
+  return (
+    <>
+      {value}
+      {unit && <span class="unit"> {unit}</span>}
+    </>
+  )
+}

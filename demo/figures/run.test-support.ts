@@ -1,0 +1,31 @@
+import { recordRun, type Run } from './run.js'
+
+/** A made-up run: ten tokens, one every `gapMs`. */
+export function createRun(prompt: string, { startedAt = 0, gapMs = 10 } = {}): Run {
+  const model = {
+    name: 'stories',
+    backend: 'onnx',
+    device: 'wasm',
+    deviceDescription: 'CPU, 1 thread',
+    dtype: 'q8',
+  } as const
+  const recorder = recordRun(prompt, model, 0)
+  for (let token = 1; token <= 10; token += 1) recorder.addChunk({ tokenCount: 1 }, token * gapMs)
+  const result = {
+    text: '',
+    finishReason: 'stop',
+    usage: { promptTokens: 20, cachedPromptTokens: 0, completionTokens: 10 },
+    latency: {
+      timeToFirstTokenMs: gapMs,
+      interTokenLatencyMs: { p50: gapMs, p90: gapMs, p95: gapMs, p99: gapMs, max: gapMs },
+      queueMs: 0,
+      prefillTokensPerSecond: 1000,
+      decodeTokensPerSecond: 1000 / gapMs,
+      totalMs: 11 * gapMs,
+      model: undefined,
+    },
+    recoveries: 0,
+    parts: [],
+  } as const
+  return { ...recorder.finish({ kind: 'finished', result }, 11 * gapMs), startedAt }
+}

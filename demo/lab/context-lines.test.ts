@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest'
+import type { BenchRow } from './bench-results.js'
+import { findContextLines } from './context-lines.js'
+
+const spread = (median: number) => ({ median, min: median, max: median })
+
+function createRow(quantity: string, context: number | undefined, value: number): BenchRow {
+  return {
+    section: 'wasm',
+    model: 'stories',
+    context,
+    quantity,
+    unit: 'ms',
+    value: spread(value),
+    baseline: { name: 'transformers.js', value: spread(value * 2) },
+    ratio: spread(0.5),
+    bound: undefined,
+    isHeld: undefined,
+  }
+}
+
+test('what was measured with several lengths of context is a line, in their order', () => {
+  const rows = [
+    createRow('a token', 512, 3),
+    createRow('a token', 64, 1),
+    createRow('second turn', 64, 7),
+    createRow('heap', undefined, 9),
+  ]
+  expect(findContextLines(rows)).toEqual([
+    {
+      title: 'wasm, stories: a token',
+      unit: 'ms',
+      baselineName: 'transformers.js',
+      contexts: [64, 512],
+      values: [1, 3],
+      baselines: [2, 6],
+    },
+  ])
+})

@@ -1,0 +1,50 @@
+import type { BenchRow, Spread } from './bench-results.js'
+
+/** Where a row's ratio is on the line, from 0 to 1. */
+export interface RatioMarks {
+  readonly median: number
+  readonly min: number
+  readonly max: number
+  readonly limit: number | undefined
+}
+
+/** A logarithmic line, so that half and double are equally far from "the same". */
+export interface RatioScale {
+  /** Of a ratio of 1. */
+  readonly one: number
+  place(row: RatioRow): RatioMarks
+}
+
+export type RatioRow = Pick<BenchRow, 'bound'> & { readonly ratio: Spread }
+
+/** Ratios beyond are drawn at the line's ends. */
+const mostDistance = 100
+
+/** @param rows those that share the line */
+export function layOutRatios(rows: readonly RatioRow[]): RatioScale {
+  const all = rows.flatMap(({ ratio, bound }) => [ratio.min, ratio.max, findLimit(bound) ?? 1])
+  const isDrawn = (ratio: number) => ratio >= 1 / mostDistance && ratio <= mostDistance
+  const drawn = all.filter(isDrawn)
+  const low = Math.log(Math.min(0.5, ...drawn))
+  const high = Math.log(Math.max(2, ...drawn))
+  const find = (ratio: number) => {
+    const position = (Math.log(ratio) - low) / (high - low)
+    return Math.min(1, Math.max(0, position))
+  }
+  return {
+    one: find(1),
+    place({ ratio, bound }) {
+      const limit = findLimit(bound)
+      return {
+        median: find(ratio.median),
+        min: find(ratio.min),
+        max: find(ratio.max),
+        limit: limit === undefined ? undefined : find(limit),
+      }
+    },
+  }
+}
+
+function findLimit(bound: BenchRow['bound']): number | undefined {
+  return bound?.of === 'ratio' ? bound.limit : undefined
+}

@@ -1,0 +1,4 @@
+import 'rivulet/llama-cpp.worker'
+import { beBreakable } from './be-breakable.js'
+
+beBreakable()

@@ -1,0 +1,21 @@
+import { render } from 'preact'
+import { openRunHistory } from '../figures/run-history.js'
+import { createBrokenDownload } from './broken-download.js'
+import { createFaultStream } from './fault-stream.js'
+import { Lab } from './lab.js'
+import { createLane } from './lane.js'
+import '../style.css'
+import '../panels.css'
+import '../figures/figures.css'
+import './lab.css'
+
+render(
+  <Lab
+    left={createLane('Left', { runsOn: 'onnx-wasm' })}
+    right={createLane('Right', { runsOn: 'llama-cpp' })}
+    faults={createFaultStream()}
+    download={createBrokenDownload()}
+    history={openRunHistory()}
+  />,
+  document.getElementById('lab')!,
+)

@@ -1,0 +1,4 @@
+import 'rivulet/onnx.worker'
+import { beBreakable } from './be-breakable.js'
+
+beBreakable()

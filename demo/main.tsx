@@ -1,0 +1,16 @@
+import { render } from 'preact'
+import { App } from './app/app.js'
+import { openPage } from './app/page.js'
+import { installServiceWorker } from './offline.js'
+import { installTheme } from './app/theme.js'
+import './style.css'
+import './chat/chat.css'
+import './panels.css'
+import './settings/settings.css'
+import './conversations/conversations.css'
+
+const theme = installTheme()
+const page = await openPage()
+// Nothing of the visitor's is lost while the conversation is empty.
+void installServiceWorker(() => page.session.thread.peek().turns.peek().length === 0)
+render(<App page={page} theme={theme} />, document.getElementById('app')!)
