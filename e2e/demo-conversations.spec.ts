@@ -30,9 +30,12 @@ test('a reload in mid-answer finds the conversation with the text so far', async
   await ask(page, 'Tell me a story.')
   await expect(answers(page)).toContainText('time more more')
   const seen = await answers(page).innerText()
+  // What came within the last moment may be missing: it is kept a few times a second.
+  const later = seen.length + ' more'.length * 25
+  await expect.poll(async () => (await answers(page).innerText()).length).toBeGreaterThan(later)
   await page.reload()
   await expect(questions(page)).toHaveText('Tell me a story.')
-  await expect(answers(page)).toContainText(seen)
+  await expect(answers(page)).toContainText(seen.trim())
   await expect(page.getByText('Cut off here: the page was closed meanwhile.')).toBeVisible()
   await expect(list(page).getByRole('button', { name: 'Tell me a story.', exact: true })).toBeVisible()
   server.isEndless = false
@@ -54,8 +57,6 @@ test('an edited question begins a branch, and the earlier one is still there, al
   await expect(state(page, 'ready')).toBeVisible()
   await button(page, 'Previous question').click()
   await expect(questions(page)).toHaveText(['First question', 'Second question'])
-  // It is kept a moment later.
-  await expect.poll(() => readKeptQuestions(page)).toContain('Another question')
   await page.reload()
   await expect(questions(page)).toHaveText(['First question', 'Second question'])
   await button(page, 'Next question').click()
@@ -181,20 +182,3 @@ test('settings are checked by the library, kept, and sent with the next question
     ],
   })
 })
-
-/** What this browser has in its database, read by the test. */
-function readKeptQuestions(page: Page): Promise<readonly string[]> {
-  return page.evaluate(async () => {
-    const settle = <Value>(request: IDBRequest<Value>) =>
-      new Promise<Value>((resolve, reject) => {
-        request.onsuccess = () => resolve(request.result)
-        request.onerror = () => reject(request.error)
-      })
-    const database = await settle(indexedDB.open('rivulet-demo'))
-    const all = await settle(database.transaction('branches').objectStore('branches').getAll())
-    database.close()
-    return all.flatMap(({ nodes }: { nodes: Map<string, { turn: { text: string } }> }) =>
-      Array.from(nodes.values(), ({ turn }) => turn.text),
-    )
-  })
-}

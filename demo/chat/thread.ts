@@ -153,8 +153,9 @@ export function createThread(options: ThreadOptions): Thread {
       await chat.stop()
       takeSnapshot(chat.getSnapshot())
       chooseBranch(branches, version)
-      chat.setMessages(readPath(branches).map(({ turn }) => turn))
       autosave.touch()
+      await autosave.flush()
+      chat.setMessages(readPath(branches).map(({ turn }) => turn))
     },
     setEngine(next) {
       engine = next
