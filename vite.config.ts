@@ -6,8 +6,8 @@ import { precacheDemo } from './scripts/precache-demo.mjs'
 import { serveSmolLm2 } from './scripts/smollm2.mjs'
 
 const root = import.meta.dirname
-const unitTests = ['lib', 'workers', 'demo'].map((folder) => `${folder}/**/*.test.ts`)
-const browserTests = unitTests.map((pattern) => pattern.replace('.test.ts', '.browser.test.ts'))
+const unitTests = ['lib', 'workers', 'demo'].map((folder) => `${folder}/**/*.test.{ts,tsx}`)
+const browserTests = unitTests.map((pattern) => pattern.replace('.test.', '.browser.test.'))
 
 /** The demo, and the unit tests: in Node, and in a real browser where the file's name says so. */
 export default defineConfig({
@@ -48,6 +48,10 @@ export default defineConfig({
             'comlink',
             'hash-wasm',
             'idb',
+            'marked',
+            'preact',
+            'preact/hooks',
+            'preact/jsx-dev-runtime',
             'react',
             'react-dom/client',
           ],

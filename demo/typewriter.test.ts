@@ -1,79 +1,168 @@
 import { describe, expect, it } from 'vitest'
-import { computeShown, floorToCharacter, logArrivals, maxLagMs } from './typewriter.js'
+import { createTypewriter, maxLagMs, type Display } from './typewriter.js'
 
-interface Arrival {
-  readonly timeMs: number
-  readonly length: number
-}
+const frameMs = 1000 / 60
 
-/** Draws at 60 frames a second until everything is shown; one entry a frame. */
-function drawAll(arrivals: readonly Arrival[], frameMs = 1000 / 60) {
-  const log = logArrivals()
-  const frames: { timeMs: number; shown: number }[] = []
-  const total = arrivals.reduce((sum, { length }) => sum + length, 0)
-  let next = 0
-  let arrived = 0
-  let shown = 0
-  for (let timeMs = frameMs; shown < total; timeMs += frameMs) {
-    for (; next < arrivals.length && arrivals[next]!.timeMs <= timeMs; next += 1) {
-      arrived += arrivals[next]!.length
-      log.add(arrivals[next]!.timeMs, arrived)
-    }
-    shown = computeShown({ shown, arrived, overdue: log.computeOverdue(timeMs), elapsedMs: frameMs })
-    frames.push({ timeMs, shown })
+/** A display whose time is set by hand. `frameMs` is how far its frames are apart; Infinity: it has none. */
+function createDisplay(frameMs: number) {
+  let nowMs = 0
+  let count = 0
+  let drawsAtOnce = false
+  const frames = new Map<number, () => void>()
+  const timers = new Map<number, { readonly atMs: number; readonly draw: () => void }>()
+  const turns = new Set<() => void>()
+  const display: Display = {
+    now: () => nowMs,
+    requestFrame: (draw) => (frames.set((count += 1), draw), count),
+    cancelFrame: (frame) => void frames.delete(frame),
+    startTimer: (draw, ms) => (timers.set((count += 1), { atMs: nowMs + ms, draw }), count),
+    stopTimer: (timer) => void timers.delete(timer),
+    drawsAtOnce: () => drawsAtOnce,
+    onTurn(turn) {
+      turns.add(turn)
+      return () => void turns.delete(turn)
+    },
   }
-  return frames
+  return {
+    display,
+    now: () => nowMs,
+    isIdle: () => frames.size + timers.size + turns.size === 0,
+    setDrawsAtOnce: (value: boolean) => (drawsAtOnce = value),
+    turn: () => turns.forEach((turn) => turn()),
+    /** A millisecond passes. */
+    tick() {
+      const isFrame = Math.floor((nowMs + 1) / frameMs) > Math.floor(nowMs / frameMs)
+      nowMs += 1
+      for (const [timer, { atMs, draw }] of timers) {
+        if (atMs <= nowMs && timers.delete(timer)) draw()
+      }
+      if (!isFrame) return
+      const due = [...frames.values()]
+      frames.clear()
+      for (const draw of due) draw()
+    },
+  }
 }
 
-function arrivedBy(arrivals: readonly Arrival[], timeMs: number): number {
-  return arrivals.filter((arrival) => arrival.timeMs <= timeMs).reduce((sum, { length }) => sum + length, 0)
+/** Text by the millisecond at which it arrives. */
+type Arrivals = ReadonlyMap<number, string>
+
+/** Writes all that arrives, and looks after each millisecond how much has arrived and how much is drawn. */
+function drawAll(arrivals: Arrivals, frameMs: number) {
+  const { display, tick, isIdle } = createDisplay(frameMs)
+  const all = [...arrivals.values()].join('')
+  let shown = 0
+  let isFaithful = true
+  const typewriter = createTypewriter((text) => {
+    const isWhole = !/[\uD800-\uDBFF]$/.test(text.slice(-1))
+    isFaithful &&= isWhole && text.length > shown && all.startsWith(text)
+    shown = text.length
+  }, display)
+  const steps: { readonly arrived: number; readonly shown: number }[] = []
+  let arrived = 0
+  for (let timeMs = 0; timeMs <= Math.max(...arrivals.keys()) + maxLagMs; timeMs += 1) {
+    const more = arrivals.get(timeMs) ?? ''
+    arrived += more.length
+    typewriter.write(more)
+    steps.push({ arrived, shown })
+    tick()
+  }
+  return { steps, isFaithful, isIdle: isIdle() }
 }
 
-const streams: Record<string, readonly Arrival[]> = {
-  'a slow model (225 ms a token)': Array.from({ length: 20 }, (_, i) => ({ timeMs: i * 225, length: 4 })),
-  'a fast model (1 ms a token)': Array.from({ length: 500 }, (_, i) => ({ timeMs: i, length: 4 })),
-  'one large burst with a trickle behind it': [
-    { timeMs: 0, length: 20_000 },
-    ...Array.from({ length: 60 }, (_, i) => ({ timeMs: 16 * i, length: 1 })),
-  ],
+function createRandom(seed: number) {
+  let state = seed
+  // Mulberry32.
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
+  }
 }
 
-describe.each(Object.entries(streams))('pacing %s', (_, arrivals) => {
-  it('never draws what has not arrived, and never goes back', () => {
-    let previous = 0
-    for (const { timeMs, shown } of drawAll(arrivals)) {
-      expect(shown).toBeLessThanOrEqual(arrivedBy(arrivals, timeMs))
-      expect(shown).toBeGreaterThanOrEqual(previous)
-      previous = shown
-    }
-  })
+/** Bursts of up to 800 characters, up to 300 ms apart, some of them many at once. */
+function createBursts(seed: number): Arrivals {
+  const random = createRandom(seed)
+  const arrivals = new Map<number, string>()
+  let timeMs = 0
+  for (let burst = 0; burst < 30; burst += 1) {
+    timeMs += Math.floor(random() ** 3 * 300)
+    const text = Array.from({ length: 1 + random() ** 4 * 800 }, () => (random() < 0.1 ? '🐉' : 'a')).join('')
+    arrivals.set(timeMs, (arrivals.get(timeMs) ?? '') + text)
+  }
+  return arrivals
+}
 
-  it('is never more than the greatest lag behind', () => {
-    for (const { timeMs, shown } of drawAll(arrivals)) {
-      expect(shown).toBeGreaterThanOrEqual(arrivedBy(arrivals, timeMs - maxLagMs))
-    }
-  })
+const frameRates = {
+  '60 frames a second': frameMs,
+  '120 frames': frameMs / 2,
+  '4 frames': 250,
+  'no frame': Infinity,
+}
 
-  it('keeps the greatest lag at 4 frames a second too', () => {
-    for (const { timeMs, shown } of drawAll(arrivals, 250)) {
-      expect(shown).toBeGreaterThanOrEqual(arrivedBy(arrivals, timeMs - maxLagMs))
+describe.each(Object.entries(frameRates))('at %s', (_, ms) => {
+  it('random bursts are drawn in order, in whole characters, and a frame before they are late', () => {
+    for (let seed = 0; seed < 25; seed += 1) {
+      const { steps, isFaithful, isIdle } = drawAll(createBursts(seed), ms)
+      const late = steps.findIndex(({ arrived, shown }, timeMs) => {
+        const due = steps[timeMs - Math.ceil(maxLagMs - frameMs)]?.arrived ?? 0
+        return shown < due || shown > arrived
+      })
+      expect({ seed, late, isFaithful, isIdle }).toEqual({ seed, late: -1, isFaithful: true, isIdle: true })
     }
   })
 })
 
-it('spreads the characters of one token over several frames', () => {
-  const frames = drawAll([{ timeMs: 0, length: 12 }])
-  expect(frames.length).toBeGreaterThan(4)
-  expect(frames[0]!.shown).toBeLessThan(6)
+it('the characters of a token come one after the other', () => {
+  const { steps } = drawAll(new Map([[0, 'twelve chars']]), frameMs)
+  const lengths = new Set(steps.map(({ shown }) => shown))
+  expect(lengths.size).toBeGreaterThan(5)
 })
 
-it('draws nothing for a text that has not begun', () => {
-  expect(computeShown({ shown: 0, arrived: 0, overdue: 0, elapsedMs: 16 })).toBe(0)
+it('a burst of 200 characters never jumps by more than half of them', () => {
+  const { steps } = drawAll(new Map([[0, 'x'.repeat(200)]]), frameMs)
+  const jumps = steps.map(({ shown }, index) => shown - (steps[index - 1]?.shown ?? 0))
+  expect(Math.max(...jumps)).toBeLessThan(100)
 })
 
-it('never cuts a surrogate pair', () => {
-  const text = 'a🐉b'
-  expect([0, 1, 1.9, 2, 2.5, 3, 4].map((length) => floorToCharacter(text, length))).toEqual([
-    0, 1, 1, 1, 1, 3, 4,
-  ])
+describe('a text', () => {
+  function write(text: string) {
+    const page = createDisplay(frameMs)
+    const seen = { text: '' }
+    const typewriter = createTypewriter((shown) => (seen.text = shown), page.display)
+    return { ...page, seen, typewriter, write: () => typewriter.write(text) }
+  }
+
+  it('is drawn at once where the tab is hidden or less motion is asked for', () => {
+    const { seen, setDrawsAtOnce, write: writeText, isIdle } = write('A long enough sentence.')
+    setDrawsAtOnce(true)
+    writeText()
+    expect(seen.text).toBe('A long enough sentence.')
+    expect(isIdle()).toBe(true)
+  })
+
+  it('is there at once when the reader comes back to the tab', () => {
+    const { seen, turn, write: writeText, isIdle } = write('A long enough sentence.')
+    writeText()
+    expect(seen.text).toBe('')
+    turn()
+    expect(seen.text).toBe('A long enough sentence.')
+    expect(isIdle()).toBe(true)
+  })
+
+  it('stands still once it is flushed', () => {
+    const { seen, typewriter, write: writeText, isIdle } = write('A long enough sentence.')
+    writeText()
+    typewriter.flush()
+    expect(seen.text).toBe('A long enough sentence.')
+    expect(isIdle()).toBe(true)
+  })
+
+  it('that is empty draws nothing', () => {
+    const { seen, write: writeText, isIdle } = write('')
+    writeText()
+    expect(seen.text).toBe('')
+    expect(isIdle()).toBe(true)
+  })
 })

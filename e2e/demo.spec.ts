@@ -1,23 +1,9 @@
 import { AxeBuilder } from '@axe-core/playwright'
-import type { Page } from '@playwright/test'
+import { gzipSync } from 'node:zlib'
 import { expect, test } from 'rivulet/playwright'
+import { answers, ask, button, openDemo, readouts, state } from './demo-page.js'
 import { startFakeServer } from './fake-server.js'
 import { prepareSmolLm2 } from './models/prepare.js'
-
-const readouts = ['ttft', 'tps', 'itl-p50', 'itl-p95', 'total', 'tokens']
-
-async function openDemo(page: Page, parameters = 'device=wasm'): Promise<void> {
-  await page.goto(`/?${parameters}`)
-}
-
-const state = (page: Page, name: string) => page.locator(`main[data-state=${name}]`)
-const answers = (page: Page) => page.getByTestId('answer')
-
-async function ask(page: Page, question: string): Promise<void> {
-  await expect(state(page, 'ready')).toBeVisible()
-  await page.getByRole('textbox', { name: 'Message' }).fill(question)
-  await page.keyboard.press('Enter')
-}
 
 test('a question is answered in many steps, the readouts fill, and a second question works', async ({
   page,
@@ -40,7 +26,10 @@ test('a question is answered in many steps, the readouts fill, and a second ques
   await expect(answers(page).last()).toHaveText(/\w+ \w+/)
 })
 
-test('the same page streams on WebGPU, and Escape stops it', async ({ page, rivulet }) => {
+test('the same page streams on WebGPU, Escape stops it, and Continue goes on behind what was said', async ({
+  page,
+  rivulet,
+}) => {
   await openDemo(page, 'device=webgpu')
   const stream = rivulet.nextStream()
   await ask(page, 'Tell me a story about a dragon.')
@@ -51,11 +40,13 @@ test('the same page streams on WebGPU, and Escape stops it', async ({ page, rivu
   const { text, finishReason } = await stream.result
   expect(finishReason).toBe('cancelled')
   await expect(page.getByRole('region', { name: 'Conversation' }).getByText('Stopped.')).toBeVisible()
-  await ask(page, 'Hello!')
-  await expect(answers(page).last()).toHaveText(/\w+/)
-  await page.getByRole('button', { name: 'Stop' }).click()
+  await expect(answers(page)).toHaveText(text.trim())
+  const more = rivulet.nextStream()
+  await button(page, 'Continue').click()
+  await expect(more).toHaveStreamed(/\w+/)
+  await button(page, 'Stop').click()
   await expect(state(page, 'ready')).toBeVisible()
-  await expect(answers(page).first()).toHaveText(text.trim())
+  await expect(answers(page)).toHaveText((text + (await more.result).text).trim())
 })
 
 test('what the model or the visitor writes is never markup', async ({ page }) => {
@@ -157,26 +148,58 @@ test('a browser with neither WebGPU nor WebAssembly is told so', async ({ page }
 })
 
 for (const colorScheme of ['light', 'dark'] as const) {
-  test(`axe finds nothing in the ${colorScheme} theme`, async ({ page }) => {
+  test(`axe finds nothing in the ${colorScheme} theme, with an answer, the list, the settings and the drawer`, async ({
+    page,
+  }) => {
+    const check = async () => {
+      const { violations } = await new AxeBuilder({ page }).analyze()
+      expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([])
+    }
     await page.emulateMedia({ colorScheme })
     await openDemo(page)
     await ask(page, 'Hello!')
     await expect(answers(page)).toHaveCount(1)
     await expect(state(page, 'ready')).toBeVisible()
-    const { violations } = await new AxeBuilder({ page }).analyze()
-    expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([])
+    await expect(page.getByRole('navigation', { name: 'Conversations' })).toContainText('Hello!')
+    await check()
+    await button(page, 'Settings').click()
+    await page.getByLabel('Top-p').fill('2')
+    await expect(page.getByText('"topP" must be')).toBeVisible()
+    await check()
+    await page.keyboard.press('Escape')
+    await page.setViewportSize({ width: 320, height: 640 })
+    await button(page, 'Conversations').click()
+    await expect(page.getByRole('dialog', { name: 'Conversations' })).toBeVisible()
+    await check()
   })
 }
 
-test('nothing overflows at 320 pixels', async ({ page }) => {
+test('nothing overflows from 320 pixels to 4K', async ({ page }) => {
   await page.setViewportSize({ width: 320, height: 640 })
   await openDemo(page)
   await ask(page, 'Hello!')
   await expect(answers(page)).toHaveCount(1)
   await expect(state(page, 'ready')).toBeVisible()
-  const { scroll, client } = await page.evaluate(() => ({
-    scroll: document.documentElement.scrollWidth,
-    client: document.documentElement.clientWidth,
-  }))
-  expect(scroll).toBeLessThanOrEqual(client)
+  for (const width of [320, 480, 800, 992, 1600, 3840]) {
+    await page.setViewportSize({ width, height: 900 })
+    const { scroll, client } = await page.evaluate(() => ({
+      scroll: document.documentElement.scrollWidth,
+      client: document.documentElement.clientWidth,
+    }))
+    expect(scroll, `at ${width} pixels`).toBeLessThanOrEqual(client)
+  }
+})
+
+test('the first load is under 60 kB before a model is chosen', async ({ page }) => {
+  const bodies: Promise<Buffer>[] = []
+  page.on('response', (response) => {
+    const kind = response.request().resourceType()
+    if (['document', 'script', 'stylesheet'].includes(kind)) bodies.push(response.body())
+  })
+  // A server without an address: the page has all that it needs to say so, and nothing of a runtime.
+  await openDemo(page, 'backend=remote')
+  await expect(page.getByRole('alert')).toContainText('invalid-option')
+  const sizes = (await Promise.all(bodies)).map((body) => gzipSync(body).length)
+  expect(sizes.length).toBeGreaterThan(2)
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(60_000)
 })

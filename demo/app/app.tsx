@@ -75,18 +75,19 @@ function Chat({ page }: { readonly page: Page }) {
   const load = loader.state.value
   const isAnswering = thread.status.value.kind === 'answering'
   const isEmpty = thread.turns.value.length === 0
-  const contextLength = load.kind === 'ready' ? load.engine.info.contextLength : undefined
+  const send = (text: string) => page.ask(({ send: begin }) => begin(text))
+  const model = load.kind === 'ready' ? load.engine.info : undefined
   return (
     <main data-state={isAnswering && load.kind === 'ready' ? 'generating' : load.kind}>
       <section class="conversation" aria-label="Conversation">
         {isEmpty && load.kind !== 'failed' && <PageWelcome page={page} />}
-        <Turns key={thread.id} {...{ thread, contextLength, scroll }} say={announcer.say} />
+        <Turns key={thread.id} {...{ thread, model, scroll }} say={announcer.say} ask={page.ask} />
         {load.kind !== 'ready' && (
           <LoadPanel state={load} onRetry={page.load} onPhase={announcer.say} onFocusLost={focusPrompt} />
         )}
-        {isEmpty && load.kind === 'ready' && <Suggestions onChoose={page.send} />}
+        {isEmpty && load.kind === 'ready' && <Suggestions onChoose={send} />}
       </section>
-      <Composer isAnswering={isAnswering} onSend={page.send} onStop={() => void thread.stop()} />
+      <Composer isAnswering={isAnswering} onSend={send} onStop={() => void thread.stop()} />
     </main>
   )
 }

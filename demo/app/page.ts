@@ -2,6 +2,7 @@ import { effect, signal, type ReadonlySignal, type Signal } from '@preact/signal
 import type { Prompt } from 'rivulet'
 import type { Answer } from 'rivulet/chat'
 import { describeEnding } from '../chat/describe-ending.js'
+import type { Thread } from '../chat/thread.js'
 import { openConversationStore } from '../conversations/conversation-store.js'
 import { openSession, type Session } from '../conversations/session.js'
 import { describeError } from '../engine/describe-error.js'
@@ -35,7 +36,8 @@ export interface Page {
   /** Loads the model of the choice, by the settings of now. */
   load(): void
   choose(choice: ModelChoice): void
-  send(text: string): void
+  /** Has the open conversation go on: with a question, or an answer. What is refused is said. */
+  ask(begin: (thread: Thread) => Promise<void>): void
 }
 
 export async function openPage(): Promise<Page> {
@@ -123,12 +125,9 @@ export async function openPage(): Promise<Page> {
       writeModelChoice(chosen)
       page.load()
     },
-    send(text) {
+    ask(begin) {
       scroll.resume()
-      void session.thread
-        .peek()
-        .send(text)
-        .catch((error: unknown) => notices.show(describeError(error).message))
+      begin(session.thread.peek()).catch((error: unknown) => notices.show(describeError(error).message))
     },
   }
   return page

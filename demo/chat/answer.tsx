@@ -12,11 +12,13 @@ interface AnswerTurnProps {
   readonly say: (status: string) => void
   readonly onDraw: () => void
   readonly onRegenerate: () => void
+  /** Undefined where the answer cannot go on. */
+  readonly onContinue: (() => void) | undefined
   readonly onShowVersion: (id: string) => void
 }
 
 export function AnswerTurn(props: AnswerTurnProps) {
-  const { answer, shown, writtenText, say, onDraw, onRegenerate, onShowVersion } = props
+  const { answer, shown, writtenText, say, onDraw, onRegenerate, onContinue, onShowVersion } = props
   const note = describeEnding(answer, shown.isCut)
   return (
     <li class="turn answer">
@@ -31,9 +33,19 @@ export function AnswerTurn(props: AnswerTurnProps) {
         <div class="turn-actions">
           <Versions shown={shown} onChoose={onShowVersion} />
           {answer.text !== '' && <CopyAction text={answer.text} say={say} />}
+          {onContinue && isUnfinished(answer) && (
+            <TurnAction label="Continue" icon="goOn" onClick={onContinue} />
+          )}
           <TurnAction label="Regenerate" icon="again" onClick={onRegenerate} />
         </div>
       )}
     </li>
+  )
+}
+
+/** It broke off, and has something to go on from. */
+function isUnfinished({ text, state }: Answer): boolean {
+  return (
+    text !== '' && (state.kind === 'failed' || (state.kind === 'finished' && state.finishReason !== 'stop'))
   )
 }

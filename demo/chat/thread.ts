@@ -54,6 +54,8 @@ export interface Thread {
   edit(id: string, text: string): Promise<void>
   /** Answers the question before the answer `id` again, in a branch of its own. Otherwise as `send()`. */
   regenerate(id: string): Promise<void>
+  /** Has the last answer go on, behind its text. Otherwise as `send()`. */
+  continue(): Promise<void>
   stop(): Promise<void>
   /** Shows another version of a turn, and what was shown behind it last. */
   showVersion(id: string): Promise<void>
@@ -145,13 +147,15 @@ export function createThread(options: ThreadOptions): Thread {
         if (index < shown.length - 1) chat.setMessages(shown.slice(0, index))
         return chat.regenerate(sampling)
       }),
+    continue: () => answer((sampling) => chat.continue(sampling)),
     stop: () => chat.stop(),
     async showVersion(version) {
       await chat.stop()
       takeSnapshot(chat.getSnapshot())
       chooseBranch(branches, version)
-      chat.setMessages(readPath(branches).map(({ turn }) => turn))
       autosave.touch()
+      await autosave.flush()
+      chat.setMessages(readPath(branches).map(({ turn }) => turn))
     },
     setEngine(next) {
       engine = next

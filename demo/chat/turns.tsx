@@ -1,4 +1,5 @@
 import { useMemo } from 'preact/hooks'
+import type { ModelInfo } from 'rivulet'
 import type { StickyScroll } from '../sticky-scroll.js'
 import { AnswerTurn } from './answer.js'
 import { QuestionTurn } from './question.js'
@@ -6,48 +7,55 @@ import type { ShownTurn, Thread } from './thread.js'
 
 interface TurnsProps {
   readonly thread: Thread
-  readonly contextLength: number | undefined
+  /** Of the engine that answers next; undefined while there is none. */
+  readonly model: Pick<ModelInfo, 'contextLength' | 'canContinue'> | undefined
   readonly scroll: StickyScroll
   readonly say: (status: string) => void
+  readonly ask: (begin: (thread: Thread) => Promise<void>) => void
 }
 
 /** The conversation as it is shown. Whatever was typed or generated is text there, never markup. */
-export function Turns({ thread, contextLength, scroll, say }: TurnsProps) {
-  const forgotten = thread.forgottenTurns.value
+export function Turns({ model, ...shared }: TurnsProps) {
+  const forgotten = shared.thread.forgottenTurns.value
+  const turns = shared.thread.turns.value
   return (
     <ol class="turns">
-      {thread.turns.value.flatMap((shown, index) => [
-        index > 0 && index === forgotten && <ForgottenLine key="forgotten" contextLength={contextLength} />,
-        <Turn key={shown.turn.id} {...{ shown, thread, scroll, say }} />,
+      {turns.flatMap((shown, index) => [
+        index > 0 && index === forgotten && (
+          <ForgottenLine key="forgotten" contextLength={model?.contextLength} />
+        ),
+        <Turn
+          key={shown.turn.id}
+          canContinue={model?.canContinue === true && index === turns.length - 1}
+          shown={shown}
+          {...shared}
+        />,
       ])}
     </ol>
   )
 }
 
-interface TurnProps extends Omit<TurnsProps, 'contextLength'> {
+interface TurnProps extends Omit<TurnsProps, 'model'> {
   readonly shown: ShownTurn
+  readonly canContinue: boolean
 }
 
 /** Drawn again only when something of it has changed. */
-function Turn({ shown, thread, scroll, say }: TurnProps) {
+function Turn({ shown, canContinue, thread, scroll, say, ask }: TurnProps) {
   const { turn, isCut, versions } = shown
   return useMemo(() => {
     const onShowVersion = (id: string) => void thread.showVersion(id)
     if (turn.role === 'user') {
-      const onEdit = (text: string) => {
-        scroll.resume()
-        void thread.edit(turn.id, text)
-      }
+      const onEdit = (text: string) => ask(() => thread.edit(turn.id, text))
       return <QuestionTurn {...{ shown, say, onEdit, onShowVersion }} />
     }
-    const onRegenerate = () => {
-      scroll.resume()
-      void thread.regenerate(turn.id)
-    }
+    const onRegenerate = () => ask(() => thread.regenerate(turn.id))
+    const onContinue = canContinue ? () => ask(thread.continue) : undefined
     const { writtenText } = thread
     const onDraw = scroll.follow
-    return <AnswerTurn answer={turn} {...{ shown, writtenText, say, onDraw, onRegenerate, onShowVersion }} />
-  }, [turn, isCut, versions])
+    const does = { say, onDraw, onRegenerate, onContinue, onShowVersion }
+    return <AnswerTurn answer={turn} shown={shown} writtenText={writtenText} {...does} />
+  }, [turn, isCut, versions, canContinue])
 }
 
 /** The line above which the model no longer remembers anything. */

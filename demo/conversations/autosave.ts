@@ -5,7 +5,9 @@ const intervalMs = 400
 export interface Autosave {
   /** It has changed: it is written within the interval, or at once where the page may be about to go. */
   touch(): void
-  /** Writes what is not written yet, and watches no longer. */
+  /** Writes what is not written yet. */
+  flush(): Promise<void>
+  /** The same, and watches no longer. */
   close(): Promise<void>
 }
 
@@ -13,26 +15,27 @@ export interface Autosave {
 export function createAutosave(write: () => Promise<void>): Autosave {
   const listening = new AbortController()
   let timer: ReturnType<typeof setTimeout> | undefined
-  let writing: Promise<void> | undefined
+  let writing = Promise.resolve()
 
-  function flush(): void {
-    if (timer === undefined) return
+  function flush(): Promise<void> {
+    if (timer === undefined) return writing
     clearTimeout(timer)
     timer = undefined
     writing = write()
+    return writing
   }
 
   const { signal } = listening
-  addEventListener('pagehide', flush, { signal })
-  document.addEventListener('visibilitychange', () => document.hidden && flush(), { signal })
+  addEventListener('pagehide', () => void flush(), { signal })
+  document.addEventListener('visibilitychange', () => document.hidden && void flush(), { signal })
   return {
     touch() {
-      timer ??= setTimeout(flush, intervalMs)
+      timer ??= setTimeout(() => void flush(), intervalMs)
     },
-    async close() {
+    flush,
+    close() {
       listening.abort()
-      flush()
-      await writing
+      return flush()
     },
   }
 }

@@ -91,10 +91,11 @@ function createDatabaseStore(database: IDBPDatabase<Schema>): ConversationStore 
       return summary && { ...summary, branches: settle(branches ?? createBranches()) }
     },
     async write({ branches, ...summary }) {
-      // Both are asked for before this returns: a page that is being closed gets no second turn.
+      // All is asked for before this returns, the commit too: a page that is being closed gets no second turn.
       const transaction = beginWrite()
       void transaction.objectStore('summaries').put(summary)
       void transaction.objectStore('branches').put(branches, summary.id)
+      transaction.commit()
       await transaction.done
       announce()
     },

@@ -74,7 +74,9 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         const model = await open()
         await refuseCpu(model, options)
         loaded = model
-        return describeModel(folder.url + paths[0]!, model, device, header)
+        // The visitor's files have names alone.
+        const address = location.kind === 'local' ? paths[0]! : folder.url + paths[0]!
+        return describeModel(address, model, device, header)
       } finally {
         // What is being read must not be removed meanwhile.
         folder.close()

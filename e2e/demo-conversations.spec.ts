@@ -1,0 +1,184 @@
+import type { Page } from '@playwright/test'
+import { expect, test } from 'rivulet/playwright'
+import { answers, ask, button, openDemo, state } from './demo-page.js'
+import { startFakeServer, type FakeServer } from './fake-server.js'
+
+/** What is kept and shown does not depend on who answers: a server that says what it is told needs no loading. */
+let server: FakeServer
+
+test.beforeEach(async ({ page }) => {
+  server = await startFakeServer()
+  await openServerDemo(page)
+})
+test.afterEach(() => server.close())
+
+const openServerDemo = (page: Page) =>
+  openDemo(page, `backend=remote&server=${encodeURIComponent(server.url)}&model=story-model`)
+
+const questions = (page: Page) => page.locator('.question .turn-text')
+const list = (page: Page) => page.getByRole('navigation', { name: 'Conversations' })
+
+/** Asks, and waits for the whole answer. */
+async function converse(page: Page, question: string): Promise<void> {
+  await ask(page, question)
+  await expect(answers(page).last()).toHaveText('Once upon a time')
+  await expect(state(page, 'ready')).toBeVisible()
+}
+
+test('a reload in mid-answer finds the conversation with the text so far', async ({ page }) => {
+  server.isEndless = true
+  await ask(page, 'Tell me a story.')
+  await expect(answers(page)).toContainText('time more more')
+  const seen = await answers(page).innerText()
+  // What came within the last moment may be missing: it is kept a few times a second.
+  const later = seen.length + ' more'.length * 25
+  await expect.poll(async () => (await answers(page).innerText()).length).toBeGreaterThan(later)
+  await page.reload()
+  await expect(questions(page)).toHaveText('Tell me a story.')
+  await expect(answers(page)).toContainText(seen.trim())
+  await expect(page.getByText('Cut off here: the page was closed meanwhile.')).toBeVisible()
+  await expect(list(page).getByRole('button', { name: 'Tell me a story.', exact: true })).toBeVisible()
+  server.isEndless = false
+  await expect(state(page, 'ready')).toBeVisible()
+  await button(page, 'Regenerate').click()
+  await expect(answers(page)).toHaveText('Once upon a time')
+})
+
+test('an edited question begins a branch, and the earlier one is still there, also after a reload', async ({
+  page,
+}) => {
+  await converse(page, 'First question')
+  await converse(page, 'Second question')
+  await button(page, 'Edit').first().click()
+  await page.getByRole('textbox', { name: 'Edit the question' }).fill('Another question')
+  await page.keyboard.press('Enter')
+  await expect(questions(page)).toHaveText(['Another question'])
+  await expect(answers(page)).toHaveText(['Once upon a time'])
+  await expect(state(page, 'ready')).toBeVisible()
+  await button(page, 'Previous question').click()
+  await expect(questions(page)).toHaveText(['First question', 'Second question'])
+  await page.reload()
+  await expect(questions(page)).toHaveText(['First question', 'Second question'])
+  await button(page, 'Next question').click()
+  await expect(questions(page)).toHaveText(['Another question'])
+  await expect(page.getByRole('group', { name: 'Versions of this question' })).toContainText('2/2')
+})
+
+test('a regenerated answer keeps the one before as a version', async ({ page }) => {
+  await converse(page, 'Tell me a story.')
+  server.isEndless = true
+  await button(page, 'Regenerate').click()
+  await expect(answers(page)).toContainText('time more')
+  await page.keyboard.press('Escape')
+  await expect(page.getByText('Stopped.', { exact: true }).first()).toBeVisible()
+  const second = await answers(page).innerText()
+  await button(page, 'Previous answer').click()
+  await expect(answers(page)).toHaveText('Once upon a time')
+  await button(page, 'Next answer').click()
+  await expect(answers(page)).toHaveText(second)
+})
+
+test('an answer before the last one is regenerated in a branch of its own', async ({ page }) => {
+  await converse(page, 'First question')
+  await converse(page, 'Second question')
+  await button(page, 'Regenerate').first().click()
+  await expect(questions(page)).toHaveText(['First question'])
+  await expect(answers(page)).toHaveText(['Once upon a time'])
+  await button(page, 'Previous answer').click()
+  await expect(questions(page)).toHaveText(['First question', 'Second question'])
+})
+
+test('Copy copies the text of a question and of an answer', async ({ page, context }) => {
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'])
+  await converse(page, 'Tell me a story.')
+  const readClipboard = () => page.evaluate(() => navigator.clipboard.readText())
+  await button(page, 'Copy').last().click()
+  await expect(page.getByText('Copied.')).toBeAttached()
+  expect(await readClipboard()).toBe('Once upon a time')
+  await button(page, 'Copy').first().click()
+  await expect.poll(readClipboard).toBe('Tell me a story.')
+})
+
+test('conversations are listed, renamed, deleted and brought back', async ({ page }) => {
+  await converse(page, 'About dragons')
+  await button(page, 'New chat').click()
+  await converse(page, 'About boats')
+  await expect(list(page).locator('.conversation-title')).toHaveText(['About boats', 'About dragons'])
+
+  await list(page).getByRole('button', { name: 'About dragons', exact: true }).click()
+  await expect(questions(page)).toHaveText(['About dragons'])
+  await button(page, 'Rename “About dragons”').click()
+  await page.getByRole('textbox', { name: 'Title' }).fill('Dragons')
+  await page.keyboard.press('Enter')
+  await expect(list(page).getByRole('button', { name: 'Dragons', exact: true })).toBeFocused()
+
+  await button(page, 'Delete “Dragons”').click()
+  await expect(list(page).locator('.conversation-title')).toHaveText(['About boats'])
+  await expect(answers(page)).toHaveCount(0)
+  await button(page, 'Undo').click()
+  await expect(questions(page)).toHaveText(['About dragons'])
+  await expect(list(page).locator('.conversation-title')).toContainText(['Dragons'])
+})
+
+test('two tabs keep a conversation each, and list both', async ({ page, context }) => {
+  const other = await context.newPage()
+  await openServerDemo(other)
+  await converse(page, 'In the first tab')
+  await converse(other, 'In the second tab')
+  await converse(page, 'Once more in the first')
+  for (const tab of [page, other]) {
+    await expect(list(tab).locator('.conversation-title')).toHaveText([
+      'In the first tab',
+      'In the second tab',
+    ])
+  }
+  await other.reload()
+  await expect(questions(other)).toHaveText(['In the second tab'])
+  await list(other).getByRole('button', { name: 'In the first tab', exact: true }).click()
+  await expect(questions(other)).toHaveText(['In the first tab', 'Once more in the first'])
+})
+
+test('the focus comes back from editing, renaming and dialogs, and Escape there stops no answer', async ({
+  page,
+}) => {
+  await converse(page, 'First question')
+  server.isEndless = true
+  await ask(page, 'Second question')
+  await expect(answers(page).last()).toContainText('more')
+  await button(page, 'Edit').first().click()
+  await expect(page.getByRole('textbox', { name: 'Edit the question' })).toBeFocused()
+  await page.keyboard.press('Escape')
+  await expect(button(page, 'Edit').first()).toBeFocused()
+  for (const name of ['Settings', 'Models']) {
+    await button(page, name).click()
+    await expect(page.getByRole('dialog', { name })).toBeVisible()
+    await page.keyboard.press('Escape')
+    await expect(button(page, name)).toBeFocused()
+  }
+  await expect(state(page, 'generating')).toBeVisible()
+  await page.keyboard.press('Escape')
+  await expect(state(page, 'ready')).toBeVisible()
+})
+
+test('settings are checked by the library, kept, and sent with the next question', async ({ page }) => {
+  await button(page, 'Settings').click()
+  await page.getByLabel('Top-p').fill('2')
+  await expect(page.getByText('"topP" must be a number above 0 up to 1; got 2.')).toBeVisible()
+  await page.getByLabel('Temperature').fill('0.5')
+  await page.getByLabel('System prompt').fill('Be brief.')
+  await page.keyboard.press('Escape')
+  await page.reload()
+  await button(page, 'Settings').click()
+  await expect(page.getByLabel('Temperature')).toHaveValue('0.5')
+  await expect(page.getByLabel('Top-p')).toHaveValue('')
+  await page.keyboard.press('Escape')
+  const request = page.waitForRequest(/chat\/completions/)
+  await converse(page, 'Tell me a story.')
+  expect((await request).postDataJSON()).toMatchObject({
+    temperature: 0.5,
+    messages: [
+      { role: 'system', content: 'Be brief.' },
+      { role: 'user', content: 'Tell me a story.' },
+    ],
+  })
+})
