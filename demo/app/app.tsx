@@ -91,7 +91,13 @@ function Chat({ page }: { readonly page: Page }) {
         )}
         {isEmpty && load.kind === 'ready' && <Suggestions onChoose={send} />}
       </section>
-      <Composer isAnswering={isAnswering} onSend={send} onStop={() => void thread.stop()} />
+      <Composer isAnswering={isAnswering} onSend={send} onStop={() => void thread.stop()}>
+        {isAnswering && !scroll.isFollowing.value && (
+          <button type="button" class="quiet to-end" onClick={scroll.resume}>
+            To the end
+          </button>
+        )}
+      </Composer>
     </main>
   )
 }
