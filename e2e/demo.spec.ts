@@ -148,6 +148,15 @@ test('a browser with neither WebGPU nor WebAssembly is told so', async ({ page }
   await expect(page.getByRole('alert')).toContainText(/no WebGPU/)
 })
 
+test('WebGPU that computes on the CPU is not called available where it is refused for that', async ({
+  page,
+}) => {
+  await openDemo(page, 'backend=web-llm&model=any')
+  const alert = page.getByRole('alert')
+  await expect(alert).toContainText('WebGPU here computes on the CPU')
+  await expect(alert).toContainText('Only a software adapter, which computes on the CPU.')
+})
+
 for (const colorScheme of ['light', 'dark'] as const) {
   test(`axe finds nothing in the ${colorScheme} theme, with an answer, the list, the settings and the drawer`, async ({
     page,

@@ -80,6 +80,11 @@ function Chat({ page }: { readonly page: Page }) {
   const isAnswering = thread.status.value.kind === 'answering'
   const isEmpty = thread.turns.value.length === 0
   const send = (text: string) => page.ask(({ send: begin }) => begin(text))
+  const goToEnd = () => {
+    scroll.resume()
+    // The button goes.
+    document.getElementById('prompt')?.focus()
+  }
   const model = load.kind === 'ready' ? load.engine.info : undefined
   return (
     <main data-state={isAnswering && load.kind === 'ready' ? 'generating' : load.kind}>
@@ -93,7 +98,7 @@ function Chat({ page }: { readonly page: Page }) {
       </section>
       <Composer isAnswering={isAnswering} onSend={send} onStop={() => void thread.stop()}>
         {isAnswering && !scroll.isFollowing.value && (
-          <button type="button" class="quiet to-end" onClick={scroll.resume}>
+          <button type="button" class="quiet to-end" onClick={goToEnd}>
             To the end
           </button>
         )}
