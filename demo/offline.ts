@@ -21,7 +21,9 @@ export async function installServiceWorker(mayReload: () => boolean): Promise<vo
   }
   if (crossOriginIsolated) return
   await waitForControl()
-  if (mayReload() && claimReload()) location.reload()
+  // Who has clicked or typed is in the middle of something.
+  const isUntouched = navigator.userActivation?.hasBeenActive !== true
+  if (isUntouched && mayReload() && claimReload()) location.reload()
 }
 
 /** Safari does not know `credentialless`, and no browser says whether it does. */

@@ -1,4 +1,5 @@
 // The reader's input goes through the browser's own input pipeline, as from a device.
+/// <reference types="@vitest/browser-playwright" />
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { cdp } from 'vitest/browser'
 import { createStickyScroll, type StickyScroll } from './sticky-scroll.js'

@@ -3,8 +3,8 @@ import { createTypewriter, maxLagMs, type Display } from './typewriter.js'
 
 const frameMs = 1000 / 60
 
-/** A display whose time is set by hand. `frameMs` is how far its frames are apart; Infinity: it has none. */
-function createDisplay(frameMs: number) {
+/** A display whose time is set by hand. Its frames are `everyMs` apart; Infinity: it has none. */
+function createDisplay(everyMs: number) {
   let nowMs = 0
   let count = 0
   let drawsAtOnce = false
@@ -31,7 +31,7 @@ function createDisplay(frameMs: number) {
     turn: () => turns.forEach((turn) => turn()),
     /** A millisecond passes. */
     tick() {
-      const isFrame = Math.floor((nowMs + 1) / frameMs) > Math.floor(nowMs / frameMs)
+      const isFrame = Math.floor((nowMs + 1) / everyMs) > Math.floor(nowMs / everyMs)
       nowMs += 1
       for (const [timer, { atMs, draw }] of timers) {
         if (atMs <= nowMs && timers.delete(timer)) draw()
@@ -48,8 +48,8 @@ function createDisplay(frameMs: number) {
 type Arrivals = ReadonlyMap<number, string>
 
 /** Writes all that arrives, and looks after each millisecond how much has arrived and how much is drawn. */
-function drawAll(arrivals: Arrivals, frameMs: number) {
-  const { display, tick, isIdle } = createDisplay(frameMs)
+function drawAll(arrivals: Arrivals, everyMs: number) {
+  const { display, tick, isIdle } = createDisplay(everyMs)
   const all = [...arrivals.values()].join('')
   let shown = 0
   let isFaithful = true

@@ -10,6 +10,9 @@ export async function openDemo(page: Page, parameters = 'device=wasm'): Promise<
 
 export const state = (page: Page, name: string) => page.locator(`main[data-state=${name}]`)
 export const answers = (page: Page) => page.getByTestId('answer')
+/** A text's words: on the page it stands in paragraphs, of which a stream tells by line breaks. */
+export const readWords = (text: string) => text.trim().split(/\s+/).join(' ')
+export const readAnswer = async (page: Page) => readWords(await answers(page).first().innerText())
 export const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true })
 
 export async function ask(page: Page, question: string): Promise<void> {

@@ -1,7 +1,7 @@
 import { AxeBuilder } from '@axe-core/playwright'
 import { gzipSync } from 'node:zlib'
 import { expect, test } from 'rivulet/playwright'
-import { answers, ask, button, openDemo, readouts, state } from './demo-page.js'
+import { answers, ask, button, openDemo, readAnswer, readouts, readWords, state } from './demo-page.js'
 import { startFakeServer } from './fake-server.js'
 import { prepareSmolLm2 } from './models/prepare.js'
 
@@ -14,7 +14,7 @@ test('a question is answered in many steps, the readouts fill, and a second ques
   await ask(page, 'Tell me a story about a dragon.')
   await expect(stream).toHaveStreamed(/\w+ \w+ \w+ \w+/)
   await expect(state(page, 'ready')).toBeVisible()
-  await expect(answers(page)).toHaveText([stream.text.trim()])
+  await expect.poll(() => readAnswer(page)).toBe(readWords(stream.text))
   expect(stream.chunks.length).toBeGreaterThan(5)
   for (const name of readouts) await expect(page.getByTestId(name)).toHaveText(/\d/)
   await expect(page.getByTestId('device')).toHaveText(/WASM/)
@@ -40,13 +40,14 @@ test('the same page streams on WebGPU, Escape stops it, and Continue goes on beh
   const { text, finishReason } = await stream.result
   expect(finishReason).toBe('cancelled')
   await expect(page.getByRole('region', { name: 'Conversation' }).getByText('Stopped.')).toBeVisible()
-  await expect(answers(page)).toHaveText(text.trim())
+  await expect.poll(() => readAnswer(page)).toBe(readWords(text))
   const more = rivulet.nextStream()
   await button(page, 'Continue').click()
   await expect(more).toHaveStreamed(/\w+/)
   await button(page, 'Stop').click()
   await expect(state(page, 'ready')).toBeVisible()
-  await expect(answers(page)).toHaveText((text + (await more.result).text).trim())
+  const whole = readWords(text + (await more.result).text)
+  await expect.poll(() => readAnswer(page)).toBe(whole)
 })
 
 test('what the model or the visitor writes is never markup', async ({ page }) => {
@@ -145,6 +146,15 @@ test('a browser with neither WebGPU nor WebAssembly is told so', async ({ page }
   await expect(state(page, 'failed')).toBeVisible()
   await expect(page.getByRole('alert')).toContainText(/WebAssembly is off/)
   await expect(page.getByRole('alert')).toContainText(/no WebGPU/)
+})
+
+test('WebGPU that computes on the CPU is not called available where it is refused for that', async ({
+  page,
+}) => {
+  await openDemo(page, 'backend=web-llm&model=any')
+  const alert = page.getByRole('alert')
+  await expect(alert).toContainText('WebGPU here computes on the CPU')
+  await expect(alert).toContainText('Only a software adapter, which computes on the CPU.')
 })
 
 for (const colorScheme of ['light', 'dark'] as const) {

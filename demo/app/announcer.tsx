@@ -10,7 +10,7 @@ export interface Announcer {
   readonly sentences: ReadonlySignal<readonly string[]>
 }
 
-export interface SpokenAnswer {
+interface SpokenAnswer {
   add(text: string): void
   /** Reads the last, perhaps unfinished, sentence. */
   finish(): void

@@ -7,7 +7,7 @@ import { ConversationPanel } from '../conversations/conversation-panel.js'
 import { LoadPanel } from '../engine/load-panel.js'
 import { Figures } from '../figures/figures.js'
 import { openModelPicker } from '../models/open-model-picker.js'
-import { SettingsDialog } from '../settings/settings-dialog.js'
+import { LazySettings } from '../settings/lazy-settings.js'
 import { LiveRegions } from './announcer.js'
 import { Masthead } from './masthead.js'
 import { watchMedia } from './media.js'
@@ -24,6 +24,10 @@ export function App({ page, theme }: { readonly page: Page; readonly theme: Them
   const isSettingsOpen = useSignal(false)
 
   useEffect(focusPrompt, [])
+  useEffect(() => {
+    // A drawer that nobody has opened would cover the chat.
+    isListOpen.value = hasRoomForList.value
+  }, [hasRoomForList.value])
   useEffect(() => {
     const stopOnEscape = (event: KeyboardEvent) => {
       const isInDialog = event.target instanceof Element && event.target.closest('dialog')
@@ -55,7 +59,7 @@ export function App({ page, theme }: { readonly page: Page; readonly theme: Them
           onClear={() => void history.clear()}
         />
       </aside>
-      <SettingsDialog
+      <LazySettings
         isOpen={isSettingsOpen}
         settings={page.settings}
         choice={page.choice.value}
@@ -76,6 +80,11 @@ function Chat({ page }: { readonly page: Page }) {
   const isAnswering = thread.status.value.kind === 'answering'
   const isEmpty = thread.turns.value.length === 0
   const send = (text: string) => page.ask(({ send: begin }) => begin(text))
+  const goToEnd = () => {
+    scroll.resume()
+    // The button goes.
+    document.getElementById('prompt')?.focus()
+  }
   const model = load.kind === 'ready' ? load.engine.info : undefined
   return (
     <main data-state={isAnswering && load.kind === 'ready' ? 'generating' : load.kind}>
@@ -87,7 +96,13 @@ function Chat({ page }: { readonly page: Page }) {
         )}
         {isEmpty && load.kind === 'ready' && <Suggestions onChoose={send} />}
       </section>
-      <Composer isAnswering={isAnswering} onSend={send} onStop={() => void thread.stop()} />
+      <Composer isAnswering={isAnswering} onSend={send} onStop={() => void thread.stop()}>
+        {isAnswering && !scroll.isFollowing.value && (
+          <button type="button" class="quiet to-end" onClick={goToEnd}>
+            To the end
+          </button>
+        )}
+      </Composer>
     </main>
   )
 }

@@ -2,7 +2,7 @@ import { signal, type ReadonlySignal } from '@preact/signals'
 import type { Announcer } from './announcer.js'
 import { Icon } from './icons.js'
 
-export interface Notice {
+interface Notice {
   readonly text: string
   readonly action?: { readonly label: string; readonly run: () => void } | undefined
 }

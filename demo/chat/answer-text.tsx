@@ -1,7 +1,7 @@
 import { effect, useSignal, type ReadonlySignal } from '@preact/signals'
 import { useLayoutEffect, useRef } from 'preact/hooks'
 import type { Answer } from 'rivulet/chat'
-import { Markdown } from '../markdown/markdown.js'
+import { AnswerMarkdown } from './answer-markdown.js'
 import { createTypewriter, type Typewriter } from '../typewriter.js'
 
 interface AnswerTextProps {
@@ -41,7 +41,7 @@ export function AnswerText({ answer, writtenText, onDraw }: AnswerTextProps) {
   const isDone = !isWriting && shown.value.length === answer.text.length
   return (
     <div class={isDone ? 'turn-text' : 'turn-text writing'} dir="auto" data-testid="answer">
-      <Markdown text={shown.value} isDone={isDone} />
+      <AnswerMarkdown text={shown.value} isDone={isDone} />
     </div>
   )
 }

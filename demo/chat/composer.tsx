@@ -1,4 +1,5 @@
 import { useSignal } from '@preact/signals'
+import type { ComponentChildren } from 'preact'
 import { useLayoutEffect, useRef } from 'preact/hooks'
 
 interface ComposerProps {
@@ -6,6 +7,8 @@ interface ComposerProps {
   readonly isAnswering: boolean
   readonly onSend: (text: string) => void
   readonly onStop: () => void
+  /** What floats above it. */
+  readonly children?: ComponentChildren
 }
 
 const finePointer = matchMedia('(any-pointer: fine)')
@@ -16,9 +19,8 @@ export function focusPrompt(): void {
 }
 
 /** Where a message is written, sent, and its answer stopped. Writing is possible at any time. */
-export function Composer({ isAnswering, onSend, onStop }: ComposerProps) {
+export function Composer({ isAnswering, onSend, onStop, children }: ComposerProps) {
   const text = useSignal('')
-  const form = useRef<HTMLFormElement>(null)
   const button = useRef<HTMLButtonElement>(null)
   const hadFocus = useRef(false)
   hadFocus.current = button.current !== null && document.activeElement === button.current
@@ -39,12 +41,12 @@ export function Composer({ isAnswering, onSend, onStop }: ComposerProps) {
   return (
     <form
       class="composer"
-      ref={form}
       onSubmit={(event) => {
         event.preventDefault()
         send()
       }}
     >
+      {children}
       <Waterline />
       <div class="entry">
         <label class="visually-hidden" for="prompt">

@@ -14,7 +14,7 @@ import { composeTitle } from '../conversations/title.js'
 import { chooseBranch, listVersions, readPath, recordTurns } from './branches.js'
 
 /** How the next answer is asked for. */
-export interface Instructions {
+interface Instructions {
   readonly system: string | undefined
   readonly sampling: ChatSampling
 }

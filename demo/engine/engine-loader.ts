@@ -1,12 +1,5 @@
 import { signal, type ReadonlySignal } from '@preact/signals'
-import {
-  availability,
-  createEngine,
-  type BackendFactory,
-  type Devices,
-  type Engine,
-  type LoadProgress,
-} from 'rivulet'
+import type { BackendFactory, Devices, Engine, LoadProgress } from 'rivulet'
 import { describeError, type DescribedError } from './describe-error.js'
 
 /** How the page's engine is. */
@@ -49,8 +42,10 @@ export function createEngineLoader(): EngineLoader {
     loading = abort
     state.value = { kind: 'loading', progress: undefined }
     try {
-      const engine = await createEngine({
-        backend: await choose(),
+      const backend = await choose()
+      const { startEngine } = await import('./start-engine.js')
+      const engine = await startEngine({
+        backend,
         onProgress: (progress) => {
           if (state.peek().kind === 'loading' && loading === abort)
             state.value = { kind: 'loading', progress }
@@ -70,7 +65,7 @@ export function createEngineLoader(): EngineLoader {
   async function showFailure(error: unknown, superseded: AbortSignal): Promise<void> {
     const described = describeError(error)
     const isTooLittle = described.code === 'backend-unavailable'
-    const devices = isTooLittle ? await availability() : undefined
+    const devices = isTooLittle ? await (await import('./start-engine.js')).readDevices() : undefined
     if (superseded.aborted) return
     const title = isTooLittle ? 'This browser cannot run the model' : 'The model could not be loaded'
     state.value = { kind: 'failed', title, ...described, devices }

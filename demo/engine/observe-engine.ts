@@ -6,7 +6,7 @@ export interface StreamObserver {
   finish(ending: StreamEnding): void
 }
 
-export type StreamEnding =
+type StreamEnding =
   | { readonly kind: 'finished'; readonly result: GenerationResult }
   | { readonly kind: 'failed'; readonly error: unknown }
 

@@ -6,6 +6,7 @@ import { RunComparison } from './run-comparison.js'
 import { downloadRuns } from './run-export.js'
 import { RunList } from './run-list.js'
 import { Waterfall } from './waterfall.js'
+import './runs.css'
 
 export interface RunsPanelProps {
   readonly live: ReadonlySignal<LiveRun | undefined>

@@ -8,6 +8,7 @@ import { createLane } from './lane.js'
 import '../style.css'
 import '../panels.css'
 import '../figures/figures.css'
+import '../figures/runs.css'
 import './lab.css'
 
 render(

@@ -72,15 +72,15 @@ it.each([
   ['[a](/relative) ![b](data:x)', '[a](/relative) ![b](data:x)'],
   ['<b>bold</b> <!-- comment -->', '<b>bold</b> <!-- comment -->'],
   ['AT&T &amp; &lt;b&gt; &unknown; `&amp;`', 'AT&T & <b> &unknown; &amp;'],
-  ['[^1] and\n\n[^1]: Note', '[^1] andNote'.replace('Note', '[^1]: Note')],
+  ['[^1] and\n\n[^1]: Note', '[^1] and[^1]: Note'],
   ['[a]: https://example.com', '[a]: https://example.com'],
-  ['| a |\n|---|\n| 1 | 2 | 3 |', 'a1 2  3'.replace('1 2  3', '1 2  3')],
+  ['| a |\n|---|\n| 1 | 2 | 3 |', 'a1 2 3'],
   ['```\nunclosed\n``', 'unclosed\n``'],
   ['\\*not bold\\*', '*not bold*'],
   ['`a\u202Eb`', 'a\\u202Eb'],
 ])('%j reads %j', async (text, expected) => {
   await show(text)
-  expect(readText().replaceAll(/\s+/g, ' ')).toBe(expected.replaceAll(/\s+/g, ' '))
+  expect(readText().replaceAll(/\s+/g, ' ').trim()).toBe(expected)
 })
 
 it('random texts of marks and words lose no word and are the same in pieces', async () => {
@@ -136,10 +136,9 @@ it('what is shown stays: a selection outlives the text that comes behind it', as
   const last = [...content().querySelectorAll('p')].at(-1)!
   getSelection()!.setBaseAndExtent(first.firstChild!, 6, last.firstChild!, 4)
   const selected = getSelection()!.toString()
-  await stream(
-    `${text}, word by word, with *emphasis* and\n\nmore below.\n\n\`\`\`js\nlet a = 1\n\`\`\`\n`,
-    3,
-  )
+  const more = ', word by word, with *emphasis* and\n\nmore below.\n\n```js\nlet a = 1\n```\n'
+  for (let end = 1; end < more.length; end += 3) await show(text + more.slice(0, end), false)
+  await show(text + more)
   expect(getSelection()!.toString()).toBe(selected)
   expect(find('p')).toBe(first)
 })

@@ -7,7 +7,7 @@ import type { Download } from './downloads.js'
 import { formatSize } from './format-size.js'
 
 /** What the row's buttons do. */
-export interface RowActions {
+interface RowActions {
   onUse(): void
   onDownload(): void
   onPause(): void

@@ -18,7 +18,7 @@ export async function chooseBackends(
   return sortByOrder(backends, backendOrder)
 }
 
-export function sortByOrder<Named extends { readonly name: string }>(
+function sortByOrder<Named extends { readonly name: string }>(
   backends: readonly Named[],
   order: readonly string[],
 ): readonly Named[] {

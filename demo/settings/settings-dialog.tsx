@@ -12,7 +12,7 @@ import {
   type SettingsStore,
 } from './settings.js'
 
-interface SettingsDialogProps {
+export interface SettingsDialogProps {
   readonly isOpen: Signal<boolean>
   readonly settings: SettingsStore
   readonly choice: ModelChoice
