@@ -9,7 +9,7 @@ export interface RunExport {
   readonly version: 1
   /** ISO 8601. */
   readonly exportedAt: string
-  /** Newest first. */
+  /** Newest first, or in the order in which they were chosen. */
   readonly runs: readonly Run[]
 }
 
