@@ -57,6 +57,23 @@ test('a conversation that outgrows the context goes on, without its oldest excha
   expect(Math.max(...promptTokens)).toBeLessThan(512)
 })
 
+test('an answer that was cut goes on to be the one that it would have been', async () => {
+  const seen = await engine.evaluate(async (engine) => {
+    const question = 'Tell me a story about a dragon.'
+    const sampling = { temperature: 0.8, seed: 7 }
+    const whole = await engine.generate(question, { ...sampling, maxTokens: 40 }).text()
+    const chat = window.rivulet.createChat({ engine, sampling })
+    const cut = await chat.send(question, { maxTokens: 15 })
+    const continued = await chat.continue({ maxTokens: 25 })
+    return { whole, cut, continued, messages: chat.getSnapshot().messages }
+  })
+  expect(seen.cut.state).toMatchObject({ kind: 'finished', finishReason: 'length' })
+  expect(seen.continued).toMatchObject({ id: seen.cut.id, text: seen.whole })
+  expect(seen.continued.state).toMatchObject({ finishReason: 'length', usage: { completionTokens: 25 } })
+  expect(seen.messages).toHaveLength(2)
+  expect(seen.whole.length).toBeGreaterThan(seen.cut.text.length)
+})
+
 test('stopping keeps what was said, and the next question is answered', async () => {
   const seen = await engine.evaluate(async (engine) => {
     const chat = window.rivulet.createChat({ engine, sampling: { temperature: 0, maxTokens: 200 } })

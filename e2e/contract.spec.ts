@@ -21,6 +21,7 @@ const promises = {
   control: 'A user’s control tokens stay text',
   recovery: 'Goes on behind its last token when its worker dies',
   takeOver: 'Goes on with what another backend began',
+  continues: 'Goes on with an answer that is handed back, `continueFinalMessage`',
 } as const
 type PromiseName = keyof typeof promises
 
@@ -38,6 +39,7 @@ interface Subject {
   /** It tells token ids by themselves. */
   readonly tellsIds: boolean
   readonly tellsModelTimes: boolean
+  readonly canContinue: boolean
 }
 
 const local = {
@@ -47,6 +49,7 @@ const local = {
   isQueued: true,
   tellsIds: true,
   tellsModelTimes: false,
+  canContinue: true,
 }
 const subjects: readonly Subject[] = [
   { ...local, name: '`onnx()`, WASM', kind: 'onnx wasm' },
@@ -58,6 +61,7 @@ const subjects: readonly Subject[] = [
     kind: 'webLlm',
     tellsIds: false,
     tellsModelTimes: true,
+    canContinue: false,
     refused: ['topK', 'minP', 'topLogprobs'],
     exceptions: {
       control: 'refused in messages where they mark turns; others are not kept apart',
@@ -71,6 +75,7 @@ const subjects: readonly Subject[] = [
     tellsIds: false,
     tellsModelTimes: true,
     isQueued: false,
+    canContinue: false,
     refused: ['topLogprobs'],
     ignored: ['logitBias'],
     exceptions: {
@@ -321,7 +326,8 @@ const checks: Readonly<Record<PromiseName, Check>> = {
       topLogprobs: 1,
       stop: 'zzz',
       applyChatTemplate: false,
-    } satisfies Record<Exclude<keyof GenerateOptions, 'signal'>, unknown>
+      // `continueFinalMessage` takes a prompt of its own: `continues` has it.
+    } satisfies Record<Exclude<keyof GenerateOptions, 'signal' | 'continueFinalMessage'>, unknown>
     const names: string[] = []
     for (const [name, value] of Object.entries(options)) {
       const error = await failGeneration(engine, question, { maxTokens: 1, [name]: value })
@@ -358,6 +364,25 @@ const checks: Readonly<Record<PromiseName, Check>> = {
     expect((await count('Hi <|end|><|assistant|> you')) - (await count('Hi you'))).toBeGreaterThan(6)
   },
 
+  async continues({ canContinue, tellsIds }, engine) {
+    const ask = { role: 'user', content: question } as const
+    const { chunks, result: uncut } = await streamAnswer(engine, [ask], greedy)
+    const begun = chunks.slice(0, 3).join('')
+    const goOn: Prompt = [ask, { role: 'assistant', content: begun }]
+    const options = { temperature: 0, maxTokens: 5, continueFinalMessage: true }
+    if (!canContinue) {
+      const refusal = { code: 'invalid-option', message: expect.stringContaining('"continueFinalMessage"') }
+      return expect(await failGeneration(engine, goOn, options)).toMatchObject(refusal)
+    }
+    const { result } = await streamAnswer(engine, goOn, options)
+    expect(begun + result.text).toBe(uncut.text)
+    expect(result.usage).toMatchObject({
+      promptTokens: uncut.usage.promptTokens + 3,
+      completionTokens: 5,
+    })
+    // All but the last one's, which nobody computed.
+    if (tellsIds) expect(result.usage.cachedPromptTokens).toBeGreaterThanOrEqual(uncut.usage.promptTokens)
+  },
   async takeOver({ kind }, engine, page) {
     const undisturbed = (await streamAnswer(engine, question, greedy)).result.text
     const broken = await startFakeServer()
@@ -401,6 +426,11 @@ function describeOptions({ refused, ignored }: Subject): string {
   return ignored.length > 0 ? `${first}; the server of this test ignores ${code(ignored)}` : first
 }
 
+function describeOutcome(subject: Subject, name: PromiseName): string {
+  if (name === 'options') return describeOptions(subject)
+  return name === 'continues' && !subject.canContinue ? '✓ refuses it, typed' : '✓'
+}
+
 for (const subject of subjects) {
   test.describe(subject.name.replaceAll('`', ''), () => {
     let page: Page
@@ -433,7 +463,7 @@ for (const subject of subjects) {
       }
       test(title.replaceAll('`', ''), async () => {
         await checks[name](subject, engine, page)
-        outcomes.set(keyOf(subject, name), name === 'options' ? describeOptions(subject) : '✓')
+        outcomes.set(keyOf(subject, name), describeOutcome(subject, name))
       })
     }
   })

@@ -103,6 +103,23 @@ test('what one server began another goes on with, where it is said to', async ({
   }
 })
 
+test('an answer that is handed back is the server’s to go on with, where it is said to', async ({ page }) => {
+  const [text, refused] = await page.evaluate(async (baseURL) => {
+    const { createEngine, remote } = window.rivulet
+    const run = async (canContinue: boolean) => {
+      const engine = await createEngine({ backend: remote({ baseURL, model: 'story-model', canContinue }) })
+      const prompt = [
+        { role: 'user', content: 'Tell me a story.' },
+        { role: 'assistant', content: 'Once upon' },
+      ] as const
+      return engine.generate(prompt, { continueFinalMessage: true }).text()
+    }
+    return [await run(true), await run(false).catch(({ code }: { code: string }) => code)]
+  }, server.url)
+  expect(text).toBe(' a time')
+  expect(refused).toBe('invalid-option')
+})
+
 test('who leaves closes the connection within 100 ms, and the next request runs', async ({ page }) => {
   server.isEndless = true
   const leaving = await page.evaluate(async (baseURL) => {

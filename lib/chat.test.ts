@@ -163,6 +163,81 @@ describe('a chat (scripted engine)', () => {
   })
 })
 
+describe('an answer that is continued (scripted engine)', () => {
+  const [once, ...rest] = words
+  const prompt = [{ role: 'user', content: 'Hello' }]
+
+  function openCutChat(first: Script, second: Script = { words: rest }) {
+    const scripts = [first, second]
+    const engine = createScriptedEngine(() => scripts.shift()!)
+    return { engine, chat: createChat({ engine }) }
+  }
+
+  it('grows in its place, and gets the state of what is added', async () => {
+    const { chat, engine } = openCutChat({ words: [once!] })
+    const cut = await chat.send('Hello')
+    const seen: string[] = []
+    chat.subscribe(({ messages, status }) => seen.push(`${status.kind}: ${messages.at(-1)!.text}`))
+    const answer = await chat.continue({ topK: 3 })
+    expect(seen).toEqual([
+      'ready: Once',
+      'answering: Once',
+      'answering: Once upon',
+      'answering: Once upon a',
+      'answering: Once upon a time',
+      'ready: Once upon a time',
+    ])
+    expect(answer).toMatchObject({ id: cut.id, text: story, state: { usage: { completionTokens: 3 } } })
+    expect(chat.getSnapshot().messages).toHaveLength(2)
+    expect(chat.getSnapshot().messages[1]).toBe(answer)
+    expect(engine.requests[1]).toMatchObject({ prompt, begun: 'Once', topK: 3 })
+  })
+
+  it('may have failed in its middle; fails again with all that was said', async () => {
+    const { chat } = openCutChat({ words: [once!], end: broken() }, { words: rest, end: broken() })
+    await chat.send('Hello')
+    expect(await chat.continue()).toMatchObject({ text: story, state: { kind: 'failed' } })
+    expect(chat.getSnapshot().status).toMatchObject({ kind: 'failed', error: { code: 'generation-failed' } })
+  })
+
+  it('may be stopped again', async () => {
+    const { chat } = openCutChat({ words: [once!] }, { words: rest, end: 'silence' })
+    await chat.send('Hello')
+    const continued = chat.continue()
+    await waitFor(chat, hasSaid(story))
+    await chat.stop()
+    expect(await continued).toMatchObject({ text: story, state: { finishReason: 'cancelled' } })
+  })
+
+  it('that has said nothing is written from its beginning', async () => {
+    const { chat, engine } = openCutChat({ words: [], end: broken() }, { words })
+    const { id } = await chat.send('Hello')
+    expect(await chat.continue()).toMatchObject({ id, text: story })
+    expect(engine.requests[1]).toEqual({ prompt, stop: [] })
+  })
+
+  it('is sent without the oldest exchanges, where the context is too short for them', async () => {
+    const engine = createScriptedEngine(() => ({ words: ['0123456789'] }), { contextLength: 100 })
+    const chat = createChat({ engine })
+    for (const digit of '1234') await chat.send(digit.repeat(10))
+    await chat.continue()
+    expect(chat.getSnapshot().forgottenMessages).toBeGreaterThan(0)
+    expect(engine.requests.at(-1)).toMatchObject({ begun: '0123456789' })
+    expect(chat.getSnapshot().messages.at(-1)).toMatchObject({ text: '01234567890123456789' })
+  })
+
+  it('is refused while one is written, and where the last message is a question or none', async () => {
+    const { chat } = openChat()
+    expect(() => chat.continue()).toThrow(refused('invalid-option', 'no answer'))
+    chat.setMessages([{ id: '1', role: 'user', text: 'Hello' }])
+    expect(() => chat.continue()).toThrow(refused('invalid-option', 'no answer'))
+    const asked = chat.send('Hello')
+    expect(() => chat.continue()).toThrow(refused('chat-busy', 'stop()'))
+    await asked
+    expect(() => chat.continue({ temperature: -1 })).toThrow(refused('invalid-option', '"temperature"'))
+  })
+})
+
 describe('the snapshots of a chat (scripted engine)', () => {
   it('are the same object until something changes, and never change themselves', async () => {
     const { chat } = openChat()
@@ -338,6 +413,7 @@ describe('a chat refuses by name', () => {
     ['"temperature"', () => createChat({ engine, sampling: { temperature: -1 } })],
     ['"signal"', () => chat.send('Hello', { signal: AbortSignal.abort() } as never)],
     ['"topLogprobs"', () => chat.send('Hello', { topLogprobs: 1 } as never)],
+    ['"continueFinalMessage"', () => chat.send('Hello', { continueFinalMessage: true } as never)],
     ['"applyChatTemplate"', () => chat.send('Hello', { applyChatTemplate: false } as never)],
     ['empty', () => chat.send('')],
     ['string', () => chat.send({} as never)],

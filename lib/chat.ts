@@ -104,6 +104,12 @@ export interface Chat {
   send(text: string, sampling?: ChatSampling): Promise<Answer>
   /** Answers the last question again, in place of what is behind it. Otherwise as `send()`. */
   regenerate(sampling?: ChatSampling): Promise<Answer>
+  /**
+   * Has the last answer go on: one that was stopped, came to its length or failed in its middle. It keeps its id and its
+   * text, and gets the state and figures of what is added. Otherwise as `send()`: with an engine that cannot go on
+   * (`engine.info.canContinue`) it fails with `invalid-option`.
+   */
+  continue(sampling?: ChatSampling): Promise<Answer>
   /** Asks `text` in place of the question `id` and of all that is behind it. Otherwise as `send()`. */
   resend(id: string, text: string, sampling?: ChatSampling): Promise<Answer>
   /**
@@ -153,21 +159,30 @@ export function createChat(options: ChatOptions): Chat {
     listeners.notify()
   }
 
-  /** Has the last of `turns` answered, behind them. */
-  function answer(turns: readonly ChatTurn[], own: ChatSampling | undefined): Promise<Answer> {
-    const id = drawId()
+  /**
+   * Has the last of `turns` answered, behind them.
+   * @param started what of the answer there is already
+   */
+  function answer(
+    turns: readonly ChatTurn[],
+    own: ChatSampling | undefined,
+    started: Pick<Answer, 'id' | 'text'> = { id: drawId(), text: '' },
+  ): Promise<Answer> {
+    const { id, text: begun } = started
     const abort = new AbortController()
     const show = (text: string, state: AnswerState): Answer => ({ id, role: 'assistant', text, state })
+    const waiting = show(begun, { kind: 'waiting' })
     const changeOwn = (changed: Partial<ChatSnapshot>) => {
       // Another branch can be shown by now.
       if (running === abort) change(changed)
     }
     running = abort
-    change({ messages: [...turns, show('', { kind: 'waiting' })], status: { kind: 'answering' } })
+    change({ messages: [...turns, waiting], status: { kind: 'answering' } })
     const ending = streamAnswer({
       slot,
       system,
-      turns,
+      turns: begun === '' ? turns : [...turns, waiting],
+      begun,
       sampling: { ...sampling, ...own },
       signal: abort.signal,
       onForget(forgottenMessages) {
@@ -206,6 +221,13 @@ export function createChat(options: ChatOptions): Chat {
       if (last === -1) refuse('There is no question yet that could be answered again.')
       checkTurn(messages[last]!.text, own)
       return answer(messages.slice(0, last + 1), own)
+    },
+    continue(own) {
+      const { messages } = snapshot
+      const last = messages.at(-1)
+      if (last?.role !== 'assistant') refuse('There is no answer yet that could go on.')
+      checkTurn(last.text || '?', own)
+      return answer(messages.slice(0, -1), own, last)
     },
     resend(id, text, own) {
       const { messages } = snapshot

@@ -172,14 +172,18 @@ function createLoadedEngine(
       const checked = checkRequest(prompt, options)
       const request = { ...checked, seed: checked.seed ?? drawSeed() }
       if (disposed) throw disposedError()
+      checkCanContinue(request, kept.current.info)
       const order = generations++
       return new TokenStream({
         async take() {
           const { connection, info } = await kept.take(order)
           return {
             info,
-            generate: (said) =>
-              connection.call((worker) => worker.generate({ ...request, ...(said && { said }) })),
+            generate(said) {
+              // Another backend can have taken over since.
+              checkCanContinue(request, info)
+              return connection.call((worker) => worker.generate({ ...request, ...(said && { said }) }))
+            },
             closed: connection.closed,
             giveUp: connection.terminate,
             moveOn: (reason) => kept.moveOn(connection, reason),
@@ -194,6 +198,13 @@ function createLoadedEngine(
     dispose: disposeOnce,
     [Symbol.asyncDispose]: disposeOnce,
   }
+}
+
+function checkCanContinue({ begun }: GenerateRequest, { backend, canContinue }: ModelInfo): void {
+  if (begun === undefined || canContinue) return
+  refuse(
+    `"continueFinalMessage" needs a backend that can go on with a text: ${backend} cannot, or is not said to.`,
+  )
 }
 
 function drawSeed(): number {

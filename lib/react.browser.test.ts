@@ -159,6 +159,9 @@ describe('useRivuletEngine()', () => {
     await renders.at(-1)!.regenerate()
     await vi.waitFor(() => expect(renders.at(-1)!.messages[1]?.text).toBe(reference), patience)
     expect(renders.at(-1)!.messages).toHaveLength(2)
+    const continued = await renders.at(-1)!.continue({ maxTokens: 2 })
+    expect(continued.text.startsWith(reference)).toBe(true)
+    await vi.waitFor(() => expect(renders.at(-1)!.messages[1]).toBe(continued))
   }, 60_000)
 
   it('gives up loading when its component goes', async () => {

@@ -16,8 +16,8 @@ export interface RemoteOptions {
   /** A connection that brings no byte for so long, in milliseconds, is given up. @default 60000 */
   readonly idleTimeoutMs?: number | undefined
   /**
-   * The server can go on with an answer that broke off elsewhere, as vLLM (`continue_final_message`) and llama.cpp's
-   * server can. Others would begin it anew, or refuse: they are given no such answer.
+   * The server can go on with an answer, one that broke off elsewhere or `continueFinalMessage`'s, as vLLM
+   * (`continue_final_message`) and llama.cpp's server can. Others would begin it anew, or refuse: they are given none.
    * @default false
    */
   readonly canContinue?: boolean | undefined

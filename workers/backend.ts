@@ -40,7 +40,8 @@ export interface Backend<Options> {
     },
   ): Promise<ModelInfo>
   /**
-   * Goes on behind what `request.said` has, as it would have gone on then. Only a model whose `canContinue` says so gets it.
+   * Goes on behind `request.begun` and what `request.said` has, as it would have gone on then. Only a model whose
+   * `canContinue` says so gets these.
    * Pull-driven: no pull, no step beyond those in flight. Returns why the text ended.
    * An aborted `signal` ends it before its next step; so does the iterator's `return()`.
    * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`; the reason of `signal`

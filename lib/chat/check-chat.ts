@@ -36,6 +36,7 @@ const refusedSampling: Readonly<Record<string, string>> = {
   signal: 'stop() ends an answer',
   applyChatTemplate: 'its messages are turns',
   topLogprobs: 'its messages are text',
+  continueFinalMessage: 'continue() goes on with its last answer',
 } satisfies Partial<Record<keyof GenerateOptions, string>>
 
 /** @throws RivuletError `invalid-option` */

@@ -9,8 +9,10 @@ import type { EngineSlot, SeatedEngine } from './engine-slot.js'
 export interface AnswerRequest {
   readonly slot: EngineSlot
   readonly system: string | undefined
-  /** The last one is the question. */
+  /** The last one is the question, or the answer that is to be continued. */
   readonly turns: readonly ChatTurn[]
+  /** What that answer says already. */
+  readonly begun: string
   readonly sampling: ChatSampling
   readonly signal: AbortSignal
   /** Called with how many of the oldest turns are not sent. */
@@ -28,11 +30,11 @@ export interface Ending {
 }
 
 /**
- * Streams the answer to a question, and leaves out the oldest exchanges where the context is too short for all of them.
+ * Streams an answer or its rest, and leaves out the oldest exchanges where the context is too short for all of them.
  * Never rejects.
  */
 export async function streamAnswer(request: AnswerRequest): Promise<Ending> {
-  let text = ''
+  let text = request.begun
   const add = (added: string) => {
     if (added === '') return
     text += added
@@ -41,8 +43,8 @@ export async function streamAnswer(request: AnswerRequest): Promise<Ending> {
   try {
     const seated = await request.slot.take(request.signal)
     if (!seated) return { text, state: { kind: 'finished', finishReason: 'cancelled' } }
-    const { text: whole, finishReason, usage, latency } = await streamWhatFits(request, seated, add)
-    return { text: whole, state: { kind: 'finished', finishReason, usage, latency } }
+    const { text: added, finishReason, usage, latency } = await streamWhatFits(request, seated, add)
+    return { text: request.begun + added, state: { kind: 'finished', finishReason, usage, latency } }
   } catch (thrown) {
     const error = asRivuletError(thrown, 'generation-failed', 'The answer failed')
     const { code, message } = error
@@ -79,12 +81,13 @@ async function streamWhatFits(
 }
 
 async function streamOnce(
-  { sampling, signal }: AnswerRequest,
+  { begun, sampling, signal }: AnswerRequest,
   engine: Engine,
   prompt: readonly ChatMessage[],
   add: (text: string) => void,
 ): Promise<GenerationResult> {
-  const stream = engine.generate(prompt, { ...sampling, signal })
+  const continueFinalMessage = begun !== ''
+  const stream = engine.generate(prompt, { ...sampling, continueFinalMessage, signal })
   try {
     for await (const { text } of stream) add(text)
   } catch (error) {

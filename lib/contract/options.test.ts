@@ -142,6 +142,35 @@ describe('"applyChatTemplate"', () => {
   })
 })
 
+describe('"continueFinalMessage"', () => {
+  const begun = { role: 'assistant', content: 'Once' } as const
+
+  it('makes the last message the beginning of the answer', () => {
+    const request = check([user, begun], { continueFinalMessage: true })
+    expect(request).toEqual({ prompt: [user], begun: 'Once', stop: [] })
+  })
+
+  it('left out or false leaves it in the conversation', () => {
+    expect(check([user, begun])).toEqual({ prompt: [user, begun], stop: [] })
+    expect(check([user, begun], { continueFinalMessage: false })).toEqual({ prompt: [user, begun], stop: [] })
+  })
+
+  it.each([
+    ['a text', 'Once', true],
+    ['a conversation that ends with the user', [user, begun, user], true],
+    ['a conversation of nothing else', [begun], true],
+    ['anything but true or false', [user, begun], 'true'],
+  ])('is refused: %s', (_, prompt, value) => {
+    expect(() => check(prompt, { continueFinalMessage: value })).toThrow(refusal('"continueFinalMessage"'))
+  })
+
+  it('is refused without the chat template', () => {
+    const options = { continueFinalMessage: true, applyChatTemplate: false }
+    expect(() => check([user, begun], options)).toThrow(refusal('applyChatTemplate'))
+    expect(() => check('Once', options)).toThrow(refusal('"continueFinalMessage"'))
+  })
+})
+
 describe('"signal"', () => {
   it('is an AbortSignal, and stays on the page', () => {
     const request = check('Hi', { signal: new AbortController().signal, seed: 1 })

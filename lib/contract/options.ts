@@ -6,7 +6,7 @@ export interface ChatMessage {
   readonly content: string
 }
 
-/** What to answer: a user's words, or a conversation that ends with them. */
+/** What to answer: a user's words, or a conversation that ends with them. See also `continueFinalMessage`. */
 export type Prompt = string | readonly ChatMessage[]
 
 /** How tokens are chosen and when to stop. What is left out comes from the model's `generation_config.json`. */
@@ -85,6 +85,13 @@ export interface SamplingOptions {
 
 /** Options of `engine.generate`. */
 export interface GenerateOptions extends SamplingOptions {
+  /**
+   * Go on with the conversation's last message, the assistant's, in place of answering it. The stream brings what is new
+   * alone; `maxTokens` counts it, and `usage.promptTokens` the rest. Refused where `engine.info.canContinue` is false.
+   * vLLM's `continue_final_message`.
+   * @default false
+   */
+  readonly continueFinalMessage?: boolean | undefined
   /** Cancels the generation: the stream errors with the signal's reason, `result` resolves with what was said. */
   readonly signal?: AbortSignal | undefined
 }
@@ -92,6 +99,8 @@ export interface GenerateOptions extends SamplingOptions {
 /** A prompt and its options, checked. */
 export interface CheckedRequest extends Omit<SamplingOptions, 'stop'> {
   readonly prompt: Prompt
+  /** How the answer begins, where it is to be continued; the prompt is then what comes before it. */
+  readonly begun?: string
   readonly stop: readonly string[]
 }
 
@@ -159,7 +168,7 @@ const ranges = {
   seed: { integer: true, from: 0, to: 2 ** 32 - 1 },
 } satisfies Record<NumericOption, { integer?: true; from?: number; above?: number; to: number }>
 
-const otherOptions = ['logitBias', 'stop', 'applyChatTemplate', 'signal'] as const
+const otherOptions = ['logitBias', 'stop', 'applyChatTemplate', 'continueFinalMessage', 'signal'] as const
 const optionNames: readonly string[] = [...Object.keys(ranges), ...otherOptions]
 
 /**
@@ -174,15 +183,17 @@ export function checkRequest(prompt: Prompt, options: GenerateOptions = {}): Che
     }
   }
   for (const name of Object.keys(ranges) as NumericOption[]) checkNumber(name, options[name])
-  const { signal, stop, logitBias, ...sampling } = options
+  const { signal, stop, logitBias, continueFinalMessage = false, ...sampling } = options
   if (signal !== undefined && !(signal instanceof AbortSignal)) refuse('"signal" must be an AbortSignal.')
   if (sampling.applyChatTemplate !== undefined && typeof sampling.applyChatTemplate !== 'boolean') {
     refuse('"applyChatTemplate" must be true or false.')
   }
+  if (typeof continueFinalMessage !== 'boolean') refuse('"continueFinalMessage" must be true or false.')
+  const checked = checkPrompt(prompt, sampling.applyChatTemplate)
   return {
     ...sampling,
     ...(logitBias !== undefined && { logitBias: checkLogitBias(logitBias) }),
-    prompt: checkPrompt(prompt, sampling.applyChatTemplate),
+    ...(continueFinalMessage ? takeFinalMessage(checked) : { prompt: checked }),
     stop: checkStop(stop),
   }
 }
@@ -223,6 +234,17 @@ function checkPrompt(prompt: Prompt, applyChatTemplate: boolean | undefined): Pr
   const contents = messages.map(({ content }) => content)
   checkTexts(contents)
   return messages
+}
+
+/** Only behind something can an answer be continued: no template renders a conversation of nothing. */
+function takeFinalMessage(prompt: Prompt): Pick<CheckedRequest, 'prompt' | 'begun'> {
+  const final = typeof prompt === 'string' ? undefined : prompt.at(-1)
+  if (final?.role !== 'assistant' || prompt.length === 1) {
+    refuse(
+      '"continueFinalMessage" takes messages of which the last is the assistant\'s, and not the only one.',
+    )
+  }
+  return { prompt: prompt.slice(0, -1), begun: final.content }
 }
 
 function checkTexts(texts: readonly string[]): void {

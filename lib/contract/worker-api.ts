@@ -21,7 +21,7 @@ export interface ModelInfo {
   /** Prompt and answer together, in tokens; undefined where a server does not tell. */
   readonly contextLength: number | undefined
   readonly hasChatTemplate: boolean
-  /** It can go on with an answer that broke off, its own or another model's. */
+  /** It can go on with an answer that broke off, its own or another model's, and takes `continueFinalMessage`. */
   readonly canContinue: boolean
 }
 

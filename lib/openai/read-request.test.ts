@@ -70,6 +70,15 @@ describe('a request of OpenAI’s API', () => {
     })
   })
 
+  it('may go on with its last message, as vLLM has it', () => {
+    const goOn = { ...chat, continue_final_message: true }
+    for (const request of [goOn, { ...goOn, add_generation_prompt: false }]) {
+      expect(readRequest(request, true).options).toEqual({ continueFinalMessage: true })
+    }
+    const answer = { ...chat, continue_final_message: false, add_generation_prompt: true }
+    expect(readRequest(answer, true).options).toEqual({})
+  })
+
   it('of a completion is raw text', () => {
     expect(readRequest({ model: 'local', prompt: ['Once'] }, false)).toMatchObject({
       prompt: 'Once',
@@ -84,6 +93,9 @@ describe('a request of OpenAI’s API', () => {
     [{ ...chat, stream: 'yes' }, 'stream'],
     [{ ...chat, stream_options: {} }, 'stream_options'],
     [{ ...chat, top_logprobs: 1 }, 'top_logprobs'],
+    [{ ...chat, continue_final_message: 1 }, 'continue_final_message'],
+    [{ ...chat, continue_final_message: true, add_generation_prompt: true }, 'add_generation_prompt'],
+    [{ ...chat, add_generation_prompt: false }, 'add_generation_prompt'],
     [{ ...chat, model: undefined }, 'model'],
     [{ model: 'local', messages: 'Hello' }, 'messages'],
     [{ model: 'local', messages: [{ role: 'user', content: 5 }] }, 'messages[0].content'],
@@ -101,6 +113,7 @@ describe('a request of OpenAI’s API', () => {
     [{ model: 'local', prompt: ['a', 'b'] }, 'prompt'],
     [{ model: 'local', prompt: 'a', logprobs: 1 }, 'logprobs'],
     [{ model: 'local', prompt: 'a', echo: true }, 'echo'],
+    [{ model: 'local', prompt: 'a', continue_final_message: true }, 'continue_final_message'],
   ])('for a completion is refused by the field’s name: %j', (body, name) => {
     expect(() => readRequest(body, false)).toThrow(
       expect.objectContaining({ message: expect.stringContaining(`"${name}"`) }),

@@ -50,6 +50,8 @@ const readFields = [
   'logprobs',
   'top_logprobs',
   'response_format',
+  'continue_final_message',
+  'add_generation_prompt',
 ] as const
 
 const knownFields = new Set<string>([...silentFields, ...Object.keys(optionNames), ...readFields])
@@ -86,12 +88,27 @@ function readOptions(fields: Json, isChat: boolean): Omit<GenerateOptions, 'sign
   )
   const maxTokens = fields.max_completion_tokens ?? fields.max_tokens
   const topLogprobs = readTopLogprobs(fields, isChat)
+  const continueFinalMessage = readContinueFinalMessage(fields, isChat)
   // Their values are checked where all are: by `engine.generate`.
   return {
     ...Object.fromEntries(renamed),
     ...(maxTokens !== undefined && { maxTokens: maxTokens as number }),
     ...(topLogprobs !== undefined && { topLogprobs }),
+    ...(continueFinalMessage && { continueFinalMessage }),
   }
+}
+
+/** vLLM's two fields (`ChatCompletionRequest`), of which one is true. */
+function readContinueFinalMessage(fields: Json, isChat: boolean): boolean {
+  const { continue_final_message: continues = false } = fields
+  if (!isChat && 'continue_final_message' in fields) {
+    refuse('continue_final_message', 'is for chat completions: a completion goes on with its prompt.')
+  }
+  if (typeof continues !== 'boolean') refuse('continue_final_message', 'must be true or false.')
+  const { add_generation_prompt: adds = !continues } = fields
+  if (adds !== !continues)
+    refuse('add_generation_prompt', 'must be false with "continue_final_message", else true.')
+  return continues
 }
 
 /** A chat asks with a flag and a count, a completion with the count alone. */

@@ -58,6 +58,8 @@ describe('a prompt for llama.cpp', () => {
       own: { text: ' <|end|>', tokens: 2, tokenIds: [] },
     }
     expect(render({ prompt: 'Hello', said })).toBe(`<|user|>Hello<|end|><|assistant|>Once <${joiner}|end|>`)
+    const begun = { prompt: 'Hello', begun: 'Well <|end|> ', said }
+    expect(render(begun)).toBe(`<|user|>Hello<|end|><|assistant|>Well <${joiner}|end|> Once <${joiner}|end|>`)
   })
 
   it('takes a megabyte of control tokens in linear time', () => {

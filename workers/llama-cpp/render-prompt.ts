@@ -11,7 +11,9 @@ const wordJoiner = '\u2060'
  * A prompt as one text, which is all that the runtime takes: it finds the control tokens itself, and so must find none
  * in anybody's words.
  */
-export type RenderPrompt = (request: Pick<GenerateRequest, 'prompt' | 'applyChatTemplate' | 'said'>) => string
+export type RenderPrompt = (
+  request: Pick<GenerateRequest, 'prompt' | 'begun' | 'applyChatTemplate' | 'said'>,
+) => string
 
 export function createPromptRenderer(header: GgufHeader): RenderPrompt {
   const { chatTemplate, controlTokens, beginToken, endToken, addsBeginToken } = header
@@ -29,7 +31,8 @@ export function createPromptRenderer(header: GgufHeader): RenderPrompt {
 
   return (request) => {
     const { before, own } = request.said ?? nothingSaid
-    const parts = [...render(request), { text: before.text + own.text, isContent: true }]
+    const said = (request.begun ?? '') + before.text + own.text
+    const parts = [...render(request), { text: said, isContent: true }]
     const text = breakTokens(parts)
     // The tokenizer puts it there by itself.
     const isTwice = addsBeginToken && beginToken !== undefined && text.startsWith(beginToken)

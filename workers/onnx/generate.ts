@@ -20,10 +20,12 @@ export async function* generateTokens(
   request: GenerateRequest,
   signal: AbortSignal,
 ): AsyncGenerator<Step, 'stop' | 'length', undefined> {
-  const { topLogprobs } = request
+  const { topLogprobs, begun = '' } = request
   const { before, own } = request.said ?? nothingSaid
   const questionIds = encodePrompt(config.tokenizer, request)
-  const beforeIds = config.tokenizer.encode([{ text: before.text, isContent: true }])
+  const encodeWords = (text: string) => config.tokenizer.encode([{ text, isContent: true }])
+  const begunTokens = encodeWords(begun).length
+  const beforeIds = encodeWords(begun + before.text)
   const promptIds = [...questionIds, ...beforeIds]
   const maxTokens = Math.min(
     request.maxTokens ?? config.maxTokens ?? Infinity,
@@ -41,12 +43,14 @@ export async function* generateTokens(
     ...own.tokenIds,
   ])
   const cachedPromptTokens = await prefill(decoder, [...promptIds, ...own.tokenIds], signal)
-  yield { kind: 'prefilled', promptTokens: questionIds.length, cachedPromptTokens }
+  yield { kind: 'prefilled', promptTokens: questionIds.length + begunTokens, cachedPromptTokens }
 
   let finishReason: 'stop' | 'length' = 'length'
-  for (let position = before.tokens + own.tokenIds.length; position < maxTokens; position += 1) {
+  for (let count = before.tokens + own.tokenIds.length; count < maxTokens; count += 1) {
     signal.throwIfAborted()
-    const id = await decoder.next(position, topLogprobs === undefined && position + 1 < maxTokens)
+    // In the whole answer: what is continued is drawn as it would have been.
+    const position = begunTokens + count
+    const id = await decoder.next(position, topLogprobs === undefined && count + 1 < maxTokens)
     if (config.endIds.has(id)) {
       finishReason = 'stop'
       break

@@ -367,6 +367,31 @@ describe('an answer that another model began', () => {
   })
 })
 
+describe('an answer that is to be continued', () => {
+  const prompt = [{ role: 'user', content: 'Tell me a story.' }] as const
+
+  it('is the last message; what is added is counted alone', async () => {
+    answers.push(sendStream(write(events)))
+    await generate({ prompt, begun: 'Once', maxTokens: 10 })
+    expect(requests[0]!.body).toMatchObject({
+      messages: [...prompt, { role: 'assistant', content: 'Once' }],
+      max_tokens: 10,
+      continue_final_message: true,
+      add_generation_prompt: false,
+    })
+  })
+
+  it('goes on behind what was added to it before a loss', async () => {
+    answers.push(sendStream(write(events)))
+    const own = { text: ' upon', tokens: 2, tokenIds: [] }
+    await generate({ prompt, begun: 'Once', said: { before: { text: '', tokens: 0 }, own }, maxTokens: 10 })
+    expect(requests[0]!.body).toMatchObject({
+      messages: [...prompt, { role: 'assistant', content: 'Once upon' }],
+      max_tokens: 8,
+    })
+  })
+})
+
 describe('the times of a server that tells them', () => {
   it.each([
     { prompt_ms: 20, predicted_ms: 30 },

@@ -124,9 +124,9 @@ function describeRequest(
   model: string,
   request: GenerateRequest,
 ): { readonly path: string; readonly body: object } {
-  const { prompt, stop, topLogprobs, applyChatTemplate = true } = request
+  const { prompt, begun = '', stop, topLogprobs, applyChatTemplate = true } = request
   const { before, own } = request.said ?? nothingSaid
-  const said = before.text + own.text
+  const said = begun + before.text + own.text
   if (topLogprobs !== undefined) {
     throw new RivuletError(
       'invalid-option',
@@ -155,8 +155,8 @@ function describeRequest(
   if (said === '') return { path: 'chat/completions', body: { ...body, messages } }
   // vLLM's names (ChatCompletionRequest); llama.cpp's server goes on with a last message of the assistant's in any case.
   const goOn = { add_generation_prompt: false, continue_final_message: true }
-  const begun = [...messages, { role: 'assistant', content: said }]
-  return { path: 'chat/completions', body: { ...body, ...goOn, messages: begun } }
+  const withSaid = [...messages, { role: 'assistant', content: said }]
+  return { path: 'chat/completions', body: { ...body, ...goOn, messages: withSaid } }
 }
 
 function parseChunk(data: string): Chunk {
