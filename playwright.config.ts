@@ -5,13 +5,25 @@ const launchOptions = chooseLaunchOptions()
 /** Else a browser gives no more adapters after its GPU process has crashed twice, as some tests have it do. */
 const allowCrashes = ['--disable-domain-blocking-for-3d-apis', '--disable-gpu-process-crash-limit']
 
+/**
+ * A page compiles ten to thirty megabytes of WebAssembly anew for each test, and the optimizing compiler computes on beside
+ * the test for as long again: here it gets only what is truly hot.
+ */
+const compileLess = '--js-flags=--wasm-tiering-budget=100000000'
+/** What a software adapter computes, on every core, or what depends on how fast the machine is. */
+const needsMachine = /\b(contract|demo-frames|load|recovery|remote|store|streaming)\.spec\.ts|@alone/
+
 /** Real models on real WebGPU and WASM, in the built demo and in a bare page. */
 export default defineConfig({
   testDir: 'e2e',
   testIgnore: 'consumers/**',
   outputDir: '.cache/test-results',
-  // A software adapter computes on every core: tests side by side would only wait for each other.
+  // `npm run test:e2e` runs one project behind the other, the first with two workers.
   workers: 1,
+  projects: [
+    { name: 'side by side', grepInvert: needsMachine },
+    { name: 'by itself', grep: needsMachine },
+  ],
   timeout: 180_000,
   expect: { timeout: 60_000 },
   forbidOnly: Boolean(process.env.CI),
@@ -19,7 +31,7 @@ export default defineConfig({
   use: {
     browserName: 'chromium',
     baseURL: 'http://localhost:4281/',
-    launchOptions: { ...launchOptions, args: [...launchOptions.args, ...allowCrashes] },
+    launchOptions: { ...launchOptions, args: [...launchOptions.args, ...allowCrashes, compileLess] },
   },
   webServer: [
     {

