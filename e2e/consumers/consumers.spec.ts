@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, test, type Page } from '@playwright/test'
 import { Tokenizer } from '@huggingface/tokenizers'
-import { buildConsumer, installConsumer, serveDev, type Consumer } from './consumer.js'
+import { buildConsumer, installConsumer, runConsumer, serveDev, type Consumer } from './consumer.js'
 import { serveStandInCdn } from './stand-in-cdn.js'
 import { serveApp, type ServedApp } from './serve-app.js'
 
@@ -101,6 +101,21 @@ test.describe('without a bundler', () => {
       'CPU, 1 thread',
     )
   })
+})
+
+test('the hooks of rivulet/react run on React 18 (in Node, a stand-in for the engine)', () => {
+  const consumer = installConsumer('react-18')
+  try {
+    expect(JSON.parse(runConsumer(consumer))).toEqual({
+      version: expect.stringMatching(/^18\./),
+      loads: 1,
+      disposals: 1,
+      texts: ['', 'Once', 'Once upon', 'Once upon a', 'Once upon a time'],
+      rendered: ['Once upon a time'],
+    })
+  } finally {
+    consumer.remove()
+  }
 })
 
 const models = resolve(import.meta.dirname, '../../demo/public/models/stories')
