@@ -2,30 +2,14 @@
 import { createElement, StrictMode, version } from 'react'
 import { act, create } from 'react-test-renderer'
 import { useRivuletChat, useRivuletEngine } from 'rivulet/react'
+import { createStandIn } from './src/stand-in-engine.js'
 
 globalThis.IS_REACT_ACT_ENVIRONMENT = true
-const words = ['Once', ' upon', ' a', ' time']
 const seen = { version, loads: 0, disposals: 0, texts: [] }
 
-/** A stand-in: no engine runs outside of a browser. */
 async function loadStandIn() {
   seen.loads += 1
-  return {
-    info: { canContinue: true },
-    generate() {
-      const result = { text: words.join(''), finishReason: 'stop', usage: {}, latency: {} }
-      return {
-        result: Promise.resolve(result),
-        async *[Symbol.asyncIterator]() {
-          for (const text of words) {
-            await new Promise((resolve) => setTimeout(resolve, 5))
-            yield { text }
-          }
-        },
-      }
-    },
-    dispose: async () => void (seen.disposals += 1),
-  }
+  return createStandIn({ onDispose: () => (seen.disposals += 1) })
 }
 
 let chat
