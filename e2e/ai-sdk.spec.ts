@@ -6,7 +6,7 @@ import { loadEngine, openBarePage } from './bare-page.js'
 
 let engine: JSHandle<Engine>
 test.beforeEach(async ({ page }) => {
-  await openBarePage(page)
+  await openBarePage(page, { hasClients: true })
   engine = await loadEngine(page, 'wasm')
 })
 

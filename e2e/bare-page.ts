@@ -4,9 +4,9 @@ import type { Engine, GenerateOptions, GenerationResult, Prompt, RivuletError, T
 export const barePageUrl = 'http://localhost:4282/'
 export const embeddedModel = './models/stories/'
 
-/** Opens the bare page, where the library stands under `window.rivulet`. */
-export async function openBarePage(page: Page): Promise<Page> {
-  await page.goto(barePageUrl)
+/** Opens the bare page, where the library stands under `window.rivulet`; other people's clients beside it if asked for. */
+export async function openBarePage(page: Page, { hasClients = false } = {}): Promise<Page> {
+  await page.goto(hasClients ? `${barePageUrl}?clients` : barePageUrl)
   await page.waitForFunction(() => 'rivulet' in window)
   return page
 }

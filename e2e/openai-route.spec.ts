@@ -6,7 +6,7 @@ import { barePageUrl, loadEngine, openBarePage } from './bare-page.js'
 
 /** Opens the bare page, controlled by a service worker that calls `openaiRoute`. */
 async function openControlledPage(page: Page): Promise<Page> {
-  await openBarePage(page)
+  await openBarePage(page, { hasClients: true })
   await page.evaluate(async () => {
     await navigator.serviceWorker.register('./service-worker.js', { type: 'module' })
     if (navigator.serviceWorker.controller) return
@@ -272,7 +272,7 @@ test('a service worker that is stopped in mid-answer fails the stream and frees 
 })
 
 test('what cannot be served is refused by name', async ({ page }) => {
-  await openBarePage(page)
+  await openBarePage(page, { hasClients: true })
   const engine = await page.evaluateHandle(() => window.createScriptedEngine())
   const fail = (options: object) =>
     engine.evaluate(

@@ -34,7 +34,7 @@ const completion = { prompt: 'Once upon a time' }
 test.describe('of the embedded model', () => {
   let engine: JSHandle<Engine>
   test.beforeEach(async ({ page }) => {
-    await openBarePage(page)
+    await openBarePage(page, { hasClients: true })
     engine = await loadEngine(page, 'wasm')
   })
 
@@ -95,7 +95,7 @@ test.describe('of the embedded model', () => {
 test('comments keep a long prefill alive, and both clients pass over them (scripted runtime)', async ({
   page,
 }) => {
-  await openBarePage(page)
+  await openBarePage(page, { hasClients: true })
   const engine = await page.evaluateHandle(() => window.createScriptedEngine())
   const prompt = 'Once 🐉 über alles 末'
   const seen = await engine.evaluate(async (engine, prompt) => {

@@ -10,7 +10,7 @@ interface Clients {
 
 let clients: JSHandle<Clients>
 test.beforeEach(async ({ page }) => {
-  await openBarePage(page)
+  await openBarePage(page, { hasClients: true })
   const engine = await loadEngine(page, 'wasm')
   clients = await engine.evaluateHandle((engine) => {
     const { OpenAI, rivulet } = window

@@ -42,6 +42,11 @@ export function buildConsumer({ folder }: Consumer, output: string): readonly st
   return [join(folder, output), join(folder, 'public')]
 }
 
+/** Runs an app that needs no browser. @returns what it prints */
+export function runConsumer({ folder }: Consumer): string {
+  return runNpm(folder, 'run', '--silent', 'start')
+}
+
 /** Starts the bundler's own development server. */
 export async function serveDev({ folder }: Consumer): Promise<ServedApp> {
   // A group of its own: npm does not pass its end on to what it started.
@@ -68,9 +73,9 @@ function listPackages(folder: string): string[] {
 }
 
 /** npm's words are shown only where it fails. */
-function runNpm(folder: string, ...args: readonly string[]): void {
+function runNpm(folder: string, ...args: readonly string[]): string {
   try {
-    execFileSync('npm', args, {
+    return execFileSync('npm', args, {
       cwd: folder,
       encoding: 'utf8',
       stdio: 'pipe',

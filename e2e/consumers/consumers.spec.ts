@@ -1,9 +1,9 @@
 // Apps as other people build them, with the packed package and onnxruntime-web alone, streaming in a real browser.
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, test, type Page } from '@playwright/test'
 import { Tokenizer } from '@huggingface/tokenizers'
-import { buildConsumer, installConsumer, serveDev, type Consumer } from './consumer.js'
+import { buildConsumer, installConsumer, runConsumer, serveDev, type Consumer } from './consumer.js'
 import { serveStandInCdn } from './stand-in-cdn.js'
 import { serveApp, type ServedApp } from './serve-app.js'
 
@@ -102,6 +102,54 @@ test.describe('without a bundler', () => {
     )
   })
 })
+
+test('the hooks of rivulet/react run on React 18 (in Node, a stand-in for the engine)', () => {
+  const consumer = installConsumer('react-18')
+  try {
+    expect(JSON.parse(runConsumer(consumer))).toEqual({
+      version: expect.stringMatching(/^18\./),
+      loads: 1,
+      disposals: 1,
+      texts: ['', 'Once', 'Once upon', 'Once upon a', 'Once upon a time'],
+      rendered: ['Once upon a time'],
+    })
+  } finally {
+    consumer.remove()
+  }
+})
+
+const guide = readFileSync(resolve(import.meta.dirname, '../../docs/guides/chat-in-a-framework.md'), 'utf8')
+
+/** The first block of a language below a heading of the guide. */
+function readExample(heading: string, language: string): string {
+  const section = guide.slice(guide.indexOf(`\n## ${heading}\n`))
+  const start = section.indexOf(`\n\`\`\`${language}`)
+  const code = section.slice(section.indexOf('\n', start + 1) + 1)
+  return code.slice(0, code.indexOf('\n```') + 1)
+}
+
+const frameworks = [
+  { name: 'Vue', app: 'vue', files: { 'use-chat.ts': 'ts', 'chat.vue': 'vue' } },
+  { name: 'Svelte', app: 'svelte', files: { 'chat.svelte': 'svelte' } },
+] as const
+
+for (const { name, app, files } of frameworks) {
+  test(`the guide’s chat in ${name} is built, and shows an answer as it grows (in Node, a stand-in for the engine)`, () => {
+    const consumer = installConsumer(app)
+    try {
+      for (const [file, language] of Object.entries(files)) {
+        writeFileSync(join(consumer.folder, 'src', file), readExample(name, language))
+      }
+      buildConsumer(consumer, 'dist')
+      const { texts, left } = JSON.parse(runConsumer(consumer)) as { texts: string[]; left: number }
+      expect(texts.length).toBeGreaterThan(2)
+      expect(texts.at(-1)).toBe('Once upon a time')
+      expect(left).toBe(0)
+    } finally {
+      consumer.remove()
+    }
+  })
+}
 
 const models = resolve(import.meta.dirname, '../../demo/public/models/stories')
 const tokenizer = new Tokenizer(

@@ -1,7 +1,4 @@
 // The bare page: hands the library, as an app imports it, to the tests' `page.evaluate`.
-import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
-import * as aiSdk from 'ai'
-import OpenAI from 'openai'
 import * as rivulet from 'rivulet'
 import { languageModel } from 'rivulet/ai-sdk'
 import { createChat } from 'rivulet/chat'
@@ -11,6 +8,7 @@ import { openaiFetch } from 'rivulet/openai'
 import { remote } from 'rivulet/remote'
 import { serveOpenai } from 'rivulet/serve-openai'
 import { webLlm } from 'rivulet/web-llm'
+import type * as clients from './clients.js'
 import type { WorkerFault } from './faulty.worker.js'
 import { fileless } from './fileless.js'
 import type { StoreAnswer, StoreRequest } from './store.worker.js'
@@ -114,12 +112,11 @@ function storeFile(request: StoreRequest): Promise<Stored> {
   })
 }
 
+type Clients = typeof clients
+
 declare global {
-  interface Window {
+  interface Window extends Clients {
     rivulet: typeof library
-    OpenAI: typeof OpenAI
-    aiSdk: typeof aiSdk
-    createOpenAICompatible: typeof createOpenAICompatible
     createFaultyWorker: () => Worker
     createFilelessWorker: () => Worker
     createLlamaCppWorker: () => Worker
@@ -131,11 +128,11 @@ declare global {
   }
 }
 
+// A megabyte of other people's clients, for the tests that ask for them.
+if (location.search === '?clients') Object.assign(window, await import('./clients.js'))
+
 Object.assign(window, {
   rivulet: library,
-  OpenAI,
-  aiSdk,
-  createOpenAICompatible,
   createFaultyWorker: () => createFaultyWorker(),
   createFilelessWorker,
   createLlamaCppWorker,

@@ -1,0 +1,34 @@
+// The hooks on React 18, in Node: an engine that is loaded, asked, stopped with its component, and disposed. Prints what was rendered.
+import { createElement, StrictMode, version } from 'react'
+import { act, create } from 'react-test-renderer'
+import { useRivuletChat, useRivuletEngine } from 'rivulet/react'
+import { createStandIn } from './src/stand-in-engine.js'
+
+globalThis.IS_REACT_ACT_ENVIRONMENT = true
+const seen = { version, loads: 0, disposals: 0, texts: [] }
+
+async function loadStandIn() {
+  seen.loads += 1
+  return createStandIn({ onDispose: () => (seen.disposals += 1) })
+}
+
+let chat
+function Chat() {
+  chat = useRivuletChat({ engine: useRivuletEngine(loadStandIn) })
+  const text = chat.messages.at(-1)?.text
+  if (text !== undefined && text !== seen.texts.at(-1)) seen.texts.push(text)
+  return createElement('p', null, text)
+}
+
+let root
+await act(async () => {
+  root = create(createElement(StrictMode, null, createElement(Chat)))
+})
+// Renders come while it is written, not when `act` is over.
+globalThis.IS_REACT_ACT_ENVIRONMENT = false
+await chat.send('Tell me a story.')
+await new Promise((resolve) => setTimeout(resolve, 20))
+seen.rendered = root.toJSON().children
+root.unmount()
+await new Promise((resolve) => setTimeout(resolve, 20))
+console.log(JSON.stringify(seen))

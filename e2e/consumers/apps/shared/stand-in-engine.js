@@ -1,0 +1,21 @@
+const words = ['Once', ' upon', ' a', ' time']
+
+/** A stand-in for an engine, which would need a browser: says the same words to everything. */
+export function createStandIn({ onDispose = () => {} } = {}) {
+  return {
+    info: { canContinue: true },
+    generate() {
+      const result = { text: words.join(''), finishReason: 'stop', usage: {}, latency: {} }
+      return {
+        result: Promise.resolve(result),
+        async *[Symbol.asyncIterator]() {
+          for (const text of words) {
+            await new Promise((resolve) => setTimeout(resolve, 20))
+            yield { text }
+          }
+        },
+      }
+    },
+    dispose: async () => onDispose(),
+  }
+}
