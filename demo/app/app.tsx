@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import { Composer, focusPrompt } from '../chat/composer.js'
+import { JumpToEnd } from '../chat/jump-to-end.js'
 import { Turns } from '../chat/turns.js'
 import { Suggestions, Welcome } from '../chat/welcome.js'
 import { ConversationPanel } from '../conversations/conversation-panel.js'
@@ -86,6 +87,7 @@ function Chat({ page }: { readonly page: Page }) {
         )}
         {isEmpty && load.kind === 'ready' && <Suggestions onChoose={page.send} />}
       </section>
+      <JumpToEnd scroll={scroll} />
       <Composer isAnswering={isAnswering} onSend={page.send} onStop={() => void thread.stop()} />
     </main>
   )
