@@ -83,7 +83,7 @@ function Chat({ page }: { readonly page: Page }) {
   const goToEnd = () => {
     scroll.resume()
     // The button goes.
-    document.getElementById('prompt')?.focus()
+    focusPrompt()
   }
   const model = load.kind === 'ready' ? load.engine.info : undefined
   return (
