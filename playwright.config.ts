@@ -8,7 +8,7 @@ const allowCrashes = ['--disable-domain-blocking-for-3d-apis', '--disable-gpu-pr
 /** Real models on real WebGPU and WASM, in the built demo and in a bare page. */
 export default defineConfig({
   testDir: 'e2e',
-  testIgnore: 'consumers/**',
+  testIgnore: ['consumers/**', 'eval/**'],
   outputDir: '.cache/test-results',
   // A software adapter computes on every core: tests side by side would only wait for each other.
   workers: 1,

@@ -4,7 +4,7 @@ import { chooseLaunchOptions } from './scripts/chromium.mjs'
 import { serveSmolLm2 } from './scripts/smollm2.mjs'
 
 const root = import.meta.dirname
-const unitTests = ['lib', 'workers', 'demo'].map((folder) => `${folder}/**/*.test.ts`)
+const unitTests = ['lib', 'workers', 'demo', 'e2e/eval'].map((folder) => `${folder}/**/*.test.ts`)
 const browserTests = unitTests.map((pattern) => pattern.replace('.test.ts', '.browser.test.ts'))
 
 /** The demo, and the unit tests: in Node, and in a real browser where the file's name says so. */

@@ -1,19 +1,25 @@
 """The held-out loss, measured as for version 1: requests and stories mixed, rows of 512, every token counts.
 
+    python held_out.py <exported folder> <stories.txt>
+
 The requests are made the way version 1 made them, from the same random state, so that losses compare.
 """
 
+import argparse
 import collections
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
-from corpus import ASSISTANT, END, ENDOFTEXT, HELD_OUT_COUNT, USER
+import numpy as np
+from corpus import ASSISTANT, END, ENDOFTEXT, HELD_OUT_COUNT, USER, read_stories_with
 from tokenizers import Tokenizer
 
 CONTEXT, ROWS = 512, 32
+
+Logits = Callable[[np.ndarray], np.ndarray]
+"""ids int64 [rows, length] → f32 [rows, length, vocabulary]"""
 
 _WORD = re.compile(r"(?<![A-Za-z'])[a-z]{3,}(?![A-Za-z'])")
 _COMMON = set(
@@ -36,11 +42,10 @@ _FRAMES = [
 ]
 
 
-def held_out_rows(source: Path, tokenizer: Tokenizer) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs and targets, 32 rows of 512 tokens each."""
+def held_out_rows(source: Path, tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets, int64, 32 rows of 512 tokens each."""
     rng = random.Random(7)
-    stories = [story.strip() for story in source.read_text().split("<|endoftext|>") if story.strip()]
-    rng.shuffle(stories)
+    stories = read_stories_with(rng, source)
     words = [collections.Counter(_WORD.findall(story)) for story in stories]
     frequency = collections.Counter(word for counter in words for word in counter)
     ids: list[int] = []
@@ -52,7 +57,8 @@ def held_out_rows(source: Path, tokenizer: Tokenizer) -> tuple[torch.Tensor, tor
         request = tokenizer.encode(_request(words[index], frequency, rng), add_special_tokens=False).ids
         ids += [USER, *request, END, ASSISTANT, *story, END]
     count = ROWS * CONTEXT
-    return torch.tensor(ids[:count]).view(ROWS, CONTEXT), torch.tensor(ids[1 : count + 1]).view(ROWS, CONTEXT)
+    rows = np.array(ids[: count + 1], np.int64)
+    return rows[:-1].reshape(ROWS, CONTEXT), rows[1:].reshape(ROWS, CONTEXT)
 
 
 def _request(words: collections.Counter, frequency: collections.Counter, rng: random.Random) -> str:
@@ -76,14 +82,42 @@ def _with_article(word: str) -> str:
     return ("an " if word[0] in "aeiou" else "a ") + word
 
 
-@torch.no_grad()
-def held_out_loss(model: torch.nn.Module, rows: tuple[torch.Tensor, torch.Tensor]) -> float:
+def held_out_loss(compute_logits: Logits, rows: tuple[np.ndarray, np.ndarray]) -> float:
     """Nats a token."""
-    model.eval()
-    inputs, targets = rows
     total = 0.0
-    for start in range(0, len(inputs), 8):
-        logits = model(inputs[start : start + 8])
-        total += F.cross_entropy(logits.flatten(0, 1), targets[start : start + 8].flatten(), reduction="sum").item()
-    model.train()
-    return total / targets.numel()
+    for inputs, targets in zip(*rows):
+        logits = compute_logits(inputs[None])[0].astype(np.float64)
+        logits -= logits.max(-1, keepdims=True)
+        chosen = np.take_along_axis(logits, targets[:, None], -1)[:, 0]
+        total += float((np.log(np.exp(logits).sum(-1)) - chosen).sum())
+    return total / rows[1].size
+
+
+def _onnx_logits(folder: Path) -> Logits:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(folder / "onnx/model_quantized.onnx", providers=["CPUExecutionProvider"])
+    empty = {
+        entry.name: np.zeros([1, entry.shape[1], 0, entry.shape[3]], np.float32)
+        for entry in session.get_inputs()
+        if entry.name.startswith("past_key_values.")
+    }
+
+    def compute(ids: np.ndarray) -> np.ndarray:
+        feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), **empty}
+        return session.run(["logits"], feeds)[0]
+
+    return compute
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, help="a folder that export_stories.py wrote")
+    parser.add_argument("stories", type=Path, help="the corpus, stories.txt")
+    arguments = parser.parse_args()
+    tokenizer = Tokenizer.from_file(str(arguments.model / "tokenizer.json"))
+    print(held_out_loss(_onnx_logits(arguments.model), held_out_rows(arguments.stories, tokenizer)))
+
+
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,7 @@ import random
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -157,8 +158,14 @@ def train(rank: int, arguments: argparse.Namespace) -> None:
         write_atomically(checkpoint_path, lambda path: torch.save(state, path))
         write_atomically(arguments.out / "model.safetensors", lambda path: save_file(model.state_dict(), path))
 
+    @torch.no_grad()
+    def compute_logits(ids: np.ndarray) -> np.ndarray:
+        return model(torch.from_numpy(ids)).numpy()
+
     def report_held_out() -> None:
-        print(f"{progress.seconds:.0f} s: held-out loss {held_out_loss(model, held_out):.4f}", flush=True)
+        model.eval()
+        print(f"{progress.seconds:.0f} s: held-out loss {held_out_loss(compute_logits, held_out):.4f}", flush=True)
+        model.train()
 
     budget = arguments.minutes * 60
     last_save = last_held_out = progress.seconds
