@@ -1,5 +1,6 @@
 import { readFileSync, existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import * as runtime from 'onnxruntime-web/wasm'
 import { readModelConfig } from '../../workers/onnx/model-config.js'
 import { readModelWeights } from '../../workers/onnx/model-weights.js'
 import { openDecoder } from '../../workers/onnx/open-decoder.js'
@@ -27,7 +28,6 @@ export interface Storyteller {
 
 /** @param path a folder in the layout of Hugging Face ONNX models */
 export async function openStoryteller(path: string): Promise<Storyteller> {
-  const runtime = await import('onnxruntime-web/wasm')
   runtime.env.wasm.numThreads = 1
   const folder = openFolder(resolve(path))
   const config = await readModelConfig(folder)

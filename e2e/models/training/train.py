@@ -1,4 +1,4 @@
-"""Trains the stories model: python train.py --stories stories.txt --start model.safetensors --tokenizer tokenizer.json --out DIR --minutes 60
+"""Trains the stories model (see README.md for the command).
 
 One process a core. The learning rate decays over the given time, whatever the machine manages in it. Run again with the
 same --out, it goes on from the last checkpoint; `model.safetensors` there holds the last weights written.
@@ -8,6 +8,7 @@ import argparse
 import dataclasses
 import os
 import random
+import sys
 import time
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stories", type=Path, required=True, help="the corpus, stories.txt")
     parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json")
-    parser.add_argument("--start", type=Path, help="weights to start from; without it, from scratch")
+    parser.add_argument("--start", type=Path, help="weights to start from, .safetensors or .gguf; without it, from scratch")
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint and the weights")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
@@ -120,6 +121,16 @@ def step_gradients(model: Llama, rows: list[Row]) -> tuple[float, int]:
     return loss_sum / weight_sum, int(tokens)
 
 
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """By Hugging Face name; from the shipped GGUF too, which is what there is of a version that was not kept in f32."""
+    if path.suffix != ".gguf":
+        return load_file(path)
+    sys.path.append(str(Path(__file__).parent.parent))
+    from llama_gguf import read_gguf
+
+    return {name: torch.from_numpy(np.array(values)) for name, values in read_gguf(path).dequantize().items()}
+
+
 def write_atomically(path: Path, write) -> None:
     partial = path.with_suffix(".partial")
     write(partial)
@@ -133,7 +144,7 @@ def train(rank: int, arguments: argparse.Namespace) -> None:
     is_first = rank == 0
     model, progress = Llama(DROPOUT), Progress()
     if arguments.start:
-        model.load_state_dict(load_file(arguments.start))
+        model.load_state_dict(read_weights(arguments.start))
     else:
         model.initialize(torch.Generator().manual_seed(arguments.seed))
     optimizers = make_optimizers(model, arguments)
