@@ -10,11 +10,20 @@ from phrasing import first_request, next_request
 from retelling import Retelling, SubjectFinder
 from tokenizers import Tokenizer
 
-SUBSTITUTION_SHARE = 0.33
 PLAIN_SHARE = 0.06
-# The visitor's words count a little: the held-out loss covers them, and they are what a session may start with.
-REQUEST_WEIGHT = 0.3
-FIRST_MENTION_WEIGHT, LATER_MENTION_WEIGHT = 4.0, 1.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Emphasis:
+    """What the samples insist on."""
+
+    substitution_share: float
+    """Of the stories, how many are retold of something else."""
+    first_mention: float
+    """Weight in the loss of the subject's first mention."""
+    later_mentions: float
+    request: float
+    """Weight of the visitor's words: the held-out loss covers them."""
 
 
 @dataclasses.dataclass
@@ -32,8 +41,8 @@ class Row:
 
 
 class ConversationMaker:
-    def __init__(self, tokenizer: Tokenizer, finder: SubjectFinder):
-        self.tokenizer, self.finder = tokenizer, finder
+    def __init__(self, tokenizer: Tokenizer, finder: SubjectFinder, emphasis: Emphasis):
+        self.tokenizer, self.finder, self.emphasis = tokenizer, finder, emphasis
 
     def rows(self, stories: list[str], rng: random.Random) -> Iterator[Row]:
         """One pass over the stories in random order: single requests, conversations, and unrelated neighbours."""
@@ -41,7 +50,7 @@ class ConversationMaker:
         waiting = iter(order)
         for story in waiting:
             form = rng.random()
-            retelling = self.finder.retell(story, rng, SUBSTITUTION_SHARE)
+            retelling = self.finder.retell(story, rng, self.emphasis.substitution_share)
             if form < 0.1:
                 row = self._raw(story)
             else:
@@ -57,7 +66,7 @@ class ConversationMaker:
                     elif rng.random() < 0.5:
                         turn = self._raw(following)
                     else:
-                        retelling = self.finder.retell(following, rng, SUBSTITUTION_SHARE)
+                        retelling = self.finder.retell(following, rng, self.emphasis.substitution_share)
                         turn, _ = self._first_turn(following, retelling, rng)
                     if len(row) + len(turn) > CONTEXT:
                         yield row
@@ -69,7 +78,7 @@ class ConversationMaker:
 
     def _raw(self, story: str) -> Row:
         ids = [ENDOFTEXT, *self._encode(story), ENDOFTEXT]
-        return Row(ids, [REQUEST_WEIGHT] + [1.0] * (len(ids) - 1))
+        return Row(ids, [self.emphasis.request] + [1.0] * (len(ids) - 1))
 
     def _first_turn(self, story: str, retelling: Retelling | None, rng: random.Random) -> tuple[Row, str | None]:
         if retelling is None or rng.random() < PLAIN_SHARE:
@@ -85,7 +94,7 @@ class ConversationMaker:
             if same is not None:
                 phrase = None if rng.random() < 0.5 else self.finder.phrase(same, rng)
                 return self._told(next_request(phrase, True, rng), same), asked
-        retelling = self.finder.retell(story, rng, SUBSTITUTION_SHARE)
+        retelling = self.finder.retell(story, rng, self.emphasis.substitution_share)
         if retelling is None or chance > 0.85:
             return self._turn(next_request(None, False, rng), story, []), None
         request = next_request(self.finder.phrase(retelling, rng), False, rng)
@@ -100,13 +109,13 @@ class ConversationMaker:
         offsets, weights = encoding.offsets, [1.0] * len(encoding.ids)
         position = 0
         for index, (start, end) in enumerate(mention_spans):
-            weight = FIRST_MENTION_WEIGHT if index == 0 else LATER_MENTION_WEIGHT
+            weight = self.emphasis.first_mention if index == 0 else self.emphasis.later_mentions
             while position < len(weights) and offsets[position][0] < end:
                 if offsets[position][1] > start:
                     weights[position] = weight
                 position += 1
         ids = [*asked, ASSISTANT, *encoding.ids, END]
-        return Row(ids, [REQUEST_WEIGHT] * (len(asked) + 1) + weights + [1.0])
+        return Row(ids, [self.emphasis.request] * (len(asked) + 1) + weights + [1.0])
 
     def _encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids

@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 import torch.nn.functional as F
-from conversations import ConversationMaker, Row
+from conversations import ConversationMaker, Emphasis, Row
 from corpus import read_stories, training_stories
 from held_out import held_out_loss, held_out_rows
 from llama import Llama
@@ -52,6 +52,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--batch-tokens", type=int, default=2560, help="tokens a process and step")
     parser.add_argument("--matrix-rate", type=float, default=0.01, help="peak learning rate of Muon")
     parser.add_argument("--embedding-rate", type=float, default=1e-3, help="peak learning rate of AdamW")
+    parser.add_argument("--substitution-share", type=float, default=0.33, help="stories retold of something else")
+    parser.add_argument("--first-mention", type=float, default=4.0, help="weight of the subject's first mention")
+    parser.add_argument("--later-mentions", type=float, default=1.5)
+    parser.add_argument("--request", type=float, default=0.3, help="weight of the visitor's words")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 
@@ -62,7 +66,10 @@ class Batches:
     def __init__(self, arguments: argparse.Namespace):
         stories = read_stories(arguments.stories)
         finder = SubjectFinder(*find_nouns(stories))
-        self.maker = ConversationMaker(Tokenizer.from_file(str(arguments.tokenizer)), finder)
+        emphasis = Emphasis(
+            arguments.substitution_share, arguments.first_mention, arguments.later_mentions, arguments.request
+        )
+        self.maker = ConversationMaker(Tokenizer.from_file(str(arguments.tokenizer)), finder, emphasis)
         self.stories, self.seed, self.tokens = training_stories(stories), arguments.seed, arguments.batch_tokens
 
     def epoch(self, epoch: int) -> list[list[Row]]:
