@@ -16,7 +16,7 @@ const needsMachine = /\b(contract|demo-frames|load|recovery|remote|store|streami
 /** Real models on real WebGPU and WASM, in the built demo and in a bare page. */
 export default defineConfig({
   testDir: 'e2e',
-  testIgnore: 'consumers/**',
+  testIgnore: ['consumers/**', 'eval/**'],
   outputDir: '.cache/test-results',
   // `npm run test:e2e` runs one project behind the other, the first with two workers.
   workers: 1,

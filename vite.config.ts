@@ -6,7 +6,7 @@ import { precacheDemo } from './scripts/precache-demo.mjs'
 import { serveSmolLm2 } from './scripts/smollm2.mjs'
 
 const root = import.meta.dirname
-const unitTests = ['lib', 'workers', 'demo'].map((folder) => `${folder}/**/*.test.{ts,tsx}`)
+const unitTests = ['lib', 'workers', 'demo', 'e2e/eval'].map((folder) => `${folder}/**/*.test.{ts,tsx}`)
 const browserTests = unitTests.map((pattern) => pattern.replace('.test.', '.browser.test.'))
 
 /** The demo, and the unit tests: in Node, and in a real browser where the file's name says so. */

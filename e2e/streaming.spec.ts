@@ -132,7 +132,7 @@ test.describe('generating', () => {
   test('a stop string ends the text before it', async () => {
     const { chunks, result } = await streamAnswer(engine, question, {
       temperature: 0,
-      stop: ['little girl', 'never'],
+      stop: ['little dragon', 'never'],
     })
     expect(result).toMatchObject({ text: 'Once upon a time, there was a ', finishReason: 'stop' })
     expect(chunks.join('')).toBe(result.text)

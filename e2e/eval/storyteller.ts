@@ -1,0 +1,77 @@
+import { readFileSync, existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import * as runtime from 'onnxruntime-web/wasm'
+import { readModelConfig } from '../../workers/onnx/model-config.js'
+import { readModelWeights } from '../../workers/onnx/model-weights.js'
+import { openDecoder } from '../../workers/onnx/open-decoder.js'
+import { generateTokens } from '../../workers/onnx/generate.js'
+import type { ModelFolder } from '../../workers/store/model-folder.js'
+import type { ChatMessage, SamplingOptions } from '../../lib/contract/options.js'
+
+export interface Story {
+  readonly text: string
+  readonly tokens: number
+  readonly promptTokens: number
+  /** Whether the model ended it by itself. */
+  readonly hasEnded: boolean
+}
+
+/** A model that tells stories in Node: the library's own prompt, sampler and session, on onnxruntime-web's WASM. */
+export interface Storyteller {
+  readonly contextLength: number
+  tell(
+    messages: readonly ChatMessage[],
+    sampling: SamplingOptions & { readonly seed: number },
+  ): Promise<Story>
+  release(): Promise<void>
+}
+
+/** @param path a folder in the layout of Hugging Face ONNX models */
+export async function openStoryteller(path: string): Promise<Storyteller> {
+  runtime.env.wasm.numThreads = 1
+  const folder = openFolder(resolve(path))
+  const config = await readModelConfig(folder)
+  const { contextLength } = config
+  const weights = await readModelWeights(folder, ['q8'], () => {})
+  const decoder = await openDecoder(runtime, 'wasm', weights, {
+    contextLength,
+    conversationCacheBytes: 2 ** 20,
+    onSession: () => {},
+  })
+  return {
+    contextLength,
+    async tell(messages, { stop, ...sampling }) {
+      const request = { prompt: messages, stop: [stop ?? []].flat(), ...sampling }
+      const steps = generateTokens(decoder, config, request, new AbortController().signal)
+      let text = ''
+      let tokens = 0
+      let promptTokens: number | undefined
+      let step = await steps.next()
+      for (; !step.done; step = await steps.next()) {
+        if (step.value.kind === 'prefilled') promptTokens = step.value.promptTokens
+        else if (step.value.kind === 'token') {
+          text += step.value.text
+          tokens += step.value.tokenCount
+        }
+      }
+      return { text, tokens, promptTokens: promptTokens ?? 0, hasEnded: step.value === 'stop' }
+    },
+    release: () => decoder.release(),
+  }
+}
+
+/** A folder on disk, as the backend reads one. */
+function openFolder(url: string): ModelFolder {
+  const read = (path: string) =>
+    existsSync(join(url, path)) ? new Uint8Array(readFileSync(join(url, path))) : undefined
+  const readText = (path: string) => {
+    const bytes = read(path)
+    return bytes && new TextDecoder().decode(bytes)
+  }
+  return {
+    url,
+    readBytes: (path) => Promise.resolve(read(path)),
+    readText: (path) => Promise.resolve(readText(path)),
+    readJson: (path) => Promise.resolve(JSON.parse(readText(path) ?? 'null') ?? undefined),
+  }
+}

@@ -1,0 +1,48 @@
+"""English inflection as far as the requests need it."""
+
+import re
+
+_IRREGULAR = {
+    "mouse": "mice",
+    "fish": "fish",
+    "sheep": "sheep",
+    "deer": "deer",
+    "wolf": "wolves",
+    "child": "children",
+    "goose": "geese",
+    "leaf": "leaves",
+    "elf": "elves",
+    "man": "men",
+    "woman": "women",
+    "fireman": "firemen",
+    "policeman": "policemen",
+    "snowman": "snowmen",
+    "superman": "supermen",
+    "knife": "knives",
+    "thief": "thieves",
+    "dwarf": "dwarves",
+    "scarf": "scarves",
+    "piano": "pianos",
+    "volcano": "volcanoes",
+    "potato": "potatoes",
+    "tomato": "tomatoes",
+}
+
+
+def plural(noun: str) -> str:
+    if noun in _IRREGULAR:
+        return _IRREGULAR[noun]
+    if re.search(r"(s|x|z|ch|sh)$", noun):
+        return noun + "es"
+    if re.search(r"[^aeiou]y$", noun):
+        return noun[:-1] + "ies"
+    return noun + "s"
+
+
+def article(phrase: str) -> str:
+    return "an" if phrase[0].lower() in "aeiou" and not re.match(r"(?i)uni|use|one", phrase) else "a"
+
+
+def mentions(noun: str) -> re.Pattern[str]:
+    """Matches the noun or its plural as a whole word."""
+    return re.compile(rf"\b(?:{re.escape(plural(noun))}|{re.escape(noun)})\b", re.IGNORECASE)
