@@ -34,7 +34,8 @@ async function streamUnderFaults(
 ): Promise<void> {
   await faults(page).getByLabel('Reading').selectOption(pace)
   await faults(page).getByRole('button', { name: 'Stream' }).click()
-  await expect(inState(faults(page), 'streaming')).toBeVisible()
+  // A software adapter takes most of a second a token, and the undisturbed answer comes first.
+  await expect(inState(faults(page), 'streaming')).toBeVisible({ timeout: 300_000 })
   await expect.poll(() => readNumber(faults(page).getByTestId('tokens'))).toBeGreaterThanOrEqual(tokens)
 }
 
@@ -84,7 +85,7 @@ test('a GPU that is lost in mid-stream leaves the text whole', async ({ page }) 
   test.setTimeout(600_000)
   await openLab(page)
   await faults(page).getByLabel('Runs on').selectOption('ONNX Runtime, WebGPU')
-  await faults(page).getByLabel('Most tokens').fill('12')
+  await faults(page).getByLabel('Most tokens').fill('8')
   await streamUnderFaults(page, { tokens: 3 })
   await faults(page).getByRole('button', { name: 'Lose the GPU' }).click()
   await expect(inState(faults(page), 'done')).toBeVisible({ timeout: 300_000 })
