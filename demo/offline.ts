@@ -11,6 +11,7 @@ import wllamaWasm from '@wllama/wllama/esm/wasm/wllama.wasm?url'
 export async function installServiceWorker(mayReload: () => boolean): Promise<void> {
   // The development server makes every file anew.
   if (!import.meta.env.PROD || !('serviceWorker' in navigator)) return
+  const wasTouched = watchTouch()
   const address = new URL('./service-worker.js', document.baseURI)
   address.searchParams.set('embedder-policy', chooseEmbedderPolicy())
   try {
@@ -21,9 +22,16 @@ export async function installServiceWorker(mayReload: () => boolean): Promise<vo
   }
   if (crossOriginIsolated) return
   await waitForControl()
-  // Who has clicked or typed is in the middle of something.
-  const isUntouched = navigator.userActivation?.hasBeenActive !== true
-  if (isUntouched && mayReload() && claimReload()) location.reload()
+  if (!wasTouched() && mayReload() && claimReload()) location.reload()
+}
+
+/** Who has clicked or typed is in the middle of something. */
+function watchTouch(): () => boolean {
+  let isTouched = false
+  for (const type of ['pointerdown', 'keydown', 'input']) {
+    addEventListener(type, () => (isTouched = true), { once: true, capture: true })
+  }
+  return () => isTouched
 }
 
 /** Safari does not know `credentialless`, and no browser says whether it does. */

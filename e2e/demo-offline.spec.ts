@@ -137,7 +137,7 @@ test('whoever has written already is not interrupted, and has threads on the nex
     // A service worker that takes its time: the question comes first.
     const { serviceWorker } = navigator
     const register = serviceWorker.register.bind(serviceWorker)
-    const begun = new Promise((resolve) => addEventListener('submit', resolve, { once: true }))
+    const begun = new Promise((resolve) => addEventListener('keydown', resolve, { once: true }))
     serviceWorker.register = async (...address) => {
       if (sessionStorage.getItem('visited') === null) await begun
       sessionStorage.setItem('visited', '1')
