@@ -24,7 +24,7 @@ afterEach(() => {
   Reflect.deleteProperty(globalThis, runMark)
 })
 
-/** Shows something, clicks what can be clicked, and looks what happened. */
+/** Shows something, and looks what happened. What a click would do is in the addresses. */
 async function observe(show: (element: HTMLElement) => Promise<void> | void): Promise<Harm> {
   const requests: string[] = []
   const observer = new PerformanceObserver((list) => {
