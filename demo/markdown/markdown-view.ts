@@ -2,7 +2,7 @@ import type { Token } from 'marked'
 import { findPieces, toBlockNodes } from './block-nodes.js'
 import { linkReferences, type Definitions } from './inline-nodes.js'
 import type { MarkdownLexer } from './lex-markdown.js'
-import { patchNodes } from './patch-nodes.js'
+import { patchFirstNodes, patchNodes } from './patch-nodes.js'
 import { createBlockReader, type BlockReader, type BlockSink } from './read-blocks.js'
 
 /** Shows Markdown in an element that is its own. */
@@ -49,19 +49,23 @@ function createSink(root: HTMLElement): MarkdownSink {
   let drawn: readonly Token[] = []
   let plain: HTMLElement | undefined
 
-  function place(tokens: readonly Token[]): { last: ChildNode | null; lastPiece: ChildNode | null } {
+  function place(
+    tokens: readonly Token[],
+    patchBlocks: typeof patchNodes,
+  ): { last: ChildNode | null; lastPiece: ChildNode | null } {
     plain = undefined
     const nodes = toBlockNodes(tokens, definitions)
     const first = inside === undefined ? undefined : nodes.shift()
     const pieces = first === undefined ? [] : [...findPieces(first).childNodes]
     const lastPiece = inside === undefined ? null : patchNodes(inside.parent, inside.last, pieces)
-    return { last: patchNodes(root, behind.last, nodes), lastPiece }
+    return { last: patchBlocks(root, behind.last, nodes), lastPiece }
   }
 
   return {
     settle(tokens, isOpen) {
       define(tokens, definitions)
-      const { last, lastPiece } = place(tokens)
+      // What is drawn behind them has not settled, and is drawn again next.
+      const { last, lastPiece } = place(tokens, patchFirstNodes)
       const isSame = inside !== undefined && last === behind.last
       behind.last = last
       if (!isOpen) inside = undefined
@@ -72,7 +76,7 @@ function createSink(root: HTMLElement): MarkdownSink {
       }
     },
     draw(tokens) {
-      place(tokens)
+      place(tokens, patchNodes)
       drawn = tokens
     },
     drawPlain(text) {

@@ -75,7 +75,7 @@ it.each([
   ['[^1] and\n\n[^1]: Note', '[^1] and[^1]: Note'],
   ['[a]: https://example.com', '[a]: https://example.com'],
   ['| a |\n|---|\n| 1 | 2 | 3 |', 'a1 2 3'],
-  ['```\nunclosed\n``', 'unclosed\n``'],
+  ['```\nunclosed\n``', 'unclosed ``'],
   ['\\*not bold\\*', '*not bold*'],
   ['`a\u202Eb`', 'a\\u202Eb'],
 ])('%j reads %j', async (text, expected) => {

@@ -1,9 +1,20 @@
 /**
  * Makes the children of `parent` behind `settled` (null: all of them) into `nodes`, and keeps every element and
  * text node that can become the new one: a selection in them stays, and so does the focus.
- * @returns the last child then, or `settled` where nothing follows it
+ * @returns the last of them, or `settled` where there is none
  */
 export function patchNodes(
+  parent: ParentNode & Node,
+  settled: ChildNode | null,
+  nodes: readonly ChildNode[],
+): ChildNode | null {
+  const last = patchFirstNodes(parent, settled, nodes)
+  for (let surplus = nextOf(parent, last); surplus !== null; surplus = nextOf(parent, last)) surplus.remove()
+  return last
+}
+
+/** The same, and leaves what stands behind them as it is, for the next patch. */
+export function patchFirstNodes(
   parent: ParentNode & Node,
   settled: ChildNode | null,
   nodes: readonly ChildNode[],
@@ -22,7 +33,6 @@ export function patchNodes(
       last = node
     }
   }
-  for (let surplus = nextOf(parent, last); surplus !== null; surplus = nextOf(parent, last)) surplus.remove()
   return last
 }
 

@@ -5,7 +5,8 @@ import { markdownLexer, type MarkdownLexer } from './lex-markdown.js'
 /** Where the blocks of a growing text go. */
 export interface BlockSink {
   /**
-   * These are final. With `isOpen` the last one goes on: the tokens that come next, if any, begin with more of it.
+   * These are final; `draw` follows before the read is over. With `isOpen` the last one goes on: the tokens that come
+   * next, if any, begin with more of it.
    */
   settle(tokens: readonly Token[], isOpen: boolean): void
   /** What stands behind the settled blocks for now. */
