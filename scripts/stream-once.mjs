@@ -47,7 +47,10 @@ export async function streamOnce(url, question, device) {
 function watchAnswer() {
   let written = 0
   new MutationObserver(() => {
-    const text = [...document.querySelectorAll('[data-testid=answer]')].at(-1)?.textContent ?? ''
+    /** @type {NodeListOf<HTMLElement>} */
+    const answers = document.querySelectorAll('[data-testid=answer]')
+    // As it is seen: with its line breaks, which are elements.
+    const text = [...answers].at(-1)?.innerText.trimEnd() ?? ''
     const added = text.slice(written)
     written = text.length
     // The binding that streamOnce has put into the page.
