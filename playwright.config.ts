@@ -11,7 +11,7 @@ const allowCrashes = ['--disable-domain-blocking-for-3d-apis', '--disable-gpu-pr
  */
 const compileLess = '--js-flags=--wasm-tiering-budget=100000000'
 /** What a software adapter computes, on every core, or what depends on how fast the machine is. */
-const needsMachine = /\b(contract|demo-frames|load|recovery|remote|store|streaming)\.spec\.ts|@alone/
+const needsMachine = /\b(contract|demo-frames|load|recovery|streaming)\.spec\.ts|@alone/
 
 /** Real models on real WebGPU and WASM, in the built demo and in a bare page. */
 export default defineConfig({

@@ -120,25 +120,29 @@ test('an answer that is handed back is the server’s to go on with, where it is
   expect(refused).toBe('invalid-option')
 })
 
-test('who leaves closes the connection within 100 ms, and the next request runs', async ({ page }) => {
-  server.isEndless = true
-  const leaving = await page.evaluate(async (baseURL) => {
-    const { createEngine, remote } = window.rivulet
-    const engine = await createEngine({ backend: remote({ baseURL, model: 'story-model' }) })
-    Object.assign(window, { engine })
-    for await (const { text } of engine.generate('Tell me a story.')) if (text === ' more') break
-    return Date.now()
-  }, server.url)
-  await expect.poll(() => server.closedEarly).toBe(1)
-  const sentInVain = server.sentMs.filter((ms) => ms > leaving).length
-  expect(sentInVain).toBeLessThanOrEqual(100 / wordMs)
-  server.isEndless = false
-  const text = await page.evaluate(() => {
-    const { engine } = window as unknown as { engine: Engine }
-    return engine.generate('Again.').text()
-  })
-  expect(text).toBe(words.join(''))
-})
+test(
+  'who leaves closes the connection within 100 ms, and the next request runs',
+  { tag: '@alone' },
+  async ({ page }) => {
+    server.isEndless = true
+    const leaving = await page.evaluate(async (baseURL) => {
+      const { createEngine, remote } = window.rivulet
+      const engine = await createEngine({ backend: remote({ baseURL, model: 'story-model' }) })
+      Object.assign(window, { engine })
+      for await (const { text } of engine.generate('Tell me a story.')) if (text === ' more') break
+      return Date.now()
+    }, server.url)
+    await expect.poll(() => server.closedEarly).toBe(1)
+    const sentInVain = server.sentMs.filter((ms) => ms > leaving).length
+    expect(sentInVain).toBeLessThanOrEqual(100 / wordMs)
+    server.isEndless = false
+    const text = await page.evaluate(() => {
+      const { engine } = window as unknown as { engine: Engine }
+      return engine.generate('Again.').text()
+    })
+    expect(text).toBe(words.join(''))
+  },
+)
 
 test('where no model can run in the page, the server in the list answers', async ({ page }) => {
   const info = await page.evaluate(async (baseURL) => {

@@ -104,59 +104,61 @@ async function killRenderers(context: BrowserContext): Promise<void> {
   for (const { type, id } of processInfo) if (type === 'renderer') process.kill(id, 'SIGKILL')
 }
 
-test('a tab that is killed at any byte leaves what came, and the next one goes on behind it', async ({
-  context,
-  server,
-}) => {
-  const rounds = scaleCount(6, 200)
-  test.setTimeout(60_000 + rounds * 20_000)
-  const content = createContent(64 * 2 ** 20)
-  const refetched: number[] = []
-  for (let round = 0; round < rounds; round += 1) {
-    const path = `${round}/weights.bin`
-    serve(server, { [path]: content })
-    // What lies in the sockets when the tab is killed has not come, and grows with the rate: a good line at home.
-    server.bytesPerSecond = 16 * 2 ** 20
-    const page = await openBarePage(await context.newPage())
-    const sentBefore = server.sentBytes
-    const killAt = Math.floor(((round * 0.618 + 0.31) % 1) * content.length)
-    const crashed = new Promise((resolve) => page.once('crash', resolve))
-    storeFile(page, { url: server.url, path }).catch(() => {})
-    while (server.sentBytes - sentBefore < killAt) await new Promise((resolve) => setTimeout(resolve, 1))
-    await killRenderers(context)
-    await crashed
-    await page.close()
-    server.bytesPerSecond = Infinity
-    const next = await openBarePage(await context.newPage())
-    const { answer } = await storeFile(next, { url: server.url, path })
-    expect(answer).toEqual({ kind: 'stored', sizeBytes: content.length, sha256: sha256(content) })
-    refetched.push(server.sentBytes - sentBefore - content.length)
-    await next.evaluate((url) => window.rivulet.store.remove(url), server.url)
-    await next.close()
-    server.files.delete(path)
-  }
-  console.log(`${rounds} kills: at most ${Math.max(...refetched)} bytes fetched twice`)
-  expect(Math.max(...refetched)).toBeLessThanOrEqual(4 * 2 ** 20)
-})
+test(
+  'a tab that is killed at any byte leaves what came, and the next one goes on behind it',
+  { tag: '@alone' },
+  async ({ context, server }) => {
+    const rounds = scaleCount(6, 200)
+    test.setTimeout(60_000 + rounds * 20_000)
+    const content = createContent(64 * 2 ** 20)
+    const refetched: number[] = []
+    for (let round = 0; round < rounds; round += 1) {
+      const path = `${round}/weights.bin`
+      serve(server, { [path]: content })
+      // What lies in the sockets when the tab is killed has not come, and grows with the rate: a good line at home.
+      server.bytesPerSecond = 16 * 2 ** 20
+      const page = await openBarePage(await context.newPage())
+      const sentBefore = server.sentBytes
+      const killAt = Math.floor(((round * 0.618 + 0.31) % 1) * content.length)
+      const crashed = new Promise((resolve) => page.once('crash', resolve))
+      storeFile(page, { url: server.url, path }).catch(() => {})
+      while (server.sentBytes - sentBefore < killAt) await new Promise((resolve) => setTimeout(resolve, 1))
+      await killRenderers(context)
+      await crashed
+      await page.close()
+      server.bytesPerSecond = Infinity
+      const next = await openBarePage(await context.newPage())
+      const { answer } = await storeFile(next, { url: server.url, path })
+      expect(answer).toEqual({ kind: 'stored', sizeBytes: content.length, sha256: sha256(content) })
+      refetched.push(server.sentBytes - sentBefore - content.length)
+      await next.evaluate((url) => window.rivulet.store.remove(url), server.url)
+      await next.close()
+      server.files.delete(path)
+    }
+    console.log(`${rounds} kills: at most ${Math.max(...refetched)} bytes fetched twice`)
+    expect(Math.max(...refetched)).toBeLessThanOrEqual(4 * 2 ** 20)
+  },
+)
 
-test('a file of any size goes to the store through a few megabytes of memory, hashed on the way', async ({
-  page,
-  server,
-}) => {
-  const content = createContent(scaleCount(128, 1024) * 2 ** 20)
-  test.setTimeout(300_000)
-  serve(server, { 'weights.bin': content })
-  const heaps = await watchWorkerHeaps(page)
-  heaps.start()
-  const request = { url: server.url, path: 'weights.bin', sha256: sha256(content), isRead: false }
-  const { answer } = await storeFile(page, request)
-  const peakBytes = await heaps.end()
-  expect(answer).toMatchObject({ kind: 'stored', sizeBytes: content.length })
-  console.log(`${content.length} bytes stored: at most ${peakBytes} in the worker`)
-  // Seen at all: a heap of nothing would be a sampler that sees nothing.
-  expect(peakBytes).toBeGreaterThan(1e6)
-  expect(peakBytes).toBeLessThan(64 * 2 ** 20)
-})
+test(
+  'a file of any size goes to the store through a few megabytes of memory, hashed on the way',
+  { tag: '@alone' },
+  async ({ page, server }) => {
+    const content = createContent(scaleCount(128, 1024) * 2 ** 20)
+    test.setTimeout(300_000)
+    serve(server, { 'weights.bin': content })
+    const heaps = await watchWorkerHeaps(page)
+    heaps.start()
+    const request = { url: server.url, path: 'weights.bin', sha256: sha256(content), isRead: false }
+    const { answer } = await storeFile(page, request)
+    const peakBytes = await heaps.end()
+    expect(answer).toMatchObject({ kind: 'stored', sizeBytes: content.length })
+    console.log(`${content.length} bytes stored: at most ${peakBytes} in the worker`)
+    // Seen at all: a heap of nothing would be a sampler that sees nothing.
+    expect(peakBytes).toBeGreaterThan(1e6)
+    expect(peakBytes).toBeLessThan(64 * 2 ** 20)
+  },
+)
 
 test('two tabs fetch a file once between them, and both see it come', async ({ context, server }) => {
   const content = createContent(48 * 2 ** 20)

@@ -8,8 +8,8 @@ const runs = [
 // What is named, by a file or a title, may be in one of them alone.
 const chosen = process.argv.slice(2)
 if (chosen.length > 0) chosen.push('--pass-with-no-tests')
-const statuses = runs.map((run) => {
+for (const run of runs) {
   const { status } = spawnSync('npx', ['playwright', 'test', ...run, ...chosen], { stdio: 'inherit' })
-  return status ?? 1
-})
-process.exit(Math.max(...statuses))
+  // What failed is then the last that is printed.
+  if (status !== 0) process.exit(status ?? 1)
+}

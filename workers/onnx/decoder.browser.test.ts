@@ -17,9 +17,9 @@ import { createSession, loadOnnxRuntime, type OnnxRuntime } from './session.js'
  */
 
 const contextLength = 512
-const steps = 64
+const steps = 40
 /** Where the way matters and not its length: a software adapter takes a third of a second a token. */
-const fewSteps = 24
+const fewSteps = 12
 const conversationCacheBytes = 2 ** 20
 /** In the embedded model's chat template: "Tell me a story about a dragon.", "I want a story with a cat and a ball." */
 const prompts = {
@@ -239,7 +239,7 @@ describe('on WebGPU the same tokens come', { timeout: 300_000 }, () => {
   })
 
   it('while the cache grows under a running answer', async () => {
-    const decoder = await openOnGpu({ firstCapacity: 32 })
+    const decoder = await openOnGpu({ firstCapacity: 16 })
     const options = { count: fewSteps }
     expect(await answer(decoder, prompts.dragon, options)).toEqual(reference.dragon.slice(0, fewSteps))
     expect(decoder.execution).toBe('replayed')
