@@ -32,6 +32,7 @@ const measures = [
   "words in the corpus's vocabulary",
   'repeated trigrams',
   'held-out loss, nats a token',
+  'the same on stories it was trained on',
   'tokens a story',
 ]
 
@@ -55,14 +56,14 @@ export async function evalStories({ models, ...sampling }: EvalOptions): Promise
   for (const [name, folder] of known) {
     const storyteller = await openStoryteller(folder)
     const answers = await tellAll(storyteller, sampling).finally(() => storyteller.release())
-    const loss = measureHeldOutLoss(folder, corpus)
-    columns.push({ name, cells: describe(answers, vocabulary, loss) })
+    const losses = measureLosses(folder, corpus)
+    columns.push({ name, cells: describe(answers, vocabulary, losses) })
     told[name] = answers
     writeFileSync(join(cache, 'stories.json'), `${JSON.stringify(told, undefined, 1)}\n`)
   }
   columns.push({
     name: 'corpus',
-    cells: ['', '', '', formatShare(measureRepeatedTrigrams(stories)), '', ''],
+    cells: ['', '', '', formatShare(measureRepeatedTrigrams(stories))],
   })
   console.log(
     `${storyRequests.length} requests (e2e/eval/requests.ts), seeds 1 to ${storyRequests.length}, ` +
@@ -106,16 +107,22 @@ async function converse(
   return isForgotten ? [question] : [earlier, { role: 'assistant', content: story.text }, question]
 }
 
-function measureHeldOutLoss(folder: string, corpus: string): number {
+interface Losses {
+  readonly heldOut: number
+  /** Measured alike. */
+  readonly trainedOn: number
+}
+
+function measureLosses(folder: string, corpus: string): Losses {
   const { status, output } = runScript('training/held_out.py', folder, corpus)
   if (status !== 0) throw new Error(`held_out.py failed:\n${output}`)
-  return Number(output.trim().split('\n').at(-1))
+  return JSON.parse(output.trim().split('\n').at(-1)!)
 }
 
 function describe(
   answers: readonly Answer[],
   vocabulary: ReadonlySet<string>,
-  loss: number,
+  losses: Losses,
 ): readonly string[] {
   const texts = answers.map(({ text }) => text)
   const share = (isCounted: (answer: Answer) => boolean) =>
@@ -126,7 +133,8 @@ function describe(
     share(({ hasEnded }) => hasEnded),
     formatShare(measureKnownWords(texts, vocabulary)),
     formatShare(measureRepeatedTrigrams(texts)),
-    loss.toFixed(3),
+    losses.heldOut.toFixed(3),
+    losses.trainedOn.toFixed(3),
     tokens.toFixed(0),
   ]
 }
