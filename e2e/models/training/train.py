@@ -46,6 +46,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--stories", type=Path, required=True, help="the corpus, stories.txt")
     parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json")
     parser.add_argument("--start", type=Path, help="weights to start from, .safetensors or .gguf; without it, from scratch")
+    parser.add_argument(
+        "--start-share",
+        type=float,
+        default=0.0,
+        help="of the weights started from in the mean that is written at the end (Wortsman et al., 2022, arXiv 2109.01903)",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint and the weights")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
@@ -150,8 +156,9 @@ def train(rank: int, arguments: argparse.Namespace) -> None:
     dist.init_process_group("gloo", rank=rank, world_size=arguments.processes)
     is_first = rank == 0
     model, progress = Llama(DROPOUT), Progress()
-    if arguments.start:
-        model.load_state_dict(read_weights(arguments.start))
+    start = read_weights(arguments.start) if arguments.start else {}
+    if start:
+        model.load_state_dict(start)
     else:
         model.initialize(torch.Generator().manual_seed(arguments.seed))
     optimizers = make_optimizers(model, arguments)
@@ -174,6 +181,9 @@ def train(rank: int, arguments: argparse.Namespace) -> None:
             "progress": dataclasses.asdict(progress),
         }
         write_atomically(checkpoint_path, lambda path: torch.save(state, path))
+        save_weights()
+
+    def save_weights() -> None:
         write_atomically(arguments.out / "model.safetensors", lambda path: save_file(model.state_dict(), path))
 
     @torch.no_grad()
@@ -225,6 +235,11 @@ def train(rank: int, arguments: argparse.Namespace) -> None:
     if is_first:
         save()
         report_held_out()
+        if start and arguments.start_share > 0:
+            share = arguments.start_share
+            model.load_state_dict({name: w.lerp(start[name], share) for name, w in model.state_dict().items()})
+            save_weights()
+            report_held_out()
     dist.barrier()
     dist.destroy_process_group()
 
