@@ -2,7 +2,13 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { ChatMessage, SamplingOptions } from '../../lib/contract/options.js'
 import { preparePython, runScript } from '../models/prepare.js'
-import { measureKnownWords, measureRepeatedTrigrams, namesSubjects, splitWords } from './measures.js'
+import {
+  measureKnownWords,
+  measureNamedTwice,
+  measureRepeatedTrigrams,
+  namesSubjects,
+  splitWords,
+} from './measures.js'
 import { storyRequests, type StoryRequest } from './requests.js'
 import { openStoryteller, type Story, type Storyteller } from './storyteller.js'
 
@@ -31,6 +37,7 @@ const measures = [
   'ends by itself',
   "words in the corpus's vocabulary",
   'repeated trigrams',
+  'sentences that name the subject twice',
   'held-out loss, nats a token',
   'the same on stories it was trained on',
   'tokens a story',
@@ -133,6 +140,7 @@ function describe(
     share(({ hasEnded }) => hasEnded),
     formatShare(measureKnownWords(texts, vocabulary)),
     formatShare(measureRepeatedTrigrams(texts)),
+    formatShare(measureNamedTwice(answers)),
     losses.heldOut.toFixed(3),
     losses.trainedOn.toFixed(3),
     tokens.toFixed(0),

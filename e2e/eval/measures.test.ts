@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { measureKnownWords, measureRepeatedTrigrams, namesSubjects, splitWords } from './measures.js'
+import {
+  measureKnownWords,
+  measureNamedTwice,
+  measureRepeatedTrigrams,
+  namesSubjects,
+  splitWords,
+} from './measures.js'
 import { storyRequests } from './requests.js'
 
 describe('a story names its subject', () => {
@@ -38,6 +44,12 @@ describe('repeated trigrams', () => {
   it('are none in texts that are too short for one', () => {
     expect(measureRepeatedTrigrams(['a b', ''])).toBe(0)
   })
+})
+
+it('sentences that name their subject twice are counted by sentence', () => {
+  const text = 'The robot met the robot. The robots and a robot ran! A cat saw a cat. "Hello, robot."'
+  expect(measureNamedTwice([{ text, subjects: ['robot'] }])).toBe(0.5)
+  expect(measureNamedTwice([{ text, subjects: ['cat', 'robot'] }])).toBe(0.75)
 })
 
 it('there are 100 different requests', () => {

@@ -26,6 +26,24 @@ export function namesSubjects(text: string, subjects: readonly string[]): boolea
     .every((subject) => words.has(subject) || words.has(pluralOf(subject)))
 }
 
+/** How many sentences name one of their story's subjects more than once, 0 to 1: "the robot and the robot". */
+export function measureNamedTwice(
+  stories: readonly { readonly text: string; readonly subjects: readonly string[] }[],
+): number {
+  const sentences = stories.flatMap(({ text, subjects }) =>
+    text
+      .split(/[.!?]/)
+      .map((sentence) => splitWords(sentence).map((word) => word.replace(/'s$/, '')))
+      .filter((words) => words.length > 0)
+      .map((words) => subjects.some((subject) => countName(words, subject.toLowerCase()) > 1)),
+  )
+  return sentences.filter(Boolean).length / sentences.length
+}
+
+function countName(words: readonly string[], subject: string): number {
+  return words.filter((word) => word === subject || word === pluralOf(subject)).length
+}
+
 /** How many of the texts' words are in the vocabulary, 0 to 1. */
 export function measureKnownWords(texts: readonly string[], vocabulary: ReadonlySet<string>): number {
   const words = texts.flatMap(splitWords)
