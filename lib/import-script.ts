@@ -2,8 +2,8 @@ import { RivuletError, describeError } from './contract/errors.js'
 
 /**
  * What a part of the library that is a script of its own gives. Whoever waits for it hears of a failure; nobody has to.
- * @throws RivuletError `script-failed`. Most bundlers, and browsers since 2026 (https://github.com/whatwg/html/pull/10327),
- *   ask again at the next call; older browsers may keep the failure until the page is loaded again.
+ * @throws RivuletError `script-failed`. The next call asks again, as the HTML standard has it since 2026
+ *   (https://github.com/whatwg/html/pull/10327); a browser that is older may keep the failure as long as the page is open.
  */
 export function importScript<Part>(load: () => Promise<Part>): Promise<Part> {
   const part = load().catch((error: unknown) => {
