@@ -20,9 +20,9 @@ const rows = [
   ['rivulet/web-llm', ['web-llm/web-llm.js'], '2 kB'],
 ]
 
-const weighed = rows.flatMap(([, scripts]) => scripts)
+const weighed = new Set(rows.flatMap(([, scripts]) => scripts))
 const unweighed = readdirSync(folder, { recursive: true }).filter(
-  (file) => file.endsWith('.js') && !weighed.includes(file),
+  (file) => file.endsWith('.js') && !weighed.has(file),
 )
 if (unweighed.length > 0) throw new Error(`.size-limit.mjs weighs nothing of: ${unweighed.join(', ')}.`)
 
