@@ -7,16 +7,18 @@ const { exports, peerDependencies } = JSON.parse(
 )
 
 /** The entries that a page imports; the others are workers, or Node's, which have a condition. */
-export const pageEntries = Object.values(exports)
+const pageEntries = Object.values(exports)
   .filter((path) => typeof path === 'string' && path.startsWith('./dist/lib/'))
   .map((path) => basename(path, '.js'))
 
 export default pageEntries.map((entry) => ({
   input: `dist/lib/${entry}.js`,
   external: Object.keys(peerDependencies),
+  // As an app's own entry: a script that comes later may import from it, and needs no third one for what both use.
+  preserveEntrySignatures: 'allow-extension',
   // React's `'use client'` says something to a framework, and nothing of the size.
   onLog(level, log, report) {
     if (log.code !== 'MODULE_LEVEL_DIRECTIVE') report(level, log)
   },
-  output: { dir: '.cache/size', minify: true, codeSplitting: false },
+  output: { dir: `.cache/entries/${entry}`, cleanDir: true, chunkFileNames: '[name].js', minify: true },
 }))

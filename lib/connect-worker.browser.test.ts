@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { connectWorker } from './connect-worker.js'
 import { RivuletError } from './contract/errors.js'
+import { openWorker } from './open-worker.js'
 
 /** A real worker from a script. */
 function startWorker(script: string): Worker {
@@ -9,7 +10,7 @@ function startWorker(script: string): Worker {
 }
 
 const call = (worker: Worker) => {
-  const connection = connectWorker(worker)
+  const connection = connectWorker(openWorker(worker))
   return { connection, answer: connection.call((remote) => remote.unload()) }
 }
 

@@ -36,6 +36,15 @@ export interface GenerationEnd {
   readonly recoveries: number
 }
 
+/** @returns what tells `onGeneration` of a generation that is over */
+export function recordGenerations(onGeneration: (record: GenerationRecord) => void) {
+  return (...generation: Parameters<typeof createRecord>): void => {
+    const record = createRecord(...generation)
+    // In a turn of its own: what it throws is the page's error, and none of the stream's.
+    queueMicrotask(() => onGeneration(record))
+  }
+}
+
 /** @param info of the model that ended it */
 export function createRecord(
   request: GenerateRequest,

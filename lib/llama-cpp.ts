@@ -1,6 +1,6 @@
 import type { BackendAvailability, BackendFactory } from './backend-factory.js'
+import { refuse, refuseUnknown } from './contract/check-options.js'
 import { probeDevices } from './contract/devices.js'
-import { RivuletError } from './contract/errors.js'
 import { llamaCppDevices, type LlamaCppLoadOptions } from './contract/llama-cpp-options.js'
 import type { ModelSource } from './contract/model-source.js'
 import { resolveUrl } from './resolve-url.js'
@@ -45,10 +45,7 @@ const optionNames: readonly string[] = [
  */
 export function llamaCpp(options: LlamaCppOptions = {}): BackendFactory {
   const { worker = createWorker, model, wasmUrl, ...numbers } = options
-  const unknown = Object.keys(options).find((name) => !optionNames.includes(name))
-  if (unknown !== undefined) {
-    refuse(`llamaCpp() has no option "${unknown}"; it has: ${optionNames.join(', ')}.`)
-  }
+  refuseUnknown('llamaCpp()', options, optionNames)
   if (typeof worker !== 'function') refuse('llamaCpp({ worker }) must be a function that returns a Worker.')
   checkOptions(numbers)
   return {
@@ -90,10 +87,6 @@ function checkOptions({
       refuse(`llamaCpp({ ${name} }) must be a number from 0; got ${String(bytes)}.`)
     }
   }
-}
-
-function refuse(message: string): never {
-  throw new RivuletError('invalid-option', message)
 }
 
 async function checkAvailability({ device }: LlamaCppLoadOptions): Promise<BackendAvailability> {

@@ -37,17 +37,14 @@ function findObserver(): Observer | undefined {
   return (globalThis as { readonly [observerKey]?: Observer })[observerKey]
 }
 
-/** Tells the observer how a load went. @returns what it was given */
-export function observeLoad<T extends { readonly info: ModelInfo }>(loading: Promise<T>): Promise<T> {
-  const observer = findObserver()
-  if (!observer) return loading
-  loading.then(
-    ({ info }) => observer({ kind: 'engine-loaded', info }),
-    (error: unknown) => {
-      if (error instanceof RivuletError) observer({ kind: 'engine-failed', error: serializeError(error) })
-    },
-  )
-  return loading
+/** Tells the observer of a load that has ended well. */
+export function observeLoad(info: ModelInfo): void {
+  findObserver()?.({ kind: 'engine-loaded', info })
+}
+
+/** Tells the observer what a load failed with, but not the reason for which a page gave it up. */
+export function observeFailedLoad(error: unknown): void {
+  if (error instanceof RivuletError) findObserver()?.({ kind: 'engine-failed', error: serializeError(error) })
 }
 
 /** Begins a generation, and tells the observer what its stream hands to the reader. */

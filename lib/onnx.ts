@@ -1,6 +1,6 @@
 import type { BackendAvailability, BackendFactory } from './backend-factory.js'
+import { refuse } from './contract/check-options.js'
 import { probeDevices } from './contract/devices.js'
-import { RivuletError } from './contract/errors.js'
 import type { ModelSource } from './contract/model-source.js'
 import { onnxDevices, onnxDtypes, onnxWasmFiles, type OnnxLoadOptions } from './contract/onnx-options.js'
 import { resolveUrl } from './resolve-url.js'
@@ -109,10 +109,6 @@ function resolveWasmPaths(paths: OnnxWasmPaths): OnnxLoadOptions['wasmPaths'] {
     if (url !== undefined) resolved[device] = resolveUrl(`onnx({ wasmPaths: { ${device} } })`, url)
   }
   return resolved
-}
-
-function refuse(message: string): never {
-  throw new RivuletError('invalid-option', message)
 }
 
 async function checkAvailability({ device = 'auto' }: OnnxLoadOptions): Promise<BackendAvailability> {

@@ -1,7 +1,8 @@
 // Runs in Node, in Playwright's test runner: nothing of a page imports this.
 import { expect as baseExpect, test as baseTest, type BrowserContext } from '@playwright/test'
+import { refuseUnknown } from './contract/check-options.js'
 import type { ModelInfo } from './contract/worker-api.js'
-import { checkMilliseconds, refuseUnknown } from './playwright/check-options.js'
+import { checkMilliseconds } from './playwright/check-milliseconds.js'
 import { observeContext, type ContextObserver } from './playwright/observe-context.js'
 import type { ObservedStream } from './playwright/observed-stream.js'
 import { serveStories } from './playwright/serve-stories.js'

@@ -1,5 +1,5 @@
 import type { BackendFactory } from './backend-factory.js'
-import { RivuletError } from './contract/errors.js'
+import { refuse, refuseUnknown } from './contract/check-options.js'
 import { readHeaders } from './contract/read-headers.js'
 import type { RemoteLoadOptions } from './contract/remote-options.js'
 
@@ -46,10 +46,7 @@ const optionNames: readonly string[] = [
  */
 export function remote(options: RemoteOptions): BackendFactory {
   const { worker = createWorker, ...told } = options
-  const unknown = Object.keys(options).find((name) => !optionNames.includes(name))
-  if (unknown !== undefined) {
-    refuse(`remote() has no option "${unknown}"; it has: ${optionNames.join(', ')}.`)
-  }
+  refuseUnknown('remote()', options, optionNames)
   if (typeof worker !== 'function') refuse('remote({ worker }) must be a function that returns a Worker.')
   return {
     name: 'remote',
@@ -102,8 +99,4 @@ function checkUrl(baseURL: string | URL): string {
   if (url.username || url.password) refuse('remote({ baseURL }) must hold no password: use "headers".')
   if (!url.pathname.endsWith('/')) url.pathname += '/'
   return url.href
-}
-
-function refuse(message: string): never {
-  throw new RivuletError('invalid-option', message)
 }

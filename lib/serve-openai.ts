@@ -1,3 +1,4 @@
+import { refuse } from './contract/check-options.js'
 import { RivuletError } from './contract/errors.js'
 import { holdLifeLock, watchLifeLock } from './contract/life-lock.js'
 import {
@@ -71,10 +72,6 @@ export async function serveOpenai(engine: Engine, options: ServeOpenaiOptions = 
 
 /** The registrations for which this page serves, by their scopes. */
 const serving = new Set<string>()
-
-function refuse(message: string): never {
-  throw new RivuletError('invalid-option', message)
-}
 
 function fail(message: string): never {
   throw new RivuletError('backend-unavailable', message)

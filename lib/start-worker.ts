@@ -1,9 +1,12 @@
 import type { BackendAvailability, BackendFactory } from './backend-factory.js'
-import { connectWorker, type WorkerConnection } from './connect-worker.js'
+import type { WorkerConnection } from './connect-worker.js'
 import { RivuletError, describeError } from './contract/errors.js'
 import type { DownloadRequest } from './contract/download-options.js'
 import type { ModelLocation } from './contract/model-source.js'
-import type { LoadProgress, LoadRequest, ModelInfo } from './contract/worker-api.js'
+import type { LoadProgress, ModelInfo } from './contract/worker-api.js'
+import type { EngineScript } from './import-engine-script.js'
+import { openWorker } from './open-worker.js'
+import { settleBefore } from './settle-before.js'
 
 /** A backend with the model that it is to load. */
 export interface Candidate {
@@ -19,6 +22,8 @@ export interface LoadPlan {
   /** Ask the browser to keep what is downloaded. */
   readonly persist: boolean
   readonly onProgress: ((progress: LoadProgress) => void) | undefined
+  /** On its way. */
+  readonly script: Promise<EngineScript>
 }
 
 /** A worker whose model is loaded. */
@@ -59,6 +64,8 @@ export async function startWorker(
       return { ...(await loadCandidate(candidate, plan, signal)), candidate, skipped }
     } catch (error) {
       signal?.throwIfAborted()
+      // No backend can do without it.
+      if (error instanceof RivuletError && error.code === 'script-failed') throw error
       failure = error
       skipped.push({ name, reason: describeError(error) })
     }
@@ -95,56 +102,31 @@ async function rankCandidates(
 
 async function loadCandidate(
   { backend, model }: Candidate,
-  { download, persist, onProgress }: LoadPlan,
+  { download, persist, onProgress, script }: LoadPlan,
   signal: AbortSignal | undefined,
 ): Promise<{ readonly connection: WorkerConnection; readonly info: ModelInfo }> {
   const isFetched = model.kind === 'folder' || model.kind === 'hub'
   if (isFetched && persist) requestPersistence()
-  const connection = connectWorker(backend.createWorker())
+  const opened = openWorker(backend.createWorker())
+  // Ending the worker is the one way to stop a load that is certain to stop it, at any point.
+  const abandon = () => opened.terminate(abandonedError())
+  signal?.addEventListener('abort', abandon, { once: true })
   try {
+    // While the worker starts.
+    const { loadModel } = await settleBefore(opened.closed, () => script)
     const request = { model, download, options: backend.options, lifeLock: nameLifeLock() }
-    return { connection, info: await load(connection, request, onProgress, signal) }
+    return await loadModel(opened, request, onProgress)
   } catch (error) {
-    connection.terminate(abandonedError())
-    throw error
+    abandon()
+    throw signal?.aborted ? signal.reason : error
+  } finally {
+    signal?.removeEventListener('abort', abandon)
   }
 }
 
 /** Only a page can ask. What is answered changes nothing here: it is the browser's, and some ask the visitor. */
 function requestPersistence(): void {
   navigator.storage?.persist?.().catch(() => {})
-}
-
-async function load(
-  connection: WorkerConnection,
-  request: LoadRequest,
-  onProgress: LoadPlan['onProgress'],
-  signal: AbortSignal | undefined,
-): Promise<ModelInfo> {
-  // Ending the worker is the one way to stop a load that is certain to stop it, at any point.
-  const abandon = () => connection.terminate(abandonedError())
-  signal?.addEventListener('abort', abandon, { once: true })
-  try {
-    return await connection.call(async (worker) => {
-      const events = (await worker.load(request)).getReader()
-      for (let isFirst = true; ; isFirst = false) {
-        const { done, value } = await events.read()
-        if (done) throw new RivuletError('worker-failed', 'Loading stopped without saying why.')
-        // Who tells of the load holds the lock.
-        if (isFirst) connection.watchLifeLock(request.lifeLock)
-        if (value.kind === 'ready') {
-          // All that comes now is word that the model is lost.
-          events.read().catch(connection.terminate)
-          return value.info
-        }
-        onProgress?.(value.progress)
-      }
-    })
-  } catch (error) {
-    throw signal?.aborted ? signal.reason : error
-  } finally {
-    signal?.removeEventListener('abort', abandon)
-  }
 }
 
 /** `crypto.randomUUID` is for secure pages alone. */

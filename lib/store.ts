@@ -1,4 +1,4 @@
-import { RivuletError } from './contract/errors.js'
+import { refuse } from './contract/check-options.js'
 import { defaultHubUrl, locateRemote } from './contract/model-source.js'
 import {
   completeName,
@@ -59,7 +59,7 @@ export const store = {
    */
   async evict({ keepBytes }: EvictOptions): Promise<readonly StoredModel[]> {
     if (typeof keepBytes !== 'number' || !(keepBytes >= 0)) {
-      throw new RivuletError('invalid-option', 'store.evict({ keepBytes }) must be a number from 0.')
+      refuse('store.evict({ keepBytes }) must be a number from 0.')
     }
     const models = await store.list()
     let storedBytes = models.reduce((sum, model) => sum + model.storedBytes, 0)

@@ -1,6 +1,6 @@
 import type { BackendAvailability, BackendFactory } from './backend-factory.js'
+import { refuse } from './contract/check-options.js'
 import { probeDevices } from './contract/devices.js'
-import { RivuletError } from './contract/errors.js'
 import {
   webLlmCaches,
   type WebLlmCache,
@@ -159,8 +159,4 @@ function resolveUrl(name: string, url: string): string {
 function checkNames(owner: string, kind: string, given: object, names: readonly string[]): void {
   const unknown = Object.keys(given).find((name) => !names.includes(name))
   if (unknown !== undefined) refuse(`${owner} has no ${kind} "${unknown}"; it has: ${names.join(', ')}.`)
-}
-
-function refuse(message: string): never {
-  throw new RivuletError('invalid-option', message)
 }

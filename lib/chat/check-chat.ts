@@ -1,5 +1,5 @@
 import type { AnswerState, ChatOptions, ChatTurn } from '../chat.js'
-import { RivuletError } from '../contract/errors.js'
+import { refuse, refuseUnknown } from '../contract/check-options.js'
 import { checkRequest, type GenerateOptions } from '../contract/options.js'
 
 const optionNames: readonly string[] = [
@@ -12,10 +12,7 @@ const optionNames: readonly string[] = [
 /** @throws RivuletError `invalid-option` */
 export function checkChatOptions(options: ChatOptions): void {
   if (typeof options !== 'object' || options === null) refuse('createChat() takes an object of options.')
-  const unknown = Object.keys(options).find((name) => !optionNames.includes(name))
-  if (unknown !== undefined) {
-    refuse(`createChat() has no option "${unknown}"; it has: ${optionNames.join(', ')}.`)
-  }
+  refuseUnknown('createChat()', options, optionNames)
   const { system, sampling } = options
   checkEngine(options.engine)
   if (system !== undefined && (typeof system !== 'string' || system === '')) {
@@ -83,8 +80,4 @@ function readState(state: unknown, index: number): AnswerState {
   if (!isState) refuse(`messages[${index}].state must be an answer's state, as a chat's messages have it.`)
   // A framework's proxies could not be cloned.
   return JSON.parse(JSON.stringify(state)) as AnswerState
-}
-
-export function refuse(message: string): never {
-  throw new RivuletError('invalid-option', message)
 }

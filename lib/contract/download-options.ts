@@ -1,4 +1,4 @@
-import { RivuletError } from './errors.js'
+import { refuse, refuseUnknown } from './check-options.js'
 import { readHeaders } from './read-headers.js'
 
 /** How a model's files are fetched and kept. */
@@ -45,10 +45,7 @@ const optionNames: readonly string[] = [
 /** @throws RivuletError `invalid-option` */
 export function checkDownloadOptions(options: DownloadOptions): DownloadRequest {
   if (!isRecord(options)) refuse('"download" must be an object.')
-  const unknown = Object.keys(options).find((name) => !optionNames.includes(name))
-  if (unknown !== undefined) {
-    refuse(`"download" has no option "${unknown}"; it has: ${optionNames.join(', ')}.`)
-  }
+  refuseUnknown('"download"', options, optionNames)
   const {
     hubUrl,
     headers = {},
@@ -84,8 +81,4 @@ function checkHashes(hashes: unknown): Record<string, string> {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
-}
-
-function refuse(message: string): never {
-  throw new RivuletError('invalid-option', message)
 }

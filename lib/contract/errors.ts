@@ -13,6 +13,7 @@
  * - `memory-exceeded`: the model is larger than this device or the given budget. `details`: `what`, `neededBytes`,
  *   `availableBytes`.
  * - `backend-unavailable`: none of the given backends can run in this browser.
+ * - `script-failed`: a script of this library, which `createEngine` fetches, could not be loaded.
  * - `worker-failed`: the worker could not start, or died.
  * - `device-lost`: the GPU was taken away: its driver or process crashed, or the computer slept.
  * - `connection-failed`: the server of `remote()` cannot be reached, turns requests away, or broke off.
@@ -33,6 +34,7 @@ export type ErrorCode =
   | 'quota-exceeded'
   | 'memory-exceeded'
   | 'backend-unavailable'
+  | 'script-failed'
   | 'worker-failed'
   | 'device-lost'
   | 'connection-failed'

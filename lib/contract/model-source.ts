@@ -1,3 +1,4 @@
+import { refuse } from './check-options.js'
 import { RivuletError } from './errors.js'
 
 /**
@@ -58,13 +59,10 @@ export async function locateModel(
 ): Promise<ModelLocation> {
   if (typeof source === 'string' || source instanceof URL) return locateRemote(source, base, hubUrl)
   if (!('kind' in source) && ![...source].every((file) => file instanceof File)) {
-    throw new RivuletError(
-      'invalid-option',
-      '"model" must be a string, a URL, a directory handle or a list of files.',
-    )
+    refuse('"model" must be a string, a URL, a directory handle or a list of files.')
   }
   const files = 'kind' in source ? await readDirectory(source) : listFiles(source)
-  if (files.size === 0) throw new RivuletError('invalid-option', '"model" has no files.')
+  if (files.size === 0) refuse('"model" has no files.')
   return { kind: 'local', name: 'kind' in source ? source.name : nameFolder(source), files }
 }
 
@@ -85,8 +83,7 @@ export function locateRemote(source: string | URL, base: string, hubUrl: string)
     }
   }
   if (!relativeUrl.test(text) && !URL.canParse(text)) {
-    throw new RivuletError(
-      'invalid-option',
+    refuse(
       `"${text}" is not a model: give a folder's URL, a path that starts with "/" or "./", or "owner/name" on the hub.`,
     )
   }

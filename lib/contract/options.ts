@@ -1,4 +1,4 @@
-import { RivuletError } from './errors.js'
+import { refuse } from './check-options.js'
 
 /** One turn of a conversation, in the shape of OpenAI's chat API. */
 export interface ChatMessage {
@@ -311,8 +311,4 @@ function checkLogitBias(logitBias: unknown): Readonly<Record<number, number>> {
 function describeValue(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value)
   return Object(value) === value ? typeof value : String(value)
-}
-
-function refuse(message: string): never {
-  throw new RivuletError('invalid-option', message)
 }

@@ -1,4 +1,4 @@
-import { refuse, refuseUnknown } from './check-options.js'
+import { refuse, refuseUnknown } from '../contract/check-options.js'
 import { chromiumArguments } from './chromium-arguments.mjs'
 
 /** Options of `webGpuLaunchOptions`. */

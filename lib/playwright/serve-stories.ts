@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { BrowserContext } from '@playwright/test'
 import { defaultHubUrl, locateRemote } from '../contract/model-source.js'
-import { refuse } from './check-options.js'
+import { refuse } from '../contract/check-options.js'
 
 /** Where the package keeps it, wherever this module is run from: the package can name itself. */
 const modelsFolder = join(

@@ -1,5 +1,6 @@
 import { test, type ExpectMatcherState, type MatcherReturnType } from '@playwright/test'
-import { checkMilliseconds, refuse, refuseUnknown } from './check-options.js'
+import { refuse, refuseUnknown } from '../contract/check-options.js'
+import { checkMilliseconds } from './check-milliseconds.js'
 import type { ObservedStream } from './observed-stream.js'
 import { waitUntil } from './wait-until.js'
 
