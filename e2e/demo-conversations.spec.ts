@@ -1,19 +1,17 @@
 import type { Page } from '@playwright/test'
 import { expect, test } from 'rivulet/playwright'
-import { answers, ask, button, openDemo, state } from './demo-page.js'
+import { answers, ask, button, openServerDemo, state } from './demo-page.js'
 import { startFakeServer, type FakeServer } from './fake-server.js'
 
-/** What is kept and shown does not depend on who answers: a server that says what it is told needs no loading. */
+test.use({ serviceWorkers: 'block' })
+
 let server: FakeServer
 
 test.beforeEach(async ({ page }) => {
   server = await startFakeServer()
-  await openServerDemo(page)
+  await openServerDemo(page, server)
 })
 test.afterEach(() => server.close())
-
-const openServerDemo = (page: Page) =>
-  openDemo(page, `backend=remote&server=${encodeURIComponent(server.url)}&model=story-model`)
 
 const questions = (page: Page) => page.locator('.question .turn-text')
 const list = (page: Page) => page.getByRole('navigation', { name: 'Conversations' })
@@ -122,7 +120,7 @@ test('conversations are listed, renamed, deleted and brought back', async ({ pag
 
 test('two tabs keep a conversation each, and list both', async ({ page, context }) => {
   const other = await context.newPage()
-  await openServerDemo(other)
+  await openServerDemo(other, server)
   await converse(page, 'In the first tab')
   await converse(other, 'In the second tab')
   await converse(page, 'Once more in the first')
