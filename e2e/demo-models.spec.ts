@@ -240,7 +240,7 @@ test('a folder is remembered where the browser gives a handle, and can be forgot
   await expectAnswer(page)
 
   await page.reload()
-  await expect(page.getByTestId('model')).toHaveText(/^story-model/)
+  await expect(page.getByTestId('model')).toHaveText(/^stories/)
   await page.getByRole('button', { name: 'Models', exact: true }).click()
   const remembered = picker(page).getByRole('list', { name: 'Your files' })
   await remembered.getByRole('button', { name: 'Open: my-stories' }).click()
