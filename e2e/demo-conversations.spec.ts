@@ -180,3 +180,55 @@ test('settings are checked by the library, kept, and sent with the next question
     ],
   })
 })
+
+test.describe('in a small window', () => {
+  test.use({ viewport: { width: 480, height: 400 } })
+
+  test('whoever scrolls up in a streaming answer is let go, and a button or its key leads back to the end', async ({
+    page,
+  }) => {
+    const readTop = () => page.evaluate(() => document.documentElement.scrollTop)
+    const readDistance = () =>
+      page.evaluate(() => {
+        const { scrollHeight, clientHeight, scrollTop } = document.documentElement
+        return Math.round(scrollHeight - clientHeight - scrollTop)
+      })
+    const readLength = async () => (await answers(page).innerText()).length
+    const waitForMore = async () => {
+      const later = (await readLength()) + ' more'.length * 20
+      await expect.poll(readLength).toBeGreaterThan(later)
+    }
+    const toEnd = button(page, 'To the end')
+    const scrollUp = async () => {
+      await page.mouse.move(240, 150)
+      await page.mouse.wheel(0, -200)
+      await expect(toEnd).toBeVisible()
+      // Until the wheel's own scrolling is over.
+      await waitForMore()
+      const top = await readTop()
+      await waitForMore()
+      expect(await readTop()).toBe(top)
+      expect(await readDistance()).toBeGreaterThan(100)
+    }
+    const expectFollowing = async () => {
+      await expect(toEnd).toHaveCount(0)
+      await waitForMore()
+      await expect.poll(readDistance).toBeLessThanOrEqual(1)
+    }
+
+    server.isEndless = true
+    await ask(page, 'Tell me a story.')
+    await expect.poll(readTop).toBeGreaterThan(250)
+    await expectFollowing()
+    await scrollUp()
+    await toEnd.click()
+    await expectFollowing()
+    await expect(page.getByRole('textbox', { name: 'Message' })).toBeFocused()
+    await scrollUp()
+    await page.keyboard.press('Shift+Tab')
+    await expect(toEnd).toBeFocused()
+    await page.keyboard.press('Enter')
+    await expectFollowing()
+    await expect(page.getByRole('textbox', { name: 'Message' })).toBeFocused()
+  })
+})
