@@ -1,5 +1,6 @@
 import { AxeBuilder } from '@axe-core/playwright'
 import { expect, test, type Locator, type Page } from '@playwright/test'
+import type { BenchRow } from '../demo/lab/bench-results.js'
 import { createRow } from './bench/page/rows.js'
 import { openPlainPage } from './plain-page.js'
 import { isSoak } from './soak.js'
@@ -248,7 +249,7 @@ const madeUpResults = {
           baseline: { name: 'another library', values: [6, 9, 11] },
           bound: { of: 'ratio', kind: 'at most', limit },
         }),
-      ),
+      ) satisfies readonly BenchRow[],
     }),
   ),
 }
