@@ -118,6 +118,7 @@ test.describe('without a service worker', () => {
 test('a host without headers: the page is loaded once more, is isolated, and uses threads', async ({
   page,
   host,
+  answering,
 }) => {
   const countedLoads = countLoads(page)
   await page.goto(`${host.url}?device=wasm&backend=llama-cpp`)
@@ -126,7 +127,8 @@ test('a host without headers: the page is loaded once more, is isolated, and use
   await expect(answers(page).first()).toHaveText(/\w+ \w+ \w+ \w+/)
   await expect(device(page)).toHaveText(/[2-9] threads/)
   expect(countedLoads()).toBe(2)
-  await page.reload()
+  // The next visit.
+  await page.goto(locateServerDemo(host, answering))
   await expect(state(page, 'ready')).toBeVisible()
   expect(await isIsolated(page)).toBe(true)
   expect(countedLoads()).toBe(3)
@@ -216,6 +218,7 @@ test('another build replaces what an earlier one kept, and takes over the runtim
   page,
   context,
   host,
+  answering,
 }) => {
   const next = mkdtempSync(join(tmpdir(), 'rivulet-'))
   try {
@@ -229,7 +232,7 @@ test('another build replaces what an earlier one kept, and takes over the runtim
     await page.goto(`${host.url}?device=wasm`)
     await waitForRuntime(page, runtime)
     host.folder = next
-    await page.reload()
+    await page.goto(locateServerDemo(host, answering))
     await expect(page).toHaveTitle('Another')
     // The new one waits until no page of the old one is open.
     await expect
