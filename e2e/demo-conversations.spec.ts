@@ -201,14 +201,14 @@ test.describe('in a small window', () => {
     const toEnd = button(page, 'To the end')
     const scrollUp = async () => {
       await page.mouse.move(240, 150)
-      await page.mouse.wheel(0, -200)
+      await page.mouse.wheel(0, -120)
       await expect(toEnd).toBeVisible()
       // Until the wheel's own scrolling is over.
       await waitForMore()
       const top = await readTop()
       await waitForMore()
       expect(await readTop()).toBe(top)
-      expect(await readDistance()).toBeGreaterThan(100)
+      expect(await readDistance()).toBeGreaterThan(60)
     }
     const expectFollowing = async () => {
       await expect(toEnd).toHaveCount(0)
@@ -218,7 +218,7 @@ test.describe('in a small window', () => {
 
     server.isEndless = true
     await ask(page, 'Tell me a story.')
-    await expect.poll(readTop).toBeGreaterThan(250)
+    await expect.poll(readTop).toBeGreaterThan(150)
     await expectFollowing()
     await scrollUp()
     await toEnd.click()
