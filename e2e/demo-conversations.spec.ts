@@ -1,19 +1,17 @@
 import type { Page } from '@playwright/test'
 import { expect, test } from 'rivulet/playwright'
-import { answers, ask, button, openDemo, state } from './demo-page.js'
+import { answers, ask, button, openServerDemo, state } from './demo-page.js'
 import { startFakeServer, type FakeServer } from './fake-server.js'
 
-/** What is kept and shown does not depend on who answers: a server that says what it is told needs no loading. */
+test.use({ serviceWorkers: 'block' })
+
 let server: FakeServer
 
 test.beforeEach(async ({ page }) => {
   server = await startFakeServer()
-  await openServerDemo(page)
+  await openServerDemo(page, server)
 })
 test.afterEach(() => server.close())
-
-const openServerDemo = (page: Page) =>
-  openDemo(page, `backend=remote&server=${encodeURIComponent(server.url)}&model=story-model`)
 
 const questions = (page: Page) => page.locator('.question .turn-text')
 const list = (page: Page) => page.getByRole('navigation', { name: 'Conversations' })
@@ -122,7 +120,7 @@ test('conversations are listed, renamed, deleted and brought back', async ({ pag
 
 test('two tabs keep a conversation each, and list both', async ({ page, context }) => {
   const other = await context.newPage()
-  await openServerDemo(other)
+  await openServerDemo(other, server)
   await converse(page, 'In the first tab')
   await converse(other, 'In the second tab')
   await converse(page, 'Once more in the first')
@@ -180,5 +178,57 @@ test('settings are checked by the library, kept, and sent with the next question
       { role: 'system', content: 'Be brief.' },
       { role: 'user', content: 'Tell me a story.' },
     ],
+  })
+})
+
+test.describe('in a small window', () => {
+  test.use({ viewport: { width: 480, height: 400 } })
+
+  test('whoever scrolls up in a streaming answer is let go, and a button or its key leads back to the end', async ({
+    page,
+  }) => {
+    const readTop = () => page.evaluate(() => document.documentElement.scrollTop)
+    const readDistance = () =>
+      page.evaluate(() => {
+        const { scrollHeight, clientHeight, scrollTop } = document.documentElement
+        return Math.round(scrollHeight - clientHeight - scrollTop)
+      })
+    const readLength = async () => (await answers(page).innerText()).length
+    const waitForMore = async () => {
+      const later = (await readLength()) + ' more'.length * 20
+      await expect.poll(readLength).toBeGreaterThan(later)
+    }
+    const toEnd = button(page, 'To the end')
+    const scrollUp = async () => {
+      await page.mouse.move(240, 150)
+      await page.mouse.wheel(0, -120)
+      await expect(toEnd).toBeVisible()
+      // Until the wheel's own scrolling is over.
+      await waitForMore()
+      const top = await readTop()
+      await waitForMore()
+      expect(await readTop()).toBe(top)
+      expect(await readDistance()).toBeGreaterThan(60)
+    }
+    const expectFollowing = async () => {
+      await expect(toEnd).toHaveCount(0)
+      await waitForMore()
+      await expect.poll(readDistance).toBeLessThanOrEqual(1)
+    }
+
+    server.isEndless = true
+    await ask(page, 'Tell me a story.')
+    await expect.poll(readTop).toBeGreaterThan(150)
+    await expectFollowing()
+    await scrollUp()
+    await toEnd.click()
+    await expectFollowing()
+    await expect(page.getByRole('textbox', { name: 'Message' })).toBeFocused()
+    await scrollUp()
+    await page.keyboard.press('Shift+Tab')
+    await expect(toEnd).toBeFocused()
+    await page.keyboard.press('Enter')
+    await expectFollowing()
+    await expect(page.getByRole('textbox', { name: 'Message' })).toBeFocused()
   })
 })

@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs'
 import type { Locator, Page } from '@playwright/test'
 import { expect, test as base } from 'rivulet/playwright'
 import { startFaultServer, type FaultServer } from '../workers/store/fault-server.test-support.js'
+import { answers, ask, openDemo, openServerDemo, serveAnswers, state } from './demo-page.js'
+import type { FakeServer } from './fake-server.js'
 
 const storiesFolder = 'demo/public/models/stories'
 const storiesGguf = 'demo/public/models/stories.gguf'
@@ -15,32 +17,34 @@ const storiesFiles = [
   'onnx/model_quantized.onnx',
 ]
 
-const test = base.extend<{ readonly server: FaultServer }>({
+interface Servers {
+  /** Of models. */
+  readonly server: FaultServer
+  /** Of answers: where the picker is opened, most models need not be loaded. */
+  readonly answering: FakeServer
+}
+
+const test = base.extend<Servers>({
   // oxlint-disable-next-line no-empty-pattern -- Playwright reads the parameter's form
   server: async ({}, use) => {
     const server = await startFaultServer()
     await use(server)
     await server.close()
   },
+  answering: serveAnswers,
 })
+test.use({ serviceWorkers: 'block' })
 
-const state = (page: Page, name: string) => page.locator(`main[data-state=${name}]`)
-const answers = (page: Page) => page.getByTestId('answer')
 const picker = (page: Page) => page.getByRole('dialog', { name: 'Models' })
 const row = (page: Page, name: string) => picker(page).getByRole('listitem', { name, exact: true })
 
-async function openPicker(page: Page, parameters = 'device=wasm'): Promise<Locator> {
-  await page.goto(`/?${parameters}`)
+/** With the built-in model, or what a server answers for: then nothing is loaded. */
+async function openPicker(page: Page, answering?: FakeServer): Promise<Locator> {
+  await (answering ? openServerDemo(page, answering) : openDemo(page))
   await expect(state(page, 'ready')).toBeVisible()
   await page.getByRole('button', { name: 'Models', exact: true }).click()
   await expect(picker(page).getByText('Fits').first()).toBeVisible()
   return picker(page)
-}
-
-async function ask(page: Page, question: string): Promise<void> {
-  await expect(state(page, 'ready')).toBeVisible()
-  await page.getByRole('textbox', { name: 'Message' }).fill(question)
-  await page.keyboard.press('Enter')
 }
 
 async function expectAnswer(page: Page): Promise<void> {
@@ -77,17 +81,17 @@ test('each model shows its size, memory, runtime, licence and whether it fits', 
   await expect(llama).toContainText('Llama 3.2 Community License')
 })
 
-test('what this device cannot run says why, and is not offered for download', async ({ page }) => {
+test('what this device cannot run says why, and is not offered for download', async ({ page, answering }) => {
   await page.addInitScript(() => Reflect.deleteProperty(Navigator.prototype, 'gpu'))
-  await openPicker(page)
+  await openPicker(page, answering)
   const mlc = row(page, 'Llama 3.2 1B Instruct, WebLLM')
   await expect(mlc).toContainText('Does not fit')
   await expect(mlc).toContainText('no WebGPU')
   await expect(mlc.getByRole('button', { name: /^Download/ })).toHaveCount(0)
 })
 
-test('a model chosen from the list is loaded, and stands in the address', async ({ page }) => {
-  await openPicker(page)
+test('a model chosen from the list is loaded, and stands in the address', async ({ page, answering }) => {
+  await openPicker(page, answering)
   await row(page, 'Stories, llama.cpp').getByRole('button', { name: /^Use/ }).click()
   await expect(picker(page)).toHaveCount(0)
   await expect(page.getByTestId('model')).toHaveText('stories · Q8_0')
@@ -98,6 +102,7 @@ test('a model chosen from the list is loaded, and stands in the address', async 
 test('a download shows its progress, pauses, goes on behind what came, and is used without its server', async ({
   page,
   server,
+  answering,
 }) => {
   let sizeBytes = 0
   for (const path of storiesFiles) {
@@ -106,7 +111,7 @@ test('a download shows its progress, pauses, goes on behind what came, and is us
     server.files.set(`tiny/${path}`, { bytes, faults: [] })
   }
   server.bytesPerSecond = 400_000
-  await openPicker(page)
+  await openPicker(page, answering)
   await addByAddress(page, `${server.url}tiny/`)
   const added = row(page, 'tiny, ONNX Runtime')
   await added.getByRole('button', { name: /^Download/ }).click()
@@ -159,8 +164,8 @@ test('a removed model frees its storage', async ({ page, server }) => {
   await expect(added).toHaveCount(0)
 })
 
-test('a download that fails says why, and can be tried again', async ({ page, server }) => {
-  await openPicker(page)
+test('a download that fails says why, and can be tried again', async ({ page, server, answering }) => {
+  await openPicker(page, answering)
   await addByAddress(page, `${server.url}none/model.gguf`)
   const added = row(page, 'model, llama.cpp')
   await added.getByRole('button', { name: /^Download/ }).click()
@@ -171,8 +176,8 @@ test('a download that fails says why, and can be tried again', async ({ page, se
   await expect(added.getByRole('alert')).toHaveCount(0)
 })
 
-test('a dropped GGUF file is loaded and answers; no address leads to it', async ({ page }) => {
-  await openPicker(page)
+test('a dropped GGUF file is loaded and answers; no address leads to it', async ({ page, answering }) => {
+  await openPicker(page, answering)
   const bytes = readFileSync(storiesGguf).toString('base64')
   const transfer = await page.evaluateHandle(async (encoded) => {
     const data = new DataTransfer()
@@ -186,18 +191,18 @@ test('a dropped GGUF file is loaded and answers; no address leads to it', async 
   expect(page.url()).not.toContain('mine')
 })
 
-test('an ONNX folder chosen by an input is loaded and answers', async ({ page }) => {
+test('an ONNX folder chosen by an input is loaded and answers', async ({ page, answering }) => {
   await removeFilePickers(page)
-  await openPicker(page)
+  await openPicker(page, answering)
   await expect(page.getByTestId('drop-zone')).toContainText('forgets the files when the tab is closed')
   await picker(page).getByLabel('Choose an ONNX folder').setInputFiles(storiesFolder)
   await expect(page.getByTestId('model')).toHaveText(/^stories/)
   await expectAnswer(page)
 })
 
-test('files that are no model are refused with a sentence', async ({ page }) => {
+test('files that are no model are refused with a sentence', async ({ page, answering }) => {
   await removeFilePickers(page)
-  await openPicker(page)
+  await openPicker(page, answering)
   const input = picker(page).getByLabel('Choose a GGUF file')
   await input.setInputFiles('README.md')
   await expect(picker(page).getByRole('alert')).toContainText('That is no model')
@@ -205,12 +210,15 @@ test('files that are no model are refused with a sentence', async ({ page }) => 
   await expect(picker(page).getByRole('alert')).toContainText('choose the whole folder')
 })
 
-test('a folder is remembered where the browser gives a handle, and can be forgotten', async ({ page }) => {
+test('a folder is remembered where the browser gives a handle, and can be forgotten', async ({
+  page,
+  answering,
+}) => {
   const files = storiesFiles.map((path) => [
     path,
     readFileSync(`${storiesFolder}/${path}`).toString('base64'),
   ])
-  await openPicker(page)
+  await openPicker(page, answering)
   // A folder of the site's own file system, in place of one that a person would choose.
   await page.evaluate(async (given) => {
     const root = await navigator.storage.getDirectory()
@@ -231,8 +239,9 @@ test('a folder is remembered where the browser gives a handle, and can be forgot
   await expect(page.getByTestId('model')).toHaveText(/^my-stories/)
   await expectAnswer(page)
 
-  await page.reload()
-  await expect(page.getByTestId('model')).toHaveText(/^stories/)
+  // The next visit.
+  await openServerDemo(page, answering)
+  await expect(page.getByTestId('model')).toHaveText(/^story-model/)
   await page.getByRole('button', { name: 'Models', exact: true }).click()
   const remembered = picker(page).getByRole('list', { name: 'Your files' })
   await remembered.getByRole('button', { name: 'Open: my-stories' }).click()
@@ -255,8 +264,8 @@ test('the storage is told in all, with whether the browser keeps it', async ({ p
   await expect(page.getByTestId('model-bytes')).toHaveText('0 bytes')
 })
 
-test('the keyboard opens and closes the picker, and the focus comes back', async ({ page }) => {
-  await page.goto('/?device=wasm')
+test('the keyboard opens and closes the picker, and the focus comes back', async ({ page, answering }) => {
+  await openServerDemo(page, answering)
   await expect(state(page, 'ready')).toBeVisible()
   const opener = page.getByRole('button', { name: 'Models', exact: true })
   await opener.focus()
@@ -267,26 +276,25 @@ test('the keyboard opens and closes the picker, and the focus comes back', async
   await expect(opener).toBeFocused()
 })
 
-for (const colorScheme of ['light', 'dark'] as const) {
-  test(`axe finds nothing in the picker in the ${colorScheme} theme`, async ({ page, server }) => {
-    await page.emulateMedia({ colorScheme })
-    await openPicker(page)
-    await addByAddress(page, `${server.url}none/model.gguf`)
-    const added = row(page, 'model, llama.cpp')
-    await added.getByRole('button', { name: /^Download/ }).click()
-    await expect(added.getByRole('alert')).toBeVisible()
-    const { violations } = await new AxeBuilder({ page }).include('dialog').analyze()
-    expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([])
-  })
-}
-
-test('nothing in the picker overflows at 320 pixels', async ({ page, server }) => {
-  await page.setViewportSize({ width: 320, height: 640 })
-  await openPicker(page)
+test('axe finds nothing in the picker in both themes, and nothing overflows at 320 pixels', async ({
+  page,
+  server,
+  answering,
+}) => {
+  await openPicker(page, answering)
   await addByAddress(page, `${server.url}a-very-long-name-of-a-folder-for-a-narrow-window/model.gguf`)
   const added = row(page, 'model, llama.cpp')
   await added.getByRole('button', { name: /^Download/ }).click()
   await expect(added.getByRole('alert')).toBeVisible()
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme })
+    const { violations } = await new AxeBuilder({ page }).include('dialog').analyze()
+    expect(
+      violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]),
+      colorScheme,
+    ).toEqual([])
+  }
+  await page.setViewportSize({ width: 320, height: 640 })
   const overflow = await picker(page).evaluate((dialog) => dialog.scrollWidth - dialog.clientWidth)
   expect(overflow).toBeLessThanOrEqual(0)
 })

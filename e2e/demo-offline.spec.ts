@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import type { Page } from '@playwright/test'
 import { expect, test as base } from 'rivulet/playwright'
 import { startFaultServer } from '../workers/store/fault-server.test-support.js'
-import { startFakeServer } from './fake-server.js'
+import { answers, ask, serveAnswers, state } from './demo-page.js'
+import type { FakeServer } from './fake-server.js'
 import { startStaticHost, type StaticHost } from './static-host.js'
 
 const built = 'dist-demo'
@@ -14,24 +15,26 @@ const isolatingHeaders = {
   'cross-origin-embedder-policy': 'require-corp',
 }
 
-const test = base.extend<{ readonly host: StaticHost }>({
+interface Servers {
+  readonly host: StaticHost
+  /** Of answers: where no runtime is looked at, none has to be loaded. */
+  readonly answering: FakeServer
+}
+
+const test = base.extend<Servers>({
   // oxlint-disable-next-line no-empty-pattern -- Playwright reads the parameter's form
   host: async ({}, use) => {
     const host = await startStaticHost(built)
     await use(host)
     host.close()
   },
+  answering: serveAnswers,
 })
 
-const state = (page: Page, name: string) => page.locator(`main[data-state=${name}]`)
-const answers = (page: Page) => page.getByTestId('answer')
 const device = (page: Page) => page.getByTestId('device')
-
-async function ask(page: Page, question: string): Promise<void> {
-  await expect(state(page, 'ready')).toBeVisible()
-  await page.getByRole('textbox', { name: 'Message' }).fill(question)
-  await page.keyboard.press('Enter')
-}
+/** The page's address on the host, with a server to answer. */
+const locateServerDemo = (host: StaticHost, { url }: FakeServer) =>
+  `${host.url}?backend=remote&server=${encodeURIComponent(url)}&model=story-model`
 
 const isIsolated = (page: Page) => page.evaluate(() => crossOriginIsolated).catch(() => false)
 
@@ -115,6 +118,7 @@ test.describe('without a service worker', () => {
 test('a host without headers: the page is loaded once more, is isolated, and uses threads', async ({
   page,
   host,
+  answering,
 }) => {
   const countedLoads = countLoads(page)
   await page.goto(`${host.url}?device=wasm&backend=llama-cpp`)
@@ -123,7 +127,8 @@ test('a host without headers: the page is loaded once more, is isolated, and use
   await expect(answers(page).first()).toHaveText(/\w+ \w+ \w+ \w+/)
   await expect(device(page)).toHaveText(/[2-9] threads/)
   expect(countedLoads()).toBe(2)
-  await page.reload()
+  // The next visit.
+  await page.goto(locateServerDemo(host, answering))
   await expect(state(page, 'ready')).toBeVisible()
   expect(await isIsolated(page)).toBe(true)
   expect(countedLoads()).toBe(3)
@@ -132,6 +137,7 @@ test('a host without headers: the page is loaded once more, is isolated, and use
 test('whoever has written already is not interrupted, and has threads on the next visit', async ({
   page,
   host,
+  answering,
 }) => {
   await page.addInitScript(() => {
     // A service worker that takes its time: the question comes first.
@@ -145,10 +151,10 @@ test('whoever has written already is not interrupted, and has threads on the nex
     }
   })
   const countedLoads = countLoads(page)
-  await page.goto(`${host.url}?device=wasm`)
+  await page.goto(locateServerDemo(host, answering))
   await ask(page, 'Tell me a story about a dragon.')
   await waitForControl(page)
-  await expect(answers(page).first()).toHaveText(/\w+ \w+ \w+ \w+/)
+  await expect(answers(page).first()).toHaveText('Once upon a time')
   await expect(state(page, 'ready')).toBeVisible()
   expect(await isIsolated(page)).toBe(false)
   expect(countedLoads()).toBe(1)
@@ -156,10 +162,14 @@ test('whoever has written already is not interrupted, and has threads on the nex
   await expect.poll(() => isIsolated(page)).toBe(true)
 })
 
-test('a host with the headers is left alone: no second load, and its own policy', async ({ page, host }) => {
+test('a host with the headers is left alone: no second load, and its own policy', async ({
+  page,
+  host,
+  answering,
+}) => {
   host.headers = isolatingHeaders
   const countedLoads = countLoads(page)
-  await page.goto(`${host.url}?device=wasm`)
+  await page.goto(locateServerDemo(host, answering))
   await expect(state(page, 'ready')).toBeVisible()
   await waitForControl(page)
   expect(await isIsolated(page)).toBe(true)
@@ -168,27 +178,30 @@ test('a host with the headers is left alone: no second load, and its own policy'
   expect(reloaded?.headers()['cross-origin-embedder-policy']).toBe('require-corp')
 })
 
-test('a page that cannot be isolated is loaded once more and never again', async ({ page, host }) => {
+test('a page that cannot be isolated is loaded once more and never again', async ({
+  page,
+  host,
+  answering,
+}) => {
   host.headers = { 'cross-origin-embedder-policy': 'unsafe-none' }
   const countedLoads = countLoads(page)
-  await page.goto(`${host.url}?device=wasm`)
+  await page.goto(locateServerDemo(host, answering))
   await expect.poll(countedLoads).toBe(2)
   await expect(state(page, 'ready')).toBeVisible()
   await waitForControl(page)
   await ask(page, 'Tell me a story about a dragon.')
-  await expect(answers(page).first()).toHaveText(/\w+ \w+ \w+ \w+/)
+  await expect(answers(page).first()).toHaveText('Once upon a time')
   expect(countedLoads()).toBe(2)
 })
 
 test('isolated by its service worker, the page still reaches servers and models of other origins', async ({
   page,
   host,
+  answering,
 }) => {
-  const server = await startFakeServer()
   const models = await startFaultServer({ 'stories.gguf': readFileSync('demo/public/models/stories.gguf') })
   try {
-    const remote = `backend=remote&server=${encodeURIComponent(server.url)}&model=story-model`
-    await page.goto(`${host.url}?${remote}`)
+    await page.goto(locateServerDemo(host, answering))
     await expect.poll(() => isIsolated(page)).toBe(true)
     await ask(page, 'Tell me a story.')
     await expect(answers(page).first()).toHaveText('Once upon a time')
@@ -197,7 +210,6 @@ test('isolated by its service worker, the page still reaches servers and models 
     await expect(answers(page).first()).toHaveText(/\w+ \w+ \w+ \w+/)
     expect(await isIsolated(page)).toBe(true)
   } finally {
-    server.close()
     await models.close()
   }
 })
@@ -206,6 +218,7 @@ test('another build replaces what an earlier one kept, and takes over the runtim
   page,
   context,
   host,
+  answering,
 }) => {
   const next = mkdtempSync(join(tmpdir(), 'rivulet-'))
   try {
@@ -219,7 +232,7 @@ test('another build replaces what an earlier one kept, and takes over the runtim
     await page.goto(`${host.url}?device=wasm`)
     await waitForRuntime(page, runtime)
     host.folder = next
-    await page.reload()
+    await page.goto(locateServerDemo(host, answering))
     await expect(page).toHaveTitle('Another')
     // The new one waits until no page of the old one is open.
     await expect
@@ -233,13 +246,13 @@ test('another build replaces what an earlier one kept, and takes over the runtim
     await expect
       .poll(async () => {
         await later.goto('about:blank')
-        await later.goto(`${host.url}?device=wasm`)
+        await later.goto(`${host.url}icon.svg`)
         return later.evaluate(async () => (await caches.keys()).join())
       })
       .toMatch(/^[^,]* another$/)
     expect((await listKept(later)).some((path) => runtime.test(path))).toBe(true)
     await context.setOffline(true)
-    await later.reload()
+    await later.goto(`${host.url}?device=wasm`)
     await expect(later).toHaveTitle('Another')
     await expect(state(later, 'ready')).toBeVisible()
   } finally {

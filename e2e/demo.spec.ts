@@ -1,29 +1,126 @@
 import { AxeBuilder } from '@axe-core/playwright'
+import type { Page } from '@playwright/test'
 import { gzipSync } from 'node:zlib'
-import { expect, test } from 'rivulet/playwright'
-import { answers, ask, button, openDemo, readAnswer, readouts, readWords, state } from './demo-page.js'
+import { expect, observeEngines, test, type Rivulet } from 'rivulet/playwright'
+import {
+  answers,
+  ask,
+  button,
+  openDemo,
+  openServerDemo,
+  readAnswer,
+  readouts,
+  readWords,
+  state,
+} from './demo-page.js'
 import { startFakeServer } from './fake-server.js'
 import { prepareSmolLm2 } from './models/prepare.js'
 
-test('a question is answered in many steps, the readouts fill, and a second question works', async ({
-  page,
-  rivulet,
-}) => {
-  await openDemo(page)
-  const stream = rivulet.nextStream()
-  await ask(page, 'Tell me a story about a dragon.')
-  await expect(stream).toHaveStreamed(/\w+ \w+ \w+ \w+/)
-  await expect(state(page, 'ready')).toBeVisible()
-  await expect.poll(() => readAnswer(page)).toBe(readWords(stream.text))
-  expect(stream.chunks.length).toBeGreaterThan(5)
-  for (const name of readouts) await expect(page.getByTestId(name)).toHaveText(/\d/)
-  await expect(page.getByTestId('device')).toHaveText(/WASM/)
-  await expect(page.getByTestId('model')).toHaveText(/stories/)
+// For what the service worker does there are tests of their own.
+test.use({ serviceWorkers: 'block' })
 
-  await ask(page, 'And another one, please.')
-  await expect(answers(page)).toHaveCount(2)
-  await expect(state(page, 'ready')).toBeVisible()
-  await expect(answers(page).last()).toHaveText(/\w+ \w+/)
+test.describe('in one page, each in a new chat', () => {
+  let page: Page
+  let rivulet: Rivulet
+
+  test.beforeAll(async ({ browser }) => {
+    const context = await browser.newContext({ serviceWorkers: 'block' })
+    rivulet = await observeEngines(context)
+    page = await context.newPage()
+    await openDemo(page)
+  })
+  test.beforeEach(async () => {
+    await page.setViewportSize({ width: 1280, height: 720 })
+    await button(page, 'New chat').click()
+  })
+  test.afterAll(() => page.context().close())
+
+  test('a question is answered in many steps, the readouts fill, and a second question works', async () => {
+    const stream = rivulet.nextStream()
+    await ask(page, 'Tell me a story about a dragon.')
+    await expect(stream).toHaveStreamed(/\w+ \w+ \w+ \w+/)
+    await expect(state(page, 'ready')).toBeVisible()
+    await expect.poll(() => readAnswer(page)).toBe(readWords(stream.text))
+    expect(stream.chunks.length).toBeGreaterThan(5)
+    for (const name of readouts) await expect(page.getByTestId(name)).toHaveText(/\d/)
+    await expect(page.getByTestId('device')).toHaveText(/WASM/)
+    await expect(page.getByTestId('model')).toHaveText(/stories/)
+
+    await ask(page, 'And another one, please.')
+    await expect(answers(page)).toHaveCount(2)
+    await expect(state(page, 'ready')).toBeVisible()
+    await expect(answers(page).last()).toHaveText(/\w+ \w+/)
+  })
+
+  test('what the model or the visitor writes is never markup', async () => {
+    await ask(page, '<img src=x onerror="document.title=1"> <b>bold</b>')
+    await expect(answers(page)).toHaveCount(1)
+    await expect(state(page, 'ready')).toBeVisible()
+    await expect(page.locator('main img, main b')).toHaveCount(0)
+    await expect(page).toHaveTitle(/rivulet/)
+  })
+
+  test('a long conversation drops its oldest turns and says so', async () => {
+    for (let turn = 0; turn < 4; turn += 1) {
+      await ask(page, 'Tell me a long story about a dragon and a princess. '.repeat(3))
+      await expect(answers(page)).toHaveCount(turn + 1)
+      await expect(state(page, 'ready')).toBeVisible()
+      await expect(answers(page).last()).toHaveText(/\w+/)
+    }
+    await expect(page.getByText(/context/i).first()).toBeVisible()
+  })
+
+  for (const colorScheme of ['light', 'dark'] as const) {
+    test(`axe finds nothing in the ${colorScheme} theme, with an answer, the list, the settings and the drawer`, async () => {
+      const check = async () => {
+        const { violations } = await new AxeBuilder({ page }).analyze()
+        expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([])
+      }
+      await page.emulateMedia({ colorScheme })
+      await ask(page, 'Hello!')
+      await expect(answers(page)).toHaveCount(1)
+      await expect(state(page, 'ready')).toBeVisible()
+      await expect(page.getByRole('navigation', { name: 'Conversations' })).toContainText('Hello!')
+      await check()
+      await button(page, 'Settings').click()
+      await page.getByLabel('Top-p').fill('2')
+      await expect(page.getByText('"topP" must be')).toBeVisible()
+      await check()
+      await page.keyboard.press('Escape')
+      await page.setViewportSize({ width: 320, height: 640 })
+      await button(page, 'Conversations').click()
+      await expect(page.getByRole('dialog', { name: 'Conversations' })).toBeVisible()
+      await check()
+    })
+  }
+
+  test('nothing overflows from 320 pixels to 4K', async () => {
+    await page.setViewportSize({ width: 320, height: 640 })
+    await ask(page, 'Hello!')
+    await expect(answers(page)).toHaveCount(1)
+    await expect(state(page, 'ready')).toBeVisible()
+    for (const width of [320, 480, 800, 992, 1600, 3840]) {
+      await page.setViewportSize({ width, height: 900 })
+      const { scroll, client } = await page.evaluate(() => ({
+        scroll: document.documentElement.scrollWidth,
+        client: document.documentElement.clientWidth,
+      }))
+      expect(scroll, `at ${width} pixels`).toBeLessThanOrEqual(client)
+    }
+  })
+
+  test('the built-in model also answers on llama.cpp, which is chosen in the settings', async () => {
+    await page.getByRole('button', { name: 'Settings', exact: true }).click()
+    await page.getByLabel('Runs on').selectOption('llama.cpp')
+    await expect(page.getByLabel('Weights')).toBeHidden()
+    await page.getByRole('button', { name: 'Load this model' }).click()
+    await expect(page.getByTestId('model')).toHaveText('stories · Q8_0')
+    await ask(page, 'Tell me a story about a dragon.')
+    await expect(answers(page).first()).toHaveText(/\w+ \w+ \w+ \w+/)
+    await expect(state(page, 'ready')).toBeVisible()
+    for (const name of readouts) await expect(page.getByTestId(name)).toHaveText(/\d/)
+    expect(new URL(page.url()).searchParams.get('backend')).toBe('llama-cpp')
+  })
 })
 
 test('the same page streams on WebGPU, Escape stops it, and Continue goes on behind what was said', async ({
@@ -50,37 +147,22 @@ test('the same page streams on WebGPU, Escape stops it, and Continue goes on beh
   await expect.poll(() => readAnswer(page)).toBe(whole)
 })
 
-test('what the model or the visitor writes is never markup', async ({ page }) => {
-  await openDemo(page)
-  await ask(page, '<img src=x onerror="document.title=1"> <b>bold</b>')
-  await expect(answers(page)).toHaveCount(1)
-  await expect(state(page, 'ready')).toBeVisible()
-  await expect(page.locator('main img, main b')).toHaveCount(0)
-  await expect(page).toHaveTitle(/rivulet/)
-})
-
 test('the keyboard alone is enough', async ({ page }) => {
-  await openDemo(page)
-  await expect(state(page, 'ready')).toBeVisible()
-  await expect(page.getByRole('textbox', { name: 'Message' })).toBeFocused()
-  await page.keyboard.type('Hello!')
-  await page.keyboard.press('Shift+Enter')
-  await page.keyboard.type('Tell me a story.')
-  await page.keyboard.press('Enter')
-  await expect(answers(page).first()).toHaveText(/\w+ \w+/)
-  await expect(state(page, 'ready')).toBeVisible()
-  await expect(page.getByRole('textbox', { name: 'Message' })).toBeFocused()
-})
-
-test('a long conversation drops its oldest turns and says so', async ({ page }) => {
-  await openDemo(page)
-  for (let turn = 0; turn < 4; turn += 1) {
-    await ask(page, 'Tell me a long story about a dragon and a princess. '.repeat(3))
-    await expect(answers(page)).toHaveCount(turn + 1)
+  const server = await startFakeServer()
+  try {
+    await openServerDemo(page, server)
     await expect(state(page, 'ready')).toBeVisible()
-    await expect(answers(page).last()).toHaveText(/\w+/)
+    await expect(page.getByRole('textbox', { name: 'Message' })).toBeFocused()
+    await page.keyboard.type('Hello!')
+    await page.keyboard.press('Shift+Enter')
+    await page.keyboard.type('Tell me a story.')
+    await page.keyboard.press('Enter')
+    await expect(answers(page).first()).toHaveText('Once upon a time')
+    await expect(state(page, 'ready')).toBeVisible()
+    await expect(page.getByRole('textbox', { name: 'Message' })).toBeFocused()
+  } finally {
+    server.close()
   }
-  await expect(page.getByText(/context/i).first()).toBeVisible()
 })
 
 test('an unknown model is named, with a way to try again', async ({ page }) => {
@@ -90,21 +172,6 @@ test('an unknown model is named, with a way to try again', async ({ page }) => {
   await expect(page.getByRole('alert')).toContainText('model-not-found')
   await page.getByRole('button', { name: 'Try again' }).click()
   await expect(state(page, 'failed')).toBeVisible()
-})
-
-test('the built-in model also answers on llama.cpp, which is chosen in the settings', async ({ page }) => {
-  await openDemo(page)
-  await expect(state(page, 'ready')).toBeVisible()
-  await page.getByRole('button', { name: 'Settings', exact: true }).click()
-  await page.getByLabel('Runs on').selectOption('llama.cpp')
-  await expect(page.getByLabel('Weights')).toBeHidden()
-  await page.getByRole('button', { name: 'Load this model' }).click()
-  await expect(page.getByTestId('model')).toHaveText('stories · Q8_0')
-  await ask(page, 'Tell me a story about a dragon.')
-  await expect(answers(page).first()).toHaveText(/\w+ \w+ \w+ \w+/)
-  await expect(state(page, 'ready')).toBeVisible()
-  for (const name of readouts) await expect(page.getByTestId(name)).toHaveText(/\d/)
-  expect(new URL(page.url()).searchParams.get('backend')).toBe('llama-cpp')
 })
 
 test('SmolLM2 is offered by name, and chats without a GPU on llama.cpp', async ({ page }) => {
@@ -126,7 +193,7 @@ test('SmolLM2 is offered by name, and chats without a GPU on llama.cpp', async (
 test('a server’s answers are said to be a server’s, and count as tokens', async ({ page }) => {
   const server = await startFakeServer()
   try {
-    await openDemo(page, `backend=remote&server=${encodeURIComponent(server.url)}&model=story-model`)
+    await openServerDemo(page, server)
     await expect(page.getByText(`The answers come from ${server.url}`)).toBeVisible()
     await expect(page.getByTestId('device')).toHaveText(`Server · ${new URL(server.url).host}`)
     await ask(page, 'Tell me a story.')
@@ -155,49 +222,6 @@ test('WebGPU that computes on the CPU is not called available where it is refuse
   const alert = page.getByRole('alert')
   await expect(alert).toContainText('WebGPU here computes on the CPU')
   await expect(alert).toContainText('Only a software adapter, which computes on the CPU.')
-})
-
-for (const colorScheme of ['light', 'dark'] as const) {
-  test(`axe finds nothing in the ${colorScheme} theme, with an answer, the list, the settings and the drawer`, async ({
-    page,
-  }) => {
-    const check = async () => {
-      const { violations } = await new AxeBuilder({ page }).analyze()
-      expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([])
-    }
-    await page.emulateMedia({ colorScheme })
-    await openDemo(page)
-    await ask(page, 'Hello!')
-    await expect(answers(page)).toHaveCount(1)
-    await expect(state(page, 'ready')).toBeVisible()
-    await expect(page.getByRole('navigation', { name: 'Conversations' })).toContainText('Hello!')
-    await check()
-    await button(page, 'Settings').click()
-    await page.getByLabel('Top-p').fill('2')
-    await expect(page.getByText('"topP" must be')).toBeVisible()
-    await check()
-    await page.keyboard.press('Escape')
-    await page.setViewportSize({ width: 320, height: 640 })
-    await button(page, 'Conversations').click()
-    await expect(page.getByRole('dialog', { name: 'Conversations' })).toBeVisible()
-    await check()
-  })
-}
-
-test('nothing overflows from 320 pixels to 4K', async ({ page }) => {
-  await page.setViewportSize({ width: 320, height: 640 })
-  await openDemo(page)
-  await ask(page, 'Hello!')
-  await expect(answers(page)).toHaveCount(1)
-  await expect(state(page, 'ready')).toBeVisible()
-  for (const width of [320, 480, 800, 992, 1600, 3840]) {
-    await page.setViewportSize({ width, height: 900 })
-    const { scroll, client } = await page.evaluate(() => ({
-      scroll: document.documentElement.scrollWidth,
-      client: document.documentElement.clientWidth,
-    }))
-    expect(scroll, `at ${width} pixels`).toBeLessThanOrEqual(client)
-  }
 })
 
 test('the first load is under 60 kB before a model is chosen', async ({ page }) => {

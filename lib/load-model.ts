@@ -14,6 +14,8 @@ export async function loadModel(
     const events = (await worker.load(request)).getReader()
     for (let isFirst = true; ; isFirst = false) {
       const { done, value } = await events.read()
+      // What was on its way when loading was given up.
+      opened.closed.throwIfAborted()
       if (done) throw new RivuletError('worker-failed', 'Loading stopped without saying why.')
       // Who tells of the load holds the lock.
       if (isFirst) connection.watchLifeLock(request.lifeLock)

@@ -41,14 +41,23 @@ export const store = {
   },
 
   /**
+   * What `list` calls a model, whether it is stored or not.
+   * @param model as `createEngine` takes it
+   * @returns the URL of its folder
+   * @throws RivuletError `invalid-option` when it is not a model's URL or name
+   */
+  locate(model: string | URL, { hubUrl = defaultHubUrl }: { hubUrl?: string } = {}): string {
+    return locateRemote(model, document.baseURI, hubUrl).url
+  },
+
+  /**
    * Removes a model, when nobody is loading it any more. An engine that has loaded it keeps running.
    * @param model as `createEngine` took it, or as `list` gave it
    * @returns whether there was one
    * @throws RivuletError `invalid-option` when it is not a model's URL or name
    */
   async remove(model: string | URL, { hubUrl = defaultHubUrl }: { hubUrl?: string } = {}): Promise<boolean> {
-    const { url } = locateRemote(model, document.baseURI, hubUrl)
-    const name = await nameModelDirectory(url)
+    const name = await nameModelDirectory(store.locate(model, { hubUrl }))
     return navigator.locks.request(nameModelLock(name), () => removeModel(name))
   },
 

@@ -16,5 +16,5 @@ runNpm(
   '--silent',
   'test:e2e',
   '--',
-  ...(files.length > 0 ? files : ['load', 'recovery', 'hostile', 'store']),
+  ...(files.length > 0 ? files : ['load', 'recovery', 'hostile', 'store', 'demo-lab']),
 )

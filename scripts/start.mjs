@@ -4,9 +4,24 @@ import { ensureInstalled, runNpm } from './bootstrap.mjs'
 import { ensureChromium } from './chromium.mjs'
 import { fetchSmolLm2 } from './smollm2.mjs'
 
-const { values } = parseArgs({
-  options: { once: { type: 'string' }, device: { type: 'string', default: 'auto' } },
-})
+const usage = `npm start                       the demo on this machine
+npm start -- --once "prompt"    the same page, headless, in the terminal
+             --device wasm      on the CPU; webgpu, or auto, which is the default`
+
+const values = readArguments()
+
+function readArguments() {
+  try {
+    const { values } = parseArgs({
+      options: { once: { type: 'string' }, device: { type: 'string', default: 'auto' } },
+    })
+    if (values.once?.trim() === '') throw new Error('The prompt is empty.')
+    return values
+  } catch (error) {
+    console.error(`${/** @type {Error} */ (error).message}\n\n${usage}`)
+    process.exit(1)
+  }
+}
 
 ensureInstalled()
 runNpm('run', '--silent', 'build')

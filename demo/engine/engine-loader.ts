@@ -46,10 +46,7 @@ export function createEngineLoader(): EngineLoader {
       const { startEngine } = await import('./start-engine.js')
       const engine = await startEngine({
         backend,
-        onProgress: (progress) => {
-          if (state.peek().kind === 'loading' && loading === abort)
-            state.value = { kind: 'loading', progress }
-        },
+        onProgress: (progress) => (state.value = { kind: 'loading', progress }),
         signal: abort.signal,
       })
       if (abort.signal.aborted) void engine.dispose()

@@ -1,4 +1,5 @@
-// In the lab's workers: counts what a generation's stream sends to the page, and what the page grants it.
+// In the lab's workers: counts what a generation's stream sends to the page, and what the page grants it. By the messages
+// themselves, not by the library's word for what it promises: the only part of the demo that knows of internals.
 
 /** Of the newest generation. */
 export interface WireCounts {

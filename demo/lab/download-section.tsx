@@ -1,5 +1,6 @@
 import { formatBytes } from '../figure-format.js'
 import type { BrokenDownload, DownloadState } from './broken-download.js'
+import { LabReadouts } from './lab-readouts.js'
 
 /** A download whose line is cut and comes back. */
 export function DownloadSection({ download }: { readonly download: BrokenDownload }) {
@@ -69,30 +70,31 @@ function describeState(state: DownloadState, isDown: boolean): string {
 function LineFigures({ download: { line, state } }: { readonly download: BrokenDownload }) {
   const { requests, failedRequests, receivedBytes } = line.value
   const megabytes = (bytes: number) => (bytes / 1e6).toFixed(2)
-  const figures = [
-    ['Requests', 'line-requests', String(requests), 'Asked of the server, in all.'],
-    ['Broken', 'line-failed', String(failedRequests), 'Requests that failed, or broke off.'],
-    [
-      'Over the line',
-      'line-received',
-      `${megabytes(receivedBytes)} MB`,
-      'Bytes that came; nothing comes twice.',
-    ],
-    [
-      'Files',
-      'line-files',
-      state.value.kind === 'done' ? `${megabytes(state.value.totalBytes)} MB` : '–',
-      'What the model’s files take, once they are there.',
-    ],
-  ] as const
-  return (
-    <dl class="readouts wire">
-      {figures.map(([label, testId, value, title]) => (
-        <div key={testId} class="readout" title={title}>
-          <dt>{label}</dt>
-          <dd data-testid={testId}>{value}</dd>
-        </div>
-      ))}
-    </dl>
-  )
+  const readouts = [
+    {
+      label: 'Requests',
+      testId: 'line-requests',
+      value: requests,
+      title: 'Asked of the server, in all.',
+    },
+    {
+      label: 'Broken',
+      testId: 'line-failed',
+      value: failedRequests,
+      title: 'Requests that failed, or broke off.',
+    },
+    {
+      label: 'Over the line',
+      testId: 'line-received',
+      value: `${megabytes(receivedBytes)} MB`,
+      title: 'Bytes that came; nothing comes twice.',
+    },
+    {
+      label: 'Files',
+      testId: 'line-files',
+      value: state.value.kind === 'done' ? `${megabytes(state.value.totalBytes)} MB` : '–',
+      title: 'What the model’s files take, once they are there.',
+    },
+  ]
+  return <LabReadouts readouts={readouts} />
 }

@@ -2,7 +2,9 @@ import { useSignal } from '@preact/signals'
 import { GapStrip } from '../figures/gap-strip.js'
 import { Readouts } from '../figures/readouts.js'
 import { paces, type FaultState, type FaultStream, type PaceName } from './fault-stream.js'
+import { LabReadouts } from './lab-readouts.js'
 import { NumberField, RunsOn } from './settings-form.js'
+import { StreamForm } from './stream-form.js'
 
 /** Buttons that break what computes an answer, and the answer going on. */
 export function FaultSection({ faults }: { readonly faults: FaultStream }) {
@@ -17,22 +19,14 @@ export function FaultSection({ faults }: { readonly faults: FaultStream }) {
         A greedy answer is streamed twice: first in peace, out of sight, then here, where you break things.
         The two texts have to be the same.
       </p>
-      <form
-        class="race-form"
-        onSubmit={(event) => {
-          event.preventDefault()
-          void faults.start(prompt.value)
-        }}
+      <StreamForm
+        prompt={prompt}
+        begin="Stream"
+        canBegin={!isBusy}
+        canStop={isStreaming}
+        onBegin={() => void faults.start(prompt.value)}
+        onStop={faults.stop}
       >
-        <label class="wide">
-          Prompt
-          <input
-            type="text"
-            required
-            value={prompt.value}
-            onInput={({ currentTarget }) => (prompt.value = currentTarget.value)}
-          />
-        </label>
         <RunsOn
           settings={{ runsOn: faults.runsOn.value }}
           onChange={({ runsOn }) => (faults.runsOn.value = runsOn)}
@@ -46,13 +40,7 @@ export function FaultSection({ faults }: { readonly faults: FaultStream }) {
           Most tokens
         </NumberField>
         <PaceField faults={faults} />
-        <button type="submit" class="primary" disabled={isBusy}>
-          Stream
-        </button>
-        <button type="button" class="quiet" disabled={!isStreaming} onClick={faults.stop}>
-          Stop
-        </button>
-      </form>
+      </StreamForm>
       <div class="fault-buttons" role="group" aria-label="Faults">
         <button type="button" class="quiet" disabled={!isStreaming} onClick={faults.killWorker}>
           Kill the worker
@@ -124,28 +112,34 @@ function PaceField({ faults }: { readonly faults: FaultStream }) {
 
 function WireFigures({ faults: { wire } }: { readonly faults: FaultStream }) {
   const { read, sent, credits, ahead, mostAhead } = wire.value
-  const figures = [
-    ['Read', 'wire-read', read, 'Chunks that this page has taken.'],
-    ['Sent', 'wire-sent', sent, 'Chunks that the worker has computed and sent.'],
-    ['Ahead', 'wire-ahead', ahead, 'Sent and not read; the library allows two.'],
-    ['Most ahead', 'wire-most', mostAhead, 'The most that were ever sent and not read.'],
-    [
-      'Credits',
-      'wire-credits',
-      credits,
-      'Messages that the page has allowed: two at first, one more for each it takes.',
-    ],
-  ] as const
-  return (
-    <dl class="readouts wire">
-      {figures.map(([label, testId, value, title]) => (
-        <div key={testId} class="readout" title={title}>
-          <dt>{label}</dt>
-          <dd data-testid={testId}>{value}</dd>
-        </div>
-      ))}
-    </dl>
-  )
+  const readouts = [
+    { label: 'Read', testId: 'wire-read', value: read, title: 'Chunks that this page has taken.' },
+    {
+      label: 'Sent',
+      testId: 'wire-sent',
+      value: sent,
+      title: 'Chunks that the worker has computed and sent.',
+    },
+    {
+      label: 'Ahead',
+      testId: 'wire-ahead',
+      value: ahead,
+      title: 'Sent and not read; the library allows two.',
+    },
+    {
+      label: 'Most ahead',
+      testId: 'wire-most',
+      value: mostAhead,
+      title: 'The most that were ever sent and not read.',
+    },
+    {
+      label: 'Credits',
+      testId: 'wire-credits',
+      value: credits,
+      title: 'Messages that the page has allowed: two at first, one more for each it takes.',
+    },
+  ]
+  return <LabReadouts readouts={readouts} />
 }
 
 /** By itself: it is drawn anew with every frame. */

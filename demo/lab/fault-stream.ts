@@ -93,6 +93,8 @@ export function createFaultStream(): FaultStream {
   let rehearsal = 0
   /** Read by then, where something was lost. */
   let readAtLoss: number | undefined
+  /** Read by then, where the tab was hidden in mid-stream. */
+  let readWhenHidden: number | undefined
 
   const readOptions = () => toGenerateOptions({ ...defaultSettings, maxTokens: maxTokens.value })
 
@@ -126,12 +128,25 @@ export function createFaultStream(): FaultStream {
     wire.value = { read, sent, credits, ahead, mostAhead: Math.max(wire.value.mostAhead, ahead) }
   }
 
+  function noticeHiding(): void {
+    if (document.hidden && readWhenHidden === undefined && state.value.kind === 'streaming') {
+      readWhenHidden = read
+      tell('the tab is hidden.')
+    } else if (!document.hidden && readWhenHidden !== undefined) {
+      // Also when all of the answer came meanwhile.
+      tell(`the tab is shown again; ${read - readWhenHidden} tokens came meanwhile.`)
+      readWhenHidden = undefined
+    }
+  }
+
   async function readPaced(
     stream: TokenStream,
     onChunk: (chunk: { text: string; tokenCount: number }) => void,
   ) {
     const reader = stream.getReader()
     for (;;) {
+      // Chromium sends no event where the tab that hides this one was opened by it.
+      noticeHiding()
       await reading.waitForTurn()
       const { done, value } = await reader.read()
       if (done) break
@@ -173,6 +188,7 @@ export function createFaultStream(): FaultStream {
     })
     read = 0
     readAtLoss = undefined
+    readWhenHidden = undefined
     try {
       const engine = await load()
       device.value = engine.info.device
@@ -187,14 +203,7 @@ export function createFaultStream(): FaultStream {
     }
   }
 
-  let readWhenHidden = 0
-  document.addEventListener('visibilitychange', () => {
-    if (state.value.kind !== 'streaming') return
-    if (document.hidden) {
-      readWhenHidden = read
-      tell('the tab is hidden.')
-    } else tell(`the tab is shown again; ${read - readWhenHidden} tokens came meanwhile.`)
-  })
+  document.addEventListener('visibilitychange', noticeHiding)
 
   return {
     runsOn,

@@ -8,6 +8,7 @@ import { Waterfall } from '../figures/waterfall.js'
 import { judgeRace } from './judge-race.js'
 import type { Lane, LaneState } from './lane.js'
 import { SettingsForm } from './settings-form.js'
+import { StreamForm } from './stream-form.js'
 
 type RaceState =
   | { readonly kind: 'idle' }
@@ -49,22 +50,14 @@ export function RaceSection({ left, right, history }: RaceSectionProps) {
         The same prompt on two backends or with two settings. Both models are loaded first, which the figures
         leave out. Side by side they share this device; in turns each has it alone.
       </p>
-      <form
-        class="race-form"
-        onSubmit={(event) => {
-          event.preventDefault()
-          void start()
-        }}
+      <StreamForm
+        prompt={prompt}
+        begin="Race"
+        canBegin={!isRunning}
+        canStop={isRunning}
+        onBegin={() => void start()}
+        onStop={() => [left, right].forEach((lane) => lane.stop())}
       >
-        <label class="wide">
-          Prompt
-          <input
-            type="text"
-            required
-            value={prompt.value}
-            onInput={({ currentTarget }) => (prompt.value = currentTarget.value)}
-          />
-        </label>
         <label class="check">
           <input
             type="checkbox"
@@ -73,18 +66,7 @@ export function RaceSection({ left, right, history }: RaceSectionProps) {
           />
           In turns
         </label>
-        <button type="submit" class="primary" disabled={isRunning}>
-          Race
-        </button>
-        <button
-          type="button"
-          class="quiet"
-          disabled={!isRunning}
-          onClick={() => [left, right].forEach((lane) => lane.stop())}
-        >
-          Stop
-        </button>
-      </form>
+      </StreamForm>
       <div class="lanes">
         <LaneView lane={left} isLocked={isRunning} />
         <LaneView lane={right} isLocked={isRunning} />

@@ -17,8 +17,6 @@ export async function downloadModel(
       backend: await createBackends(choice),
       signal: AbortSignal.any([signal, stored.signal]),
       onProgress(progress) {
-        // What was on its way when the download was paused.
-        if (signal.aborted) return
         if (progress.phase === 'load' || progress.phase === 'warm-up') stored.abort()
         else onProgress(progress)
       },

@@ -104,7 +104,7 @@ function RowState(props: Props & { readonly title: string }) {
       {stored && <p>{describeStored(stored, isPartial, isChosen)}</p>}
       {entry.runtime === 'web-llm' && <p>WebLLM fetches it at its first use, and keeps it by itself.</p>}
       <div class="row-actions">
-        <Action label={use} title={title} onClick={onUse} isPrimary />
+        {!isChosen && <Action label={use} title={title} onClick={onUse} isPrimary />}
         {isPartial && !isChosen && <Action label="Resume" title={title} onClick={onDownload} />}
         {!stored && entry.source && fit?.kind !== 'impossible' && (
           <Action label="Download" title={title} onClick={onDownload} />

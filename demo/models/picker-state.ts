@@ -7,7 +7,6 @@ import type { DeviceFacts } from './device-fit.js'
 import { createDownloads, type Download } from './downloads.js'
 import { formatSize } from './format-size.js'
 import { forgetFiles, keepFiles, listKept, type KeptModel } from './kept-files.js'
-import { locateStored } from './locate-stored.js'
 import type { OwnModel } from './own-files.js'
 import { readDevice } from './read-device.js'
 import { askToPersist, readStorageUse, type StorageUse } from './storage-use.js'
@@ -92,7 +91,7 @@ export function createPickerState(): PickerState {
     },
     findStored({ source }) {
       if (source === undefined) return undefined
-      const folder = locateStored(source)
+      const folder = locate(source)
       return storage.value?.models.find(({ model }) => model === folder)
     },
     download: ({ id, choice }) => downloads.start(id, { ...defaultChoice, ...choice }),
@@ -140,3 +139,12 @@ const outcomes = {
   paused: 'paused.',
   failed: 'the download failed.',
 } as const
+
+/** Undefined for what is no model's name or address: a download of it says so. */
+function locate(source: string | URL): string | undefined {
+  try {
+    return store.locate(source)
+  } catch {
+    return undefined
+  }
+}

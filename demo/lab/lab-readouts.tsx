@@ -1,0 +1,20 @@
+/** A readout of the lab's own: what it is called, what it says now, and a title that explains it. */
+interface LabReadout {
+  readonly label: string
+  readonly testId: string
+  readonly value: string | number
+  readonly title: string
+}
+
+export function LabReadouts({ readouts }: { readonly readouts: readonly LabReadout[] }) {
+  return (
+    <dl class="readouts wire">
+      {readouts.map(({ label, testId, value, title }) => (
+        <div key={testId} class="readout" title={title}>
+          <dt>{label}</dt>
+          <dd data-testid={testId}>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  )
+}

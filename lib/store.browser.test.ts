@@ -1,0 +1,19 @@
+import { expect, test } from 'vitest'
+import { store } from './store.js'
+
+test.each([
+  ['owner/name', {}, 'https://huggingface.co/owner/name/resolve/main/'],
+  [
+    'owner/name@v2/file.gguf',
+    { hubUrl: 'https://hub.example' },
+    'https://hub.example/owner/name/resolve/v2/',
+  ],
+  ['/models/stories', {}, `${location.origin}/models/stories/`],
+  [new URL('https://example.com/a/b.gguf?signature=1'), {}, 'https://example.com/a/'],
+])('the store lists %s by the URL of its folder', (model, options, url) => {
+  expect(store.locate(model, options)).toBe(url)
+})
+
+test('what is no model has no place in the store', () => {
+  expect(() => store.locate('model')).toThrow(expect.objectContaining({ code: 'invalid-option' }))
+})
