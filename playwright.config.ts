@@ -13,6 +13,11 @@ const compileLess = '--js-flags=--wasm-tiering-budget=100000000'
 /** What a software adapter computes, on every core, or what depends on how fast the machine is. */
 const needsMachine = /\b(contract|demo-frames|load|recovery|streaming)\.spec\.ts|@alone/
 
+const demoServer = 'npx vite preview --port 4281 --strictPort'
+const pageServer = 'npx vite preview --config e2e/vite.config.ts --port 4282 --strictPort'
+/** The second run of `npm run test:e2e` serves what the first has built. */
+const isBuilt = process.env.RIVULET_IS_BUILT !== undefined
+
 /** Real models on real WebGPU and WASM, in the built demo and in a bare page. */
 export default defineConfig({
   testDir: 'e2e',
@@ -37,12 +42,13 @@ export default defineConfig({
   },
   webServer: [
     {
-      command: 'npm run --silent build:demo && npx vite preview --port 4281 --strictPort',
+      command: isBuilt ? demoServer : `npm run --silent build:demo && ${demoServer}`,
       url: 'http://localhost:4281/',
     },
     {
-      command:
-        'npx vite build --config e2e/vite.config.ts --logLevel warn && npx vite preview --config e2e/vite.config.ts --port 4282 --strictPort',
+      command: isBuilt
+        ? pageServer
+        : `npx vite build --config e2e/vite.config.ts --logLevel warn && ${pageServer}`,
       url: 'http://localhost:4282/',
     },
   ],

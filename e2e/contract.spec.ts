@@ -306,10 +306,15 @@ const checks: Readonly<Record<PromiseName, Check>> = {
           seed,
         })
       ).result.text
-    const first = await say(5)
-    expect(await say(5)).toBe(first)
-    // As hot as this, the first token may well be the last: with the seeds 1 to 4 it is on the server.
-    expect(new Set([first, await say(1), await say(2)]).size).toBeGreaterThan(1)
+    const said = new Map<string, number>()
+    // As hot as this, the first token may well be the last: then there is nothing to compare.
+    for (let seed = 1; said.size < 2 && seed <= 12; seed += 1) {
+      const text = await say(seed)
+      if (text !== '') said.set(text, seed)
+    }
+    const [[text, seed] = ['', 0], other] = said
+    expect(other).toBeDefined()
+    expect(await say(seed)).toBe(text)
   },
 
   async options({ refused, ignored }, engine) {

@@ -10,16 +10,18 @@ export interface PlainPage {
 /** Opens it beside Playwright's contexts, in the browser's own, of which Playwright leaves the pages alone. */
 export async function openPlainPage(browser: Browser, url: string): Promise<PlainPage> {
   const session = await browser.newBrowserCDPSession()
-  const { targetId } = await session.send('Target.createTarget', { url })
+  const { targetId } = await session.send('Target.createTarget', { url: 'about:blank' })
   const send = await attach(session, targetId)
+  // Answered when the page has left `about:blank`, which would take what is evaluated there with it.
+  await send('Page.navigate', { url })
   return {
     async evaluate<Result>(run: () => Result | Promise<Result>) {
-      const { result, exceptionDetails } = await send('Runtime.evaluate', {
+      const { result, exceptionDetails } = (await send('Runtime.evaluate', {
         expression: `(${run})()`,
         awaitPromise: true,
         returnByValue: true,
         userGesture: true,
-      })
+      })) as Evaluated
       if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text)
       return result.value as Result
     },
@@ -30,6 +32,7 @@ export async function openPlainPage(browser: Browser, url: string): Promise<Plai
   }
 }
 
+/** What `Runtime.evaluate` answers. */
 interface Evaluated {
   readonly result: { readonly value?: unknown }
   readonly exceptionDetails?: {
@@ -42,17 +45,24 @@ interface Evaluated {
 async function attach(session: CDPSession, targetId: string) {
   // Playwright hears of the messages of sessions of its own alone: these come wrapped.
   const { sessionId } = await session.send('Target.attachToTarget', { targetId, flatten: false })
-  const waiting = new Map<number, (answer: Evaluated) => void>()
+  const waiting = new Map<number, (answer: Answer) => void>()
   session.on('Target.receivedMessageFromTarget', (event) => {
-    const { id, result } = JSON.parse(event.message) as { id: number; result: Evaluated }
-    if (event.sessionId === sessionId) waiting.get(id)?.(result)
+    const { id, ...answer } = JSON.parse(event.message) as { readonly id: number } & Answer
+    if (event.sessionId === sessionId) waiting.get(id)?.(answer)
   })
   let id = 0
-  return async (method: string, params: object): Promise<Evaluated> => {
+  return async (method: string, params: object): Promise<unknown> => {
     id += 1
-    const answer = new Promise<Evaluated>((resolve) => waiting.set(id, resolve))
+    const answer = new Promise<Answer>((resolve) => waiting.set(id, resolve))
     const message = JSON.stringify({ id, method, params })
     await session.send('Target.sendMessageToTarget', { sessionId, message })
-    return answer
+    const { result, error } = await answer
+    if (error) throw new Error(`${method}: ${error.message}`)
+    return result
   }
+}
+
+interface Answer {
+  readonly result?: unknown
+  readonly error?: { readonly message: string }
 }

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { basename, join, resolve } from 'node:path'
 import type { AddressInfo } from 'node:net'
@@ -23,8 +23,9 @@ export interface RealServer {
 export async function startRealServer(model: string): Promise<Prepared<RealServer>> {
   const installed = install()
   if ('unavailable' in installed) return installed
-  // It writes its own form of a model beside the file.
-  const copy = join(environment, basename(model))
+  // It writes its own form of a model beside the file, and would take that for the model's next version too.
+  const folder = mkdtempSync(join(environment, 'model-'))
+  const copy = join(folder, basename(model))
   copyFileSync(model, copy)
   const port = await findPort()
   const args = ['--model', copy, '--port', String(port), '--gpu=off', '--threads', '1', '--streams', '2']
@@ -36,6 +37,7 @@ export async function startRealServer(model: string): Promise<Prepared<RealServe
   })
   const close = () => {
     if (server.pid !== undefined && server.exitCode === null) process.kill(-server.pid)
+    rmSync(folder, { recursive: true, force: true })
   }
   const url = `http://localhost:${port}/v1`
   const end = Date.now() + startTimeoutMs
