@@ -3,6 +3,12 @@ import { RivuletError } from '../../lib/contract/errors.js'
 /** What ONNX Runtime's kernels make use of where an adapter has it. */
 const wantedFeatures = ['shader-f16', 'subgroups'] as const satisfies readonly GPUFeatureName[]
 
+/**
+ * With smaller subgroups ONNX Runtime 1.30.0's FlashAttention, which it takes for 32 tokens and more at a time, gives wrong
+ * numbers (SwiftShader has 4); without any it takes a way of its own, which is right.
+ */
+const leastSubgroupSize = 8
+
 /** Limits that the kernels and large weights need beyond WebGPU's defaults: all that the adapter has. */
 const wantedLimits = [
   'maxBufferSize',
@@ -23,9 +29,13 @@ export async function createGpuDevice(): Promise<GPUDevice> {
   if (!adapter)
     throw new RivuletError('backend-unavailable', 'The graphics adapter is gone. Reload the page.')
   return adapter.requestDevice({
-    requiredFeatures: wantedFeatures.filter((feature) => adapter.features.has(feature)),
+    requiredFeatures: wantedFeatures.filter((feature) => canUse(feature, adapter)),
     requiredLimits: Object.fromEntries(wantedLimits.map((name) => [name, adapter.limits[name]])),
   })
+}
+
+function canUse(feature: GPUFeatureName, { features, info }: GPUAdapter): boolean {
+  return features.has(feature) && (feature !== 'subgroups' || info.subgroupMinSize >= leastSubgroupSize)
 }
 
 /** Why a device is gone, in the browser's words. */
