@@ -4,8 +4,8 @@ import { RivuletError } from '../../lib/contract/errors.js'
 const wantedFeatures = ['shader-f16', 'subgroups'] as const satisfies readonly GPUFeatureName[]
 
 /**
- * With smaller subgroups ONNX Runtime 1.30.0's FlashAttention, which it takes for 32 tokens and more at a time, gives wrong
- * numbers (SwiftShader has 4); without any it takes a way of its own, which is right.
+ * With subgroups of 4, as SwiftShader has them, ONNX Runtime 1.30.0's FlashAttention gives wrong numbers for 32 tokens and
+ * more at a time; on a device without subgroups it takes another way, which is right.
  */
 const leastSubgroupSize = 8
 

@@ -63,7 +63,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--later-mentions", type=float, default=1.5)
     parser.add_argument("--request", type=float, default=0.3, help="weight of the visitor's words")
     parser.add_argument("--seed", type=int, default=1)
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.start_share and not arguments.start:
+        parser.error("--start-share needs --start: there is nothing else to take a mean with")
+    return arguments
 
 
 class Batches:
@@ -235,7 +238,7 @@ def train(rank: int, arguments: argparse.Namespace) -> None:
     if is_first:
         save()
         report_held_out()
-        if start and arguments.start_share > 0:
+        if arguments.start_share > 0:
             share = arguments.start_share
             model.load_state_dict({name: w.lerp(start[name], share) for name, w in model.state_dict().items()})
             save_weights()
