@@ -8,7 +8,7 @@ import type {
   SharedV4Warning,
 } from '@ai-sdk/provider'
 import { RivuletError } from './contract/errors.js'
-import type { ChatMessage, GenerateOptions } from './contract/options.js'
+import type { ChatMessage, GenerateOptions } from './contract/request.js'
 import type { FinishReason } from './contract/worker-api.js'
 import type { Engine } from './engine.js'
 import type { Usage } from './generation.js'

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { connectWorker } from './connect-worker.js'
 import { RivuletError } from './contract/errors.js'
-import { openWorker } from './open-worker.js'
 
 /** A real worker from a script. */
 function startWorker(script: string): Worker {
@@ -10,7 +9,7 @@ function startWorker(script: string): Worker {
 }
 
 const call = (worker: Worker) => {
-  const connection = connectWorker(openWorker(worker))
+  const connection = connectWorker(worker)
   return { connection, answer: connection.call((remote) => remote.unload()) }
 }
 

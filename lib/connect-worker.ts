@@ -4,38 +4,68 @@ import { RivuletError } from './contract/errors.js'
 import { watchLifeLock } from './contract/life-lock.js'
 import { installStreamTransfer } from './contract/stream-transfer.js'
 import type { WorkerApi } from './contract/worker-api.js'
-import type { OpenedWorker } from './open-worker.js'
-import { settleBefore } from './settle-before.js'
 
 /** A worker that can be called. */
-export interface WorkerConnection extends Omit<OpenedWorker, 'worker'> {
+export interface WorkerConnection {
   /**
-   * Calls a method of the worker. Settles also when the worker is dead, which a bare Comlink call does not (comlink#601).
-   * @throws RivuletError what the worker threw, or the reason of `closed`
+   * Calls a method of the worker. It settles also if the worker is dead, which a bare Comlink call does not (comlink#601).
+   * @throws RivuletError the worker's error, or the reason of `closed`
    */
   call<T>(run: (worker: Remote<WorkerApi>) => Promise<T>): Promise<T>
-  /** Notices a death of which the worker's events tell nothing: the lock, which the worker holds, then becomes free. */
+  /** Aborted when the worker is dead; the reason is a `RivuletError`. */
+  readonly closed: AbortSignal
+  /** Notices a death that fires no event on the page: the lock that the worker holds becomes free. */
   watchLifeLock(name: string): void
+  /** Terminates the worker. All pending calls and streams fail with `reason`. */
+  terminate(reason: RivuletError): void
 }
 
 let areTransfersInstalled = false
 
-/** The only place that calls a `Worker`; everything behind it needs just a message port. */
-export function connectWorker({ worker, closed, terminate }: OpenedWorker): WorkerConnection {
+/** The only place that uses a `Worker`; all other code needs only a message port. */
+export function connectWorker(worker: Worker): WorkerConnection {
   if (!areTransfersInstalled) {
     installErrorTransfer()
     installStreamTransfer()
     areTransfersInstalled = true
   }
+  const closing = new AbortController()
+  const { signal: closed } = closing
+  const terminate = (reason: RivuletError) => {
+    worker.terminate()
+    closing.abort(reason)
+  }
+  worker.addEventListener('error', (event) => {
+    event.preventDefault()
+    const message = event.message
+      ? `The worker failed: ${event.message}`
+      : "The worker could not be loaded. Check that its script is served (or pass the backend's option `worker`) and that the page's CSP allows it (worker-src)."
+    terminate(new RivuletError('worker-failed', message, { cause: event.error ?? undefined }))
+  })
+  worker.addEventListener('messageerror', () => {
+    terminate(new RivuletError('worker-failed', 'A message from the worker could not be deserialized.'))
+  })
   const remote = wrap<WorkerApi>(worker)
   return {
     call: (run) => settleBefore(closed, () => run(remote)),
     closed,
     watchLifeLock(name) {
       watchLifeLock(name, closed, () => {
-        terminate(new RivuletError('worker-failed', 'The worker ended without a word.'))
+        terminate(new RivuletError('worker-failed', 'The worker stopped without an error event.'))
       })
     },
     terminate,
   }
+}
+
+/** Settles as `run` does, or rejects with the signal's reason if that comes first. */
+function settleBefore<T>(closed: AbortSignal, run: () => Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const fail = () => reject(closed.reason)
+    if (closed.aborted) return fail()
+    closed.addEventListener('abort', fail, { once: true })
+    run()
+      .then(resolve, reject)
+      .finally(() => closed.removeEventListener('abort', fail))
+  })
 }

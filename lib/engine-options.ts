@@ -4,34 +4,34 @@ import type { DownloadOptions } from './contract/download-options.js'
 import type { RivuletError } from './contract/errors.js'
 import type { ModelSource } from './contract/model-source.js'
 import type { LoadProgress } from './contract/worker-api.js'
-import type { GenerationRecord } from './generation-record.js'
+import type { EngineObserver } from './observer.js'
 
-/** What `createEngine` is told. */
+/** Options of `createEngine`. */
 export interface EngineOptions {
   /**
-   * One backend, or several in order of preference: the first is taken that can run here and load its model. Local ones
-   * that would be slow here, such as `onnx()` without a real GPU, come behind the local ones that would not. When one
-   * is lost for good, what it was writing goes on with the next.
+   * One backend, or a list in order of preference. rivulet uses the first one that can run and load its model. Local
+   * backends that would be slow, such as `onnx()` without a GPU, are tried after the other local ones. If a backend is lost
+   * for good, the next one continues the running answers.
    */
   readonly backend: BackendFactory | readonly BackendFactory[]
-  /** The model's folder or file, for backends that are given none of their own: `remote()` and `webLlm()` name theirs. */
+  /** The model's folder or file, for backends without a model of their own. `remote()` and `webLlm()` name theirs. */
   readonly model?: ModelSource | undefined
-  /** How its files are fetched and kept; nothing of it concerns files of the visitor's. */
+  /** How the model's files are downloaded and stored. Local files are not affected. */
   readonly download?: DownloadOptions | undefined
-  /** Called while the model is loaded, and when it is loaded again; a list's next backend begins at 0 again. */
+  /** Called while the model is loaded, also after a loss. For the next backend of a list, progress starts at 0 again. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined
-  /** Gives up loading; the returned promise then rejects with the signal's reason. */
+  /** Aborts loading; the returned promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined
   /**
-   * Load the model again when its GPU is lost or its worker dies, and go on with the generations that ran: the same
-   * streams, behind their last tokens. `result.recoveries` counts. `false` ends them with the error instead.
+   * Load the model again when its GPU or worker is lost, and continue the running generations in the same streams, after
+   * their last tokens. `result.recoveries` counts the losses. `false` ends the streams with the error instead.
    * @default true
    */
   readonly recover?: boolean | undefined
-  /** Called when the model is about to be loaded again, with what befell it: `device-lost` or `worker-failed`. */
+  /** Called before the model is loaded again, with the reason of the loss: `device-lost` or `worker-failed`. */
   readonly onRecovery?: ((reason: RivuletError) => void) | undefined
-  /** Called when a generation is over, however it ended, with a record of it that tracing takes; never with its texts. */
-  readonly onGeneration?: ((record: GenerationRecord) => void) | undefined
+  /** Watches loads and generations: for logging, tracing, readouts. A list is called in order. */
+  readonly observer?: EngineObserver | readonly EngineObserver[] | undefined
 }
 
 const optionNames: readonly string[] = [
@@ -42,24 +42,39 @@ const optionNames: readonly string[] = [
   'signal',
   'recover',
   'onRecovery',
-  'onGeneration',
+  'observer',
 ] satisfies (keyof EngineOptions)[]
 
 /** @throws RivuletError `invalid-option` */
 export function checkEngineOptions(options: EngineOptions): void {
+  if (typeof options !== 'object' || options === null) refuse('createEngine() takes an object of options.')
   refuseUnknown('createEngine()', options, optionNames)
-  const { backend, model, signal, recover } = options
-  if ([backend].flat().some((candidate) => typeof candidate?.createWorker !== 'function')) {
-    refuse('"backend" must be a backend, such as onnx(), or a list of them.')
+  const { backend, model, download, signal, recover, observer } = options
+  const backends = [backend].flat()
+  if (backends.some((candidate) => typeof candidate?.createWorker !== 'function')) {
+    refuse('"backend" must be a backend, such as onnx(), or a list of them.', 'backend')
   }
-  const needsModel = [backend].flat().some((candidate) => candidate.model === undefined)
-  if (needsModel && typeof model !== 'string' && (typeof model !== 'object' || model === null)) {
-    refuse('"model" must be a string, a URL, a directory handle or a list of files.')
+  const needModel = backends.filter((candidate) => candidate.model.kind === 'engine')
+  if (needModel.length > 0 && typeof model !== 'string' && (typeof model !== 'object' || model === null)) {
+    refuse('"model" must be a string, a URL, a directory handle or a list of files.', 'model')
   }
-  for (const name of ['onProgress', 'onRecovery', 'onGeneration'] as const) {
+  if (model !== undefined && needModel.length === 0) {
+    refuse('"model" is not used: every backend in "backend" has its own. Leave it out.', 'model')
+  }
+  if (download !== undefined && backends.every((candidate) => candidate.model.kind === 'named')) {
+    const names = backends.map(({ name }) => name).join(', ')
+    refuse(`"download" is not used by ${names}. Leave it out.`, 'download')
+  }
+  for (const name of ['onProgress', 'onRecovery'] as const) {
     const callback: unknown = options[name]
-    if (callback !== undefined && typeof callback !== 'function') refuse(`"${name}" must be a function.`)
+    if (callback !== undefined && typeof callback !== 'function') refuse(`"${name}" must be a function.`, name)
   }
-  if (recover !== undefined && typeof recover !== 'boolean') refuse('"recover" must be true or false.')
-  if (signal !== undefined && !(signal instanceof AbortSignal)) refuse('"signal" must be an AbortSignal.')
+  const observers: readonly unknown[] = [observer ?? []].flat()
+  if (observers.some((each) => typeof each !== 'object' || each === null)) {
+    refuse('"observer" must be an object with methods such as onStart, onChunk and onEnd, or a list of them.', 'observer')
+  }
+  if (recover !== undefined && typeof recover !== 'boolean') refuse('"recover" must be true or false.', 'recover')
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    refuse('"signal" must be an AbortSignal.', 'signal')
+  }
 }

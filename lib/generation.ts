@@ -1,218 +1,180 @@
 import { RivuletError, asRivuletError } from './contract/errors.js'
-import type { CountedTokens, FinishReason, GenerationEvent, TokenChunk } from './contract/worker-api.js'
-import type { GenerationEnd } from './generation-record.js'
-import type { GenerationSource, GenerationWorker } from './generation-source.js'
-import { createTranscript, type GenerationPart } from './transcript.js'
+import { readArrival } from './contract/stream-transfer.js'
+import type { CountedTokens, FinishReason, TokenChunk } from './contract/worker-api.js'
 import { recordLatency, type Latency } from './latency.js'
+import type { GenerationOutcome } from './observer.js'
+import { readResilientEvents, type GenerationSource, type ResilientEvent } from './resilient-events.js'
+import { createTranscript, type GenerationPart } from './transcript.js'
 
-/** What a generation was, when it is over. */
+/** The whole answer and its figures, when the generation is over. */
 export interface GenerationResult {
-  /** Exactly the texts of the stream's chunks, joined. */
+  /** The texts of the stream's chunks, joined. */
   readonly text: string
   readonly finishReason: FinishReason
+  /** For `cancelled`: the reason passed to `cancel()`, or the signal's. */
+  readonly cancelReason?: unknown
   readonly usage: Usage
   readonly latency: Latency
-  /** How often the generation lost its GPU, its worker or its server, and was taken up again. */
+  /** How often the generation lost its GPU, worker or server and continued. */
   readonly recoveries: number
-  /** Who wrote the text, in order; several where another backend took it over. None where nothing was said. */
+  /** The backends that generated the text, in order: several after a hand-over, none if there is no text. */
   readonly parts: readonly GenerationPart[]
 }
 
 export interface Usage {
-  /** Tokens of the prompt with its template; 0 when the generation was cancelled before they were counted. */
+  /** Tokens of the prompt with its template; 0 if the generation was cancelled before they were counted. */
   readonly promptTokens: number
-  /** How many of the prompt's tokens were not computed again, since an earlier prompt or answer began alike. */
+  /** Prompt tokens that were in the KV cache already, because an earlier prompt or answer starts with the same tokens. */
   readonly cachedPromptTokens: number
   /**
-   * Tokens streamed; the token that ends the text is not one of them. As the server counts them with `remote()`; once
-   * cancelled, and where another backend took over, its chunks are counted instead.
+   * Tokens streamed, without the end-of-sequence token. With `remote()` the server's count; after a cancel or a hand-over
+   * the number of its chunks.
    */
   readonly completionTokens: number
 }
 
-/** A generation that is lost as often as this without a token in between is lost for good. */
-const maxFruitlessAttempts = 3
-
-/** A generation as one worker runs it. */
-interface Attempt {
-  /** Once there is one. */
-  worker: GenerationWorker | undefined
-  /** The worker is well, but its model cannot go on where another stopped. */
-  isRefused: boolean
-  readonly reader: Promise<ReadableStreamDefaultReader<GenerationEvent>>
+/** What the engine adds to a generation's source. */
+export interface GenerationOptions extends GenerationSource {
+  /** The caller's: errors the stream with its reason. */
+  readonly signal: AbortSignal | undefined
+  /** The engine's: cancels, as `cancel()` does. */
+  readonly disposed: AbortSignal
+  /** The reader got a chunk. */
+  readonly onChunk?: ((chunk: DeliveredChunk) => void) | undefined
+  /** Called once, when the generation is over. */
+  readonly onEnd?: ((outcome: GenerationOutcome) => void) | undefined
 }
 
-/** One generation, as its stream needs it. */
+/** A chunk in its reader's hands. */
+export interface DeliveredChunk {
+  readonly chunk: TokenChunk
+  /** A `performance.now()` value. */
+  readonly arrivedAt: number
+  readonly unreadChunks: number
+  readonly recoveries: number
+}
+
+/** One generation, as its stream uses it. */
 export interface Generation {
   readonly result: Promise<GenerationResult>
-  /** Hands the reader one chunk, the end or the error. */
+  /** Gives the reader one chunk, the end or the error. */
   pull(): Promise<void>
-  /** Reads everything the model will say; the chunks wait for a reader. */
+  /** Reads the whole answer; its chunks wait for a reader. */
   runToEnd(): Promise<void>
   /** Cancels; the reader sees the stream end. */
-  cancel(): void
-  /** Cancels; there is no reader any more. */
-  abandon(): void
+  cancel(reason?: unknown): void
+  /** Cancels a stream that has no reader any more. */
+  abandon(reason?: unknown): void
 }
 
-/** Reads one generation's events, keeps its text and figures, and feeds the stream behind `controller`. */
-export function readGeneration(
-  { take, canRecover, signal, disposed, onEnd }: GenerationSource,
+type Ending =
+  | { readonly kind: 'finished'; readonly finishReason: 'stop' | 'length' }
+  | { readonly kind: 'cancelled'; readonly reason: unknown }
+  | { readonly kind: 'failed'; readonly error: RivuletError }
+
+/** Folds a generation's events into the stream behind `controller` and into the result. */
+export function startGeneration(
+  { signal, disposed, onChunk, onEnd, ...source }: GenerationOptions,
   controller: ReadableStreamDefaultController<TokenChunk>,
 ): Generation {
   const latency = recordLatency()
-  /** Read from the worker, not yet by the reader: here and not in the stream, whose error would drop them. */
-  const waiting: TokenChunk[] = []
+  /** Read from the worker, but not by the reader yet: kept here, since an error of the stream would drop them. */
+  const waiting: DeliveredChunk[] = []
   const transcript = createTranscript()
-  const listeners = new AbortController()
-  const { promise: result, resolve, reject } = deferred<GenerationResult>()
-  // Whoever only reads the stream learns of a failure there.
+  const stopping = new AbortController()
+  const { promise: result, resolve, reject } = createDeferred<GenerationResult>()
+  // A caller who only reads the stream sees a failure there.
   result.catch(() => {})
-  let promptTokens = 0
-  let cachedPromptTokens = 0
+  const events = readResilientEvents(source, transcript, stopping.signal, () => void readToStart())
+  let usage = { promptTokens: 0, cachedPromptTokens: 0 }
   let hasStarted = false
+  let isRunning = false
   let counted: CountedTokens | undefined
   let chunks = 0
   let recoveries = 0
-  let fruitlessAttempts = 0
-  let outcome: GenerationEnd['outcome'] | undefined
+  let ending: Ending | undefined
   let hasStreamEnded = false
   let advancing: Promise<void> | undefined
-  let attempt = signal?.aborted ? undefined : begin()
 
-  /** @param loss why it is begun again */
-  function begin(loss?: RivuletError): Attempt {
-    const begun: Attempt = { worker: undefined, isRefused: false, reader: Promise.resolve().then(open) }
-    // `watch` tells of a failure.
-    begun.reader.catch(() => {})
-    void watch(begun)
-    return begun
-
-    async function open(): Promise<ReadableStreamDefaultReader<GenerationEvent>> {
-      const worker = await take()
-      begun.worker = worker
-      begun.isRefused = transcript.text !== '' && !worker.info.canContinue
-      if (begun.isRefused) throw loss
-      return (await worker.generate(transcript.tell(worker.info))).getReader()
-    }
-  }
-
-  async function watch(begun: Attempt): Promise<void> {
-    try {
-      await begun.reader
-    } catch (error) {
-      if (begun === attempt) failWith(error)
-      return
-    }
-    const { closed } = begun.worker!
-    const onClosed = () => handleDeath(begun, closed.reason as RivuletError)
-    if (closed.aborted) await onClosed()
-    else closed.addEventListener('abort', onClosed, { signal: listeners.signal })
-  }
-
-  /** Frees the worker, and wakes whoever waits for the next event. */
-  function leave(left: Attempt | undefined): void {
-    left?.reader.then((events) => events.cancel()).catch(() => {})
-  }
-
-  function finish(how: GenerationEnd['outcome']): void {
-    if (outcome) return
-    outcome = how
-    listeners.abort()
+  function finish(how: Ending): void {
+    if (ending) return
+    ending = how
+    stopping.abort()
+    void events.return(undefined)
     const { text, parts, tokens } = transcript
     const completionTokens = recoveries === 0 ? (counted?.completionTokens ?? tokens) : tokens
-    const usage = { promptTokens, cachedPromptTokens, completionTokens }
-    const figures = { usage, latency: latency.finish(how.kind, completionTokens), recoveries }
+    const figures = { usage: { ...usage, completionTokens }, latency: latency.finish(), recoveries }
     if (how.kind === 'failed') {
       how.error.text = text
       reject(how.error)
-    } else {
-      resolve({ text, finishReason: how.finishReason, parts, ...figures })
+      onEnd?.({ kind: 'failed', error: how.error, figures })
+      return
     }
-    leave(attempt)
-    onEnd?.({ outcome: how, ...figures })
+    const reasons =
+      how.kind === 'cancelled'
+        ? { finishReason: how.kind, cancelReason: how.reason }
+        : { finishReason: how.finishReason }
+    const finished = { text, ...reasons, parts, ...figures }
+    resolve(finished)
+    onEnd?.({ kind: 'finished', result: finished })
   }
 
-  /** Takes the generation up again where that may help, behind what has been said. */
-  function fail(error: RivuletError): void {
-    if (outcome) return
-    if (!canRecover || !canGoOn(error)) return finish({ kind: 'failed', error })
-    recoveries += 1
-    const lost = attempt
-    attempt = begin(error)
-    leave(lost)
-  }
-
-  /** Ends the worker that is lost; where the same backend would be lost again, gives that up. */
-  function canGoOn(error: RivuletError): boolean {
-    const { worker, isRefused = false } = attempt ?? {}
-    const isLost = !isRefused && (error.code === 'worker-failed' || error.code === 'device-lost')
-    const canSaySame = transcript.text === '' || worker?.info.canContinue !== false
-    if (isLost && canSaySame && fruitlessAttempts < maxFruitlessAttempts) {
-      fruitlessAttempts += 1
-      // A GPU's loss can show here before the engine knows of it.
-      worker?.giveUp(error)
-      return true
+  function apply(event: ResilientEvent): void {
+    if (event.kind === 'opened') return transcript.setWriter(event.info)
+    if (event.kind === 'lost') {
+      recoveries += 1
+      isRunning = false
+      void readToStart()
+      return
     }
-    if ((isLost || isRefused || error.code === 'connection-failed') && worker?.moveOn(error)) {
-      fruitlessAttempts = 0
-      return true
-    }
-    if (isLost) worker?.giveUp(error)
-    return false
-  }
-
-  const failWith = (error: unknown) =>
-    fail(asRivuletError(error, 'generation-failed', 'The generation failed'))
-
-  function apply(event: GenerationEvent): void {
     if (event.kind === 'started') {
-      if (attempt?.worker) transcript.setWriter(attempt.worker.info)
-      // Who goes on computes a prompt again; it counts where nobody has counted it.
-      if (promptTokens === 0) promptTokens = event.promptTokens ?? 0
+      isRunning = true
+      // A resumed generation computes the prompt again: it is counted once.
+      if (usage.promptTokens === 0) usage = { ...usage, promptTokens: event.promptTokens ?? 0 }
       if (hasStarted) return
       hasStarted = true
-      cachedPromptTokens = event.cachedPromptTokens
-      latency.setPrefill({ ...event, promptTokens })
-    } else if (event.kind === 'counted') {
-      counted = event
-      // Who goes on counts what was said as prompt.
-      if (recoveries > 0) return
-      promptTokens = event.promptTokens
-      cachedPromptTokens = event.cachedPromptTokens
-      latency.setCounted(event)
-    } else if (event.kind === 'chunk') {
-      waiting.push({ ...event.chunk, index: chunks })
-      chunks += 1
-      fruitlessAttempts = 0
-      transcript.add(event.chunk)
-      // A chunk without a token is what a runtime held back.
-      if (event.chunk.tokenCount > 0) latency.addToken()
-    } else {
-      finish({ kind: 'finished', finishReason: event.finishReason })
+      usage = { ...usage, cachedPromptTokens: event.cachedPromptTokens }
+      latency.setPrefill({ ...event, ...usage })
+      return
     }
+    if (event.kind === 'counted') {
+      counted = event
+      // After a loss, the runtime counts the answer so far as prompt.
+      if (recoveries > 0) return
+      usage = { promptTokens: event.promptTokens, cachedPromptTokens: event.cachedPromptTokens }
+      latency.setCounted(event)
+      return
+    }
+    if (event.kind === 'ended') return finish({ kind: 'finished', finishReason: event.finishReason })
+    const { arrivedAt, unreadChunks } = readArrival(event) ?? { arrivedAt: performance.now(), unreadChunks: 0 }
+    const { kind: _, ...step } = event
+    waiting.push({ chunk: { ...step, index: chunks }, arrivedAt, unreadChunks, recoveries })
+    chunks += 1
+    transcript.add(event)
+    // A chunk without a token contains text that the runtime held back.
+    if (event.tokenCount > 0) latency.addToken()
   }
 
   async function readEvent(): Promise<void> {
-    const read = attempt
     try {
-      if (!read) return
-      const { done, value } = await (await read.reader).read()
-      if (outcome || read !== attempt) return
-      if (!done) return apply(value)
-      throw new RivuletError('worker-failed', 'The stream from the worker stopped without saying why.')
+      const { done, value } = await events.next()
+      if (ending) return
+      if (done) throw new RivuletError('worker-failed', 'The generation stopped before its end.')
+      apply(value)
     } catch (error) {
-      if (read === attempt) failWith(error)
+      finish({ kind: 'failed', error: asRivuletError(error, 'generation-failed', 'The generation failed') })
     } finally {
       advancing = undefined
     }
   }
 
-  /** Reads one event, or joins whoever is reading it. */
+  /** Reads one event, or joins the read in progress. */
   const advance = () => (advancing ??= readEvent())
 
-  async function runToEnd(): Promise<void> {
-    while (!outcome) await advance()
+  /** A generation starts, and recovers from a loss, also while nobody reads the stream. */
+  async function readToStart(): Promise<void> {
+    isRunning = false
+    while (!isRunning && !ending) await advance()
   }
 
   function endStream(end: () => void): void {
@@ -221,51 +183,53 @@ export function readGeneration(
     end()
   }
 
-  signal?.addEventListener('abort', onAbort, { signal: listeners.signal })
-  function onAbort(): void {
-    finish({ kind: 'finished', finishReason: 'cancelled' })
-    endStream(() => controller.error(signal?.reason))
-  }
-  if (signal?.aborted) onAbort()
-
-  async function handleDeath(dead: Attempt, reason: RivuletError): Promise<void> {
-    // What has arrived is read within microtasks; a whole task without an event means there is none.
-    let hasMore = true
-    while (!outcome && dead === attempt && hasMore) {
-      hasMore = await Promise.race([advance().then(() => true), nextTask().then(() => false)])
-    }
-    if (dead === attempt) fail(reason)
+  function deliver(delivered: DeliveredChunk): void {
+    controller.enqueue(delivered.chunk)
+    const unreadChunks = waiting.length + (waiting.at(-1) ?? delivered).unreadChunks
+    onChunk?.({ ...delivered, unreadChunks })
   }
 
-  function cancel(): void {
-    finish({ kind: 'finished', finishReason: 'cancelled' })
+  function cancel(reason?: unknown): void {
+    finish({ kind: 'cancelled', reason })
     endStream(() => {
-      for (const chunk of waiting.splice(0)) controller.enqueue(chunk)
+      while (waiting.length > 0) deliver(waiting.shift()!)
       controller.close()
     })
   }
-  disposed.addEventListener('abort', cancel, { signal: listeners.signal })
+
+  function abort(): void {
+    finish({ kind: 'cancelled', reason: signal?.reason })
+    endStream(() => controller.error(signal?.reason))
+  }
+
+  signal?.addEventListener('abort', abort, { signal: stopping.signal })
+  disposed.addEventListener('abort', () => cancel(disposed.reason), { signal: stopping.signal })
+  if (signal?.aborted) abort()
+  else void readToStart()
 
   return {
     result,
-    runToEnd,
+    async runToEnd() {
+      while (!ending) await advance()
+    },
     async pull() {
-      while (waiting.length === 0 && !outcome) await advance()
-      const chunk = waiting.shift()
+      while (waiting.length === 0 && !ending) await advance()
+      const delivered = waiting.shift()
       if (hasStreamEnded) return
-      if (chunk) controller.enqueue(chunk)
-      else if (outcome?.kind === 'failed') endStream(controller.error.bind(controller, outcome.error))
+      if (delivered) deliver(delivered)
+      else if (ending?.kind === 'failed') endStream(controller.error.bind(controller, ending.error))
       else endStream(() => controller.close())
     },
     cancel,
-    abandon() {
+    abandon(reason) {
       hasStreamEnded = true
-      finish({ kind: 'finished', finishReason: 'cancelled' })
+      finish({ kind: 'cancelled', reason })
     },
   }
 }
 
-function deferred<T>() {
+/** `Promise.withResolvers` is newer than the oldest browsers that can run this library. */
+function createDeferred<T>() {
   let resolve!: (value: T) => void
   let reject!: (reason: unknown) => void
   const promise = new Promise<T>((onResolve, onReject) => {
@@ -274,5 +238,3 @@ function deferred<T>() {
   })
   return { promise, resolve, reject }
 }
-
-const nextTask = () => new Promise<void>((resolve) => setTimeout(resolve))

@@ -3,7 +3,13 @@ export type { Engine } from './engine.js'
 export type { EngineOptions } from './engine-options.js'
 export type { TokenStream } from './token-stream.js'
 export type { GenerationResult, Usage } from './generation.js'
-export type { GenerationRecord } from './generation-record.js'
+export type {
+  EngineObserver,
+  GenerationEnd,
+  GenerationOutcome,
+  GenerationStart,
+  ObservedChunk,
+} from './observer.js'
 export type { GenerationPart } from './transcript.js'
 export type { SkippedBackend } from './start-worker.js'
 export { availability } from './availability.js'
@@ -13,12 +19,15 @@ export type { ErrorCode, ErrorDetails } from './contract/errors.js'
 export type { DownloadOptions } from './contract/download-options.js'
 export { store } from './store.js'
 export type { EvictOptions, StoredModel } from './store.js'
-export type { ChatMessage, GenerateOptions, Prompt, SamplingOptions } from './contract/options.js'
+export type { ChatMessage, GenerateOptions, Prompt, Role, SamplingOptions } from './contract/request.js'
+export type { OptionName } from './contract/option-table.js'
 export type {
+  Execution,
   FileProgress,
   FinishReason,
   LoadProgress,
   ModelInfo,
+  ModelSupport,
   ModelTimings,
   TokenChunk,
   TokenLogprob,
@@ -26,5 +35,5 @@ export type {
 } from './contract/worker-api.js'
 export type { ModelSource } from './contract/model-source.js'
 export type { Latency, Percentiles } from './latency.js'
-export type { BackendAvailability, BackendFactory } from './backend-factory.js'
+export type { BackendAvailability, BackendFactory, BackendModel } from './backend-factory.js'
 export type { Devices, GpuAdapterFacts } from './contract/devices.js'

@@ -3,39 +3,39 @@ import { probeDevices } from './contract/devices.js'
 import type { RivuletError } from './contract/errors.js'
 import type { Candidate, LoadedWorker } from './start-worker.js'
 
-/** How a worker is replaced. */
+/** How a lost worker is replaced. */
 export interface Recovery {
-  /** All that the engine was given. */
+  /** All backends of the engine. */
   readonly candidates: readonly Candidate[]
-  /** Starts another one and loads the model, with none of those that are lost. */
+  /** Starts a worker and loads a model, without the lost candidates. */
   start(lost: ReadonlySet<Candidate>, signal: AbortSignal): Promise<LoadedWorker>
-  /** Called before that, with what befell the last one. */
+  /** Called before the replacement, with the reason of the loss. */
   readonly onRecovery: ((reason: RivuletError) => void) | undefined
 }
 
-/** A loaded worker that is replaced when it is needed and dead. */
+/** A loaded worker that is replaced when it is needed after its death. */
 export interface KeptWorker {
-  /** The newest one, dead or alive. */
+  /** The newest worker, dead or alive. */
   readonly current: LoadedWorker
   /**
-   * The newest worker, and where that is dead another one. Those who wait for it get it in the order of their numbers.
-   * @throws RivuletError what loading it failed with; the next call tries again
+   * The newest worker, or its replacement if it is dead. Waiting callers get the replacement in the order of their numbers.
+   * @throws RivuletError the error of loading the replacement; the next call tries again
    */
   take(order: number): Promise<LoadedWorker>
   /**
-   * Ends this worker, where it is the newest, and gives its backend up: the next worker will be another's.
-   * @returns whether there is another
+   * Terminates this worker, if it is the newest, and excludes its backend: the next worker is another backend's.
+   * @returns whether there is another backend
    */
-  moveOn(from: WorkerConnection, reason: RivuletError): boolean
+  switchBackend(from: WorkerConnection, reason: RivuletError): boolean
 }
 
-/** After its process has crashed, a browser takes a moment before it gives adapters again. */
+/** After a crash of its GPU process, a browser needs a moment before it has an adapter again. */
 const gpuReturnMs = 3000
 const gpuPollMs = 100
 
 /**
- * @param recovery without it a dead worker stays
- * @param signal ends a replacement
+ * @param recovery without it, a dead worker is not replaced
+ * @param signal aborts a replacement
  */
 export function keepWorker(
   first: LoadedWorker,
@@ -52,7 +52,7 @@ export function keepWorker(
     if (current.info.device === 'webgpu') await waitForGpu(signal)
     signal.throwIfAborted()
     const next = await start(lost, signal).catch((error: unknown) => {
-      // Nothing else can be had: next time, all may be tried again.
+      // No backend is left: next time, all are tried again.
       lost.clear()
       throw error
     })
@@ -84,7 +84,7 @@ export function keepWorker(
       if (!isReplacing) void serveWaiting(recovery)
       return worker
     },
-    moveOn(from, reason) {
+    switchBackend(from, reason) {
       if (!recovery) return false
       if (current.connection !== from) return true
       if (recovery.candidates.length <= lost.size + 1) return false
@@ -101,7 +101,7 @@ interface Waiting {
   reject(reason: unknown): void
 }
 
-/** Resolves when there is an adapter again, or there will hardly be one. */
+/** Resolves when there is an adapter again, or after a timeout. */
 async function waitForGpu(signal: AbortSignal): Promise<void> {
   const end = performance.now() + gpuReturnMs
   while (!signal.aborted && performance.now() < end) {

@@ -12,6 +12,8 @@ export interface Latency {
   readonly prefillTokensPerSecond: number | undefined
   /** Tokens a second from the first token to the last. Undefined with fewer than two tokens. */
   readonly decodeTokensPerSecond: number | undefined
+  /** From the first token to the last. Undefined with fewer than two tokens. */
+  readonly decodeMs: number | undefined
   /** From the call of `generate` to its end. */
   readonly totalMs: number
   /**
@@ -44,42 +46,8 @@ export interface LatencyRecorder {
   setPrefill(figures: PrefillFigures): void
   /** What a runtime that counts by itself tells at the end. */
   setCounted(counted: CountedTokens): void
-  /**
-   * The figures up to now; also puts the spans into the Performance timeline as `rivulet:*` measures, which are cleared
-   * after every 200 generations. DevTools shows them in a track of their own.
-   * @param tokens streamed
-   */
-  finish(how: 'finished' | 'failed', tokens: number): Latency
-}
-
-const measures = {
-  generation: 'rivulet:generation',
-  firstToken: 'rivulet:time-to-first-token',
-  decode: 'rivulet:decode',
-} as const
-
-const clearedAfter = 200
-let generations = 0
-
-/** A browser keeps every measure until it is told otherwise: a page that runs for days would only grow. */
-function forgetOldMeasures(): void {
-  generations += 1
-  if (generations % clearedAfter !== 0) return
-  for (const name of Object.values(measures)) performance.clearMeasures(name)
-}
-
-/**
- * A measure's `detail` that puts it into a track: generations above their first tokens and their decoding.
- * https://developer.chrome.com/docs/devtools/performance/extension
- */
-function showInDevTools(
-  color: 'primary' | 'secondary' | 'tertiary' | 'error',
-  figures: Readonly<Record<string, number | undefined>> = {},
-) {
-  const properties = Object.entries(figures).flatMap(([name, figure]) =>
-    figure === undefined ? [] : [[name, String(Math.round(figure * 10) / 10)]],
-  )
-  return { devtools: { dataType: 'track-entry', track: 'rivulet', color, properties } }
+  /** The figures up to now. */
+  finish(): Latency
 }
 
 export function recordLatency(): LatencyRecorder {
@@ -95,26 +63,7 @@ export function recordLatency(): LatencyRecorder {
       if (!prefill || !timings) return
       prefill = { ...prefill, promptTokens, cachedPromptTokens, prefillMs: timings.prefillMs }
     },
-    finish(how, tokens) {
-      const end = performance.now()
-      const first = tokenTimes[0]
-      const last = tokenTimes.at(-1)
-      const latency = computeLatency({ start, end, tokenTimes, prefill, model })
-      forgetOldMeasures()
-      const detail = showInDevTools(how === 'failed' ? 'error' : 'primary', {
-        tokens,
-        'tokens a second': latency.decodeTokensPerSecond,
-        'queue, ms': latency.queueMs,
-      })
-      performance.measure(measures.generation, { start, end, detail })
-      if (first !== undefined) {
-        performance.measure(measures.firstToken, { start, end: first, detail: showInDevTools('secondary') })
-      }
-      if (first !== undefined && last !== undefined && last > first) {
-        performance.measure(measures.decode, { start: first, end: last, detail: showInDevTools('tertiary') })
-      }
-      return latency
-    },
+    finish: () => computeLatency({ start, end: performance.now(), tokenTimes, prefill, model }),
   }
 }
 
@@ -138,6 +87,7 @@ export function computeLatency({ start, end, tokenTimes, prefill, model }: Marks
     prefillTokensPerSecond:
       prefill && perSecond(prefill.promptTokens - prefill.cachedPromptTokens, prefill.prefillMs),
     decodeTokensPerSecond: perSecond(gaps.length, decodeMs),
+    decodeMs: gaps.length === 0 ? undefined : decodeMs,
     totalMs: end - start,
     model,
   }

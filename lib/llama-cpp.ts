@@ -1,4 +1,4 @@
-import type { BackendAvailability, BackendFactory } from './backend-factory.js'
+import { chooseModel, type BackendAvailability, type BackendFactory } from './backend-factory.js'
 import { refuse, refuseUnknown } from './contract/check-options.js'
 import { probeDevices } from './contract/devices.js'
 import { llamaCppDevices, type LlamaCppLoadOptions } from './contract/llama-cpp-options.js'
@@ -54,7 +54,7 @@ export function llamaCpp(options: LlamaCppOptions = {}): BackendFactory {
       ...numbers,
       ...(wasmUrl !== undefined && { wasmUrl: resolveUrl('llamaCpp({ wasmUrl })', wasmUrl) }),
     },
-    model,
+    model: chooseModel(model),
     checkAvailability: () => checkAvailability(numbers),
     createWorker: worker,
   }

@@ -1,28 +1,28 @@
+import { checkRequest } from './check-request.js'
 import { refuse } from './contract/check-options.js'
 import { RivuletError } from './contract/errors.js'
-import { checkRequest, type GenerateRequest } from './contract/options.js'
+import type { GenerateRequest, Resume } from './contract/request.js'
 import type { ModelInfo } from './contract/worker-api.js'
+import { createRequest } from './create-request.js'
 import type { Engine } from './engine.js'
-import type { GenerationEnd } from './generation-record.js'
 import { keepWorker, type Recovery } from './keep-worker.js'
-import { observeLoad } from './observer.js'
+import type { EngineObserver } from './observer.js'
 import type { LoadedWorker } from './start-worker.js'
 import { TokenStream } from './token-stream.js'
 
-/** How long a busy worker has to free the GPU by itself before it is ended. */
+/** How long a busy worker has to free the GPU itself before it is terminated. */
 const unloadTimeoutMs = 1000
 
 /**
- * The engine of a worker whose model is loaded.
- * @param recovery without it a dead worker stays
- * @param recordGeneration told of each generation that is over, with what the model that ended it was
+ * The engine of a worker with a loaded model.
+ * @param recovery without it, a dead worker is not replaced
  */
 export function createLoadedEngine(
   first: LoadedWorker,
   recovery: Recovery | undefined,
-  recordGeneration: ((request: GenerateRequest, info: ModelInfo, end: GenerationEnd) => void) | undefined,
+  observer: Required<EngineObserver>,
 ): Engine {
-  observeLoad(first.info)
+  observer.onLoad(first.info)
   const disposing = new AbortController()
   const kept = keepWorker(first, recovery, disposing.signal)
   let generations = 0
@@ -32,7 +32,7 @@ export function createLoadedEngine(
     disposing.abort(disposedError())
     const { connection } = kept.current
     const timeout = new Promise((resolve) => setTimeout(resolve, unloadTimeoutMs))
-    // The worker ends in any case; asking it first lets the runtime give the GPU its memory back.
+    // The worker is terminated in any case. Asking it first lets the runtime return the GPU's memory.
     await Promise.race([connection.call((worker) => worker.unload()).catch(() => {}), timeout])
     connection.terminate(disposedError())
   }
@@ -48,29 +48,35 @@ export function createLoadedEngine(
     },
     generate(prompt, options) {
       const checked = checkRequest(prompt, options)
-      const request = { ...checked, seed: checked.seed ?? drawSeed() }
+      const { info } = kept.current
+      const { input, options: sampling } = createRequest(checked, info)
       if (disposed) throw disposedError()
-      checkCanContinue(request, kept.current.info)
       const order = generations++
+      const generation = drawNumber()
+      const startedAt = performance.now()
+      const drawSeed = drawOnce()
+      observer.onStart({ generation, startedAt, prompt, input: input.kind, options: sampling, info })
       return new TokenStream({
-        async take() {
-          const { connection, info } = await kept.take(order)
+        async takeWorker() {
+          const { connection, info: current } = await kept.take(order)
           return {
-            info,
-            generate(said) {
-              // Another backend can have taken over since.
-              checkCanContinue(request, info)
-              return connection.call((worker) => worker.generate({ ...request, ...(said && { said }) }))
-            },
+            info: current,
+            generate: (request) => connection.call((worker) => worker.generate(request)),
             closed: connection.closed,
-            giveUp: connection.terminate,
-            moveOn: (reason) => kept.moveOn(connection, reason),
+            terminate: connection.terminate,
+            switchBackend: (reason) => kept.switchBackend(connection, reason),
           }
         },
+        // The worker can be another one than above: the engine may have recovered since.
+        createRequest: (current, resume) => addResume(createRequest(checked, current), current, resume, drawSeed),
         canRecover: recovery !== undefined,
         signal: options?.signal,
         disposed: disposing.signal,
-        onEnd: (end) => recordGeneration?.(request, kept.current.info, end),
+        onChunk({ chunk, arrivedAt, ...counts }) {
+          const readMs = performance.now() - startedAt
+          observer.onChunk({ generation, chunk, arrivedMs: arrivedAt - startedAt, readMs, ...counts })
+        },
+        onEnd: (outcome) => observer.onEnd({ generation, info: kept.current.info, outcome }),
       })
     },
     dispose: disposeOnce,
@@ -78,15 +84,30 @@ export function createLoadedEngine(
   }
 }
 
-function checkCanContinue({ begun }: GenerateRequest, { backend, canContinue }: ModelInfo): void {
-  if (begun === undefined || canContinue) return
-  refuse(
-    `"continueFinalMessage" needs a backend that can go on with a text: ${backend} cannot, or is not said to.`,
-  )
+/**
+ * @param drawSeed a model whose continuation depends on the seed needs the same one after a loss
+ * @throws RivuletError `invalid-option` if the model cannot resume an answer
+ */
+function addResume(
+  request: GenerateRequest,
+  { backend, supports }: ModelInfo,
+  resume: Resume | undefined,
+  drawSeed: () => number,
+): GenerateRequest {
+  if (resume && !supports.continuation) refuse(`${backend} cannot resume an answer with this model.`)
+  const seed = request.options.seed ?? (supports.seededContinuation ? drawSeed() : undefined)
+  return { ...request, resume, options: { ...request.options, ...(seed !== undefined && { seed }) } }
 }
 
-function drawSeed(): number {
+/** An integer from 0 to 2^32 - 1. */
+function drawNumber(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0]!
+}
+
+/** @returns the same number at each call */
+function drawOnce(): () => number {
+  let drawn: number | undefined
+  return () => (drawn ??= drawNumber())
 }
 
 function disposedError(): RivuletError {

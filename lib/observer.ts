@@ -1,77 +1,106 @@
-import { serializeError, type SerializedError } from './contract/error-transfer.js'
-import { RivuletError } from './contract/errors.js'
+import type { RivuletError } from './contract/errors.js'
+import type { Prompt, RequestInput, RequestOptions } from './contract/request.js'
 import type { ModelInfo, TokenChunk } from './contract/worker-api.js'
-import type { Generation, GenerationResult } from './generation.js'
-
-/** What an observer is told of an engine; plain data throughout. */
-export type EngineObservation =
-  | { readonly kind: 'engine-loaded'; readonly info: ModelInfo }
-  /** Not told where the page itself gave up loading. */
-  | { readonly kind: 'engine-failed'; readonly error: SerializedError }
-
-/** What an observer is told of the generation with this number, which the page drew. */
-export type GenerationObservation = { readonly generation: number } & (
-  | { readonly kind: 'generation-started' }
-  /** The page's reader has it; a chunk that nobody reads is not told of. */
-  | {
-      readonly kind: 'chunk'
-      readonly text: string
-      readonly tokenCount: number
-      /** Since the call of `generate`. */
-      readonly arrivedMs: number
-    }
-  | { readonly kind: 'generation-ended'; readonly result: GenerationResult }
-  | { readonly kind: 'generation-failed'; readonly error: SerializedError }
-)
+import type { GenerationResult } from './generation.js'
 
 /**
- * A function that a test has put on the page's global object, under `Symbol.for('rivulet.observer')`, before the page's own
- * scripts ran (`rivulet/playwright` does). Without one nothing is told to anybody; no prompt ever is.
+ * Watches an engine: pass it as `createEngine({ observer })`. All methods are optional and are called synchronously; an
+ * error that one throws is reported as an uncaught error of the page and does not reach the stream.
  */
-export type Observer = (observation: EngineObservation | GenerationObservation) => void
+export interface EngineObserver {
+  /** The model is loaded: at first, and again after each recovery. */
+  onLoad?(info: ModelInfo): void
+  /** Loading failed. Not called if the page aborted it. */
+  onLoadError?(error: RivuletError): void
+  /** `engine.generate` was called. */
+  onStart?(start: GenerationStart): void
+  /** The reader got a chunk. A chunk that nobody reads is not reported. */
+  onChunk?(chunk: ObservedChunk): void
+  /** The generation ended, in any way. Called once for each `onStart`. */
+  onEnd?(end: GenerationEnd): void
+}
 
-const observerKey = Symbol.for('rivulet.observer')
+/** A generation that starts. */
+export interface GenerationStart {
+  /** The same number in all reports of one generation; random. */
+  readonly generation: number
+  /** Time of the call, a `performance.now()` value. */
+  readonly startedAt: number
+  readonly prompt: Prompt
+  /** `chat`: through the model's chat template; `text`: as raw text. */
+  readonly input: RequestInput['kind']
+  /** The checked options, without those that were left out. */
+  readonly options: RequestOptions
+  /** The model as it was when the generation started. */
+  readonly info: ModelInfo
+}
 
-function findObserver(): Observer | undefined {
+/** A chunk that the reader got. */
+export interface ObservedChunk {
+  readonly generation: number
+  readonly chunk: TokenChunk
+  /** Time from the call of `generate` until the chunk arrived on the page. */
+  readonly arrivedMs: number
+  /** Time from the call of `generate` until the reader got it. */
+  readonly readMs: number
+  /** Chunks that had arrived after this one and were not read yet: how far the model is ahead of its reader. */
+  readonly unreadChunks: number
+  /** How often the generation was recovered so far. */
+  readonly recoveries: number
+}
+
+/** A generation that is over. */
+export interface GenerationEnd {
+  readonly generation: number
+  /** The model that ended it. */
+  readonly info: ModelInfo
+  readonly outcome: GenerationOutcome
+}
+
+/** How a generation ended. A failed one has usage and latency too; `error.text` is its text. */
+export type GenerationOutcome =
+  | { readonly kind: 'finished'; readonly result: GenerationResult }
+  | {
+      readonly kind: 'failed'
+      readonly error: RivuletError
+      readonly figures: Pick<GenerationResult, 'usage' | 'latency' | 'recoveries'>
+    }
+
+type ObserverMethod = keyof EngineObserver
+
+const globalKey = Symbol.for('rivulet.observer')
+
+/**
+ * The observer that a test put on the page's global object before the page's own scripts ran, as `rivulet/playwright`
+ * does: a test cannot change the options that the page passes to `createEngine`.
+ */
+function findGlobalObserver(): EngineObserver | undefined {
   // Whoever put it there did so from outside of this library's types.
-  return (globalThis as { readonly [observerKey]?: Observer })[observerKey]
+  return (globalThis as { readonly [globalKey]?: EngineObserver })[globalKey]
 }
 
-/** Tells the observer of a load that has ended well. */
-export function observeLoad(info: ModelInfo): void {
-  findObserver()?.({ kind: 'engine-loaded', info })
-}
-
-/** Tells the observer what a load failed with, but not the reason for which a page gave it up. */
-export function observeFailedLoad(error: unknown): void {
-  if (error instanceof RivuletError) findObserver()?.({ kind: 'engine-failed', error: serializeError(error) })
-}
-
-/** Begins a generation, and tells the observer what its stream hands to the reader. */
-export function observeGeneration(
-  controller: ReadableStreamDefaultController<TokenChunk>,
-  begin: (controller: ReadableStreamDefaultController<TokenChunk>) => Generation,
-): Generation {
-  const observer = findObserver()
-  if (!observer) return begin(controller)
-  const generation = crypto.getRandomValues(new Uint32Array(1))[0]!
-  const startTime = performance.now()
-  observer({ kind: 'generation-started', generation })
-  const begun = begin({
-    get desiredSize() {
-      return controller.desiredSize
-    },
-    close: () => controller.close(),
-    error: (reason) => controller.error(reason),
-    enqueue(chunk: TokenChunk) {
-      controller.enqueue(chunk)
-      const { text, tokenCount } = chunk
-      observer({ kind: 'chunk', generation, text, tokenCount, arrivedMs: performance.now() - startTime })
-    },
-  })
-  begun.result.then(
-    (result) => observer({ kind: 'generation-ended', generation, result }),
-    (error: unknown) => observer({ kind: 'generation-failed', generation, error: serializeError(error) }),
-  )
-  return begun
+/** One observer that calls all of them, in order. */
+export function combineObservers(observers: readonly EngineObserver[]): Required<EngineObserver> {
+  const call =
+    <Method extends ObserverMethod>(method: Method) =>
+    (report: Parameters<Required<EngineObserver>[Method]>[0]) => {
+      const global = findGlobalObserver()
+      for (const observer of global ? [...observers, global] : observers) {
+        try {
+          // The method and its report have the same name in the type's parameters.
+          ;(observer[method] as ((report: unknown) => void) | undefined)?.call(observer, report)
+        } catch (error) {
+          queueMicrotask(() => {
+            throw error
+          })
+        }
+      }
+    }
+  return {
+    onLoad: call('onLoad'),
+    onLoadError: call('onLoadError'),
+    onStart: call('onStart'),
+    onChunk: call('onChunk'),
+    onEnd: call('onEnd'),
+  }
 }

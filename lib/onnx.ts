@@ -1,4 +1,4 @@
-import type { BackendAvailability, BackendFactory } from './backend-factory.js'
+import { chooseModel, type BackendAvailability, type BackendFactory } from './backend-factory.js'
 import { refuse } from './contract/check-options.js'
 import { probeDevices } from './contract/devices.js'
 import type { ModelSource } from './contract/model-source.js'
@@ -50,7 +50,7 @@ export function onnx({
   return {
     name: 'onnx',
     options,
-    model,
+    model: chooseModel(model),
     checkAvailability: () => checkAvailability(options),
     createWorker: worker,
   }

@@ -51,7 +51,7 @@ export function remote(options: RemoteOptions): BackendFactory {
   return {
     name: 'remote',
     options: checkOptions(told),
-    model: 'named',
+    model: { kind: 'named' },
     checkAvailability: () =>
       Promise.resolve(
         navigator.onLine ? { isAvailable: true } : { isAvailable: false, reason: 'The browser is offline.' },

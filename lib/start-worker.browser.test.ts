@@ -4,7 +4,6 @@ import { checkDownloadOptions } from './contract/download-options.js'
 import { holdLifeLock } from './contract/life-lock.js'
 import { transferStream } from './contract/stream-transfer.js'
 import type { LoadEvent, LoadProgress, LoadRequest } from './contract/worker-api.js'
-import { importEngineScript } from './import-engine-script.js'
 import { startWorker } from './start-worker.js'
 
 /** Stands in for a worker that loads without an end, and tells of it as fast as it is asked. */
@@ -32,13 +31,14 @@ function createLoadingWorker(): Worker {
   return Object.assign(port2, { terminate }) as unknown as Worker
 }
 
-it('a load that is given up tells of no more progress, whatever was on its way', async () => {
+it('an aborted load reports no more progress, also if events are still on their way', async () => {
   const abort = new AbortController()
   let calls = 0
   const candidate = {
     backend: {
       name: 'scripted',
       options: {},
+      model: { kind: 'named' },
       checkAvailability: () => Promise.resolve({ isAvailable: true } as const),
       createWorker: createLoadingWorker,
     },
@@ -53,7 +53,6 @@ it('a load that is given up tells of no more progress, whatever was on its way',
     download: checkDownloadOptions({}),
     persist: false,
     onProgress,
-    script: importEngineScript(undefined),
   }
   await expect(startWorker(plan, new Set(), abort.signal)).rejects.toThrow('enough')
   await new Promise((resolve) => setTimeout(resolve, 50))

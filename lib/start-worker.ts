@@ -1,48 +1,45 @@
 import type { BackendAvailability, BackendFactory } from './backend-factory.js'
-import type { WorkerConnection } from './connect-worker.js'
+import { connectWorker, type WorkerConnection } from './connect-worker.js'
 import { RivuletError, describeError } from './contract/errors.js'
 import type { DownloadRequest } from './contract/download-options.js'
 import type { ModelLocation } from './contract/model-source.js'
 import type { LoadProgress, ModelInfo } from './contract/worker-api.js'
-import type { EngineScript } from './import-engine-script.js'
-import { openWorker } from './open-worker.js'
-import { settleBefore } from './settle-before.js'
+import { loadModel } from './load-model.js'
 
-/** A backend with the model that it is to load. */
+/** A backend and the model that it loads. */
 export interface Candidate {
   readonly backend: BackendFactory
   readonly model: ModelLocation
 }
 
-/** What to load, and with what. */
+/** What to load, and how. */
 export interface LoadPlan {
   /** In order of preference. */
   readonly candidates: readonly Candidate[]
   readonly download: DownloadRequest
-  /** Ask the browser to keep what is downloaded. */
+  /** Ask the browser to keep the downloaded files. */
   readonly persist: boolean
   readonly onProgress: ((progress: LoadProgress) => void) | undefined
-  /** On its way. */
-  readonly script: Promise<EngineScript>
 }
 
-/** A worker whose model is loaded. */
+/** A worker with a loaded model. */
 export interface LoadedWorker {
   readonly connection: WorkerConnection
   readonly info: ModelInfo
   readonly candidate: Candidate
-  /** Those that came before it in the list, and why they were not taken. */
+  /** The candidates that were tried before it, and why they are not used. */
   readonly skipped: readonly SkippedBackend[]
 }
 
+/** A backend of the list that is not used. */
 export interface SkippedBackend {
   readonly name: string
   readonly reason: string
 }
 
 /**
- * Loads a model into a new worker of the first backend that can run here and load it.
- * @param lost those that are not to be tried
+ * Loads a model into a new worker of the first backend that can run here and load its model.
+ * @param lost candidates that are not tried
  * @throws RivuletError as `createEngine`, or the reason of `signal`
  */
 export async function startWorker(
@@ -64,8 +61,6 @@ export async function startWorker(
       return { ...(await loadCandidate(candidate, plan, signal)), candidate, skipped }
     } catch (error) {
       signal?.throwIfAborted()
-      // No backend can do without it.
-      if (error instanceof RivuletError && error.code === 'script-failed') throw error
       failure = error
       skipped.push({ name, reason: describeError(error) })
     }
@@ -74,7 +69,7 @@ export async function startWorker(
   const reasons = skipped.map(({ name, reason }) => `${name}: ${reason}`)
   throw new RivuletError(
     'backend-unavailable',
-    skipped.length === 0 ? 'No backend was given.' : `No backend can run here. ${reasons.join(' ')}`,
+    skipped.length === 0 ? 'The list of backends is empty. Pass at least one.' : `No backend can run here. ${reasons.join(' ')}`,
     failure === undefined ? {} : { cause: failure },
   )
 }
@@ -84,7 +79,7 @@ interface Ranked {
   readonly availability: BackendAvailability
 }
 
-/** In the list's order; but local backends that would be slow here come behind the local ones that would not. */
+/** The list's order, except that local backends that would be slow here come after the other local ones. */
 async function rankCandidates(
   candidates: readonly Candidate[],
   lost: ReadonlySet<Candidate>,
@@ -102,38 +97,36 @@ async function rankCandidates(
 
 async function loadCandidate(
   { backend, model }: Candidate,
-  { download, persist, onProgress, script }: LoadPlan,
+  { download, persist, onProgress }: LoadPlan,
   signal: AbortSignal | undefined,
 ): Promise<{ readonly connection: WorkerConnection; readonly info: ModelInfo }> {
   const isFetched = model.kind === 'folder' || model.kind === 'hub'
   if (isFetched && persist) requestPersistence()
-  const opened = openWorker(backend.createWorker())
-  // Ending the worker is the one way to stop a load that is certain to stop it, at any point.
-  const abandon = () => opened.terminate(abandonedError())
-  signal?.addEventListener('abort', abandon, { once: true })
+  const connection = connectWorker(backend.createWorker())
+  // Only the worker's end stops a load for certain, at any point.
+  const abort = () => connection.terminate(abortedError())
+  signal?.addEventListener('abort', abort, { once: true })
   try {
-    // While the worker starts.
-    const { loadModel } = await settleBefore(opened.closed, () => script)
     const request = { model, download, options: backend.options, lifeLock: nameLifeLock() }
-    return await loadModel(opened, request, onProgress)
+    return { connection, info: await loadModel(connection, request, onProgress) }
   } catch (error) {
-    abandon()
+    abort()
     throw signal?.aborted ? signal.reason : error
   } finally {
-    signal?.removeEventListener('abort', abandon)
+    signal?.removeEventListener('abort', abort)
   }
 }
 
-/** Only a page can ask. What is answered changes nothing here: it is the browser's, and some ask the visitor. */
+/** Only a page can ask the browser for this; some browsers ask the user. The answer changes nothing here. */
 function requestPersistence(): void {
   navigator.storage?.persist?.().catch(() => {})
 }
 
-/** `crypto.randomUUID` is for secure pages alone. */
+/** `crypto.randomUUID` exists only on secure pages. */
 function nameLifeLock(): string {
   return `rivulet ${crypto.getRandomValues(new Uint32Array(4)).join('-')}`
 }
 
-function abandonedError(): RivuletError {
-  return new RivuletError('engine-disposed', 'Loading was given up.')
+function abortedError(): RivuletError {
+  return new RivuletError('engine-disposed', 'Loading was aborted.')
 }

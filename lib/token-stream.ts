@@ -1,40 +1,42 @@
 import type { TokenChunk } from './contract/worker-api.js'
-import { readGeneration, type Generation, type GenerationResult } from './generation.js'
-import type { GenerationSource } from './generation-source.js'
-import { observeGeneration } from './observer.js'
+import {
+  startGeneration,
+  type Generation,
+  type GenerationOptions,
+  type GenerationResult,
+} from './generation.js'
 
 /**
- * One generation: a `ReadableStream` of chunks that holds the model back while nobody reads,
- * and iterates with `for await` also where the platform's streams do not (Safari 26).
- * Leaving the loop cancels the generation.
+ * One generation: a `ReadableStream` of chunks with backpressure. It can be iterated with `for await` also in browsers
+ * whose streams cannot (Safari 26). Leaving the loop cancels the generation.
  */
 export class TokenStream extends ReadableStream<TokenChunk> {
   readonly #generation: Generation
 
-  /** Made by `engine.generate`. */
-  constructor(source: GenerationSource) {
+  /** Created by `engine.generate`. */
+  constructor(options: GenerationOptions) {
     let generation: Generation | undefined
     super(
       {
         start: (controller) => {
-          generation = observeGeneration(controller, (observed) => readGeneration(source, observed))
+          generation = startGeneration(options, controller)
         },
         pull: () => generation?.pull(),
-        cancel: () => generation?.abandon(),
+        cancel: (reason) => generation?.abandon(reason),
       },
       { highWaterMark: 0 },
     )
-    // `start` has run: the stream's constructor calls it synchronously.
+    // The stream's constructor has called `start` synchronously.
     this.#generation = generation!
   }
 
   /**
-   * Settles when the generation is over: with `finishReason: 'cancelled'` when it was cancelled in whatever way,
-   * rejecting with a `RivuletError` (its `text` is what was said) when it failed.
-   * Asking for it while nobody reads lets the model run to its end; the chunks wait for a later reader.
+   * Settles when the generation is over: resolves with `finishReason: 'cancelled'` after any kind of cancel, and rejects
+   * with a `RivuletError`, whose `text` is the text so far, after a failure. If nobody reads the stream when this is
+   * accessed, the model runs to its end; the chunks wait for a later reader.
    */
   get result(): Promise<GenerationResult> {
-    // In a task of its own: whoever starts to read in this turn keeps the model at their pace.
+    // In a later task: a reader that starts in the current one still gets backpressure.
     setTimeout(() => {
       if (!this.locked) void this.#generation.runToEnd()
     })
@@ -44,7 +46,7 @@ export class TokenStream extends ReadableStream<TokenChunk> {
   /**
    * Reads the stream to its end.
    * @returns the whole text
-   * @throws what the stream errors with
+   * @throws the error of the stream
    */
   async text(): Promise<string> {
     let text = ''
@@ -52,27 +54,51 @@ export class TokenStream extends ReadableStream<TokenChunk> {
     return text
   }
 
-  /** Ends the generation; also while the stream is locked by a reader, who then sees its end. */
-  override async cancel(): Promise<void> {
-    this.#generation.cancel()
+  /** Ends the generation, also while a reader has the stream locked: the reader then sees its end. */
+  override async cancel(reason?: unknown): Promise<void> {
+    this.#generation.cancel(reason)
   }
 
-  override [Symbol.asyncIterator](): AsyncGenerator<TokenChunk, undefined, undefined> {
+  override [Symbol.asyncIterator](): ReadableStreamAsyncIterator<TokenChunk> {
     return this.values()
   }
 
-  override async *values({ preventCancel = false } = {}): AsyncGenerator<TokenChunk, undefined, undefined> {
+  /**
+   * Iterates as the platform's streams do (Streams Standard, 4.2.5): the stream is locked at once, and `return(reason)`
+   * cancels it unless `preventCancel`. It does so at once, also while a `next()` is pending.
+   */
+  override values({ preventCancel = false } = {}): ReadableStreamAsyncIterator<TokenChunk> {
     const reader = this.getReader()
-    try {
-      for (;;) {
-        const { done, value } = await reader.read()
-        if (done) return
-        yield value
-      }
-    } finally {
-      // A stream that has failed rejects this with the error that the loop already throws.
-      if (!preventCancel) reader.cancel().catch(() => {})
+    let isOver = false
+    const release = () => {
+      isOver = true
       reader.releaseLock()
     }
+    const iterator = {
+      async next(): Promise<IteratorResult<TokenChunk, undefined>> {
+        if (isOver) return { done: true, value: undefined }
+        try {
+          const { done, value } = await reader.read()
+          if (!done) return { done, value }
+        } catch (error) {
+          if (!isOver) release()
+          throw error
+        }
+        if (!isOver) release()
+        return { done: true, value: undefined }
+      },
+      async return(reason?: unknown): Promise<IteratorResult<TokenChunk, undefined>> {
+        if (isOver) return { done: true, value: undefined }
+        // A failed stream rejects this with the error that `next()` has thrown already.
+        if (!preventCancel) reader.cancel(reason).catch(() => {})
+        release()
+        return { done: true, value: undefined }
+      },
+      [Symbol.asyncIterator]: () => iterator,
+      async [Symbol.asyncDispose]() {
+        await iterator.return()
+      },
+    }
+    return iterator
   }
 }

@@ -1,30 +1,30 @@
-import type { Said, SaidPart } from './contract/options.js'
+import type { GeneratedText, Resume } from './contract/request.js'
 import type { ModelInfo, TokenChunk } from './contract/worker-api.js'
 
-/** What one backend wrote of a text. */
+/** The part of an answer that one backend generated. */
 export interface GenerationPart {
   readonly backend: string
   readonly model: string
   readonly device: ModelInfo['device']
-  /** The adapter, the number of threads or the server. */
+  /** The adapter's name, the number of threads or the server's host. */
   readonly deviceDescription: string
   readonly text: string
   readonly tokens: number
 }
 
-/** What a generation has said, and who said it. */
+/** The text that a generation has produced, and which backends produced it. */
 export interface Transcript {
   readonly text: string
   readonly tokens: number
   readonly parts: readonly GenerationPart[]
-  /** All that comes is this one's. */
+  /** The chunks that follow come from this model. */
   setWriter(info: ModelInfo): void
   add(chunk: Pick<TokenChunk, 'text' | 'tokenIds' | 'tokenCount'>): void
-  /** @returns what `info`'s model needs to go on; undefined where nothing was said */
-  tell(info: ModelInfo): Said | undefined
+  /** @returns what the model `info` needs to continue; undefined if it starts a new answer */
+  resumeFor(info: ModelInfo): Resume | undefined
 }
 
-/** A part, and the ids of its tokens. */
+/** A part and its token ids. */
 interface Entry {
   readonly part: { -readonly [Name in keyof GenerationPart]: GenerationPart[Name] }
   readonly tokenIds: number[]
@@ -33,14 +33,14 @@ interface Entry {
 export function createTranscript(): Transcript {
   const entries: Entry[] = []
   let writer: ModelInfo | undefined
-  const writes = (info: ModelInfo, { part }: Entry) =>
+  const isWriter = (info: ModelInfo, { part }: Entry) =>
     part.backend === info.backend && part.model === info.model
 
-  function beginPart(): Entry {
+  function addEntry(): Entry {
     const { backend = '', model = '', device = 'wasm', deviceDescription = '' } = writer ?? {}
-    const begun = { part: { backend, model, device, deviceDescription, text: '', tokens: 0 }, tokenIds: [] }
-    entries.push(begun)
-    return begun
+    const entry = { part: { backend, model, device, deviceDescription, text: '', tokens: 0 }, tokenIds: [] }
+    entries.push(entry)
+    return entry
   }
 
   return {
@@ -61,28 +61,29 @@ export function createTranscript(): Transcript {
       const isSame =
         last &&
         writer &&
-        writes(writer, last) &&
+        isWriter(writer, last) &&
         last.part.device === writer.device &&
         last.part.deviceDescription === writer.deviceDescription
-      const entry = isSame ? last : beginPart()
+      const entry = isSame ? last : addEntry()
       entry.part.text += text
       entry.part.tokens += tokenCount
       entry.tokenIds.push(...tokenIds)
     },
-    tell(info) {
-      if (entries.length === 0) return undefined
-      // A model can have been moved to another device: its tokens are the same.
-      const others = entries.findLastIndex((entry) => !writes(info, entry)) + 1
-      const own = entries.slice(others)
+    resumeFor(info) {
+      const isEmpty = join(entries).text === ''
+      if (entries.length === 0 || (isEmpty && !info.supports.continuation)) return undefined
+      // The same model on another device has the same tokens.
+      const firstOfModel = entries.findLastIndex((entry) => !isWriter(info, entry)) + 1
+      const generated = entries.slice(firstOfModel)
       return {
-        before: join(entries.slice(0, others)),
-        own: { ...join(own), tokenIds: own.flatMap(({ tokenIds }) => tokenIds) },
+        handedOver: join(entries.slice(0, firstOfModel)),
+        generated: { ...join(generated), tokenIds: generated.flatMap(({ tokenIds }) => tokenIds) },
       }
     },
   }
 }
 
-function join(entries: readonly Entry[]): SaidPart {
+function join(entries: readonly Entry[]): GeneratedText {
   return entries.reduce(
     (all, { part }) => ({ text: all.text + part.text, tokens: all.tokens + part.tokens }),
     { text: '', tokens: 0 },

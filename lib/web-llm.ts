@@ -72,7 +72,7 @@ export function webLlm(options: WebLlmOptions): BackendFactory {
   return {
     name: 'web-llm',
     options: checkOptions(told),
-    model: 'named',
+    model: { kind: 'named' },
     checkAvailability,
     createWorker: worker,
   }

@@ -1,55 +1,40 @@
 import type { RivuletError } from '../lib/contract/errors.js'
-import type { GenerateRequest } from '../lib/contract/options.js'
-import type {
-  CountedTokens,
-  LoadProgress,
-  LoadRequest,
-  ModelInfo,
-  TokenChunk,
-} from '../lib/contract/worker-api.js'
+import type { GenerateRequest } from '../lib/contract/request.js'
+import type { GenerationStep, LoadProgress, LoadRequest, ModelInfo } from '../lib/contract/worker-api.js'
 
-/**
- * One thing that a backend did for a generation: the whole prompt computed (once, first), a token decoded, or, behind all
- * tokens, what a runtime has counted by itself.
- */
-export type Step =
-  | {
-      readonly kind: 'prefilled'
-      /** Undefined where a runtime counts by itself, and tells at the end. */
-      readonly promptTokens: number | undefined
-      readonly cachedPromptTokens: number
-    }
-  | ({ readonly kind: 'counted' } & CountedTokens)
-  | ({ readonly kind: 'token' } & Omit<TokenChunk, 'index'>)
+/** What a backend reports and obeys while it loads a model. */
+export interface LoadContext {
+  onProgress(progress: LoadProgress): void
+  /** The loaded model can no longer compute, and loading it again may help: `device-lost`. */
+  onLost(error: RivuletError): void
+  readonly signal: AbortSignal
+}
 
-/** What every runtime implements. The host calls `load` once, and `generate` only on a loaded model. */
+/** What a backend gets beside the request. */
+export interface GenerateContext {
+  /** Ends the generation before its next step. */
+  readonly signal: AbortSignal
+  /** Time that the request spent in the queue, for the `started` step. */
+  readonly queueMs: number
+}
+
+/** The interface that every runtime implements. The host calls `load` once, and `generate` only on a loaded model. */
 export interface Backend<Options> {
-  readonly maxConcurrentGenerations: number
-  /** How many steps the loaded model begins before they are asked for: the reader's window is smaller by as many. */
+  /** How many steps the loaded model computes before they are requested: the reader's window is smaller by this number. */
   readonly stepsInFlight: 0 | 1
+  /** @throws RivuletError any of the codes that `createEngine` names; the reason of `signal` */
+  load(request: LoadRequest<Options>, context: LoadContext): Promise<ModelInfo>
   /**
-   * Calls `onLost` when the loaded model can compute no more, for a reason that a new load may mend: `device-lost`.
-   * @throws RivuletError any of the codes that `createEngine` names; the reason of `signal`
-   */
-  load(
-    request: LoadRequest<Options>,
-    context: {
-      onProgress(progress: LoadProgress): void
-      onLost(error: RivuletError): void
-      signal: AbortSignal
-    },
-  ): Promise<ModelInfo>
-  /**
-   * Goes on behind `request.begun` and what `request.said` has, as it would have gone on then. Only a model whose
-   * `canContinue` says so gets these.
-   * Pull-driven: no pull, no step beyond those in flight. Returns why the text ended.
-   * An aborted `signal` ends it before its next step; so does the iterator's `return()`.
+   * Streams the answer, or continues it after `assistantPrefix` and `request.resume`. The page has checked the request
+   * against `ModelInfo.supports`. Pull-driven: without a pull, no step beyond those in flight. Stops on `return()` and when
+   * `signal` aborts.
+   * @returns why the answer ended
    * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`; the reason of `signal`
    */
   generate(
     request: GenerateRequest,
-    context: { signal: AbortSignal },
-  ): AsyncGenerator<Step, 'stop' | 'length', undefined>
-  /** Frees the model; called when no generation runs. */
+    context: GenerateContext,
+  ): AsyncGenerator<GenerationStep, 'stop' | 'length', undefined>
+  /** Frees the model. Called when no generation runs. */
   unload(): Promise<void>
 }

@@ -1,6 +1,6 @@
 import { RivuletError, asRivuletError } from '../lib/contract/errors.js'
 import { holdLifeLock } from '../lib/contract/life-lock.js'
-import type { GenerateRequest } from '../lib/contract/options.js'
+import type { GenerateRequest } from '../lib/contract/request.js'
 import { transferStream } from '../lib/contract/stream-transfer.js'
 import type {
   GenerationEvent,
@@ -10,28 +10,30 @@ import type {
   WorkerApi,
 } from '../lib/contract/worker-api.js'
 import type { Backend } from './backend.js'
-import { createQueue, type Turn } from './queue.js'
+import { createQueue, type Queue, type Turn } from './queue.js'
 
-/** Where the model is: the one place, on either thread, that knows. */
-type ModelState = 'empty' | 'loading' | 'ready' | 'unloaded'
+/** The only place, on either thread, that knows whether a model is loaded. */
+type ModelState =
+  | { readonly kind: 'empty' | 'loading' | 'unloaded' }
+  | { readonly kind: 'ready'; readonly queue: Queue }
 
 /** A runtime can fail before it is known that its device is lost. */
 const lossNoticeMs = 200
 
 /** Puts a backend behind the worker's API: loads once, queues generations, turns steps into events. */
 export function createHost<Options>(backend: Backend<Options>): WorkerApi {
-  const queue = createQueue(backend.maxConcurrentGenerations)
   const lost = createDeferred<RivuletError>()
   const unloaded = createDeferred<undefined>()
-  let state: ModelState = 'empty'
+  let model: ModelState = { kind: 'empty' }
 
   async function* load(
     request: LoadRequest<Options>,
     signal: AbortSignal,
   ): AsyncGenerator<LoadEvent, undefined> {
-    if (state !== 'empty')
-      throw new RivuletError('invalid-option', 'This worker has been given a model already.')
-    state = 'loading'
+    if (model.kind !== 'empty') {
+      throw new RivuletError('invalid-option', 'This worker has loaded a model already. Use a new worker.')
+    }
+    model = { kind: 'loading' }
     await holdLifeLock(request.lifeLock)
     yield* loadModel(request, signal)
     const reason = await Promise.race([lost.promise, unloaded.promise])
@@ -45,7 +47,7 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
     const progress = createLatestValue<LoadProgress>()
     const context = { onProgress: progress.set, onLost: lost.resolve, signal }
     const loading = backend.load(request, context).then((info) => {
-      state = 'ready'
+      model = { kind: 'ready', queue: createQueue(info.supports.concurrency) }
       return { kind: 'ready', info } as const
     })
     try {
@@ -55,7 +57,7 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
         if (event.kind === 'ready') return
       }
     } catch (error) {
-      state = 'empty'
+      model = { kind: 'empty' }
       throw asRivuletError(error, 'model-invalid', 'The model could not be loaded')
     }
   }
@@ -67,33 +69,16 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
   ): AsyncGenerator<GenerationEvent, undefined> {
     const entered = performance.now()
     await turn.ready
-    const started = performance.now()
-    const steps = backend.generate(request, { signal })
+    const queueMs = performance.now() - entered
     try {
       signal.throwIfAborted()
-      for (;;) {
-        const { done, value } = await steps.next()
-        if (done) {
-          // The next one starts now, not when this one's reader comes for the end.
-          turn.leave()
-          yield { kind: 'ended', finishReason: value }
-          return
-        }
-        if (value.kind === 'prefilled') {
-          const prefillMs = performance.now() - started
-          const { promptTokens, cachedPromptTokens } = value
-          yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs: started - entered, prefillMs }
-        } else if (value.kind === 'counted') {
-          yield value
-        } else {
-          const { kind: _, ...chunk } = value
-          yield { kind: 'chunk', chunk }
-        }
-      }
+      const finishReason = yield* backend.generate(request, { signal, queueMs })
+      // The next generation starts now, not when this one's reader asks for the end.
+      turn.leave()
+      yield { kind: 'ended', finishReason }
     } catch (error) {
       throw signal.aborted ? error : await explainFailure(error)
     } finally {
-      await steps.return('stop')
       turn.leave()
     }
   }
@@ -112,9 +97,9 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
       return transferStream(streamEvents(events, () => abort.abort()))
     },
     generate(request) {
-      if (state !== 'ready') throw new RivuletError('engine-disposed', 'This worker holds no model.')
+      if (model.kind !== 'ready') throw new RivuletError('engine-disposed', 'This worker has no loaded model.')
       const abort = new AbortController()
-      const turn = queue.enter(abort.signal)
+      const turn = model.queue.enter(abort.signal)
       const events = generate(request, turn, abort.signal)
       // Leaving once more is for a generation that is cancelled before its first event is asked for.
       const stream = streamEvents(events, () => abort.abort(), turn.leave)
@@ -122,8 +107,9 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
     },
     /** Waits for running generations: the page cancels them first. */
     async unload() {
-      if (state !== 'ready') return
-      state = 'unloaded'
+      if (model.kind !== 'ready') return
+      const { queue } = model
+      model = { kind: 'unloaded' }
       await queue.whenIdle()
       await backend.unload()
       unloaded.resolve(undefined)

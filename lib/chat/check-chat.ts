@@ -1,6 +1,7 @@
 import type { AnswerState, ChatOptions, ChatTurn } from '../chat.js'
 import { refuse, refuseUnknown } from '../contract/check-options.js'
-import { checkRequest, type GenerateOptions } from '../contract/options.js'
+import { checkRequest } from '../check-request.js'
+import type { GenerateOptions } from '../contract/request.js'
 
 const optionNames: readonly string[] = [
   'engine',

@@ -1,5 +1,5 @@
 import type { ChatTurn } from '../chat.js'
-import type { ChatMessage } from '../contract/options.js'
+import type { ChatMessage } from '../contract/request.js'
 
 /** What the model is sent: the instructions, and the turns that it can make something of. */
 export function toPrompt(system: string | undefined, turns: readonly ChatTurn[]): ChatMessage[] {

@@ -1,5 +1,8 @@
 import { RivuletError } from '../contract/errors.js'
-import { checkRequest, type CheckedRequest } from '../contract/options.js'
+import { checkRequest, type CheckedRequest } from '../check-request.js'
+import { optionNames } from '../contract/option-table.js'
+import { roles } from '../contract/request.js'
+import { createRequest } from '../create-request.js'
 import type { GenerationEvent, ModelInfo } from '../contract/worker-api.js'
 import type { Engine } from '../engine.js'
 import { TokenStream } from '../token-stream.js'
@@ -21,10 +24,16 @@ const info: ModelInfo = {
   device: 'wasm',
   deviceDescription: 'none',
   dtype: 'none',
-  execution: 'none',
+  execution: 'growing-cache',
   contextLength: undefined,
-  hasChatTemplate: true,
-  canContinue: true,
+  supports: {
+    inputs: ['chat', 'text'],
+    roles,
+    options: optionNames,
+    continuation: true,
+    seededContinuation: false,
+    concurrency: 1,
+  },
 }
 
 /** What a template adds to the characters of a prompt, which are its other tokens. */
@@ -55,12 +64,13 @@ export function createScriptedEngine(
         info: engine.info,
         generate: async () => tell(script, promptTokens),
         closed: new AbortController().signal,
-        giveUp() {},
-        moveOn: () => false,
+        terminate() {},
+        switchBackend: () => false,
       }
       const { signal: disposed } = disposing
       return new TokenStream({
-        take: async () => worker,
+        takeWorker: async () => worker,
+        createRequest: () => createRequest(request, engine.info),
         canRecover: false,
         signal: options?.signal,
         disposed,
@@ -82,7 +92,7 @@ function tell({ words, end = 'stop' }: Script, promptTokens: number): ReadableSt
     yield { kind: 'started', promptTokens, cachedPromptTokens: 0, queueMs: 0, prefillMs: 1 }
     for (const [index, text] of words.entries()) {
       await nextTask()
-      yield { kind: 'chunk', chunk: { text, tokenIds: [index], tokenCount: 1 } }
+      yield { kind: 'chunk', text, tokenIds: [index], tokenCount: 1 }
     }
     if (end instanceof RivuletError) throw end
     if (end === 'silence') await new Promise(() => {})

@@ -1,6 +1,6 @@
 import type { AnswerState, ChatSampling, ChatTurn } from '../chat.js'
 import { RivuletError, asRivuletError } from '../contract/errors.js'
-import type { ChatMessage } from '../contract/options.js'
+import type { ChatMessage } from '../contract/request.js'
 import type { Engine } from '../engine.js'
 import type { GenerationResult } from '../generation.js'
 import { findNextExchange, toPrompt } from './context-window.js'

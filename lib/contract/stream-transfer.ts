@@ -61,17 +61,17 @@ export function sendStream<T>(stream: ReadableStream<T>, port: MessagePort): voi
  * At most `credits` chunks are on their way or wait unread; an error arrives behind the chunks that came before it.
  */
 export function receiveStream<T>(port: MessagePort, credits: number): ReadableStream<T> {
-  const arrived: ToReceiver<T>[] = []
+  const arrived: { readonly message: ToReceiver<T>; readonly arrivedAt: number }[] = []
   let wake = () => {}
   const grantCredit = () => port.postMessage({ kind: 'credit' } satisfies ToSender)
-  port.onmessage = ({ data }: MessageEvent<ToReceiver<T>>) => {
-    arrived.push(data)
+  const receive = (message: ToReceiver<T>) => {
+    arrived.push({ message, arrivedAt: performance.now() })
     wake()
   }
+  port.onmessage = ({ data }: MessageEvent<ToReceiver<T>>) => receive(data)
   port.onmessageerror = () => {
     const error = serializeError(new Error('A streamed chunk could not be deserialized.'))
-    arrived.push({ kind: 'error', error })
-    wake()
+    receive({ kind: 'error', error })
   }
   for (let i = 0; i < credits; i += 1) grantCredit()
 
@@ -88,11 +88,20 @@ export function receiveStream<T>(port: MessagePort, credits: number): ReadableSt
         // that this one arrived.
         grantCredit()
         if (arrived.length === 0) await new Promise<void>((resolve) => (wake = resolve))
-        const message = arrived.shift()
-        if (message?.kind === 'chunk') return controller.enqueue(message.value)
+        const next = arrived.shift()
+        // Cancelled meanwhile.
+        if (!next) return stop()
+        const { message, arrivedAt } = next
+        if (message.kind === 'chunk') {
+          const { value } = message
+          if (typeof value === 'object' && value !== null) {
+            arrivals.set(value, { arrivedAt, unreadChunks: arrived.length })
+          }
+          return controller.enqueue(value)
+        }
         stop()
-        if (message?.kind === 'error') controller.error(deserializeError(message.error))
-        else if (message) controller.close()
+        if (message.kind === 'error') controller.error(deserializeError(message.error))
+        else controller.close()
       },
       cancel() {
         port.postMessage({ kind: 'cancel' } satisfies ToSender)
@@ -102,6 +111,21 @@ export function receiveStream<T>(port: MessagePort, credits: number): ReadableSt
     },
     { highWaterMark: 0 },
   )
+}
+
+/** When a chunk of a received stream arrived on this thread. */
+export interface Arrival {
+  /** A `performance.now()` value. */
+  readonly arrivedAt: number
+  /** Chunks that had arrived after it when it was read. */
+  readonly unreadChunks: number
+}
+
+const arrivals = new WeakMap<object, Arrival>()
+
+/** @returns undefined for a chunk that did not cross a port */
+export function readArrival(chunk: object): Arrival | undefined {
+  return arrivals.get(chunk)
 }
 
 /** A stream → the credits of its receiver. */

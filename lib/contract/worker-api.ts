@@ -1,49 +1,68 @@
 import type { DownloadRequest } from './download-options.js'
 import type { ModelLocation } from './model-source.js'
-import type { GenerateRequest } from './options.js'
+import type { OptionName } from './option-table.js'
+import type { GenerateRequest, Role } from './request.js'
 
-/** What is loaded, and what it runs on. */
+/** The loaded model, and what it runs on. */
 export interface ModelInfo {
-  /** The model folder's URL, the name of a folder of the visitor's, or the server's name for it. */
+  /** The URL of the model's folder or file, the name of a local folder, or the server's name for the model. */
   readonly model: string
   readonly backend: string
-  /** `server`: not the visitor's machine. */
+  /** `server`: not the user's machine. */
   readonly device: 'webgpu' | 'wasm' | 'server'
-  /** The adapter by name on WebGPU, the number of threads on WASM, a server's address. */
+  /** The adapter's name on WebGPU, the number of threads on WASM, the server's host. */
   readonly deviceDescription: string
-  /** Which weight file was taken; undefined where a server does not tell. */
+  /** The weight variant that was loaded; undefined if a server does not report it. */
   readonly dtype: string | undefined
-  /**
-   * How the backend runs the model, in its own words. `onnx()`: `replayed`, `fixed-cache` or `growing-cache`, fastest
-   * first; `llamaCpp()`: `multi-threaded` or `single-threaded`; `webLlm()`: `mlc`; `remote()`: `sse`.
-   */
-  readonly execution: string
-  /** Prompt and answer together, in tokens; undefined where a server does not tell. */
+  readonly execution: Execution
+  /** Prompt and answer together, in tokens; undefined if a server does not report it. */
   readonly contextLength: number | undefined
-  readonly hasChatTemplate: boolean
-  /** It can go on with an answer that broke off, its own or another model's, and takes `continueFinalMessage`. */
-  readonly canContinue: boolean
+  readonly supports: ModelSupport
 }
 
-/** How far loading has come. */
+/**
+ * How the backend runs the model. `onnx()`: `replayed`, `fixed-cache` or `growing-cache`, fastest first; `llamaCpp()`:
+ * `multi-threaded` or `single-threaded`; `webLlm()`: `mlc`; `remote()`: `sse`.
+ */
+export type Execution =
+  'replayed' | 'fixed-cache' | 'growing-cache' | 'multi-threaded' | 'single-threaded' | 'mlc' | 'sse'
+
+/** What the loaded model takes. `engine.generate` refuses everything else before any work. */
+export interface ModelSupport {
+  /** `chat`: messages, through a chat template; `text`: raw text. */
+  readonly inputs: readonly ('chat' | 'text')[]
+  readonly roles: readonly Role[]
+  readonly options: readonly OptionName[]
+  /** Can continue an answer: its own after a loss, another model's, and with `continueFinalMessage`. */
+  readonly continuation: boolean
+  /**
+   * A continued answer draws the same tokens as the uninterrupted one, if the seed is the same. The engine then draws a
+   * seed for requests that have none, so that recovery continues the same answer.
+   */
+  readonly seededContinuation: boolean
+  /** How many generations run at the same time; others wait in the engine's queue. */
+  readonly concurrency: number
+}
+
+/** The state of loading a model. */
 export interface LoadProgress {
   /**
-   * `download` also where files come from the store; `verify`: what came is hashed, where a hash is known; `load`: the
-   * runtime takes the weights; `warm-up`: shaders are compiled, and the self-test runs.
+   * `download`: files are read from the network or the model store; `verify`: they are hashed, if a hash is known;
+   * `load`: the runtime takes the weights; `warm-up`: shaders are compiled, and the self-test runs.
    */
   readonly phase: 'download' | 'verify' | 'load' | 'warm-up'
-  /** The file that moved last, relative to the model's folder; undefined behind the download. */
+  /** The file whose progress changed last, relative to the model's folder; undefined after the download. */
   readonly file: string | undefined
-  /** Those whose size is known by now. */
+  /** The files whose size is known so far. */
   readonly files: readonly FileProgress[]
-  /** Over `files`. */
+  /** The sum over `files`. */
   readonly loadedBytes: number
   readonly totalBytes: number
-  /** Of the download, 0 to 1. Never falls: where another file's size becomes known it goes on from where it is. */
+  /** Of the download, 0 to 1. Never decreases, also when the size of another file becomes known. */
   readonly fraction: number
-  /** Over the last seconds; undefined while nothing was fetched. */
+  /** Over the last seconds; undefined until something was fetched. */
   readonly bytesPerSecond: number | undefined
-  /** At that rate, for what is known to be missing. */
+  /** For the known remaining bytes, at that rate. */
   readonly remainingMs: number | undefined
 }
 
@@ -54,11 +73,11 @@ export interface FileProgress {
 }
 
 export interface LoadRequest<Options = unknown> {
-  /** The name of a Web Lock that the worker holds as long as it lives, where the browser has locks. */
+  /** The name of a Web Lock that the worker holds while it lives, if the browser has Web Locks. */
   readonly lifeLock: string
   readonly model: ModelLocation
   readonly download: DownloadRequest
-  /** The backend's own options, as its factory on the page checked them. */
+  /** The backend's options, checked by its factory on the page. */
   readonly options: Options
 }
 
@@ -66,80 +85,85 @@ export type LoadEvent =
   | { readonly kind: 'progress'; readonly progress: LoadProgress }
   | { readonly kind: 'ready'; readonly info: ModelInfo }
 
-/** Why a generation ended: an end-of-text token or stop string, its length, or its reader. */
+/** Why a generation ended: an end-of-sequence token or a stop string, `maxTokens` or the context length, or a cancel. */
 export type FinishReason = 'stop' | 'length' | 'cancelled'
 
-/** How likely the model held a token to be, before penalties, bias and temperature: natural logarithms, up to 0. */
+/** The model's probability of a token, before penalties, bias and temperature. */
 export interface TokenLogprob {
   readonly tokenId: number
-  /** The token by itself; U+FFFD where it is part of a character, empty where it is a control token. */
+  /** The token's text; U+FFFD for a part of a character, empty for a control token. */
   readonly text: string
+  /** Natural logarithm; at most 0. */
   readonly logprob: number
 }
 
-/** The chosen token, and the likeliest ones in order. */
+/** The chosen token, and the most likely tokens in order. */
 export interface TokenLogprobs extends TokenLogprob {
   readonly top: readonly TokenLogprob[]
 }
 
-/** What one decode step adds to the text. */
+/** What one decode step adds to the answer. */
 export interface TokenChunk {
-  /** May be empty: a token can hold part of a character, or what could become a stop string. */
+  /** May be empty: a token can be part of a character, or of a possible stop string. */
   readonly text: string
   /**
-   * Token ids of this step; empty in a last chunk that only carries text held back until then, and where a runtime does
-   * not tell them: `remote()`, `webLlm()`, and `llamaCpp()` without `topLogprobs`.
+   * The token ids of this step. Empty in a last chunk that only contains text held back until then, and for runtimes that
+   * do not report them: `remote()`, `webLlm()`, and `llamaCpp()` without `topLogprobs`.
    */
   readonly tokenIds: readonly number[]
-  /** How many tokens this step is; a chunk of a server's counts as one, whatever it holds. */
+  /** The number of tokens in this step; a server's chunk counts as one. */
   readonly tokenCount: number
   /** 0, 1, 2 … within one generation. */
   readonly index: number
-  /** One for each of `tokenIds`, where the request has `topLogprobs`. */
+  /** One for each of `tokenIds`, if the request has `topLogprobs`. */
   readonly logprobs?: readonly TokenLogprobs[]
 }
 
-/** What a runtime or a server counted and measured. */
+/** What a runtime or a server counted and measured itself. */
 export interface CountedTokens {
   readonly promptTokens: number
   readonly cachedPromptTokens: number
   readonly completionTokens: number
-  /** Without the network, and without waiting for others; undefined where it does not tell. */
+  /** Without the network and without queueing; undefined if it reports none. */
   readonly timings: ModelTimings | undefined
 }
 
-/** How long a model took, by its own clock. */
+/** Compute times, by the runtime's or server's own clock. */
 export interface ModelTimings {
-  /** For the prompt, to the first token. */
+  /** For the prompt, up to the first token. */
   readonly prefillMs: number
   /** For all tokens. */
   readonly decodeMs: number
 }
 
-/** What crosses from worker to page for one generation, in this order: one `started`, chunks, `counted` where a runtime counts by itself, one `ended`. */
-export type GenerationEvent =
+/** What a backend reports of one generation, in this order: one `started`, chunks, and `counted` if its runtime counts tokens itself. */
+export type GenerationStep =
   | {
+      /** The prompt is computed. */
       readonly kind: 'started'
-      /** Undefined where a runtime counts by itself, and tells at the end. */
+      /** Undefined if the runtime counts tokens itself and reports them at the end. */
       readonly promptTokens: number | undefined
-      /** How many of them the KV cache held already. */
+      /** How many of them were in the KV cache already. */
       readonly cachedPromptTokens: number
-      /** Waiting for earlier requests. */
+      /** Time in the queue, waiting for earlier requests. */
       readonly queueMs: number
-      /** Computing the prompt, to its last logits. */
+      /** Time to compute the prompt, up to its last logits. */
       readonly prefillMs: number
     }
-  | { readonly kind: 'chunk'; readonly chunk: Omit<TokenChunk, 'index'> }
+  | ({ readonly kind: 'chunk' } & Omit<TokenChunk, 'index'>)
   | ({ readonly kind: 'counted' } & CountedTokens)
-  | { readonly kind: 'ended'; readonly finishReason: 'stop' | 'length' }
 
-/** Everything that a page may call in a worker. Cancelling a returned stream cancels its work. */
+/** What crosses from worker to page for one generation: a backend's steps, then one `ended`. */
+export type GenerationEvent =
+  GenerationStep | { readonly kind: 'ended'; readonly finishReason: 'stop' | 'length' }
+
+/** All methods that a page may call in a worker. Cancelling a returned stream cancels its work. */
 export interface WorkerApi {
-  /** Stays open behind `ready`, and fails when the model is lost: with `device-lost`. */
+  /** Stays open after `ready`, and fails with `device-lost` when the model is lost. */
   load(request: LoadRequest): ReadableStream<LoadEvent>
   generate(request: GenerateRequest): ReadableStream<GenerationEvent>
   unload(): Promise<void>
 }
 
-/** The names of `WorkerApi`'s methods: nothing else of the worker can be reached. */
+/** The names of `WorkerApi`'s methods. The page can reach nothing else of the worker. */
 export const workerMethods = ['load', 'generate', 'unload'] as const satisfies readonly (keyof WorkerApi)[]

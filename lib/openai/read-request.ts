@@ -1,5 +1,5 @@
 import { RivuletError } from '../contract/errors.js'
-import type { ChatMessage, GenerateOptions, Prompt } from '../contract/options.js'
+import type { ChatMessage, GenerateOptions, Prompt } from '../contract/request.js'
 
 /** A request of OpenAI's API, as this library has it. */
 export interface ReadRequest {

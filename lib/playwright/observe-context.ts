@@ -1,7 +1,9 @@
 import type { BrowserContext, Frame } from '@playwright/test'
-import { deserializeError } from '../contract/error-transfer.js'
+import { deserializeError, type SerializedError } from '../contract/error-transfer.js'
+import type { RivuletError } from '../contract/errors.js'
 import type { ModelInfo } from '../contract/worker-api.js'
-import type { EngineObservation, GenerationObservation, Observer } from '../observer.js'
+import type { GenerationResult } from '../generation.js'
+import type { EngineObserver } from '../observer.js'
 import { recordStream, type ObservedStream, type StreamRecord } from './observed-stream.js'
 
 /** How loading a model went. */
@@ -17,7 +19,19 @@ export interface ContextObserver {
   nextStream(): ObservedStream
 }
 
-type Told = EngineObservation | GenerationObservation | { readonly kind: 'document-opened' }
+/** What a page reports of one stream; plain data. Prompts are not reported. */
+export type StreamReport = { readonly generation: number } & (
+  | { readonly kind: 'generation-started' }
+  | { readonly kind: 'chunk'; readonly text: string; readonly tokenCount: number; readonly arrivedMs: number }
+  | { readonly kind: 'generation-ended'; readonly result: GenerationResult }
+  | { readonly kind: 'generation-failed'; readonly error: SerializedError }
+)
+
+type Report =
+  | StreamReport
+  | { readonly kind: 'document-opened' }
+  | { readonly kind: 'engine-loaded'; readonly info: ModelInfo }
+  | { readonly kind: 'engine-failed'; readonly error: SerializedError }
 
 const bindingName = 'rivuletObserve'
 
@@ -27,23 +41,23 @@ export async function observeContext(context: BrowserContext): Promise<ContextOb
   const expected: StreamRecord[] = []
   const running = new Map<number, StreamRecord>()
 
-  function note(frame: Frame, told: Told): void {
-    if ('generation' in told) {
-      const { generation } = told
-      const begun = told.kind === 'generation-started' ? expected.shift() : undefined
-      if (begun) running.set(generation, begun)
-      running.get(generation)?.note(told)
+  function note(frame: Frame, report: Report): void {
+    if ('generation' in report) {
+      const { generation } = report
+      const record = report.kind === 'generation-started' ? expected.shift() : undefined
+      if (record) running.set(generation, record)
+      running.get(generation)?.note(report)
       return
     }
-    // The newest comes last.
+    // The newest is the last one.
     loads.delete(frame)
-    if (told.kind === 'engine-loaded') loads.set(frame, { kind: 'loaded', info: told.info })
-    if (told.kind === 'engine-failed') {
-      loads.set(frame, { kind: 'failed', error: deserializeError(told.error) })
+    if (report.kind === 'engine-loaded') loads.set(frame, { kind: 'loaded', info: report.info })
+    if (report.kind === 'engine-failed') {
+      loads.set(frame, { kind: 'failed', error: deserializeError(report.error) })
     }
   }
 
-  await context.exposeBinding(bindingName, ({ frame }, told: Told) => note(frame, told))
+  await context.exposeBinding(bindingName, ({ frame }, report: Report) => note(frame, report))
   await context.addInitScript(installObserver, bindingName)
   return {
     get load() {
@@ -57,15 +71,39 @@ export async function observeContext(context: BrowserContext): Promise<ContextOb
   }
 }
 
-/** Runs in the page before its own scripts, and alone: nothing of this module is there. */
+/** Runs in the page before its own scripts. It is sent as text, so it can use nothing of this module. */
 function installObserver(binding: string): void {
-  // Put there by Playwright.
-  const send = (globalThis as unknown as Record<string, (told: Told) => Promise<void>>)[binding]!
-  const tell = (told: Told) => {
-    // Rejects when the test is over.
-    send(told).catch(() => {})
+  // Playwright has put it there.
+  const send = (globalThis as unknown as Record<string, (report: Report) => Promise<void>>)[binding]!
+  const post = (report: Report) => {
+    // Rejects after the test's end.
+    send(report).catch(() => {})
   }
-  const key = Symbol.for('rivulet.observer')
-  Object.assign(globalThis, { [key]: tell satisfies Observer })
-  tell({ kind: 'document-opened' })
+  /** As `serializeError` of lib/contract/error-transfer.ts. */
+  const serialize = ({ name, message, stack, code, text, details, cause }: RivuletError): SerializedError => ({
+    name,
+    message,
+    stack,
+    code,
+    text,
+    details,
+    cause: cause instanceof Error ? serialize(cause as RivuletError) : undefined,
+  })
+  const observer: EngineObserver = {
+    onLoad: (info) => post({ kind: 'engine-loaded', info }),
+    onLoadError: (error) => post({ kind: 'engine-failed', error: serialize(error) }),
+    onStart: ({ generation }) => post({ kind: 'generation-started', generation }),
+    onChunk: ({ generation, chunk: { text, tokenCount }, arrivedMs }) =>
+      post({ kind: 'chunk', generation, text, tokenCount, arrivedMs }),
+    onEnd({ generation, outcome }) {
+      if (outcome.kind === 'failed') {
+        return post({ kind: 'generation-failed', generation, error: serialize(outcome.error) })
+      }
+      // A reason can be anything, also something that cannot be posted.
+      const { cancelReason: _, ...result } = outcome.result
+      post({ kind: 'generation-ended', generation, result })
+    },
+  }
+  Object.assign(globalThis, { [Symbol.for('rivulet.observer')]: observer })
+  post({ kind: 'document-opened' })
 }

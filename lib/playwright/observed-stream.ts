@@ -1,6 +1,6 @@
 import { deserializeError } from '../contract/error-transfer.js'
 import type { GenerationResult } from '../generation.js'
-import type { GenerationObservation } from '../observer.js'
+import type { StreamReport } from './observe-context.js'
 
 /** One token chunk, as the page's own reader got it. */
 export interface ObservedChunk {
@@ -35,7 +35,7 @@ export interface ObservedStream {
 /** An observed stream, and the way to tell it what was observed. */
 export interface StreamRecord {
   readonly stream: ObservedStream
-  note(observation: GenerationObservation): void
+  note(report: StreamReport): void
 }
 
 /** A stream that the page has not begun. */
@@ -47,17 +47,17 @@ export function recordStream(): StreamRecord {
   // Whoever only asserts on the stream learns of a failure there.
   result.catch(() => {})
 
-  function note(observation: GenerationObservation): void {
-    if (observation.kind === 'generation-started') {
+  function note(report: StreamReport): void {
+    if (report.kind === 'generation-started') {
       state = { kind: 'running' }
-    } else if (observation.kind === 'chunk') {
-      const { text, tokenCount, arrivedMs } = observation
+    } else if (report.kind === 'chunk') {
+      const { text, tokenCount, arrivedMs } = report
       chunks.push({ text, tokenCount, arrivedMs })
-    } else if (observation.kind === 'generation-ended') {
-      state = { kind: 'ended', result: observation.result }
-      settle(observation.result)
+    } else if (report.kind === 'generation-ended') {
+      state = { kind: 'ended', result: report.result }
+      settle(report.result)
     } else {
-      const error = deserializeError(observation.error)
+      const error = deserializeError(report.error)
       state = { kind: 'failed', error }
       settle(Promise.reject(error))
     }

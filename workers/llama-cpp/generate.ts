@@ -1,7 +1,8 @@
 import { RivuletError } from '../../lib/contract/errors.js'
-import { nothingSaid, type GenerateRequest } from '../../lib/contract/options.js'
-import type { TokenLogprob } from '../../lib/contract/worker-api.js'
-import type { Step } from '../backend.js'
+import type { GenerateRequest } from '../../lib/contract/request.js'
+import type { GenerationStep, TokenLogprob } from '../../lib/contract/worker-api.js'
+import type { GenerateContext } from '../backend.js'
+import { toOpenAiBody } from '../openai-body.js'
 import { createStopMatcher } from '../text/stop-strings.js'
 import type { ConversationMemory } from './conversation-memory.js'
 import type { RenderPrompt } from './render-prompt.js'
@@ -53,32 +54,34 @@ export interface LoadedModel {
 export async function* generateTokens(
   { runtime, renderPrompt, memory }: LoadedModel,
   request: GenerateRequest,
-  signal: AbortSignal,
-): AsyncGenerator<Step, 'stop' | 'length', undefined> {
+  { signal, queueMs }: GenerateContext,
+): AsyncGenerator<GenerationStep, 'stop' | 'length', undefined> {
   signal.throwIfAborted()
-  const { before, own } = request.said ?? nothingSaid
-  const saidTokens = before.tokens + own.tokens
-  const options = {
-    ...describeRequest(request, saidTokens),
+  const startedAt = performance.now()
+  const { options, resume } = request
+  const generatedTokens = resume ? resume.handedOver.tokens + resume.generated.tokens : 0
+  const body = {
+    ...describeRequest(request),
     prompt: renderPrompt(request),
-    // Of all tokens so far, as everywhere else.
+    // Penalties count all tokens so far, as with every backend.
     repeat_last_n: runtime.contextLength,
   }
-  if (request.maxTokens === saidTokens) return 'length'
-  const stopMatcher = createStopMatcher(request.stop)
-  const answer = startAnswer(runtime, options, signal)
+  if (options.maxTokens === generatedTokens) return 'length'
+  const stopMatcher = createStopMatcher(options.stop)
+  const answer = startAnswer(runtime, body, signal)
   let finishReason: 'stop' | 'length' | undefined
   let last: Timings | undefined
   let hasStopped = false
   /** A token without a text: the one that ends the answer is such a one, and no part of it. */
-  let silent: Step | undefined
+  let silent: GenerationStep | undefined
   try {
     for await (const { choices, usage, timings } of answer.chunks()) {
       if (!last) {
         const { prompt_n: computed, cache_n: cached } = timings
         memory.begin(computed + cached, cached)
-        const promptTokens = countPrompt(timings, saidTokens)
-        yield { kind: 'prefilled', promptTokens, cachedPromptTokens: cached }
+        const promptTokens = countPrompt(timings, generatedTokens)
+        const prefillMs = performance.now() - startedAt
+        yield { kind: 'started', promptTokens, cachedPromptTokens: cached, queueMs, prefillMs }
       }
       last = timings
       const [choice] = choices
@@ -88,10 +91,10 @@ export async function* generateTokens(
       if (silent) yield silent
       const matched = stopMatcher.push(choice.text)
       hasStopped = matched.hasStopped
-      const logprobs = choice.logprobs?.content.map(readLogprobs(request.topLogprobs ?? 0))
+      const logprobs = choice.logprobs?.content.map(readLogprobs(options.topLogprobs ?? 0))
       const tokenIds = logprobs?.map(({ tokenId }) => tokenId) ?? []
       const { text } = matched
-      const step = { kind: 'token', text, tokenIds, tokenCount: 1, ...(logprobs && { logprobs }) } as const
+      const step = { kind: 'chunk', text, tokenIds, tokenCount: 1, ...(logprobs && { logprobs }) } as const
       silent = choice.text === '' ? step : undefined
       if (!silent) yield step
       if (hasStopped) break
@@ -101,13 +104,13 @@ export async function* generateTokens(
   }
   if (silent && finishReason === 'length') yield silent
   const rest = stopMatcher.flush()
-  if (rest !== '') yield { kind: 'token', text: rest, tokenIds: [], tokenCount: 0 }
+  if (rest !== '') yield { kind: 'chunk', text: rest, tokenIds: [], tokenCount: 0 }
   if (last) {
     // The token that ends the text is no part of it.
-    const completionTokens = last.predicted_n + saidTokens - (finishReason === 'stop' ? 1 : 0)
+    const completionTokens = last.predicted_n + generatedTokens - (finishReason === 'stop' ? 1 : 0)
     yield {
       kind: 'counted',
-      promptTokens: countPrompt(last, saidTokens),
+      promptTokens: countPrompt(last, generatedTokens),
       cachedPromptTokens: last.cache_n,
       completionTokens,
       timings: { prefillMs: last.prompt_ms, decodeMs: last.predicted_ms },
@@ -117,28 +120,22 @@ export async function* generateTokens(
 }
 
 /** What was said already is prompt to llama.cpp, but to nobody else. */
-function countPrompt({ prompt_n: computed, cache_n: cached }: Timings, saidTokens: number): number {
-  return Math.max(0, computed + cached - saidTokens)
+function countPrompt({ prompt_n: computed, cache_n: cached }: Timings, generatedTokens: number): number {
+  return Math.max(0, computed + cached - generatedTokens)
 }
 
-/** By the names of llama.cpp's server; what is undefined is its default. */
-function describeRequest(request: GenerateRequest, saidTokens: number): Record<string, unknown> {
-  const { topLogprobs } = request
-  return {
-    timings_per_token: true,
-    max_tokens: request.maxTokens && request.maxTokens - saidTokens,
-    temperature: request.temperature,
-    top_k: request.topK,
-    top_p: request.topP,
-    min_p: request.minP,
-    repeat_penalty: request.repetitionPenalty,
-    frequency_penalty: request.frequencyPenalty,
-    presence_penalty: request.presencePenalty,
-    logit_bias: request.logitBias,
-    seed: request.seed,
-    // It tells none where it is to tell no others beside the chosen one's.
-    n_probs: topLogprobs === undefined ? undefined : Math.max(1, topLogprobs),
-  }
+/**
+ * The fields of llama.cpp's server, which uses its own default for a missing one. Stop strings are matched here, where text
+ * that could become one is held back.
+ */
+function describeRequest(request: GenerateRequest): Record<string, unknown> {
+  const { stop: _, ...body } = toOpenAiBody(request, {
+    repetitionPenalty: 'repeat_penalty',
+    topLogprobs: 'n_probs',
+  })
+  const { topLogprobs } = request.options
+  // With 0 it reports not even the chosen token's.
+  return { ...body, timings_per_token: true, ...(topLogprobs === 0 && { n_probs: 1 }) }
 }
 
 function readLogprobs(count: number) {

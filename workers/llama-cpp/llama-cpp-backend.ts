@@ -1,6 +1,8 @@
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { LlamaCppLoadOptions } from '../../lib/contract/llama-cpp-options.js'
 import type { ModelLocation } from '../../lib/contract/model-source.js'
+import { listOptions } from '../../lib/contract/option-table.js'
+import { roles } from '../../lib/contract/request.js'
 import type { LoadProgress, ModelInfo } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
 import { createMemoryError, wasmMemoryBytes } from '../memory-exceeded.js'
@@ -45,8 +47,6 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
   }
 
   return {
-    // It has slots, but a step of its server is a step of all of them: one's reader would not hold back another's tokens.
-    maxConcurrentGenerations: 1,
     stepsInFlight: 1,
 
     async load({ model: location, download, options }, { onProgress, signal }) {
@@ -83,8 +83,8 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
       }
     },
 
-    async *generate(request, { signal }) {
-      return yield* generateTokens(await takeModel(), request, signal)
+    async *generate(request, context) {
+      return yield* generateTokens(await takeModel(), request, context)
     },
 
     async unload() {
@@ -157,8 +157,15 @@ function describeModel(
     dtype: runtime.fileType,
     execution: isMultithreaded ? 'multi-threaded' : 'single-threaded',
     contextLength: runtime.contextLength,
-    hasChatTemplate: header.chatTemplate !== undefined,
-    canContinue: true,
+    supports: {
+      inputs: header.chatTemplate === undefined ? ['text'] : ['chat', 'text'],
+      roles,
+      options: listOptions('llama-cpp'),
+      continuation: true,
+      seededContinuation: false,
+      // It has slots, but each step computes all of them: one slow reader could not hold back only its own tokens.
+      concurrency: 1,
+    },
   }
 }
 

@@ -1,5 +1,5 @@
-import { RivuletError } from '../../lib/contract/errors.js'
-import { nothingSaid, type GenerateRequest } from '../../lib/contract/options.js'
+import type { GenerateRequest } from '../../lib/contract/request.js'
+import { joinAnswer } from '../openai-body.js'
 import { renderChatTemplate, type PromptPart } from '../text/chat-template.js'
 import { escapePattern } from '../text/escape-pattern.js'
 import type { GgufHeader } from './gguf-header.js'
@@ -11,28 +11,21 @@ const wordJoiner = '\u2060'
  * A prompt as one text, which is all that the runtime takes: it finds the control tokens itself, and so must find none
  * in anybody's words.
  */
-export type RenderPrompt = (
-  request: Pick<GenerateRequest, 'prompt' | 'begun' | 'applyChatTemplate' | 'said'>,
-) => string
+export type RenderPrompt = (request: GenerateRequest) => string
 
 export function createPromptRenderer(header: GgufHeader): RenderPrompt {
   const { chatTemplate, controlTokens, beginToken, endToken, addsBeginToken } = header
   const breakTokens = createTokenBreaker(controlTokens)
   const tokens = { bos_token: beginToken, eos_token: endToken }
 
-  function render({ prompt, applyChatTemplate }: Pick<GenerateRequest, 'prompt' | 'applyChatTemplate'>) {
-    if (chatTemplate !== undefined && applyChatTemplate !== false) {
-      const messages = typeof prompt === 'string' ? [{ role: 'user' as const, content: prompt }] : prompt
-      return renderChatTemplate(chatTemplate, messages, tokens)
-    }
-    if (typeof prompt === 'string' && !applyChatTemplate) return [{ text: prompt, isContent: true }]
-    throw new RivuletError('invalid-option', 'This model has no chat template: give the prompt as a string.')
+  function render({ input }: GenerateRequest) {
+    if (input.kind === 'text') return [{ text: input.text, isContent: true }]
+    // A model without one does not support the input `chat`.
+    return renderChatTemplate(chatTemplate ?? '', input.messages, tokens)
   }
 
   return (request) => {
-    const { before, own } = request.said ?? nothingSaid
-    const said = (request.begun ?? '') + before.text + own.text
-    const parts = [...render(request), { text: said, isContent: true }]
+    const parts = [...render(request), { text: joinAnswer(request), isContent: true }]
     const text = breakTokens(parts)
     // The tokenizer puts it there by itself.
     const isTwice = addsBeginToken && beginToken !== undefined && text.startsWith(beginToken)

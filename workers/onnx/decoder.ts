@@ -1,10 +1,11 @@
 import { RivuletError } from '../../lib/contract/errors.js'
+import type { Execution } from '../../lib/contract/worker-api.js'
 import type { Sampling } from './sampler.js'
 
 /** A model with the KV cache of one conversation, on whichever device. */
 export interface Decoder {
   /** How the model is run, for `ModelInfo`. */
-  readonly execution: Execution
+  readonly execution: DecoderExecution
   /** Resolves with the browser's words when the device is lost before `release`; never on WASM. */
   readonly lost: Promise<string>
   /** How many tokens to prefill at a time: a cancel waits for as many, and memory is bounded by them. */
@@ -45,7 +46,7 @@ export interface Decoder {
  * - `fixed-cache`: fixed KV cache on the GPU, a decode step is a run of ONNX Runtime.
  * - `growing-cache`: the KV cache is a new tensor at each step, as the graph was exported.
  */
-type Execution = 'replayed' | 'fixed-cache' | 'growing-cache'
+type DecoderExecution = Extract<Execution, 'replayed' | 'fixed-cache' | 'growing-cache'>
 
 /** What `next` throws when there is no number to choose by. */
 export function notANumber(): RivuletError {

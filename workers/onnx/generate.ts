@@ -1,6 +1,7 @@
 import { RivuletError } from '../../lib/contract/errors.js'
-import { nothingSaid, type GenerateRequest } from '../../lib/contract/options.js'
-import type { Step } from '../backend.js'
+import type { GenerateRequest, RequestOptions, Resume } from '../../lib/contract/request.js'
+import type { GenerationStep } from '../../lib/contract/worker-api.js'
+import type { GenerateContext } from '../backend.js'
 import { createDetokenizer } from '../text/detokenizer.js'
 import { encodePrompt } from '../text/prompt.js'
 import { createStopMatcher } from '../text/stop-strings.js'
@@ -18,38 +19,43 @@ export async function* generateTokens(
   decoder: Decoder,
   config: ModelConfig,
   request: GenerateRequest,
-  signal: AbortSignal,
-): AsyncGenerator<Step, 'stop' | 'length', undefined> {
-  const { topLogprobs, begun = '' } = request
-  const { before, own } = request.said ?? nothingSaid
-  const questionIds = encodePrompt(config.tokenizer, request)
-  const encodeWords = (text: string) => config.tokenizer.encode([{ text, isContent: true }])
-  const begunTokens = encodeWords(begun).length
-  const beforeIds = encodeWords(begun + before.text)
-  const promptIds = [...questionIds, ...beforeIds]
+  { signal, queueMs }: GenerateContext,
+): AsyncGenerator<GenerationStep, 'stop' | 'length', undefined> {
+  const startedAt = performance.now()
+  const { input, options } = request
+  const { handedOver, generated } = request.resume ?? newAnswer
+  const prefix = input.kind === 'chat' ? input.assistantPrefix : ''
+  const conversationIds = encodePrompt(config.tokenizer, input)
+  const encodeContent = (text: string) => config.tokenizer.encode([{ text, isContent: true }])
+  const prefixTokens = encodeContent(prefix).length
+  const startIds = encodeContent(prefix + handedOver.text)
+  const promptIds = [...conversationIds, ...startIds]
   const maxTokens = Math.min(
-    request.maxTokens ?? config.maxTokens ?? Infinity,
-    before.tokens + countRoom(promptIds, config),
+    options.maxTokens ?? config.maxTokens ?? Infinity,
+    handedOver.tokens + countRoom(promptIds, config),
   )
   const detokenizer = createDetokenizer(config.tokenizer, promptIds)
-  const stopMatcher = createStopMatcher(request.stop)
+  const stopMatcher = createStopMatcher(options.stop)
 
-  const replayed = replay(own.tokenIds, (id) => stopMatcher.push(detokenizer.push(id)))
+  const replayed = replay(generated.tokenIds, (id) => stopMatcher.push(detokenizer.push(id)))
   if (replayed.hasStopped) return 'stop'
-  const saidOfTail = own.text.length - replayed.textLength
+  const streamedTailLength = generated.text.length - replayed.textLength
 
-  decoder.startAnswer(chooseSampling(config.sampling, request), request.seed, questionIds, [
-    ...beforeIds,
-    ...own.tokenIds,
-  ])
-  const cachedPromptTokens = await prefill(decoder, [...promptIds, ...own.tokenIds], signal)
-  yield { kind: 'prefilled', promptTokens: questionIds.length + begunTokens, cachedPromptTokens }
+  // The page draws one for models with `seededContinuation`.
+  const { seed = 0 } = options
+  const answerIds = [...startIds, ...generated.tokenIds]
+  decoder.startAnswer(chooseSampling(config.sampling, options), seed, conversationIds, answerIds)
+  const cachedPromptTokens = await prefill(decoder, [...promptIds, ...generated.tokenIds], signal)
+  const promptTokens = conversationIds.length + prefixTokens
+  const prefillMs = performance.now() - startedAt
+  yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs, prefillMs }
 
+  const { topLogprobs } = options
   let finishReason: 'stop' | 'length' = 'length'
-  for (let count = before.tokens + own.tokenIds.length; count < maxTokens; count += 1) {
+  for (let count = handedOver.tokens + generated.tokenIds.length; count < maxTokens; count += 1) {
     signal.throwIfAborted()
-    // In the whole answer: what is continued is drawn as it would have been.
-    const position = begunTokens + count
+    // In the whole answer, so that a continued answer draws the same tokens as the uninterrupted one.
+    const position = prefixTokens + count
     const id = await decoder.next(position, topLogprobs === undefined && count + 1 < maxTokens)
     if (config.endIds.has(id)) {
       finishReason = 'stop'
@@ -57,7 +63,7 @@ export async function* generateTokens(
     }
     const { text, hasStopped } = stopMatcher.push(detokenizer.push(id))
     yield {
-      kind: 'token',
+      kind: 'chunk',
       text,
       tokenIds: [id],
       tokenCount: 1,
@@ -68,10 +74,15 @@ export async function* generateTokens(
     if (hasStopped) return 'stop'
   }
   const { text, hasStopped } = stopMatcher.push(detokenizer.flush())
-  // Of what is held back until the end, an answer that is taken up again may have said some.
-  const tail = (text + stopMatcher.flush()).slice(saidOfTail)
-  if (tail !== '') yield { kind: 'token', text: tail, tokenIds: [], tokenCount: 0 }
+  // A resumed answer may have streamed some of the text that is held back until the end.
+  const tail = (text + stopMatcher.flush()).slice(streamedTailLength)
+  if (tail !== '') yield { kind: 'chunk', text: tail, tokenIds: [], tokenCount: 0 }
   return hasStopped ? 'stop' : finishReason
+}
+
+const newAnswer: Resume = {
+  handedOver: { text: '', tokens: 0 },
+  generated: { text: '', tokens: 0, tokenIds: [] },
 }
 
 /** @returns how many of the prompt's tokens the cache held already */
@@ -114,15 +125,15 @@ function countRoom(promptIds: readonly number[], { contextLength }: ModelConfig)
 }
 
 /** The request's options over the model's own. */
-function chooseSampling(model: Sampling, request: GenerateRequest): Sampling {
+function chooseSampling(model: Sampling, options: RequestOptions): Sampling {
   return {
-    temperature: request.temperature ?? model.temperature,
-    topK: request.topK ?? model.topK,
-    topP: request.topP ?? model.topP,
-    minP: request.minP ?? model.minP,
-    repetitionPenalty: request.repetitionPenalty ?? model.repetitionPenalty,
-    frequencyPenalty: request.frequencyPenalty,
-    presencePenalty: request.presencePenalty,
-    logitBias: request.logitBias,
+    temperature: options.temperature ?? model.temperature,
+    topK: options.topK ?? model.topK,
+    topP: options.topP ?? model.topP,
+    minP: options.minP ?? model.minP,
+    repetitionPenalty: options.repetitionPenalty ?? model.repetitionPenalty,
+    frequencyPenalty: options.frequencyPenalty,
+    presencePenalty: options.presencePenalty,
+    logitBias: options.logitBias,
   }
 }

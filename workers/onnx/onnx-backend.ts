@@ -1,5 +1,7 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
+import { listOptions } from '../../lib/contract/option-table.js'
+import { roles } from '../../lib/contract/request.js'
 import type { LoadProgress } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
 import { describeThreads } from '../describe-device.js'
@@ -29,9 +31,6 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
   }
 
   return {
-    // One KV cache.
-    maxConcurrentGenerations: 1,
-
     get stepsInFlight() {
       return loaded?.decoder.execution === 'replayed' ? 1 : 0
     },
@@ -92,14 +91,21 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         dtype: weights.dtype,
         execution: decoder.execution,
         contextLength: config.contextLength,
-        hasChatTemplate: config.tokenizer.chatTemplate !== undefined,
-        canContinue: true,
+        supports: {
+          inputs: config.tokenizer.chatTemplate === undefined ? ['text'] : ['chat', 'text'],
+          roles,
+          options: listOptions('onnx'),
+          continuation: true,
+          seededContinuation: true,
+          // One KV cache.
+          concurrency: 1,
+        },
       }
     },
 
-    generate(request, { signal }) {
+    generate(request, context) {
       if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded.')
-      return generateTokens(loaded.decoder, loaded.config, request, signal)
+      return generateTokens(loaded.decoder, loaded.config, request, context)
     },
 
     async unload() {

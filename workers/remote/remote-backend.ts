@@ -1,8 +1,10 @@
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
-import { nothingSaid, type GenerateRequest } from '../../lib/contract/options.js'
+import { listOptions } from '../../lib/contract/option-table.js'
+import { roles, type GenerateRequest } from '../../lib/contract/request.js'
 import type { RemoteLoadOptions } from '../../lib/contract/remote-options.js'
-import type { CountedTokens } from '../../lib/contract/worker-api.js'
-import type { Backend, Step } from '../backend.js'
+import type { CountedTokens, GenerationStep, ModelSupport } from '../../lib/contract/worker-api.js'
+import type { Backend, GenerateContext } from '../backend.js'
+import { joinAnswer, toOpenAiBody } from '../openai-body.js'
 import { createSseTransport, readMessage, type Transport } from './transport.js'
 
 /** What is read of a chunk (OpenAI, "The chat completion chunk object"; vLLM sends the same, and errors in between). */
@@ -31,14 +33,20 @@ interface Chunk {
 /** Behind this event nothing comes; without it the answer was cut off. */
 const terminator = '[DONE]'
 
-/** The server queues by itself. */
-const maxConcurrentGenerations = 8
+/** A server reads only OpenAI's fields. Whether it can continue an answer is the app's to say. */
+const support = {
+  inputs: ['chat', 'text'],
+  roles,
+  options: listOptions('remote'),
+  seededContinuation: false,
+  // The server has its own queue.
+  concurrency: 8,
+} as const satisfies Omit<ModelSupport, 'continuation'>
 
 /** Any server with OpenAI's API, over server-sent events. */
 export function createRemoteBackend(): Backend<RemoteLoadOptions> {
   let server: { readonly transport: Transport; readonly model: string } | undefined
   return {
-    maxConcurrentGenerations,
     stepsInFlight: 0,
 
     async load({ options: { model, canContinue, ...access } }, { signal }) {
@@ -53,14 +61,13 @@ export function createRemoteBackend(): Backend<RemoteLoadOptions> {
         dtype: undefined,
         execution: 'sse',
         contextLength,
-        hasChatTemplate: true,
-        canContinue,
+        supports: { ...support, continuation: canContinue },
       }
     },
 
-    generate(request, { signal }) {
+    generate(request, context) {
       if (!server) throw new RivuletError('engine-disposed', 'No server is chosen.')
-      return streamAnswer(server.transport, server.model, request, signal)
+      return streamAnswer(server.transport, server.model, request, context)
     },
 
     unload() {
@@ -93,9 +100,10 @@ async function* streamAnswer(
   transport: Transport,
   model: string,
   request: GenerateRequest,
-  signal: AbortSignal,
-): AsyncGenerator<Step, 'stop' | 'length', undefined> {
+  { signal, queueMs }: GenerateContext,
+): AsyncGenerator<GenerationStep, 'stop' | 'length', undefined> {
   const { path, body } = describeRequest(model, request)
+  const startedAt = performance.now()
   let counted: CountedTokens | undefined
   let finishReason: 'stop' | 'length' | undefined
   let hasStarted = false
@@ -110,53 +118,32 @@ async function* streamAnswer(
       throw new RivuletError('generation-failed', `The server failed while it generated: ${words}`)
     }
     if (usage) counted = readUsage(usage, timings ?? {})
-    if (!hasStarted) yield { kind: 'prefilled', promptTokens: undefined, cachedPromptTokens: 0 }
+    if (!hasStarted) {
+      const prefillMs = performance.now() - startedAt
+      yield { kind: 'started', promptTokens: undefined, cachedPromptTokens: 0, queueMs, prefillMs }
+    }
     hasStarted = true
     const text = choice?.delta?.content ?? choice?.text ?? ''
-    if (text !== '') yield { kind: 'token', text, tokenIds: [], tokenCount: 1 }
+    if (text !== '') yield { kind: 'chunk', text, tokenIds: [], tokenCount: 1 }
     if (choice?.finish_reason) finishReason = choice.finish_reason === 'length' ? 'length' : 'stop'
   }
   throw new RivuletError('connection-failed', 'The server broke off: its answer ended without a "[DONE]".')
 }
 
-/** @throws RivuletError `invalid-option` for what this wire cannot carry */
 function describeRequest(
   model: string,
   request: GenerateRequest,
 ): { readonly path: string; readonly body: object } {
-  const { prompt, begun = '', stop, topLogprobs, applyChatTemplate = true } = request
-  const { before, own } = request.said ?? nothingSaid
-  const said = begun + before.text + own.text
-  if (topLogprobs !== undefined) {
-    throw new RivuletError(
-      'invalid-option',
-      'remote() has no "topLogprobs": token ids do not come over this wire.',
-    )
-  }
-  const body = {
-    model,
-    stream: true,
-    stream_options: { include_usage: true },
-    max_tokens: request.maxTokens && request.maxTokens - before.tokens - own.tokens,
-    temperature: request.temperature,
-    top_p: request.topP,
-    top_k: request.topK,
-    min_p: request.minP,
-    repetition_penalty: request.repetitionPenalty,
-    frequency_penalty: request.frequencyPenalty,
-    presence_penalty: request.presencePenalty,
-    logit_bias: request.logitBias,
-    seed: request.seed,
-    stop: stop.length > 0 ? stop : undefined,
-  }
-  if (!applyChatTemplate)
-    return { path: 'completions', body: { ...body, prompt: `${String(prompt)}${said}` } }
-  const messages = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt
-  if (said === '') return { path: 'chat/completions', body: { ...body, messages } }
-  // vLLM's names (ChatCompletionRequest); llama.cpp's server goes on with a last message of the assistant's in any case.
-  const goOn = { add_generation_prompt: false, continue_final_message: true }
-  const withSaid = [...messages, { role: 'assistant', content: said }]
-  return { path: 'chat/completions', body: { ...body, ...goOn, messages: withSaid } }
+  const { input } = request
+  const answer = joinAnswer(request)
+  const body = { model, stream: true, stream_options: { include_usage: true }, ...toOpenAiBody(request) }
+  if (input.kind === 'text') return { path: 'completions', body: { ...body, prompt: input.text + answer } }
+  const { messages } = input
+  if (answer === '') return { path: 'chat/completions', body: { ...body, messages } }
+  // vLLM's names (ChatCompletionRequest); llama.cpp's server continues a last message of the assistant's in any case.
+  const continuation = { add_generation_prompt: false, continue_final_message: true }
+  const withAnswer = [...messages, { role: 'assistant', content: answer }]
+  return { path: 'chat/completions', body: { ...body, ...continuation, messages: withAnswer } }
 }
 
 function parseChunk(data: string): Chunk {

@@ -1,6 +1,6 @@
 import { Environment, Interpreter, Template } from '@huggingface/jinja'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
-import type { ChatMessage } from '../../lib/contract/options.js'
+import type { ChatMessage } from '../../lib/contract/request.js'
 
 /** A stretch of a rendered prompt: the template's own words, or words of a message. */
 export interface PromptPart {

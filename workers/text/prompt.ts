@@ -1,25 +1,16 @@
-import { RivuletError } from '../../lib/contract/errors.js'
-import type { ChatMessage, GenerateRequest } from '../../lib/contract/options.js'
+import type { RequestInput } from '../../lib/contract/request.js'
 import { renderChatTemplate } from './chat-template.js'
 import type { Tokenizer } from './tokenizer.js'
 
 /**
- * The token ids of a request's prompt: through the model's chat template where it has one and the request does not
- * say otherwise, else the raw text behind the model's begin-of-text token.
- * @throws RivuletError `invalid-option` for messages to a model without a template, `chat-template-failed`
+ * The token ids of a prompt: through the chat template, or raw text after the model's beginning-of-sequence token.
+ * @throws RivuletError `chat-template-failed`
  */
-export function encodePrompt(
-  tokenizer: Tokenizer,
-  { prompt, applyChatTemplate }: Pick<GenerateRequest, 'prompt' | 'applyChatTemplate'>,
-): number[] {
+export function encodePrompt(tokenizer: Tokenizer, input: RequestInput): number[] {
   const { chatTemplate, templateTokens, prefixIds } = tokenizer
-  if (chatTemplate !== undefined && applyChatTemplate !== false) {
-    const messages: readonly ChatMessage[] =
-      typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt
-    return tokenizer.encode(renderChatTemplate(chatTemplate, messages, templateTokens))
+  if (input.kind === 'text') {
+    return [...prefixIds, ...tokenizer.encode([{ text: input.text, isContent: true }])]
   }
-  if (typeof prompt !== 'string' || applyChatTemplate) {
-    throw new RivuletError('invalid-option', 'This model has no chat template: give the prompt as a string.')
-  }
-  return [...prefixIds, ...tokenizer.encode([{ text: prompt, isContent: true }])]
+  // A model without one does not support the input `chat`.
+  return tokenizer.encode(renderChatTemplate(chatTemplate ?? '', input.messages, templateTokens))
 }

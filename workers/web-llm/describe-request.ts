@@ -1,5 +1,6 @@
 import { RivuletError } from '../../lib/contract/errors.js'
-import type { GenerateRequest } from '../../lib/contract/options.js'
+import type { GenerateRequest, RequestOptions } from '../../lib/contract/request.js'
+import { toOpenAiBody } from '../openai-body.js'
 import type { ChatConfig, ConversationTemplate, Message, SamplingParameters } from './runtime.js'
 
 /** A checked request, in web-llm's terms. */
@@ -48,45 +49,24 @@ function findControlStrings(template: ConversationTemplate): readonly string[] {
   return [...new Set(literals.flatMap((literal) => literal.match(controlString) ?? []))]
 }
 
-/** @throws RivuletError `invalid-option` for what web-llm lacks */
+/** @throws RivuletError `invalid-option` for token ids that the model does not have, and for forged control strings */
 export function describeRequest(request: GenerateRequest, rules: RequestRules): DescribedRequest {
-  const { prompt, applyChatTemplate = true } = request
-  checkOptions(request, rules)
-  const parameters = describeSampling(request)
-  if (typeof prompt === 'string') {
-    if (!applyChatTemplate) return { kind: 'raw', prompt, parameters }
-    return { kind: 'chat', messages: [describeMessage({ role: 'user', content: prompt }, rules)], parameters }
-  }
-  return { kind: 'chat', messages: prompt.map((message) => describeMessage(message, rules)), parameters }
-}
-
-function checkOptions({ topK, minP, topLogprobs, logitBias }: GenerateRequest, rules: RequestRules): void {
-  // 0 is off.
-  if (topK) refuse('webLlm() has no "topK": its runtime samples by "temperature" and "topP".')
-  if (minP) refuse('webLlm() has no "minP": its runtime samples by "temperature" and "topP".')
-  if (topLogprobs !== undefined) refuse('webLlm() has no "topLogprobs": its runtime tells no token ids.')
-  const unknown = Object.keys(logitBias ?? {}).find((id) => Number(id) >= rules.vocabSize)
-  if (unknown !== undefined) {
-    refuse(`"logitBias" names token ${unknown}; the model has ${rules.vocabSize} tokens, from 0.`)
-  }
-}
-
-/** web-llm takes null and a missing field alike, but not always `undefined`. */
-function describeSampling(request: GenerateRequest): SamplingParameters {
-  const { maxTokens, temperature, topP, repetitionPenalty, frequencyPenalty, presencePenalty } = request
-  const { logitBias, stop, seed } = request
-  return {
+  const { input, options } = request
+  checkBias(options, rules)
+  const parameters = {
     stream: true,
     stream_options: { include_usage: true },
-    seed,
-    ...(maxTokens !== undefined && { max_tokens: maxTokens }),
-    ...(temperature !== undefined && { temperature }),
-    ...(topP !== undefined && { top_p: topP }),
-    ...(repetitionPenalty !== undefined && { repetition_penalty: repetitionPenalty }),
-    ...(frequencyPenalty !== undefined && { frequency_penalty: frequencyPenalty }),
-    ...(presencePenalty !== undefined && { presence_penalty: presencePenalty }),
-    ...(logitBias && { logit_bias: logitBias }),
-    ...(stop.length > 0 && { stop }),
+    ...toOpenAiBody(request),
+  } as const
+  if (input.kind === 'text') return { kind: 'raw', prompt: input.text, parameters }
+  const messages = input.messages.map((message) => describeMessage(message, rules))
+  return { kind: 'chat', messages, parameters }
+}
+
+function checkBias({ logitBias }: RequestOptions, { vocabSize }: RequestRules): void {
+  const unknown = Object.keys(logitBias ?? {}).find((id) => Number(id) >= vocabSize)
+  if (unknown !== undefined) {
+    refuse(`"logitBias" names token ${unknown}; the model has the tokens 0 to ${vocabSize - 1}.`)
   }
 }
 

@@ -52,7 +52,7 @@ export interface SamplingParameters {
   readonly frequency_penalty?: number
   readonly presence_penalty?: number
   readonly logit_bias?: Readonly<Record<string, number>>
-  readonly seed: number
+  readonly seed?: number
   readonly stop?: readonly string[]
 }
 

@@ -1,6 +1,5 @@
 import { RivuletError } from '../../lib/contract/errors.js'
-import type { CountedTokens } from '../../lib/contract/worker-api.js'
-import type { Step } from '../backend.js'
+import type { CountedTokens, GenerationStep } from '../../lib/contract/worker-api.js'
 import { createStopMatcher } from '../text/stop-strings.js'
 import type { DescribedRequest } from './describe-request.js'
 import type { PrefixReuse } from './prefix-reuse.js'
@@ -15,14 +14,16 @@ interface AnswerContext {
   /** The model's own: web-llm streams what may become one, and takes it back. */
   readonly stopStrings: readonly string[]
   readonly signal: AbortSignal
+  readonly queueMs: number
 }
 
 /** One of web-llm's steps for each pull, but where a token brings no text that can be told yet. */
 export async function* streamAnswer(
   request: DescribedRequest,
-  { engine, reuse, stopStrings, signal }: AnswerContext,
-): AsyncGenerator<Step, 'stop' | 'length', undefined> {
+  { engine, reuse, stopStrings, signal, queueMs }: AnswerContext,
+): AsyncGenerator<GenerationStep, 'stop' | 'length', undefined> {
   signal.throwIfAborted()
+  const startedAt = performance.now()
   const chunks = (await openStream(engine, request))[Symbol.asyncIterator]()
   const interrupt = () => void engine.interruptGenerate()
   signal.addEventListener('abort', interrupt)
@@ -40,12 +41,15 @@ export async function* streamAnswer(
       if (done) break
       finishReason = value.choices[0]?.finish_reason ?? finishReason
       usage = value.usage ?? usage
-      if (!hasStarted) yield { kind: 'prefilled', promptTokens: undefined, cachedPromptTokens }
+      if (!hasStarted) {
+        const prefillMs = performance.now() - startedAt
+        yield { kind: 'started', promptTokens: undefined, cachedPromptTokens, queueMs, prefillMs }
+      }
       hasStarted = true
       if (isToken(value)) untold += 1
       const piece = text.read(await engine.getMessage())
       if (piece !== '') {
-        yield { kind: 'token', text: piece, tokenIds: [], tokenCount: untold }
+        yield { kind: 'chunk', text: piece, tokenIds: [], tokenCount: untold }
         untold = 0
       }
       signal.throwIfAborted()
@@ -56,7 +60,7 @@ export async function* streamAnswer(
     const tail = text.readTail(answer)
     // The token that ends the answer is none of it.
     const tokenCount = Math.max(0, end === 'stop' ? untold - 1 : untold)
-    if (tail !== '') yield { kind: 'token', text: tail, tokenIds: [], tokenCount }
+    if (tail !== '') yield { kind: 'chunk', text: tail, tokenIds: [], tokenCount }
     if (usage) yield { kind: 'counted', ...countTokens(usage, cachedPromptTokens, end) }
     return end
   } finally {

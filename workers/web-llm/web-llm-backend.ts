@@ -1,9 +1,10 @@
 import { probeDevices } from '../../lib/contract/devices.js'
 import { RivuletError } from '../../lib/contract/errors.js'
-import type { GenerateRequest } from '../../lib/contract/options.js'
+import { listOptions } from '../../lib/contract/option-table.js'
+import { roles, type GenerateRequest } from '../../lib/contract/request.js'
 import type { WebLlmLoadOptions } from '../../lib/contract/web-llm-options.js'
-import type { LoadProgress, ModelInfo } from '../../lib/contract/worker-api.js'
-import type { Backend, Step } from '../backend.js'
+import type { GenerationStep, LoadProgress, ModelInfo } from '../../lib/contract/worker-api.js'
+import type { Backend, GenerateContext } from '../backend.js'
 import { describeAdapter } from '../describe-device.js'
 import { describeRequest, readRequestRules, type RequestRules } from './describe-request.js'
 import { explainGenerationFailure, explainLoadFailure } from './explain-failure.js'
@@ -35,8 +36,6 @@ interface LoadedModel {
 export function createWebLlmBackend(importRuntime = importWebLlm): Backend<WebLlmLoadOptions> {
   let loaded: LoadedModel | undefined
   return {
-    // One KV cache, and one flag that interrupts whatever runs.
-    maxConcurrentGenerations: 1,
     stepsInFlight: 0,
 
     async load({ options }, { onProgress, onLost, signal }) {
@@ -68,9 +67,9 @@ export function createWebLlmBackend(importRuntime = importWebLlm): Backend<WebLl
       return describeModel(options.model, config, describeAdapter(webgpu.adapter))
     },
 
-    generate(request, { signal }) {
+    generate(request, context) {
       if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded.')
-      return generateAnswer(loaded, request, signal)
+      return generateAnswer(loaded, request, context)
     },
 
     async unload() {
@@ -104,8 +103,15 @@ function describeModel(model: string, config: ChatConfig, deviceDescription: str
     dtype: readDtype(model),
     execution: 'mlc',
     contextLength: context_window_size > 0 ? context_window_size : undefined,
-    hasChatTemplate: true,
-    canContinue: false,
+    supports: {
+      inputs: ['chat', 'text'],
+      roles,
+      options: listOptions('web-llm'),
+      continuation: false,
+      seededContinuation: false,
+      // One KV cache, and one flag that interrupts whatever runs.
+      concurrency: 1,
+    },
   }
 }
 
@@ -150,11 +156,17 @@ async function readLoadedConfig(engine: MlcEngine, modelId: string): Promise<Cha
 async function* generateAnswer(
   { engine, reuse, rules, loseDevice }: LoadedModel,
   request: GenerateRequest,
-  signal: AbortSignal,
-): AsyncGenerator<Step, 'stop' | 'length', undefined> {
+  { signal, queueMs }: GenerateContext,
+): AsyncGenerator<GenerationStep, 'stop' | 'length', undefined> {
   try {
     const described = describeRequest(request, rules)
-    return yield* streamAnswer(described, { engine, reuse, stopStrings: rules.stopStrings, signal })
+    return yield* streamAnswer(described, {
+      engine,
+      reuse,
+      stopStrings: rules.stopStrings,
+      signal,
+      queueMs,
+    })
   } catch (error) {
     signal.throwIfAborted()
     const explained = explainGenerationFailure(error)

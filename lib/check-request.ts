@@ -1,0 +1,205 @@
+import { refuse } from './contract/check-options.js'
+import { describeOption, optionNames, type NumberRange, type OptionName } from './contract/option-table.js'
+import { roles, type ChatMessage, type GenerateOptions, type Prompt } from './contract/request.js'
+import type { RequestOptions } from './contract/request.js'
+
+/** A prompt and its options, checked as far as no model is needed. Plain data: a copy of what the caller passed. */
+export interface CheckedRequest {
+  readonly prompt: Prompt
+  /** How the answer starts, with `continueFinalMessage`; else empty. The prompt is then what precedes it. */
+  readonly assistantPrefix: string
+  readonly applyChatTemplate: boolean | undefined
+  readonly options: RequestOptions
+}
+
+/** How the caller wrote an option's name: an OpenAI client writes `max_tokens`. */
+export type NameOption = (name: OptionName) => string
+
+const maxMessages = 10_000
+/** In UTF-16 code units: more than any model's context. */
+const maxPromptLength = 2 ** 21
+
+const inputOptions = ['applyChatTemplate', 'continueFinalMessage', 'signal'] as const
+const allNames: readonly string[] = [...optionNames, ...inputOptions]
+
+/**
+ * Checks a prompt and its options before any work.
+ * @throws RivuletError `invalid-option`, with the option's name, range and value
+ */
+export function checkRequest(prompt: Prompt, options: GenerateOptions = {}): CheckedRequest {
+  if (typeof options !== 'object' || options === null) refuse('The options must be an object.')
+  for (const name of Object.keys(options)) {
+    if (!allNames.includes(name)) {
+      refuse(`"${name}" is not an option. The options are: ${allNames.join(', ')}.`, name)
+    }
+  }
+  const { signal, applyChatTemplate, continueFinalMessage = false } = options
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    refuse('"signal" must be an AbortSignal.', 'signal')
+  }
+  if (applyChatTemplate !== undefined && typeof applyChatTemplate !== 'boolean') {
+    refuse('"applyChatTemplate" must be true or false.', 'applyChatTemplate')
+  }
+  if (typeof continueFinalMessage !== 'boolean') {
+    refuse('"continueFinalMessage" must be true or false.', 'continueFinalMessage')
+  }
+  const checked = checkPrompt(prompt, applyChatTemplate)
+  return {
+    ...(continueFinalMessage ? splitFinalMessage(checked) : { prompt: checked, assistantPrefix: '' }),
+    applyChatTemplate,
+    options: checkOptions(options),
+  }
+}
+
+/**
+ * Checks the sampling options, by the table.
+ * @throws RivuletError `invalid-option`
+ */
+export function checkOptions(
+  options: Readonly<Partial<Record<OptionName, unknown>>>,
+  nameOption: NameOption = (name) => name,
+): RequestOptions {
+  const entries = optionNames.flatMap((name) => {
+    const value = options[name]
+    return value === undefined ? [] : [[name, checkOption(name, value, nameOption(name))] as const]
+  })
+  // Every value has been checked by its own row.
+  return { stop: [], ...Object.fromEntries(entries) } as RequestOptions
+}
+
+function checkOption(name: OptionName, value: unknown, writtenName: string): unknown {
+  const { value: range } = describeOption(name)
+  if (range.kind === 'number') return checkNumber(value, range, writtenName)
+  if (range.kind === 'token-bias') return checkBias(value, range, writtenName)
+  return checkStrings(value, range, writtenName)
+}
+
+function checkNumber(value: unknown, range: NumberRange, name: string): number {
+  const isInside =
+    typeof value === 'number' &&
+    value <= range.to &&
+    (range.from === undefined || value >= range.from) &&
+    (range.above === undefined || value > range.above) &&
+    (!range.isInteger || Number.isSafeInteger(value))
+  if (isInside) return value
+  refuse(`"${name}" must be ${describeRange(range)}; got ${describeValue(value)}.`, name)
+}
+
+/** In words: `an integer from 0 to 20`, `a number above 0, up to 1`. */
+export function describeRange({ isInteger, from, above, to }: NumberRange): string {
+  const type = isInteger ? 'an integer' : 'a number'
+  if (to === Infinity) return `${type} of at least ${from}`
+  return above === undefined ? `${type} from ${from} to ${to}` : `${type} above ${above}, up to ${to}`
+}
+
+function checkStrings(
+  value: unknown,
+  { maxStrings, maxLength }: { readonly maxStrings: number; readonly maxLength: number },
+  name: string,
+): readonly string[] {
+  const strings: readonly unknown[] = Array.isArray(value) ? value : [value]
+  if (strings.length > maxStrings) {
+    refuse(`"${name}" takes up to ${maxStrings} strings; got ${strings.length}.`, name)
+  }
+  return strings.map((string) => {
+    if (typeof string === 'string' && string !== '' && string.length <= maxLength) return string
+    return refuse(`"${name}" takes non-empty strings of up to ${maxLength} characters.`, name)
+  })
+}
+
+/** Only the worker knows which token ids the model has. */
+function checkBias(
+  value: unknown,
+  { limit, maxTokens }: { readonly limit: number; readonly maxTokens: number },
+  name: string,
+): Readonly<Record<number, number>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    refuse(`"${name}" must be an object from token ids to numbers; got ${describeValue(value)}.`, name)
+  }
+  const entries: [string, unknown][] = Object.entries(value)
+  if (entries.length > maxTokens) {
+    refuse(`"${name}" takes up to ${maxTokens} tokens; got ${entries.length}.`, name)
+  }
+  for (const [id, bias] of entries) {
+    if (!/^(0|[1-9]\d{0,9})$/.test(id)) {
+      refuse(`The keys of "${name}" must be token ids; got ${describeValue(id)}.`, name)
+    }
+    if (typeof bias !== 'number' || !(Math.abs(bias) <= limit)) {
+      refuse(
+        `"${name}" must be from -${limit} to ${limit}; got ${describeValue(bias)} for token ${id}.`,
+        name,
+      )
+    }
+  }
+  return Object.fromEntries(entries) as Record<number, number>
+}
+
+function checkPrompt(prompt: Prompt, applyChatTemplate: boolean | undefined): Prompt {
+  if (typeof prompt === 'string') {
+    if (prompt === '') refuse('The prompt is empty. Pass at least one character.')
+    checkTexts([prompt])
+    return prompt
+  }
+  if (!Array.isArray(prompt) || prompt.length === 0) {
+    refuse('The prompt must be a string or a non-empty list of messages { role, content }.')
+  }
+  if (applyChatTemplate === false) {
+    refuse(
+      '"applyChatTemplate: false" continues raw text: pass the prompt as a string.',
+      'applyChatTemplate',
+    )
+  }
+  if (prompt.length > maxMessages) {
+    refuse(`The prompt takes up to ${maxMessages} messages; got ${prompt.length}.`)
+  }
+  const messages = Array.from(prompt as readonly unknown[], checkMessage)
+  checkTexts(messages.map(({ content }) => content))
+  return messages
+}
+
+/** The message to continue needs one before it: no chat template renders an empty conversation. */
+function splitFinalMessage(prompt: Prompt): Pick<CheckedRequest, 'prompt' | 'assistantPrefix'> {
+  const final = typeof prompt === 'string' ? undefined : prompt.at(-1)
+  if (final?.role !== 'assistant' || prompt.length === 1) {
+    refuse(
+      '"continueFinalMessage" needs a list of at least two messages, and the last one must be the assistant\'s.',
+      'continueFinalMessage',
+    )
+  }
+  return { prompt: prompt.slice(0, -1), assistantPrefix: final.content }
+}
+
+function checkTexts(texts: readonly string[]): void {
+  const length = texts.reduce((sum, text) => sum + text.length, 0)
+  if (length > maxPromptLength) {
+    refuse(`The prompt may have up to ${maxPromptLength} characters; got ${length}.`)
+  }
+  if (!texts.every(isWellFormed)) {
+    refuse('The prompt contains half of a surrogate pair, which no tokenizer can encode. Remove it.')
+  }
+}
+
+/** No lone surrogates. `String.prototype.isWellFormed` is newer than the oldest browsers that can run this library. */
+function isWellFormed(text: string): boolean {
+  return !/\p{Surrogate}/u.test(text)
+}
+
+/** A plain copy: a framework's proxy, or a message that contains a function, could not be posted to the worker. */
+function checkMessage(message: unknown, index: number): ChatMessage {
+  const { role, content } = (message ?? {}) as Partial<Record<keyof ChatMessage, unknown>>
+  const known = roles.find((name) => name === role)
+  if (!known) {
+    const names = roles.map((name) => `"${name}"`).join(', ')
+    refuse(`messages[${index}].role must be one of ${names}; got ${describeValue(role)}.`)
+  }
+  if (typeof content !== 'string') {
+    refuse(`messages[${index}].content must be a string; got ${describeValue(content)}.`)
+  }
+  return { role: known, content }
+}
+
+/** A refused value in one word. For an object only its type: writing it out could fail. */
+function describeValue(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value)
+  return Object(value) === value ? typeof value : String(value)
+}

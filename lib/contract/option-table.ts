@@ -1,0 +1,145 @@
+import type { SamplingOptions } from './request.js'
+
+/** The name of an option that changes how tokens are chosen or when the answer stops. */
+export type OptionName = keyof SamplingOptions
+
+/** The backends of this library, by the name that `ModelInfo.backend` has. */
+export type BackendName = 'onnx' | 'llama-cpp' | 'web-llm' | 'remote'
+
+/** A number's range; `above` excludes its own value. */
+export interface NumberRange {
+  readonly kind: 'number'
+  readonly isInteger?: true
+  readonly from?: number
+  readonly above?: number
+  /** Infinity: no upper limit. */
+  readonly to: number
+}
+
+/** The values that one option takes. */
+export type OptionValue =
+  | NumberRange
+  /** Token ids to numbers from `-limit` to `limit`. */
+  | { readonly kind: 'token-bias'; readonly limit: number; readonly maxTokens: number }
+  /** One string or a list. */
+  | { readonly kind: 'strings'; readonly maxStrings: number; readonly maxLength: number }
+
+/** All facts about one option. */
+export interface OptionRow {
+  readonly value: OptionValue
+  /** The value that has no effect: every backend takes it. */
+  readonly off?: number
+  /** For the docs. */
+  readonly default: string
+  /**
+   * The field's names in OpenAI's API; vLLM's names where OpenAI has none. The first is sent, all are read.
+   * https://platform.openai.com/docs/api-reference/chat/create
+   */
+  readonly openAi: readonly [string, ...string[]]
+  /** The backends that take the option. */
+  readonly backends: readonly BackendName[]
+}
+
+const everywhere = ['onnx', 'llama-cpp', 'web-llm', 'remote'] as const
+/** web-llm 0.2.86 samples only by temperature and top-p. */
+const notWebLlm = ['onnx', 'llama-cpp', 'remote'] as const
+/** web-llm reports no token ids, and no token ids cross OpenAI's wire. */
+const withTokenIds = ['onnx', 'llama-cpp'] as const
+
+/**
+ * Every sampling option. Drives the checks of `engine.generate`, the reader of `openaiFetch`, the request bodies of
+ * `remote()`, `llamaCpp()` and `webLlm()`, `ModelInfo.supports`, the table in docs/guides/options.md and the contract test.
+ */
+export const optionTable = {
+  maxTokens: {
+    value: { kind: 'number', isInteger: true, from: 1, to: Infinity },
+    default: "the model's `max_new_tokens`, else the rest of its context",
+    openAi: ['max_tokens', 'max_completion_tokens'],
+    backends: everywhere,
+  },
+  temperature: {
+    value: { kind: 'number', from: 0, to: 100 },
+    default: "the model's",
+    openAi: ['temperature'],
+    backends: everywhere,
+  },
+  topK: {
+    value: { kind: 'number', isInteger: true, from: 0, to: Infinity },
+    off: 0,
+    default: "the model's, else 0 (all tokens)",
+    openAi: ['top_k'],
+    backends: notWebLlm,
+  },
+  topP: {
+    value: { kind: 'number', above: 0, to: 1 },
+    off: 1,
+    default: "the model's, else 1 (off)",
+    openAi: ['top_p'],
+    backends: everywhere,
+  },
+  minP: {
+    value: { kind: 'number', from: 0, to: 1 },
+    off: 0,
+    default: "the model's, else 0 (off)",
+    openAi: ['min_p'],
+    backends: notWebLlm,
+  },
+  repetitionPenalty: {
+    value: { kind: 'number', above: 0, to: 100 },
+    off: 1,
+    default: "the model's, else 1 (off)",
+    openAi: ['repetition_penalty'],
+    backends: everywhere,
+  },
+  frequencyPenalty: {
+    value: { kind: 'number', from: -2, to: 2 },
+    off: 0,
+    default: '0 (off)',
+    openAi: ['frequency_penalty'],
+    backends: everywhere,
+  },
+  presencePenalty: {
+    value: { kind: 'number', from: -2, to: 2 },
+    off: 0,
+    default: '0 (off)',
+    openAi: ['presence_penalty'],
+    backends: everywhere,
+  },
+  logitBias: {
+    value: { kind: 'token-bias', limit: 100, maxTokens: 1024 },
+    default: 'none',
+    openAi: ['logit_bias'],
+    backends: everywhere,
+  },
+  seed: {
+    value: { kind: 'number', isInteger: true, from: 0, to: 2 ** 32 - 1 },
+    default: 'random',
+    openAi: ['seed'],
+    backends: everywhere,
+  },
+  topLogprobs: {
+    value: { kind: 'number', isInteger: true, from: 0, to: 20 },
+    default: 'not reported',
+    openAi: ['top_logprobs'],
+    backends: withTokenIds,
+  },
+  stop: {
+    value: { kind: 'strings', maxStrings: 16, maxLength: 256 },
+    default: 'none',
+    openAi: ['stop'],
+    backends: everywhere,
+  },
+} as const satisfies Record<OptionName, OptionRow>
+
+/** The names in the table's order. */
+export const optionNames = Object.keys(optionTable) as readonly OptionName[]
+
+/** The table's row, with the fields that not every option has. */
+export function describeOption(name: OptionName): OptionRow {
+  return optionTable[name]
+}
+
+/** The options that a backend takes, for its `ModelInfo.supports`. */
+export function listOptions(backend: BackendName): readonly OptionName[] {
+  return optionNames.filter((name) => describeOption(name).backends.includes(backend))
+}

@@ -1,0 +1,148 @@
+// What a page may ask for, and the normalized request that crosses to the worker.
+import type { OptionName } from './option-table.js'
+
+/** Who wrote a message. */
+export const roles = ['system', 'user', 'assistant'] as const
+export type Role = (typeof roles)[number]
+
+/** One message of a conversation, in the shape of OpenAI's chat API. */
+export interface ChatMessage {
+  readonly role: Role
+  readonly content: string
+}
+
+/** The text to answer: a user message as a string, or a conversation. See also `continueFinalMessage`. */
+export type Prompt = string | readonly ChatMessage[]
+
+/**
+ * How tokens are chosen and when the answer stops. A local model takes an option that is left out from its own
+ * `generation_config.json`; a server uses its own default. `engine.info.supports.options` lists what the model takes.
+ */
+export interface SamplingOptions {
+  /**
+   * Maximum number of tokens to generate; at least 1.
+   * @default the model's `max_new_tokens`, else the rest of its context
+   */
+  readonly maxTokens?: number | undefined
+  /**
+   * Divides the logits before the softmax; 0 to 100. 0 is greedy: always the most likely token.
+   * @default the model's; 1 if the model samples without naming one, 0 if it does not sample
+   */
+  readonly temperature?: number | undefined
+  /**
+   * Samples only among this many most likely tokens; 0 means all.
+   * @default the model's, else 0
+   */
+  readonly topK?: number | undefined
+  /**
+   * Nucleus sampling: the smallest set of most likely tokens whose probabilities add up to this value; above 0, up to 1.
+   * Holtzman et al. 2019, arXiv 1904.09751.
+   * @default the model's, else 1
+   */
+  readonly topP?: number | undefined
+  /**
+   * Drops tokens whose probability is below this fraction of the most likely token's; 0 to 1.
+   * Nguyen et al. 2024, arXiv 2407.01082.
+   * @default the model's, else 0
+   */
+  readonly minP?: number | undefined
+  /**
+   * Divides the positive logits and multiplies the negative logits of tokens that the prompt or the answer already
+   * contains; above 0, 1 is off. Keskar et al. 2019, arXiv 1909.05858.
+   * @default the model's, else 1
+   */
+  readonly repetitionPenalty?: number | undefined
+  /**
+   * Subtracted from a token's logit once for each time the answer already contains it; -2 to 2.
+   * OpenAI's `frequency_penalty`: https://platform.openai.com/docs/api-reference/chat/create
+   * @default 0
+   */
+  readonly frequencyPenalty?: number | undefined
+  /**
+   * Subtracted once from the logit of each token that the answer already contains; -2 to 2. OpenAI's `presence_penalty`.
+   * @default 0
+   */
+  readonly presencePenalty?: number | undefined
+  /**
+   * Added to the logits of single tokens, by token id: `{ 50256: -100 }`. -100 practically bans a token, 100 practically
+   * forces it; up to 1,024 tokens of the model's vocabulary. OpenAI's `logit_bias`.
+   * @default none
+   */
+  readonly logitBias?: Readonly<Record<number, number>> | undefined
+  /**
+   * The same seed, prompt, options and device give the same text. An integer from 0 to 2^32 - 1.
+   * @default a random one
+   */
+  readonly seed?: number | undefined
+  /**
+   * Reports each token's log-probability and those of this many most likely tokens; 0 to 20. On a GPU, the logits are
+   * then read back at every token, which takes time.
+   * @default not reported
+   */
+  readonly topLogprobs?: number | undefined
+  /**
+   * Ends the answer before any of these strings; the string is not part of the text. Up to 16 non-empty strings of up to
+   * 256 characters.
+   * @default none
+   */
+  readonly stop?: string | readonly string[] | undefined
+}
+
+/** Options of `engine.generate`. */
+export interface GenerateOptions extends SamplingOptions {
+  /**
+   * Puts the prompt into the model's chat template. `false` continues the prompt as raw text; the prompt must then be a
+   * string.
+   * @default true if the model has a chat template
+   */
+  readonly applyChatTemplate?: boolean | undefined
+  /**
+   * Continues the conversation's last message, which must be the assistant's, instead of answering it. The stream contains
+   * only the new text; `maxTokens` limits it. `usage.promptTokens` counts the continued message. Refused if
+   * `engine.info.supports.continuation` is false. vLLM's `continue_final_message`.
+   * @default false
+   */
+  readonly continueFinalMessage?: boolean | undefined
+  /** Cancels the generation: the stream errors with the signal's reason, and `result` resolves with the text so far. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A request as it crosses to the worker. The page has decided everything that does not need the model's files. */
+export interface GenerateRequest {
+  readonly input: RequestInput
+  /** The answer that a lost generation had produced; undefined for a new generation. */
+  readonly resume?: Resume | undefined
+  readonly options: RequestOptions
+}
+
+export type RequestInput =
+  | {
+      /** Goes through the model's chat template. */
+      readonly kind: 'chat'
+      readonly messages: readonly ChatMessage[]
+      /** How the answer starts, with `continueFinalMessage`; else empty. */
+      readonly assistantPrefix: string
+    }
+  | {
+      /** Raw text to continue, without a chat template. */
+      readonly kind: 'text'
+      readonly text: string
+    }
+
+/** The checked options; an option that was left out is missing. */
+export type RequestOptions = {
+  readonly [Name in Exclude<OptionName, 'stop'>]?: NonNullable<SamplingOptions[Name]>
+} & { readonly stop: readonly string[] }
+
+/** The answer so far, in this order. */
+export interface Resume {
+  /** What other models generated: this model reads it as the start of its own answer. */
+  readonly handedOver: GeneratedText
+  /** What this model generated after that. `tokenIds` has one id per token, or none if the runtime does not report them. */
+  readonly generated: GeneratedText & { readonly tokenIds: readonly number[] }
+}
+
+export interface GeneratedText {
+  readonly text: string
+  readonly tokens: number
+}

@@ -1,0 +1,118 @@
+import type { ModelInfo } from './contract/worker-api.js'
+import type { EngineObserver, GenerationEnd, GenerationStart } from './observer.js'
+
+/**
+ * A finished generation in the shape of an OpenTelemetry span: `tracer.startSpan(record.name, record)`, then
+ * `span.setStatus(record.status)` and `span.end(record.endTime)`. It contains no text of the prompt or the answer.
+ */
+export interface GenerationRecord {
+  /** `chat stories`: the operation and the model. */
+  readonly name: string
+  /** OpenTelemetry's `SpanKind`: 0 (internal) on the user's machine, 2 (client) on a server. */
+  readonly kind: 0 | 2
+  /** Time of the call of `generate`, in milliseconds since 1970. */
+  readonly startTime: number
+  readonly endTime: number
+  /**
+   * By OpenTelemetry's conventions for generative AI, in development as of November 2026: `gen_ai.*`, `error.type` with
+   * the error's code, `server.*`. The conventions have no names for `rivulet.*`. All times are in seconds.
+   * https://github.com/open-telemetry/semantic-conventions-genai/blob/main/docs/gen-ai/client-inference.md
+   */
+  readonly attributes: Readonly<Record<string, string | number | boolean | string[]>>
+  /** OpenTelemetry's `SpanStatusCode`: 0 (unset), also after a cancel, or 2 (error) with the error's message. */
+  readonly status: { readonly code: 0 } | { readonly code: 2; readonly message: string }
+}
+
+/**
+ * An observer that reports each finished generation as a record for OpenTelemetry:
+ *
+ *     createEngine({ observer: recordGenerations((record) => {
+ *       const span = tracer.startSpan(record.name, record)
+ *       span.setStatus(record.status)
+ *       span.end(record.endTime)
+ *     }), … })
+ */
+export function recordGenerations(onRecord: (record: GenerationRecord) => void): EngineObserver {
+  const starts = new Map<number, GenerationStart>()
+  return {
+    onStart: (start) => void starts.set(start.generation, start),
+    onEnd(end) {
+      const start = starts.get(end.generation)
+      starts.delete(end.generation)
+      if (start) onRecord(createRecord(start, end))
+    },
+  }
+}
+
+function createRecord(
+  { input, options, startedAt }: GenerationStart,
+  { info, outcome }: GenerationEnd,
+): GenerationRecord {
+  const model = nameModel(info.model)
+  const operation = input === 'text' ? 'text_completion' : 'chat'
+  const isFailed = outcome.kind === 'failed'
+  const { usage, latency, recoveries } = isFailed ? outcome.figures : outcome.result
+  const startTime = performance.timeOrigin + startedAt
+  return {
+    name: `${operation} ${model}`,
+    kind: info.device === 'server' ? 2 : 0,
+    startTime,
+    endTime: startTime + latency.totalMs,
+    attributes: leaveOutUndefined({
+      'gen_ai.operation.name': operation,
+      'gen_ai.provider.name': 'rivulet',
+      'gen_ai.output.type': 'text',
+      'gen_ai.request.model': model,
+      'gen_ai.request.stream': true,
+      'gen_ai.request.seed': options.seed,
+      'gen_ai.request.max_tokens': options.maxTokens,
+      'gen_ai.request.temperature': options.temperature,
+      'gen_ai.request.top_k': options.topK,
+      'gen_ai.request.top_p': options.topP,
+      'gen_ai.request.frequency_penalty': options.frequencyPenalty,
+      'gen_ai.request.presence_penalty': options.presencePenalty,
+      'gen_ai.request.stop_sequences': options.stop.length > 0 ? [...options.stop] : undefined,
+      'gen_ai.response.model': model,
+      'gen_ai.response.finish_reasons': [isFailed ? 'error' : outcome.result.finishReason],
+      'gen_ai.response.time_to_first_chunk': inSeconds(latency.timeToFirstTokenMs),
+      'gen_ai.usage.input_tokens': usage.promptTokens,
+      'gen_ai.usage.cache_read.input_tokens': usage.cachedPromptTokens,
+      'gen_ai.usage.output_tokens': usage.completionTokens,
+      'error.type': isFailed ? outcome.error.code : undefined,
+      ...describeServer(info),
+      'rivulet.backend': info.backend,
+      'rivulet.device': info.device,
+      'rivulet.queue': latency.queueMs / 1000,
+      'rivulet.inter_token_latency.p50': inSeconds(latency.interTokenLatencyMs?.p50),
+      'rivulet.inter_token_latency.p99': inSeconds(latency.interTokenLatencyMs?.p99),
+      'rivulet.recoveries': recoveries,
+    }),
+    status: isFailed ? { code: 2, message: outcome.error.message } : { code: 0 },
+  }
+}
+
+/** The name of the folder or file: the rest of a URL can identify the user, and a span's name should have few values. */
+function nameModel(model: string): string {
+  if (!URL.canParse(model)) return model
+  return new URL(model).pathname.split('/').findLast((part) => part !== '') ?? model
+}
+
+/** With the port if it is not the scheme's default. */
+function describeServer({ device, deviceDescription: host }: ModelInfo) {
+  if (device !== 'server') return undefined
+  const { hostname, port } = new URL(`https://${host}`)
+  return { 'server.address': hostname, 'server.port': port === '' ? undefined : Number(port) }
+}
+
+function inSeconds(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : ms / 1000
+}
+
+function leaveOutUndefined<Value>(
+  values: Record<string, Value | undefined>,
+): Record<string, Exclude<Value, undefined>> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Record<
+    string,
+    Exclude<Value, undefined>
+  >
+}
