@@ -288,5 +288,5 @@ test('what cannot be served is refused by name', async ({ page }) => {
   await openControlledPage(page)
   const scripted = await page.evaluateHandle(() => window.createScriptedEngine())
   await serve(scripted)
-  await expect(serve(scripted)).rejects.toThrow('This page serves an engine already')
+  await expect(serve(scripted)).rejects.toThrow('This page already serves an engine')
 })

@@ -12,13 +12,13 @@ import type {
 import type { Backend } from './backend.js'
 import { createQueue, type Turn } from './queue.js'
 
-/** Where the model is: the one place, on either thread, that knows. */
+/** The state of the model. No other place on either thread keeps it. */
 type ModelState = 'empty' | 'loading' | 'ready' | 'unloaded'
 
-/** A runtime can fail before it is known that its device is lost. */
+/** How long to wait for a report of a lost device after a runtime failed: the failure can come first. */
 const lossNoticeMs = 200
 
-/** Puts a backend behind the worker's API: loads once, queues generations, turns steps into events. */
+/** Implements the worker's API on a backend: loads one model, queues generations, turns steps into events. */
 export function createHost<Options>(backend: Backend<Options>): WorkerApi {
   const queue = createQueue(backend.maxConcurrentGenerations)
   const lost = createDeferred<RivuletError>()
@@ -30,7 +30,10 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
     signal: AbortSignal,
   ): AsyncGenerator<LoadEvent, undefined> {
     if (state !== 'empty')
-      throw new RivuletError('invalid-option', 'This worker has been given a model already.')
+      throw new RivuletError(
+        'invalid-option',
+        'This worker already has a model. Start another worker for another model.',
+      )
     state = 'loading'
     await holdLifeLock(request.lifeLock)
     yield* loadModel(request, signal)
@@ -74,7 +77,7 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
       for (;;) {
         const { done, value } = await steps.next()
         if (done) {
-          // The next one starts now, not when this one's reader comes for the end.
+          // The next generation starts now, even if this one's reader never reads the end.
           turn.leave()
           yield { kind: 'ended', finishReason: value }
           return
@@ -107,20 +110,21 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
   return {
     load(request) {
       const abort = new AbortController()
-      // The backend's own factory on the page made these options, and checked them.
+      // The cast is safe: the backend's factory on the page created and checked these options.
       const events = load(request as LoadRequest<Options>, abort.signal)
       return transferStream(streamEvents(events, () => abort.abort()))
     },
     generate(request) {
-      if (state !== 'ready') throw new RivuletError('engine-disposed', 'This worker holds no model.')
+      if (state !== 'ready')
+        throw new RivuletError('engine-disposed', 'This worker has no model. Load one first.')
       const abort = new AbortController()
       const turn = queue.enter(abort.signal)
       const events = generate(request, turn, abort.signal)
-      // Leaving once more is for a generation that is cancelled before its first event is asked for.
+      // `turn.leave` here is for a generation that is cancelled before its first event is read.
       const stream = streamEvents(events, () => abort.abort(), turn.leave)
       return transferStream(stream, backend.stepsInFlight)
     },
-    /** Waits for running generations: the page cancels them first. */
+    /** Waits until no generation runs. The page cancels them first. */
     async unload() {
       if (state !== 'ready') return
       state = 'unloaded'
@@ -131,7 +135,7 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
   }
 }
 
-/** Pull-driven: an event is computed when it is asked for. `onCancelled` runs when the generator has stopped. */
+/** Computes each event only when it is read. `onCancelled` runs after the generator has stopped. */
 function streamEvents<T>(
   events: AsyncGenerator<T, undefined>,
   onCancel: () => void,
@@ -168,7 +172,7 @@ function toProgressEvent(progress: LoadProgress): LoadEvent {
   return { kind: 'progress', progress }
 }
 
-/** Holds the newest value for a reader who may be slower than the writer. */
+/** Keeps only the newest value, for a reader that may be slower than the writer. */
 function createLatestValue<T>(): { set(value: T): void; next(): Promise<T> } {
   let latest: { readonly value: T } | undefined
   let wake = () => {}

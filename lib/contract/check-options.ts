@@ -1,13 +1,18 @@
 import { RivuletError } from './errors.js'
 
-/** @throws RivuletError `invalid-option` for an option that `what` has not */
+/** @throws RivuletError `invalid-option` for an option that is not in `names` */
 export function refuseUnknown(what: string, options: object, names: readonly string[]): void {
   for (const name of Object.keys(options)) {
-    if (!names.includes(name)) refuse(`${what} has no option "${name}"; it has: ${names.join(', ')}.`)
+    if (!names.includes(name)) {
+      refuse(`${what} has no option "${name}". Its options are: ${names.join(', ')}.`, name)
+    }
   }
 }
 
-/** @throws RivuletError `invalid-option` */
-export function refuse(message: string): never {
-  throw new RivuletError('invalid-option', message)
+/**
+ * @param option the option's name as the caller wrote it
+ * @throws RivuletError `invalid-option`
+ */
+export function refuse(message: string, option?: string): never {
+  throw new RivuletError('invalid-option', message, option === undefined ? {} : { details: { option } })
 }

@@ -179,16 +179,18 @@ export function checkRequest(prompt: Prompt, options: GenerateOptions = {}): Che
   if (typeof options !== 'object' || options === null) refuse('The options must be an object.')
   for (const name of Object.keys(options)) {
     if (!optionNames.includes(name)) {
-      refuse(`There is no option "${name}". The options are: ${optionNames.join(', ')}.`)
+      refuse(`There is no option "${name}". The options are: ${optionNames.join(', ')}.`, name)
     }
   }
   for (const name of Object.keys(ranges) as NumericOption[]) checkNumber(name, options[name])
   const { signal, stop, logitBias, continueFinalMessage = false, ...sampling } = options
-  if (signal !== undefined && !(signal instanceof AbortSignal)) refuse('"signal" must be an AbortSignal.')
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    refuse('"signal" must be an AbortSignal.', 'signal')
   if (sampling.applyChatTemplate !== undefined && typeof sampling.applyChatTemplate !== 'boolean') {
-    refuse('"applyChatTemplate" must be true or false.')
+    refuse('"applyChatTemplate" must be true or false.', 'applyChatTemplate')
   }
-  if (typeof continueFinalMessage !== 'boolean') refuse('"continueFinalMessage" must be true or false.')
+  if (typeof continueFinalMessage !== 'boolean')
+    refuse('"continueFinalMessage" must be true or false.', 'continueFinalMessage')
   const checked = checkPrompt(prompt, sampling.applyChatTemplate)
   return {
     ...sampling,
@@ -212,23 +214,24 @@ function checkNumber(name: NumericOption, value: unknown): void {
   const high = range.to === Number.MAX_SAFE_INTEGER ? '' : ` up to ${range.to}`
   refuse(
     `"${name}" must be ${range.integer ? 'an integer' : 'a number'} ${low}${high}; got ${describeValue(value)}.`,
+    name,
   )
 }
 
 function checkPrompt(prompt: Prompt, applyChatTemplate: boolean | undefined): Prompt {
   if (typeof prompt === 'string') {
-    if (prompt === '') refuse('The prompt is empty. Give at least one character.')
+    if (prompt === '') refuse('The prompt is empty. Give at least one character.', 'prompt')
     checkTexts([prompt])
     return prompt
   }
   if (!Array.isArray(prompt) || prompt.length === 0) {
-    refuse('The prompt must be a string or a non-empty array of messages { role, content }.')
+    refuse('The prompt must be a string or a non-empty array of messages { role, content }.', 'prompt')
   }
   if (applyChatTemplate === false) {
-    refuse('"applyChatTemplate: false" continues raw text: give the prompt as a string.')
+    refuse('"applyChatTemplate: false" continues raw text: give the prompt as a string.', 'applyChatTemplate')
   }
   if (prompt.length > maxMessages) {
-    refuse(`The prompt takes up to ${maxMessages} messages; got ${prompt.length}.`)
+    refuse(`The prompt takes up to ${maxMessages} messages; got ${prompt.length}.`, 'prompt')
   }
   const messages = Array.from(prompt as readonly unknown[], checkMessage)
   const contents = messages.map(({ content }) => content)
@@ -242,6 +245,7 @@ function takeFinalMessage(prompt: Prompt): Pick<CheckedRequest, 'prompt' | 'begu
   if (final?.role !== 'assistant' || prompt.length === 1) {
     refuse(
       '"continueFinalMessage" takes messages of which the last is the assistant\'s, and not the only one.',
+      'continueFinalMessage',
     )
   }
   return { prompt: prompt.slice(0, -1), begun: final.content }
@@ -250,10 +254,13 @@ function takeFinalMessage(prompt: Prompt): Pick<CheckedRequest, 'prompt' | 'begu
 function checkTexts(texts: readonly string[]): void {
   const length = texts.reduce((sum, text) => sum + text.length, 0)
   if (length > maxPromptLength) {
-    refuse(`The prompt takes up to ${maxPromptLength} characters in all; got ${length}.`)
+    refuse(`The prompt takes up to ${maxPromptLength} characters in all; got ${length}.`, 'prompt')
   }
   if (!texts.every(isWellFormed)) {
-    refuse(`The prompt holds half of a surrogate pair: no text, and no tokenizer has a token for it.`)
+    refuse(
+      `The prompt holds half of a surrogate pair: no text, and no tokenizer has a token for it.`,
+      'prompt',
+    )
   }
 }
 
@@ -266,10 +273,16 @@ function isWellFormed(text: string): boolean {
 function checkMessage(message: unknown, index: number): ChatMessage {
   const { role, content } = (message ?? {}) as Partial<Record<keyof ChatMessage, unknown>>
   if (role !== 'system' && role !== 'user' && role !== 'assistant') {
-    refuse(`messages[${index}].role must be "system", "user" or "assistant"; got ${describeValue(role)}.`)
+    refuse(
+      `messages[${index}].role must be "system", "user" or "assistant"; got ${describeValue(role)}.`,
+      `messages[${index}].role`,
+    )
   }
   if (typeof content !== 'string') {
-    refuse(`messages[${index}].content must be a string: this library streams text only.`)
+    refuse(
+      `messages[${index}].content must be a string: this library streams text only.`,
+      `messages[${index}].content`,
+    )
   }
   return { role, content }
 }
@@ -277,11 +290,11 @@ function checkMessage(message: unknown, index: number): ChatMessage {
 function checkStop(stop: GenerateOptions['stop']): readonly string[] {
   const strings: readonly unknown[] = stop === undefined ? [] : Array.isArray(stop) ? stop : [stop]
   if (strings.length > maxStopStrings) {
-    refuse(`"stop" takes up to ${maxStopStrings} strings; got ${strings.length}.`)
+    refuse(`"stop" takes up to ${maxStopStrings} strings; got ${strings.length}.`, 'stop')
   }
   return strings.map((value) => {
     if (typeof value !== 'string' || value === '' || value.length > maxStopStringLength) {
-      refuse(`"stop" takes non-empty strings of up to ${maxStopStringLength} characters.`)
+      refuse(`"stop" takes non-empty strings of up to ${maxStopStringLength} characters.`, 'stop')
     }
     return value
   })
@@ -290,17 +303,22 @@ function checkStop(stop: GenerateOptions['stop']): readonly string[] {
 /** A plain copy, as of the messages. Whether the model has these tokens shows in the worker. */
 function checkLogitBias(logitBias: unknown): Readonly<Record<number, number>> {
   if (typeof logitBias !== 'object' || logitBias === null || Array.isArray(logitBias)) {
-    refuse(`"logitBias" must be an object from token ids to numbers; got ${describeValue(logitBias)}.`)
+    refuse(
+      `"logitBias" must be an object from token ids to numbers; got ${describeValue(logitBias)}.`,
+      'logitBias',
+    )
   }
   const entries: [string, unknown][] = Object.entries(logitBias)
   if (entries.length > maxBiasedTokens) {
-    refuse(`"logitBias" takes up to ${maxBiasedTokens} tokens; got ${entries.length}.`)
+    refuse(`"logitBias" takes up to ${maxBiasedTokens} tokens; got ${entries.length}.`, 'logitBias')
   }
   for (const [id, bias] of entries) {
-    if (!/^(0|[1-9]\d{0,9})$/.test(id)) refuse(`"logitBias" takes token ids; got ${describeValue(id)}.`)
+    if (!/^(0|[1-9]\d{0,9})$/.test(id))
+      refuse(`"logitBias" takes token ids; got ${describeValue(id)}.`, 'logitBias')
     if (typeof bias !== 'number' || !(Math.abs(bias) <= maxBias)) {
       refuse(
         `"logitBias" must be from -${maxBias} to ${maxBias}; got ${describeValue(bias)} for token ${id}.`,
+        'logitBias',
       )
     }
   }

@@ -1,7 +1,7 @@
-import { RivuletError } from '../contract/errors.js'
+import { refuse as refuseOption } from '../contract/check-options.js'
 import type { ChatMessage, GenerateOptions, Prompt } from '../contract/options.js'
 
-/** A request of OpenAI's API, as this library has it. */
+/** A request of OpenAI's API, in the terms of this library. */
 export interface ReadRequest {
   readonly isChat: boolean
   readonly model: string
@@ -13,7 +13,7 @@ export interface ReadRequest {
 
 type Json = Readonly<Record<string, unknown>>
 
-/** What a client may say that changes no answer. */
+/** Fields that are accepted and ignored, since they do not change the answer. */
 const silentFields = [
   'user',
   'metadata',
@@ -23,7 +23,7 @@ const silentFields = [
   'prompt_cache_key',
 ] as const
 
-/** Fields that are an option under another name; vLLM's names where OpenAI has none. */
+/** Fields that set one option each. They have OpenAI's names, or vLLM's where OpenAI has no such field. */
 const optionNames = {
   temperature: 'temperature',
   top_p: 'topP',
@@ -37,7 +37,7 @@ const optionNames = {
   stop: 'stop',
 } as const satisfies Record<string, keyof GenerateOptions>
 
-/** Fields that are read one by one. */
+/** Fields that need more than a new name. */
 const readFields = [
   'model',
   'messages',
@@ -57,15 +57,15 @@ const readFields = [
 const knownFields = new Set<string>([...silentFields, ...Object.keys(optionNames), ...readFields])
 
 /**
- * Reads the body of `/v1/chat/completions` or `/v1/completions`. What it asks for and cannot have is refused by name; null
- * is as good as left out, as OpenAI's API has it.
- * @throws RivuletError `invalid-option`; its message begins with the field's name
+ * Reads the body of `/v1/chat/completions` or `/v1/completions`. A field that is not supported is refused by its name. As
+ * in OpenAI's API, null means the same as a missing field.
+ * @throws RivuletError `invalid-option`; its message starts with the field's name, which is also in `details.option`
  */
 export function readRequest(body: unknown, isChat: boolean): ReadRequest {
-  const given = asObject(body, 'the body')
-  const fields: Json = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null))
+  const sent = asObject(body, 'the body')
+  const fields: Json = Object.fromEntries(Object.entries(sent).filter(([, value]) => value !== null))
   const unknown = Object.keys(fields).find((name) => !knownFields.has(name))
-  if (unknown !== undefined) refuse(unknown, 'is not supported by the model in this page.')
+  if (unknown !== undefined) refuse(unknown, 'is not supported by the model in this page. Leave it out.')
   if (fields.n !== undefined && fields.n !== 1) refuse('n', 'must be 1.')
   const format = asObject(fields.response_format ?? { type: 'text' }, 'response_format')
   if (format.type !== 'text') refuse('response_format', 'must be of the type "text".')
@@ -89,7 +89,7 @@ function readOptions(fields: Json, isChat: boolean): Omit<GenerateOptions, 'sign
   const maxTokens = fields.max_completion_tokens ?? fields.max_tokens
   const topLogprobs = readTopLogprobs(fields, isChat)
   const continueFinalMessage = readContinueFinalMessage(fields, isChat)
-  // Their values are checked where all are: by `engine.generate`.
+  // `engine.generate` checks the values.
   return {
     ...Object.fromEntries(renamed),
     ...(maxTokens !== undefined && { maxTokens: maxTokens as number }),
@@ -98,23 +98,26 @@ function readOptions(fields: Json, isChat: boolean): Omit<GenerateOptions, 'sign
   }
 }
 
-/** vLLM's two fields (`ChatCompletionRequest`), of which one is true. */
+/** Reads vLLM's two fields (`ChatCompletionRequest`), of which exactly one is true. */
 function readContinueFinalMessage(fields: Json, isChat: boolean): boolean {
   const { continue_final_message: continues = false } = fields
   if (!isChat && 'continue_final_message' in fields) {
-    refuse('continue_final_message', 'is for chat completions: a completion goes on with its prompt.')
+    refuse(
+      'continue_final_message',
+      'is only for chat completions. A completion always continues its prompt.',
+    )
   }
   if (typeof continues !== 'boolean') refuse('continue_final_message', 'must be true or false.')
   const { add_generation_prompt: adds = !continues } = fields
   if (adds !== !continues)
-    refuse('add_generation_prompt', 'must be false with "continue_final_message", else true.')
+    refuse('add_generation_prompt', 'must be false with "continue_final_message": true, and true without it.')
   return continues
 }
 
-/** A chat asks with a flag and a count, a completion with the count alone. */
+/** Reads the flag and the count of a chat. A completion would have only a count, which is not supported. */
 function readTopLogprobs({ logprobs, top_logprobs: count }: Json, isChat: boolean): number | undefined {
   if (!isChat) {
-    if (logprobs !== undefined) refuse('logprobs', 'is supported for chat completions alone.')
+    if (logprobs !== undefined) refuse('logprobs', 'is only supported for chat completions.')
     return undefined
   }
   if (logprobs !== undefined && typeof logprobs !== 'boolean') refuse('logprobs', 'must be true or false.')
@@ -132,13 +135,13 @@ function readMessages(messages: unknown): readonly ChatMessage[] {
   if (!Array.isArray(messages)) return refuse('messages', 'must be a list.')
   return messages.map((message: unknown, index) => {
     const { role, content } = asObject(message, `messages[${index}]`)
-    // OpenAI's newer name for the system's messages.
-    const known = role === 'developer' ? 'system' : role
-    return { role: known as ChatMessage['role'], content: readContent(content, index) }
+    // `developer` is OpenAI's newer name for `system`.
+    const knownRole = role === 'developer' ? 'system' : role
+    return { role: knownRole as ChatMessage['role'], content: readContent(content, index) }
   })
 }
 
-/** Text, or parts that are all text. */
+/** Reads a text, or a list of text parts. */
 function readContent(content: unknown, index: number): string {
   if (typeof content === 'string') return content
   if (!Array.isArray(content)) return refuse(`messages[${index}].content`, 'must be text.')
@@ -146,7 +149,7 @@ function readContent(content: unknown, index: number): string {
     .map((part: unknown) => {
       const { type, text } = asObject(part, `messages[${index}].content`)
       if (type === 'text' && typeof text === 'string') return text
-      return refuse(`messages[${index}].content`, 'must be text: the model in this page reads nothing else.')
+      return refuse(`messages[${index}].content`, 'must be text. The model in this page reads only text.')
     })
     .join('')
 }
@@ -163,5 +166,5 @@ function asObject(value: unknown, name: string): Json {
 }
 
 function refuse(name: string, why: string): never {
-  throw new RivuletError('invalid-option', `"${name}" ${why}`)
+  refuseOption(`"${name}" ${why}`, name)
 }
