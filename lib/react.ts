@@ -33,7 +33,7 @@ export function useRivuletChat(options: ChatOptions): RivuletChat {
  *
  *     const engine = useRivuletEngine((signal) => createEngine({ backend: onnx(), model, signal }))
  *
- * @param load the function of the first render; called once per mount
+ * @param load the function of the first render, called again only if the component was hidden meanwhile
  * @returns the promise to pass to `useRivuletChat`. It settles as the promise of `load` does.
  */
 export function useRivuletEngine(load: (signal: AbortSignal) => Promise<Engine>): Promise<Engine> {

@@ -4,46 +4,48 @@ import type { ModelInfo } from '../contract/worker-api.js'
 import type { EngineObservation, GenerationObservation, Observer } from '../observer.js'
 import { recordStream, type ObservedStream, type StreamRecord } from './observed-stream.js'
 
-/** How loading a model went. */
+/** The outcome of loading a model. */
 type ObservedLoad =
   | { readonly kind: 'loaded'; readonly info: ModelInfo }
   | { readonly kind: 'failed'; readonly error: Error }
 
-/** What the pages of a browser context do with their engines. */
+/** Observes the engines in the pages of a browser context. */
 export interface ContextObserver {
-  /** The last one, of a document that is still there. */
+  /** The last load in a document that is still open. */
   readonly load: ObservedLoad | undefined
-  /** Stands for the next stream that a page begins. */
+  /** Returns the next stream that a page starts. */
   nextStream(): ObservedStream
 }
 
-type Told = EngineObservation | GenerationObservation | { readonly kind: 'document-opened' }
+type ContextObservation = EngineObservation | GenerationObservation | { readonly kind: 'document-opened' }
 
 const bindingName = 'rivuletObserve'
 
-/** Sees to it that all documents that the context opens from now on tell of their engines. */
+/** Installs an observer in every document that the context opens from now on. */
 export async function observeContext(context: BrowserContext): Promise<ContextObserver> {
   const loads = new Map<Frame, ObservedLoad>()
   const expected: StreamRecord[] = []
   const running = new Map<number, StreamRecord>()
 
-  function note(frame: Frame, told: Told): void {
-    if ('generation' in told) {
-      const { generation } = told
-      const begun = told.kind === 'generation-started' ? expected.shift() : undefined
-      if (begun) running.set(generation, begun)
-      running.get(generation)?.note(told)
+  function note(frame: Frame, observation: ContextObservation): void {
+    if ('generation' in observation) {
+      const { generation } = observation
+      const record = observation.kind === 'generation-started' ? expected.shift() : undefined
+      if (record) running.set(generation, record)
+      running.get(generation)?.note(observation)
       return
     }
-    // The newest comes last.
+    // Deleted first, so that the newest load is the map's last entry.
     loads.delete(frame)
-    if (told.kind === 'engine-loaded') loads.set(frame, { kind: 'loaded', info: told.info })
-    if (told.kind === 'engine-failed') {
-      loads.set(frame, { kind: 'failed', error: deserializeError(told.error) })
+    if (observation.kind === 'engine-loaded') loads.set(frame, { kind: 'loaded', info: observation.info })
+    if (observation.kind === 'engine-failed') {
+      loads.set(frame, { kind: 'failed', error: deserializeError(observation.error) })
     }
   }
 
-  await context.exposeBinding(bindingName, ({ frame }, told: Told) => note(frame, told))
+  await context.exposeBinding(bindingName, ({ frame }, observation: ContextObservation) =>
+    note(frame, observation),
+  )
   await context.addInitScript(installObserver, bindingName)
   return {
     get load() {
@@ -57,15 +59,17 @@ export async function observeContext(context: BrowserContext): Promise<ContextOb
   }
 }
 
-/** Runs in the page before its own scripts, and alone: nothing of this module is there. */
+/** Runs in the page before the page's scripts. It is sent as source text, so it cannot use anything of this module. */
 function installObserver(binding: string): void {
-  // Put there by Playwright.
-  const send = (globalThis as unknown as Record<string, (told: Told) => Promise<void>>)[binding]!
-  const tell = (told: Told) => {
-    // Rejects when the test is over.
-    send(told).catch(() => {})
+  // Playwright put this binding there.
+  const send = (globalThis as unknown as Record<string, (observation: ContextObservation) => Promise<void>>)[
+    binding
+  ]!
+  const report = (observation: ContextObservation) => {
+    // Rejects after the end of the test.
+    send(observation).catch(() => {})
   }
   const key = Symbol.for('rivulet.observer')
-  Object.assign(globalThis, { [key]: tell satisfies Observer })
-  tell({ kind: 'document-opened' })
+  Object.assign(globalThis, { [key]: report satisfies Observer })
+  report({ kind: 'document-opened' })
 }
