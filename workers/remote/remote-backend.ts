@@ -131,6 +131,7 @@ function describeRequest(
     throw new RivuletError(
       'invalid-option',
       'remote() has no "topLogprobs": token ids do not come over this wire.',
+      { details: { option: 'topLogprobs' } },
     )
   }
   const body = {

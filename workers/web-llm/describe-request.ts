@@ -62,12 +62,16 @@ export function describeRequest(request: GenerateRequest, rules: RequestRules): 
 
 function checkOptions({ topK, minP, topLogprobs, logitBias }: GenerateRequest, rules: RequestRules): void {
   // 0 is off.
-  if (topK) refuse('webLlm() has no "topK": its runtime samples by "temperature" and "topP".')
-  if (minP) refuse('webLlm() has no "minP": its runtime samples by "temperature" and "topP".')
-  if (topLogprobs !== undefined) refuse('webLlm() has no "topLogprobs": its runtime tells no token ids.')
+  if (topK) refuse('webLlm() has no "topK": its runtime samples by "temperature" and "topP".', 'topK')
+  if (minP) refuse('webLlm() has no "minP": its runtime samples by "temperature" and "topP".', 'minP')
+  if (topLogprobs !== undefined)
+    refuse('webLlm() has no "topLogprobs": its runtime tells no token ids.', 'topLogprobs')
   const unknown = Object.keys(logitBias ?? {}).find((id) => Number(id) >= rules.vocabSize)
   if (unknown !== undefined) {
-    refuse(`"logitBias" names token ${unknown}; the model has ${rules.vocabSize} tokens, from 0.`)
+    refuse(
+      `"logitBias" names token ${unknown}; the model has ${rules.vocabSize} tokens, from 0.`,
+      'logitBias',
+    )
   }
 }
 
@@ -105,6 +109,6 @@ function describeMessage(
   return { role, content: content.replace(/\$(?=[$&`'])/g, '$$$$') }
 }
 
-function refuse(message: string): never {
-  throw new RivuletError('invalid-option', message)
+function refuse(message: string, option?: string): never {
+  throw new RivuletError('invalid-option', message, option === undefined ? {} : { details: { option } })
 }
