@@ -1,4 +1,4 @@
-// The AI SDK itself, with an engine of this page as its language model.
+// The real AI SDK, with an engine of this page as its language model.
 import type { JSHandle } from '@playwright/test'
 import type { Engine } from 'rivulet'
 import { expect, test } from 'rivulet/playwright'
@@ -12,7 +12,9 @@ test.beforeEach(async ({ page }) => {
 
 const prompt = 'Tell me a story about a dragon.'
 
-test('streamText streams, with usage and an end; generateText says the same', async ({ rivulet }) => {
+test('streamText streams with usage and a finish reason; generateText returns the same', async ({
+  rivulet,
+}) => {
   const observed = rivulet.nextStream()
   const seen = await engine.evaluate(async (engine, prompt) => {
     const { aiSdk, rivulet } = window
@@ -38,7 +40,7 @@ test('streamText streams, with usage and an end; generateText says the same', as
   }
 })
 
-test('aborting ends the generation, and the next one runs', async ({ rivulet }) => {
+test('aborting cancels the generation, and the next one runs', async ({ rivulet }) => {
   const observed = rivulet.nextStream()
   const next = await engine.evaluate(async (engine, prompt) => {
     const { aiSdk, rivulet } = window
@@ -58,7 +60,7 @@ test('aborting ends the generation, and the next one runs', async ({ rivulet }) 
   expect(next).not.toBe('')
 })
 
-test('what the engine has not is a warning; what only it has goes through providerOptions', async () => {
+test('unsupported settings are warnings; options of this library go through providerOptions', async () => {
   const seen = await engine.evaluate(async (engine, prompt) => {
     const { aiSdk, rivulet } = window
     const model = rivulet.languageModel(engine)

@@ -1,4 +1,4 @@
-// rivulet/chat over the embedded model: a conversation as an app without a framework has it.
+// rivulet/chat with the embedded model: a conversation in an app without a framework.
 import { expect, test, type JSHandle } from '@playwright/test'
 import type { Engine } from 'rivulet'
 import { loadEngine, openBarePage } from './bare-page.js'
@@ -9,7 +9,7 @@ test.beforeEach(async ({ page }) => {
   engine = await loadEngine(page, 'wasm')
 })
 
-test('a chat streams what the engine says, and follows up without computing the beginning again', async () => {
+test('a chat streams the engine’s text, and a follow-up reuses the KV cache', async () => {
   const seen = await engine.evaluate(async (engine) => {
     const sampling = { temperature: 0, maxTokens: 16 }
     const chat = window.rivulet.createChat({ engine, sampling })
@@ -37,7 +37,7 @@ test('a chat streams what the engine says, and follows up without computing the 
   expect(usage.cachedPromptTokens).toBeGreaterThan(16)
 })
 
-test('a conversation that outgrows the context goes on, without its oldest exchanges', async () => {
+test('a conversation longer than the context continues without its oldest exchanges', async () => {
   const seen = await engine.evaluate(async (engine) => {
     const chat = window.rivulet.createChat({ engine, sampling: { temperature: 0, maxTokens: 100 } })
     const answers = []
@@ -57,7 +57,7 @@ test('a conversation that outgrows the context goes on, without its oldest excha
   expect(Math.max(...promptTokens)).toBeLessThan(512)
 })
 
-test('an answer that was cut goes on to be the one that it would have been', async () => {
+test('a continued answer equals the uninterrupted one', async () => {
   const seen = await engine.evaluate(async (engine) => {
     const question = 'Tell me a story about a dragon.'
     const sampling = { temperature: 0.8, seed: 7 }
@@ -74,7 +74,7 @@ test('an answer that was cut goes on to be the one that it would have been', asy
   expect(seen.whole.length).toBeGreaterThan(seen.cut.text.length)
 })
 
-test('stopping keeps what was said, and the next question is answered', async () => {
+test('stopping keeps the text so far, and the next question is answered', async () => {
   const seen = await engine.evaluate(async (engine) => {
     const chat = window.rivulet.createChat({ engine, sampling: { temperature: 0, maxTokens: 200 } })
     const asked = chat.send('Tell me a story about a dragon.')

@@ -1,4 +1,4 @@
-// The AI SDK's client for servers with OpenAI's API, unchanged, with an engine of this page behind it.
+// The AI SDK's unchanged client for servers with OpenAI's API, answered by an engine of this page.
 import { expect, test, type JSHandle } from '@playwright/test'
 import type { OpenAICompatibleProvider } from '@ai-sdk/openai-compatible'
 import type { Engine } from 'rivulet'
@@ -27,7 +27,7 @@ test.beforeEach(async ({ page }) => {
 
 const prompt = 'Tell me a story about a dragon.'
 
-test('a chat streams and comes whole, with an end and its usage', async () => {
+test('a chat works streamed and whole, with finish reason and usage', async () => {
   const seen = await clients.evaluate(async ({ provider, engine }, prompt) => {
     const { aiSdk } = window
     const asked = { model: provider.chatModel('local'), prompt, temperature: 0, maxOutputTokens: 12 }
@@ -63,7 +63,7 @@ test('a completion streams', async () => {
       maxOutputTokens: 12,
     })
     const text = await stream.text
-    // What this client makes of messages for a model that only continues text.
+    // This client's prompt format for a model that only completes text.
     const prompt = 'user:\nOnce upon a time\n\nassistant:\n'
     const raw = { temperature: 0, maxTokens: 12, stop: ['\nuser:'], applyChatTemplate: false } as const
     const direct = await engine.generate(prompt, raw).result
@@ -73,7 +73,7 @@ test('a completion streams', async () => {
   expect(seen.usage).toMatchObject({ inputTokens: seen.direct.usage.promptTokens })
 })
 
-test('aborting ends the generation, and the next one runs', async () => {
+test('aborting cancels the generation, and the next one runs', async () => {
   const seen = await clients.evaluate(async ({ provider, engine }, prompt) => {
     const { aiSdk } = window
     const abort = new AbortController()
@@ -88,14 +88,14 @@ test('aborting ends the generation, and the next one runs', async () => {
       deltas += 1
       if (deltas === 3) abort.abort()
     }
-    // Waits for its turn: it would wait for ever behind a generation that nobody reads.
+    // Waits in the queue. It would wait for ever if the aborted generation still ran.
     return { deltas, next: await engine.generate('Hello', { maxTokens: 2 }).text() }
   }, prompt)
   expect(seen.deltas).toBeLessThan(10)
   expect(seen.next).not.toBe('')
 })
 
-test('what cannot be had is the client’s own error, with status and code', async () => {
+test('a refused request is the client’s own error, with status and code', async () => {
   const seen = await clients.evaluate(async ({ provider }, prompt) => {
     const { aiSdk } = window
     const fail = async (model: string, more: object) => {
@@ -110,17 +110,19 @@ test('what cannot be had is the client’s own error, with status and code', asy
     return {
       model: await fail('gpt-4o', {}),
       temperature: await fail('local', { temperature: -1 }),
+      maxTokens: await fail('local', { maxOutputTokens: 0 }),
       tooLong: await fail('local', { prompt: 'many words '.repeat(2000) }),
     }
   }, prompt)
   expect(seen).toMatchObject({
     model: { status: 404, isRetryable: false, data: { error: { code: 'model_not_found' } } },
     temperature: { status: 400, isRetryable: false, data: { error: { param: 'temperature' } } },
+    maxTokens: { status: 400, isRetryable: false, data: { error: { param: 'max_tokens' } } },
     tooLong: { status: 400, isRetryable: false, data: { error: { code: 'context_length_exceeded' } } },
   })
 })
 
-test('an answer whose engine is disposed on the way is an error behind what was said', async () => {
+test('disposing the engine during an answer is an error after the text so far', async () => {
   const seen = await clients.evaluate(async ({ provider, engine }, prompt) => {
     const { aiSdk } = window
     const errors: unknown[] = []

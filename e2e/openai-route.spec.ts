@@ -18,18 +18,18 @@ async function openControlledPage(page: Page): Promise<Page> {
 interface Serving {
   readonly serving: OpenaiServing
   readonly engine: Engine
-  /** How each generation that was asked for has ended. */
+  /** The result of each requested generation. */
   readonly ends: Promise<{ readonly finishReason: string; readonly text: string }>[]
 }
 
-/** Serves an engine, and watches what it is asked for. */
+/** Serves an engine, and records its generations. */
 function serve(engine: JSHandle<Engine>): Promise<JSHandle<Serving>> {
   return engine.evaluateHandle(async (engine) => {
     const ends: Serving['ends'] = []
     const watched = Object.create(engine) as { generate: Engine['generate'] } & Engine
     watched.generate = (...request) => {
       const stream = engine.generate(...request)
-      // Read by the route alone: the result is asked for when that has begun.
+      // Read after the route has started to read the stream, so that only the route reads it.
       ends.push(new Promise((resolve) => setTimeout(resolve)).then(() => stream.result))
       return stream
     }
@@ -48,7 +48,7 @@ const request = {
 
 type AskInit = { readonly method?: string; readonly body?: string; readonly mode?: RequestMode }
 
-/** What a plain fetch of this page or frame is answered. */
+/** Sends a plain fetch from this page or frame, and returns the response. */
 function ask(frame: Page | Frame, path: string, init: AskInit = {}) {
   return frame.evaluate(
     async ({ path, init }) => {
@@ -64,7 +64,7 @@ const post = (body: object): AskInit => ({ method: 'POST', body: JSON.stringify(
 const readCode = ({ text }: { readonly text: string }) =>
   (JSON.parse(text) as { readonly error: { readonly code: string } }).error.code
 
-test('the official client streams from the page with its own fetch', async ({ page }) => {
+test('OpenAI’s client streams from the page with the plain fetch', async ({ page }) => {
   const serving = await serveEmbedded(await openControlledPage(page))
   const seen = await serving.evaluate(async ({ engine }, { messages, ...request }) => {
     const baseURL = `${location.origin}/v1`
@@ -101,10 +101,10 @@ test('frames, workers and other tabs of the origin stream too', async ({ page, c
     const { status, text } = await ask(frame, '/v1/chat/completions', streamed)
     expect(status).toBe(200)
     const events = text.split('\n\n').filter((line) => line.startsWith('data: {'))
-    const said = events.map(
+    const deltas = events.map(
       (event) => JSON.parse(event.slice('data: '.length)).choices[0].delta.content ?? '',
     )
-    expect(said.join('')).toBe(direct)
+    expect(deltas.join('')).toBe(direct)
     expect(text.endsWith('data: [DONE]\n\n')).toBe(true)
   }
   const fromWorker = await page.evaluate(async () => {
@@ -115,7 +115,7 @@ test('frames, workers and other tabs of the origin stream too', async ({ page, c
   expect(JSON.parse(fromWorker).data[0].id).toBe('local')
 })
 
-test('a reader who aborts, cancels or is removed ends the generation', async ({ page }) => {
+test('aborting, cancelling or removing the reading frame cancels the generation', async ({ page }) => {
   const serving = await serveEmbedded(await openControlledPage(page))
   const seen = await serving.evaluate(async ({ ends }, { messages }) => {
     const body = JSON.stringify({ model: 'local', messages, stream: true })
@@ -131,19 +131,19 @@ test('a reader who aborts, cancels or is removed ends the generation', async ({ 
     abort.abort()
     const aborted = await ends[0]
     await (await readSome(await send(window))).cancel()
-    const left = await ends[1]
+    const cancelled = await ends[1]
     const frame = document.createElement('iframe')
     frame.src = './?frame'
     document.body.append(frame)
     await new Promise((resolve) => (frame.onload = resolve))
     await readSome(await send(frame.contentWindow as Window & typeof globalThis))
     frame.remove()
-    return [aborted, left, await ends[2]].map((end) => end?.finishReason)
+    return [aborted, cancelled, await ends[2]].map((end) => end?.finishReason)
   }, request)
   expect(seen).toEqual(['cancelled', 'cancelled', 'cancelled'])
 })
 
-test('an unread answer holds the model back (scripted runtime)', async ({ page }) => {
+test('an unread answer pauses the model (scripted runtime)', async ({ page }) => {
   await openControlledPage(page)
   await serve(await page.evaluateHandle(() => window.createScriptedEngine()))
   const words = 50_000
@@ -151,7 +151,7 @@ test('an unread answer holds the model back (scripted runtime)', async ({ page }
     const body = JSON.stringify({ model: 'local', prompt: 'word '.repeat(words).trim(), stream: true })
     const response = await fetch('/v1/completions', { method: 'POST', body })
     const seen: number[] = []
-    // Until it stands still; what it has said by then lies in the browser's own buffers.
+    // Waits until the model pauses. The text so far is in the browser's buffers.
     while (seen.length < 3 || seen.at(-1) !== seen.at(-3)) {
       await new Promise((resolve) => setTimeout(resolve, 1000))
       seen.push((await window.readScripted()).steps)
@@ -159,7 +159,7 @@ test('an unread answer holds the model back (scripted runtime)', async ({ page }
     await response.body?.cancel()
     return seen
   }, words)
-  console.log(`steps behind an unread answer, by seconds: ${steps.join(', ')}`)
+  console.log(`steps of an unread answer, by seconds: ${steps.join(', ')}`)
   expect(steps.at(-1)).toBeGreaterThan(0)
   expect(steps.at(-1)).toBeLessThan(words / 4)
 })
@@ -172,7 +172,7 @@ test('navigations, embedded resources and other origins are refused', async ({ p
   const navigated = await foreign.goto(`${barePageUrl}v1/models`)
   expect([navigated?.status(), readCode({ text: await navigated!.text() })]).toEqual([403, 'foreign-client'])
 
-  // A page of another origin: its fetch does not come as far as the service worker, its form is a navigation.
+  // A page of another origin: its fetch does not reach the service worker, and its form is a navigation.
   const form = `<form method="post" action="${barePageUrl}v1/chat/completions"><button>Send</button></form>`
   await foreign.route('http://foreign.example/', (route) =>
     route.fulfill({ contentType: 'text/html', body: form }),
@@ -188,7 +188,7 @@ test('navigations, embedded resources and other origins are refused', async ({ p
   expect([sent.status(), sent.fromServiceWorker()]).toEqual([403, true])
 })
 
-test('where no page serves, the answer is 503 at once', async ({ page, context }) => {
+test('without a serving page the status is 503 at once', async ({ page, context }) => {
   await openControlledPage(page)
   const expectNoEngine = async () => {
     const answer = await ask(page, '/v1/chat/completions', post(request))
@@ -205,11 +205,11 @@ test('where no page serves, the answer is 503 at once', async ({ page, context }
   await again.dispose()
   await tab.close()
   await expectNoEngine()
-  // What the route does not answer goes on as before.
+  // Requests outside the route still work.
   expect((await ask(page, './models/stories/config.json')).status).toBe(200)
 })
 
-/** Streams in a page, calling `interrupt` behind the third chunk. @returns what was read, and how it ended */
+/** Streams in a page, and calls `interrupt` after the third chunk. @returns the text, and how the stream ended */
 async function streamInterrupted(page: Page, interrupt: () => Promise<unknown>) {
   await page.exposeFunction('interrupt', async () => void (await interrupt()))
   return page.evaluate(async ({ messages }) => {
@@ -230,7 +230,7 @@ async function streamInterrupted(page: Page, interrupt: () => Promise<unknown>) 
   }, request)
 }
 
-test('a page that is closed in mid-answer ends the stream with an error', async ({ page, context }) => {
+test('closing the serving page during an answer ends the stream with an error', async ({ page, context }) => {
   await openControlledPage(page)
   const tab = await openBarePage(await context.newPage())
   await serveEmbedded(tab)
@@ -242,7 +242,7 @@ test('a page that is closed in mid-answer ends the stream with an error', async 
   expect(text).not.toContain('"finish_reason":"')
 })
 
-test('a page that stops to serve in mid-answer does so too', async ({ page }) => {
+test('stop() during an answer ends the stream with an error', async ({ page }) => {
   const serving = await serveEmbedded(await openControlledPage(page))
   const { text } = await streamInterrupted(page, () => serving.evaluate(({ serving }) => serving.stop()))
   expect(text).toContain('"code":"engine-disposed"')
@@ -250,7 +250,7 @@ test('a page that stops to serve in mid-answer does so too', async ({ page }) =>
   expect((await serving.evaluate(({ ends }) => ends[0]))?.finishReason).toBe('cancelled')
 })
 
-/** As a browser does that wants its memory back. */
+/** Stops them as a browser does to free memory. */
 async function stopServiceWorkers(context: BrowserContext, page: Page): Promise<void> {
   const session = await context.newCDPSession(page)
   await session.send('ServiceWorker.enable')
@@ -258,7 +258,7 @@ async function stopServiceWorkers(context: BrowserContext, page: Page): Promise<
   await session.detach()
 }
 
-test('a service worker that is stopped in mid-answer fails the stream and frees the engine', async ({
+test('stopping the service worker during an answer fails the stream and frees the engine', async ({
   page,
   context,
 }) => {
@@ -271,7 +271,9 @@ test('a service worker that is stopped in mid-answer fails the stream and frees 
   expect((await ask(page, '/v1/models')).status).toBe(200)
 })
 
-test('what cannot be served is refused by name', async ({ page }) => {
+test('serveOpenai() refuses unknown options, a missing service worker and a second call', async ({
+  page,
+}) => {
   await openBarePage(page, { hasClients: true })
   const engine = await page.evaluateHandle(() => window.createScriptedEngine())
   const fail = (options: object) =>
@@ -288,5 +290,5 @@ test('what cannot be served is refused by name', async ({ page }) => {
   await openControlledPage(page)
   const scripted = await page.evaluateHandle(() => window.createScriptedEngine())
   await serve(scripted)
-  await expect(serve(scripted)).rejects.toThrow('This page serves an engine already')
+  await expect(serve(scripted)).rejects.toThrow('This page already serves an engine')
 })

@@ -1,11 +1,11 @@
-// What is really sent, against the types that OpenAI publishes, and through two clients that did not ask for it.
+// Recorded responses, checked against OpenAI's published types and parsed by two clients.
 import { expect, test, type JSHandle, type Page } from '@playwright/test'
 import { createParser } from 'eventsource-parser'
 import type { Engine } from 'rivulet'
 import { loadEngine, openBarePage } from './bare-page.js'
 import { checkTypes } from './check-types.js'
 
-/** The body of an answer of the page's `openaiFetch`. */
+/** Returns the response body of the page's `openaiFetch`. */
 function record(engine: JSHandle<Engine>, path: string, body?: object): Promise<string> {
   return engine.evaluate(
     async (engine, { path, body }) => {
@@ -18,7 +18,7 @@ function record(engine: JSHandle<Engine>, path: string, body?: object): Promise<
   )
 }
 
-/** The events of a recording, which must end as OpenAI's streams do. */
+/** Returns the events of a recording, which must end with `[DONE]`. */
 function readEvents(recording: string): object[] {
   const events: string[] = []
   createParser({ onEvent: ({ data }) => void events.push(data) }).feed(recording)
@@ -47,16 +47,16 @@ test.describe('of the embedded model', () => {
       expect(check('chunks', chunks, 'OpenAI.ChatCompletionChunk')).toEqual([])
       const whole = JSON.parse(await record(engine, 'chat/completions', { messages, ...greedy, ...more }))
       expect(check('whole', [whole], 'OpenAI.ChatCompletion')).toEqual([])
-      // The check itself can fail.
+      // Shows that the check can fail.
       const wrong = JSON.parse(JSON.stringify(chunks).replaceAll('"length"', '"cancelled"')) as object[]
       expect(check('wrong', wrong, 'OpenAI.ChatCompletionChunk')).toEqual(['finish_reason: "cancelled"'])
     }
   })
 
-  test('recorded completions do, but for the nulls of a streamed one, which vLLM sends too', async () => {
+  test('recorded completions do too, except for nulls while streaming, which vLLM sends too', async () => {
     const chunks = readEvents(await record(engine, 'completions', { ...completion, ...streamed }))
     expect(chunks.length).toBeGreaterThan(12)
-    // OpenAI publishes one type for whole and streamed completions, which has no word for "not yet".
+    // OpenAI publishes one type for whole and streamed completions. It has no value for "not finished yet".
     expect(checkTypes(test.info().outputPath('chunks.ts'), chunks, 'OpenAI.Completion')).toEqual([
       'finish_reason: null',
       'usage: null',
@@ -65,7 +65,7 @@ test.describe('of the embedded model', () => {
     expect(checkTypes(test.info().outputPath('whole.ts'), [whole], 'OpenAI.Completion')).toEqual([])
   })
 
-  test('the list of models does, but for the context’s length, which vLLM tells too', async () => {
+  test('the list of models does too, except for the context length, which vLLM sends too', async () => {
     const { data } = JSON.parse(await record(engine, 'models')) as { data: object[] }
     expect(checkTypes(test.info().outputPath('models.ts'), data, 'OpenAI.Model')).toEqual([
       'max_model_len: 512',
@@ -92,7 +92,7 @@ test.describe('of the embedded model', () => {
   })
 })
 
-test('comments keep a long prefill alive, and both clients pass over them (scripted runtime)', async ({
+test('comments keep the connection alive during a long prefill, and both clients ignore them (scripted runtime)', async ({
   page,
 }) => {
   await openBarePage(page, { hasClients: true })
@@ -127,7 +127,7 @@ test('comments keep a long prefill alive, and both clients pass over them (scrip
   expect(await parseInClients(page, seen.before + seen.after, 'completion')).toEqual([prompt, prompt])
 })
 
-/** The text that `openai` and `@ai-sdk/openai-compatible` read from one recording. */
+/** Returns the texts that `openai` and `@ai-sdk/openai-compatible` read from one recording. */
 function parseInClients(page: Page, recording: string, kind: 'chat' | 'completion'): Promise<string[]> {
   return page.evaluate(
     async ({ recording, kind }) => {

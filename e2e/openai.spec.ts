@@ -1,4 +1,4 @@
-// OpenAI's own client, unchanged, with an engine of this page behind it.
+// OpenAI's unchanged client, answered by an engine of this page.
 import { expect, test, type JSHandle } from '@playwright/test'
 import type OpenAI from 'openai'
 import { loadEngine, openBarePage } from './bare-page.js'
@@ -28,7 +28,7 @@ test.beforeEach(async ({ page }) => {
 const question = [{ role: 'user', content: 'Tell me a story about a dragon.' }] as const
 const asked = { model: 'local', temperature: 0, max_tokens: 12 } as const
 
-test('a chat streams through the client, with roles, an end and its usage', async () => {
+test('a chat streams through the client, with roles, finish reason and usage', async () => {
   const seen = await clients.evaluate(
     async ({ client, engine }, { question, asked }) => {
       const messages = [...question]
@@ -62,7 +62,7 @@ test('a chat streams through the client, with roles, an end and its usage', asyn
   expect(chunks.slice(0, -1).every(({ usage }) => usage === null)).toBe(true)
 })
 
-test('a chat and a completion come whole; log-probabilities where they are asked for', async () => {
+test('a chat and a completion work without streaming, with log-probabilities on request', async () => {
   const seen = await clients.evaluate(
     async ({ client, engine }, { question, asked }) => {
       const messages = [...question]
@@ -88,7 +88,7 @@ test('a chat and a completion come whole; log-probabilities where they are asked
   expect(completion).toMatchObject({ object: 'text_completion', choices: [{ text: direct }] })
 })
 
-test('aborting ends the generation, and the next one runs', async () => {
+test('aborting cancels the generation, and the next one runs', async () => {
   const seen = await clients.evaluate(async ({ client, engine }, question) => {
     const messages = [...question]
     const stream = await client.chat.completions.create({ model: 'local', messages, stream: true })
@@ -97,7 +97,7 @@ test('aborting ends the generation, and the next one runs', async () => {
       chunks += 1
       if (chunks === 4) stream.controller.abort()
     }
-    // Waits for its turn: it would wait for ever behind a generation that nobody reads.
+    // Waits in the queue. It would wait for ever if the aborted generation still ran.
     const next = await engine.generate('Hello', { maxTokens: 2 }).text()
     const early = AbortSignal.abort()
     const isAborted = await client.chat.completions
@@ -113,7 +113,7 @@ test('aborting ends the generation, and the next one runs', async () => {
   expect(seen.isAborted).toBe(true)
 })
 
-test('an answer whose engine is disposed on the way is an error, never an end', async () => {
+test('disposing the engine during an answer is an error, never a normal end', async () => {
   const seen = await clients.evaluate(async ({ client, engine }, question) => {
     const messages = [...question]
     const fail = (work: Promise<unknown>) =>
@@ -129,7 +129,7 @@ test('an answer whose engine is disposed on the way is an error, never an end', 
         if (text !== '') void engine.dispose()
       }
     })()
-    // Waits behind the stream, and is disposed with it.
+    // Waits in the queue after the stream, and fails when the engine is disposed.
     const whole = client.chat.completions.create({ model: 'local', messages }, { maxRetries: 0 })
     return { streamed: await fail(streamed), whole: await fail(whole), text }
   }, question)
@@ -137,7 +137,7 @@ test('an answer whose engine is disposed on the way is an error, never an end', 
   expect(seen.text).not.toBe('')
 })
 
-test('what cannot be had is the client’s own error, with the field’s name', async () => {
+test('a refused request is the client’s own error, with the name of the field', async () => {
   const seen = await clients.evaluate(async ({ client }, question) => {
     const messages = [...question]
     const fail = async (body: object) => {
@@ -154,6 +154,11 @@ test('what cannot be had is the client’s own error, with the field’s name', 
       n: await fail({ n: 2 }),
       model: await fail({ model: 'gpt-4o' }),
       temperature: await fail({ temperature: -1 }),
+      maxTokens: await fail({ max_tokens: 0 }),
+      maxCompletionTokens: await fail({ max_completion_tokens: 0, stream: true }),
+      topP: await fail({ top_p: 2 }),
+      role: await fail({ messages: [{ role: 'tool', content: 'Hello' }] }),
+      unknownToken: await fail({ logit_bias: { 4294967295: 1 }, stream: true }),
       image: await fail({
         messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'x' } }] }],
       }),
@@ -169,13 +174,18 @@ test('what cannot be had is the client’s own error, with the field’s name', 
     n: { status: 400, code: 'invalid_value', param: 'n' },
     model: { status: 404, code: 'model_not_found', param: null },
     temperature: { status: 400, code: 'invalid_value', param: 'temperature' },
+    maxTokens: { status: 400, code: 'invalid_value', param: 'max_tokens' },
+    maxCompletionTokens: { status: 400, code: 'invalid_value', param: 'max_completion_tokens' },
+    topP: { status: 400, code: 'invalid_value', param: 'top_p' },
+    role: { status: 400, code: 'invalid_value', param: 'messages[0].role' },
+    unknownToken: { status: 400, code: 'invalid_value', param: 'logit_bias' },
     image: { status: 400, code: 'invalid_value', param: 'messages[0].content' },
     tooLong: { status: 400, code: 'context_length_exceeded', param: null },
     tooLongStream: { status: 400, code: 'context_length_exceeded', param: null },
   })
 })
 
-test('a failure in mid-stream is the client’s error behind what was said', async ({ page }) => {
+test('a failure during the stream is the client’s error after the text so far', async ({ page }) => {
   const seen = await page.evaluate(async () => {
     const { OpenAI, rivulet, createScriptedEngine } = window
     const fetch = rivulet.openaiFetch(await createScriptedEngine())
@@ -202,7 +212,7 @@ test('a failure in mid-stream is the client’s error behind what was said', asy
   expect(seen.message).toContain('the runtime broke')
 })
 
-test('the models are listed, and what is no route is not found', async () => {
+test('the models are listed, and an unknown route is not found', async () => {
   const seen = await clients.evaluate(async ({ client }) => {
     const models = await client.models.list()
     const status = await client.files.list().then(

@@ -1,4 +1,4 @@
-// rivulet/playwright: what it shows of a page's streams, and that each of its assertions can fail.
+// rivulet/playwright: what it reports of a page's streams, and that each of its assertions can fail.
 import { readFileSync } from 'node:fs'
 import { chromium, type JSHandle, type Page } from '@playwright/test'
 import type { Engine, GenerateOptions } from 'rivulet'
@@ -9,7 +9,7 @@ import { barePageUrl, loadBrokenModel, loadEngine, openBarePage } from './bare-p
 const question = 'Tell me a story about a dragon.'
 const greedy = { temperature: 0, maxTokens: 5 } satisfies GenerateOptions
 
-/** Has the page read an answer, chunk by chunk. */
+/** Makes the page read an answer, chunk by chunk. */
 function read(engine: JSHandle<Engine>, options: Omit<GenerateOptions, 'signal'> = greedy): Promise<string> {
   return engine.evaluate((engine, { question, options }) => engine.generate(question, options).text(), {
     question,
@@ -17,7 +17,7 @@ function read(engine: JSHandle<Engine>, options: Omit<GenerateOptions, 'signal'>
   })
 }
 
-/** What an assertion or a call fails with. */
+/** The error of an assertion or a call, as text. */
 const failureOf = (promise: Promise<unknown>) => promise.then(() => 'held', String)
 
 test.describe('the embedded model', () => {
@@ -35,7 +35,7 @@ test.describe('the embedded model', () => {
       { model, runtime },
     )
 
-  test('answers for any model of a hub, on both runtimes, and for what is stored of it', async ({
+  test('is served for any model of a hub, on both runtimes, also from the store', async ({
     page,
     rivulet,
   }) => {
@@ -52,7 +52,7 @@ test.describe('the embedded model', () => {
     }
   })
 
-  test('answers for one folder or file, and for nothing else', async ({ page, rivulet }) => {
+  test('is served for one folder or file, and for nothing else', async ({ page, rivulet }) => {
     await rivulet.serveStories('/no/such/folder/')
     await rivulet.serveStories(`${barePageUrl}other/file.gguf`)
     await openBarePage(page)
@@ -68,16 +68,18 @@ test.describe('the embedded model', () => {
 })
 
 test.describe('waiting for an engine', () => {
-  test('ends with what runs, anew after the page was left', async ({ page, rivulet }) => {
+  test('returns the info of the engine, and waits again after a navigation', async ({ page, rivulet }) => {
     await openBarePage(page)
     await loadEngine(page, 'wasm')
     expect(await rivulet.waitForEngine()).toMatchObject({ backend: 'onnx', device: 'wasm' })
     expect(await rivulet.waitForEngine({ timeout: 0 })).toMatchObject({ backend: 'onnx' })
     await openBarePage(page)
-    expect(await failureOf(rivulet.waitForEngine({ timeout: 100 }))).toMatch(/No page loaded an engine/)
+    expect(await failureOf(rivulet.waitForEngine({ timeout: 100 }))).toMatch(
+      /No page loaded a rivulet engine/,
+    )
   })
 
-  test('ends with what runs in a frame of the page, as long as that is there', async ({ page, rivulet }) => {
+  test('returns the info of an engine in a frame, while the frame exists', async ({ page, rivulet }) => {
     await openBarePage(page)
     await page.evaluate(
       (url) => document.body.append(Object.assign(document.createElement('iframe'), { src: url })),
@@ -91,10 +93,12 @@ test.describe('waiting for an engine', () => {
     })
     expect(await rivulet.waitForEngine()).toMatchObject({ backend: 'onnx' })
     await page.evaluate(() => document.querySelector('iframe')?.remove())
-    expect(await failureOf(rivulet.waitForEngine({ timeout: 100 }))).toMatch(/No page loaded an engine/)
+    expect(await failureOf(rivulet.waitForEngine({ timeout: 100 }))).toMatch(
+      /No page loaded a rivulet engine/,
+    )
   })
 
-  test('ends with the error of a load that fails, but not where the page gave up', async ({
+  test('rejects with the error of a failed load, but not if the page aborted the load', async ({
     page,
     rivulet,
   }) => {
@@ -104,7 +108,9 @@ test.describe('waiting for an engine', () => {
       const signal = AbortSignal.abort(new Error('mounted twice'))
       await createEngine({ backend: onnx(), model: './models/stories/', signal }).catch(() => {})
     })
-    expect(await failureOf(rivulet.waitForEngine({ timeout: 100 }))).toMatch(/No page loaded an engine/)
+    expect(await failureOf(rivulet.waitForEngine({ timeout: 100 }))).toMatch(
+      /No page loaded a rivulet engine/,
+    )
     await loadBrokenModel(page, './models/none/')
     await expect(rivulet.waitForEngine()).rejects.toMatchObject({ code: 'model-not-found' })
   })
@@ -112,13 +118,13 @@ test.describe('waiting for an engine', () => {
 
 test.describe('a stream', () => {
   let engine: JSHandle<Engine>
-  // Without the fixture, which watches all the same.
+  // Does not use the fixture, which observes the page all the same.
   test.beforeEach(async ({ page }) => {
     await openBarePage(page)
     engine = await loadEngine(page, 'wasm')
   })
 
-  test('is shown as the page’s reader got it, with its latency', async ({ rivulet }) => {
+  test('is reported as the page read it, with its latency', async ({ rivulet }) => {
     const stream = rivulet.nextStream()
     expect(stream).toMatchObject({ state: { kind: 'waiting' }, text: '', chunks: [] })
     const text = await read(engine)
@@ -128,12 +134,12 @@ test.describe('a stream', () => {
     expect(stream.chunks.map((chunk) => chunk.text)).toEqual(['Once', ' upon', ' a', ' time', ','])
     const times = stream.chunks.map(({ arrivedMs }) => arrivedMs)
     expect(times).toEqual(times.toSorted((a, b) => a - b))
-    // The same instants, each taken twice.
+    // The same moments, each measured twice.
     expect(times[0]! / result.latency.timeToFirstTokenMs!).toBeCloseTo(1, 0)
     expect(result).toMatchObject({ finishReason: 'length', usage: { completionTokens: 5 } })
   })
 
-  test('stands for the next one begun, in order', async ({ rivulet }) => {
+  test('is the next one that the page starts, in order', async ({ rivulet }) => {
     await read(engine, { ...greedy, maxTokens: 1 })
     const [first, second] = [rivulet.nextStream(), rivulet.nextStream()]
     await read(engine, { ...greedy, maxTokens: 2 })
@@ -142,7 +148,7 @@ test.describe('a stream', () => {
     expect((await second.result).usage.completionTokens).toBe(3)
   })
 
-  test('matches while it runs, as soon as two chunks have come', async ({ rivulet }) => {
+  test('matches while it runs, as soon as two chunks have arrived', async ({ rivulet }) => {
     const stream = rivulet.nextStream()
     await engine.evaluate(async (engine, question) => {
       const reader = engine.generate(question, { temperature: 0 }).getReader()
@@ -152,16 +158,16 @@ test.describe('a stream', () => {
     await expect(stream).toHaveStreamed('Once')
     await expect(stream).toHaveStreamed(/^once UPON$/i)
     expect(stream.state.kind).toBe('running')
-    // Neither can be said of a stream that goes on.
+    // While a stream runs, neither assertion can pass.
     for (const assertion of [expect(stream), expect(stream).not]) {
       expect(await failureOf(assertion.toHaveStreamed('dragon', { timeout: 100 }))).toContain(
-        'went on without a match within 100 ms',
+        'did not match or end within 100 ms',
       )
     }
     expect(await failureOf(expect(stream).not.toHaveStreamed('Once'))).toContain('The text matches.')
   })
 
-  test('that ends otherwise fails the assertion, and holds its opposite', async ({ rivulet }) => {
+  test('that ends without a match fails the assertion, and passes its opposite', async ({ rivulet }) => {
     const stream = rivulet.nextStream()
     await read(engine)
     const failure = await failureOf(expect(stream).toHaveStreamed(/princess/))
@@ -171,7 +177,7 @@ test.describe('a stream', () => {
     expect(await failureOf(expect(stream).not.toHaveStreamed(/time,$/))).toContain('The text matches.')
   })
 
-  test('that the page takes as a whole was not streamed', async ({ rivulet }) => {
+  test('that the page reads as a whole was not streamed', async ({ rivulet }) => {
     const stream = rivulet.nextStream()
     await engine.evaluate((engine, { question, greedy }) => engine.generate(question, greedy).result, {
       question,
@@ -181,7 +187,7 @@ test.describe('a stream', () => {
     expect((await stream.result).text).toBe('Once upon a time,')
   })
 
-  test('that fails, or is never begun, is neither', async ({ rivulet }) => {
+  test('that fails or never starts fails both assertions', async ({ rivulet }) => {
     const stream = rivulet.nextStream()
     await engine.evaluate((engine) =>
       engine
@@ -190,10 +196,10 @@ test.describe('a stream', () => {
         .catch(() => {}),
     )
     await expect(stream.result).rejects.toMatchObject({ code: 'prompt-too-long' })
-    const unbegun = rivulet.nextStream()
+    const unstarted = rivulet.nextStream()
     for (const [observed, why] of [
       [stream, 'The generation failed:'],
-      [unbegun, 'The page began no stream within 100 ms'],
+      [unstarted, 'The page started no stream within 100 ms'],
     ] as const) {
       for (const assertion of [expect(observed), expect(observed).not]) {
         expect(await failureOf(assertion.toHaveStreamed('Once', { timeout: 100 }))).toContain(why)
@@ -212,26 +218,28 @@ test.describe('a stream', () => {
     expect(testInfo.annotations.map(({ type, description }) => [type, description])).toEqual([
       ['time to first token', expect.stringMatching(/^\d+ ms, over the budget of 0 ms$/)],
       ['time to first token', expect.stringMatching(/^\d+ ms, within the budget of 1000000000 ms$/)],
-      ['time to first token', 'no token came'],
+      ['time to first token', 'no token arrived'],
     ])
   })
 
-  test('is told of without its prompt', async ({ page }) => {
-    const told = await page.evaluate(async () => {
-      const told: unknown[] = []
-      Object.assign(globalThis, { [Symbol.for('rivulet.observer')]: (one: unknown) => told.push(one) })
+  test('is reported without its prompt', async ({ page }) => {
+    const reported = await page.evaluate(async () => {
+      const observations: unknown[] = []
+      Object.assign(globalThis, {
+        [Symbol.for('rivulet.observer')]: (one: unknown) => observations.push(one),
+      })
       const { createEngine, onnx } = window.rivulet
       const engine = await createEngine({ backend: onnx({ device: 'wasm' }), model: './models/stories/' })
       await engine.generate('xylophone', { temperature: 0, maxTokens: 2 }).text()
-      return told
+      return observations
     })
     const kinds = ['engine-loaded', 'generation-started', 'chunk', 'chunk', 'generation-ended']
-    expect(told).toMatchObject(kinds.map((kind) => ({ kind })))
-    expect(JSON.stringify(told)).not.toContain('xylophone')
+    expect(reported).toMatchObject(kinds.map((kind) => ({ kind })))
+    expect(JSON.stringify(reported)).not.toContain('xylophone')
   })
 })
 
-test('what is not known is refused by its name', async ({ rivulet, browser }) => {
+test('unknown options and values are refused by name', async ({ rivulet, browser }) => {
   const context = await browser.newContext()
   const baseless = await observeEngines(context)
   const stream = rivulet.nextStream()
@@ -250,7 +258,7 @@ test('what is not known is refused by its name', async ({ rivulet, browser }) =>
   await context.close()
 })
 
-test('the guide shows the test and the configuration that lie beside this one', () => {
+test('the guide shows the test and the configuration in this folder', () => {
   const guide = readFileSync('docs/guides/testing.md', 'utf8')
   const examples = [...guide.matchAll(/```ts no-run\n(.*?)```/gs)].map(([, code]) => code)
   const files = ['testing-guide.config.ts', 'testing-guide.spec.ts']
@@ -266,12 +274,12 @@ test('the launch options give a page WebGPU', async () => {
   try {
     const page = await browser.newPage()
     await page.goto(barePageUrl)
-    const isThere = await page.evaluate(async () => {
+    const hasDevice = await page.evaluate(async () => {
       const adapter = await navigator.gpu.requestAdapter()
       const device = await adapter?.requestDevice()
       return device instanceof GPUDevice
     })
-    expect(isThere).toBe(true)
+    expect(hasDevice).toBe(true)
   } finally {
     await browser.close()
   }

@@ -1,4 +1,4 @@
-// The React examples of docs/guides/chat-in-a-framework.md, built as an app is, with the embedded model.
+// The React examples of docs/guides/chat-in-a-framework.md, built like an app, with the embedded model.
 import { readFile } from 'node:fs/promises'
 import { expect, test, type Page } from '@playwright/test'
 import { barePageUrl } from './bare-page.js'
@@ -12,18 +12,18 @@ async function ask(page: Page, question: string): Promise<void> {
   await page.getByRole('button', { name: 'Send' }).click()
 }
 
-/** How many different texts the last answer is seen to have, until the app is ready again. */
+/** Counts the different texts that the last answer shows until the app is ready again. */
 async function countTexts(page: Page): Promise<number> {
   const counted = page.evaluate(async () => {
     const texts = new Set<string>()
     const look = () => texts.add([...document.querySelectorAll('article p')].at(-1)?.textContent ?? '')
     const observer = new MutationObserver(look)
     observer.observe(document.body, { subtree: true, childList: true, characterData: true })
-    const isOver = () => {
+    const hasEnded = () => {
       const answered = document.querySelectorAll('article[aria-label=assistant] p').length
       return answered > 0 && document.querySelector('[role=status]')?.textContent === 'ready'
     }
-    while (!isOver()) await new Promise((resolve) => setTimeout(resolve, 20))
+    while (!hasEnded()) await new Promise((resolve) => setTimeout(resolve, 20))
     observer.disconnect()
     return texts.size
   })
@@ -31,12 +31,12 @@ async function countTexts(page: Page): Promise<number> {
   return counted
 }
 
-/** Of the page's Performance timeline: a generation is there once it is over. */
+/** Counts the finished generations in the page's Performance timeline. */
 const countGenerations = (page: Page) =>
   page.evaluate(() => performance.getEntriesByName('rivulet:generation').length)
 
 test.describe('useRivuletChat() and useRivuletEngine()', () => {
-  test('stream a story, stop the next, and tell it again', async ({ page }) => {
+  test('stream a story, stop the next answer, and regenerate it', async ({ page }) => {
     await openApp(page, 'story')
     await expect(page.getByRole('status')).toHaveText('ready')
     expect(await countTexts(page)).toBeGreaterThan(10)
@@ -51,7 +51,7 @@ test.describe('useRivuletChat() and useRivuletEngine()', () => {
     await expect(answers(page)).toHaveCount(2)
   })
 
-  test('end with their component: the answer and the worker', async ({ page }) => {
+  test('end the answer and the worker when the component unmounts', async ({ page }) => {
     await openApp(page, 'story')
     await expect(page.getByRole('status')).toHaveText('ready')
     expect(page.workers().length).toBeGreaterThan(0)
@@ -84,20 +84,20 @@ test.describe("useChat() of @ai-sdk/react, over languageModel() and the SDK's Di
     await expect(answers(page)).toHaveCount(2)
   })
 
-  test('stops, and keeps what was said; the engine is free for the next', async ({ page }) => {
+  test('stops, keeps the text so far, and the engine takes the next request', async ({ page }) => {
     await ask(page, 'Tell me a story about a dragon.')
     await expect(answers(page).locator('p')).toHaveText(/\w+ \w+/)
     await page.getByRole('button', { name: 'Stop' }).click()
     await expect(page.getByRole('status')).toHaveText('ready')
     expect(await countGenerations(page)).toBe(1)
     await expect(answers(page).locator('p')).toHaveText(/\w+ \w+/)
-    // Usage comes with an answer's own end.
+    // The SDK reports usage only for an answer that was not stopped.
     await expect(answers(page)).not.toContainText('tokens')
     await ask(page, 'And then?')
     await expect(answers(page).last()).toContainText(/[1-9]\d* tokens/)
   })
 
-  test('stops when its component goes', async ({ page }) => {
+  test('stops when its component unmounts', async ({ page }) => {
     await ask(page, 'Tell me a story about a dragon.')
     await expect(answers(page).locator('p')).toHaveText(/\w+/)
     await page.evaluate(() => window.reactRoot.unmount())
@@ -107,14 +107,14 @@ test.describe("useChat() of @ai-sdk/react, over languageModel() and the SDK's Di
     )
   })
 
-  test("shows the engine's error in its own words", async ({ page }) => {
+  test("shows the engine's error message", async ({ page }) => {
     await page.evaluate(() => window.appEngine.dispose())
     await ask(page, 'Tell me a story about a dragon.')
     await expect(page.getByRole('status')).toHaveText('error')
     await expect(page.getByRole('alert')).toHaveText(/The engine was disposed/)
   })
 
-  test('shows an error in mid-answer behind what was said', async ({ page }) => {
+  test('shows an error after the text so far', async ({ page }) => {
     await ask(page, 'Tell me a story about a dragon.')
     await expect(answers(page).locator('p')).toHaveText(/\w+ \w+/)
     await page.evaluate(() => window.appWorker.terminate())
@@ -123,7 +123,7 @@ test.describe("useChat() of @ai-sdk/react, over languageModel() and the SDK's Di
   })
 })
 
-test('rivulet/react is client code for whoever renders on a server', async () => {
+test('rivulet/react is marked as client code for server rendering', async () => {
   const built = await readFile(new URL('../dist/lib/react.js', import.meta.url), 'utf8')
   expect(built).toMatch(/^['"]use client['"]/)
 })

@@ -15,10 +15,10 @@ import type { Usage } from './generation.js'
 import type { TokenStream } from './token-stream.js'
 
 /**
- * An engine as a language model of the AI SDK (specification v4, `ai` 7): for `streamText`, `generateText` and what is
- * built on them. Settings that the engine has not (tools, JSON formats, reasoning) come back as the SDK's warnings; those
- * that only this library has go through `providerOptions: { rivulet: { minP, repetitionPenalty, logitBias } }`, where a
- * wrong name is refused.
+ * Returns an engine as a language model of the AI SDK (specification v4, `ai` 7), for `streamText`, `generateText` and the
+ * functions built on them. Settings that the engine does not support (tools, JSON formats, reasoning) are reported as the
+ * SDK's warnings. Options that only this library has are set with
+ * `providerOptions: { rivulet: { minP, repetitionPenalty, logitBias } }`; an unknown name there is refused.
  *
  *     const { textStream } = streamText({ model: languageModel(engine), prompt: 'Tell me a story.' })
  */
@@ -53,7 +53,7 @@ function start(engine: Engine, options: LanguageModelV4CallOptions) {
   return { stream, warnings: listUnsupported(options) }
 }
 
-/** What is undefined is the model's own. */
+/** An undefined option means the model's default. */
 function readOptions(options: LanguageModelV4CallOptions): GenerateOptions {
   return {
     maxTokens: options.maxOutputTokens,
@@ -65,7 +65,7 @@ function readOptions(options: LanguageModelV4CallOptions): GenerateOptions {
     seed: options.seed,
     stop: options.stopSequences,
     signal: options.abortSignal,
-    // The engine checks their names and values.
+    // The engine checks the names and values.
     ...(options.providerOptions?.rivulet as GenerateOptions | undefined),
   }
 }
@@ -87,7 +87,7 @@ function listUnsupported({
     .map(([feature]) => ({ type: 'unsupported', feature }))
 }
 
-/** @throws RivuletError `invalid-option` for messages that hold more than text */
+/** @throws RivuletError `invalid-option` for messages with anything but text */
 function toMessages(prompt: LanguageModelV4Prompt): ChatMessage[] {
   return prompt.map(({ role, content }, index) => {
     if (role === 'system') return { role, content }
@@ -100,14 +100,15 @@ function toMessages(prompt: LanguageModelV4Prompt): ChatMessage[] {
 function refuse(index: number, what: string): never {
   throw new RivuletError(
     'invalid-option',
-    `messages[${index}] has ${what}: the model in this page reads text alone.`,
+    `messages[${index}] contains ${what}. The model in this page reads only text.`,
+    { details: { option: `messages[${index}]` } },
   )
 }
 
-/** All of the text is one part. */
+/** The whole text is one part. */
 const textId = '0'
 
-/** The stream's parts, read no faster than they are taken. */
+/** Turns the stream into the SDK's parts, with backpressure. */
 function toParts(
   stream: TokenStream,
   warnings: SharedV4Warning[],

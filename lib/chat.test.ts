@@ -1,4 +1,4 @@
-// In Node, without a page. The engine is scripted: real token streams over a script in a worker's place.
+// Runs in Node, without a page. The engine is scripted: real token streams over a script instead of a worker.
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createChat, type Chat, type ChatOptions, type ChatSnapshot } from './chat.js'
 import { createScriptedEngine, type Script } from './chat/scripted-engine.test-support.js'
@@ -15,7 +15,7 @@ function openChat(script: Script = { words }, options: Partial<ChatOptions> = {}
   return { engine, chat: createChat({ engine, ...options }) }
 }
 
-/** The first snapshot of which `isIt` is true. */
+/** The first snapshot for which `isIt` is true. */
 function waitFor(chat: Chat, isIt: (snapshot: ChatSnapshot) => boolean): Promise<ChatSnapshot> {
   return new Promise((resolve) => {
     const unsubscribe = chat.subscribe((snapshot) => {
@@ -26,13 +26,13 @@ function waitFor(chat: Chat, isIt: (snapshot: ChatSnapshot) => boolean): Promise
   })
 }
 
-const hasSaid = (text: string) => (snapshot: ChatSnapshot) => snapshot.messages.at(-1)?.text === text
+const hasText = (text: string) => (snapshot: ChatSnapshot) => snapshot.messages.at(-1)?.text === text
 const texts = ({ messages }: ChatSnapshot) => messages.map(({ role, text }) => `${role}: ${text}`)
 const refused = (code: string, reason: string) =>
   expect.objectContaining({ code, message: expect.stringContaining(reason) })
 
 describe('a chat (scripted engine)', () => {
-  it('streams an answer behind its question, and keeps its figures', async () => {
+  it('streams an answer after its question, with its figures', async () => {
     const { chat } = openChat()
     const seen: string[] = []
     chat.subscribe(({ messages, status }) => seen.push(`${status.kind}: ${messages.at(-1)?.text ?? ''}`))
@@ -56,7 +56,7 @@ describe('a chat (scripted engine)', () => {
     })
   })
 
-  it('sends the conversation so far, its instructions first', async () => {
+  it('sends the instructions and the conversation so far', async () => {
     const { chat, engine } = openChat({ words }, { system: 'Be brief.', sampling: { maxTokens: 9, topK: 1 } })
     await chat.send('One?')
     await chat.send('Two?', { topK: 2 })
@@ -72,21 +72,21 @@ describe('a chat (scripted engine)', () => {
     })
   })
 
-  it('keeps what was said when it is stopped, and takes the next question', async () => {
+  it('keeps the text so far when it is stopped, and takes the next question', async () => {
     const { chat, engine } = openChat({ words, end: 'silence' })
     const asked = chat.send('Hello')
-    await waitFor(chat, hasSaid(story))
+    await waitFor(chat, hasText(story))
     await chat.stop()
     expect(chat.getSnapshot().status).toEqual({ kind: 'ready' })
     expect(await asked).toMatchObject({ text: story, state: { kind: 'finished', finishReason: 'cancelled' } })
     const next = chat.send('And then?')
-    await waitFor(chat, hasSaid(story))
+    await waitFor(chat, hasText(story))
     await chat.stop()
     await next
     expect(engine.requests[1]?.prompt).toHaveLength(3)
   })
 
-  it('keeps what was said before an error, tells both, and tries again', async () => {
+  it('keeps the text and the error of a failed answer, and can try again', async () => {
     const scripts: Script[] = [{ words, end: broken() }, { words: ['Fine'] }]
     const engine = createScriptedEngine(() => scripts.shift()!)
     const chat = createChat({ engine })
@@ -101,7 +101,7 @@ describe('a chat (scripted engine)', () => {
     expect(chat.getSnapshot().status).toEqual({ kind: 'ready' })
   })
 
-  it('refuses a question while it answers, and changes nothing', async () => {
+  it('refuses a question while it answers, and stays unchanged', async () => {
     const { chat } = openChat()
     const asked = chat.send('Hello')
     const before = chat.getSnapshot()
@@ -114,7 +114,7 @@ describe('a chat (scripted engine)', () => {
     expect(await asked).toMatchObject({ text: story })
   })
 
-  it('asks an edited question in place of all that is behind it', async () => {
+  it('replaces a question and everything after it', async () => {
     const { chat } = openChat()
     await chat.send('One?')
     await chat.send('Two?')
@@ -122,7 +122,7 @@ describe('a chat (scripted engine)', () => {
     expect(texts(chat.getSnapshot())).toEqual(['user: Three?', `assistant: ${story}`])
   })
 
-  it('does not send questions that were never answered', async () => {
+  it('does not send unanswered questions', async () => {
     const scripts: Script[] = [{ words: [], end: broken() }, { words }]
     const engine = createScriptedEngine(() => scripts.shift()!)
     const chat = createChat({ engine })
@@ -131,23 +131,23 @@ describe('a chat (scripted engine)', () => {
     expect(engine.requests[1]?.prompt).toEqual([{ role: 'user', content: 'Two?' }])
   })
 
-  it('shows another branch at once, and nothing of the answer that was left', async () => {
+  it('shows another branch at once, without the running answer', async () => {
     const { chat } = openChat()
-    const left = chat.send('Hello')
-    await waitFor(chat, hasSaid('Once'))
+    const abandoned = chat.send('Hello')
+    await waitFor(chat, hasText('Once'))
     chat.setMessages([])
     expect(chat.getSnapshot()).toMatchObject({ messages: [], status: { kind: 'ready' } })
     const next = chat.send('And?')
-    expect(await left).toMatchObject({ state: { finishReason: 'cancelled' } })
+    expect(await abandoned).toMatchObject({ state: { finishReason: 'cancelled' } })
     await next
     expect(texts(chat.getSnapshot())).toEqual(['user: And?', `assistant: ${story}`])
   })
 
-  it('gives its messages to JSON and takes them again; an answer that was being written has ended', async () => {
+  it('restores its messages from JSON; a running answer becomes a cancelled one', async () => {
     const { chat } = openChat()
     await chat.send('One?')
     const asked = chat.send('Two?')
-    await waitFor(chat, hasSaid('Once'))
+    await waitFor(chat, hasText('Once'))
     const kept = JSON.stringify(chat.getSnapshot().messages)
     await asked
     const { chat: again, engine } = openChat({ words }, { messages: JSON.parse(kept) })
@@ -163,7 +163,7 @@ describe('a chat (scripted engine)', () => {
   })
 })
 
-describe('an answer that is continued (scripted engine)', () => {
+describe('a continued answer (scripted engine)', () => {
   const [once, ...rest] = words
   const prompt = [{ role: 'user', content: 'Hello' }]
 
@@ -173,7 +173,7 @@ describe('an answer that is continued (scripted engine)', () => {
     return { engine, chat: createChat({ engine }) }
   }
 
-  it('grows in its place, and gets the state of what is added', async () => {
+  it('keeps its id and text, and gets the state of the added part', async () => {
     const { chat, engine } = openCutChat({ words: [once!] })
     const cut = await chat.send('Hello')
     const seen: string[] = []
@@ -193,30 +193,30 @@ describe('an answer that is continued (scripted engine)', () => {
     expect(engine.requests[1]).toMatchObject({ prompt, begun: 'Once', topK: 3 })
   })
 
-  it('may have failed in its middle; fails again with all that was said', async () => {
+  it('can continue a failed one, and keeps all its text when it fails again', async () => {
     const { chat } = openCutChat({ words: [once!], end: broken() }, { words: rest, end: broken() })
     await chat.send('Hello')
     expect(await chat.continue()).toMatchObject({ text: story, state: { kind: 'failed' } })
     expect(chat.getSnapshot().status).toMatchObject({ kind: 'failed', error: { code: 'generation-failed' } })
   })
 
-  it('may be stopped again', async () => {
+  it('can be stopped again', async () => {
     const { chat } = openCutChat({ words: [once!] }, { words: rest, end: 'silence' })
     await chat.send('Hello')
     const continued = chat.continue()
-    await waitFor(chat, hasSaid(story))
+    await waitFor(chat, hasText(story))
     await chat.stop()
     expect(await continued).toMatchObject({ text: story, state: { finishReason: 'cancelled' } })
   })
 
-  it('that has said nothing is written from its beginning', async () => {
+  it('without text is written from the start', async () => {
     const { chat, engine } = openCutChat({ words: [], end: broken() }, { words })
     const { id } = await chat.send('Hello')
     expect(await chat.continue()).toMatchObject({ id, text: story })
     expect(engine.requests[1]).toEqual({ prompt, stop: [] })
   })
 
-  it('is sent without the oldest exchanges, where the context is too short for them', async () => {
+  it('is sent without the oldest exchanges if the context is too short for them', async () => {
     const engine = createScriptedEngine(() => ({ words: ['0123456789'] }), { contextLength: 100 })
     const chat = createChat({ engine })
     for (const digit of '1234') await chat.send(digit.repeat(10))
@@ -226,7 +226,7 @@ describe('an answer that is continued (scripted engine)', () => {
     expect(chat.getSnapshot().messages.at(-1)).toMatchObject({ text: '01234567890123456789' })
   })
 
-  it('is refused while one is written, and where the last message is a question or none', async () => {
+  it('is refused while an answer runs, and if the last message is not an answer', async () => {
     const { chat } = openChat()
     expect(() => chat.continue()).toThrow(refused('invalid-option', 'no answer'))
     chat.setMessages([{ id: '1', role: 'user', text: 'Hello' }])
@@ -261,7 +261,7 @@ describe('the snapshots of a chat (scripted engine)', () => {
     expect(after[1]).toBe(before[1])
   })
 
-  it('come to a listener at once, then once for all changes of a turn', async () => {
+  it('reach a listener at once, then once per microtask with changes', async () => {
     const { chat } = openChat()
     let calls = 0
     chat.subscribe(() => (calls += 1))
@@ -273,7 +273,7 @@ describe('the snapshots of a chat (scripted engine)', () => {
     expect(calls).toBe(2)
   })
 
-  it('have come to every listener, the last one too, when the answer is awaited', async () => {
+  it('have reached every listener when the answer resolves', async () => {
     const { chat } = openChat()
     let last: ChatSnapshot | undefined
     chat.subscribe((snapshot) => (last = snapshot))
@@ -282,7 +282,7 @@ describe('the snapshots of a chat (scripted engine)', () => {
     expect(last).toMatchObject({ status: { kind: 'ready' } })
   })
 
-  it('do not come to one that has left', async () => {
+  it('do not reach a listener that unsubscribed', async () => {
     const { chat } = openChat()
     let calls = 0
     const unsubscribe = chat.subscribe(() => (calls += 1))
@@ -292,7 +292,7 @@ describe('the snapshots of a chat (scripted engine)', () => {
     expect(calls).toBe(1)
   })
 
-  it('come to the others when a listener throws, whose error is uncaught', async () => {
+  it('reach the other listeners when one throws, whose error is reported as uncaught', async () => {
     const { chat } = openChat()
     const uncaught: unknown[] = []
     const others = process.listeners('uncaughtException')
@@ -315,7 +315,7 @@ describe('the snapshots of a chat (scripted engine)', () => {
 })
 
 describe("a chat's engine (scripted)", () => {
-  it('may still be on its way: the question is taken, and answered then', async () => {
+  it('may still be loading: the question is answered when it is ready', async () => {
     const chat = createChat({ engine: Promise.resolve(createScriptedEngine(() => ({ words }))) })
     expect(chat.getSnapshot().status).toEqual({ kind: 'loading' })
     const asked = chat.send('Hello')
@@ -324,7 +324,7 @@ describe("a chat's engine (scripted)", () => {
     expect(chat.getSnapshot().status).toEqual({ kind: 'ready' })
   })
 
-  it('that never comes does not hold up stop()', async () => {
+  it('does not block stop() if it never loads', async () => {
     const chat = createChat({ engine: new Promise<Engine>(() => {}) })
     const asked = chat.send('Hello')
     await chat.stop()
@@ -332,7 +332,7 @@ describe("a chat's engine (scripted)", () => {
     expect(chat.getSnapshot().status).toEqual({ kind: 'loading' })
   })
 
-  it('that cannot come fails the chat and what waits for it; another one takes its place', async () => {
+  it('fails the chat and the waiting answer if it cannot be loaded, and can be replaced', async () => {
     const error = new RivuletError('backend-unavailable', 'No GPU.')
     const chat = createChat({ engine: Promise.reject<Engine>(error) })
     const asked = chat.send('Hello')
@@ -344,17 +344,17 @@ describe("a chat's engine (scripted)", () => {
     expect(texts(chat.getSnapshot())).toEqual(['user: Hello', `assistant: ${story}`])
   })
 
-  it('is asked no more once another is given, whichever comes first', async () => {
-    let comeLate!: (engine: Engine) => void
+  it('is not used any more once it is replaced, whichever loads first', async () => {
+    let finishLoading!: (engine: Engine) => void
     const late = createScriptedEngine(() => ({ words: ['late'] }))
-    const chat = createChat({ engine: new Promise<Engine>((resolve) => (comeLate = resolve)) })
+    const chat = createChat({ engine: new Promise<Engine>((resolve) => (finishLoading = resolve)) })
     chat.setEngine(createScriptedEngine(() => ({ words })))
-    comeLate(late)
+    finishLoading(late)
     expect(await chat.send('Hello')).toMatchObject({ text: story })
     expect(late.requests).toEqual([])
   })
 
-  it('that another one replaces meanwhile is not waited for any longer', async () => {
+  it('is not waited for any more once it is replaced', async () => {
     const chat = createChat({ engine: new Promise<Engine>(() => {}) })
     const asked = chat.send('Hello')
     await Promise.resolve()
@@ -362,13 +362,13 @@ describe("a chat's engine (scripted)", () => {
     expect(await asked).toMatchObject({ text: story })
   })
 
-  it('that was disposed is an error of the answer', async () => {
+  it('fails the answer if it was disposed', async () => {
     const { chat, engine } = openChat()
     await engine.dispose()
     expect(await chat.send('Hello')).toMatchObject({ state: { error: { code: 'engine-disposed' } } })
   })
 
-  it('forgets the oldest exchanges where its context is too short, and says how many messages', async () => {
+  it('gets no old exchanges that exceed its context; the snapshot counts them', async () => {
     const contextLength = 100
     const engine = createScriptedEngine(() => ({ words: ['0123456789'] }), { contextLength })
     const chat = createChat({ engine, system: '!' })
@@ -385,7 +385,7 @@ describe("a chat's engine (scripted)", () => {
     expect(prompt[0]).toEqual({ role: 'system', content: '!' })
   })
 
-  it('forgets nothing that fits, however short the beginning was', async () => {
+  it('gets everything that fits, even after a short start', async () => {
     const engine = createScriptedEngine(() => ({ words: ['.'] }), { contextLength: 1000 })
     const chat = createChat({ engine })
     await chat.send('Hi')
@@ -393,7 +393,7 @@ describe("a chat's engine (scripted)", () => {
     expect(chat.getSnapshot().forgottenMessages).toBe(0)
   })
 
-  it('tells of one question that is too long for it', async () => {
+  it('fails the answer to a single question that is too long', async () => {
     const chat = createChat({ engine: createScriptedEngine(() => ({ words }), { contextLength: 30 }) })
     await chat.send('short')
     const answer = await chat.send('a question of some length')
@@ -402,7 +402,7 @@ describe("a chat's engine (scripted)", () => {
   })
 })
 
-describe('a chat refuses by name', () => {
+describe('a chat refuses, by its name,', () => {
   const { chat, engine } = openChat()
   it.each<[string, () => unknown]>([
     ['object', () => createChat(undefined as never)],
@@ -420,7 +420,7 @@ describe('a chat refuses by name', () => {
     ['surrogate', () => chat.send('\ud800')],
     ['no question', () => chat.regenerate()],
     ['no question', () => chat.resend('1', 'Hello')],
-    ['list', () => chat.setMessages('Hello' as never)],
+    ['array', () => chat.setMessages('Hello' as never)],
     ['messages[0]', () => chat.setMessages([{ id: '1', role: 'user', text: '' }])],
     ['"system"', () => chat.setMessages([{ id: '1', role: 'system', text: 'Be brief.' } as never])],
     ['state', () => chat.setMessages([{ id: '1', role: 'assistant', text: '', state: {} } as never])],

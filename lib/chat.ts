@@ -12,32 +12,32 @@ import type { Latency } from './latency.js'
 
 export type { ChatListener } from './chat/listeners.js'
 
-/** What `createChat` is told. */
+/** Options of `createChat`. */
 export interface ChatOptions {
-  /** What answers. While it is a promise that is pending, `send()` is taken, and its answer waits. */
+  /** The engine that answers. While it is a pending promise, `send()` works, and the answer waits for the engine. */
   readonly engine: Engine | PromiseLike<Engine>
-  /** Instructions that every request begins with. @default none */
+  /** Instructions at the start of every request. @default none */
   readonly system?: string | undefined
-  /** An earlier chat's `messages`, also from JSON or a structured clone. @default none */
+  /** The `messages` of an earlier chat, also after JSON or a structured clone. @default none */
   readonly messages?: readonly ChatTurn[] | undefined
-  /** For every answer; what a single `send()` is given goes before. @default the model's own */
+  /** Options for every answer. The options of a single `send()` override them. @default the model's defaults */
   readonly sampling?: ChatSampling | undefined
 }
 
-/** How an answer's tokens are chosen and when it stops. */
+/** Sampling options for an answer. */
 export type ChatSampling = Omit<SamplingOptions, 'applyChatTemplate' | 'topLogprobs'>
 
-/** One message of a chat. Plain data: JSON and structured clones give it back. */
+/** One message of a chat. Plain data that survives JSON and structured cloning. */
 export type ChatTurn = Question | Answer
 
-/** What the user said. */
+/** A message of the user. */
 export interface Question {
   readonly id: string
   readonly role: 'user'
   readonly text: string
 }
 
-/** What the model says to it, up to now. */
+/** The model's answer so far. */
 export interface Answer {
   readonly id: string
   readonly role: 'assistant'
@@ -46,12 +46,12 @@ export interface Answer {
 }
 
 /**
- * How far an answer has come.
+ * The state of an answer.
  *
  * - `waiting`: for the engine, its queue or the first token.
  * - `streaming`: the text grows.
- * - `finished`: `finishReason` says why; figures are missing where it was stopped before its engine had it.
- * - `failed`: the text is what was said before.
+ * - `finished`: `finishReason` says why. The figures are missing if it was stopped before the engine was ready.
+ * - `failed`: the text is what was generated before the failure.
  */
 export type AnswerState =
   | { readonly kind: 'waiting' }
@@ -65,12 +65,12 @@ export type AnswerState =
   | { readonly kind: 'failed'; readonly error: { readonly code: ErrorCode; readonly message: string } }
 
 /**
- * What a chat is doing.
+ * The state of a chat.
  *
- * - `loading`: the engine is on its way; `send()` is taken already.
+ * - `loading`: the engine is loading. `send()` already works.
  * - `ready`
  * - `answering`: the last message is being written.
- * - `failed`: the last answer, or the engine that was on its way. `send()` and `regenerate()` try again.
+ * - `failed`: the last answer failed, or the engine failed to load. `send()` and `regenerate()` try again.
  */
 export type ChatStatus =
   | { readonly kind: 'loading' }
@@ -78,61 +78,61 @@ export type ChatStatus =
   | { readonly kind: 'answering' }
   | { readonly kind: 'failed'; readonly error: RivuletError }
 
-/** A chat at one moment. Immutable; what has not changed is the same object as in the snapshot before. */
+/** A chat at one moment. Immutable: unchanged parts are the same objects as in the previous snapshot. */
 export interface ChatSnapshot {
   readonly messages: readonly ChatTurn[]
   readonly status: ChatStatus
-  /** How many of the first messages the model is no longer sent, since its context does not hold them. */
+  /** How many of the first messages are no longer sent to the model, because they do not fit into its context. */
   readonly forgottenMessages: number
 }
 
-/** A conversation, and the answer that is being written. A store for any framework: Svelte's contract, React's shape. */
+/** A conversation with its running answer, as a store for any framework: it fits Svelte's store contract and React's hook. */
 export interface Chat {
-  /** The same object until something changes. */
+  /** Returns the current snapshot: the same object until something changes. */
   getSnapshot(): ChatSnapshot
   /**
-   * Calls `listener` at once, and after each change in a microtask of its own, which all changes up to it share: a hidden
-   * tab is told as soon as a visible one. What it throws is an uncaught error, and disturbs nobody else.
-   * @returns what ends it
+   * Calls `listener` at once, and again in a microtask after each change. Changes before that microtask share one call. It
+   * uses no timers, so a hidden tab gets changes as fast as a visible one. An error that the listener throws is reported as
+   * uncaught, and does not affect other listeners.
+   * @returns a function that unsubscribes
    */
   subscribe(listener: ChatListener): () => void
   /**
-   * Asks, and has the answer written. Where the model's context does not hold the whole conversation, the oldest exchanges
-   * are left out; exchanges without an answer always are.
-   * @returns the answer when it is over, in whatever way: never rejects
-   * @throws RivuletError `invalid-option`, `chat-busy` while an answer is being written; nothing has changed then
+   * Adds a question and streams the answer. If the conversation does not fit into the model's context, the oldest exchanges
+   * are not sent. Exchanges without an answer are never sent.
+   * @returns the answer when it has finished, failed or been stopped; never rejects
+   * @throws RivuletError `invalid-option`; `chat-busy` while an answer is being written. The chat is then unchanged.
    */
   send(text: string, sampling?: ChatSampling): Promise<Answer>
-  /** Answers the last question again, in place of what is behind it. Otherwise as `send()`. */
+  /** Answers the last question again, and replaces everything after it. Otherwise like `send()`. */
   regenerate(sampling?: ChatSampling): Promise<Answer>
   /**
-   * Has the last answer go on: one that was stopped, came to its length or failed in its middle. It keeps its id and its
-   * text, and gets the state and figures of what is added. Otherwise as `send()`: with an engine that cannot go on
-   * (`engine.info.canContinue`) it fails with `invalid-option`.
+   * Continues the last answer, for example one that was stopped, reached its length or failed. The answer keeps its id and
+   * text, and gets the state and figures of the added part. Otherwise like `send()`. If the engine cannot continue answers
+   * (`engine.info.canContinue`), the answer fails with `invalid-option`.
    */
   continue(sampling?: ChatSampling): Promise<Answer>
-  /** Asks `text` in place of the question `id` and of all that is behind it. Otherwise as `send()`. */
+  /** Replaces the question `id` and everything after it with `text`. Otherwise like `send()`. */
   resend(id: string, text: string, sampling?: ChatSampling): Promise<Answer>
   /**
-   * Ends the answer that is being written, and keeps what was said. Nothing else needs to be freed when a chat is left:
-   * the engine is its owner's.
-   * @returns when the chat takes the next question
+   * Cancels the running answer, and keeps its text so far. A chat needs no other cleanup; it never disposes its engine.
+   * @returns resolves when the chat can take the next question
    */
   stop(): Promise<void>
   /**
-   * Another branch of the conversation, or `[]` for a new one; ends what is being written.
+   * Shows another branch of the conversation, or a new one with `[]`. Cancels the running answer.
    * @throws RivuletError `invalid-option`
    */
   setMessages(messages: readonly ChatTurn[]): void
   /**
-   * Answers come from this engine, beginning with the next one, or with one that still waits for the engine before.
+   * Uses this engine from the next answer on. An answer that still waits for the previous engine uses it too.
    * @throws RivuletError `invalid-option`
    */
   setEngine(engine: Engine | PromiseLike<Engine>): void
 }
 
 /**
- * A chat's state, outside of any framework.
+ * Creates a chat: its state and functions, independent of any framework.
  *
  *     const chat = createChat({ engine: createEngine({ backend: onnx(), model }) })
  *     chat.subscribe(({ messages, status }) => render(messages, status))
@@ -161,20 +161,20 @@ export function createChat(options: ChatOptions): Chat {
   }
 
   /**
-   * Has the last of `turns` answered, behind them.
-   * @param started what of the answer there is already
+   * Streams an answer to the last of `turns`.
+   * @param partial the answer to continue
    */
   function answer(
     turns: readonly ChatTurn[],
-    own: ChatSampling | undefined,
-    started: Pick<Answer, 'id' | 'text'> = { id: drawId(), text: '' },
+    overrides: ChatSampling | undefined,
+    partial: Pick<Answer, 'id' | 'text'> = { id: drawId(), text: '' },
   ): Promise<Answer> {
-    const { id, text: begun } = started
+    const { id, text: partialText } = partial
     const abort = new AbortController()
     const show = (text: string, state: AnswerState): Answer => ({ id, role: 'assistant', text, state })
-    const waiting = show(begun, { kind: 'waiting' })
-    const changeOwn = (changed: Partial<ChatSnapshot>) => {
-      // Another branch can be shown by now.
+    const waiting = show(partialText, { kind: 'waiting' })
+    const changeIfRunning = (changed: Partial<ChatSnapshot>) => {
+      // The chat may show another branch by now.
       if (running === abort) change(changed)
     }
     running = abort
@@ -182,14 +182,14 @@ export function createChat(options: ChatOptions): Chat {
     const ending = streamAnswer({
       slot,
       system,
-      turns: begun === '' ? turns : [...turns, waiting],
-      begun,
-      sampling: { ...sampling, ...own },
+      turns: partialText === '' ? turns : [...turns, waiting],
+      partialText,
+      sampling: { ...sampling, ...overrides },
       signal: abort.signal,
       onForget(forgottenMessages) {
-        if (forgottenMessages !== snapshot.forgottenMessages) changeOwn({ forgottenMessages })
+        if (forgottenMessages !== snapshot.forgottenMessages) changeIfRunning({ forgottenMessages })
       },
-      onText: (text) => changeOwn({ messages: [...turns, show(text, { kind: 'streaming' })] }),
+      onText: (text) => changeIfRunning({ messages: [...turns, show(text, { kind: 'streaming' })] }),
     }).then(({ text, state, error }) => {
       const ended = show(text, state)
       if (running !== abort) return ended
@@ -201,40 +201,46 @@ export function createChat(options: ChatOptions): Chat {
     return ending
   }
 
-  /** Has `text` answered behind `past`. */
-  function ask(past: readonly ChatTurn[], text: string, own: ChatSampling | undefined): Promise<Answer> {
-    checkTurn(text, own)
-    return answer([...past, { id: drawId(), role: 'user', text }], own)
+  /** Asks `text` after the turns in `past`. */
+  function ask(
+    past: readonly ChatTurn[],
+    text: string,
+    overrides: ChatSampling | undefined,
+  ): Promise<Answer> {
+    checkTurn(text, overrides)
+    return answer([...past, { id: drawId(), role: 'user', text }], overrides)
   }
 
-  function checkTurn(text: string, own: ChatSampling | undefined): void {
-    checkQuestion(text, { ...sampling, ...own })
-    if (running) throw new RivuletError('chat-busy', 'An answer is being written. Wait for it, or stop() it.')
+  function checkTurn(text: string, overrides: ChatSampling | undefined): void {
+    checkQuestion(text, { ...sampling, ...overrides })
+    if (running)
+      throw new RivuletError('chat-busy', 'An answer is being written. Wait for it, or call stop().')
   }
 
   return {
     getSnapshot: () => snapshot,
     subscribe: listeners.add,
-    send: (text, own) => ask(snapshot.messages, text, own),
-    regenerate(own) {
+    send: (text, overrides) => ask(snapshot.messages, text, overrides),
+    regenerate(overrides) {
       const { messages } = snapshot
       const last = messages.findLastIndex(({ role }) => role === 'user')
-      if (last === -1) refuse('There is no question yet that could be answered again.')
-      checkTurn(messages[last]!.text, own)
-      return answer(messages.slice(0, last + 1), own)
+      if (last === -1) refuse('There is no question to answer again. Call send() first.')
+      checkTurn(messages[last]!.text, overrides)
+      return answer(messages.slice(0, last + 1), overrides)
     },
-    continue(own) {
+    continue(overrides) {
       const { messages } = snapshot
       const last = messages.at(-1)
-      if (last?.role !== 'assistant') refuse('There is no answer yet that could go on.')
-      checkTurn(last.text || '?', own)
-      return answer(messages.slice(0, -1), own, last)
+      if (last?.role !== 'assistant')
+        refuse('There is no answer to continue: the last message is not one. Call send() or regenerate().')
+      checkTurn(last.text || '?', overrides)
+      return answer(messages.slice(0, -1), overrides, last)
     },
-    resend(id, text, own) {
+    resend(id, text, overrides) {
       const { messages } = snapshot
       const asked = messages.findIndex((turn) => turn.id === id && turn.role === 'user')
-      if (asked === -1) refuse('There is no question with this id.')
-      return ask(messages.slice(0, asked), text, own)
+      if (asked === -1) refuse('There is no question with this id. Pass the id of a user message.', 'id')
+      return ask(messages.slice(0, asked), text, overrides)
     },
     async stop() {
       running?.abort()
@@ -250,7 +256,7 @@ export function createChat(options: ChatOptions): Chat {
   }
 }
 
-/** Of a message; unique within a chat, also on pages that are not secure. */
+/** Returns an id for a message. It does not need a secure page, as `crypto.randomUUID` does. */
 function drawId(): string {
   return crypto.getRandomValues(new Uint32Array(3)).join('-')
 }

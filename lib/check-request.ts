@@ -12,9 +12,6 @@ export interface CheckedRequest {
   readonly options: RequestOptions
 }
 
-/** How the caller wrote an option's name: an OpenAI client writes `max_tokens`. */
-export type NameOption = (name: OptionName) => string
-
 const maxMessages = 10_000
 /** In UTF-16 code units: more than any model's context. */
 const maxPromptLength = 2 ** 21
@@ -51,27 +48,20 @@ export function checkRequest(prompt: Prompt, options: GenerateOptions = {}): Che
   }
 }
 
-/**
- * Checks the sampling options, by the table.
- * @throws RivuletError `invalid-option`
- */
-export function checkOptions(
-  options: Readonly<Partial<Record<OptionName, unknown>>>,
-  nameOption: NameOption = (name) => name,
-): RequestOptions {
+function checkOptions(options: GenerateOptions): RequestOptions {
   const entries = optionNames.flatMap((name) => {
-    const value = options[name]
-    return value === undefined ? [] : [[name, checkOption(name, value, nameOption(name))] as const]
+    const value: unknown = options[name]
+    return value === undefined ? [] : [[name, checkOption(name, value)] as const]
   })
   // Every value has been checked by its own row.
   return { stop: [], ...Object.fromEntries(entries) } as RequestOptions
 }
 
-function checkOption(name: OptionName, value: unknown, writtenName: string): unknown {
+function checkOption(name: OptionName, value: unknown): unknown {
   const { value: range } = describeOption(name)
-  if (range.kind === 'number') return checkNumber(value, range, writtenName)
-  if (range.kind === 'token-bias') return checkBias(value, range, writtenName)
-  return checkStrings(value, range, writtenName)
+  if (range.kind === 'number') return checkNumber(value, range, name)
+  if (range.kind === 'token-bias') return checkBias(value, range, name)
+  return checkStrings(value, range, name)
 }
 
 function checkNumber(value: unknown, range: NumberRange, name: string): number {
@@ -136,21 +126,18 @@ function checkBias(
 
 function checkPrompt(prompt: Prompt, applyChatTemplate: boolean | undefined): Prompt {
   if (typeof prompt === 'string') {
-    if (prompt === '') refuse('The prompt is empty. Pass at least one character.')
+    if (prompt === '') refuse('The prompt is empty. Pass at least one character.', 'prompt')
     checkTexts([prompt])
     return prompt
   }
   if (!Array.isArray(prompt) || prompt.length === 0) {
-    refuse('The prompt must be a string or a non-empty list of messages { role, content }.')
+    refuse('The prompt must be a string or a non-empty list of messages { role, content }.', 'prompt')
   }
   if (applyChatTemplate === false) {
-    refuse(
-      '"applyChatTemplate: false" continues raw text: pass the prompt as a string.',
-      'applyChatTemplate',
-    )
+    refuse('"applyChatTemplate: false" continues raw text: pass the prompt as a string.', 'applyChatTemplate')
   }
   if (prompt.length > maxMessages) {
-    refuse(`The prompt takes up to ${maxMessages} messages; got ${prompt.length}.`)
+    refuse(`The prompt takes up to ${maxMessages} messages; got ${prompt.length}.`, 'prompt')
   }
   const messages = Array.from(prompt as readonly unknown[], checkMessage)
   checkTexts(messages.map(({ content }) => content))
@@ -172,10 +159,13 @@ function splitFinalMessage(prompt: Prompt): Pick<CheckedRequest, 'prompt' | 'ass
 function checkTexts(texts: readonly string[]): void {
   const length = texts.reduce((sum, text) => sum + text.length, 0)
   if (length > maxPromptLength) {
-    refuse(`The prompt may have up to ${maxPromptLength} characters; got ${length}.`)
+    refuse(`The prompt may have up to ${maxPromptLength} characters; got ${length}.`, 'prompt')
   }
   if (!texts.every(isWellFormed)) {
-    refuse('The prompt contains half of a surrogate pair, which no tokenizer can encode. Remove it.')
+    refuse(
+      'The prompt contains half of a surrogate pair, which no tokenizer can encode. Remove it.',
+      'prompt',
+    )
   }
 }
 
@@ -190,10 +180,16 @@ function checkMessage(message: unknown, index: number): ChatMessage {
   const known = roles.find((name) => name === role)
   if (!known) {
     const names = roles.map((name) => `"${name}"`).join(', ')
-    refuse(`messages[${index}].role must be one of ${names}; got ${describeValue(role)}.`)
+    refuse(
+      `messages[${index}].role must be one of ${names}; got ${describeValue(role)}.`,
+      `messages[${index}].role`,
+    )
   }
   if (typeof content !== 'string') {
-    refuse(`messages[${index}].content must be a string; got ${describeValue(content)}.`)
+    refuse(
+      `messages[${index}].content must be a string; got ${describeValue(content)}.`,
+      `messages[${index}].content`,
+    )
   }
   return { role: known, content }
 }

@@ -2,18 +2,14 @@ import { refuse } from './contract/check-options.js'
 import { describeOption, optionNames, type OptionName } from './contract/option-table.js'
 import type { GenerateRequest, RequestInput, RequestOptions } from './contract/request.js'
 import type { ModelInfo } from './contract/worker-api.js'
-import type { CheckedRequest, NameOption } from './check-request.js'
+import type { CheckedRequest } from './check-request.js'
 
 /**
  * The request for one loaded model.
  * @throws RivuletError `invalid-option` for anything that `info.supports` does not list
  */
-export function createRequest(
-  checked: CheckedRequest,
-  info: ModelInfo,
-  nameOption: NameOption = (name) => name,
-): GenerateRequest {
-  const options = selectOptions(checked.options, info, nameOption)
+export function createRequest(checked: CheckedRequest, info: ModelInfo): GenerateRequest {
+  const options = selectOptions(checked.options, info)
   if (checked.assistantPrefix !== '' && !info.supports.continuation) {
     refuse(
       `${info.backend} cannot continue a message with this model. Leave "continueFinalMessage" out.`,
@@ -28,12 +24,12 @@ function createInput(checked: CheckedRequest, { backend, supports }: ModelInfo):
   const isChat = applyChatTemplate ?? (typeof prompt !== 'string' || supports.inputs.includes('chat'))
   if (!isChat) return { kind: 'text', text: String(prompt) }
   if (!supports.inputs.includes('chat')) {
-    refuse('This model has no chat template: pass the prompt as a string.', 'applyChatTemplate')
+    refuse('This model has no chat template: pass the prompt as a string.', 'prompt')
   }
   const messages = typeof prompt === 'string' ? [{ role: 'user' as const, content: prompt }] : prompt
   const unknown = messages.find(({ role }) => !supports.roles.includes(role))
   if (unknown) {
-    refuse(`${backend} takes no messages with the role "${unknown.role}". Leave them out.`)
+    refuse(`${backend} takes no messages with the role "${unknown.role}". Leave them out.`, 'prompt')
   }
   return { kind: 'chat', messages, assistantPrefix }
 }
@@ -42,16 +38,11 @@ function createInput(checked: CheckedRequest, { backend, supports }: ModelInfo):
  * The options that the loaded model takes. A value that turns an option off is accepted by every model.
  * @throws RivuletError `invalid-option`
  */
-function selectOptions(
-  options: RequestOptions,
-  { backend, supports }: ModelInfo,
-  nameOption: NameOption,
-): RequestOptions {
+function selectOptions(options: RequestOptions, { backend, supports }: ModelInfo): RequestOptions {
   const used = optionNames.filter((name) => options[name] !== undefined && !isOff(name, options[name]))
   const unsupported = used.find((name) => !supports.options.includes(name))
   if (unsupported !== undefined) {
-    const written = nameOption(unsupported)
-    refuse(`${backend} does not support "${written}". Leave it out, or use another backend.`, written)
+    refuse(`${backend} does not support "${unsupported}". Leave it out, or use another backend.`, unsupported)
   }
   const entries = Object.entries(options).filter(([name]) => supports.options.some((known) => known === name))
   return { ...Object.fromEntries(entries), stop: options.stop } as RequestOptions

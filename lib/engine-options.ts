@@ -67,13 +67,18 @@ export function checkEngineOptions(options: EngineOptions): void {
   }
   for (const name of ['onProgress', 'onRecovery'] as const) {
     const callback: unknown = options[name]
-    if (callback !== undefined && typeof callback !== 'function') refuse(`"${name}" must be a function.`, name)
+    if (callback !== undefined && typeof callback !== 'function')
+      refuse(`"${name}" must be a function.`, name)
   }
   const observers: readonly unknown[] = [observer ?? []].flat()
   if (observers.some((each) => typeof each !== 'object' || each === null)) {
-    refuse('"observer" must be an object with methods such as onStart, onChunk and onEnd, or a list of them.', 'observer')
+    refuse(
+      '"observer" must be an object with methods such as onStart, onChunk and onEnd, or a list of them.',
+      'observer',
+    )
   }
-  if (recover !== undefined && typeof recover !== 'boolean') refuse('"recover" must be true or false.', 'recover')
+  if (recover !== undefined && typeof recover !== 'boolean')
+    refuse('"recover" must be true or false.', 'recover')
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     refuse('"signal" must be an AbortSignal.', 'signal')
   }

@@ -146,7 +146,10 @@ export function startGeneration(
       return
     }
     if (event.kind === 'ended') return finish({ kind: 'finished', finishReason: event.finishReason })
-    const { arrivedAt, unreadChunks } = readArrival(event) ?? { arrivedAt: performance.now(), unreadChunks: 0 }
+    const { arrivedAt, unreadChunks } = readArrival(event) ?? {
+      arrivedAt: performance.now(),
+      unreadChunks: 0,
+    }
     const { kind: _, ...step } = event
     waiting.push({ chunk: { ...step, index: chunks }, arrivedAt, unreadChunks, recoveries })
     chunks += 1

@@ -3,15 +3,15 @@ import { computeLatency, recordLatency } from './latency.js'
 
 const prefill = { promptTokens: 80, cachedPromptTokens: 30, queueMs: 12, prefillMs: 200 }
 
-/** Token times with these gaps between them. */
+/** Token times with the listed gaps between them. */
 function buildTimes(first: number, gaps: readonly number[]): number[] {
   const times = [first]
   for (const gap of gaps) times.push(times.at(-1)! + gap)
   return times
 }
 
-describe('the figures', () => {
-  it('are those of the marks', () => {
+describe('the latency figures', () => {
+  it('are computed from the recorded times', () => {
     expect(
       computeLatency({ start: 100, end: 1000, tokenTimes: buildTimes(400, [10, 30, 20, 40]), prefill }),
     ).toEqual({
@@ -24,7 +24,7 @@ describe('the figures', () => {
     })
   })
 
-  it('have nearest-rank percentiles, in numeric order', () => {
+  it('have nearest-rank percentiles, sorted as numbers', () => {
     // 1 to 200 in a mixed order: the pth percentile is the value at rank ceil(p × 200 / 100).
     const gaps = Array.from({ length: 200 }, (_, i) => ((i * 77) % 200) + 1)
     const { interTokenLatencyMs } = computeLatency({
@@ -36,7 +36,7 @@ describe('the figures', () => {
     expect(interTokenLatencyMs).toEqual({ p50: 100, p90: 180, p95: 190, p99: 198, max: 200 })
   })
 
-  it('have percentiles that are values of the list, where it is short', () => {
+  it('have percentiles from the list even if it is short', () => {
     const percentiles = (gaps: readonly number[]) =>
       computeLatency({ start: 0, end: 9, tokenTimes: buildTimes(0, gaps), prefill }).interTokenLatencyMs
     expect(percentiles([7])).toEqual({ p50: 7, p90: 7, p95: 7, p99: 7, max: 7 })
@@ -44,7 +44,7 @@ describe('the figures', () => {
     expect(percentiles([9, 1, 100])).toEqual({ p50: 9, p90: 100, p95: 100, p99: 100, max: 100 })
   })
 
-  it('leave open what needs a token where there is none', () => {
+  it('are undefined where they need a token and there is none', () => {
     expect(computeLatency({ start: 100, end: 150, tokenTimes: [], prefill: undefined })).toEqual({
       timeToFirstTokenMs: undefined,
       interTokenLatencyMs: undefined,
@@ -55,7 +55,7 @@ describe('the figures', () => {
     })
   })
 
-  it('leave open what needs two tokens where there is one', () => {
+  it('are undefined where they need two tokens and there is one', () => {
     expect(computeLatency({ start: 100, end: 150, tokenTimes: [120], prefill })).toMatchObject({
       timeToFirstTokenMs: 20,
       interTokenLatencyMs: undefined,
@@ -63,14 +63,14 @@ describe('the figures', () => {
     })
   })
 
-  it('have no prefill rate where the whole prompt was cached', () => {
+  it('have no prefill rate if the whole prompt was cached', () => {
     const cached = { ...prefill, cachedPromptTokens: prefill.promptTokens }
     expect(computeLatency({ start: 0, end: 5, tokenTimes: [1], prefill: cached })).toMatchObject({
       prefillTokensPerSecond: undefined,
     })
   })
 
-  it('have no rate where no time passed', () => {
+  it('have no rate if no time passed', () => {
     const figures = computeLatency({
       start: 0,
       end: 5,
@@ -93,7 +93,7 @@ describe('a recorded generation', () => {
 
   afterEach(() => performance.clearMeasures())
 
-  it('is in the Performance timeline, in the same figures', async () => {
+  it('is in the Performance timeline with the same figures', async () => {
     const recorder = recordLatency()
     recorder.setPrefill(prefill)
     await new Promise((resolve) => setTimeout(resolve, 2))
@@ -108,7 +108,7 @@ describe('a recorded generation', () => {
     expect(latency).toMatchObject({ queueMs: 12, prefillTokensPerSecond: 250 })
   })
 
-  it('is a track in DevTools, with what failed in the colour of errors', () => {
+  it('is a track in DevTools, in the error color if it failed', () => {
     recordLatency().finish('failed', 3)
     const [measure] = performance.getEntriesByName('rivulet:generation') as PerformanceMeasure[]
     expect(measure?.detail).toEqual({
@@ -124,7 +124,7 @@ describe('a recorded generation', () => {
     })
   })
 
-  it('without a token is a generation alone', () => {
+  it('without a token has only the generation measure', () => {
     recordLatency().finish('finished', 0)
     expect(Object.keys(listMeasures())).toEqual(['rivulet:generation'])
   })

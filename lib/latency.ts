@@ -1,25 +1,25 @@
 import type { CountedTokens, ModelTimings } from './contract/worker-api.js'
 
-/** How fast a generation was, in milliseconds and tokens a second, as the page's reader saw it. */
+/** The speed of a generation, in milliseconds and tokens per second, measured where the page reads the stream. */
 export interface Latency {
-  /** From the call of `generate` to the first token in the reader's hands. Undefined without a token. */
+  /** TTFT: from the call of `generate` until the reader has the first token. Undefined without a token. */
   readonly timeToFirstTokenMs: number | undefined
-  /** Between one token and the next. Undefined with fewer than two tokens. */
+  /** ITL: the time between two tokens. Undefined with fewer than two tokens. */
   readonly interTokenLatencyMs: Percentiles | undefined
-  /** Waiting in the engine's queue, in the worker. */
+  /** The time in the engine's queue, in the worker. */
   readonly queueMs: number
-  /** Prompt tokens a second while the prompt was computed, in the worker; tokens that were cached do not count. */
+  /** Prompt tokens per second during prefill, measured in the worker. Cached prompt tokens do not count. */
   readonly prefillTokensPerSecond: number | undefined
-  /** Tokens a second from the first token to the last. Undefined with fewer than two tokens. */
+  /** Tokens per second from the first token to the last. Undefined with fewer than two tokens. */
   readonly decodeTokensPerSecond: number | undefined
   /** From the first token to the last. Undefined with fewer than two tokens. */
   readonly decodeMs: number | undefined
-  /** From the call of `generate` to its end. */
+  /** From the call of `generate` until the generation ends. */
   readonly totalMs: number
   /**
-   * How long the model took by the clock of its runtime or its server, where that tells: `llamaCpp()`, and `remote()` with
-   * llama.cpp's server. What `timeToFirstTokenMs` is longer than `prefillMs` and `queueMs` is the way: the network, and
-   * the server's own queue. Undefined for a generation that was cancelled.
+   * The times that the runtime or server measured itself: with `llamaCpp()`, and with `remote()` to llama.cpp's server.
+   * The rest of `timeToFirstTokenMs`, without `prefillMs` and `queueMs`, is the network and the server's queue.
+   * Undefined for a cancelled generation, and where the runtime or server does not report times.
    */
   readonly model: ModelTimings | undefined
 }
@@ -32,7 +32,7 @@ export interface Percentiles {
   readonly max: number
 }
 
-/** What the worker tells of a generation when its prompt is computed. */
+/** What the worker reports after prefill. */
 interface PrefillFigures {
   readonly promptTokens: number
   readonly cachedPromptTokens: number
@@ -40,11 +40,11 @@ interface PrefillFigures {
   readonly prefillMs: number
 }
 
-/** Collects the marks of one generation. Times are `performance.now()` values of the page. */
+/** Collects the times of one generation, as `performance.now()` values of the page. */
 export interface LatencyRecorder {
   addToken(): void
   setPrefill(figures: PrefillFigures): void
-  /** What a runtime that counts by itself tells at the end. */
+  /** Takes the counts that some runtimes report at the end. */
   setCounted(counted: CountedTokens): void
   /** The figures up to now. */
   finish(): Latency
@@ -75,7 +75,7 @@ interface Marks {
   readonly model?: ModelTimings | undefined
 }
 
-/** Marks → figures. */
+/** Computes the figures from the recorded times. */
 export function computeLatency({ start, end, tokenTimes, prefill, model }: Marks): Latency {
   const first = tokenTimes[0]
   const gaps = tokenTimes.slice(1).map((time, index) => time - tokenTimes[index]!)

@@ -68,7 +68,8 @@ export function createLoadedEngine(
           }
         },
         // The worker can be another one than above: the engine may have recovered since.
-        createRequest: (current, resume) => addResume(createRequest(checked, current), current, resume, drawSeed),
+        createRequest: (current, resume) =>
+          addResume(createRequest(checked, current), current, resume, drawSeed),
         canRecover: recovery !== undefined,
         signal: options?.signal,
         disposed: disposing.signal,

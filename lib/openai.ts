@@ -1,41 +1,41 @@
+import { refuseUnknown } from './contract/check-options.js'
 import { RivuletError } from './contract/errors.js'
 import { describeFailure } from './contract/openai-error.js'
 import { writeComment, writeDone, writeEvent, writeFailure } from './contract/server-sent-events.js'
 import type { FinishReason, TokenChunk } from './contract/worker-api.js'
 import type { Engine } from './engine.js'
+import { nameAsClient } from './openai/name-as-client.js'
 import { readRequest, type ReadRequest } from './openai/read-request.js'
 import { createAnswerWriter, type AnswerEnd } from './openai/write-answer.js'
 import type { TokenStream } from './token-stream.js'
 
 /** Options of `openaiFetch`. */
 export interface OpenaiFetchOptions {
-  /** The model's name towards clients, which must ask for it. @default 'local' */
+  /** The model name that clients must send. @default 'local' */
   readonly model?: string | undefined
 }
 
 /**
- * OpenAI's API, answered by an engine in this page: a `fetch` for clients that take one.
+ * Returns a `fetch` that answers OpenAI's API from an engine in this page, for clients that take a `fetch`.
  *
  *     const client = new OpenAI({ baseURL: 'https://local/v1', apiKey: 'local', fetch: openaiFetch(engine) })
  *
- * It answers `/chat/completions`, `/completions` and `/models` below whatever base, streaming or whole, and nothing ever
- * leaves the page. What the engine cannot do (tools, several answers, pictures, other formats than text) is refused by the
- * field's name, with OpenAI's error shape and status 400. Leaving the body or aborting the request cancels the generation.
+ * It answers `/chat/completions`, `/completions` and `/models` below any base URL, streamed or as a whole. No request
+ * leaves the page. A field that the engine does not support (tools, several answers, images, response formats other than
+ * text) is refused by its name, with an error in OpenAI's format and status 400. Cancelling the body or aborting the
+ * request cancels the generation.
  * @throws RivuletError `invalid-option`
  */
 export function openaiFetch(engine: Engine, options: OpenaiFetchOptions = {}): typeof fetch {
-  const { model = 'local', ...unknown } = options
-  const [name] = Object.keys(unknown)
-  if (name !== undefined) {
-    throw new RivuletError('invalid-option', `openaiFetch() has no option "${name}"; it has: model.`)
-  }
+  refuseUnknown('openaiFetch()', options, ['model'] satisfies (keyof OpenaiFetchOptions)[])
+  const { model = 'local' } = options
   return async (input, init) => {
     const request = new Request(input, init)
     request.signal.throwIfAborted()
     try {
       return await answer(engine, model, request)
     } catch (error) {
-      // As `fetch` has it: who aborts gets the reason, not an answer.
+      // Like `fetch`, an aborted request rejects with the signal's reason.
       request.signal.throwIfAborted()
       const { status, body } = describeFailure(error)
       return Response.json(body, { status })
@@ -47,18 +47,25 @@ async function answer(engine: Engine, model: string, request: Request): Promise<
   const { pathname } = new URL(request.url)
   const route = routes.find(({ pattern, method }) => pattern.test(pathname) && method === request.method)
   if (!route) {
-    throw new RivuletError('model-not-found', `There is no ${request.method} ${pathname} in this page.`)
+    throw new RivuletError('model-not-found', `This page does not answer ${request.method} ${pathname}.`)
   }
   if (route.kind === 'models') return Response.json(listModels(engine, model))
-  const read = readRequest(await readBody(request), route.kind === 'chat')
+  const body = await readBody(request)
+  const explain = (error: unknown) => nameAsClient(error, body)
+  const read = readRequest(body, route.kind === 'chat')
   if (read.model !== model) {
     throw new RivuletError(
       'model-not-found',
-      `There is no model "${read.model}" in this page; it is "${model}".`,
+      `There is no model "${read.model}" in this page. Ask for "${model}".`,
     )
   }
-  const stream = engine.generate(read.prompt, { ...read.options, signal: request.signal })
-  return read.isStream ? streamAnswer(read, stream, request.signal) : wholeAnswer(read, stream)
+  try {
+    const stream = engine.generate(read.prompt, { ...read.options, signal: request.signal })
+    if (!read.isStream) return await wholeAnswer(read, stream)
+    return await streamAnswer(read, stream, request.signal, explain)
+  } catch (error) {
+    throw explain(error)
+  }
 }
 
 const routes = [
@@ -76,7 +83,7 @@ async function readBody(request: Request): Promise<unknown> {
   try {
     return await request.json()
   } catch (error) {
-    throw new RivuletError('invalid-option', 'The body is not JSON.', { cause: error })
+    throw new RivuletError('invalid-option', 'The request body is not valid JSON.', { cause: error })
   }
 }
 
@@ -93,19 +100,24 @@ async function wholeAnswer(read: ReadRequest, stream: TokenStream): Promise<Resp
   return Response.json(createWriter(read).writeWhole(result, checkEnd(result.finishReason), chunks))
 }
 
-/** Who cancels does not read the end: where it is read, the engine was disposed, and the answer is not whole. */
+/** A client that cancels never reads the end. So `cancelled` means that the engine was disposed during the answer. */
 function checkEnd(reason: FinishReason): AnswerEnd {
   if (reason !== 'cancelled') return reason
-  throw new RivuletError('engine-disposed', 'The engine was disposed before the answer was whole.')
+  throw new RivuletError('engine-disposed', 'The engine was disposed before the answer was complete.')
 }
 
-/** A failure within this time still has a status of its own; a stream that has begun has only its events. */
+/** A failure within this time gets an HTTP status. After that the response has started, and a failure is an event. */
 const statusGraceMs = 1000
-/** While the prompt is computed, something has to come, or proxies and clients give up. */
+/** How often a comment is sent during prefill. Proxies and clients abort a silent connection. */
 const keepAliveMs = 10_000
 
-/** The answer as server-sent events, read no faster than they are taken. */
-async function streamAnswer(read: ReadRequest, stream: TokenStream, signal: AbortSignal): Promise<Response> {
+/** Streams the answer as server-sent events, with backpressure. */
+async function streamAnswer(
+  read: ReadRequest,
+  stream: TokenStream,
+  signal: AbortSignal,
+  explain: (error: unknown) => unknown,
+): Promise<Response> {
   const reader = stream.getReader()
   let first: Promise<ReadableStreamReadResult<TokenChunk>> | undefined = reader.read()
   first.catch(() => {})
@@ -116,8 +128,8 @@ async function streamAnswer(read: ReadRequest, stream: TokenStream, signal: Abor
   const body = new ReadableStream<Uint8Array<ArrayBuffer>>(
     {
       start(controller) {
-        const begin = writer.begin()
-        if (begin) controller.enqueue(writeEvent(begin))
+        const head = writer.start()
+        if (head) controller.enqueue(writeEvent(head))
         keepAlive = setInterval(() => {
           if ((controller.desiredSize ?? 0) > 0) controller.enqueue(writeComment('keep-alive'))
         }, keepAliveMs)
@@ -130,11 +142,11 @@ async function streamAnswer(read: ReadRequest, stream: TokenStream, signal: Abor
           if (!done) return controller.enqueue(writeEvent(writer.write(value)))
           const { finishReason, usage } = await stream.result
           controller.enqueue(writeEvent(writer.end(checkEnd(finishReason))))
-          if (read.includesUsage) controller.enqueue(writeEvent(writer.tellUsage(usage)))
+          if (read.includesUsage) controller.enqueue(writeEvent(writer.writeUsageChunk(usage)))
         } catch (error) {
           clearInterval(keepAlive)
           if (signal.aborted) return controller.error(signal.reason)
-          controller.enqueue(writeFailure(error))
+          controller.enqueue(writeFailure(explain(error)))
         }
         controller.enqueue(writeDone())
         controller.close()

@@ -1,4 +1,4 @@
-// Runs in Node, in Playwright's test runner: nothing of a page imports this.
+// Runs in Node, in Playwright's test runner. No page imports this.
 import { expect as baseExpect, test as baseTest, type BrowserContext } from '@playwright/test'
 import { refuseUnknown } from './contract/check-options.js'
 import type { ModelInfo } from './contract/worker-api.js'
@@ -14,31 +14,31 @@ export type { WebGpuLaunchOptions, WebGpuOptions } from './playwright/launch-opt
 export type { ObservedChunk, ObservedState, ObservedStream } from './playwright/observed-stream.js'
 export type { ToHaveStreamedOptions } from './playwright/to-have-streamed.js'
 
-/** The engines of a browser context's pages, frames included, from their next navigation on. */
+/** Observes the engines in all pages and frames of a browser context, from their next navigation on. */
 export interface Rivulet {
   /**
-   * Has the embedded model (2.8 M parameters, trained on TinyStories, 8-bit weights) answer for the one that the page asks
-   * for, without the network: as an ONNX folder, and as a GGUF file for whatever `.gguf`. Call it before the page loads its
-   * engine. It is a model for `onnx()` and `llamaCpp()`: `webLlm()` and `remote()` have nothing of it.
-   * @param model as the page gives it to `createEngine`, where a relative URL goes by Playwright's `baseURL`; without it,
-   *   every model of every hub
+   * Serves the embedded model (2.8 M parameters, trained on TinyStories, 8-bit weights) in place of the model that the page
+   * requests, without the network: as an ONNX folder, and as a GGUF file for any `.gguf`. Call it before the page loads its
+   * engine. It works for `onnx()` and `llamaCpp()`, not for `webLlm()` and `remote()`.
+   * @param model the model that the page passes to `createEngine`. A relative URL is resolved against Playwright's `baseURL`.
+   *   Default: every model of every hub
    * @throws RivuletError `invalid-option`
    */
   serveStories(model?: string | URL): Promise<void>
   /**
-   * Waits until a page has loaded an engine; returns at once where one has.
+   * Waits until a page has loaded an engine. Returns at once if one is loaded.
    * @param options.timeout in milliseconds. Default: 30000
-   * @returns what runs: backend, model, device
-   * @throws RivuletError what loading failed with, or `invalid-option`; `Error` where nothing was loaded in time
+   * @returns the engine's `info`: backend, model, device
+   * @throws the `RivuletError` with which loading failed, or `invalid-option`; `Error` if no engine was loaded in time
    */
   waitForEngine(options?: { readonly timeout?: number | undefined }): Promise<ModelInfo>
-  /** Stands for the next stream that a page begins: ask for it before the click that begins it. */
+  /** Returns the next stream that a page starts. Call this before the click that starts it. */
   nextStream(): ObservedStream
 }
 
-/** Playwright's `test`, with the fixture `rivulet` for the pages of the test's `context`. */
+/** Playwright's `test` with the fixture `rivulet`, which observes the pages of the test's `context`. */
 export const test = baseTest.extend<{ rivulet: Rivulet }>({
-  // For every test: a hook that opens the page may not ask for it.
+  // Automatic, so that it is installed before a hook opens the page, even if the hook does not use the fixture.
   rivulet: [
     async ({ context, baseURL }, use) => {
       await use(await observeEngines(context, { baseURL }))
@@ -47,10 +47,10 @@ export const test = baseTest.extend<{ rivulet: Rivulet }>({
   ],
 })
 
-/** Playwright's `expect`, with `toHaveStreamed`. */
+/** Playwright's `expect` with the matcher `toHaveStreamed`. */
 export const expect = baseExpect.extend({ toHaveStreamed })
 
-/** What the fixture does, for a browser context of one's own. */
+/** Does what the fixture does, for a browser context that you created yourself. */
 export async function observeEngines(
   context: BrowserContext,
   options: { readonly baseURL?: string | undefined } = {},
@@ -72,7 +72,10 @@ async function waitForEngine(
   const { timeout = 30_000 } = options
   checkMilliseconds('timeout', timeout)
   const load = await waitUntil(() => observer.load, timeout)
-  if (load === undefined) throw new Error(`No page loaded an engine of rivulet within ${timeout} ms.`)
+  if (load === undefined)
+    throw new Error(
+      `No page loaded a rivulet engine within ${timeout} ms. Call waitForEngine() after the page starts to load one, or raise "timeout".`,
+    )
   if (load.kind === 'failed') throw load.error
   return load.info
 }

@@ -1,4 +1,4 @@
-// The embedded model in its worker, and React's development build: only there strict mode mounts everything twice.
+// Uses the embedded model in its worker, and React's development build: only there does strict mode mount everything twice.
 import { Activity, createElement, StrictMode, type ReactNode } from 'react'
 import { createRoot, type Root } from 'react-dom/client'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -18,7 +18,7 @@ const loadEngine = (signal?: AbortSignal) =>
 
 const question = 'Tell me a story about a dragon.'
 const greedy = { temperature: 0, maxTokens: 24 }
-/** So that it does not end by itself before it is stopped. */
+/** Long enough that the answer does not end before it is stopped. */
 const long = { maxTokens: 150 }
 const patience = { timeout: 30_000 }
 
@@ -33,7 +33,7 @@ beforeAll(async () => {
 let root: Root | undefined
 afterEach(() => root?.unmount())
 
-/** What a component has been rendered with, in order. */
+/** What the component got on each render, in order. */
 type Renders = RivuletChat[]
 
 function ChatView({ of, renders }: { of: Engine | Promise<Engine>; renders: Renders }) {
@@ -60,9 +60,9 @@ function show(createView: (renders: Renders) => ReactNode) {
   return {
     renders,
     render,
-    /** What the page shows. */
+    /** The text on the page. */
     text: () => container.textContent,
-    /** Once it is rendered. */
+    /** Resolves after the first render. */
     chat: () => vi.waitFor(() => renders.at(-1) ?? expect.fail('not rendered yet'), patience),
   }
 }
@@ -88,7 +88,7 @@ describe('useRivuletChat()', () => {
     })
   })
 
-  it('stops, and shows what was said', async () => {
+  it('stops, and shows the text so far', async () => {
     const { renders, text, chat } = showChat(engine)
     const { send, stop } = await chat()
     void send(question, long)
@@ -100,7 +100,7 @@ describe('useRivuletChat()', () => {
     expect(text()).not.toBe('')
   })
 
-  it('stops the answer when its component goes; the engine is free for the next', async () => {
+  it('stops the answer when its component unmounts; the engine takes the next request', async () => {
     const { text, chat } = showChat(engine)
     const answer = (await chat()).send(question, long)
     await vi.waitFor(() => expect(text()).not.toBe(''), { ...patience, interval: 1 })
@@ -110,9 +110,9 @@ describe('useRivuletChat()', () => {
   })
 
   it('shows an error', async () => {
-    const own = await loadEngine()
-    await own.dispose()
-    const { renders, chat } = showChat(own)
+    const disposed = await loadEngine()
+    await disposed.dispose()
+    const { renders, chat } = showChat(disposed)
     await (await chat()).send(question)
     await vi.waitFor(() => {
       expect(renders.at(-1)!.status).toMatchObject({ kind: 'failed', error: { code: 'engine-disposed' } })
@@ -122,7 +122,7 @@ describe('useRivuletChat()', () => {
 })
 
 describe('useRivuletEngine()', () => {
-  it('loads one engine, strict mode or not; the chat waits for it; both end with the component', async () => {
+  it('loads one engine, also in strict mode, for which the chat waits; both end with the component', async () => {
     const loaded: Promise<Engine>[] = []
     const load = (signal?: AbortSignal) => {
       loaded.push(loadEngine(signal))
@@ -135,14 +135,16 @@ describe('useRivuletEngine()', () => {
     await send(question)
     await vi.waitFor(() => expect(text()).toBe(reference), patience)
     expect(loaded).toHaveLength(1)
-    const own = await loaded[0]!
+    const loadedEngine = await loaded[0]!
     root!.unmount()
     await vi.waitFor(() =>
-      expect(() => own.generate('Hello')).toThrow(expect.objectContaining({ code: 'engine-disposed' })),
+      expect(() => loadedEngine.generate('Hello')).toThrow(
+        expect.objectContaining({ code: 'engine-disposed' }),
+      ),
     )
   }, 60_000)
 
-  it('frees the engine of what is hidden, and loads it again when that is shown again, its chat as it was', async () => {
+  it('disposes the engine of a hidden component, and loads it again with the same chat when it is shown', async () => {
     const loaded: Promise<Engine>[] = []
     const load = (signal?: AbortSignal) => {
       loaded.push(loadEngine(signal))
@@ -164,7 +166,7 @@ describe('useRivuletEngine()', () => {
     await vi.waitFor(() => expect(renders.at(-1)!.messages[1]).toBe(continued))
   }, 60_000)
 
-  it('gives up loading when its component goes', async () => {
+  it('cancels loading when its component unmounts', async () => {
     const outcomes: Promise<unknown>[] = []
     const load = (signal?: AbortSignal) => {
       const loading = loadEngine(signal)
@@ -182,7 +184,7 @@ describe('useRivuletEngine()', () => {
     expect(await outcomes[0]).toBe('AbortError')
   })
 
-  it('shows why there is no engine', async () => {
+  it('shows why the engine could not be loaded', async () => {
     const load = () =>
       createEngine({ backend: onnx({ device: 'wasm', worker: createWorker }), model: '/nowhere/' })
     const { renders } = showLoadingChat(load)

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import type { Engine } from './engine.js'
 import { useRivuletChat, useRivuletEngine } from './react.js'
 
-it('on a server the hooks render a chat that is loading, and load nothing', () => {
+it('on a server the hooks render a loading chat, and load no engine', () => {
   let loads = 0
   function View() {
     const engine = useRivuletEngine(() => {

@@ -4,16 +4,16 @@ import { useEffect, useState, useSyncExternalStore } from 'react'
 import { createChat, type Chat, type ChatOptions, type ChatSnapshot } from './chat.js'
 import type { Engine } from './engine.js'
 
-/** A chat as it is now, and what can be done with it. The functions stay the same ones. */
+/** The current snapshot of a chat, with the chat's functions. The functions never change. */
 export type RivuletChat = ChatSnapshot & Omit<Chat, 'setEngine'>
 
 /**
- * A chat of this component: renders again with each token, and stops when the component goes. It takes what `createChat`
- * takes; `engine` may change, everything else is the first render's.
+ * Creates a chat for this component. It renders again with each token, and stops its answer when the component unmounts. It
+ * takes the options of `createChat`. Only `engine` may change; the other options are read on the first render.
  *
  *     const { messages, status, send, stop } = useRivuletChat({ engine: useRivuletEngine(loadEngine) })
  *
- * A chat that outlives its component, or that several share, is made by `createChat` outside of them, and read by
+ * For a chat that outlives its component or is shared by several, call `createChat` outside of them and read it with
  * `useSyncExternalStore(chat.subscribe, chat.getSnapshot, chat.getSnapshot)`.
  *
  * @throws RivuletError `invalid-option`
@@ -28,13 +28,13 @@ export function useRivuletChat(options: ChatOptions): RivuletChat {
 }
 
 /**
- * An engine of this component: loaded once it is shown, also in strict mode and not on a server; given up or disposed when
- * it goes. Another model is another component: give it another `key`.
+ * Loads an engine for this component when it mounts: once, also in strict mode, and never on a server. Cancels the loading
+ * or disposes the engine when the component unmounts. To change the model, change the component's `key`.
  *
  *     const engine = useRivuletEngine((signal) => createEngine({ backend: onnx(), model, signal }))
  *
- * @param load called once, the first render's
- * @returns what `useRivuletChat` takes: pending until `load` is over, and rejected as that is
+ * @param load the function of the first render, called again only if the component was hidden meanwhile
+ * @returns the promise to pass to `useRivuletChat`. It settles as the promise of `load` does.
  */
 export function useRivuletEngine(load: (signal: AbortSignal) => Promise<Engine>): Promise<Engine> {
   const [engine, setEngine] = useState(createPending)
@@ -55,7 +55,7 @@ export function useRivuletEngine(load: (signal: AbortSignal) => Promise<Engine>)
 
 const createPending = () => new Promise<Engine>(() => {})
 
-/** Begins behind this task: strict mode takes a component away again in the same one. */
+/** Starts after the current task: strict mode unmounts a component again in the same task. */
 async function loadUnlessAborted(
   load: (signal: AbortSignal) => Promise<Engine>,
   signal: AbortSignal,

@@ -5,25 +5,26 @@ import type { RemoteLoadOptions } from './contract/remote-options.js'
 
 /** Options of `remote()`. */
 export interface RemoteOptions {
-  /** The server's API, absolute or relative to the page: `https://llm.example.com/v1`. */
+  /** The URL of the server's API, absolute or relative to the page: `https://llm.example.com/v1`. */
   readonly baseURL: string | URL
-  /** The server's name for the model. */
+  /** The model's name on the server. */
   readonly model: string
-  /** Sent as `Authorization: Bearer …`. Whoever opens the page can read it: give it only to visitors it belongs to. */
+  /** Sent as `Authorization: Bearer …`. Every user of the page can read it: use only the user's own key. */
   readonly apiKey?: string | undefined
-  /** Sent with each request. Never part of an error. */
+  /** Sent with every request. Never part of an error. */
   readonly headers?: Readonly<Record<string, string>> | undefined
-  /** A connection that brings no byte for so long, in milliseconds, is given up. @default 60000 */
+  /** Aborts a request whose connection is silent for this many milliseconds. @default 60000 */
   readonly idleTimeoutMs?: number | undefined
   /**
-   * The server can go on with an answer, one that broke off elsewhere or `continueFinalMessage`'s, as vLLM
-   * (`continue_final_message`) and llama.cpp's server can. Others would begin it anew, or refuse: they are given none.
+   * Whether the server can continue a partial answer, as vLLM (`continue_final_message`) and llama.cpp's server can. Then
+   * it also takes `continueFinalMessage`, and resumes an answer that broke off. Other servers would start the
+   * answer again or refuse: with `false` they never get a partial answer.
    * @default false
    */
   readonly canContinue?: boolean | undefined
   /**
-   * Makes the worker, for bundlers that do not find it by themselves. Its script must import `rivulet/remote.worker`.
-   * @default a module worker from the package's own file
+   * Creates the worker, for bundlers that do not find its file. Its script must import `rivulet/remote.worker`.
+   * @default a module worker from this package's file
    */
   readonly worker?: (() => Worker) | undefined
 }
@@ -39,18 +40,19 @@ const optionNames: readonly string[] = [
 ] satisfies (keyof RemoteOptions)[]
 
 /**
- * Streams from any server with OpenAI's API: vLLM, llama.cpp's server, and others. `createEngine` needs no `model` then.
+ * Streams from any server with OpenAI's API, such as vLLM or llama.cpp's server. `createEngine` then needs no `model`.
  * Options that OpenAI's API lacks (`topK`, `minP`, `repetitionPenalty`) are sent under vLLM's names. `topLogprobs` is
- * refused: token ids do not come over this wire. `createEngine`'s "download" does not concern it.
+ * refused: this API does not send token ids. `createEngine`'s `download` option has no effect here.
  * @throws RivuletError `invalid-option`
  */
 export function remote(options: RemoteOptions): BackendFactory {
-  const { worker = createWorker, ...told } = options
+  const { worker = createWorker, ...serverOptions } = options
   refuseUnknown('remote()', options, optionNames)
-  if (typeof worker !== 'function') refuse('remote({ worker }) must be a function that returns a Worker.')
+  if (typeof worker !== 'function')
+    refuse('remote({ worker }) must be a function that returns a Worker.', 'worker')
   return {
     name: 'remote',
-    options: checkOptions(told),
+    options: checkOptions(serverOptions),
     model: { kind: 'named' },
     checkAvailability: () =>
       Promise.resolve(
@@ -76,27 +78,31 @@ function checkOptions({
   canContinue = false,
 }: Omit<RemoteOptions, 'worker'>): RemoteLoadOptions {
   if (typeof model !== 'string' || model === '') {
-    refuse("remote({ model }) must be the server's name for the model.")
+    refuse("remote({ model }) must be the model's name on the server.", 'model')
   }
   if (typeof idleTimeoutMs !== 'number' || !(idleTimeoutMs > 0 && idleTimeoutMs < 2 ** 31)) {
-    refuse('remote({ idleTimeoutMs }) must be a number of milliseconds above 0.')
+    refuse('remote({ idleTimeoutMs }) must be a number of milliseconds above 0.', 'idleTimeoutMs')
   }
-  if (typeof canContinue !== 'boolean') refuse('remote({ canContinue }) must be true or false.')
+  if (typeof canContinue !== 'boolean')
+    refuse('remote({ canContinue }) must be true or false.', 'canContinue')
   if (apiKey !== undefined && (typeof apiKey !== 'string' || apiKey === '')) {
-    refuse('remote({ apiKey }) must be a string that is not empty.')
+    refuse('remote({ apiKey }) must be a non-empty string.', 'apiKey')
   }
   const sent = apiKey === undefined ? headers : { ...headers, authorization: `Bearer ${apiKey}` }
   const checked =
-    readHeaders(sent) ?? refuse('remote({ headers, apiKey }) must be names and values that HTTP can send.')
+    readHeaders(sent) ??
+    refuse('remote({ headers, apiKey }) must be names and values that HTTP can send.', 'headers')
   return { baseUrl: checkUrl(baseURL), model, headers: checked, idleTimeoutMs, canContinue }
 }
 
 function checkUrl(baseURL: string | URL): string {
   const base = globalThis.document?.baseURI
-  if (!URL.canParse(String(baseURL), base)) refuse('remote({ baseURL }) must be a URL.')
+  if (!URL.canParse(String(baseURL), base)) refuse('remote({ baseURL }) must be a URL.', 'baseURL')
   const url = new URL(String(baseURL), base)
-  if (!/^https?:$/.test(url.protocol)) refuse('remote({ baseURL }) must begin with https: or http:.')
-  if (url.username || url.password) refuse('remote({ baseURL }) must hold no password: use "headers".')
+  if (!/^https?:$/.test(url.protocol))
+    refuse('remote({ baseURL }) must start with https: or http:.', 'baseURL')
+  if (url.username || url.password)
+    refuse('remote({ baseURL }) must not contain a password. Send it with "headers".', 'baseURL')
   if (!url.pathname.endsWith('/')) url.pathname += '/'
   return url.href
 }

@@ -147,7 +147,8 @@ async function* readAttempt(
     while (!signal.aborted) {
       const { done, value } = await readEvent()
       if (done && signal.aborted) return
-      if (done) throw new RivuletError('worker-failed', "The worker's stream stopped before the answer's end.")
+      if (done)
+        throw new RivuletError('worker-failed', "The worker's stream stopped before the answer's end.")
       yield value
       if (value.kind === 'ended') return
     }

@@ -1,10 +1,10 @@
-import { refuse } from './contract/check-options.js'
+import { refuse, refuseUnknown } from './contract/check-options.js'
 import { RivuletError } from './contract/errors.js'
 import { holdLifeLock, watchLifeLock } from './contract/life-lock.js'
 import {
   introduction,
   nameServingLock,
-  type AnswerGoesOn,
+  type AnswerRunning,
   type AnswerPart,
   type RoutedRequest,
 } from './contract/routed-request.js'
@@ -14,39 +14,37 @@ import { openaiFetch, type OpenaiFetchOptions } from './openai.js'
 
 /** Options of `serveOpenai`. */
 export interface ServeOpenaiOptions extends OpenaiFetchOptions {
-  /** Of the service worker that calls `openaiRoute`. @default the registration whose scope this page is in */
+  /** The registration of the service worker that calls `openaiRoute`. @default the one whose scope contains this page */
   readonly registration?: ServiceWorkerRegistration | undefined
 }
 
-/** A page that answers. */
+/** A page that serves its engine. */
 export interface OpenaiServing {
-  /** Answers no more; answers on their way end with the error `engine-disposed`. The engine stays as it is. */
+  /** Stops serving. Running answers end with the error `engine-disposed`. The engine stays loaded. */
   stop(): void
 }
 
 /**
- * Has this page answer what its origin's pages ask the service worker for, where that calls `openaiRoute()`: then any
- * `fetch('/v1/chat/completions')` of theirs streams from `engine`, as with `openaiFetch`.
+ * Makes this page answer the requests that its origin's service worker takes with `openaiRoute()`. After that, a
+ * `fetch('/v1/chat/completions')` in any page of the origin streams from `engine`, as with `openaiFetch`.
  *
  *     const serving = await serveOpenai(engine)
  *
- * Of several pages that serve, one answers itself; pages that do not are answered by the one that had the focus last.
- * @throws RivuletError `invalid-option`; `backend-unavailable` where no service worker with `openaiRoute()` is to be found
+ * When several pages serve, each answers its own requests. All other pages are answered by the serving page that had the
+ * focus last.
+ * @throws RivuletError `invalid-option`; `backend-unavailable` if no service worker that calls `openaiRoute()` is found
  */
 export async function serveOpenai(engine: Engine, options: ServeOpenaiOptions = {}): Promise<OpenaiServing> {
-  const { model, registration, ...unknown } = options
-  const [name] = Object.keys(unknown)
-  if (name !== undefined) {
-    refuse(`serveOpenai() has no option "${name}"; it has: model, registration.`)
-  }
+  refuseUnknown('serveOpenai()', options, ['model', 'registration'] satisfies (keyof ServeOpenaiOptions)[])
+  const { model, registration } = options
   const fetch = openaiFetch(engine, { model })
   const registered = registration ?? (await navigator.serviceWorker?.getRegistration())
   if (!registered) {
     fail(
-      'This page has no service worker, which secure pages alone can have. Register one that calls openaiRoute().',
+      'This page has no service worker. Register one that calls openaiRoute(), on a secure page (HTTPS or localhost).',
     )
   }
-  if (serving.has(registered.scope)) refuse('This page serves an engine already: stop() that first.')
+  if (serving.has(registered.scope)) refuse('This page already serves an engine. Call stop() on it first.')
   serving.add(registered.scope)
   const stopping = new AbortController()
   stopping.signal.addEventListener('abort', () => serving.delete(registered.scope))
@@ -66,11 +64,11 @@ export async function serveOpenai(engine: Engine, options: ServeOpenaiOptions = 
     throw error
   }
   return {
-    stop: () => stopping.abort(new RivuletError('engine-disposed', 'The page that answers has stopped to.')),
+    stop: () => stopping.abort(new RivuletError('engine-disposed', 'The serving page stopped serving.')),
   }
 }
 
-/** The registrations for which this page serves, by their scopes. */
+/** The scopes of the registrations for which this page serves. */
 const serving = new Set<string>()
 
 function fail(message: string): never {
@@ -83,23 +81,28 @@ async function waitForActive({
   active,
 }: ServiceWorkerRegistration): Promise<ServiceWorker> {
   const worker = active ?? waiting ?? installing
-  if (!worker) fail('The service worker was unregistered.')
+  if (!worker) fail('The service worker was unregistered. Register it again.')
   if (worker === active) return worker
   await new Promise<void>((resolve, reject) => {
     worker.addEventListener('statechange', () => {
       if (worker.state === 'activated') resolve()
       if (worker.state === 'redundant') {
-        reject(new RivuletError('backend-unavailable', 'The service worker could not be installed.'))
+        reject(
+          new RivuletError(
+            'backend-unavailable',
+            'The service worker could not be installed. Check its script for errors.',
+          ),
+        )
       }
     })
   })
   return worker
 }
 
-/** A service worker may have to start before it answers. */
+/** How long to wait for the service worker, which may have to start first. */
 const introductionMs = 10_000
 
-/** Asks for this page's client id. */
+/** Asks the service worker for this page's client id. */
 async function introduce(worker: ServiceWorker): Promise<string> {
   const { port1, port2 } = new MessageChannel()
   worker.postMessage(introduction, [port2])
@@ -109,32 +112,34 @@ async function introduce(worker: ServiceWorker): Promise<string> {
   const timeout = new Promise<undefined>((resolve) => setTimeout(resolve, introductionMs))
   const clientId = await Promise.race([answered, timeout])
   port1.close()
-  return clientId ?? fail('The service worker does not answer: it must call openaiRoute() while it starts.')
+  return (
+    clientId ?? fail('The service worker does not answer. Call openaiRoute() while its script first runs.')
+  )
 }
 
-/** Well within the half minute for which browsers keep a service worker that has no event. */
+/** Browsers stop a service worker after about 30 seconds without an event. */
 const reminderMs = 10_000
 
-/** Tells the service worker that an answer goes on, as often as it must know. */
+/** Returns a function that reports a running answer to the service worker, at most once per `reminderMs`. */
 function createReminder(worker: ServiceWorker, lifeLock: string): () => void {
-  let toldMs = performance.now()
+  let remindedMs = performance.now()
   return () => {
-    if (performance.now() - toldMs < reminderMs) return
-    toldMs = performance.now()
-    worker.postMessage({ kind: 'rivulet-openai-goes-on', lifeLock } satisfies AnswerGoesOn, [])
+    if (performance.now() - remindedMs < reminderMs) return
+    remindedMs = performance.now()
+    worker.postMessage({ kind: 'rivulet-openai-answer-running', lifeLock } satisfies AnswerRunning, [])
   }
 }
 
-/** The answer in parts, taken no faster than they are asked for. */
+/** Streams the answer in parts, with backpressure. */
 function answer(
   fetch: typeof globalThis.fetch,
   { url, method, body, lifeLock }: RoutedRequest,
   remind: () => void,
   stopped: AbortSignal,
 ): ReadableStream<AnswerPart> {
-  const leaving = new AbortController()
-  const signal = AbortSignal.any([leaving.signal, stopped])
-  watchLifeLock(lifeLock, signal, () => leaving.abort())
+  const ending = new AbortController()
+  const signal = AbortSignal.any([ending.signal, stopped])
+  watchLifeLock(lifeLock, signal, () => ending.abort())
   let reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | undefined
   return new ReadableStream<AnswerPart>(
     {
@@ -148,9 +153,9 @@ function answer(
         remind()
         if (!done) return controller.enqueue({ kind: 'bytes', bytes: value })
         controller.close()
-        leaving.abort()
+        ending.abort()
       },
-      cancel: () => leaving.abort(),
+      cancel: () => ending.abort(),
     },
     { highWaterMark: 0 },
   )

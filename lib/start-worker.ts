@@ -69,7 +69,9 @@ export async function startWorker(
   const reasons = skipped.map(({ name, reason }) => `${name}: ${reason}`)
   throw new RivuletError(
     'backend-unavailable',
-    skipped.length === 0 ? 'The list of backends is empty. Pass at least one.' : `No backend can run here. ${reasons.join(' ')}`,
+    skipped.length === 0
+      ? 'The list of backends is empty. Pass at least one.'
+      : `No backend can run here. ${reasons.join(' ')}`,
     failure === undefined ? {} : { cause: failure },
   )
 }

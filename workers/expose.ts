@@ -5,8 +5,8 @@ import { installStreamTransfer } from '../lib/contract/stream-transfer.js'
 import { workerMethods, type WorkerApi } from '../lib/contract/worker-api.js'
 
 /**
- * Lets the other side of `endpoint` call the methods of `WorkerApi` by name, and nothing else.
- * Comlink alone follows any path: `api.load.constructor('…')` would reach `Function`.
+ * Lets the other side of `endpoint` call the methods of `WorkerApi`, and nothing else.
+ * Without this guard Comlink follows any path: `api.load.constructor('…')` would reach `Function`.
  */
 export function exposeMethods(api: WorkerApi, endpoint: Endpoint): void {
   installErrorTransfer()
@@ -18,10 +18,10 @@ export function exposeMethods(api: WorkerApi, endpoint: Endpoint): void {
 const refusal = 'refuse'
 
 function refuse(): never {
-  throw new RivuletError('invalid-option', `A worker can only be asked to ${workerMethods.join(', ')}.`)
+  throw new RivuletError('invalid-option', `This worker has only the methods ${workerMethods.join(', ')}.`)
 }
 
-/** Passes on calls of named methods. Any other of Comlink's messages becomes a call that is refused. */
+/** Passes on calls of the worker's methods. Turns every other Comlink message into a call that throws. */
 function guard(endpoint: Endpoint): Endpoint {
   return {
     postMessage: (message, transfer) => endpoint.postMessage(message, transfer),
@@ -35,7 +35,7 @@ function guard(endpoint: Endpoint): Endpoint {
           handle(new MessageEvent('message', { data: { id: data.id, type: 'APPLY', path: [refusal] } }))
       })
     },
-    // Comlink stops listening when it is told RELEASE, which is refused like every other message.
+    // Comlink removes its listener only on RELEASE, which is refused like every other message.
     removeEventListener: () => {},
   }
 }

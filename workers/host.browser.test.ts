@@ -30,7 +30,7 @@ const someProgress = {
   remainingMs: undefined,
 } as const
 
-/** Stands in for a runtime: says the prompt's words one a step, and counts what it is asked to do. */
+/** Stands in for a runtime: generates the prompt's words, one per step, and counts its work. */
 function createScriptedBackend(stepsInFlight: 0 | 1) {
   const seen = {
     steps: 0,
@@ -131,14 +131,14 @@ const textOf = (events: readonly GenerationEvent[]) =>
   events.map((event) => (event.kind === 'chunk' ? event.chunk.text : '')).join('')
 
 describe('loading', () => {
-  it('reports progress and ends with what is loaded', async () => {
+  it('reports progress and then the model’s info', async () => {
     const { loading } = await startHost()
     const events: LoadEvent[] = await loading
     expect(events[0]?.kind).toBe('progress')
     expect(events.at(-1)).toEqual({ kind: 'ready', info })
   })
 
-  it('fails with the error of the backend, its code and cause', async () => {
+  it('fails with the backend’s error, its code and its cause', async () => {
     const { loading, host } = await startHost({ isMissing: true })
     await expect(loading).rejects.toMatchObject({ code: 'model-not-found', cause: { message: '404' } })
     await expect(generate(host, 'hello')).rejects.toMatchObject({ code: 'engine-disposed' })
@@ -153,7 +153,7 @@ describe('loading', () => {
 })
 
 describe('a loaded model', () => {
-  it('that is lost says so, in the generation that it breaks too', async () => {
+  it('reports its loss, also in the running generation', async () => {
     const { host, loading, loadEvents } = await startHost()
     await loading
     const loss = loadEvents.read()
@@ -168,7 +168,7 @@ describe('a loaded model', () => {
     expect(held?.map(({ name }) => name)).toContain(lifeLock)
   })
 
-  it('that is unloaded ends the stream of its load', async () => {
+  it('ends the stream of its load when it is unloaded', async () => {
     const { host, loading, loadEvents } = await startHost()
     await loading
     await host.unload()
@@ -177,7 +177,7 @@ describe('a loaded model', () => {
 })
 
 describe('generating', () => {
-  it('tells the start, each chunk, and the end', async () => {
+  it('sends the start, each chunk and the end', async () => {
     const { host, loading } = await startHost()
     await loading
     const events = await readAll(await generate(host, 'a b'))
@@ -187,17 +187,17 @@ describe('generating', () => {
     expect(events[3]).toMatchObject({ finishReason: 'stop' })
   })
 
-  it('does no more than two steps that nobody reads', async () => {
+  it('runs at most two unread steps ahead of the reader', async () => {
     const { host, loading, seen } = await startHost()
     await loading
     const stream = await generate(host, 'a b c d e f')
     await settle()
-    // One of the two credits went to "started".
+    // The "started" event used one of the two credits.
     expect(seen.steps).toBe(1)
     await stream.cancel()
   })
 
-  it('asks a backend that keeps a step in flight for one step less', async () => {
+  it('gives one credit less to a backend that keeps a step in flight', async () => {
     const { host, loading, seen } = await startHost({ stepsInFlight: 1 })
     await loading
     const reader = (await generate(host, 'a b c d e f')).getReader()
@@ -210,7 +210,7 @@ describe('generating', () => {
     await reader.cancel()
   })
 
-  it('runs requests one at a time, in order, each with its own text', async () => {
+  it('runs requests one at a time and in order, each with its own text', async () => {
     const { host, loading, seen } = await startHost()
     await loading
     const prompts = Array.from({ length: 8 }, (_, index) => `${index} is number ${index}`)
@@ -221,7 +221,7 @@ describe('generating', () => {
     expect(seen.mostRunning).toBe(1)
   })
 
-  it('refuses those for whom there is no room to wait, and no others', async () => {
+  it('refuses only the requests that exceed the queue', async () => {
     const { host, loading, seen } = await startHost()
     await loading
     const asked = Array.from({ length: maxWaiting + 11 }, (_, index) => generate(host, `number ${index}`))
@@ -239,7 +239,7 @@ describe('generating', () => {
     expect(textOf(await readAll(await generate(host, 'later')))).toBe('later')
   })
 
-  it('starts the next request when one has ended, though its end is unread', async () => {
+  it('starts the next request when one has ended, even if its end is unread', async () => {
     const { host, loading } = await startHost()
     await loading
     const first = (await generate(host, 'a')).getReader()
@@ -277,14 +277,14 @@ describe('generating', () => {
     expect(seen.started).toEqual(['a b', 'c'])
   })
 
-  it('gives the place of a request that is cancelled at once to the next', async () => {
+  it('frees the place of a request that is cancelled at once', async () => {
     const { host, loading } = await startHost()
     await loading
     for (let round = 0; round < 20; round += 1) await (await generate(host, 'a')).cancel()
     expect(textOf(await readAll(await generate(host, 'b')))).toBe('b')
   })
 
-  it('keeps a failure to its own request', async () => {
+  it('limits a failure to its own request', async () => {
     const { host, loading } = await startHost()
     await loading
     const failing = readAll(await generate(host, 'a fail'))
@@ -296,7 +296,7 @@ describe('generating', () => {
     expect(textOf(await next)).toBe('b')
   })
 
-  it('unloads when what runs has stopped, and then refuses', async () => {
+  it('unloads after the running generation has stopped, and then refuses requests', async () => {
     const { host, loading, seen } = await startHost()
     await loading
     const stream = await generate(host, 'a b c')
@@ -310,7 +310,7 @@ describe('generating', () => {
   })
 })
 
-describe('what a worker exposes', () => {
+describe('what a worker does not expose', () => {
   /** Posts a message as Comlink writes it, and waits for the answer. */
   function send(port: MessagePort, message: object): Promise<{ name?: string; value?: unknown }> {
     const id = crypto.randomUUID()
@@ -332,11 +332,11 @@ describe('what a worker exposes', () => {
     'setting a property': { type: 'SET', path: ['load'], value: { type: 'RAW', value: 1 } },
     construction: { type: 'CONSTRUCT', path: ['load'], argumentList: [] },
     'a new endpoint': { type: 'ENDPOINT', path: [] },
-    'the refusal itself': { type: 'APPLY', path: ['refuse'], argumentList: [] },
-    'no path': { type: 'APPLY', argumentList: [] },
+    'the internal refusal method': { type: 'APPLY', path: ['refuse'], argumentList: [] },
+    'a message without a path': { type: 'APPLY', argumentList: [] },
   }
   for (const [name, message] of Object.entries(attempts)) {
-    it(`is not ${name}`, async () => {
+    it(name, async () => {
       const { port, host, loading } = await startHost()
       await loading
       const answer = await send(port, message)

@@ -17,10 +17,10 @@ type ModelState =
   | { readonly kind: 'empty' | 'loading' | 'unloaded' }
   | { readonly kind: 'ready'; readonly queue: Queue }
 
-/** A runtime can fail before it is known that its device is lost. */
+/** How long to wait for a report of a lost device after a runtime failed: the failure can come first. */
 const lossNoticeMs = 200
 
-/** Puts a backend behind the worker's API: loads once, queues generations, turns steps into events. */
+/** Implements the worker's API on a backend: loads one model, queues generations, turns steps into events. */
 export function createHost<Options>(backend: Backend<Options>): WorkerApi {
   const lost = createDeferred<RivuletError>()
   const unloaded = createDeferred<undefined>()
@@ -92,20 +92,21 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
   return {
     load(request) {
       const abort = new AbortController()
-      // The backend's own factory on the page made these options, and checked them.
+      // The cast is safe: the backend's factory on the page created and checked these options.
       const events = load(request as LoadRequest<Options>, abort.signal)
       return transferStream(streamEvents(events, () => abort.abort()))
     },
     generate(request) {
-      if (model.kind !== 'ready') throw new RivuletError('engine-disposed', 'This worker has no loaded model.')
+      if (model.kind !== 'ready')
+        throw new RivuletError('engine-disposed', 'This worker has no loaded model.')
       const abort = new AbortController()
       const turn = model.queue.enter(abort.signal)
       const events = generate(request, turn, abort.signal)
-      // Leaving once more is for a generation that is cancelled before its first event is asked for.
+      // `turn.leave` here is for a generation that is cancelled before its first event is read.
       const stream = streamEvents(events, () => abort.abort(), turn.leave)
       return transferStream(stream, backend.stepsInFlight)
     },
-    /** Waits for running generations: the page cancels them first. */
+    /** Waits until no generation runs. The page cancels them first. */
     async unload() {
       if (model.kind !== 'ready') return
       const { queue } = model
@@ -117,7 +118,7 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
   }
 }
 
-/** Pull-driven: an event is computed when it is asked for. `onCancelled` runs when the generator has stopped. */
+/** Computes each event only when it is read. `onCancelled` runs after the generator has stopped. */
 function streamEvents<T>(
   events: AsyncGenerator<T, undefined>,
   onCancel: () => void,
@@ -154,7 +155,7 @@ function toProgressEvent(progress: LoadProgress): LoadEvent {
   return { kind: 'progress', progress }
 }
 
-/** Holds the newest value for a reader who may be slower than the writer. */
+/** Keeps only the newest value, for a reader that may be slower than the writer. */
 function createLatestValue<T>(): { set(value: T): void; next(): Promise<T> } {
   let latest: { readonly value: T } | undefined
   let wake = () => {}

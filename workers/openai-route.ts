@@ -7,7 +7,7 @@ import {
   introduction,
   nameServingLock,
   readServingLock,
-  type AnswerGoesOn,
+  type AnswerRunning,
   type AnswerPart,
   type RoutedRequest,
 } from '../lib/contract/routed-request.js'
@@ -16,35 +16,37 @@ import { receiveStream } from '../lib/contract/stream-transfer.js'
 
 export type { OpenaiRouteOptions } from '../lib/contract/openai-route-options.js'
 
-// The compiler knows a worker, not which.
+// TypeScript's library has one `self` for all workers.
 const worker = self as unknown as ServiceWorkerGlobalScope
 
 /**
- * Answers OpenAI's API below a path of this origin from a page that has called `serveOpenai`: for any `fetch` of the pages,
- * frames and workers that this service worker controls. To be called while the service worker's script first runs, before
- * other listeners for `fetch` are added.
+ * Answers OpenAI's API below a path of this origin from a page that called `serveOpenai`. It takes every `fetch` of the
+ * pages, frames and workers that this service worker controls. Call it while the service worker's script first runs, before
+ * you add other `fetch` listeners.
  *
  *     import { openaiRoute } from 'rivulet/openai-route'
  *     openaiRoute()
- *     // Else pages that were open before are answered only when they are loaded again.
+ *     // Without this, pages that are already open are answered only after a reload.
  *     self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()))
  *
- * Navigations, forms and embedded resources, which pages of other origins could have sent, get status 403 with OpenAI's error
- * shape; where no page serves, the status is 503. A page that is closed in mid-answer ends a stream with an error event. A
- * reader who leaves a stream cancels the generation; that of an answer in one piece goes on where the browser does not tell
- * service workers of it (Chromium 156).
+ * Navigations, forms and embedded resources can come from other origins. They get status 403 with an error in OpenAI's
+ * format. If no page serves, the status is 503. If the serving page is closed during a streamed answer, the stream ends with
+ * an error event. A client that cancels a streamed answer cancels the generation. A client that aborts an answer that is not
+ * streamed cancels it only where the browser reports that to service workers (Chromium 156 does not).
  *
- * Browsers end service workers (w3c/ServiceWorker#1182): one that streams is kept by the page's word that its answer goes on,
- * but an answer that nobody reads for four minutes, or one that is not streamed and takes five, is cut off: its reader's
- * request fails, and the generation is cancelled.
+ * Browsers stop service workers (w3c/ServiceWorker#1182). The page's reports keep one alive while it streams. But an answer
+ * that nobody reads for four minutes, or an answer that is not streamed and takes five, is cut off: the request fails, and
+ * the generation is cancelled.
  * @throws RivuletError `invalid-option`
  */
 export function openaiRoute(options: OpenaiRouteOptions = {}): void {
   const scope = readRouteScope(options)
   worker.addEventListener('message', (event) => {
-    const { data, source, ports } = event as ExtendableMessageEvent & { readonly data: PageWord | undefined }
+    const { data, source, ports } = event as ExtendableMessageEvent & {
+      readonly data: PageMessage | undefined
+    }
     if (data?.kind === introduction.kind && source instanceof Client) ports[0]?.postMessage(source.id)
-    const over = data?.kind === 'rivulet-openai-goes-on' && answering.get(data.lifeLock)
+    const over = data?.kind === 'rivulet-openai-answer-running' && answering.get(data.lifeLock)
     if (over) holdUntil(over, event)
   })
   worker.addEventListener('fetch', (event) => {
@@ -52,21 +54,21 @@ export function openaiRoute(options: OpenaiRouteOptions = {}): void {
     if (origin !== worker.location.origin || !pathname.startsWith(scope)) return
     event.stopImmediatePropagation()
     const over = new AbortController()
-    // With the answer's head, the browser holds the event for done.
+    // Without this, the browser ends the event when the response starts.
     holdUntil(over.signal, event)
     event.respondWith(route(event, over))
   })
 }
 
-type PageWord = typeof introduction | AnswerGoesOn
+type PageMessage = typeof introduction | AnswerRunning
 
-/** The answers on their way, by their life locks. */
+/** The running answers, by their life locks. */
 const answering = new Map<string, AbortSignal>()
 
-/** Chromium ends a service worker whose event takes five minutes; the next event is another five (w3c/ServiceWorker#1182). */
+/** Chromium stops a service worker whose event takes five minutes. Each new event gets another five (w3c/ServiceWorker#1182). */
 const holdMs = 4 * 60_000
 
-/** Keeps the browser from ending this service worker before an answer is over, for as long as one event can. */
+/** Keeps this service worker alive until the answer ends, for as long as one event can. */
 function holdUntil(over: AbortSignal, event: ExtendableEvent): void {
   const isOver = new Promise((resolve) => over.addEventListener('abort', resolve, { once: true }))
   event.waitUntil(Promise.race([isOver, new Promise((resolve) => setTimeout(resolve, holdMs))]))
@@ -91,26 +93,26 @@ function respond({ status, body }: ErrorBody, over: AbortController): Response {
   return Response.json(body, { status })
 }
 
-/** What other origins could cause: they can lead a browser here and embed things, but have no client of this worker. */
+/** Refuses what another origin could send: it can navigate here and embed, but is not a client of this service worker. */
 function findRefusal({ mode, destination }: Request, clientId: string): string | undefined {
-  if (mode === 'navigate') return 'This is no page: ask for it with fetch().'
-  if (mode === 'no-cors' || destination !== '') return 'This cannot be embedded: ask for it with fetch().'
-  return clientId === '' ? 'Only pages of this origin may ask.' : undefined
+  if (mode === 'navigate') return 'This is not a page. Request it with fetch().'
+  if (mode === 'no-cors' || destination !== '') return 'This cannot be embedded. Request it with fetch().'
+  return clientId === '' ? 'Only pages of this origin can send requests here.' : undefined
 }
 
 interface ServingPage {
   readonly client: Client
-  /** Free when the page is gone or serves no more. */
+  /** Freed when the page is closed or stops serving. */
   readonly lock: string
 }
 
-/** The page that asks, where it serves; else, of those that do, the one that had the focus last. */
+/** Finds the requesting page if it serves, else the serving page that had the focus last. */
 async function findServingPage(askingId: string): Promise<ServingPage | undefined> {
   const { scope } = worker.registration
   const { held = [] } = await worker.navigator.locks.query()
   const serving = new Set(held.map(({ name = '' }) => readServingLock(name, scope)))
   if (serving.size === 0) return undefined
-  // The standard has them in the order of their last focus (clients.matchAll).
+  // `clients.matchAll` returns the page with the last focus first.
   const windows = await worker.clients.matchAll({ type: 'window', includeUncontrolled: true })
   const found = windows.filter(({ id }) => serving.has(id))
   const client = found.find(({ id }) => id === askingId) ?? found[0]
@@ -118,12 +120,12 @@ async function findServingPage(askingId: string): Promise<ServingPage | undefine
 }
 
 interface Answer {
-  /** Undefined at the end, and when the reader has left. @throws RivuletError */
+  /** Undefined at the end, and after a cancel. @throws RivuletError */
   read(): Promise<AnswerPart | undefined>
   cancel(): Promise<void>
 }
 
-/** Passes a request on to a page, whose answer comes as fast as it is read. */
+/** Passes a request to a page, and streams its answer with backpressure. */
 async function askPage(page: ServingPage, request: Request, over: AbortSignal): Promise<Answer> {
   const { url, method, signal } = request
   const lifeLock = `rivulet-openai-answer ${crypto.randomUUID()}`
@@ -137,10 +139,10 @@ async function askPage(page: ServingPage, request: Request, over: AbortSignal): 
   const cancel = () => parts.cancel()
   let lost: RivuletError | undefined
   watchLifeLock(page.lock, over, () => {
-    lost = new RivuletError('engine-disposed', 'The page that answers was closed, or has stopped to serve.')
+    lost = new RivuletError('engine-disposed', 'The serving page was closed or stopped serving.')
     void cancel()
   })
-  // As the standard has it (Handle Fetch); Chromium 156 tells only by cancelling the response's body.
+  // As in the standard (Handle Fetch). Chromium 156 never aborts the signal; it only cancels the response's body.
   if (signal.aborted) void cancel()
   else signal.addEventListener('abort', cancel, { signal: over })
   return {
@@ -155,7 +157,7 @@ async function askPage(page: ServingPage, request: Request, over: AbortSignal): 
 
 async function writeResponse({ read, cancel }: Answer, over: AbortController): Promise<Response> {
   const head = await read()
-  if (head?.kind !== 'head') throw new RivuletError('engine-disposed', 'The request was given up.')
+  if (head?.kind !== 'head') throw new RivuletError('engine-disposed', 'The request was cancelled.')
   const headers = new Headers(head.headers.map(([name, value]): [string, string] => [name, value]))
   const isEventStream = headers.get('content-type')?.startsWith('text/event-stream') ?? false
   const body = new ReadableStream<Uint8Array<ArrayBuffer>>(

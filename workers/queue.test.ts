@@ -3,18 +3,18 @@ import { createQueue, maxWaiting, type Queue } from './queue.js'
 
 const never = () => new AbortController().signal
 
-/** Lets every promise that can settle do so. */
+/** Lets all promises settle that can. */
 const settle = () => new Promise((resolve) => setTimeout(resolve, 0))
 
-/** Enters a queue and notes when its turn has come. */
+/** Enters a queue, and logs the name when its turn starts. */
 function enter(queue: Queue, name: string, log: string[], signal = never()) {
   const turn = queue.enter(signal)
   void turn.ready.then(() => log.push(name))
   return turn
 }
 
-describe('turns', () => {
-  it('come in the order in which they entered', async () => {
+describe('turns in a queue', () => {
+  it('start in the order in which they entered', async () => {
     const [queue, log] = [createQueue(1), [] as string[]]
     const turns = ['a', 'b', 'c'].map((name) => enter(queue, name, log))
     await settle()
@@ -26,7 +26,7 @@ describe('turns', () => {
     expect(log).toEqual(['a', 'b', 'c'])
   })
 
-  it('are refused where too many wait, until one has its turn or has left', async () => {
+  it('are refused while too many wait', async () => {
     const [queue, log] = [createQueue(1), [] as string[]]
     const running = enter(queue, 'running', log)
     const leaving = new AbortController()
@@ -43,7 +43,7 @@ describe('turns', () => {
     expect(log).toEqual(['running', 'leaving', '1'])
   })
 
-  it('run side by side up to the capacity', async () => {
+  it('run at the same time up to the capacity', async () => {
     const [queue, log] = [createQueue(2), [] as string[]]
     const [a, b] = ['a', 'b', 'c', 'd'].map((name) => enter(queue, name, log))
     await settle()
@@ -56,7 +56,7 @@ describe('turns', () => {
     expect(log).toEqual(['a', 'b', 'c', 'd'])
   })
 
-  it('that leave twice give one place', async () => {
+  it('free one place even if they leave twice', async () => {
     const [queue, log] = [createQueue(1), [] as string[]]
     const [a] = ['a', 'b', 'c'].map((name) => enter(queue, name, log))
     a!.leave()
@@ -65,7 +65,7 @@ describe('turns', () => {
     expect(log).toEqual(['a', 'b'])
   })
 
-  it('that are aborted while they wait give up their place and resolve', async () => {
+  it('leave the queue and resolve when they are aborted while waiting', async () => {
     const [queue, log, abort] = [createQueue(1), [] as string[], new AbortController()]
     const a = enter(queue, 'a', log)
     const b = enter(queue, 'b', log, abort.signal)
@@ -81,7 +81,7 @@ describe('turns', () => {
     expect(log).toEqual(['a', 'b', 'c'])
   })
 
-  it('that are aborted while they run keep their place until they leave', async () => {
+  it('keep their place until they leave when they are aborted while running', async () => {
     const [queue, log, abort] = [createQueue(1), [] as string[], new AbortController()]
     const a = enter(queue, 'a', log, abort.signal)
     enter(queue, 'b', log)
@@ -93,7 +93,7 @@ describe('turns', () => {
     expect(log).toEqual(['a', 'b'])
   })
 
-  it('with a signal that is aborted already do not wait', async () => {
+  it('do not wait when their signal is already aborted', async () => {
     const [queue, log] = [createQueue(1), [] as string[]]
     const a = enter(queue, 'a', log)
     enter(queue, 'b', log, AbortSignal.abort()).leave()
@@ -107,11 +107,11 @@ describe('turns', () => {
 })
 
 describe('an idle queue', () => {
-  it('is known at once where nobody has entered', async () => {
+  it('is reported at once when nothing has entered', async () => {
     await expect(createQueue(1).whenIdle()).resolves.toBeUndefined()
   })
 
-  it('is known when the last turn has left, to all who ask', async () => {
+  it('is reported to every caller when the last turn has left', async () => {
     const [queue, log] = [createQueue(1), [] as string[]]
     const a = enter(queue, 'a', log)
     const b = enter(queue, 'b', log)
@@ -125,7 +125,7 @@ describe('an idle queue', () => {
     expect(log).toEqual(['a', 'b', 'idle 1', 'idle 2'])
   })
 
-  it('takes turns again', async () => {
+  it('accepts new turns', async () => {
     const [queue, log] = [createQueue(1), [] as string[]]
     enter(queue, 'a', log).leave()
     await queue.whenIdle()

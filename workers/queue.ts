@@ -1,24 +1,24 @@
 import { RivuletError } from '../lib/contract/errors.js'
 
-/** A page that asks faster than the model answers is told so, before its requests fill the memory. */
+/** More waiting generations than this are refused, before a page that asks too fast fills the memory. */
 export const maxWaiting = 256
 
 /** A place in the queue. */
 export interface Turn {
-  /** Resolves when it is this one's turn, or when its signal is aborted while it waits. */
+  /** Resolves when the turn starts, or when its signal is aborted while it waits. */
   readonly ready: Promise<void>
-  /** Gives the place to the next one. May be called again. */
+  /** Lets the next turn start. Later calls do nothing. */
   leave(): void
 }
 
 export interface Queue {
-  /** @throws RivuletError `queue-full` where `maxWaiting` wait already */
+  /** @throws RivuletError `queue-full` when `maxWaiting` turns already wait */
   enter(signal: AbortSignal): Turn
-  /** Resolves once nobody runs or waits. */
+  /** Resolves when no turn runs or waits. */
   whenIdle(): Promise<void>
 }
 
-/** Lets `capacity` turns run at a time, in the order in which they entered. */
+/** Runs up to `capacity` turns at a time, in the order in which they entered. */
 export function createQueue(capacity: number): Queue {
   const waiting: (() => void)[] = []
   const idleListeners: (() => void)[] = []
@@ -37,7 +37,7 @@ export function createQueue(capacity: number): Queue {
       if (waiting.length >= maxWaiting) {
         throw new RivuletError(
           'queue-full',
-          `${waiting.length} generations wait on this engine already. Wait for some of them, or cancel them.`,
+          `The queue is full (${waiting.length} requests). Wait for some of them to finish, or cancel them.`,
         )
       }
       let state: 'waiting' | 'running' | 'left' = 'waiting'
@@ -46,16 +46,16 @@ export function createQueue(capacity: number): Queue {
           state = 'running'
           resolve()
         }
-        const giveUp = () => {
+        const withdraw = () => {
           if (state !== 'waiting') return
           state = 'left'
           waiting.splice(waiting.indexOf(start), 1)
           resolve()
         }
         waiting.push(start)
-        // A signal that is aborted already fires no event.
-        if (signal.aborted) giveUp()
-        else signal.addEventListener('abort', giveUp)
+        // An already aborted signal fires no event.
+        if (signal.aborted) withdraw()
+        else signal.addEventListener('abort', withdraw)
       })
       advance()
       return {

@@ -12,12 +12,12 @@ const optionNames: readonly string[] = [
 
 /** @throws RivuletError `invalid-option` */
 export function checkChatOptions(options: ChatOptions): void {
-  if (typeof options !== 'object' || options === null) refuse('createChat() takes an object of options.')
+  if (typeof options !== 'object' || options === null) refuse('createChat() takes an options object.')
   refuseUnknown('createChat()', options, optionNames)
   const { system, sampling } = options
   checkEngine(options.engine)
   if (system !== undefined && (typeof system !== 'string' || system === '')) {
-    refuse('"system" must be a string of at least one character.')
+    refuse('"system" must be a non-empty string.', 'system')
   }
   checkQuestion('?', sampling)
 }
@@ -26,59 +26,66 @@ export function checkChatOptions(options: ChatOptions): void {
 export function checkEngine(engine: unknown): void {
   const { generate, then } = (engine ?? {}) as Partial<Record<'generate' | 'then', unknown>>
   if (typeof generate === 'function' || typeof then === 'function') return
-  refuse('"engine" must be an engine, or the promise that createEngine() returns.')
+  refuse('"engine" must be an engine, or the promise that createEngine() returns.', 'engine')
 }
 
-/** What `engine.generate` takes, and a chat has no use for. */
+/** Options of `engine.generate` that a chat does not take, with the reason. */
 const refusedSampling: Readonly<Record<string, string>> = {
-  signal: 'stop() ends an answer',
-  applyChatTemplate: 'its messages are turns',
-  topLogprobs: 'its messages are text',
-  continueFinalMessage: 'continue() goes on with its last answer',
+  signal: 'call stop() to cancel an answer',
+  applyChatTemplate: 'a chat always uses the chat template',
+  topLogprobs: 'the messages of a chat are only text',
+  continueFinalMessage: 'call continue() to continue the last answer',
 } satisfies Partial<Record<keyof GenerateOptions, string>>
 
 /** @throws RivuletError `invalid-option` */
 export function checkQuestion(text: string, sampling: GenerateOptions = {}): void {
-  if (typeof text !== 'string') refuse('What is sent must be a string.')
+  if (typeof text !== 'string') refuse('The text of a message must be a string.', 'text')
   for (const [name, reason] of Object.entries(refusedSampling)) {
     if (sampling?.[name as keyof GenerateOptions] !== undefined)
-      refuse(`A chat takes no "${name}": ${reason}.`)
+      refuse(`A chat does not take "${name}": ${reason}.`, name)
   }
   checkRequest(text === '' ? text : [{ role: 'user', content: text }], sampling)
 }
 
 /**
- * Turns as an app gives them, perhaps from where it kept them: a plain copy. An answer that was being written ends there.
+ * Checks the messages that an app passes, possibly from its storage, and returns a plain copy. An answer that was still
+ * running becomes a cancelled one.
  * @throws RivuletError `invalid-option`
  */
 export function readTurns(messages: unknown): readonly ChatTurn[] {
-  if (!Array.isArray(messages)) refuse('"messages" must be a list.')
+  if (!Array.isArray(messages)) refuse('"messages" must be an array.', 'messages')
   const turns = Array.from(messages as readonly unknown[], readTurn)
   const ids = new Set(turns.map(({ id }) => id))
-  if (ids.size < turns.length) refuse('"messages" has two with the same id.')
+  if (ids.size < turns.length)
+    refuse('"messages" contains the same id twice. Give each message its own id.', 'messages')
   return turns
 }
 
 function readTurn(turn: unknown, index: number): ChatTurn {
   const { id, role, text, state } = (turn ?? {}) as Partial<Record<keyof ChatTurn | 'state', unknown>>
   if (typeof id !== 'string' || typeof text !== 'string') {
-    refuse(`messages[${index}] must have an id and a text.`)
+    refuse(`messages[${index}] must have an id and a text.`, `messages[${index}]`)
   }
   if (role === 'user' && text !== '') return { id, role, text }
   if (role === 'assistant') return { id, role, text, state: readState(state, index) }
   refuse(
-    `messages[${index}] must be the user's, with a text, or the assistant's. Instructions go into "system".`,
+    `messages[${index}] must have the role "user", with a text, or "assistant". Put instructions into "system".`,
+    `messages[${index}]`,
   )
 }
 
-const leftState = { kind: 'finished', finishReason: 'cancelled' } as const satisfies AnswerState
+const interruptedState = { kind: 'finished', finishReason: 'cancelled' } as const satisfies AnswerState
 
 function readState(state: unknown, index: number): AnswerState {
   const { kind, finishReason, error } = (state ?? {}) as Partial<Record<string, unknown>>
-  if (kind === 'waiting' || kind === 'streaming') return leftState
+  if (kind === 'waiting' || kind === 'streaming') return interruptedState
   const isState =
     (kind === 'finished' && typeof finishReason === 'string') || (kind === 'failed' && error !== undefined)
-  if (!isState) refuse(`messages[${index}].state must be an answer's state, as a chat's messages have it.`)
-  // A framework's proxies could not be cloned.
+  if (!isState)
+    refuse(
+      `messages[${index}].state must be the state of an answer, as in a chat's messages.`,
+      `messages[${index}].state`,
+    )
+  // `structuredClone` would fail on a framework's proxies.
   return JSON.parse(JSON.stringify(state)) as AnswerState
 }

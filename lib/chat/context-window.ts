@@ -1,9 +1,9 @@
 import type { ChatTurn } from '../chat.js'
 import type { ChatMessage } from '../contract/request.js'
 
-/** What the model is sent: the instructions, and the turns that it can make something of. */
+/** The messages to send to the model: the instructions, and the turns without unanswered questions and empty answers. */
 export function toPrompt(system: string | undefined, turns: readonly ChatTurn[]): ChatMessage[] {
-  // Chat templates ask for turns that alternate.
+  // Chat templates require that user and assistant turns alternate.
   const isAnswered = (index: number) => index === turns.length - 1 || hasText(turns[index + 1]!)
   const sent = turns.filter((turn, index) => (turn.role === 'user' ? isAnswered(index) : hasText(turn)))
   const messages = sent.map(({ role, text }): ChatMessage => ({ role, content: text }))
@@ -12,13 +12,13 @@ export function toPrompt(system: string | undefined, turns: readonly ChatTurn[])
 
 const hasText = ({ role, text }: ChatTurn) => role === 'assistant' && text !== ''
 
-/** What of a conversation fits into one engine's context, by what its answers took. */
+/** Estimates which part of a conversation fits into one engine's context, from the token counts of earlier answers. */
 export interface ContextWindow {
-  /** `prompt` and `answer` took so many tokens, or more than these. */
+  /** Takes the number of tokens that `prompt` and `answer` had, or a lower bound of it. */
   learn(prompt: readonly ChatMessage[], answer: string, tokens: number): void
   /**
-   * How many of the oldest turns to leave out, in whole exchanges, so that an answer has room. An estimate: only the
-   * engine can count, and it refuses (`prompt-too-long`) where no room at all is left.
+   * Returns how many of the oldest turns to leave out, in whole exchanges, so that an answer has room. It is an estimate:
+   * only the engine counts exactly, and it fails with `prompt-too-long` if there is no room at all.
    */
   countForgotten(system: string | undefined, turns: readonly ChatTurn[], contextLength: number): number
 }
@@ -45,14 +45,14 @@ export function createContextWindow(): ContextWindow {
   }
 }
 
-/** How much of the context an answer gets before the oldest exchanges are given up for it. */
+/** How many tokens of the context are kept free for the answer, by leaving out the oldest exchanges. */
 const answerTokens = (contextLength: number) => Math.min(contextLength / 2, 1024)
 
 function countCharacters(prompt: readonly ChatMessage[]): number {
   return prompt.reduce((sum, { content }) => sum + content.length, 0)
 }
 
-/** Where the exchange behind the one at `first` begins; undefined where there is none. */
+/** The index of the next exchange after the one at `first`; undefined if there is none. */
 export function findNextExchange(turns: readonly ChatTurn[], first: number): number | undefined {
   const next = turns.findIndex(({ role }, index) => index > first && role === 'user')
   return next === -1 ? undefined : next

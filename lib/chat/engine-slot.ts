@@ -4,30 +4,30 @@ import type { Engine } from '../engine.js'
 import { checkEngine } from './check-chat.js'
 import { createContextWindow, type ContextWindow } from './context-window.js'
 
-/** An engine, and what fits into its context. */
+/** A loaded engine, with the estimate for its context. */
 export interface SeatedEngine {
   readonly engine: Engine
   readonly contextWindow: ContextWindow
 }
 
-/** Where a chat's engine is, or will be. */
+/** Holds a chat's engine, or the promise of it. */
 export interface EngineSlot {
-  /** What a chat that writes nothing is doing. */
+  /** The status of the chat while no answer is running. */
   readonly status: ChatStatus
   /**
-   * Gives it another engine; who waits for the one before waits for this one.
+   * Replaces the engine. An answer that waits for the previous engine then waits for this one.
    * @throws RivuletError `invalid-option`
    */
   put(engine: ChatOptions['engine']): void
   /**
-   * @returns the engine when there is one; undefined where the signal comes first
-   * @throws why there is none
+   * @returns the engine when it is loaded; undefined if the signal is aborted before that
+   * @throws the error with which the engine failed to load
    */
   take(signal: AbortSignal): Promise<SeatedEngine | undefined>
 }
 
 interface Seat {
-  readonly given: ChatOptions['engine']
+  readonly source: ChatOptions['engine']
   readonly engine: Promise<Engine>
   readonly contextWindow: ContextWindow
   readonly replaced: AbortController
@@ -42,18 +42,21 @@ export function createEngineSlot(
   let status: ChatStatus = { kind: 'loading' }
   watch(seat)
 
-  function watch({ given, engine }: Seat): void {
+  function watch({ source, engine }: Seat): void {
     const settle = (settled: ChatStatus) => {
       if (engine !== seat.engine) return
       status = settled
       onStatus(settled)
     }
-    if ('generate' in given) return settle({ kind: 'ready' })
+    if ('generate' in source) return settle({ kind: 'ready' })
     settle({ kind: 'loading' })
     engine.then(
       () => settle({ kind: 'ready' }),
       (error: unknown) =>
-        settle({ kind: 'failed', error: asRivuletError(error, 'generation-failed', 'There is no engine') }),
+        settle({
+          kind: 'failed',
+          error: asRivuletError(error, 'generation-failed', 'The engine could not be loaded'),
+        }),
     )
   }
 
@@ -61,10 +64,10 @@ export function createEngineSlot(
     get status() {
       return status
     },
-    put(given) {
-      if (given === seat.given) return
+    put(source) {
+      if (source === seat.source) return
       const { replaced } = seat
-      seat = createSeat(given)
+      seat = createSeat(source)
       replaced.abort()
       watch(seat)
     },
@@ -79,17 +82,17 @@ export function createEngineSlot(
   }
 }
 
-function createSeat(given: ChatOptions['engine']): Seat {
-  checkEngine(given)
+function createSeat(source: ChatOptions['engine']): Seat {
+  checkEngine(source)
   return {
-    given,
-    engine: Promise.resolve(given),
+    source,
+    engine: Promise.resolve(source),
     contextWindow: createContextWindow(),
     replaced: new AbortController(),
   }
 }
 
-/** @returns undefined where a signal comes first */
+/** Resolves with the promise's value, or with undefined if a signal is aborted first. */
 function untilAborted<T>(promise: Promise<T>, signals: readonly AbortSignal[]): Promise<T | undefined> {
   const settled = new AbortController()
   const aborted = new Promise<undefined>((resolve) => {

@@ -1,50 +1,50 @@
 import type { ChatSnapshot } from '../chat.js'
 
-/** Called with a chat as it is now. */
+/** Called with the current snapshot of a chat. */
 export type ChatListener = (snapshot: ChatSnapshot) => void
 
 interface Subscription {
   readonly listener: ChatListener
-  told?: ChatSnapshot
+  lastSnapshot?: ChatSnapshot
 }
 
-/** Those who want to know of a chat's changes. None is told the same snapshot twice. */
+/** The listeners of a chat. None is called twice with the same snapshot. */
 export function createListeners(read: () => ChatSnapshot) {
-  // One listener may subscribe twice.
+  // A listener may subscribe twice.
   const subscriptions = new Set<Subscription>()
   let isDue = false
 
-  function tell(subscription: Subscription): void {
-    // Read for each: one that was told before may have changed the chat.
+  function notifyOne(subscription: Subscription): void {
+    // Read for each listener: an earlier one may have changed the chat.
     const snapshot = read()
-    if (subscription.told === snapshot) return
-    subscription.told = snapshot
+    if (subscription.lastSnapshot === snapshot) return
+    subscription.lastSnapshot = snapshot
     try {
       subscription.listener(snapshot)
     } catch (error) {
-      // `reportError` is not in Node.
+      // Node has no `reportError`.
       queueMicrotask(() => {
         throw error
       })
     }
   }
 
-  function tellAll(): void {
+  function notifyAll(): void {
     isDue = false
-    subscriptions.forEach(tell)
+    subscriptions.forEach(notifyOne)
   }
 
   return {
-    /** The snapshot is another one. */
+    /** Call this after the snapshot has changed. */
     notify(): void {
       if (isDue) return
       isDue = true
-      queueMicrotask(tellAll)
+      queueMicrotask(notifyAll)
     },
     add(listener: ChatListener): () => void {
       const subscription = { listener }
       subscriptions.add(subscription)
-      tell(subscription)
+      notifyOne(subscription)
       return () => void subscriptions.delete(subscription)
     },
   }

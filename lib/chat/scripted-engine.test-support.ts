@@ -7,13 +7,13 @@ import type { GenerationEvent, ModelInfo } from '../contract/worker-api.js'
 import type { Engine } from '../engine.js'
 import { TokenStream } from '../token-stream.js'
 
-/** What a scripted answer says, one word a task; behind its words it ends, fails or goes on for ever. */
+/** The words of a scripted answer, one per task. After them it ends, fails or stays silent for ever. */
 export interface Script {
   readonly words: readonly string[]
   readonly end?: 'stop' | 'silence' | RivuletError
 }
 
-/** What is asked of it. */
+/** An engine that records the requests it gets. */
 export interface ScriptedEngine extends Engine {
   readonly requests: CheckedRequest[]
 }
@@ -36,10 +36,10 @@ const info: ModelInfo = {
   },
 }
 
-/** What a template adds to the characters of a prompt, which are its other tokens. */
+/** How many tokens the chat template adds. Every character of a prompt is one token. */
 const templateTokens = 20
 
-/** The library's own token streams over a script in a worker's place. */
+/** Real token streams of this library, over a script instead of a worker. */
 export function createScriptedEngine(
   answer: (request: CheckedRequest) => Script,
   { contextLength }: { readonly contextLength?: number } = {},
@@ -62,7 +62,7 @@ export function createScriptedEngine(
         promptTokens >= (contextLength ?? Infinity) ? { words: [], end: tooLong } : answer(request)
       const worker = {
         info: engine.info,
-        generate: async () => tell(script, promptTokens),
+        generate: async () => streamScript(script, promptTokens),
         closed: new AbortController().signal,
         terminate() {},
         switchBackend: () => false,
@@ -87,7 +87,10 @@ const countTokens = (part: string | { readonly content: string }) =>
 
 const nextTask = () => new Promise<void>((resolve) => setTimeout(resolve))
 
-function tell({ words, end = 'stop' }: Script, promptTokens: number): ReadableStream<GenerationEvent> {
+function streamScript(
+  { words, end = 'stop' }: Script,
+  promptTokens: number,
+): ReadableStream<GenerationEvent> {
   async function* write(): AsyncGenerator<GenerationEvent> {
     yield { kind: 'started', promptTokens, cachedPromptTokens: 0, queueMs: 0, prefillMs: 1 }
     for (const [index, text] of words.entries()) {

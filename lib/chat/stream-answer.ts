@@ -9,15 +9,15 @@ import type { EngineSlot, SeatedEngine } from './engine-slot.js'
 export interface AnswerRequest {
   readonly slot: EngineSlot
   readonly system: string | undefined
-  /** The last one is the question, or the answer that is to be continued. */
+  /** The last one is the question, or the answer to continue. */
   readonly turns: readonly ChatTurn[]
-  /** What that answer says already. */
-  readonly begun: string
+  /** The existing text of that answer. */
+  readonly partialText: string
   readonly sampling: ChatSampling
   readonly signal: AbortSignal
-  /** Called with how many of the oldest turns are not sent. */
+  /** Called with the number of oldest turns that are not sent. */
   readonly onForget: (turns: number) => void
-  /** Called with the whole text up to now, whenever it has grown. */
+  /** Called with the whole text so far, whenever it has grown. */
   readonly onText: (text: string) => void
 }
 
@@ -25,16 +25,16 @@ export interface AnswerRequest {
 export interface Ending {
   readonly text: string
   readonly state: AnswerState
-  /** Where it failed. */
+  /** Set if the answer failed. */
   readonly error?: RivuletError
 }
 
 /**
- * Streams an answer or its rest, and leaves out the oldest exchanges where the context is too short for all of them.
+ * Streams an answer, or the rest of one. Leaves out the oldest exchanges if the conversation does not fit into the context.
  * Never rejects.
  */
 export async function streamAnswer(request: AnswerRequest): Promise<Ending> {
-  let text = request.begun
+  let text = request.partialText
   const add = (added: string) => {
     if (added === '') return
     text += added
@@ -44,7 +44,7 @@ export async function streamAnswer(request: AnswerRequest): Promise<Ending> {
     const seated = await request.slot.take(request.signal)
     if (!seated) return { text, state: { kind: 'finished', finishReason: 'cancelled' } }
     const { text: added, finishReason, usage, latency } = await streamWhatFits(request, seated, add)
-    return { text: request.begun + added, state: { kind: 'finished', finishReason, usage, latency } }
+    return { text: request.partialText + added, state: { kind: 'finished', finishReason, usage, latency } }
   } catch (thrown) {
     const error = asRivuletError(thrown, 'generation-failed', 'The answer failed')
     const { code, message } = error
@@ -67,7 +67,7 @@ async function streamWhatFits(
       const result = await streamOnce(request, engine, prompt, add)
       const { promptTokens, completionTokens } = result.usage
       const tokens = promptTokens + completionTokens
-      // A short conversation is mostly template, and tells nothing of a long one.
+      // A short conversation is mostly chat template: its ratio does not apply to a long one.
       if (promptTokens > 0 && tokens > contextLength / 4) contextWindow.learn(prompt, result.text, tokens)
       return result
     } catch (error) {
@@ -81,17 +81,17 @@ async function streamWhatFits(
 }
 
 async function streamOnce(
-  { begun, sampling, signal }: AnswerRequest,
+  { partialText, sampling, signal }: AnswerRequest,
   engine: Engine,
   prompt: readonly ChatMessage[],
   add: (text: string) => void,
 ): Promise<GenerationResult> {
-  const continueFinalMessage = begun !== ''
+  const continueFinalMessage = partialText !== ''
   const stream = engine.generate(prompt, { ...sampling, continueFinalMessage, signal })
   try {
     for await (const { text } of stream) add(text)
   } catch (error) {
-    // What was stopped has a result all the same.
+    // A cancelled stream still has a result.
     if (!signal.aborted) throw error
   }
   return stream.result

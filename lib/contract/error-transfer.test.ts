@@ -3,10 +3,10 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { deserializeError, installErrorTransfer, serializeError } from './error-transfer.js'
 import { RivuletError, asRivuletError, describeError } from './errors.js'
 
-/** What comes out on the other side of a thread boundary. */
+/** Sends an error across a thread boundary. */
 const cross = (error: unknown) => deserializeError(structuredClone(serializeError(error)))
 
-describe('an error that crosses', () => {
+describe('an error sent to another thread', () => {
   it('is still a RivuletError, with code, message, text and stack', () => {
     const error = new RivuletError('generation-failed', 'The GPU is gone.', { text: 'Once upon' })
     const crossed = cross(error)
@@ -22,7 +22,7 @@ describe('an error that crosses', () => {
     expect('cause' in crossed).toBe('cause' in error)
   })
 
-  it('keeps its chain of causes, each as what it was', () => {
+  it('keeps its causes, each with its type', () => {
     const root = new TypeError('No adapter.')
     const middle = new RivuletError('backend-unavailable', 'No GPU.', { cause: root })
     const crossed = cross(new RivuletError('worker-failed', 'Could not start.', { cause: middle }))
@@ -34,7 +34,7 @@ describe('an error that crosses', () => {
     expect(crossedRoot).toMatchObject({ name: 'TypeError', message: 'No adapter.', stack: root.stack })
   })
 
-  it('ends where its causes go round in a circle', () => {
+  it('is cut off where its causes form a cycle', () => {
     const [a, b] = [new Error('a'), new Error('b')]
     Object.assign(a, { cause: b })
     Object.assign(b, { cause: a })
@@ -51,7 +51,7 @@ describe('an error that crosses', () => {
     [null, 'null'],
     [42, '42'],
     [Symbol('s'), 'Symbol(s)'],
-  ])('is an Error where something else was thrown: %s', (thrown, message) => {
+  ])('is an Error when another value was thrown: %s', (thrown, message) => {
     expect(cross(thrown)).toBeInstanceOf(Error)
     expect(cross(thrown)).toMatchObject({ name: 'Error', message })
     const cause = cross(new Error('outer', { cause: thrown })).cause
@@ -59,7 +59,7 @@ describe('an error that crosses', () => {
     else expect(cause).toMatchObject({ message })
   })
 
-  it('keeps the name of a DOMException, and not its number as a code', () => {
+  it('keeps the name of a DOMException, but not its numeric code', () => {
     const crossed = cross(new DOMException('Stopped.', 'AbortError'))
     expect(crossed).toMatchObject({ name: 'AbortError', message: 'Stopped.' })
     expect(crossed).not.toBeInstanceOf(RivuletError)
@@ -72,7 +72,7 @@ describe('a call over Comlink', () => {
     for (const close of closings.splice(0)) close()
   })
 
-  /** Throws on the other side of a real channel. */
+  /** Throws a value at the other end of a real channel, and returns what arrives. */
   async function callAndThrow(thrown: unknown): Promise<unknown> {
     const { port1, port2 } = new MessageChannel()
     const fail = (): void => {
@@ -87,7 +87,7 @@ describe('a call over Comlink', () => {
     return remote.fail().catch((error: unknown) => error)
   }
 
-  it('throws the RivuletError that was thrown', async () => {
+  it('rejects with the RivuletError that was thrown', async () => {
     installErrorTransfer()
     const cause = new Error('404')
     const error = await callAndThrow(new RivuletError('model-not-found', 'No model.', { cause, text: 'a' }))
@@ -100,7 +100,7 @@ describe('a call over Comlink', () => {
     })
   })
 
-  it('throws everything else as Comlink does', async () => {
+  it('rejects with any other value as Comlink does', async () => {
     installErrorTransfer()
     const error = await callAndThrow(new RangeError('Too far.'))
     expect(error).toBeInstanceOf(Error)
@@ -111,7 +111,7 @@ describe('a call over Comlink', () => {
 })
 
 describe('a wrapped error', () => {
-  it('gets a code and keeps what it was as cause', () => {
+  it('gets a code and keeps the original as its cause', () => {
     const cause = new TypeError('x is undefined')
     expect(asRivuletError(cause, 'generation-failed', 'The model failed')).toMatchObject({
       code: 'generation-failed',
@@ -120,12 +120,12 @@ describe('a wrapped error', () => {
     })
   })
 
-  it('is left alone where it has a code', () => {
+  it('is unchanged if it already has a code', () => {
     const error = new RivuletError('prompt-too-long', 'Too long.')
     expect(asRivuletError(error, 'generation-failed', 'The model failed')).toBe(error)
   })
 
-  it('is described by its name where it has no message', () => {
+  it('is described by its name if it has no message', () => {
     expect(describeError(new TypeError())).toBe('TypeError')
     expect(describeError('text')).toBe('text')
   })

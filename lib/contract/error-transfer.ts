@@ -1,7 +1,7 @@
 import { transferHandlers, type TransferHandler } from 'comlink'
 import { RivuletError, describeError, type ErrorCode, type ErrorDetails } from './errors.js'
 
-/** An error as plain data: what structured cloning of an `Error` loses (code, cause chain, text) is kept. */
+/** An error as plain data, with what structured cloning of an `Error` loses: code, text, details and causes. */
 export interface SerializedError {
   readonly name: string
   readonly message: string
@@ -12,10 +12,10 @@ export interface SerializedError {
   readonly cause: SerializedError | undefined
 }
 
-/** How many levels of `cause` cross; a cyclic chain ends here. */
+/** How many levels of `cause` are sent. This also ends a cyclic chain. */
 const maxCauseDepth = 8
 
-/** An error (or any thrown value) as data that can be posted. */
+/** Turns an error, or any thrown value, into data that can be posted. */
 export function serializeError(error: unknown, depth = 0): SerializedError {
   const isError = error instanceof Error
   const hasCause = isError && error.cause !== undefined && depth < maxCauseDepth
@@ -30,7 +30,7 @@ export function serializeError(error: unknown, depth = 0): SerializedError {
   }
 }
 
-/** The error on the other side: a `RivuletError` where it was one, with the stack of where it was thrown. */
+/** Turns the data back into an error, with the original stack. A `RivuletError` is one again. */
 export function deserializeError(data: SerializedError): Error {
   const cause = data.cause && { cause: deserializeError(data.cause) }
   const error =
@@ -41,7 +41,7 @@ export function deserializeError(data: SerializedError): Error {
   return error
 }
 
-/** What Comlink 4.4.2 itself puts on the wire for a thrown value. */
+/** What Comlink 4.4.2 sends for a thrown value. */
 type ThrownData =
   | { readonly isError: true; readonly value: SerializedError }
   | { readonly isError: false; readonly value: unknown }
@@ -51,12 +51,12 @@ interface ThrownValue {
 }
 
 /**
- * Lets a `RivuletError` cross Comlink whole: its own handler for thrown values sends only `name`, `message` and `stack`.
- * Every other value still goes through that handler, so that an app's own use of Comlink sees no difference.
- * Both threads call this once, before their first Comlink call.
+ * Makes Comlink send a `RivuletError` with all its fields. Comlink's handler sends only `name`, `message` and `stack`.
+ * Every other thrown value still goes through Comlink's handler, so an app's own use of Comlink does not change.
+ * Each thread calls this once, before its first Comlink call.
  */
 export function installErrorTransfer(): void {
-  // Read as what it is at runtime: Comlink types its handlers by the value, not by the wire.
+  // Cast to the runtime type: Comlink types a handler by its value, not by what it sends.
   const original = transferHandlers.get('throw') as TransferHandler<ThrownValue, ThrownData> | undefined
   if (!original) throw new Error('This version of Comlink has no "throw" transfer handler.')
   transferHandlers.set('throw', {

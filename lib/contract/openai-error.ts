@@ -1,6 +1,6 @@
 import { asRivuletError, type ErrorCode } from './errors.js'
 
-/** An error as OpenAI's API writes it. */
+/** An error response of OpenAI's API. */
 export interface ErrorBody {
   readonly status: number
   readonly body: {
@@ -13,7 +13,7 @@ export interface ErrorBody {
   }
 }
 
-/** Whose fault it is; all others are the server's, which is here. */
+/** The status of each error that the client can fix or wait out. All others are 500. */
 const statuses: Partial<Record<ErrorCode, number>> = {
   'invalid-option': 400,
   'prompt-too-long': 400,
@@ -23,7 +23,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   'engine-disposed': 503,
 }
 
-/** The codes that clients know; ours elsewhere. */
+/** OpenAI's own codes, which clients know. Other errors keep the code of this library. */
 const openaiCodes: Partial<Record<ErrorCode, string>> = {
   'invalid-option': 'invalid_value',
   'prompt-too-long': 'context_length_exceeded',
@@ -31,20 +31,16 @@ const openaiCodes: Partial<Record<ErrorCode, string>> = {
   'queue-full': 'rate_limit_exceeded',
 }
 
-/** A thrown value with the status, type and code that clients know. */
+/** A thrown value as an error of OpenAI's API. `param` is the field that was refused, where the error is about one. */
 export function describeFailure(thrown: unknown): ErrorBody {
-  const { code, message } = asRivuletError(thrown, 'generation-failed', 'The model failed')
-  const param = code === 'invalid-option' ? (/^"([^"]+)"/.exec(message)?.[1] ?? null) : null
+  const error = asRivuletError(thrown, 'generation-failed', 'The model failed')
+  const { code, message } = error
+  const param = error.code === 'invalid-option' ? error.details.option : undefined
   return writeError(statuses[code] ?? 500, openaiCodes[code] ?? code, message, param)
 }
 
-/** An error of HTTP's own, which no call of this library throws. */
-export function writeError(
-  status: number,
-  code: string,
-  message: string,
-  param: string | null = null,
-): ErrorBody {
+/** An error response for a failure that is not a `RivuletError`, such as HTTP 403. */
+export function writeError(status: number, code: string, message: string, param?: string): ErrorBody {
   const type = status < 500 ? 'invalid_request_error' : 'server_error'
-  return { status, body: { error: { message, type, param, code } } }
+  return { status, body: { error: { message, type, param: param ?? null, code } } }
 }

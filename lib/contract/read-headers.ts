@@ -1,6 +1,6 @@
 /**
- * HTTP headers in the form in which they are sent: names in lower case.
- * @returns undefined where HTTP cannot send them; why is not told, since it would quote values that may be secrets
+ * Returns HTTP headers with their names in lower case, as they are sent.
+ * @returns undefined for headers that HTTP cannot send. The reason is left out: it would quote values, which may be secret.
  */
 export function readHeaders(headers: unknown): Record<string, string> | undefined {
   if (typeof headers !== 'object' || headers === null) return undefined

@@ -1,6 +1,6 @@
-/** What the worker is told of `remote()`'s options. */
+/** The options of `remote()`, as they are passed to the worker. */
 export interface RemoteLoadOptions {
-  /** Absolute, with a slash at its end. */
+  /** Absolute, with a trailing slash. */
   readonly baseUrl: string
   readonly model: string
   readonly headers: Readonly<Record<string, string>>

@@ -1,25 +1,25 @@
-// What the service worker of `openaiRoute` and a page of `serveOpenai` say to each other.
+// The messages between the service worker of `openaiRoute` and a page of `serveOpenai`.
 
-/** A page asks the service worker over the port that comes along for its own client id, which it cannot know by itself. */
+/** A page asks the service worker for the page's client id, which the page cannot read. The transferred port takes the reply. */
 export const introduction = { kind: 'rivulet-openai-introduction' } as const
 
-/** The service worker asks a page over the port that comes along, which takes the stream of the answer's parts. */
+/** The service worker passes a request to a page. The transferred port takes the stream of `AnswerPart`s. */
 export interface RoutedRequest {
   readonly kind: 'rivulet-openai-request'
   readonly url: string
   readonly method: string
   readonly body: string
-  /** Held by the service worker while it waits for the answer: it has no other way to tell that the browser stopped it. */
+  /** A lock that the service worker holds until the answer ends. If the browser stops the service worker, the lock is freed. */
   readonly lifeLock: string
 }
 
-/** A page tells the service worker that an answer goes on, which is one more event to stay awake for. */
-export interface AnswerGoesOn {
-  readonly kind: 'rivulet-openai-goes-on'
+/** A page reports that an answer is still running. Each report is an event that keeps the service worker alive. */
+export interface AnswerRunning {
+  readonly kind: 'rivulet-openai-answer-running'
   readonly lifeLock: string
 }
 
-/** The head comes first, and once. */
+/** The first part is the only `head`. */
 export type AnswerPart =
   | {
       readonly kind: 'head'
@@ -30,12 +30,12 @@ export type AnswerPart =
 
 const servingPrefix = 'rivulet-openai-serving'
 
-/** The lock of a page that serves, by which the service worker finds it and sees it go. */
+/** The name of a serving page's lock. By it, the service worker finds the page and notices when the page is closed. */
 export function nameServingLock(registrationScope: string, clientId: string): string {
   return `${servingPrefix} ${clientId} ${registrationScope}`
 }
 
-/** The client id of the page that holds this lock, where it is one of `nameServingLock` for this registration. */
+/** The client id in a name made by `nameServingLock` for this registration; undefined for any other lock. */
 export function readServingLock(name: string, registrationScope: string): string | undefined {
   const [prefix, clientId, scope] = name.split(' ')
   return prefix === servingPrefix && scope === registrationScope ? clientId : undefined

@@ -2,14 +2,14 @@ import { describe, expect, it } from 'vitest'
 import { RivuletError } from './errors.js'
 import { readAheadChunks, receiveStream, sendStream } from './stream-transfer.js'
 
-/** A source that counts how often it is pulled, sent over a real MessageChannel. */
+/** Sends a source that counts its pulls over a real MessageChannel. */
 function sendNumbers({ count = Infinity, failAt = Infinity, credits = readAheadChunks } = {}) {
   const seen = { pulls: 0, isCancelled: false }
   const source = new ReadableStream<number>(
     {
       pull(controller) {
         if (seen.pulls === failAt)
-          throw new RivuletError('generation-failed', 'broken on purpose', { text: 'said' })
+          throw new RivuletError('generation-failed', 'broken on purpose', { text: 'generated text' })
         if (seen.pulls === count) return controller.close()
         controller.enqueue(seen.pulls)
         seen.pulls += 1
@@ -35,13 +35,13 @@ async function readAll<T>(stream: ReadableStream<T>): Promise<T[]> {
 }
 
 describe('a stream over a message port', () => {
-  it('arrives whole and in order', async () => {
+  it('arrives complete and in order', async () => {
     const { stream } = sendNumbers({ count: 1000 })
     expect(await readAll(stream)).toEqual(Array.from({ length: 1000 }, (_, index) => index))
   })
 
   for (const credits of [1, 2]) {
-    it(`pulls its source ${credits} chunks ahead while nobody reads`, async () => {
+    it(`pulls its source for ${credits} chunks while nobody reads`, async () => {
       const { seen } = sendNumbers({ credits })
       await settle()
       expect(seen.pulls).toBe(credits)
@@ -65,10 +65,14 @@ describe('a stream over a message port', () => {
     for (const expected of [0, 1, 2]) expect((await reader.read()).value).toBe(expected)
     const error = await reader.read().catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(RivuletError)
-    expect(error).toMatchObject({ code: 'generation-failed', message: 'broken on purpose', text: 'said' })
+    expect(error).toMatchObject({
+      code: 'generation-failed',
+      message: 'broken on purpose',
+      text: 'generated text',
+    })
   })
 
-  it('cancels its source when the reader leaves, and ends a pending read', async () => {
+  it('cancels its source when the reader cancels, and later reads end', async () => {
     const { seen, stream } = sendNumbers()
     const reader = stream.getReader()
     await reader.read()
@@ -81,7 +85,7 @@ describe('a stream over a message port', () => {
     expect(seen.pulls).toBe(pulls)
   })
 
-  it('fails typed when a chunk cannot be cloned', async () => {
+  it('fails when a chunk cannot be cloned', async () => {
     const { port1, port2 } = new MessageChannel()
     const source = new ReadableStream(
       { pull: (controller) => controller.enqueue(() => {}) },

@@ -1,7 +1,7 @@
 import { transferHandlers, type TransferHandler } from 'comlink'
 import { deserializeError, serializeError, type SerializedError } from './error-transfer.js'
 
-/** How many chunks may have been begun that the receiving side has not read: what a model may run ahead of its reader. */
+/** How many chunks the sender may start before the receiver reads them: how far a model runs ahead of its reader. */
 export const readAheadChunks = 2
 
 type ToReceiver<T> =
@@ -12,8 +12,8 @@ type ToReceiver<T> =
 type ToSender = { readonly kind: 'credit' } | { readonly kind: 'cancel' }
 
 /**
- * Sends `stream` over `port`, one chunk per credit, then its end or its error.
- * Without a credit nothing is read: a source with `highWaterMark: 0` then does no work.
+ * Sends `stream` over `port`: one chunk per credit, then its end or its error.
+ * It reads nothing without a credit, so a source with `highWaterMark: 0` does no work.
  */
 export function sendStream<T>(stream: ReadableStream<T>, port: MessagePort): void {
   const reader = stream.getReader()
@@ -50,15 +50,15 @@ export function sendStream<T>(stream: ReadableStream<T>, port: MessagePort): voi
     }
     credits = 0
     port.onmessage = null
-    // A source that fails while it is being cancelled has nobody left to tell.
+    // Nobody reads the stream any more, so an error while cancelling is dropped.
     reader.cancel().catch(() => {})
     port.close()
   }
 }
 
 /**
- * The stream that `sendStream` sends into the other end of `port`.
- * At most `credits` chunks are on their way or wait unread; an error arrives behind the chunks that came before it.
+ * Returns the stream that `sendStream` sends from the other end of `port`.
+ * At most `credits` chunks are in flight or unread. An error arrives after the chunks that were sent before it.
  */
 export function receiveStream<T>(port: MessagePort, credits: number): ReadableStream<T> {
   const arrived: { readonly message: ToReceiver<T>; readonly arrivedAt: number }[] = []
@@ -76,7 +76,7 @@ export function receiveStream<T>(port: MessagePort, credits: number): ReadableSt
   for (let i = 0; i < credits; i += 1) grantCredit()
 
   const stop = () => {
-    // A late message must not reach a stream that is over.
+    // A late message must not reach a stream that has ended.
     port.onmessage = null
     port.onmessageerror = null
     port.close()
@@ -84,8 +84,8 @@ export function receiveStream<T>(port: MessagePort, credits: number): ReadableSt
   return new ReadableStream<T>(
     {
       async pull(controller) {
-        // Now, not when the chunk is here: a reader who waits has nothing unread, so the next step need not wait for word
-        // that this one arrived.
+        // Granted now, not when the chunk arrives: a waiting reader has nothing unread, so the sender can already start the
+        // next step.
         grantCredit()
         if (arrived.length === 0) await new Promise<void>((resolve) => (wake = resolve))
         const next = arrived.shift()
@@ -132,8 +132,8 @@ export function readArrival(chunk: object): Arrival | undefined {
 const outgoing = new WeakMap<object, number>()
 
 /**
- * Marks a stream that a Comlink call returns or takes, so that it crosses by the transfer below.
- * @param chunksInFlight how many chunks the source itself may have begun that it was not asked for
+ * Marks a stream that a Comlink call returns or takes, so that `installStreamTransfer` sends it.
+ * @param chunksInFlight how many chunks the source itself may start ahead of its reader
  */
 export function transferStream<T>(stream: ReadableStream<T>, chunksInFlight = 0): ReadableStream<T> {
   outgoing.set(stream, Math.max(1, readAheadChunks - chunksInFlight))
@@ -141,9 +141,9 @@ export function transferStream<T>(stream: ReadableStream<T>, chunksInFlight = 0)
 }
 
 /**
- * Lets Comlink pass a marked `ReadableStream` in either direction over a `MessagePort` of its own.
- * Not the platform's stream transfer: that costs ten times as much a chunk and is missing in Safari 26.
- * Both threads call this once, before their first Comlink call.
+ * Makes Comlink send a marked `ReadableStream`, in either direction, over a separate `MessagePort`.
+ * The platform's stream transfer is not used: it costs ten times as much per chunk and is missing in Safari 26.
+ * Each thread calls this once, before its first Comlink call.
  */
 export function installStreamTransfer(): void {
   transferHandlers.set('rivulet-stream', {

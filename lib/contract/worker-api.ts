@@ -25,7 +25,13 @@ export interface ModelInfo {
  * `multi-threaded` or `single-threaded`; `webLlm()`: `mlc`; `remote()`: `sse`.
  */
 export type Execution =
-  'replayed' | 'fixed-cache' | 'growing-cache' | 'multi-threaded' | 'single-threaded' | 'mlc' | 'sse'
+  | 'replayed'
+  | 'fixed-cache'
+  | 'growing-cache'
+  | 'multi-threaded'
+  | 'single-threaded'
+  | 'mlc'
+  | 'sse'
 
 /** What the loaded model takes. `engine.generate` refuses everything else before any work. */
 export interface ModelSupport {
@@ -155,7 +161,8 @@ export type GenerationStep =
 
 /** What crosses from worker to page for one generation: a backend's steps, then one `ended`. */
 export type GenerationEvent =
-  GenerationStep | { readonly kind: 'ended'; readonly finishReason: 'stop' | 'length' }
+  | GenerationStep
+  | { readonly kind: 'ended'; readonly finishReason: 'stop' | 'length' }
 
 /** All methods that a page may call in a worker. Cancelling a returned stream cancels its work. */
 export interface WorkerApi {

@@ -50,7 +50,7 @@ describe('a request of OpenAI’s API', () => {
     })
   })
 
-  it('takes null for what is left out, text in parts, and a developer for the system', () => {
+  it('may have null for a missing field, text parts, and the role developer for system', () => {
     const messages = [
       { role: 'developer', content: 'Be kind.' },
       {
@@ -70,16 +70,16 @@ describe('a request of OpenAI’s API', () => {
     })
   })
 
-  it('may go on with its last message, as vLLM has it', () => {
-    const goOn = { ...chat, continue_final_message: true }
-    for (const request of [goOn, { ...goOn, add_generation_prompt: false }]) {
+  it('may continue its last message, with vLLM’s fields', () => {
+    const continuing = { ...chat, continue_final_message: true }
+    for (const request of [continuing, { ...continuing, add_generation_prompt: false }]) {
       expect(readRequest(request, true).options).toEqual({ continueFinalMessage: true })
     }
     const answer = { ...chat, continue_final_message: false, add_generation_prompt: true }
     expect(readRequest(answer, true).options).toEqual({})
   })
 
-  it('of a completion is raw text', () => {
+  it('for a completion is raw text', () => {
     expect(readRequest({ model: 'local', prompt: ['Once'] }, false)).toMatchObject({
       prompt: 'Once',
       options: { applyChatTemplate: false },
@@ -100,11 +100,12 @@ describe('a request of OpenAI’s API', () => {
     [{ model: 'local', messages: 'Hello' }, 'messages'],
     [{ model: 'local', messages: [{ role: 'user', content: 5 }] }, 'messages[0].content'],
     ['Hello', 'the body'],
-  ])('is refused by the field’s name: %j', (body, name) => {
+  ])('is refused by the name of the field: %j', (body, name) => {
     expect(() => readRequest(body, true)).toThrow(
       expect.objectContaining({
         code: 'invalid-option',
         message: expect.stringMatching(`^"${name.replace(/[[\]]/g, '.')}"`),
+        details: { option: name },
       }),
     )
   })
@@ -114,7 +115,7 @@ describe('a request of OpenAI’s API', () => {
     [{ model: 'local', prompt: 'a', logprobs: 1 }, 'logprobs'],
     [{ model: 'local', prompt: 'a', echo: true }, 'echo'],
     [{ model: 'local', prompt: 'a', continue_final_message: true }, 'continue_final_message'],
-  ])('for a completion is refused by the field’s name: %j', (body, name) => {
+  ])('for a completion is refused by the name of the field: %j', (body, name) => {
     expect(() => readRequest(body, false)).toThrow(
       expect.objectContaining({ message: expect.stringContaining(`"${name}"`) }),
     )

@@ -1,7 +1,8 @@
-import { RivuletError } from '../contract/errors.js'
+import { refuse as refuseOption } from '../contract/check-options.js'
+import { describeOption, optionNames } from '../contract/option-table.js'
 import type { ChatMessage, GenerateOptions, Prompt } from '../contract/request.js'
 
-/** A request of OpenAI's API, as this library has it. */
+/** A request of OpenAI's API, in the terms of this library. */
 export interface ReadRequest {
   readonly isChat: boolean
   readonly model: string
@@ -13,7 +14,7 @@ export interface ReadRequest {
 
 type Json = Readonly<Record<string, unknown>>
 
-/** What a client may say that changes no answer. */
+/** Fields that are accepted and ignored, since they do not change the answer. */
 const silentFields = [
   'user',
   'metadata',
@@ -23,49 +24,35 @@ const silentFields = [
   'prompt_cache_key',
 ] as const
 
-/** Fields that are an option under another name; vLLM's names where OpenAI has none. */
-const optionNames = {
-  temperature: 'temperature',
-  top_p: 'topP',
-  top_k: 'topK',
-  min_p: 'minP',
-  repetition_penalty: 'repetitionPenalty',
-  frequency_penalty: 'frequencyPenalty',
-  presence_penalty: 'presencePenalty',
-  logit_bias: 'logitBias',
-  seed: 'seed',
-  stop: 'stop',
-} as const satisfies Record<string, keyof GenerateOptions>
+/** The fields of the option table, OpenAI's names and vLLM's. */
+const optionFields = optionNames.flatMap((name) => describeOption(name).openAi)
 
-/** Fields that are read one by one. */
+/** Fields that are not options. */
 const readFields = [
   'model',
   'messages',
   'prompt',
   'stream',
   'stream_options',
-  'max_tokens',
-  'max_completion_tokens',
   'n',
   'logprobs',
-  'top_logprobs',
   'response_format',
   'continue_final_message',
   'add_generation_prompt',
 ] as const
 
-const knownFields = new Set<string>([...silentFields, ...Object.keys(optionNames), ...readFields])
+const knownFields = new Set<string>([...silentFields, ...optionFields, ...readFields])
 
 /**
- * Reads the body of `/v1/chat/completions` or `/v1/completions`. What it asks for and cannot have is refused by name; null
- * is as good as left out, as OpenAI's API has it.
- * @throws RivuletError `invalid-option`; its message begins with the field's name
+ * Reads the body of `/v1/chat/completions` or `/v1/completions`. A field that is not supported is refused by its name. As
+ * in OpenAI's API, null means the same as a missing field.
+ * @throws RivuletError `invalid-option`; its message starts with the field's name, which is also in `details.option`
  */
 export function readRequest(body: unknown, isChat: boolean): ReadRequest {
-  const given = asObject(body, 'the body')
-  const fields: Json = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null))
+  const sent = asObject(body, 'the body')
+  const fields: Json = Object.fromEntries(Object.entries(sent).filter(([, value]) => value !== null))
   const unknown = Object.keys(fields).find((name) => !knownFields.has(name))
-  if (unknown !== undefined) refuse(unknown, 'is not supported by the model in this page.')
+  if (unknown !== undefined) refuse(unknown, 'is not supported by the model in this page. Leave it out.')
   if (fields.n !== undefined && fields.n !== 1) refuse('n', 'must be 1.')
   const format = asObject(fields.response_format ?? { type: 'text' }, 'response_format')
   if (format.type !== 'text') refuse('response_format', 'must be of the type "text".')
@@ -83,43 +70,45 @@ export function readRequest(body: unknown, isChat: boolean): ReadRequest {
 }
 
 function readOptions(fields: Json, isChat: boolean): Omit<GenerateOptions, 'signal'> {
-  const renamed = Object.entries(optionNames).flatMap(([field, name]) =>
-    fields[field] === undefined ? [] : [[name, fields[field]] as const],
-  )
-  const maxTokens = fields.max_completion_tokens ?? fields.max_tokens
-  const topLogprobs = readTopLogprobs(fields, isChat)
+  const options = optionNames.flatMap((name) => {
+    const sent = describeOption(name).openAi.filter((field) => fields[field] !== undefined)
+    if (sent.length > 1) refuse(sent[0]!, `cannot be sent together with "${sent[1]}".`)
+    return sent.map((field) => [name, fields[field]] as const)
+  })
+  const asksForLogprobs = readAsksForLogprobs(fields, isChat)
   const continueFinalMessage = readContinueFinalMessage(fields, isChat)
-  // Their values are checked where all are: by `engine.generate`.
+  // `engine.generate` checks the values.
   return {
-    ...Object.fromEntries(renamed),
-    ...(maxTokens !== undefined && { maxTokens: maxTokens as number }),
-    ...(topLogprobs !== undefined && { topLogprobs }),
+    ...(asksForLogprobs && { topLogprobs: 0 }),
+    ...Object.fromEntries(options),
     ...(continueFinalMessage && { continueFinalMessage }),
   }
 }
 
-/** vLLM's two fields (`ChatCompletionRequest`), of which one is true. */
+/** Reads vLLM's two fields (`ChatCompletionRequest`), of which exactly one is true. */
 function readContinueFinalMessage(fields: Json, isChat: boolean): boolean {
   const { continue_final_message: continues = false } = fields
   if (!isChat && 'continue_final_message' in fields) {
-    refuse('continue_final_message', 'is for chat completions: a completion goes on with its prompt.')
+    refuse(
+      'continue_final_message',
+      'is only for chat completions. A completion always continues its prompt.',
+    )
   }
   if (typeof continues !== 'boolean') refuse('continue_final_message', 'must be true or false.')
   const { add_generation_prompt: adds = !continues } = fields
   if (adds !== !continues)
-    refuse('add_generation_prompt', 'must be false with "continue_final_message", else true.')
+    refuse('add_generation_prompt', 'must be false with "continue_final_message": true, and true without it.')
   return continues
 }
 
-/** A chat asks with a flag and a count, a completion with the count alone. */
-function readTopLogprobs({ logprobs, top_logprobs: count }: Json, isChat: boolean): number | undefined {
-  if (!isChat) {
-    if (logprobs !== undefined) refuse('logprobs', 'is supported for chat completions alone.')
-    return undefined
+/** A chat asks with a flag, and with `top_logprobs` for how many. A completion would send only a count. */
+function readAsksForLogprobs({ logprobs = false, top_logprobs: count }: Json, isChat: boolean): boolean {
+  if (!isChat && logprobs !== false) refuse('logprobs', 'is only supported for chat completions.')
+  if (typeof logprobs !== 'boolean') refuse('logprobs', 'must be true or false.')
+  if (!logprobs && count !== undefined) {
+    refuse('top_logprobs', isChat ? 'needs "logprobs": true.' : 'is only supported for chat completions.')
   }
-  if (logprobs !== undefined && typeof logprobs !== 'boolean') refuse('logprobs', 'must be true or false.')
-  if (logprobs !== true && count !== undefined) refuse('top_logprobs', 'needs "logprobs": true.')
-  return logprobs === true ? ((count ?? 0) as number) : undefined
+  return logprobs
 }
 
 function readIncludesUsage(options: unknown, isStream: boolean): boolean {
@@ -132,13 +121,13 @@ function readMessages(messages: unknown): readonly ChatMessage[] {
   if (!Array.isArray(messages)) return refuse('messages', 'must be a list.')
   return messages.map((message: unknown, index) => {
     const { role, content } = asObject(message, `messages[${index}]`)
-    // OpenAI's newer name for the system's messages.
-    const known = role === 'developer' ? 'system' : role
-    return { role: known as ChatMessage['role'], content: readContent(content, index) }
+    // `developer` is OpenAI's newer name for `system`.
+    const knownRole = role === 'developer' ? 'system' : role
+    return { role: knownRole as ChatMessage['role'], content: readContent(content, index) }
   })
 }
 
-/** Text, or parts that are all text. */
+/** Reads a text, or a list of text parts. */
 function readContent(content: unknown, index: number): string {
   if (typeof content === 'string') return content
   if (!Array.isArray(content)) return refuse(`messages[${index}].content`, 'must be text.')
@@ -146,7 +135,7 @@ function readContent(content: unknown, index: number): string {
     .map((part: unknown) => {
       const { type, text } = asObject(part, `messages[${index}].content`)
       if (type === 'text' && typeof text === 'string') return text
-      return refuse(`messages[${index}].content`, 'must be text: the model in this page reads nothing else.')
+      return refuse(`messages[${index}].content`, 'must be text. The model in this page reads only text.')
     })
     .join('')
 }
@@ -163,5 +152,5 @@ function asObject(value: unknown, name: string): Json {
 }
 
 function refuse(name: string, why: string): never {
-  throw new RivuletError('invalid-option', `"${name}" ${why}`)
+  refuseOption(`"${name}" ${why}`, name)
 }

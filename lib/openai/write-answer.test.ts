@@ -7,14 +7,14 @@ const head = { id: 'chatcmpl-1', isChat: true, model: 'local', created: 1, inclu
 const usage = { promptTokens: 5, cachedPromptTokens: 2, completionTokens: 3 }
 const chunk = { text: 'Once', tokenIds: [1], tokenCount: 1, index: 0 }
 
-describe('the wire of OpenAI’s API', () => {
-  it('has a role, deltas, an end and its usage for a chat', () => {
+describe('an answer in OpenAI’s format', () => {
+  it('has a role, deltas, a finish reason and the usage for a chat', () => {
     const writer = createAnswerWriter(head)
     const chunks = [
-      writer.begin(),
+      writer.start(),
       writer.write(chunk),
       writer.end('length'),
-      writer.tellUsage(usage),
+      writer.writeUsageChunk(usage),
     ] as OpenAI.ChatCompletionChunk[]
     expect(chunks.map(({ choices: [choice] }) => choice?.delta)).toEqual([
       { role: 'assistant', content: '' },
@@ -36,9 +36,9 @@ describe('the wire of OpenAI’s API', () => {
     expect(chunks[2]?.choices[0]?.finish_reason).toBe('length')
   })
 
-  it('has no role and no delta for a completion', () => {
+  it('has neither role nor delta for a completion', () => {
     const writer = createAnswerWriter({ ...head, isChat: false, includesUsage: false })
-    expect(writer.begin()).toBeUndefined()
+    expect(writer.start()).toBeUndefined()
     expect(writer.write(chunk)).toEqual({
       id: 'chatcmpl-1',
       object: 'text_completion',
@@ -48,18 +48,18 @@ describe('the wire of OpenAI’s API', () => {
     })
   })
 
-  it('tells log-probabilities with their bytes', () => {
+  it('has log-probabilities with the bytes of their tokens', () => {
     const token = { tokenId: 1, text: 'é', logprob: -0.5 }
     const logprobs = [{ ...token, top: [token] }]
     const written = createAnswerWriter(head).write({ ...chunk, logprobs }) as OpenAI.ChatCompletionChunk
-    const told = { token: 'é', logprob: -0.5, bytes: [195, 169] }
+    const writtenToken = { token: 'é', logprob: -0.5, bytes: [195, 169] }
     expect(written.choices[0]?.logprobs).toEqual({
-      content: [{ ...told, top_logprobs: [told] }],
+      content: [{ ...writtenToken, top_logprobs: [writtenToken] }],
       refusal: null,
     })
   })
 
-  it('comes in one piece', () => {
+  it('can be one object', () => {
     const result = { text: 'Once', finishReason: 'stop', usage } as GenerationResult
     const whole = createAnswerWriter(head).writeWhole(result, 'stop', [chunk]) as OpenAI.ChatCompletion
     expect(whole.choices[0]).toEqual({

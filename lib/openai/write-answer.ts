@@ -1,21 +1,21 @@
 import type { FinishReason, TokenChunk, TokenLogprob } from '../contract/worker-api.js'
 import type { GenerationResult, Usage } from '../generation.js'
 
-/** What all objects of one answer have in common. */
+/** The values that all objects of one answer share. */
 export interface AnswerHead {
   readonly id: string
   readonly isChat: boolean
   readonly model: string
-  /** In seconds since 1970. */
+  /** Unix time in seconds. */
   readonly created: number
-  /** Each chunk then says that it has none, and a last one has it. */
+  /** If true, every chunk has `usage: null`, and an extra last chunk has the usage. */
   readonly includesUsage: boolean
 }
 
-/** Why a whole answer ended; OpenAI has the same words. */
+/** Why a complete answer ended. OpenAI uses the same words. */
 export type AnswerEnd = Exclude<FinishReason, 'cancelled'>
 
-/** Writes one answer's objects as OpenAI's API has them ("The chat completion chunk object", "The completion object"). */
+/** Writes the objects of one answer in OpenAI's format ("The chat completion chunk object", "The completion object"). */
 export function createAnswerWriter({ id, isChat, model, created, includesUsage }: AnswerHead) {
   const chunkObject = isChat ? 'chat.completion.chunk' : 'text_completion'
   const head = { id, object: chunkObject, created, model }
@@ -26,8 +26,8 @@ export function createAnswerWriter({ id, isChat, model, created, includesUsage }
       : { index: 0, text, logprobs, finish_reason: finishReason }
 
   return {
-    /** Undefined for a completion, which begins with its text. */
-    begin: () =>
+    /** The first chunk of a chat. Undefined for a completion, which starts with its text. */
+    start: () =>
       isChat
         ? {
             ...head,
@@ -49,8 +49,8 @@ export function createAnswerWriter({ id, isChat, model, created, includesUsage }
       choices: [writeChoice('', finishReason, null)],
       ...noUsage,
     }),
-    tellUsage: (usage: Usage) => ({ ...head, choices: [], usage: writeUsage(usage) }),
-    /** The answer in one piece. */
+    writeUsageChunk: (usage: Usage) => ({ ...head, choices: [], usage: writeUsage(usage) }),
+    /** The whole answer as one object. */
     writeWhole: ({ text, usage }: GenerationResult, end: AnswerEnd, chunks: readonly TokenChunk[]) => {
       const tokens = chunks.flatMap(({ logprobs }) => logprobs ?? [])
       const logprobs = tokens.length > 0 ? { content: tokens.map(writeLogprobs), refusal: null } : null

@@ -1,7 +1,7 @@
 import { refuse } from '../contract/check-options.js'
 
-/** @throws RivuletError `invalid-option` where it is no number of milliseconds */
+/** @throws RivuletError `invalid-option` unless the value is undefined or a number of milliseconds, at least 0 */
 export function checkMilliseconds(name: string, value: unknown): void {
   if (value === undefined || (typeof value === 'number' && value >= 0)) return
-  refuse(`"${name}" must be a number of milliseconds.`)
+  refuse(`"${name}" must be a number of milliseconds, at least 0.`, name)
 }

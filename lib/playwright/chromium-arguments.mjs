@@ -1,8 +1,8 @@
-// Node, without dependencies and without TypeScript: this repository's scripts need it before anything is installed or built.
+// Runs in Node, without dependencies and without TypeScript: this repository's scripts use it before installing and building.
 
 /**
- * What Chromium is started with, so that its pages have WebGPU: on SwiftShader, or on a graphics card.
- * Without the rest Chromium as root does not start, and keeps calling home.
+ * Returns command-line arguments that give Chromium's pages WebGPU, on SwiftShader or on a graphics card.
+ * The other arguments keep Chromium from contacting its vendor, and let it start as root.
  * @param {'software' | 'hardware'} gpu
  * @returns {string[]}
  */

@@ -4,27 +4,27 @@ import { chromiumArguments } from './chromium-arguments.mjs'
 /** Options of `webGpuLaunchOptions`. */
 export interface WebGpuOptions {
   /**
-   * Where WebGPU computes: `software` is SwiftShader, which is the same on every machine, and slow; `hardware` is the
-   * machine's graphics card.
+   * Where WebGPU runs. `software` is SwiftShader, which is slow but the same on every machine. `hardware` is the graphics
+   * card of the machine.
    * @default 'software'
    */
   readonly gpu?: 'software' | 'hardware' | undefined
 }
 
-/** For `launchOptions` in Playwright's configuration, or for `chromium.launch()`. */
+/** Options for `launchOptions` in Playwright's configuration, or for `chromium.launch()`. */
 export interface WebGpuLaunchOptions {
-  /** The whole browser: Playwright's default is its headless shell. */
+  /** The full browser. Playwright's default is its headless shell. */
   channel: 'chromium'
   args: string[]
 }
 
 /**
- * Launch options that give pages WebGPU, with or without a graphics card, in a Chromium that leaves the network alone.
+ * Returns launch options that give pages WebGPU, with or without a graphics card. Chromium sends no requests of its own.
  * @throws RivuletError `invalid-option`
  */
 export function webGpuLaunchOptions(options: WebGpuOptions = {}): WebGpuLaunchOptions {
   refuseUnknown('webGpuLaunchOptions()', options, ['gpu'] satisfies (keyof WebGpuOptions)[])
   const { gpu = 'software' } = options
-  if (gpu !== 'software' && gpu !== 'hardware') refuse('"gpu" must be "software" or "hardware".')
+  if (gpu !== 'software' && gpu !== 'hardware') refuse('"gpu" must be "software" or "hardware".', 'gpu')
   return { channel: 'chromium', args: chromiumArguments(gpu) }
 }

@@ -6,16 +6,16 @@ import type { GenerationResult } from '../generation.js'
 import type { EngineObserver } from '../observer.js'
 import { recordStream, type ObservedStream, type StreamRecord } from './observed-stream.js'
 
-/** How loading a model went. */
+/** The outcome of loading a model. */
 type ObservedLoad =
   | { readonly kind: 'loaded'; readonly info: ModelInfo }
   | { readonly kind: 'failed'; readonly error: Error }
 
-/** What the pages of a browser context do with their engines. */
+/** Observes the engines in the pages of a browser context. */
 export interface ContextObserver {
-  /** The last one, of a document that is still there. */
+  /** The last load in a document that is still open. */
   readonly load: ObservedLoad | undefined
-  /** Stands for the next stream that a page begins. */
+  /** Returns the next stream that a page starts. */
   nextStream(): ObservedStream
 }
 
@@ -35,7 +35,7 @@ type Report =
 
 const bindingName = 'rivuletObserve'
 
-/** Sees to it that all documents that the context opens from now on tell of their engines. */
+/** Installs an observer in every document that the context opens from now on. */
 export async function observeContext(context: BrowserContext): Promise<ContextObserver> {
   const loads = new Map<Frame, ObservedLoad>()
   const expected: StreamRecord[] = []
@@ -80,7 +80,15 @@ function installObserver(binding: string): void {
     send(report).catch(() => {})
   }
   /** As `serializeError` of lib/contract/error-transfer.ts. */
-  const serialize = ({ name, message, stack, code, text, details, cause }: RivuletError): SerializedError => ({
+  const serialize = ({
+    name,
+    message,
+    stack,
+    code,
+    text,
+    details,
+    cause,
+  }: RivuletError): SerializedError => ({
     name,
     message,
     stack,

@@ -2,49 +2,49 @@ import { deserializeError } from '../contract/error-transfer.js'
 import type { GenerationResult } from '../generation.js'
 import type { StreamReport } from './observe-context.js'
 
-/** One token chunk, as the page's own reader got it. */
+/** One token chunk, as the page read it. */
 export interface ObservedChunk {
   readonly text: string
   readonly tokenCount: number
-  /** Since the call of `generate`, by the page's clock. */
+  /** Milliseconds since the call of `generate`, by the page's clock. */
   readonly arrivedMs: number
 }
 
-/** How far a stream has come. */
+/** The state of an observed stream. */
 export type ObservedState =
-  /** The page has not begun it. */
+  /** The page has not started it. */
   | { readonly kind: 'waiting' }
   | { readonly kind: 'running' }
   | { readonly kind: 'ended'; readonly result: GenerationResult }
   | { readonly kind: 'failed'; readonly error: Error }
 
-/** A generation of the page under test, from outside. */
+/** A generation in the page under test, seen from the test. */
 export interface ObservedStream {
   readonly state: ObservedState
-  /** What the page has read of it. */
+  /** The chunks that the page has read so far. */
   readonly chunks: readonly ObservedChunk[]
-  /** What has been said: the chunks' texts, and at the end the result's. */
+  /** The text so far: the chunks' texts joined, and after the end the result's text. */
   readonly text: string
   /**
-   * What the page's `stream.result` is: with finish reason, usage and latency. It settles when the generation is over.
-   * @throws RivuletError what the generation failed with
+   * The page's `stream.result`, with finish reason, usage and latency. Settles when the generation ends, and rejects with
+   * the `RivuletError` of a failed one.
    */
   readonly result: Promise<GenerationResult>
 }
 
-/** An observed stream, and the way to tell it what was observed. */
+/** An observed stream, and the function that adds an observation to it. */
 export interface StreamRecord {
   readonly stream: ObservedStream
   note(report: StreamReport): void
 }
 
-/** A stream that the page has not begun. */
+/** Creates the record of a stream that the page has not started. */
 export function recordStream(): StreamRecord {
   const chunks: ObservedChunk[] = []
   let state: ObservedState = { kind: 'waiting' }
   let settle!: (result: GenerationResult | Promise<never>) => void
   const result = new Promise<GenerationResult>((resolve) => (settle = resolve))
-  // Whoever only asserts on the stream learns of a failure there.
+  // A test that only asserts on the stream sees a failure there, not as an unhandled rejection.
   result.catch(() => {})
 
   function note(report: StreamReport): void {

@@ -5,13 +5,13 @@ import type { BrowserContext } from '@playwright/test'
 import { defaultHubUrl, locateRemote } from '../contract/model-source.js'
 import { refuse } from '../contract/check-options.js'
 
-/** Where the package keeps it, wherever this module is run from: the package can name itself. */
+/** The package's folder of models. The package resolves its own name, so this works wherever the module runs. */
 const modelsFolder = join(
   createRequire(import.meta.url).resolve('rivulet/package.json'),
   '../demo/public/models',
 )
 
-/** The model's files, by the path that they have in a folder. */
+/** The model's files, by their path in a model folder. */
 const files: Readonly<Record<string, string>> = {
   'config.json': 'stories/config.json',
   'generation_config.json': 'stories/generation_config.json',
@@ -21,14 +21,14 @@ const files: Readonly<Record<string, string>> = {
   'stories.Q8_0.gguf': 'stories.gguf',
 }
 
-/** A page of any origin may read it, in whatever way it is isolated. */
+/** Headers that let a page of any origin read the files, also a cross-origin isolated page. */
 const headers = { 'access-control-allow-origin': '*', 'cross-origin-resource-policy': 'cross-origin' }
 
 /**
- * Has the embedded model answer for the one that a context's pages ask for. Nothing of it goes to the network, and what the
- * model has not is missing (404).
- * @param model as the page gives it to `createEngine`; without one, every model of every hub
- * @param baseURL what a relative URL is relative to
+ * Serves the embedded model in place of the model that a context's pages request. No such request goes to the network. A
+ * file that the embedded model does not have is answered with 404.
+ * @param model the model that the page passes to `createEngine`; undefined: every model of every hub
+ * @param baseURL the base of a relative URL
  * @throws RivuletError `invalid-option`
  */
 export async function serveStories(
@@ -50,7 +50,7 @@ export async function serveStories(
   )
 }
 
-/** The folder's own file, or the GGUF file whatever its name is. */
+/** Finds the file for a path in the folder. Every `.gguf` path gets the GGUF file. */
 function findFile(path: string): string | undefined {
   return path.toLowerCase().endsWith('.gguf')
     ? 'stories.gguf'
@@ -59,7 +59,7 @@ function findFile(path: string): string | undefined {
       : undefined
 }
 
-/** As a hub lists a folder (huggingface_hub, `list_repo_tree`). */
+/** Lists the files in the format of a hub (huggingface_hub, `list_repo_tree`). */
 function listFiles() {
   return Object.entries(files).map(([path, file]) => {
     const { size } = statSync(join(modelsFolder, file))
@@ -67,14 +67,14 @@ function listFiles() {
   })
 }
 
-/** Which URLs are the model's. */
+/** The URLs of a model. */
 interface Place {
   isListing(url: URL): boolean
-  /** The path in the model's folder; undefined for what is not in it. */
+  /** The path in the model's folder; undefined for a URL outside it. */
   findPath(url: URL): string | undefined
 }
 
-/** All models, in the layout that hubs have (huggingface_hub, `hf_hub_url`). */
+/** All models, in the URL layout of hubs (huggingface_hub, `hf_hub_url`). */
 const anyHub: Place = {
   isListing: ({ pathname }) => /\/api\/models\/[^/]+\/[^/]+\/tree\//.test(pathname),
   findPath: ({ pathname }) => /\/[^/]+\/[^/]+\/resolve\/[^/]+\/(.+)$/.exec(pathname)?.[1],
@@ -83,7 +83,8 @@ const anyHub: Place = {
 function describePlace(model: string | URL, baseURL: string | undefined): Place {
   if (/^\.{0,2}\//.test(String(model)) && baseURL === undefined) {
     refuse(
-      `"${String(model)}" is relative: give the whole URL, or set "baseURL" in Playwright's configuration.`,
+      `"${String(model)}" is a relative URL. Pass the whole URL, or set "baseURL" in Playwright's configuration.`,
+      'model',
     )
   }
   const location = locateRemote(model, baseURL ?? defaultHubUrl, defaultHubUrl)
@@ -93,7 +94,7 @@ function describePlace(model: string | URL, baseURL: string | undefined): Place 
     findPath({ origin, pathname, search, href }) {
       if (!href.startsWith(location.url)) return undefined
       const path = (origin + pathname).slice(location.url.length)
-      // Beside a GGUF file behind a URL there is whatever else the server has.
+      // Other files in the folder of a GGUF file's URL still come from the server.
       const isOther =
         location.kind === 'folder' && location.file !== undefined && location.file !== path + search
       return isOther ? undefined : path

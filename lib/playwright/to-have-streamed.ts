@@ -6,11 +6,11 @@ import { waitUntil } from './wait-until.js'
 
 /** Options of `toHaveStreamed`. */
 export interface ToHaveStreamedOptions {
-  /** How long to wait, in milliseconds. @default that of `expect` */
+  /** How long to wait, in milliseconds. @default the timeout of `expect` */
   readonly timeout?: number | undefined
   /**
-   * What the time to the first token should stay within. The test is annotated with the time and whether it did; it never
-   * fails for it: how fast a machine is says little about the code.
+   * A budget for the time to first token. The test is annotated with the time and whether it stayed within the budget. It
+   * never fails for this: the speed of the machine says little about the code.
    */
   readonly timeToFirstTokenBudgetMs?: number | undefined
 }
@@ -20,19 +20,20 @@ const optionNames: readonly string[] = [
   'timeToFirstTokenBudgetMs',
 ] satisfies (keyof ToHaveStreamedOptions)[]
 
-/** How many chunks with text a reader must have got: one alone may have been the whole answer. */
+/** How many chunks with text the page must have read: a single one may be the whole answer. */
 const leastChunks = 2
 
 type Verdict =
   | { readonly kind: 'matched' }
-  /** It does not hold, and will not any more. */
+  /** It does not match, and cannot match any more. */
   | { readonly kind: 'unmatched'; readonly why: string }
-  /** There is nothing to judge by: neither the assertion nor its opposite holds. */
+  /** Nothing can be said: both the assertion and its `.not` fail. */
   | { readonly kind: 'undecided'; readonly why: string }
 
 /**
- * Holds as soon as the stream's text matches and has come in two chunks or more; fails as soon as it cannot any more. With
- * `.not`, the text must not match up to the stream's end. A stream that fails, is not begun or does not end fits neither.
+ * Passes as soon as the stream's text matches and has arrived in two chunks or more. Fails as soon as that is impossible.
+ * With `.not`, it passes if the text does not match until the stream ends. If the stream fails, does not start or does not
+ * end in time, both fail.
  */
 export const toHaveStreamed = async function (
   this: ExpectMatcherState,
@@ -42,8 +43,8 @@ export const toHaveStreamed = async function (
 ): Promise<MatcherReturnType> {
   checkArguments(stream, expected, options)
   const { timeout = this.timeout, timeToFirstTokenBudgetMs } = options
-  const look = () => judge(stream, expected, this.isNot ? 0 : leastChunks)
-  const verdict = (await waitUntil(look, timeout)) ?? explainSilence(stream, timeout)
+  const check = () => judge(stream, expected, this.isNot ? 0 : leastChunks)
+  const verdict = (await waitUntil(check, timeout)) ?? explainSilence(stream, timeout)
   if (timeToFirstTokenBudgetMs !== undefined) annotate(stream, timeToFirstTokenBudgetMs)
   const pass = verdict.kind === 'undecided' ? this.isNot : verdict.kind === 'matched'
   const message = () => {
@@ -60,7 +61,7 @@ export const toHaveStreamed = async function (
   return { name: 'toHaveStreamed', pass, message, expected, actual: stream.text }
 }
 
-/** @returns undefined as long as it may still hold */
+/** Returns undefined while the assertion can still pass. */
 function judge(stream: ObservedStream, expected: string | RegExp, chunks: number): Verdict | undefined {
   const { state, text } = stream
   if (state.kind === 'waiting') return undefined
@@ -70,30 +71,30 @@ function judge(stream: ObservedStream, expected: string | RegExp, chunks: number
     return { kind: 'undecided', why: `The generation failed: ${state.error.message}` }
   if (state.kind === 'running') return undefined
   const why = isMatch
-    ? 'The text matches, but was not streamed: the page did not read it in several chunks.'
+    ? 'The text matches, but was not streamed: the page did not read it in several chunks. Read the stream chunk by chunk.'
     : 'The stream ended, and its text does not match.'
   return { kind: 'unmatched', why }
 }
 
 function explainSilence({ state }: ObservedStream, timeout: number): Verdict {
-  const what = state.kind === 'waiting' ? 'The page began no stream' : 'The stream went on without a match'
+  const what = state.kind === 'waiting' ? 'The page started no stream' : 'The stream did not match or end'
   return { kind: 'undecided', why: `${what} within ${timeout} ms.` }
 }
 
-/** A chunk that only carries tokens shows nothing to anybody. */
+/** A chunk without text does not change the page. */
 const countTexts = ({ chunks }: ObservedStream) => chunks.filter(({ text }) => text !== '').length
 
 function annotate({ chunks: [first] }: ObservedStream, budgetMs: number): void {
   const verdict =
     first === undefined
-      ? 'no token came'
+      ? 'no token arrived'
       : `${Math.round(first.arrivedMs)} ms, ${first.arrivedMs <= budgetMs ? 'within' : 'over'} the budget of ${budgetMs} ms`
   test.info().annotations.push({ type: 'time to first token', description: verdict })
 }
 
 function checkArguments(stream: unknown, expected: unknown, options: ToHaveStreamedOptions): void {
   if (typeof (stream as Partial<ObservedStream> | undefined)?.state?.kind !== 'string') {
-    refuse('expect(stream).toHaveStreamed() takes what rivulet.nextStream() gave.')
+    refuse('expect(stream).toHaveStreamed() takes a stream from rivulet.nextStream().')
   }
   if (typeof expected !== 'string' && !(expected instanceof RegExp)) {
     refuse('toHaveStreamed() takes a string or a regular expression.')

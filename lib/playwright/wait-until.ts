@@ -3,14 +3,14 @@ import { setTimeout } from 'node:timers/promises'
 const pollMs = 20
 
 /**
- * Waits until `look` sees something.
- * @returns undefined where it has not in time
+ * Calls `check` until it returns a value.
+ * @returns undefined after the timeout
  */
-export async function waitUntil<T>(look: () => T | undefined, timeoutMs: number): Promise<T | undefined> {
+export async function waitUntil<T>(check: () => T | undefined, timeoutMs: number): Promise<T | undefined> {
   const deadline = performance.now() + timeoutMs
   for (;;) {
-    const seen = look()
-    if (seen !== undefined || performance.now() >= deadline) return seen
+    const found = check()
+    if (found !== undefined || performance.now() >= deadline) return found
     await setTimeout(pollMs)
   }
 }

@@ -106,6 +106,7 @@ export function readLogitBias(
     throw new RivuletError(
       'invalid-option',
       `"logitBias" names the token ${name}; this model's tokens are 0 to ${vocabulary - 1}.`,
+      { details: { option: 'logitBias' } },
     )
   })
 }

@@ -85,6 +85,6 @@ function describeMessage(
   return { role, content: content.replace(/\$(?=[$&`'])/g, '$$$$') }
 }
 
-function refuse(message: string): never {
-  throw new RivuletError('invalid-option', message)
+function refuse(message: string, option?: string): never {
+  throw new RivuletError('invalid-option', message, option === undefined ? {} : { details: { option } })
 }

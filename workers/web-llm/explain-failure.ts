@@ -1,9 +1,9 @@
-import { RivuletError, asRivuletError, describeError, type ErrorCode } from '../../lib/contract/errors.js'
+import { RivuletError, asRivuletError, describeError, type WrappingCode } from '../../lib/contract/errors.js'
 import type { WebLlmModelRecord } from '../../lib/contract/web-llm-options.js'
 import type { AppConfig, WebLlmRuntime } from './runtime.js'
 
 /** web-llm exports hardly any of its error classes: they are told by name. */
-const loadCodes: Readonly<Record<string, ErrorCode>> = {
+const loadCodes: Readonly<Record<string, WrappingCode>> = {
   ModelNotFoundError: 'model-not-found',
   WebGPUNotAvailableError: 'backend-unavailable',
   WebGPUNotFoundError: 'backend-unavailable',
@@ -162,7 +162,7 @@ function isFailure(status: number | undefined): boolean {
 }
 
 /** web-llm checks the order of messages itself, before any work. */
-const requestCodes: Readonly<Record<string, ErrorCode>> = {
+const requestCodes: Readonly<Record<string, WrappingCode>> = {
   ContextWindowSizeExceededError: 'prompt-too-long',
   MessageOrderError: 'invalid-option',
   SystemMessageOrderError: 'invalid-option',

@@ -1,0 +1,35 @@
+import { RivuletError } from '../contract/errors.js'
+import { describeOption, optionNames } from '../contract/option-table.js'
+
+/** The client's fields for what is not in the option table. */
+const otherFields: Readonly<Record<string, readonly string[]>> = {
+  prompt: ['messages', 'prompt'],
+  continueFinalMessage: ['continue_final_message'],
+}
+
+/** The fields that set an option. `logprobs` alone sets `topLogprobs` to 0. */
+function listFields(option: string): readonly string[] {
+  const name = optionNames.find((known) => known === option)
+  if (name === undefined) return otherFields[option] ?? []
+  return name === 'topLogprobs' ? [...describeOption(name).openAi, 'logprobs'] : describeOption(name).openAi
+}
+
+/**
+ * Returns a refusal that names the option as the client wrote it: `max_tokens` for `maxTokens`. Any other error, or one
+ * about an option that the client did not send, stays as it is.
+ * @param body the request's body
+ */
+export function nameAsClient(error: unknown, body: unknown): unknown {
+  if (!(error instanceof RivuletError) || error.code !== 'invalid-option') return error
+  const { option } = error.details
+  if (option === undefined) return error
+  const sent = (body ?? {}) as Readonly<Record<string, unknown>>
+  const field = listFields(option).find((name) => sent[name] !== undefined && sent[name] !== null)
+  if (field === undefined || field === option) return error
+  const message = error.message.replaceAll(`"${option}"`, `"${field}"`)
+  return new RivuletError('invalid-option', message, {
+    cause: error,
+    text: error.text,
+    details: { option: field },
+  })
+}
