@@ -61,8 +61,7 @@ describe('a chat (scripted engine)', () => {
     await chat.send('One?')
     await chat.send('Two?', { topK: 2 })
     expect(engine.requests[1]).toMatchObject({
-      maxTokens: 9,
-      topK: 2,
+      options: { maxTokens: 9, topK: 2 },
       prompt: [
         { role: 'system', content: 'Be brief.' },
         { role: 'user', content: 'One?' },
@@ -190,7 +189,7 @@ describe('a continued answer (scripted engine)', () => {
     expect(answer).toMatchObject({ id: cut.id, text: story, state: { usage: { completionTokens: 3 } } })
     expect(chat.getSnapshot().messages).toHaveLength(2)
     expect(chat.getSnapshot().messages[1]).toBe(answer)
-    expect(engine.requests[1]).toMatchObject({ prompt, begun: 'Once', topK: 3 })
+    expect(engine.requests[1]).toMatchObject({ prompt, assistantPrefix: 'Once', options: { topK: 3 } })
   })
 
   it('can continue a failed one, and keeps all its text when it fails again', async () => {
@@ -213,7 +212,7 @@ describe('a continued answer (scripted engine)', () => {
     const { chat, engine } = openCutChat({ words: [], end: broken() }, { words })
     const { id } = await chat.send('Hello')
     expect(await chat.continue()).toMatchObject({ id, text: story })
-    expect(engine.requests[1]).toEqual({ prompt, stop: [] })
+    expect(engine.requests[1]).toMatchObject({ prompt, assistantPrefix: '', options: { stop: [] } })
   })
 
   it('is sent without the oldest exchanges if the context is too short for them', async () => {
@@ -222,7 +221,7 @@ describe('a continued answer (scripted engine)', () => {
     for (const digit of '1234') await chat.send(digit.repeat(10))
     await chat.continue()
     expect(chat.getSnapshot().forgottenMessages).toBeGreaterThan(0)
-    expect(engine.requests.at(-1)).toMatchObject({ begun: '0123456789' })
+    expect(engine.requests.at(-1)).toMatchObject({ assistantPrefix: '0123456789' })
     expect(chat.getSnapshot().messages.at(-1)).toMatchObject({ text: '01234567890123456789' })
   })
 

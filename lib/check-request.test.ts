@@ -1,18 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import {
-  checkRequest,
-  type ChatMessage,
-  type GenerateOptions,
-  type CheckedRequest,
-  type Prompt,
-} from './options.js'
+import { checkRequest, type CheckedRequest } from './check-request.js'
+import type { ChatMessage, GenerateOptions, Prompt } from './contract/request.js'
 
-/** Checks what no type would let through, as callers in JavaScript can give it. */
+/** Takes what no type would allow: callers can be written in JavaScript. */
 function check(prompt: unknown, options?: unknown): CheckedRequest {
   return checkRequest(prompt as Prompt, options as GenerateOptions)
 }
 
-/** An `invalid-option` whose message has all of these words. */
+/** An `invalid-option` error whose message contains all of these words. */
 const refusal = (...words: readonly string[]) =>
   expect.objectContaining({
     name: 'RivuletError',
@@ -22,8 +17,16 @@ const refusal = (...words: readonly string[]) =>
 
 const user: ChatMessage = { role: 'user', content: 'Hi' }
 
-/** What no numeric option takes. */
-const noNumbers = [
+/** The checked request of a prompt without options. */
+const plain = (prompt: unknown) => ({
+  prompt,
+  assistantPrefix: '',
+  applyChatTemplate: undefined,
+  options: { stop: [] },
+})
+
+/** Values that no numeric option accepts. */
+const notNumbers = [
   NaN,
   Infinity,
   -Infinity,
@@ -54,20 +57,23 @@ const numbers = {
 const table = Object.entries(numbers)
 
 describe.each(table)('"%s"', (name, { good, bad }) => {
-  it.each([...bad, ...noNumbers].map((value) => [value]))('is refused by name: %o', (value) => {
+  it.each([...bad, ...notNumbers].map((value) => [value]))('is refused by name: %o', (value) => {
     expect(() => check('Hi', { [name]: value })).toThrow(refusal(`"${name}"`))
+    expect(() => check('Hi', { [name]: value })).toThrow(
+      expect.objectContaining({ details: { option: name } }),
+    )
   })
 
-  it.each(good.map((value) => [value]))('is taken as it is: %d', (value) => {
-    expect(check('Hi', { [name]: value })).toEqual({ prompt: 'Hi', stop: [], [name]: value })
+  it.each(good.map((value) => [value]))('is accepted: %d', (value) => {
+    expect(check('Hi', { [name]: value }).options).toEqual({ stop: [], [name]: value })
   })
 })
 
 describe('a refused number', () => {
-  it('is told with its range', () => {
-    expect(() => check('Hi', { temperature: -1 })).toThrow(refusal('a number from 0 up to 100', 'got -1'))
-    expect(() => check('Hi', { topP: 0 })).toThrow(refusal('a number above 0 up to 1', 'got 0'))
-    expect(() => check('Hi', { maxTokens: 1.5 })).toThrow(refusal('an integer from 1;', 'got 1.5'))
+  it('is reported with its range', () => {
+    expect(() => check('Hi', { temperature: -1 })).toThrow(refusal('a number from 0 to 100', 'got -1'))
+    expect(() => check('Hi', { topP: 0 })).toThrow(refusal('a number above 0, up to 1', 'got 0'))
+    expect(() => check('Hi', { maxTokens: 1.5 })).toThrow(refusal('an integer of at least 1;', 'got 1.5'))
   })
 })
 
@@ -85,7 +91,7 @@ describe('"stop"', () => {
     [long, [long]],
     [Array.from({ length: 16 }, () => 'x'), Array.from({ length: 16 }, () => 'x')],
   ])('becomes a list: %j', (stop, expected) => {
-    expect(check('Hi', { stop }).stop).toEqual(expected)
+    expect(check('Hi', { stop }).options.stop).toEqual(expected)
   })
 
   it.each([
@@ -103,28 +109,44 @@ describe('"stop"', () => {
 })
 
 describe('"logitBias"', () => {
-  it('is taken as it is, as a plain copy', () => {
-    const logitBias = new Proxy({ 0: -100, 15: 1.5 }, {})
-    expect(structuredClone(check('Hi', { logitBias }))).toEqual({
-      prompt: 'Hi',
-      stop: [],
-      logitBias: { 0: -100, 15: 1.5 },
-    })
+  it.each([{}, { 0: 100, 50256: -100 }, { 4294967295: 0.5 }])('is accepted: %j', (logitBias) => {
+    expect(check('Hi', { logitBias }).options).toEqual({ stop: [], logitBias })
+  })
+
+  it('takes up to 1,024 tokens', () => {
+    const entries = Array.from({ length: 1025 }, (_, id) => [id, 1] as const)
+    const most = Object.fromEntries(entries.slice(1))
+    expect(check('Hi', { logitBias: most }).options.logitBias).toEqual(most)
+    expect(() => check('Hi', { logitBias: Object.fromEntries(entries) })).toThrow(refusal('1024', 'got 1025'))
   })
 
   it.each([
     ['null', null],
-    ['a list', [1]],
-    ['a number', 1],
-    ['a name that is no token id', { hello: 1 }],
-    ['a negative token id', { '-1': 1 }],
-    ['a fractional token id', { 1.5: 1 }],
-    ['a bias that is too large', { 1: 101 }],
-    ['a bias that is too small', { 1: -101 }],
-    ['a bias that is no number', { 1: '5' }],
-    ['NaN', { 1: NaN }],
+    ['a list', [1, 2]],
+    ['a number', 5],
+    ['a string', '5'],
   ])('is refused: %s', (_, logitBias) => {
-    expect(() => check('Hi', { logitBias })).toThrow(refusal('"logitBias"'))
+    expect(() => check('Hi', { logitBias })).toThrow(refusal('"logitBias"', 'object'))
+  })
+
+  it.each(['-1', '1.5', '01', 'the', '', '1e3', '99999999999', ' 1'])('refuses the token id "%s"', (id) => {
+    expect(() => check('Hi', { logitBias: { [id]: 1 } })).toThrow(refusal('"logitBias"', JSON.stringify(id)))
+  })
+
+  it.each([[100.5], [-101], [NaN], [Infinity], ['5'], [null], [undefined], [Symbol('5')]])(
+    'refuses the bias %o',
+    (bias) => {
+      expect(() => check('Hi', { logitBias: { 7: bias } })).toThrow(
+        refusal('"logitBias"', '-100 to 100', 'token 7'),
+      )
+    },
+  )
+
+  it('is copied: a proxy can be posted, and later changes have no effect', () => {
+    const logitBias: Record<number, number> = { 5: 1 }
+    const { options } = check('Hi', { logitBias: new Proxy(logitBias, {}) })
+    logitBias[5] = 200
+    expect(structuredClone(options).logitBias).toEqual({ 5: 1 })
   })
 })
 
@@ -137,36 +159,36 @@ describe('"applyChatTemplate"', () => {
     }
   })
 
-  it('false takes no messages', () => {
+  it('refuses messages when it is false', () => {
     expect(() => check([user], { applyChatTemplate: false })).toThrow(refusal('applyChatTemplate'))
   })
 })
 
 describe('"continueFinalMessage"', () => {
-  const begun = { role: 'assistant', content: 'Once' } as const
+  const partial = { role: 'assistant', content: 'Once' } as const
 
-  it('makes the last message the beginning of the answer', () => {
-    const request = check([user, begun], { continueFinalMessage: true })
-    expect(request).toEqual({ prompt: [user], begun: 'Once', stop: [] })
+  it('makes the last message the start of the answer', () => {
+    const request = check([user, partial], { continueFinalMessage: true })
+    expect(request).toEqual({ ...plain([user]), assistantPrefix: 'Once' })
   })
 
-  it('left out or false leaves it in the conversation', () => {
-    expect(check([user, begun])).toEqual({ prompt: [user, begun], stop: [] })
-    expect(check([user, begun], { continueFinalMessage: false })).toEqual({ prompt: [user, begun], stop: [] })
+  it('leaves the message in the conversation when it is missing or false', () => {
+    expect(check([user, partial])).toEqual(plain([user, partial]))
+    expect(check([user, partial], { continueFinalMessage: false })).toEqual(plain([user, partial]))
   })
 
   it.each([
-    ['a text', 'Once', true],
-    ['a conversation that ends with the user', [user, begun, user], true],
-    ['a conversation of nothing else', [begun], true],
-    ['anything but true or false', [user, begun], 'true'],
+    ['a string', 'Once', true],
+    ['a conversation that ends with the user', [user, partial, user], true],
+    ['a conversation without another message', [partial], true],
+    ['anything but true or false', [user, partial], 'true'],
   ])('is refused: %s', (_, prompt, value) => {
     expect(() => check(prompt, { continueFinalMessage: value })).toThrow(refusal('"continueFinalMessage"'))
   })
 
   it('is refused without the chat template', () => {
     const options = { continueFinalMessage: true, applyChatTemplate: false }
-    expect(() => check([user, begun], options)).toThrow(refusal('applyChatTemplate'))
+    expect(() => check([user, partial], options)).toThrow(refusal('applyChatTemplate'))
     expect(() => check('Once', options)).toThrow(refusal('"continueFinalMessage"'))
   })
 })
@@ -174,8 +196,7 @@ describe('"continueFinalMessage"', () => {
 describe('"signal"', () => {
   it('is an AbortSignal, and stays on the page', () => {
     const request = check('Hi', { signal: new AbortController().signal, seed: 1 })
-    expect(request).toEqual({ prompt: 'Hi', stop: [], seed: 1 })
-    expect('signal' in request).toBe(false)
+    expect(request).toEqual({ ...plain('Hi'), options: { stop: [], seed: 1 } })
     for (const value of [null, new AbortController(), {}, 'abort']) {
       expect(() => check('Hi', { signal: value })).toThrow(refusal('"signal"'))
     }
@@ -195,33 +216,30 @@ describe('options', () => {
   })
 
   it('may be left out or undefined', () => {
-    expect(check('Hi')).toEqual({ prompt: 'Hi', stop: [] })
-    expect(check('Hi', {})).toEqual({ prompt: 'Hi', stop: [] })
-    expect(check('Hi', { temperature: undefined, stop: undefined, signal: undefined })).toEqual({
-      prompt: 'Hi',
-      stop: [],
-    })
+    expect(check('Hi')).toEqual(plain('Hi'))
+    expect(check('Hi', {})).toEqual(plain('Hi'))
+    expect(check('Hi', { temperature: undefined, stop: undefined, signal: undefined })).toEqual(plain('Hi'))
   })
 })
 
 describe('a prompt', () => {
   it.each([
-    ['a text', 'Hi'],
+    ['a string', 'Hi'],
     ['white space', ' '],
     ['a message', [user]],
     ['a conversation', [{ role: 'system', content: '' }, user, { role: 'assistant', content: 'Yes?' }, user]],
   ])('may be %s', (_, prompt) => {
-    expect(check(prompt)).toEqual({ prompt, stop: [] })
+    expect(check(prompt)).toEqual(plain(prompt))
   })
 
   it.each([
     ['nothing', undefined],
     ['null', null],
-    ['an empty text', ''],
+    ['an empty string', ''],
     ['a number', 5],
     ['no messages', []],
     ['one message without a list', user],
-    ['a list with a text', ['Hi']],
+    ['a list with a string', ['Hi']],
     ['a list with null', [user, null]],
     ['a list with a hole', Array(1)],
   ])('may not be %s', (_, prompt) => {
@@ -229,24 +247,24 @@ describe('a prompt', () => {
   })
 
   it.each([
-    ['a role that is none', { role: 'tool', content: 'Hi' }, 'role'],
+    ['an unknown role', { role: 'tool', content: 'Hi' }, 'role'],
     ['no role', { content: 'Hi' }, 'role'],
     ['a role that JSON cannot write', { role: 1n, content: 'Hi' }, 'role'],
     ['no content', { role: 'user' }, 'content'],
     ['null for a content', { role: 'assistant', content: null }, 'content'],
     ['parts for a content', { role: 'user', content: [{ type: 'text', text: 'Hi' }] }, 'content'],
-  ])('may not have a message with %s, and is told which', (_, message, field) => {
+  ])('may not have a message with %s; the error says which', (_, message, field) => {
     expect(() => check([user, message])).toThrow(refusal(`messages[1].${field}`))
   })
 
-  it('can be posted to a worker, whatever a framework made of its messages', () => {
-    // Vue and others hand out proxies, which structured cloning refuses; apps keep more in a message than it needs.
+  it('is copied, so that it can be posted to a worker', () => {
+    // Vue and others use proxies, which structured cloning refuses; apps keep more fields in a message.
     const messages = new Proxy([new Proxy({ ...user, onClick: () => {} }, {})], {})
     const request = check(messages, { stop: new Proxy(['END'], {}) })
-    expect(structuredClone(request)).toEqual({ prompt: [user], stop: ['END'] })
+    expect(structuredClone(request)).toEqual({ ...plain([user]), options: { stop: ['END'] } })
   })
 
-  it('stays as it was checked when its messages change', () => {
+  it('does not change when its messages change later', () => {
     const messages = [{ ...user }]
     const request = check(messages)
     messages[0]!.content = 'Bye'
@@ -256,16 +274,19 @@ describe('a prompt', () => {
 })
 
 describe('the texts of a prompt', () => {
-  it.each(['\uD83D', 'a\uDC09b', 'ends in half: \uD83D'])('are refused with half a character: %j', (text) => {
-    expect(() => check(text)).toThrow(refusal('surrogate'))
-    expect(() => check([user, { role: 'user', content: text }])).toThrow(refusal('surrogate'))
-  })
+  it.each(['\uD83D', 'a\uDC09b', 'ends in half: \uD83D'])(
+    'are refused with half a surrogate pair: %j',
+    (text) => {
+      expect(() => check(text)).toThrow(refusal('surrogate'))
+      expect(() => check([user, { role: 'user', content: text }])).toThrow(refusal('surrogate'))
+    },
+  )
 
-  it.each(['🐉', '\u0000', '\u202Eright to left', '\uFEFF'])('are taken as they are: %j', (text) => {
+  it.each(['🐉', '\u0000', '\u202Eright to left', '\uFEFF'])('are accepted: %j', (text) => {
     expect(check(text).prompt).toBe(text)
   })
 
-  it('are bounded, one by one and together', () => {
+  it('have a maximum length, each and together', () => {
     const half = 'a'.repeat(2 ** 20)
     expect(check(half + half).prompt).toHaveLength(2 ** 21)
     expect(() => check(`${half}${half}a`)).toThrow(refusal('2097152', '2097153'))
@@ -273,7 +294,7 @@ describe('the texts of a prompt', () => {
     expect(() => check([message, message, user])).toThrow(refusal('2097152', '2097154'))
   })
 
-  it('are bounded in number', () => {
+  it('have a maximum number', () => {
     const messages = Array.from({ length: 10_000 }, () => user)
     expect(check(messages).prompt).toHaveLength(10_000)
     expect(() => check([...messages, user])).toThrow(refusal('10000', '10001'))

@@ -3,11 +3,13 @@ import type { WorkerConnection } from './connect-worker.js'
 import { RivuletError } from './contract/errors.js'
 import { keepWorker } from './keep-worker.js'
 import type { Candidate, LoadedWorker } from './start-worker.js'
+import { allSupport } from './model-support.test-support.js'
 
 const candidates: readonly Candidate[] = ['first', 'second'].map((name) => ({
   backend: {
     name,
     options: {},
+    model: { kind: 'named' },
     checkAvailability: () => Promise.resolve({ isAvailable: true }),
     createWorker: () => {
       throw new Error('not to be made')
@@ -33,10 +35,9 @@ function createWorker(name: string, candidate = candidates[0]!): LoadedWorker {
       device: 'wasm',
       deviceDescription: 'none',
       dtype: 'none',
-      execution: 'none',
+      execution: 'growing-cache',
       contextLength: 1,
-      hasChatTemplate: false,
-      canContinue: true,
+      supports: allSupport,
     },
     candidate,
     skipped: [],
@@ -102,13 +103,13 @@ describe('a kept worker', () => {
       return second
     }
     const kept = keepWorker(first, { start, onRecovery: undefined, candidates }, signal)
-    expect(kept.moveOn(first.connection, death)).toBe(true)
+    expect(kept.switchBackend(first.connection, death)).toBe(true)
     expect(first.connection.closed.reason).toBe(death)
     expect(await kept.take(0)).toBe(second)
     expect(lostBefore).toEqual([[candidates[0]]])
     // Who comes late has been moved already; and behind the last there is none.
-    expect(kept.moveOn(first.connection, death)).toBe(true)
-    expect(kept.moveOn(second.connection, death)).toBe(false)
+    expect(kept.switchBackend(first.connection, death)).toBe(true)
+    expect(kept.switchBackend(second.connection, death)).toBe(false)
     expect(second.connection.closed.aborted).toBe(false)
   })
 

@@ -2,17 +2,11 @@ import { SpanKind, SpanStatusCode } from '@opentelemetry/api'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { describe, expect, it } from 'vitest'
 import { RivuletError } from './contract/errors.js'
-import type { GenerateRequest } from './contract/options.js'
 import type { ModelInfo } from './contract/worker-api.js'
-import { createRecord, type GenerationEnd } from './generation-record.js'
-
-const request: GenerateRequest = {
-  prompt: [{ role: 'user', content: 'A secret question' }],
-  seed: 7,
-  temperature: 0.5,
-  maxTokens: 100,
-  stop: [],
-}
+import type { GenerationResult } from './generation.js'
+import { allSupport } from './model-support.test-support.js'
+import type { GenerationOutcome, GenerationStart } from './observer.js'
+import { recordGenerations, type GenerationRecord } from './opentelemetry.js'
 
 const info: ModelInfo = {
   model: 'https://visitor:key@models.example/private/stories/?token=abc',
@@ -22,36 +16,61 @@ const info: ModelInfo = {
   dtype: 'q8',
   execution: 'growing-cache',
   contextLength: 512,
-  hasChatTemplate: true,
-  canContinue: true,
+  supports: allSupport,
 }
 
-const end: GenerationEnd = {
-  outcome: { kind: 'finished', finishReason: 'stop' },
+const start: GenerationStart = {
+  generation: 1,
+  startedAt: performance.now() - 900,
+  prompt: [{ role: 'user', content: 'A secret question' }],
+  input: 'chat',
+  options: { seed: 7, temperature: 0.5, maxTokens: 100, stop: [] },
+  info,
+}
+
+const latency = {
+  timeToFirstTokenMs: 250,
+  interTokenLatencyMs: { p50: 20, p90: 40, p95: 40, p99: 40, max: 40 },
+  queueMs: 12,
+  prefillTokensPerSecond: 50,
+  decodeTokensPerSecond: 40,
+  decodeMs: 60,
+  totalMs: 900,
+  model: undefined,
+}
+const figures = {
   usage: { promptTokens: 40, cachedPromptTokens: 30, completionTokens: 3 },
-  latency: {
-    timeToFirstTokenMs: 250,
-    interTokenLatencyMs: { p50: 20, p90: 40, p95: 40, p99: 40, max: 40 },
-    queueMs: 12,
-    prefillTokensPerSecond: 50,
-    decodeTokensPerSecond: 40,
-    totalMs: 900,
-    model: undefined,
-  },
+  latency,
   recoveries: 1,
 }
+const result: GenerationResult = { text: 'A secret answer', finishReason: 'stop', parts: [], ...figures }
+const finished: GenerationOutcome = { kind: 'finished', result }
 
 const error = new RivuletError('device-lost', 'The GPU was lost.')
 error.text = 'A secret answer'
-const failed: GenerationEnd = {
-  ...end,
-  outcome: { kind: 'failed', error },
-  latency: { ...end.latency, timeToFirstTokenMs: undefined, interTokenLatencyMs: undefined },
+const failed: GenerationOutcome = {
+  kind: 'failed',
+  error,
+  figures: {
+    ...figures,
+    latency: { ...latency, timeToFirstTokenMs: undefined, interTokenLatencyMs: undefined },
+  },
+}
+
+/** The record of one observed generation. */
+function record(outcome: GenerationOutcome, changes: Partial<GenerationStart> = {}): GenerationRecord {
+  const records: GenerationRecord[] = []
+  const observer = recordGenerations((each) => records.push(each))
+  const started = { ...start, ...changes }
+  observer.onStart?.(started)
+  observer.onEnd?.({ generation: 1, info: started.info, outcome })
+  expect(records).toHaveLength(1)
+  return records[0]!
 }
 
 describe('the record of a generation', () => {
-  it('names operation, model and figures as the conventions for generative AI do', () => {
-    const { name, kind, attributes, status, startTime, endTime } = createRecord(request, info, end)
+  it('uses the names of the conventions for generative AI', () => {
+    const { name, kind, attributes, status, startTime, endTime } = record(finished)
     expect({ name, kind, status }).toEqual({
       name: 'chat stories',
       kind: SpanKind.INTERNAL,
@@ -83,8 +102,8 @@ describe('the record of a generation', () => {
     })
   })
 
-  it('of a failure has its code and its message, and no time of a token that never came', () => {
-    const { attributes, status } = createRecord(request, info, failed)
+  it('of a failure has its code and message, and no time to first token', () => {
+    const { attributes, status } = record(failed)
     expect(status).toEqual({ code: SpanStatusCode.ERROR, message: 'The GPU was lost.' })
     expect(attributes).toMatchObject({
       'error.type': 'device-lost',
@@ -93,43 +112,40 @@ describe('the record of a generation', () => {
     expect(attributes).not.toHaveProperty(['gen_ai.response.time_to_first_chunk'])
   })
 
-  it.each([end, failed])('holds nothing of the texts, nor of the rest of an address', (how) => {
-    const record = JSON.stringify(createRecord(request, info, how))
-    expect(record).not.toMatch(/secret|private|visitor|key|token=/)
+  it.each([finished, failed])('contains no text, and of a URL only its last part', (outcome) => {
+    expect(JSON.stringify(record(outcome))).not.toMatch(/secret|private|visitor|key|token=/)
   })
 
   it('of raw text is a completion', () => {
-    const raw = { ...request, prompt: 'Once upon' }
-    expect(createRecord({ ...raw, applyChatTemplate: false }, info, end).name).toBe('text_completion stories')
-    expect(createRecord(raw, { ...info, hasChatTemplate: false }, end).name).toBe('text_completion stories')
-    expect(createRecord(raw, info, end).name).toBe('chat stories')
+    expect(record(finished, { input: 'text' }).name).toBe('text_completion stories')
+    expect(record(finished).name).toBe('chat stories')
   })
 
   it.each([
     ['llm.example:8000', { 'server.address': 'llm.example', 'server.port': 8000 }],
     ['llm.example', { 'server.address': 'llm.example' }],
     ['[::1]:8000', { 'server.address': '[::1]', 'server.port': 8000 }],
-  ])('of a server at %s is a client’s and has its address', (deviceDescription, address) => {
+  ])('of a server at %s has the kind of a client, and its address', (deviceDescription, address) => {
     const server: ModelInfo = { ...info, model: 'org/Model-8B', device: 'server', deviceDescription }
-    const { name, kind, attributes } = createRecord(request, server, end)
+    const { name, kind, attributes } = record(finished, { info: server })
     expect({ name, kind }).toEqual({ name: 'chat org/Model-8B', kind: SpanKind.CLIENT })
     expect(attributes).toMatchObject(address)
     expect('server.port' in attributes).toBe('server.port' in address)
   })
 
-  it('becomes a span of OpenTelemetry’s in the three lines of its docstring', () => {
+  it('becomes an OpenTelemetry span with the three lines of its docstring', () => {
     const exporter = new InMemorySpanExporter()
     const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] })
-    const record = createRecord(request, info, failed)
-    const span = provider.getTracer('test').startSpan(record.name, record)
-    span.setStatus(record.status)
-    span.end(record.endTime)
+    const failure = record(failed)
+    const span = provider.getTracer('test').startSpan(failure.name, failure)
+    span.setStatus(failure.status)
+    span.end(failure.endTime)
     const [seen] = exporter.getFinishedSpans()
     expect(seen).toMatchObject({
-      name: record.name,
-      kind: record.kind,
-      attributes: record.attributes,
-      status: record.status,
+      name: failure.name,
+      kind: failure.kind,
+      attributes: failure.attributes,
+      status: failure.status,
     })
     const [seconds, nanoseconds] = seen!.duration
     expect(seconds * 1000 + nanoseconds / 1e6).toBeCloseTo(900, 0)

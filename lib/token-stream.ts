@@ -6,6 +6,12 @@ import {
   type GenerationResult,
 } from './generation.js'
 
+/** What `stream.values()` returns. */
+export interface TokenIterator extends ReadableStreamAsyncIterator<TokenChunk> {
+  /** Cancels the generation with `reason`, unless `preventCancel`. */
+  return(reason?: unknown): Promise<IteratorResult<TokenChunk, undefined>>
+}
+
 /**
  * One generation: a `ReadableStream` of chunks with backpressure. It can be iterated with `for await` also in browsers
  * whose streams cannot (Safari 26). Leaving the loop cancels the generation.
@@ -59,7 +65,7 @@ export class TokenStream extends ReadableStream<TokenChunk> {
     this.#generation.cancel(reason)
   }
 
-  override [Symbol.asyncIterator](): ReadableStreamAsyncIterator<TokenChunk> {
+  override [Symbol.asyncIterator](): TokenIterator {
     return this.values()
   }
 
@@ -67,18 +73,21 @@ export class TokenStream extends ReadableStream<TokenChunk> {
    * Iterates as the platform's streams do (Streams Standard, 4.2.5): the stream is locked at once, and `return(reason)`
    * cancels it unless `preventCancel`. It does so at once, also while a `next()` is pending.
    */
-  override values({ preventCancel = false } = {}): ReadableStreamAsyncIterator<TokenChunk> {
+  override values({ preventCancel = false } = {}): TokenIterator {
     const reader = this.getReader()
     let isOver = false
+    let pending: Promise<unknown> = Promise.resolve()
     const release = () => {
       isOver = true
       reader.releaseLock()
     }
-    const iterator = {
+    const iterator: TokenIterator = {
       async next(): Promise<IteratorResult<TokenChunk, undefined>> {
         if (isOver) return { done: true, value: undefined }
         try {
-          const { done, value } = await reader.read()
+          const read = reader.read()
+          pending = read.catch(() => {})
+          const { done, value } = await read
           if (!done) return { done, value }
         } catch (error) {
           if (!isOver) release()
@@ -91,7 +100,8 @@ export class TokenStream extends ReadableStream<TokenChunk> {
         if (isOver) return { done: true, value: undefined }
         // A failed stream rejects this with the error that `next()` has thrown already.
         if (!preventCancel) reader.cancel(reason).catch(() => {})
-        release()
+        await pending
+        if (!isOver) release()
         return { done: true, value: undefined }
       },
       [Symbol.asyncIterator]: () => iterator,

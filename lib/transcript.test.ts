@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ModelInfo } from './contract/worker-api.js'
+import { allSupport } from './model-support.test-support.js'
 import { createTranscript } from './transcript.js'
 
 const describeModel = (backend: string, device: ModelInfo['device'] = 'wasm'): ModelInfo => ({
@@ -8,10 +9,9 @@ const describeModel = (backend: string, device: ModelInfo['device'] = 'wasm'): M
   device,
   deviceDescription: '',
   dtype: undefined,
-  execution: '',
+  execution: 'growing-cache',
   contextLength: undefined,
-  hasChatTemplate: true,
-  canContinue: true,
+  supports: allSupport,
 })
 
 const token = (text: string, id?: number) => ({
@@ -47,9 +47,9 @@ describe('a transcript', () => {
         tokens: 1,
       },
     ])
-    expect(transcript.tell(describeModel('onnx'))).toEqual({
-      before: { text: '', tokens: 0 },
-      own: { text: 'Once upon a', tokens: 3, tokenIds: [5, 6, 7] },
+    expect(transcript.resumeFor(describeModel('onnx'))).toEqual({
+      handedOver: { text: '', tokens: 0 },
+      generated: { text: 'Once upon a', tokens: 3, tokenIds: [5, 6, 7] },
     })
   })
 
@@ -57,20 +57,20 @@ describe('a transcript', () => {
     const transcript = createTranscript()
     transcript.setWriter(describeModel('onnx'))
     transcript.add(token('Once', 5))
-    expect(transcript.tell(describeModel('llama-cpp'))).toEqual({
-      before: { text: 'Once', tokens: 1 },
-      own: { text: '', tokens: 0, tokenIds: [] },
+    expect(transcript.resumeFor(describeModel('llama-cpp'))).toEqual({
+      handedOver: { text: 'Once', tokens: 1 },
+      generated: { text: '', tokens: 0, tokenIds: [] },
     })
     transcript.setWriter(describeModel('llama-cpp'))
     transcript.add(token(' upon'))
-    expect(transcript.tell(describeModel('llama-cpp'))).toEqual({
-      before: { text: 'Once', tokens: 1 },
-      own: { text: ' upon', tokens: 1, tokenIds: [] },
+    expect(transcript.resumeFor(describeModel('llama-cpp'))).toEqual({
+      handedOver: { text: 'Once', tokens: 1 },
+      generated: { text: ' upon', tokens: 1, tokenIds: [] },
     })
     // Back at the first, whose own tokens are no longer the last ones.
-    expect(transcript.tell(describeModel('onnx'))).toMatchObject({
-      before: { text: 'Once upon', tokens: 2 },
-      own: { tokenIds: [] },
+    expect(transcript.resumeFor(describeModel('onnx'))).toMatchObject({
+      handedOver: { text: 'Once upon', tokens: 2 },
+      generated: { tokenIds: [] },
     })
     expect(transcript).toMatchObject({ text: 'Once upon', tokens: 2 })
   })
@@ -78,6 +78,6 @@ describe('a transcript', () => {
   it('of nothing has no parts, and tells nothing', () => {
     const transcript = createTranscript()
     expect(transcript.parts).toEqual([])
-    expect(transcript.tell(describeModel('onnx'))).toBeUndefined()
+    expect(transcript.resumeFor(describeModel('onnx'))).toBeUndefined()
   })
 })

@@ -11,7 +11,7 @@ const hash = 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='
 it('names its model by itself, and tells the worker nothing but data', () => {
   const integrity = { config: hash, tokenizer: { 'tokenizer.json': hash } }
   const factory = webLlm({ model: record.model_id, modelRecords: [{ ...record, integrity }] })
-  expect(factory).toMatchObject({ name: 'web-llm', model: 'named' })
+  expect(factory).toMatchObject({ name: 'web-llm', model: { kind: 'named' } })
   expect(factory.options).toEqual({
     model: record.model_id,
     modelRecords: [{ ...record, integrity }],

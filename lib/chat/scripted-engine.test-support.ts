@@ -1,10 +1,9 @@
 import { RivuletError } from '../contract/errors.js'
 import { checkRequest, type CheckedRequest } from '../check-request.js'
-import { optionNames } from '../contract/option-table.js'
-import { roles } from '../contract/request.js'
 import { createRequest } from '../create-request.js'
 import type { GenerationEvent, ModelInfo } from '../contract/worker-api.js'
 import type { Engine } from '../engine.js'
+import { allSupport } from '../model-support.test-support.js'
 import { TokenStream } from '../token-stream.js'
 
 /** The words of a scripted answer, one per task. After them it ends, fails or stays silent for ever. */
@@ -26,14 +25,7 @@ const info: ModelInfo = {
   dtype: 'none',
   execution: 'growing-cache',
   contextLength: undefined,
-  supports: {
-    inputs: ['chat', 'text'],
-    roles,
-    options: optionNames,
-    continuation: true,
-    seededContinuation: false,
-    concurrency: 1,
-  },
+  supports: allSupport,
 }
 
 /** How many tokens the chat template adds. Every character of a prompt is one token. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { refuse } from '../contract/check-options.js'
 import { RivuletError } from '../contract/errors.js'
 import { describeFailure } from '../contract/openai-error.js'
-import { checkRequest } from '../contract/options.js'
+import { checkRequest } from '../check-request.js'
 import { nameAsClient } from './name-as-client.js'
 import { readRequest } from './read-request.js'
 
@@ -29,7 +29,7 @@ describe('a refused option', () => {
   it.each<[object, string]>([
     [{ max_tokens: 0 }, 'max_tokens'],
     [{ max_completion_tokens: 0 }, 'max_completion_tokens'],
-    [{ max_completion_tokens: 0, max_tokens: 5 }, 'max_completion_tokens'],
+    [{ max_completion_tokens: 5, max_tokens: 5 }, 'max_tokens'],
     [{ max_completion_tokens: null, max_tokens: 0 }, 'max_tokens'],
     [{ temperature: -1 }, 'temperature'],
     [{ top_p: 2 }, 'top_p'],

@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { RivuletError } from './contract/errors.js'
-import type { Said } from './contract/options.js'
+import type { GenerateRequest, Resume } from './contract/request.js'
 import type { GenerationEvent, ModelInfo, TokenChunk } from './contract/worker-api.js'
-import type { GenerationEnd } from './generation-record.js'
-import type { GenerationSource, GenerationWorker } from './generation-source.js'
+import type { GenerationOptions } from './generation.js'
+import { allSupport } from './model-support.test-support.js'
+import type { GenerationOutcome } from './observer.js'
+import type { GenerationWorker } from './resilient-events.js'
 import { TokenStream } from './token-stream.js'
 
-/** Stands in for a worker: tells a scripted generation, as fast as it is pulled. */
+/** Stands in for a worker: streams a scripted generation as fast as it is pulled. */
 function scriptEvents(
   words: readonly (string | { readonly text: string; readonly id: number })[],
   end: 'stop' | 'length' | Error | 'silence' = 'stop',
@@ -16,7 +18,7 @@ function scriptEvents(
     { kind: 'started', promptTokens: 7, cachedPromptTokens: 3, queueMs: 1, prefillMs: 2 },
     ...words.map((word, index): GenerationEvent => {
       const { text, id } = typeof word === 'string' ? { text: word, id: index } : word
-      return { kind: 'chunk', chunk: { text, tokenIds: [id], tokenCount: 1 } }
+      return { kind: 'chunk', text, tokenIds: [id], tokenCount: 1 }
     }),
   ]
   if (end instanceof Error) events.push(end)
@@ -45,19 +47,30 @@ const info: ModelInfo = {
   device: 'wasm',
   deviceDescription: 'none',
   dtype: 'none',
-  execution: 'none',
+  execution: 'growing-cache',
   contextLength: 100,
-  hasChatTemplate: false,
-  canContinue: true,
+  supports: allSupport,
 }
 
-/** A worker with nothing behind it: it lives on, and no other takes over. */
+/** A worker that stays alive, with no other backend. */
 function offer(
   generate: GenerationWorker['generate'],
   changes: Partial<GenerationWorker> = {},
 ): GenerationWorker {
   const closed = new AbortController().signal
-  return { info, generate, closed, giveUp() {}, moveOn: () => false, ...changes }
+  return { info, generate, closed, terminate() {}, switchBackend: () => false, ...changes }
+}
+
+/** The engine's rule, for a request that every model takes. */
+function createRequest({ supports }: ModelInfo, resume: Resume | undefined): GenerateRequest {
+  if (resume && !supports.continuation) throw new RivuletError('invalid-option', 'cannot resume')
+  return { input: { kind: 'text', text: 'Hi' }, resume, options: { stop: [] } }
+}
+
+/** A stream with what no test here changes. */
+function openStream(options: Partial<GenerationOptions> & Pick<GenerationOptions, 'takeWorker'>) {
+  const disposed = new AbortController().signal
+  return new TokenStream({ createRequest, canRecover: true, signal: undefined, disposed, ...options })
 }
 
 function startStream(
@@ -69,13 +82,13 @@ function startStream(
     onEnd,
   }: {
     signal?: AbortSignal
-    onEnd?: GenerationSource['onEnd']
+    onEnd?: GenerationOptions['onEnd']
     closed?: AbortController
     disposed?: AbortController
   } = {},
 ) {
-  return new TokenStream({
-    take: async () => offer(async () => stream, { closed: closed.signal }),
+  return openStream({
+    takeWorker: async () => offer(async () => stream, { closed: closed.signal }),
     canRecover: false,
     signal,
     disposed: disposed.signal,
@@ -107,13 +120,13 @@ describe('reading a token stream', () => {
     })
   })
 
-  it('tells the end by length from the end by stop', async () => {
+  it('distinguishes an end by length from an end by stop', async () => {
     const stream = startStream(scriptEvents(words, 'length').stream)
     await stream.text()
     expect((await stream.result).finishReason).toBe('length')
   })
 
-  it('iterates where the platform has no async iteration of streams', async () => {
+  it('can be iterated where the streams of the platform cannot', async () => {
     const native = Object.getOwnPropertyDescriptor(ReadableStream.prototype, Symbol.asyncIterator)
     Reflect.deleteProperty(ReadableStream.prototype, Symbol.asyncIterator)
     try {
@@ -123,20 +136,21 @@ describe('reading a token stream', () => {
     }
   })
 
-  it('asks the worker for nothing while nobody reads', async () => {
+  it('asks the worker for no token while nobody reads', async () => {
     const { seen, stream } = scriptEvents(words)
     startStream(stream)
     await nextTask()
-    expect(seen.pulls).toBe(0)
+    // "started"
+    expect(seen.pulls).toBe(1)
   })
 
-  it('runs to its end for whoever asks only for the result, and keeps the chunks for a later reader', async () => {
+  it('runs to its end if only the result is used, and keeps the chunks for a later reader', async () => {
     const stream = startStream(scriptEvents(words).stream)
     expect((await stream.result).text).toBe(words.join(''))
     expect(await readTexts(stream)).toBe(words.join(''))
   })
 
-  it('keeps to the pace of a reader who asked for the result first', async () => {
+  it('keeps the pace of a reader that asked for the result first', async () => {
     const { seen, stream: events } = scriptEvents(words)
     const stream = startStream(events)
     const { result } = stream
@@ -149,22 +163,78 @@ describe('reading a token stream', () => {
     await readTexts(stream)
     expect((await result).text).toBe(words.join(''))
   })
+})
 
-  it('puts the latency of each generation into the Performance timeline', async () => {
-    performance.clearMeasures()
+describe('iterating a token stream', () => {
+  it('locks it at once, as the platform does', () => {
     const stream = startStream(scriptEvents(words).stream)
-    await stream.text()
-    const { latency } = await stream.result
-    const [measure] = performance.getEntriesByName('rivulet:time-to-first-token')
-    expect(measure?.duration).toBeCloseTo(latency.timeToFirstTokenMs!, 3)
-    expect(performance.getEntriesByName('rivulet:generation')).toHaveLength(1)
+    stream[Symbol.asyncIterator]()
+    expect(stream.locked).toBe(true)
+  })
+
+  it('cancels it by return() before the first next()', async () => {
+    const { seen, stream: events } = scriptEvents(words)
+    const stream = startStream(events)
+    const iterator = stream[Symbol.asyncIterator]()
+    await nextTask()
+    expect(await iterator.return('enough')).toEqual({ done: true, value: undefined })
+    expect(await stream.result).toMatchObject({ text: '', finishReason: 'cancelled', cancelReason: 'enough' })
+    await nextTask()
+    expect(seen.isCancelled).toBe(true)
+    expect(stream.locked).toBe(false)
+    expect(await iterator.next()).toEqual({ done: true, value: undefined })
+  })
+
+  it('cancels it by return() while a next() is pending, which then ends', async () => {
+    const stream = startStream(scriptEvents([], 'silence').stream)
+    const iterator = stream.values()
+    const next = iterator.next()
+    await nextTask()
+    await iterator.return()
+    expect(await next).toEqual({ done: true, value: undefined })
+    expect(await stream.result).toMatchObject({ finishReason: 'cancelled' })
+  })
+
+  it('releases it by return() with "preventCancel", for another reader', async () => {
+    const stream = startStream(scriptEvents(words).stream)
+    const iterator = stream.values({ preventCancel: true })
+    expect((await iterator.next()).value?.text).toBe('Once')
+    await iterator.return()
+    expect(await readTexts(stream)).toBe(' upon a time')
+  })
+
+  it('through ReadableStream.from() cancels it with its reason', async () => {
+    const { seen, stream: events } = scriptEvents(words)
+    const stream = startStream(events)
+    // Chromium 156 does not have it yet.
+    const { from } = ReadableStream as unknown as { from(source: TokenStream): ReadableStream<TokenChunk> }
+    const copy = from(stream)
+    await nextTask()
+    await copy.cancel('left')
+    expect(await stream.result).toMatchObject({ finishReason: 'cancelled', cancelReason: 'left' })
+    await nextTask()
+    expect(seen.isCancelled).toBe(true)
+  })
+
+  it('answers two calls of next() in order', async () => {
+    const iterator = startStream(scriptEvents(words).stream).values()
+    const texts = await Promise.all([iterator.next(), iterator.next()])
+    expect(texts.map(({ value }) => value?.text)).toEqual(['Once', ' upon'])
+  })
+
+  it('throws the error of the stream once, then ends', async () => {
+    const iterator = startStream(
+      scriptEvents([], new RivuletError('generation-failed', 'broken')).stream,
+    ).values()
+    await expect(iterator.next()).rejects.toMatchObject({ code: 'generation-failed' })
+    expect(await iterator.next()).toEqual({ done: true, value: undefined })
   })
 })
 
 describe('the end of a token stream', () => {
   async function observeEnd(end: 'stop' | Error, leave: (stream: TokenStream) => Promise<unknown>) {
-    const ends: GenerationEnd[] = []
-    const stream = startStream(scriptEvents(words, end).stream, { onEnd: (told) => ends.push(told) })
+    const ends: GenerationOutcome[] = []
+    const stream = startStream(scriptEvents(words, end).stream, { onEnd: (outcome) => ends.push(outcome) })
     await leave(stream)
     await stream.result.catch(() => {})
     await stream.cancel()
@@ -179,13 +249,13 @@ describe('the end of a token stream', () => {
       new RivuletError('generation-failed', 'broke'),
       (stream: TokenStream) => stream.text().catch(() => {}),
     ],
-  ] as const)('is told once when it is %s, with its figures', async (how, end, leave) => {
+  ] as const)('is reported once when it is %s, with its figures', async (how, end, leave) => {
     const ends = await observeEnd(end, leave)
     expect(ends).toHaveLength(1)
-    const [{ outcome, usage, latency }] = ends as [GenerationEnd]
-    expect(outcome.kind === 'failed' ? 'failed' : outcome.finishReason).toBe(
-      how === 'finished' ? 'stop' : how,
-    )
+    const [outcome] = ends as [GenerationOutcome]
+    const isFailed = outcome.kind === 'failed'
+    const { usage, latency } = isFailed ? outcome.figures : outcome.result
+    expect(isFailed ? 'failed' : outcome.result.finishReason).toBe(how === 'finished' ? 'stop' : how)
     expect(usage.completionTokens).toBe(how === 'cancelled' ? 0 : words.length)
     expect(latency.timeToFirstTokenMs === undefined).toBe(how === 'cancelled')
   })
@@ -199,7 +269,7 @@ describe('cancelling a token stream', () => {
       await stream.cancel()
       expect(await reader.read()).toEqual({ done: true, value: undefined })
     },
-    "the reader's cancel()": async (stream) => {
+    "its reader's cancel()": async (stream) => {
       const reader = stream.getReader()
       await reader.read()
       await reader.cancel()
@@ -215,7 +285,7 @@ describe('cancelling a token stream', () => {
     },
   }
   for (const [name, leave] of Object.entries(ways)) {
-    it(`by ${name} resolves the result with what was said, and tells the worker`, async () => {
+    it(`by ${name} resolves the result with the text so far, and frees the worker`, async () => {
       const { seen, stream: events } = scriptEvents(words)
       const stream = startStream(events)
       await leave(stream)
@@ -234,21 +304,24 @@ describe('cancelling a token stream', () => {
     await reader.read()
     abort.abort(new Error('enough'))
     await expect(reader.read()).rejects.toThrow('enough')
-    expect(await stream.result).toMatchObject({ text: 'Once', finishReason: 'cancelled' })
+    const reason = new Error('enough')
+    expect(await stream.result).toMatchObject({
+      text: 'Once',
+      finishReason: 'cancelled',
+      cancelReason: reason,
+    })
     await nextTask()
     expect(seen.isCancelled).toBe(true)
   })
 
-  it('by a signal that is aborted already starts nothing', async () => {
+  it('by an already aborted signal starts nothing', async () => {
     let isOpened = false
-    const stream = new TokenStream({
-      take: () => {
+    const stream = openStream({
+      takeWorker: () => {
         isOpened = true
         return Promise.reject(new Error('not to be opened'))
       },
-      canRecover: true,
       signal: AbortSignal.abort(new Error('before')),
-      disposed: new AbortController().signal,
     })
     await expect(readTexts(stream)).rejects.toThrow('before')
     expect(await stream.result).toMatchObject({ text: '', finishReason: 'cancelled' })
@@ -258,6 +331,7 @@ describe('cancelling a token stream', () => {
   it('before the worker has answered still frees the worker', async () => {
     const { seen, stream: events } = scriptEvents(words)
     const stream = startStream(nextTask().then(() => events))
+    await new Promise((resolve) => setTimeout(resolve))
     await stream.cancel()
     expect((await stream.result).finishReason).toBe('cancelled')
     await nextTask()
@@ -277,7 +351,7 @@ describe('cancelling a token stream', () => {
 })
 
 describe('a token stream that fails', () => {
-  it('hands out all that was said, then the error with that text', async () => {
+  it('gives the reader all chunks, then the error with their text', async () => {
     const stream = startStream(scriptEvents(words, new RivuletError('generation-failed', 'broken')).stream)
     let text = ''
     const read = async () => {
@@ -288,7 +362,7 @@ describe('a token stream that fails', () => {
     await expect(stream.result).rejects.toMatchObject({ code: 'generation-failed', text: words.join('') })
   })
 
-  it('loses nothing when only the result was asked for', async () => {
+  it('loses no chunk when only the result was used', async () => {
     const stream = startStream(scriptEvents(words, new RivuletError('generation-failed', 'broken')).stream)
     await expect(stream.result).rejects.toMatchObject({ text: words.join('') })
     const reader = stream.getReader()
@@ -296,7 +370,7 @@ describe('a token stream that fails', () => {
     await expect(reader.read()).rejects.toMatchObject({ code: 'generation-failed' })
   })
 
-  it('settles when the worker dies in silence, with and without a reader', async () => {
+  it('settles when the worker dies without an error, with and without a reader', async () => {
     for (const isRead of [true, false]) {
       const closed = new AbortController()
       const stream = startStream(scriptEvents(words, 'silence').stream, { closed })
@@ -308,43 +382,37 @@ describe('a token stream that fails', () => {
     }
   })
 
-  it('says so when the worker ends a stream without a reason', async () => {
+  it('fails when the worker closes the stream before its end', async () => {
     const stream = startStream(new ReadableStream({ start: (controller) => controller.close() }))
     await expect(readTexts(stream)).rejects.toMatchObject({ code: 'worker-failed' })
   })
 })
 
-/** Stands in for workers that are lost one after the other: each says some of the words, then fails so. */
+/** Stands in for workers that are lost one after the other: each streams some of the words, then fails. */
 function startRecovering(failures: readonly { after: number; how: 'silence' | RivuletError }[]) {
-  const seen = { said: [] as (Said | undefined)[], givenUp: [] as unknown[] }
-  const take = async (): Promise<GenerationWorker> => {
-    const failure = failures[seen.said.length]
+  const seen = { resumed: [] as (Resume | undefined)[], terminated: [] as unknown[] }
+  const takeWorker = async (): Promise<GenerationWorker> => {
+    const failure = failures[seen.resumed.length]
     const closing = new AbortController()
-    const generate = async (said: Said | undefined) => {
-      seen.said.push(said)
-      const begun = said?.own.tokens ?? 0
-      const left = words.slice(begun, failure?.after).map((text, index) => ({ text, id: begun + index }))
+    const generate = async ({ resume }: GenerateRequest) => {
+      seen.resumed.push(resume)
+      const first = resume?.generated.tokens ?? 0
+      const rest = words.slice(first, failure?.after).map((text, index) => ({ text, id: first + index }))
       if (failure?.how === 'silence') {
         setTimeout(() => closing.abort(new RivuletError('worker-failed', 'gone')), 20)
       }
-      return scriptEvents(left, failure ? failure.how : 'stop').stream
+      return scriptEvents(rest, failure ? failure.how : 'stop').stream
     }
-    return offer(generate, { closed: closing.signal, giveUp: (reason) => seen.givenUp.push(reason) })
+    return offer(generate, { closed: closing.signal, terminate: (reason) => seen.terminated.push(reason) })
   }
-  const stream = new TokenStream({
-    take,
-    canRecover: true,
-    signal: undefined,
-    disposed: new AbortController().signal,
-  })
-  return { seen, stream }
+  return { seen, stream: openStream({ takeWorker }) }
 }
 
 describe('a token stream whose worker is lost', () => {
   const lost = () => new RivuletError('device-lost', 'the GPU is gone')
   const nothing = { text: '', tokens: 0 }
 
-  it('goes on behind its last token, and says how often', async () => {
+  it('continues after its last token, and counts the losses', async () => {
     const { seen, stream } = startRecovering([
       { after: 2, how: 'silence' },
       { after: 3, how: lost() },
@@ -359,58 +427,56 @@ describe('a token stream whose worker is lost', () => {
       recoveries: 2,
       usage: { promptTokens: 7, completionTokens: 4 },
     })
-    expect(seen.said).toEqual([
+    expect(seen.resumed).toEqual([
       undefined,
-      { before: nothing, own: { text: 'Once upon', tokens: 2, tokenIds: [0, 1] } },
-      { before: nothing, own: { text: 'Once upon a', tokens: 3, tokenIds: [0, 1, 2] } },
+      { handedOver: nothing, generated: { text: 'Once upon', tokens: 2, tokenIds: [0, 1] } },
+      { handedOver: nothing, generated: { text: 'Once upon a', tokens: 3, tokenIds: [0, 1, 2] } },
     ])
-    expect(seen.givenUp).toHaveLength(2)
+    expect(seen.terminated).toHaveLength(2)
   })
 
-  it('does so while nobody reads, for whoever waits for the result', async () => {
+  it('continues while nobody reads, if the result is awaited', async () => {
     const { stream } = startRecovering([{ after: 1, how: 'silence' }])
     expect(await stream.result).toMatchObject({ text: words.join(''), recoveries: 1 })
   })
 
-  it('gives up when it is lost again and again without a token, with all that was said', async () => {
+  it('fails with the text so far when it is lost again and again without a token', async () => {
     const failures = Array.from({ length: 10 }, () => ({ after: 2, how: lost() }))
     const { seen, stream } = startRecovering(failures)
     await expect(stream.text()).rejects.toMatchObject({ code: 'device-lost', text: 'Once upon' })
-    expect(seen.said).toHaveLength(4)
+    expect(seen.resumed).toHaveLength(4)
   })
 
-  /** Stands in for several backends, each with what it says of the words and how it then fails. */
+  /** Stands in for several backends: each streams the words up to `after`, then ends or fails. */
   function startHandOver(
     backends: readonly { info: Partial<ModelInfo>; after: number; how?: RivuletError }[],
   ) {
-    const seen = { said: [] as (Said | undefined)[], movedOn: [] as string[] }
+    const seen = { resumed: [] as (Resume | undefined)[], switchedFrom: [] as string[] }
     let current = 0
-    const stream = new TokenStream({
-      take: async () => {
+    const stream = openStream({
+      takeWorker: async () => {
         const { info: changes, after, how } = backends[current]!
         const writer = { ...info, ...changes }
-        const generate = async (said: Said | undefined) => {
-          seen.said.push(said)
-          const begun = (said?.before.tokens ?? 0) + (said?.own.tokens ?? 0)
-          return scriptEvents(words.slice(begun, after), how ?? 'stop').stream
+        const generate = async ({ resume }: GenerateRequest) => {
+          seen.resumed.push(resume)
+          const first = (resume?.handedOver.tokens ?? 0) + (resume?.generated.tokens ?? 0)
+          return scriptEvents(words.slice(first, after), how ?? 'stop').stream
         }
-        const moveOn = () => {
+        const switchBackend = () => {
           if (current + 1 === backends.length) return false
-          seen.movedOn.push(writer.backend)
+          seen.switchedFrom.push(writer.backend)
           current += 1
           return true
         }
-        return offer(generate, { info: writer, moveOn })
+        return offer(generate, { info: writer, switchBackend })
       },
-      canRecover: true,
-      signal: undefined,
-      disposed: new AbortController().signal,
     })
     return { seen, stream }
   }
+  const cannotContinue = { ...allSupport, continuation: false }
   const brokenOff = new RivuletError('connection-failed', 'the server is gone')
 
-  it('for good goes on with the next backend, and says who wrote what', async () => {
+  it('for good continues with the next backend, and reports who generated which part', async () => {
     const { seen, stream } = startHandOver([
       { info: { backend: 'onnx' }, after: 2, how: lost() },
       { info: { backend: 'remote', device: 'server' }, after: 3, how: brokenOff },
@@ -423,47 +489,47 @@ describe('a token stream whose worker is lost', () => {
       ['remote', 'server', ' a'],
       ['llama-cpp', 'wasm', ' time'],
     ])
-    expect(seen.movedOn).toEqual(['onnx', 'remote'])
-    expect(seen.said.at(-1)).toMatchObject({ before: { text: 'Once upon a', tokens: 3 }, own: { text: '' } })
+    expect(seen.switchedFrom).toEqual(['onnx', 'remote'])
+    expect(seen.resumed.at(-1)).toMatchObject({
+      handedOver: { text: 'Once upon a', tokens: 3 },
+      generated: { text: '' },
+    })
     expect(usage.completionTokens).toBe(4)
-    // Three more attempts at the first, which brought no token.
+    // Three more attempts with the first backend, none of which produced a token.
     expect(recoveries).toBe(5)
   })
 
-  it('is not given to a backend that cannot go on, and fails with the loss', async () => {
+  it('is not handed over to a backend that cannot continue, and fails with the loss', async () => {
     const { seen, stream } = startHandOver([
       { info: { backend: 'onnx' }, after: 2, how: lost() },
-      { info: { backend: 'remote', canContinue: false }, after: 4 },
+      { info: { backend: 'remote', supports: cannotContinue }, after: 4 },
     ])
     await expect(stream.result).rejects.toMatchObject({ code: 'device-lost', text: 'Once upon' })
-    expect(seen.said.slice(1).every((said) => said?.own.text === 'Once upon')).toBe(true)
+    expect(seen.resumed.slice(1).every((resume) => resume?.generated.text === 'Once upon')).toBe(true)
   })
 
-  it('before its first token can be given to any backend', async () => {
+  it('before its first token can be handed over to any backend', async () => {
     const { stream } = startHandOver([
       { info: { backend: 'onnx' }, after: 0, how: lost() },
-      { info: { backend: 'remote', canContinue: false }, after: 4 },
+      { info: { backend: 'remote', supports: cannotContinue }, after: 4 },
     ])
     expect(await stream.result).toMatchObject({ text: words.join(''), parts: [{ backend: 'remote' }] })
   })
 
-  it('by a server that broke off fails so where there is no other backend', async () => {
+  it('by a server that closed the connection fails if there is no other backend', async () => {
     const { seen, stream } = startHandOver([{ info: { backend: 'remote' }, after: 2, how: brokenOff }])
     await expect(stream.result).rejects.toMatchObject({ code: 'connection-failed', text: 'Once upon' })
-    expect(seen.said).toHaveLength(1)
+    expect(seen.resumed).toHaveLength(1)
   })
 
-  it('fails with what loading the model again failed with', async () => {
+  it('fails with the error of loading the model again', async () => {
     let attempts = 0
-    const stream = new TokenStream({
-      take: async () => {
+    const stream = openStream({
+      takeWorker: async () => {
         attempts += 1
         if (attempts > 1) throw new RivuletError('download-failed', 'offline')
         return offer(async () => scriptEvents(words.slice(0, 2), lost()).stream)
       },
-      canRecover: true,
-      signal: undefined,
-      disposed: new AbortController().signal,
     })
     await expect(stream.result).rejects.toMatchObject({ code: 'download-failed', text: 'Once upon' })
     expect(attempts).toBe(2)
@@ -472,16 +538,13 @@ describe('a token stream whose worker is lost', () => {
   it('can be cancelled while it waits for another worker', async () => {
     let isLate = false
     const late = scriptEvents(words)
-    const stream = new TokenStream({
-      take: async () => {
+    const stream = openStream({
+      takeWorker: async () => {
         if (isLate) await nextTask()
         const { stream: events } = isLate ? late : scriptEvents(words.slice(0, 1), lost())
         isLate = true
         return offer(async () => events)
       },
-      canRecover: true,
-      signal: undefined,
-      disposed: new AbortController().signal,
     })
     const reader = stream.getReader()
     await reader.read()
@@ -492,8 +555,7 @@ describe('a token stream whose worker is lost', () => {
     expect(await stream.result).toMatchObject({ text: 'Once', finishReason: 'cancelled', recoveries: 1 })
     await nextTask()
     await nextTask()
-    // Whoever was waiting may have asked once.
-    expect(late.seen.isCancelled).toBe(true)
-    expect(late.seen.pulls).toBeLessThan(2)
+    // The other worker is never asked.
+    expect(late.seen).toEqual({ pulls: 0, isCancelled: false })
   })
 })

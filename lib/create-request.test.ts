@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest'
+import { checkRequest } from './check-request.js'
+import { listOptions, optionNames, optionTable } from './contract/option-table.js'
+import type { GenerateOptions, Prompt } from './contract/request.js'
+import type { ModelInfo, ModelSupport } from './contract/worker-api.js'
+import { createRequest } from './create-request.js'
+import { allSupport } from './model-support.test-support.js'
+
+function create(prompt: Prompt, options: GenerateOptions, support: Partial<ModelSupport> = {}) {
+  const info: ModelInfo = {
+    model: 'scripted',
+    backend: 'scripted',
+    device: 'wasm',
+    deviceDescription: 'none',
+    dtype: undefined,
+    execution: 'growing-cache',
+    contextLength: undefined,
+    supports: { ...allSupport, ...support },
+  }
+  return createRequest(checkRequest(prompt, options), info)
+}
+
+const user = { role: 'user', content: 'Hi' } as const
+const refusal = (option: string) => expect.objectContaining({ code: 'invalid-option', details: { option } })
+
+/** One accepted value that is not off, for each option. */
+const values: { readonly [Name in keyof typeof optionTable]: GenerateOptions[Name] } = {
+  maxTokens: 5,
+  temperature: 0.5,
+  topK: 3,
+  topP: 0.9,
+  minP: 0.1,
+  repetitionPenalty: 1.1,
+  frequencyPenalty: 0.2,
+  presencePenalty: 0.3,
+  logitBias: { 5: 1 },
+  seed: 7,
+  topLogprobs: 0,
+  stop: 'END',
+}
+
+describe('an option that the model does not support', () => {
+  it.each(optionNames)('is refused by name: "%s"', (name) => {
+    const options = optionNames.filter((other) => other !== name)
+    expect(() => create('Hi', { [name]: values[name] }, { options })).toThrow(refusal(name))
+    expect(create('Hi', { [name]: values[name] }).options).toHaveProperty(name)
+  })
+
+  it('is accepted, and not sent, with the value that turns it off', () => {
+    const { options } = create('Hi', { topK: 0, minP: 0, stop: [] }, { options: listOptions('web-llm') })
+    expect(options).toEqual({ stop: [] })
+  })
+})
+
+describe('a string', () => {
+  it('is a user message for a model with a chat template', () => {
+    expect(create('Hi', {}).input).toEqual({ kind: 'chat', messages: [user], assistantPrefix: '' })
+    expect(create('Hi', { applyChatTemplate: true }).input).toMatchObject({ kind: 'chat' })
+  })
+
+  it('is raw text for a model without one, and with "applyChatTemplate: false"', () => {
+    expect(create('Hi', {}, { inputs: ['text'] }).input).toEqual({ kind: 'text', text: 'Hi' })
+    expect(create('Hi', { applyChatTemplate: false }).input).toEqual({ kind: 'text', text: 'Hi' })
+  })
+
+  it('is refused with "applyChatTemplate: true" by a model without one', () => {
+    expect(() => create('Hi', { applyChatTemplate: true }, { inputs: ['text'] })).toThrow(refusal('prompt'))
+  })
+})
+
+describe('messages', () => {
+  it('are refused by a model without a chat template', () => {
+    expect(() => create([user], {}, { inputs: ['text'] })).toThrow(refusal('prompt'))
+  })
+
+  it('are refused with a role that the model does not support', () => {
+    const system = { role: 'system', content: 'Be kind.' } as const
+    expect(() => create([system, user], {}, { roles: ['user', 'assistant'] })).toThrow(refusal('prompt'))
+    expect(create([system, user], {}).input).toMatchObject({ messages: [system, user] })
+  })
+
+  it('are continued only by a model that can continue', () => {
+    const messages = [user, { role: 'assistant', content: 'Once' } as const]
+    const options = { continueFinalMessage: true }
+    expect(create(messages, options).input).toEqual({
+      kind: 'chat',
+      messages: [user],
+      assistantPrefix: 'Once',
+    })
+    expect(() => create(messages, options, { continuation: false })).toThrow(refusal('continueFinalMessage'))
+  })
+})

@@ -1,0 +1,79 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { RivuletError } from './contract/errors.js'
+import { computeLatency } from './latency.js'
+import type { GenerationOutcome, GenerationStart } from './observer.js'
+import { writePerformanceTimeline } from './performance-timeline.js'
+
+const generation = 7
+
+/** Observes one generation with these token times, which starts now. */
+function observe(tokenMs: readonly number[], outcome: 'finished' | 'failed' = 'finished') {
+  const start = performance.now()
+  const tokenTimes = tokenMs.map((ms) => start + ms)
+  const latency = computeLatency({ start, end: start + 100, tokenTimes, prefill: undefined })
+  const usage = { promptTokens: 5, cachedPromptTokens: 0, completionTokens: tokenMs.length }
+  const figures = { usage, latency, recoveries: 0 }
+  const observer = writePerformanceTimeline()
+  // The observer reads only these two.
+  observer.onStart!({ generation, startedAt: start } as GenerationStart)
+  const ended: GenerationOutcome =
+    outcome === 'failed'
+      ? { kind: 'failed', error: new RivuletError('device-lost', 'lost'), figures }
+      : { kind: 'finished', result: { text: '', finishReason: 'stop', parts: [], ...figures } }
+  observer.onEnd!({ generation, outcome: ended } as Parameters<NonNullable<typeof observer.onEnd>>[0])
+  return { start, latency }
+}
+
+const listMeasures = () =>
+  Object.fromEntries(
+    performance
+      .getEntriesByType('measure')
+      .filter(({ name }) => name.startsWith('rivulet:'))
+      .map((entry) => [entry.name, entry as PerformanceMeasure]),
+  )
+
+describe('the Performance timeline', () => {
+  afterEach(() => performance.clearMeasures())
+
+  it('has the same figures as the result', () => {
+    const { start, latency } = observe([10, 14, 20])
+    const measures = listMeasures()
+    expect(measures['rivulet:generation']?.startTime).toBeCloseTo(start)
+    expect(measures['rivulet:generation']?.duration).toBeCloseTo(100)
+    expect(measures['rivulet:time-to-first-token']?.duration).toBeCloseTo(latency.timeToFirstTokenMs!)
+    expect(measures['rivulet:decode']?.startTime).toBeCloseTo(start + 10)
+    expect(measures['rivulet:decode']?.duration).toBeCloseTo(10)
+  })
+
+  it('shows a failed generation in the error color of its DevTools track', () => {
+    observe([], 'failed')
+    expect(listMeasures()['rivulet:generation']?.detail).toEqual({
+      devtools: {
+        dataType: 'track-entry',
+        track: 'rivulet',
+        color: 'error',
+        properties: [
+          ['tokens', '0'],
+          ['queue, ms', '0'],
+        ],
+      },
+    })
+  })
+
+  it('has only the generation if there was no token', () => {
+    observe([])
+    expect(Object.keys(listMeasures())).toEqual(['rivulet:generation'])
+  })
+
+  it('is cleared after 200 generations', () => {
+    const observer = writePerformanceTimeline()
+    const { latency } = observe([])
+    for (let count = 1; count <= 200; count += 1) {
+      observer.onStart!({ generation: count, startedAt: 0 } as GenerationStart)
+      const usage = { promptTokens: 0, cachedPromptTokens: 0, completionTokens: 0 }
+      const result = { text: '', finishReason: 'stop', parts: [], usage, latency, recoveries: 0 } as const
+      observer.onEnd!({ generation: count, outcome: { kind: 'finished', result } } as never)
+    }
+    expect(performance.getEntriesByName('rivulet:generation')).toHaveLength(1)
+  })
+})
