@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs'
+import { expect, it } from 'vitest'
+import { describeRange } from '../check-request.js'
+import { describeOption, optionNames, type BackendName, type OptionRow } from './option-table.js'
+
+const backends: readonly BackendName[] = ['onnx', 'llama-cpp', 'web-llm', 'remote']
+const guide = new URL('../../docs/guides/options.md', import.meta.url)
+
+function describeValue({ value }: OptionRow): string {
+  if (value.kind === 'number') return describeRange(value)
+  if (value.kind === 'token-bias') return `token ids to numbers from -${value.limit} to ${value.limit}`
+  return `a string or up to ${value.maxStrings}`
+}
+
+/** The guide's table, from the option table. */
+function writeTable(): string[][] {
+  const header = ['option', 'value', 'default', 'OpenAI field', ...backends]
+  const rows = optionNames.map((name) => {
+    const row = describeOption(name)
+    const marks = backends.map((backend) => (row.backends.includes(backend) ? 'yes' : 'no'))
+    const fields = row.openAi.map((field) => `\`${field}\``).join(', ')
+    return [`\`${name}\``, describeValue(row), row.default, fields, ...marks]
+  })
+  return [header, ...rows]
+}
+
+it('the guide lists every option with its range, default, OpenAI field and backends', () => {
+  const lines = readFileSync(guide, 'utf8').split('\n')
+  const cells = lines
+    .filter((line) => line.startsWith('|') && !line.startsWith('| -'))
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    )
+  expect(cells).toEqual(writeTable())
+})
