@@ -1,5 +1,5 @@
 import { RivuletError } from '../../lib/contract/errors.js'
-import type { GenerateRequest, RequestOptions, Resume } from '../../lib/contract/request.js'
+import type { GenerateRequest, Resume } from '../../lib/contract/request.js'
 import type { GenerationStep } from '../../lib/contract/worker-api.js'
 import type { GenerateContext } from '../backend.js'
 import { createDetokenizer } from '../text/detokenizer.js'
@@ -8,7 +8,6 @@ import { createStopMatcher } from '../text/stop-strings.js'
 import type { Decoder } from './decoder.js'
 import { computeLogprobs } from './logprobs.js'
 import type { ModelConfig } from './model-config.js'
-import type { Sampling } from './sampler.js'
 
 /**
  * Prefill in chunks, then one token for every pull, until the model ends, a stop string comes or the length is reached.
@@ -44,7 +43,8 @@ export async function* generateTokens(
   // The page draws one for models with `seededContinuation`.
   const { seed = 0 } = options
   const answerIds = [...startIds, ...generated.tokenIds]
-  decoder.startAnswer(chooseSampling(config.sampling, options), seed, conversationIds, answerIds)
+  // The request's options override the model's.
+  decoder.startAnswer({ ...config.sampling, ...options }, seed, conversationIds, answerIds)
   const cachedPromptTokens = await prefill(decoder, [...promptIds, ...generated.tokenIds], signal)
   const promptTokens = conversationIds.length + prefixTokens
   const prefillMs = performance.now() - startedAt
@@ -122,18 +122,4 @@ function countRoom(promptIds: readonly number[], { contextLength }: ModelConfig)
     `The prompt has ${promptIds.length} tokens; this model's context holds ${contextLength}, the answer included. ` +
       'Shorten the prompt or drop old messages.',
   )
-}
-
-/** The request's options over the model's own. */
-function chooseSampling(model: Sampling, options: RequestOptions): Sampling {
-  return {
-    temperature: options.temperature ?? model.temperature,
-    topK: options.topK ?? model.topK,
-    topP: options.topP ?? model.topP,
-    minP: options.minP ?? model.minP,
-    repetitionPenalty: options.repetitionPenalty ?? model.repetitionPenalty,
-    frequencyPenalty: options.frequencyPenalty,
-    presencePenalty: options.presencePenalty,
-    logitBias: options.logitBias,
-  }
 }

@@ -1,4 +1,5 @@
 import { asRivuletError } from '../../lib/contract/errors.js'
+import type { Role } from '../../lib/contract/request.js'
 import type { WebLlmCache, WebLlmModelRecord } from '../../lib/contract/web-llm-options.js'
 
 /** What is used of @mlc-ai/web-llm 0.2.86. */
@@ -65,7 +66,7 @@ export interface RawRequest extends SamplingParameters {
 }
 
 export interface Message {
-  readonly role: 'system' | 'user' | 'assistant'
+  readonly role: Role
   readonly content: string
 }
 
