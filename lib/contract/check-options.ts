@@ -1,9 +1,19 @@
 import { RivuletError } from './errors.js'
 
-/** @throws RivuletError `invalid-option` for an option that `what` has not */
-export function refuseUnknown(what: string, options: object, names: readonly string[]): void {
-  for (const name of Object.keys(options)) {
-    if (!names.includes(name)) refuse(`${what} has no option "${name}"; it has: ${names.join(', ')}.`)
+/**
+ * Refuses an unknown property of `object`.
+ * @param owner what has the properties, as the message names it: `onnx()`
+ * @param kind what the message calls a property
+ * @throws RivuletError `invalid-option`, naming the property and the ones that exist
+ */
+export function refuseUnknown(
+  owner: string,
+  object: object,
+  names: readonly string[],
+  kind: 'option' | 'field' = 'option',
+): void {
+  for (const name of Object.keys(object)) {
+    if (!names.includes(name)) refuse(`${owner} has no ${kind} "${name}"; it has: ${names.join(', ')}.`)
   }
 }
 
