@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { countCommon, createConversations } from './conversations.js'
+import { countCommonPrefix, createConversations } from './conversations.js'
 
 function createStore(budgetBytes: number) {
   const freed: string[] = []
@@ -54,7 +54,7 @@ it('frees everything when it is cleared', () => {
 })
 
 it('counts the common beginning', () => {
-  expect(countCommon([1, 2, 3], [1, 2, 4])).toBe(2)
-  expect(countCommon([], [1])).toBe(0)
-  expect(countCommon([1, 2], [1, 2, 3])).toBe(2)
+  expect(countCommonPrefix([1, 2, 3], [1, 2, 4])).toBe(2)
+  expect(countCommonPrefix([], [1])).toBe(0)
+  expect(countCommonPrefix([1, 2], [1, 2, 3])).toBe(2)
 })

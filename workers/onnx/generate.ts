@@ -10,8 +10,8 @@ import type { ModelConfig } from './model-config.js'
 import type { Sampling } from './sampler.js'
 
 /**
- * Prefill in chunks, then one token for every pull, until the model ends, a stop string comes or the length is reached.
- * What earlier conversations have computed of the prompt is not computed again.
+ * Computes the prompt in chunks, then one token for each pull, until an end-of-sequence token, a stop string or the
+ * maximum length. Tokens that an earlier conversation has in its KV cache are not computed again.
  * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`; the reason of `signal`
  */
 export async function* generateTokens(
@@ -48,7 +48,7 @@ export async function* generateTokens(
   let finishReason: 'stop' | 'length' = 'length'
   for (let count = before.tokens + own.tokenIds.length; count < maxTokens; count += 1) {
     signal.throwIfAborted()
-    // In the whole answer: what is continued is drawn as it would have been.
+    // The position in the whole answer, so that a resumed answer draws the same random numbers.
     const position = begunTokens + count
     const id = await decoder.next(position, topLogprobs === undefined && count + 1 < maxTokens)
     if (config.endIds.has(id)) {
@@ -68,15 +68,15 @@ export async function* generateTokens(
     if (hasStopped) return 'stop'
   }
   const { text, hasStopped } = stopMatcher.push(detokenizer.flush())
-  // Of what is held back until the end, an answer that is taken up again may have said some.
+  // The reader of a resumed answer may already have part of the text that was held back until the end.
   const tail = (text + stopMatcher.flush()).slice(saidOfTail)
   if (tail !== '') yield { kind: 'token', text: tail, tokenIds: [], tokenCount: 0 }
   return hasStopped ? 'stop' : finishReason
 }
 
-/** @returns how many of the prompt's tokens the cache held already */
+/** @returns how many tokens of the prompt were in the cache */
 async function prefill(decoder: Decoder, promptIds: readonly number[], signal: AbortSignal): Promise<number> {
-  // The last token is computed in any case: its logits are what the answer begins with.
+  // The last token is always computed: the answer starts from its logits.
   const cached = decoder.recall(promptIds.slice(0, -1))
   const { prefillChunkTokens: chunk } = decoder
   for (let start = cached; start < promptIds.length; start += chunk) {
@@ -86,7 +86,7 @@ async function prefill(decoder: Decoder, promptIds: readonly number[], signal: A
   return cached
 }
 
-/** Brings the text's state to where it was behind these tokens, whose text the reader has. */
+/** Restores the state of the text after these tokens. The reader already has their text. */
 function replay(
   tokenIds: readonly number[],
   push: (id: number) => { readonly text: string; readonly hasStopped: boolean },
@@ -101,19 +101,22 @@ function replay(
   return { textLength, hasStopped }
 }
 
-/** How many tokens the context has left for the answer. */
+/** How many tokens of the context remain for the answer. */
 function countRoom(promptIds: readonly number[], { contextLength }: ModelConfig): number {
   if (promptIds.length === 0)
-    throw new RivuletError('invalid-option', 'The prompt has no tokens for this model.')
+    throw new RivuletError(
+      'invalid-option',
+      'The prompt is empty: it contains no token of this model. Write a prompt.',
+    )
   if (promptIds.length < contextLength) return contextLength - promptIds.length
   throw new RivuletError(
     'prompt-too-long',
-    `The prompt has ${promptIds.length} tokens; this model's context holds ${contextLength}, the answer included. ` +
-      'Shorten the prompt or drop old messages.',
+    `The prompt has ${promptIds.length} tokens, but this model's context (prompt and answer together) has ${contextLength}. ` +
+      'Shorten the prompt or remove old messages.',
   )
 }
 
-/** The request's options over the model's own. */
+/** The sampling options of the request, with the model's defaults for those it leaves out. */
 function chooseSampling(model: Sampling, request: GenerateRequest): Sampling {
   return {
     temperature: request.temperature ?? model.temperature,

@@ -4,9 +4,9 @@ import { renderChatTemplate } from './chat-template.js'
 import type { Tokenizer } from './tokenizer.js'
 
 /**
- * The token ids of a request's prompt: through the model's chat template where it has one and the request does not
- * say otherwise, else the raw text behind the model's begin-of-text token.
- * @throws RivuletError `invalid-option` for messages to a model without a template, `chat-template-failed`
+ * Encodes a request's prompt. Uses the chat template if the model has one and the request does not disable it; otherwise
+ * encodes the raw text after the model's begin-of-text token.
+ * @throws RivuletError `invalid-option` for messages if the model has no chat template; `chat-template-failed`
  */
 export function encodePrompt(
   tokenizer: Tokenizer,
@@ -19,7 +19,10 @@ export function encodePrompt(
     return tokenizer.encode(renderChatTemplate(chatTemplate, messages, templateTokens))
   }
   if (typeof prompt !== 'string' || applyChatTemplate) {
-    throw new RivuletError('invalid-option', 'This model has no chat template: give the prompt as a string.')
+    throw new RivuletError(
+      'invalid-option',
+      'This model has no chat template. Pass the prompt as a string, and leave out applyChatTemplate.',
+    )
   }
   return [...prefixIds, ...tokenizer.encode([{ text: prompt, isContent: true }])]
 }
