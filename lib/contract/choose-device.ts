@@ -35,10 +35,10 @@ export function chooseOnnxDevice(
   const dtypes = hasFloat16 ? onnxDtypes : onnxDtypes.filter((each) => !float16Dtypes.includes(each))
   if (dtype === undefined) return { ...chosen, dtypes }
   if (dtypes.includes(dtype)) return { ...chosen, dtypes: [dtype] }
-  const what = chosen.kind === 'webgpu' ? 'this graphics adapter' : 'the CPU'
+  const deviceName = chosen.kind === 'webgpu' ? 'this graphics adapter' : 'the CPU'
   return {
     kind: 'unavailable',
-    reason: `dtype "${dtype}" needs 16-bit floats (shader-f16), which ${what} does not support. Use one of ${dtypes.join(', ')}.`,
+    reason: `dtype "${dtype}" needs 16-bit floats (shader-f16), which ${deviceName} does not support. Use one of ${dtypes.join(', ')}.`,
   }
 }
 

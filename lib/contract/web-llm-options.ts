@@ -32,7 +32,7 @@ export interface WebLlmIntegrity {
   readonly model_lib?: string
   /** Hashes of the tokenizer's files, by file name. */
   readonly tokenizer?: Readonly<Record<string, string>>
-  /** What a wrong hash does. @default 'error' */
+  /** Whether a wrong hash fails the load or only logs a warning. @default 'error' */
   readonly onFailure?: 'error' | 'warn'
 }
 

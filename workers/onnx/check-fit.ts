@@ -26,7 +26,7 @@ const cacheElementBytes = new Map<number, number>([
  */
 export function checkFit({ graph }: ModelProto, cacheTokens: number, limits: MemoryLimits): void {
   const tensors = (graph?.initializer ?? []).map((tensor) => ({
-    what: `The weight "${tensor.name}"`,
+    label: `The weight "${tensor.name}"`,
     bytes: countTensorBytes(tensor),
   }))
   const caches = (graph?.input ?? []).map(({ name, type }) => {
@@ -34,15 +34,15 @@ export function checkFit({ graph }: ModelProto, cacheTokens: number, limits: Mem
     const [, heads, , headSize] = tensor?.shape?.dim.map(({ value }) => Number(value.value ?? 0)) ?? []
     const elementBytes = parsePastName(name) ? cacheElementBytes.get(tensor?.elemType ?? 0) : 0
     return {
-      what: `The KV cache "${name}"`,
+      label: `The KV cache "${name}"`,
       bytes: cacheTokens * (heads || 0) * (headSize || 0) * (elementBytes ?? 0),
     }
   })
   const all = [...tensors, ...caches]
-  const largest = all.reduce((most, each) => (each.bytes > most.bytes ? each : most), { what: '', bytes: 0 })
+  const largest = all.reduce((most, each) => (each.bytes > most.bytes ? each : most), { label: '', bytes: 0 })
   if (largest.bytes > limits.maxTensorBytes) {
     throw createMemoryError(
-      largest.what,
+      largest.label,
       largest.bytes,
       limits.maxTensorBytes,
       'a buffer of this graphics adapter',
