@@ -23,7 +23,10 @@ export interface WebLlmOptions {
   readonly modelRecords?: readonly WebLlmModelRecord[] | undefined
   /** Where web-llm stores downloaded files. @default 'cache' (web-llm's default) */
   readonly cache?: WebLlmCache | undefined
-  /** Maximum length of prompt and answer together, in tokens. A smaller number needs less memory. @default the model's */
+  /**
+   * Maximum length of prompt and answer together, in tokens. A smaller number needs less memory.
+   * @default the model's
+   */
   readonly contextLength?: number | undefined
   /**
    * Creates the worker, for bundlers that do not find it. Its script must import `rivulet/web-llm.worker`.

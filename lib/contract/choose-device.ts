@@ -19,8 +19,6 @@ export interface Unavailable {
   readonly reason: string
 }
 
-const fallBack = "Use device: 'auto' to fall back to WASM."
-
 /**
  * The device for `onnx()`, and the weight variants that it can compute, best first.
  * A fallback adapter is much slower than WASM, so only `device: 'webgpu'` selects it.
@@ -89,13 +87,15 @@ function chooseDevice(
 ): UsableDevice | Unavailable {
   // ONNX Runtime and llama.cpp are WebAssembly on either device.
   if ('unavailable' in wasm) return { kind: 'unavailable', reason: wasm.unavailable }
-  if (device === 'wasm') return { kind: 'wasm' }
-  const obstacle = 'unavailable' in webgpu ? webgpu.unavailable : findObstacle(webgpu.adapter)
-  if (
-    'adapter' in webgpu &&
-    obstacle === undefined &&
-    (device === 'webgpu' || !webgpu.adapter.isFallbackAdapter)
-  )
-    return { kind: 'webgpu', adapter: webgpu.adapter }
-  return device === 'webgpu' ? { kind: 'unavailable', reason: `${obstacle} ${fallBack}` } : { kind: 'wasm' }
+  const isForced = device === 'webgpu'
+  let obstacle: string | undefined
+  if ('unavailable' in webgpu) obstacle = webgpu.unavailable
+  else {
+    const { adapter } = webgpu
+    obstacle = findObstacle(adapter)
+    const isWanted = isForced || (device === 'auto' && !adapter.isFallbackAdapter)
+    if (obstacle === undefined && isWanted) return { kind: 'webgpu', adapter }
+  }
+  if (!isForced) return { kind: 'wasm' }
+  return { kind: 'unavailable', reason: `${obstacle} Use device: 'auto' to fall back to WASM.` }
 }

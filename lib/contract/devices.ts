@@ -1,11 +1,11 @@
-import { describeError } from './errors.js'
-
 /** The properties of a WebGPU adapter that decide which model variants can run. */
 export interface GpuAdapterFacts {
   readonly vendor: string
   readonly architecture: string
   readonly description: string
-  /** It is software that computes on the CPU (SwiftShader, WARP). It is slower than WASM, so `auto` never selects it. */
+  /**
+   * It is software that computes on the CPU (SwiftShader, WARP). It is slower than WASM, so `auto` never selects it.
+   */
   readonly isFallbackAdapter: boolean
   /** Shaders can compute in 16-bit floats (the feature `shader-f16`). */
   readonly hasShaderF16: boolean
@@ -43,7 +43,7 @@ async function probeWebGpu(): Promise<Devices['webgpu']> {
       adapter: { vendor, architecture, description, isFallbackAdapter, hasShaderF16, maxBufferBytes },
     }
   } catch (error) {
-    return { unavailable: `The browser could not open a graphics adapter: ${describeError(error)}` }
+    return { unavailable: `The browser could not open a graphics adapter: ${String(error)}` }
   }
 }
 

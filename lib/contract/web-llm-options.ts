@@ -5,7 +5,10 @@ export type WebLlmCache = (typeof webLlmCaches)[number]
 
 /** A model that web-llm can load, in the format of web-llm's `ModelRecord`. */
 export interface WebLlmModelRecord {
-  /** URL of the folder with `mlc-chat-config.json` and the weights. web-llm appends `resolve/main/` if it has no `resolve/`. */
+  /**
+   * URL of the folder with `mlc-chat-config.json` and the weights. web-llm appends `resolve/main/` if it has no
+   * `resolve/`.
+   */
   readonly model: string
   /** The id to pass as `webLlm({ model })`. */
   readonly model_id: string

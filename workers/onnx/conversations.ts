@@ -1,6 +1,8 @@
 /** The KV caches of earlier conversations, within a byte budget. The least recently used ones are freed first. */
 export interface Conversations<Cache> {
-  /** Keeps a conversation and frees the oldest ones beyond the budget; also this one if it exceeds the budget by itself. */
+  /**
+   * Keeps a conversation and frees the oldest ones beyond the budget; also this one if it exceeds the budget by itself.
+   */
   park(conversation: Conversation<Cache>): void
   /**
    * Removes and returns the conversation that shares the longest prefix with `ids`.

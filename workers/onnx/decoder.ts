@@ -34,7 +34,9 @@ export interface Decoder {
    * @throws RivuletError `generation-failed` if the logits are invalid
    */
   next(position: number, willContinue: boolean): Promise<number>
-  /** @returns the logits that the last `next` sampled from, [vocabulary]. Requires that it had `willContinue: false`. */
+  /**
+   * @returns the logits that the last `next` sampled from, [vocabulary]. Requires that it had `willContinue: false`.
+   */
   readLogits(): Promise<Float32Array>
   /** Frees the cache and the session. */
   release(): Promise<void>

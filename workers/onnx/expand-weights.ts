@@ -12,7 +12,10 @@ import {
 } from './onnx_pb.js'
 import { tensorTypes } from './tensor-types.js'
 
-/** Limit for all f32 weights together. They take about twice as much, since ONNX Runtime also packs them for its kernels. */
+/**
+ * Limit for all f32 weights together. They take about twice as much, since ONNX Runtime also packs them for its
+ * kernels.
+ */
 const maxExpandedBytes = 640 * 2 ** 20
 
 /** Columns that are written together: few enough for their quantized bytes to stay in a CPU cache. */
@@ -154,7 +157,10 @@ function readFloats(tensor: TensorBytes | undefined, count: number): Float32Arra
   return new Float32Array(tensor.bytes.slice().buffer)
 }
 
-/** [N, blocks]. The default is half of the range. Zero points are floats, or packed integers with each row padded to whole bytes. */
+/**
+ * [N, blocks]. The default is half of the range. Zero points are floats, or packed integers with each row padded to
+ * whole bytes.
+ */
 function readZeroPoints(
   name: string | undefined,
   readTensor: ReadTensor,

@@ -9,7 +9,9 @@ const wantedFeatures = ['shader-f16', 'subgroups'] as const satisfies readonly G
  */
 const minSubgroupSize = 8
 
-/** Limits that kernels and large weights need beyond WebGPU's defaults. They are raised to the limits of the adapter. */
+/**
+ * Limits that kernels and large weights need beyond WebGPU's defaults. They are raised to the limits of the adapter.
+ */
 const wantedLimits = [
   'maxBufferSize',
   'maxStorageBufferBindingSize',

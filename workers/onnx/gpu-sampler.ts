@@ -172,7 +172,10 @@ function packSettings(
   )
 }
 
-/** Packs the `marks` of the kernel: for each token, whether the prompt contains it, its count in the answer, and its bias. */
+/**
+ * Packs the `marks` of the kernel: for each token, whether the prompt contains it, its count in the answer, and its
+ * bias.
+ */
 function packMarks(
   vocabulary: number,
   promptIds: readonly number[],

@@ -15,7 +15,9 @@ export const graphInputs = {
   logitsToKeep: 'num_logits_to_keep',
   /** int32, [batch, 1]: the index of the last token. A rewritten graph has it in place of the attention mask. */
   lastIndex: 'seqlens_k',
-  /** int32, [1]: the number of tokens including the new ones. A rewritten graph has it in place of the attention mask. */
+  /**
+   * int32, [1]: the number of tokens including the new ones. A rewritten graph has it in place of the attention mask.
+   */
   totalLength: 'total_sequence_length',
 } as const
 

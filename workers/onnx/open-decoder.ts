@@ -53,7 +53,9 @@ export async function openDecoder(
   return openPlain(runtime, device, weights, options)
 }
 
-/** Opens the graph on WASM with f32 instead of block-quantized weights; undefined if it has none or they are too large. */
+/**
+ * Opens the graph on WASM with f32 instead of block-quantized weights; undefined if it has none or they are too large.
+ */
 async function openExpanded(
   runtime: OnnxRuntime,
   { graph, externalData }: GraphFiles,

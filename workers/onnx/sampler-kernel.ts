@@ -52,7 +52,8 @@ struct Candidate { score: u32, id: u32, key: u32 }
 @group(0) @binding(5) var<storage, read_write> state: State;
 @group(0) @binding(6) var<storage, read_write> tokenId: array<u32, 2>;
 
-// The score is the logit plus noise, as a key; the largest one is chosen. A masked token never wins against noCandidate.
+// The score is the logit plus noise, as a key; the largest one is chosen. A masked token never wins against
+// noCandidate.
 fn computeCandidate(id: u32, key: u32, positionBits: u32) -> Candidate {
   if (key == brokenKey || key == maskedKey || settings.noiseScale == 0) { return Candidate(key, id, key); }
   let random = scramble(positionBits + scramble(id + 0x9e3779b9u));
@@ -109,7 +110,8 @@ fn isKept(candidate: Candidate, cut: Cut) -> bool {
 var<workgroup> listed: u32;
 var<workgroup> largest: u32;
 
-// Computes the histogram of one digit over the entries whose higher digits equal the prefix. The digits are those of the
+// Computes the histogram of one digit over the entries whose higher digits equal the prefix. The digits are those of
+// the
 // key, or of the id among entries with the tied key.
 fn sumDigit(thread: u32, cut: Cut, tiedKey: u32, prefix: u32, shift: u32, byWeight: bool) -> vec2u {
   clearBins(thread);

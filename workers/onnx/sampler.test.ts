@@ -72,7 +72,8 @@ function expectDistribution(logits: readonly number[], options: Options, earlier
     counts[sample(logits, options, position, earlier)]! += 1
   }
   const expected = computeProbabilities(logits, options, earlier).map((probability) => probability * draws)
-  // Pearson's statistic needs at least five expected draws per token. Rarer tokens must stay rare, excluded ones must not occur.
+  // Pearson's statistic needs at least five expected draws per token. Rarer tokens must stay rare, excluded ones must
+  // not occur.
   const common = logits.map((_, id) => id).filter((id) => expected[id]! >= 5)
   const statistic = computeChiSquare(
     common.map((id) => counts[id]!),
@@ -284,7 +285,8 @@ describe('a random number', () => {
         cells.map(() => count / (side * side)),
       ),
     ).toBeLessThan(148.23)
-    // The correlation of independent pairs is normal with a standard deviation of 1/√count; 3.29 of these are p = 0.001.
+    // The correlation of independent pairs is normal with a standard deviation of 1/√count; 3.29 of these are p =
+    // 0.001.
     expect(Math.abs((products / count) * 12)).toBeLessThan(3.29 / Math.sqrt(count))
   })
 })

@@ -16,7 +16,9 @@ import {
   type SamplingNumbers,
 } from './sampler-arithmetic.js'
 
-/** How a token is sampled; see `SamplingOptions` for each option. Those that a model's files never contain are optional. */
+/**
+ * How a token is sampled; see `SamplingOptions` for each option. Those that a model's files never contain are optional.
+ */
 export interface Sampling {
   readonly temperature: number
   readonly topK: number

@@ -25,7 +25,8 @@ export async function loadOnnxRuntime(
       device === 'webgpu' ? import('onnxruntime-web/webgpu') : import('onnxruntime-web/wasm'),
       import('./module-address.js'),
     ])
-    // ONNX Runtime's threads run its own script. If a bundler merged it into this worker's script, each thread would run
+    // ONNX Runtime's threads run its own script. If a bundler merged it into this worker's script, each thread would
+    // run
     // this worker instead, and the load would never finish. Vite 8 does so without `worker: { format: 'es' }`.
     if (moduleAddress === self.location.href) runtime.env.wasm.numThreads = 1
     const wasm = wasmPaths[device]
@@ -42,7 +43,10 @@ export type SessionTarget =
   | { readonly kind: 'wasm' }
   | { readonly kind: 'webgpu'; readonly device: GPUDevice; readonly graphCapture: boolean }
 
-/** @throws RivuletError `model-invalid`, `model-unsupported`, or `backend-unavailable` if its WebAssembly cannot be loaded */
+/**
+ * @throws RivuletError `model-invalid`, `model-unsupported`, or `backend-unavailable` if its WebAssembly cannot be
+ * loaded
+ */
 export async function createSession(
   runtime: OnnxRuntime,
   target: SessionTarget,

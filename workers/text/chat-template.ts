@@ -132,7 +132,10 @@ function listParts({ value }: RuntimeValue): readonly RuntimeValue[] {
   return value instanceof Map ? [...value.values()] : []
 }
 
-/** The globals that transformers defines for each template. The Jinja package defines them only with an unbounded `range`. */
+/**
+ * The globals that transformers defines for each template. The Jinja package defines them only with an unbounded
+ * `range`.
+ */
 const templateGlobals = {
   true: true,
   false: false,

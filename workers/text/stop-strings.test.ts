@@ -14,7 +14,10 @@ function feed(pieces: readonly string[], stops: readonly string[]) {
   return { text: text + matcher.flush(), hasStopped: false, rest: '' }
 }
 
-/** The expected result, from the whole text: the stop string that ends first, and the longest of those with the same end. */
+/**
+ * The expected result, from the whole text: the stop string that ends first, and the longest of those with the same
+ * end.
+ */
 function cutWhole(text: string, stops: readonly string[]) {
   for (let end = 1; end <= text.length; end += 1) {
     const lengths = stops.filter((stop) => text.slice(0, end).endsWith(stop)).map((stop) => stop.length)

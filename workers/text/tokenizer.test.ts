@@ -25,7 +25,9 @@ interface AddedTokenFixture {
   readonly rstrip?: boolean
 }
 
-/** Builds the smallest `tokenizer.json` around a model: without normalizer, pre-tokenizer, post-processor or decoder. */
+/**
+ * Builds the smallest `tokenizer.json` around a model: without normalizer, pre-tokenizer, post-processor or decoder.
+ */
 function buildTokenizer(
   model: object,
   addedTokens: readonly AddedTokenFixture[],

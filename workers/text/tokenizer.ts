@@ -58,7 +58,9 @@ function buildTokenizer(tokenizerJson: object, config: TokenizerConfig): Tokeniz
   const splitControl = createSplitter(controlTokens)
   const splitText = createSplitter(textTokens)
 
-  /** Encodes plain text. `sectionIndex` is 0 at the start of the prompt: some tokenizers mark only the first section. */
+  /**
+   * Encodes plain text. `sectionIndex` is 0 at the start of the prompt: some tokenizers mark only the first section.
+   */
   function encodeText(text: string, sectionIndex: number): number[] {
     return splitText(text).flatMap((piece, index) =>
       typeof piece === 'string' ? encodePlain(piece, sectionIndex + index) : piece.id,
