@@ -6,7 +6,7 @@ import type { Decoder } from './decoder.js'
 import { createGpuDecoder } from './gpu-decoder.js'
 import { createGpuDevice } from './gpu-device.js'
 import { ModelProtoSchema } from './onnx_pb.js'
-import { createPlainDecoder } from './plain-decoder.js'
+import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
 import { greedy, type Sampling } from './sampler.js'
 import { createSession, loadOnnxRuntime, type OnnxRuntime } from './session.js'
@@ -38,7 +38,12 @@ beforeAll(async () => {
   wasm = await loadOnnxRuntime('wasm')
   const session = await createSession(wasm, { kind: 'wasm' }, { graph, externalData: [] })
   expect(session.inputNames).toContain('attention_mask')
-  const decoder = await createPlainDecoder(wasm, session, readCacheInputs(session), conversationCacheBytes)
+  const decoder = await createGrowingCacheDecoder(
+    wasm,
+    session,
+    readCacheInputs(session),
+    conversationCacheBytes,
+  )
   reference = { dragon: await answer(decoder, prompts.dragon), ball: await answer(decoder, prompts.ball) }
   await decoder.release()
 })
@@ -52,7 +57,7 @@ function rewriteModel() {
 async function openOnWasm(): Promise<Decoder> {
   const session = await createSession(wasm, { kind: 'wasm' }, rewriteModel())
   expect(session.inputNames).not.toContain('attention_mask')
-  return createPlainDecoder(wasm, session, readCacheInputs(session), conversationCacheBytes)
+  return createGrowingCacheDecoder(wasm, session, readCacheInputs(session), conversationCacheBytes)
 }
 
 async function openOnGpu({
@@ -230,7 +235,7 @@ describe('WebGPU generates the same tokens', { timeout: 300_000 }, () => {
     const device = await createGpuDevice()
     const target = { kind: 'webgpu', device, graphCapture: false } as const
     const session = await createSession(runtime, target, { graph, externalData: [] })
-    const decoder = await createPlainDecoder(
+    const decoder = await createGrowingCacheDecoder(
       runtime,
       session,
       readCacheInputs(session),

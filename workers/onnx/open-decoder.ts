@@ -9,7 +9,7 @@ import { createGpuDevice, describeLoss } from './gpu-device.js'
 import { logitsOutput } from './graph-names.js'
 import type { ModelWeights } from './model-weights.js'
 import { ModelProtoSchema } from './onnx_pb.js'
-import { createPlainDecoder } from './plain-decoder.js'
+import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
 import { createSession, type OnnxRuntime } from './session.js'
 
@@ -41,16 +41,16 @@ export async function openDecoder(
   }
   const ways: (() => Promise<Decoder | undefined>)[] = []
   if (device === 'wasm') ways.push(() => openExpanded(runtime, rewritten || weights, options))
-  if (rewritten && device === 'wasm') ways.push(() => openPlain(runtime, device, rewritten, options))
+  if (rewritten && device === 'wasm') ways.push(() => openGrowingCache(runtime, device, rewritten, options))
   if (rewritten && device === 'webgpu')
     for (const canCapture of [true, false])
-      ways.push(() => openFixed(runtime, rewritten, options, canCapture))
+      ways.push(() => openFixedCache(runtime, rewritten, options, canCapture))
   for (const open of ways) {
     // Ignores all errors: the next way needs less of the device, and the last one reports its error.
     const decoder = await open().catch(() => undefined)
     if (decoder) return decoder
   }
-  return openPlain(runtime, device, weights, options)
+  return openGrowingCache(runtime, device, weights, options)
 }
 
 /**
@@ -62,10 +62,10 @@ async function openExpanded(
   options: DecoderOptions,
 ): Promise<Decoder | undefined> {
   const expansion = expandWeights(fromBinary(ModelProtoSchema, graph), externalData)
-  return expansion.kind === 'expanded' ? openPlain(runtime, 'wasm', expansion, options) : undefined
+  return expansion.kind === 'expanded' ? openGrowingCache(runtime, 'wasm', expansion, options) : undefined
 }
 
-async function openPlain(
+async function openGrowingCache(
   runtime: OnnxRuntime,
   device: 'webgpu' | 'wasm',
   files: GraphFiles,
@@ -79,7 +79,13 @@ async function openPlain(
   onSession()
   const lost = gpu?.lost.then(describeLoss)
   try {
-    return await createPlainDecoder(runtime, session, readCacheInputs(session), conversationCacheBytes, lost)
+    return await createGrowingCacheDecoder(
+      runtime,
+      session,
+      readCacheInputs(session),
+      conversationCacheBytes,
+      lost,
+    )
   } catch (error) {
     // The next way needs this memory.
     await session.release()
@@ -89,7 +95,7 @@ async function openPlain(
 }
 
 /** Rejects if `canCapture` and some nodes run on the CPU: ONNX Runtime then refuses to create the session. */
-async function openFixed(
+async function openFixedCache(
   runtime: OnnxRuntime,
   files: GraphFiles,
   options: DecoderOptions,

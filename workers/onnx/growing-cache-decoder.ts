@@ -24,7 +24,7 @@ const warmUpTokens = 20
  * Creates a decoder for any graph on any device: each step creates new KV cache tensors, and the logits are sampled on the
  * CPU. It is used on WASM, and on a GPU for graphs that could not be rewritten.
  */
-export async function createPlainDecoder(
+export async function createGrowingCacheDecoder(
   { Tensor }: OnnxRuntime,
   session: InferenceSession,
   caches: readonly CacheInput[],
