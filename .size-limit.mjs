@@ -11,13 +11,13 @@ const rows = [
   ['… and with createEngine({ onGeneration })', ['index/generation-record.js'], '1 kB'],
   ['rivulet/ai-sdk', ['ai-sdk/ai-sdk.js'], '1.5 kB'],
   ['rivulet/chat', ['chat/chat.js'], '4.5 kB'],
-  ['rivulet/llama-cpp', ['llama-cpp/llama-cpp.js'], '1.5 kB'],
+  ['rivulet/llama-cpp', ['llama-cpp/llama-cpp.js'], '1.8 kB'],
   ['rivulet/onnx', ['onnx/onnx.js'], '2 kB'],
   ['rivulet/openai', ['openai/openai.js'], '3.5 kB'],
   ['rivulet/react', ['react/react.js'], '4.5 kB'],
   ['rivulet/remote', ['remote/remote.js'], '1.5 kB'],
   ['rivulet/serve-openai', ['serve-openai/serve-openai.js'], '5 kB'],
-  ['rivulet/web-llm', ['web-llm/web-llm.js'], '2 kB'],
+  ['rivulet/web-llm', ['web-llm/web-llm.js'], '2.3 kB'],
 ]
 
 const weighed = new Set(rows.flatMap(([, scripts]) => scripts))

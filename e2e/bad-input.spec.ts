@@ -225,7 +225,7 @@ test.describe('a request that cannot be answered', () => {
     const error = await failToAnswer('The dragon was happy. '.repeat(200), {})
     expect(error).toMatchObject({
       code: 'prompt-too-long',
-      message: /has \d+ tokens; this model's context holds 512/,
+      message: /has \d+ tokens, but this model's context \(prompt and answer together\) has 512/,
     })
   })
 

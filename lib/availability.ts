@@ -1,20 +1,20 @@
 import type { BackendFactory } from './backend-factory.js'
 import { probeDevices, type Devices } from './contract/devices.js'
 
-/** What can run here, and why the rest cannot. */
+/** The devices of this browser, and the backends that can run on them. */
 export interface Availability extends Devices {
-  /** One entry for each backend asked about, in that order. */
+  /** One entry for each backend passed, in the same order. */
   readonly backends: readonly {
     readonly name: string
     readonly isAvailable: boolean
-    /** It can run, but other local backends of a list go first: it would compute on the CPU. */
+    /** It can run, but it would compute on the CPU. In a list, `createEngine` tries other local backends first. */
     readonly isSlow: boolean
-    /** Why not; undefined where it can run. */
+    /** Why it cannot run; undefined if it can. */
     readonly reason: string | undefined
   }[]
 }
 
-/** Asks the browser what can run here. Loads nothing and starts no worker; never rejects. */
+/** Reports which of the backends can run in this browser. Loads nothing, starts no worker, and never rejects. */
 export async function availability(...backends: readonly BackendFactory[]): Promise<Availability> {
   const [devices, checks] = await Promise.all([
     probeDevices(),

@@ -1,5 +1,6 @@
 import { chooseModel, type BackendAvailability, type BackendFactory } from './backend-factory.js'
 import { refuse, refuseUnknown } from './contract/check-options.js'
+import { chooseLlamaCppDevice } from './contract/choose-device.js'
 import { probeDevices } from './contract/devices.js'
 import { llamaCppDevices, type LlamaCppLoadOptions } from './contract/llama-cpp-options.js'
 import type { ModelSource } from './contract/model-source.js'
@@ -10,11 +11,15 @@ export type { LlamaCppDevice } from './contract/llama-cpp-options.js'
 
 /** Options of `llamaCpp()`. */
 export interface LlamaCppOptions extends Omit<LlamaCppLoadOptions, 'wasmUrl'> {
+  /**
+   * URL of `@wllama/wllama/esm/wasm/wllama.wasm`, relative to the page, for bundlers that do not find this file.
+   * @default next to wllama's own module
+   */
   readonly wasmUrl?: string | URL | undefined
-  /** Its GGUF file, where a list of backends has another model for each. @default `createEngine`'s */
+  /** The GGUF file, for lists of backends that each need another model. @default the `model` of `createEngine` */
   readonly model?: ModelSource | undefined
   /**
-   * Makes the worker, for bundlers that do not find it by themselves. Its script must import `rivulet/llama-cpp.worker`.
+   * Creates the worker, for bundlers that do not find it. Its script must import `rivulet/llama-cpp.worker`.
    * @default a module worker from the package's own file
    */
   readonly worker?: (() => Worker) | undefined
@@ -32,30 +37,31 @@ const optionNames: readonly string[] = [
 ] satisfies (keyof LlamaCppOptions)[]
 
 /**
- * Runs GGUF files on llama.cpp, through wllama (an optional peer dependency: install `@wllama/wllama`). The fastest way
- * where there is no GPU. The model is a file's URL, `owner/name/file.gguf` on the hub, or the visitor's own file; of
- * `owner/name` alone the file with 4 to 5 bits is taken. Files in parts (`…-00001-of-00003.gguf`) are loaded whole.
+ * Runs GGUF files on llama.cpp, through wllama (an optional peer dependency: install `@wllama/wllama`). It is the fastest
+ * backend without a GPU. The model is the URL of a file, `owner/name/file.gguf` on the Hugging Face Hub, or a local file
+ * of the user. For `owner/name`, the file with 4 to 5 bits is chosen. If a model is split into parts
+ * (`…-00001-of-00003.gguf`), all parts are loaded.
  *
- * What is left out of a generation's options is llama.cpp's default: temperature 0.8, `topK` 40, `topP` 0.95, `minP`
- * 0.05. All penalties count the prompt's tokens as well. A control token in a message is kept from being one by a word
- * joiner (U+2060) behind its first character.
+ * Options that a generation leaves out have llama.cpp's defaults: temperature 0.8, `topK` 40, `topP` 0.95, `minP` 0.05.
+ * All penalties also count the tokens of the prompt. If a message contains the text of a control token, a word joiner
+ * (U+2060) after its first character keeps it from becoming one.
  *
- * wllama makes its worker from a blob: a content security policy has to allow `worker-src blob:`.
+ * wllama creates its worker from a blob: a content security policy must allow `worker-src blob:`.
  * @throws RivuletError `invalid-option`
  */
 export function llamaCpp(options: LlamaCppOptions = {}): BackendFactory {
-  const { worker = createWorker, model, wasmUrl, ...numbers } = options
+  const { worker = createWorker, model, wasmUrl, ...plainOptions } = options
   refuseUnknown('llamaCpp()', options, optionNames)
   if (typeof worker !== 'function') refuse('llamaCpp({ worker }) must be a function that returns a Worker.')
-  checkOptions(numbers)
+  checkOptions(plainOptions)
   return {
     name: 'llama-cpp',
     options: {
-      ...numbers,
+      ...plainOptions,
       ...(wasmUrl !== undefined && { wasmUrl: resolveUrl('llamaCpp({ wasmUrl })', wasmUrl) }),
     },
     model: chooseModel(model),
-    checkAvailability: () => checkAvailability(numbers),
+    checkAvailability: () => checkAvailability(plainOptions),
     createWorker: worker,
   }
 }
@@ -79,21 +85,17 @@ function checkOptions({
   }
   for (const [name, count] of Object.entries({ contextLength, threads })) {
     if (!Number.isSafeInteger(count) || count < 1) {
-      refuse(`llamaCpp({ ${name} }) must be an integer from 1; got ${String(count)}.`)
+      refuse(`llamaCpp({ ${name} }) must be an integer, 1 or more; got ${String(count)}.`)
     }
   }
   for (const [name, bytes] of Object.entries({ memoryBudgetBytes, conversationCacheBytes })) {
     if (typeof bytes !== 'number' || !(bytes >= 0)) {
-      refuse(`llamaCpp({ ${name} }) must be a number from 0; got ${String(bytes)}.`)
+      refuse(`llamaCpp({ ${name} }) must be a number of bytes, 0 or more; got ${String(bytes)}.`)
     }
   }
 }
 
-async function checkAvailability({ device }: LlamaCppLoadOptions): Promise<BackendAvailability> {
-  const { webgpu, wasm } = await probeDevices()
-  // llama.cpp is WebAssembly on either device.
-  if ('unavailable' in wasm) return { isAvailable: false, reason: wasm.unavailable }
-  if (device === 'webgpu' && 'unavailable' in webgpu)
-    return { isAvailable: false, reason: webgpu.unavailable }
-  return { isAvailable: true }
+async function checkAvailability(options: LlamaCppLoadOptions): Promise<BackendAvailability> {
+  const chosen = chooseLlamaCppDevice(await probeDevices(), options)
+  return chosen.kind === 'unavailable' ? { isAvailable: false, reason: chosen.reason } : { isAvailable: true }
 }

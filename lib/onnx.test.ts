@@ -8,7 +8,7 @@ describe('wasmPaths', () => {
     'https://files.example/ort',
     'https://files.example/ort/',
     new URL('https://files.example/ort/'),
-  ])('a folder has the file of each device under its own name: %s', (folder) => {
+  ])('a folder is resolved to one file for each device: %s', (folder) => {
     expect(readWasmPaths(folder)).toEqual({
       wasmPaths: {
         wasm: 'https://files.example/ort/ort-wasm-simd-threaded.wasm',
@@ -17,13 +17,13 @@ describe('wasmPaths', () => {
     })
   })
 
-  test('a file can be named for one device alone', () => {
+  test('can be a file for only one device', () => {
     expect(readWasmPaths({ webgpu: new URL('https://files.example/a1b2.wasm') })).toEqual({
       wasmPaths: { webgpu: 'https://files.example/a1b2.wasm' },
     })
   })
 
-  test('left out, the worker is told nothing', () => {
+  test('are not sent to the worker if left out', () => {
     expect(onnx({ device: 'wasm' }).options).toEqual({ device: 'wasm' })
   })
 
@@ -33,7 +33,7 @@ describe('wasmPaths', () => {
     [null, /wasmPaths }\) must be a URL/],
     [{ wasm: 'http://[' }, /wasmPaths: { wasm } }\) must be a URL/],
     [{ mjs: 'https://files.example/ort.mjs' }, /no device "mjs"/],
-  ])('what names no file is refused by name: %j', (wasmPaths, message) => {
+  ])('are refused with the name of the option if invalid: %j', (wasmPaths, message) => {
     expect(() => readWasmPaths(wasmPaths as OnnxOptions['wasmPaths'])).toThrow(
       expect.objectContaining({ code: 'invalid-option', message: expect.stringMatching(message) }),
     )

@@ -1,5 +1,6 @@
 import { chooseModel, type BackendAvailability, type BackendFactory } from './backend-factory.js'
-import { refuse } from './contract/check-options.js'
+import { refuse, refuseUnknown } from './contract/check-options.js'
+import { chooseOnnxDevice } from './contract/choose-device.js'
 import { probeDevices } from './contract/devices.js'
 import type { ModelSource } from './contract/model-source.js'
 import { onnxDevices, onnxDtypes, onnxWasmFiles, type OnnxLoadOptions } from './contract/onnx-options.js'
@@ -9,8 +10,8 @@ export { onnxDevices, onnxDtypes } from './contract/onnx-options.js'
 export type { OnnxDevice, OnnxDtype } from './contract/onnx-options.js'
 
 /**
- * Where ONNX Runtime's WebAssembly is, relative to the page: a folder with both files of onnxruntime-web's `dist` under
- * their own names, or the file for each device. It must be the installed version's.
+ * URLs of ONNX Runtime's WebAssembly, relative to the page: a folder that contains both `.wasm` files of onnxruntime-web's
+ * `dist` under their original names, or one file for each device. The files must be from the installed version.
  */
 export type OnnxWasmPaths =
   | string
@@ -20,32 +21,36 @@ export type OnnxWasmPaths =
 /** Options of `onnx()`. */
 export interface OnnxOptions extends Omit<OnnxLoadOptions, 'wasmPaths'> {
   /**
-   * For bundlers that do not find ONNX Runtime's WebAssembly by themselves, and for hosts that serve it from elsewhere.
-   * @default beside onnxruntime-web's own modules
+   * URLs of ONNX Runtime's WebAssembly, for bundlers that do not find it and for servers that host it elsewhere.
+   * @default next to onnxruntime-web's own modules
    */
   readonly wasmPaths?: OnnxWasmPaths | undefined
   /**
-   * Makes the worker, for bundlers that do not find it by themselves, and for workers with code of one's own in them.
-   * Its script must import `rivulet/onnx.worker`.
+   * Creates the worker, for bundlers that do not find it and for workers that also run code of the app. Its script must
+   * import `rivulet/onnx.worker`.
    * @default a module worker from the package's own file
    */
   readonly worker?: (() => Worker) | undefined
-  /** Its model's folder, where a list of backends has another for each. @default `createEngine`'s */
+  /** The model's folder, for lists of backends that each need another model. @default the `model` of `createEngine` */
   readonly model?: ModelSource | undefined
 }
 
 /**
  * Runs Hugging Face ONNX folders on onnxruntime-web (an optional peer dependency: install it).
- * @throws RivuletError `invalid-option` for an unknown option, or a value that an option does not take
+ * @throws RivuletError `invalid-option` for an unknown option or an invalid value
  */
 export function onnx({
   worker = createWorker,
   model,
   wasmPaths,
-  ...given
+  ...plainOptions
 }: OnnxOptions = {}): BackendFactory {
-  checkOptions(given)
-  const options = { ...given, ...(wasmPaths !== undefined && { wasmPaths: resolveWasmPaths(wasmPaths) }) }
+  refuseUnknown('onnx()', plainOptions, optionNames)
+  checkOptions(plainOptions)
+  const options = {
+    ...plainOptions,
+    ...(wasmPaths !== undefined && { wasmPaths: resolveWasmPaths(wasmPaths) }),
+  }
   if (typeof worker !== 'function') refuse('onnx({ worker }) must be a function that returns a Worker.')
   return {
     name: 'onnx',
@@ -63,34 +68,30 @@ function createWorker(): Worker {
   })
 }
 
-const allowedValues: Readonly<Record<string, readonly string[]>> = { device: onnxDevices, dtype: onnxDtypes }
+const optionNames: readonly string[] = [
+  'device',
+  'dtype',
+  'conversationCacheBytes',
+  'memoryBudgetBytes',
+  'model',
+  'wasmPaths',
+  'worker',
+] satisfies (keyof OnnxOptions)[]
 
-function checkOptions({
-  conversationCacheBytes = 0,
-  memoryBudgetBytes = 0,
-  ...named
-}: Omit<OnnxLoadOptions, 'wasmPaths'>): void {
-  for (const [name, value] of Object.entries(named)) {
-    const allowed = allowedValues[name]
-    if (!allowed) {
-      const names = [
-        ...Object.keys(allowedValues),
-        'conversationCacheBytes',
-        'memoryBudgetBytes',
-        'model',
-        'wasmPaths',
-        'worker',
-      ]
-      refuse(`onnx() has no option "${name}"; it has: ${names.join(', ')}.`)
-    }
-    if (value !== undefined && !allowed.includes(value)) {
-      refuse(`onnx({ ${name} }) must be one of ${allowed.join(', ')}; got ${String(value)}.`)
-    }
-  }
+function checkOptions(options: Omit<OnnxLoadOptions, 'wasmPaths'>): void {
+  const { device, dtype, conversationCacheBytes = 0, memoryBudgetBytes = 0 } = options
+  checkChoice('device', device, onnxDevices)
+  checkChoice('dtype', dtype, onnxDtypes)
   for (const [name, bytes] of Object.entries({ conversationCacheBytes, memoryBudgetBytes })) {
     if (typeof bytes !== 'number' || !(bytes >= 0)) {
-      refuse(`onnx({ ${name} }) must be a number from 0; got ${String(bytes)}.`)
+      refuse(`onnx({ ${name} }) must be a number of bytes, 0 or more; got ${String(bytes)}.`)
     }
+  }
+}
+
+function checkChoice(name: string, value: string | undefined, allowed: readonly string[]): void {
+  if (value !== undefined && !allowed.includes(value)) {
+    refuse(`onnx({ ${name} }) must be one of ${allowed.join(', ')}; got ${String(value)}.`)
   }
 }
 
@@ -100,7 +101,7 @@ function resolveWasmPaths(paths: OnnxWasmPaths): OnnxLoadOptions['wasmPaths'] {
     return { wasm: `${folder}${onnxWasmFiles.wasm}`, webgpu: `${folder}${onnxWasmFiles.webgpu}` }
   }
   if (typeof paths !== 'object' || paths === null)
-    refuse('onnx({ wasmPaths }) must be a URL, or one for each device.')
+    refuse('onnx({ wasmPaths }) must be a URL, or an object with a URL for each device.')
   const resolved: { wasm?: string; webgpu?: string } = {}
   for (const [device, url] of Object.entries(paths)) {
     if (device !== 'wasm' && device !== 'webgpu') {
@@ -111,12 +112,8 @@ function resolveWasmPaths(paths: OnnxWasmPaths): OnnxLoadOptions['wasmPaths'] {
   return resolved
 }
 
-async function checkAvailability({ device = 'auto' }: OnnxLoadOptions): Promise<BackendAvailability> {
-  const { webgpu, wasm } = await probeDevices()
-  // ONNX Runtime is WebAssembly on either device.
-  if ('unavailable' in wasm) return { isAvailable: false, reason: wasm.unavailable }
-  if (device === 'webgpu' && 'unavailable' in webgpu)
-    return { isAvailable: false, reason: webgpu.unavailable }
-  const hasGpu = 'adapter' in webgpu && !webgpu.adapter.isFallbackAdapter
-  return { isAvailable: true, isSlow: device === 'auto' && !hasGpu }
+async function checkAvailability(options: OnnxLoadOptions): Promise<BackendAvailability> {
+  const chosen = chooseOnnxDevice(await probeDevices(), options)
+  if (chosen.kind === 'unavailable') return { isAvailable: false, reason: chosen.reason }
+  return { isAvailable: true, isSlow: chosen.kind === 'wasm' && options.device !== 'wasm' }
 }

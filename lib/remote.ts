@@ -2,6 +2,7 @@ import type { BackendFactory } from './backend-factory.js'
 import { refuse, refuseUnknown } from './contract/check-options.js'
 import { readHeaders } from './contract/read-headers.js'
 import type { RemoteLoadOptions } from './contract/remote-options.js'
+import { resolveUrl } from './resolve-url.js'
 
 /** Options of `remote()`. */
 export interface RemoteOptions {
@@ -96,9 +97,7 @@ function checkOptions({
 }
 
 function checkUrl(baseURL: string | URL): string {
-  const base = globalThis.document?.baseURI
-  if (!URL.canParse(String(baseURL), base)) refuse('remote({ baseURL }) must be a URL.', 'baseURL')
-  const url = new URL(String(baseURL), base)
+  const url = new URL(resolveUrl('remote({ baseURL })', baseURL))
   if (!/^https?:$/.test(url.protocol))
     refuse('remote({ baseURL }) must start with https: or http:.', 'baseURL')
   if (url.username || url.password)

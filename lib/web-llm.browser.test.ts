@@ -9,7 +9,7 @@ const scriptedWorker = () =>
     type: 'module',
   })
 
-/** Takes the tests' adapter, which computes on the CPU. */
+/** Skips the check of the adapter, since the one of the tests computes on the CPU. */
 function createEngineOn(model: string, worker: () => Worker) {
   const checkAvailability = () => Promise.resolve({ isAvailable: true } as const)
   return createEngine({ backend: { ...webLlm({ model, worker }), checkAvailability } })
@@ -18,7 +18,7 @@ function createEngineOn(model: string, worker: () => Worker) {
 const openScripted = () => createEngineOn('Story-1B-q4f16_1-MLC', scriptedWorker)
 const story = 'Once upon a time'
 
-it('an error of the runtime crosses the worker with its code (real package, real worker)', async () => {
+it('an error of the runtime keeps its code across the worker boundary (real package, real worker)', async () => {
   await expect(createEngineOn('Llama-3.2-1B', realWorker)).rejects.toMatchObject({
     code: 'model-not-found',
     message: expect.stringContaining('Llama-3.2-1B-Instruct-q4f32_1-MLC'),
@@ -26,7 +26,7 @@ it('an error of the runtime crosses the worker with its code (real package, real
 })
 
 describe('an engine on webLlm() (real engine, scripted pipeline, real worker)', () => {
-  it('streams, counts, and keeps requests in order', async () => {
+  it('streams text, counts tokens, and runs requests in order', async () => {
     await using engine = await openScripted()
     const streams = [engine.generate('One?'), engine.generate('Two?', { maxTokens: 2 })] as const
     expect(await Promise.all(streams.map((stream) => stream.text()))).toEqual([story, 'Once upon'])
@@ -40,11 +40,11 @@ describe('an engine on webLlm() (real engine, scripted pipeline, real worker)', 
     expect(result.usage.promptTokens).toBeGreaterThan('One?'.length)
   })
 
-  it('is cancelled by leaving the loop, and answers the next request', async () => {
+  it('cancels when the reader leaves the loop, and answers the next request', async () => {
     await using engine = await openScripted()
-    const left = engine.generate('One?')
-    for await (const { text } of left) if (text !== '') break
-    expect(await left.result).toMatchObject({ finishReason: 'cancelled', text: 'Once' })
+    const abandoned = engine.generate('One?')
+    for await (const { text } of abandoned) if (text !== '') break
+    expect(await abandoned.result).toMatchObject({ finishReason: 'cancelled', text: 'Once' })
     expect(await engine.generate('Two?').text()).toBe(story)
   })
 
@@ -56,7 +56,7 @@ describe('an engine on webLlm() (real engine, scripted pipeline, real worker)', 
     expect(await engine.generate('Two?').text()).toBe(story)
   })
 
-  it('ends an answer that loses its device with what it said, and goes on in a new worker', async () => {
+  it('fails with the text so far if the device is lost, and answers the next request in a new worker', async () => {
     await using engine = await openScripted()
     const lost = engine.generate('lose it')
     const next = engine.generate('Two?')
@@ -65,7 +65,7 @@ describe('an engine on webLlm() (real engine, scripted pipeline, real worker)', 
   })
 })
 
-it('records of one’s own may be relative to the page', () => {
+it('the URLs of a model record can be relative to the page', () => {
   const record = { model: 'models/story/', model_id: 'story', model_lib: './story.wasm' }
   const resolve = (url: string) => new URL(url, document.baseURI).href
   expect(webLlm({ model: 'story', modelRecords: [record] }).options).toMatchObject({

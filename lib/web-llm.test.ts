@@ -8,7 +8,7 @@ const record: WebLlmModelRecord = {
 }
 const hash = 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='
 
-it('names its model by itself, and tells the worker nothing but data', () => {
+it('needs no model from createEngine, and sends only plain data to the worker', () => {
   const integrity = { config: hash, tokenizer: { 'tokenizer.json': hash } }
   const factory = webLlm({ model: record.model_id, modelRecords: [{ ...record, integrity }] })
   expect(factory).toMatchObject({ name: 'web-llm', model: { kind: 'named' } })
@@ -21,7 +21,7 @@ it('names its model by itself, and tells the worker nothing but data', () => {
   expect(structuredClone(factory.options)).toEqual(factory.options)
 })
 
-describe('webLlm() refuses by name', () => {
+describe('webLlm() refuses an invalid option by name', () => {
   it.each([
     [{ model: '' }, 'model'],
     [{}, 'model'],

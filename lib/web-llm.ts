@@ -1,5 +1,6 @@
 import type { BackendAvailability, BackendFactory } from './backend-factory.js'
-import { refuse } from './contract/check-options.js'
+import { refuse, refuseUnknown } from './contract/check-options.js'
+import { checkWebLlmDevice } from './contract/choose-device.js'
 import { probeDevices } from './contract/devices.js'
 import {
   webLlmCaches,
@@ -7,24 +8,28 @@ import {
   type WebLlmLoadOptions,
   type WebLlmModelRecord,
 } from './contract/web-llm-options.js'
+import { resolveUrl } from './resolve-url.js'
 
 export type { WebLlmCache, WebLlmIntegrity, WebLlmModelRecord } from './contract/web-llm-options.js'
 
 /** Options of `webLlm()`. */
 export interface WebLlmOptions {
-  /** The id of a model of `modelRecords` or of web-llm's own list: `Qwen2.5-0.5B-Instruct-q4f16_1-MLC`. */
+  /** The id of a model in `modelRecords` or in web-llm's own list: `Qwen2.5-0.5B-Instruct-q4f16_1-MLC`. */
   readonly model: string
   /**
-   * Models of one's own, looked through before web-llm's list. `model` and `model_lib` may be relative to the page. Their
-   * `integrity` is checked (`integrity-failed`); web-llm has none for weights.
+   * Additional models, searched before web-llm's list. `model` and `model_lib` may be relative to the page. The files named
+   * in `integrity` are verified at load (`integrity-failed`); web-llm cannot verify weights.
    */
   readonly modelRecords?: readonly WebLlmModelRecord[] | undefined
-  /** Where web-llm keeps what it fetches. @default web-llm's: 'cache' */
+  /** Where web-llm stores downloaded files. @default 'cache' (web-llm's default) */
   readonly cache?: WebLlmCache | undefined
-  /** Prompt and answer together, in tokens, instead of the model's own: fewer need less memory. @default the model's */
+  /**
+   * Maximum length of prompt and answer together, in tokens. A smaller number needs less memory.
+   * @default the model's
+   */
   readonly contextLength?: number | undefined
   /**
-   * Makes the worker, for bundlers that do not find it by themselves. Its script must import `rivulet/web-llm.worker`.
+   * Creates the worker, for bundlers that do not find it. Its script must import `rivulet/web-llm.worker`.
    * @default a module worker from the package's own file
    */
   readonly worker?: (() => Worker) | undefined
@@ -53,27 +58,29 @@ const recordFields: readonly string[] = [
 ] satisfies (keyof WebLlmModelRecord)[]
 
 /**
- * Runs MLC models on @mlc-ai/web-llm (an optional peer dependency: install it), on WebGPU. `createEngine` needs no `model`
- * then, and its `download` options do not concern it: web-llm has a store of its own.
+ * Runs MLC models on @mlc-ai/web-llm (an optional peer dependency: install it), on WebGPU. `createEngine` then needs no
+ * `model`, and its `download` options have no effect: web-llm has its own store.
  *
- * What its runtime cannot keep of the stream's promises:
- * - A control string in a message is read as a control token. Those of the model's own chat template are refused
- *   (`invalid-option`), so that nobody can forge a turn; others of its tokenizer, and all of them in a raw prompt
- *   (`applyChatTemplate: false`), are not noticed.
- * - A prompt is computed in one go: a cancel meanwhile waits for it, and for the first token.
- * - An answer that loses its GPU ends with `device-lost` and what was said. The next request runs on a new worker.
- * - There are no token ids. `topK`, `minP` and `topLogprobs` are refused; `repetitionPenalty` sees the answer alone.
+ * Guarantees of the stream that do not hold with this runtime:
+ * - The text of a control token in a message becomes the control token. Those of the model's chat template are refused
+ *   (`invalid-option`), so that nobody can forge a turn. Other control tokens of the tokenizer are not detected, and in a
+ *   raw prompt (`applyChatTemplate: false`) none are.
+ * - The prompt is computed in one step: a cancel during prefill takes effect after the first token.
+ * - If the GPU is lost, the answer fails with `device-lost` and its text so far. The next request runs in a new worker.
+ * - There are no token ids. `topK`, `minP` and `topLogprobs` are refused. `repetitionPenalty` applies only to tokens of
+ *   the answer.
  * @throws RivuletError `invalid-option`
  */
 export function webLlm(options: WebLlmOptions): BackendFactory {
-  const { worker = createWorker, ...told } = options
-  checkNames('webLlm()', 'option', options, optionNames)
+  const { worker = createWorker, ...plainOptions } = options
+  refuseUnknown('webLlm()', options, optionNames)
   if (typeof worker !== 'function') refuse('webLlm({ worker }) must be a function that returns a Worker.')
+  const loadOptions = checkOptions(plainOptions)
   return {
     name: 'web-llm',
-    options: checkOptions(told),
+    options: loadOptions,
     model: { kind: 'named' },
-    checkAvailability,
+    checkAvailability: () => checkAvailability(loadOptions),
     createWorker: worker,
   }
 }
@@ -85,13 +92,9 @@ function createWorker(): Worker {
   })
 }
 
-async function checkAvailability(): Promise<BackendAvailability> {
-  const { webgpu } = await probeDevices()
-  if ('unavailable' in webgpu) return { isAvailable: false, reason: webgpu.unavailable }
-  if (webgpu.adapter.isFallbackAdapter) {
-    return { isAvailable: false, reason: 'WebGPU here computes on the CPU, which is too slow for web-llm.' }
-  }
-  return { isAvailable: true }
+async function checkAvailability(options: WebLlmLoadOptions): Promise<BackendAvailability> {
+  const unavailable = checkWebLlmDevice(await probeDevices(), options)
+  return unavailable ? { isAvailable: false, reason: unavailable.reason } : { isAvailable: true }
 }
 
 function checkOptions({
@@ -100,25 +103,26 @@ function checkOptions({
   cache,
   contextLength,
 }: Omit<WebLlmOptions, 'worker'>): WebLlmLoadOptions {
-  if (typeof model !== 'string' || model === '') refuse('webLlm({ model }) must be the id of a model.')
+  if (typeof model !== 'string' || model === '')
+    refuse('webLlm({ model }) must be the id of a model, as a string.')
   if (cache !== undefined && !webLlmCaches.includes(cache)) {
     refuse(`webLlm({ cache }) must be one of ${webLlmCaches.join(', ')}.`)
   }
   if (contextLength !== undefined && !(Number.isSafeInteger(contextLength) && contextLength > 0)) {
-    refuse('webLlm({ contextLength }) must be a number of tokens: an integer above 0.')
+    refuse('webLlm({ contextLength }) must be a number of tokens: an integer, 1 or more.')
   }
-  if (!Array.isArray(modelRecords)) refuse('webLlm({ modelRecords }) must be a list of model records.')
+  if (!Array.isArray(modelRecords)) refuse('webLlm({ modelRecords }) must be an array of model records.')
   return { model, modelRecords: modelRecords.map(checkRecord), cache, contextLength }
 }
 
-/** A plain copy: what cannot be copied could not be posted to the worker. */
+/** Returns a plain copy, since only data that can be cloned can be posted to the worker. */
 function checkRecord(record: WebLlmModelRecord, index: number): WebLlmModelRecord {
   const name = `webLlm({ modelRecords })[${index}]`
   if (typeof record !== 'object' || record === null) refuse(`${name} must be an object.`)
-  checkNames(name, 'field', record, recordFields)
+  refuseUnknown(name, record, recordFields, 'field')
   for (const field of ['model', 'model_id', 'model_lib'] as const) {
     if (typeof record[field] !== 'string' || record[field] === '')
-      refuse(`${name}.${field} must be a string.`)
+      refuse(`${name}.${field} must be a string that is not empty.`)
   }
   checkIntegrity(name, record.integrity)
   const model = resolveUrl(`${name}.model`, record.model)
@@ -126,18 +130,18 @@ function checkRecord(record: WebLlmModelRecord, index: number): WebLlmModelRecor
   try {
     return structuredClone({ ...record, model, model_lib })
   } catch {
-    return refuse(`${name} must be plain data.`)
+    return refuse(`${name} must contain only plain data: no functions, no class instances.`)
   }
 }
 
-/** A subresource integrity hash (W3C SRI, 3.1). */
+/** A hash in the syntax of Subresource Integrity (W3C SRI, section 3.1). */
 const integrityHash = /^sha(256|384|512)-[A-Za-z0-9+/]+={0,2}$/
 
-/** A hash that is misspelt would fail late, and a field that is misspelt would never be checked. */
+/** Checked here because a malformed hash would fail late, and a misspelt field would never be verified. */
 function checkIntegrity(name: string, integrity: WebLlmModelRecord['integrity']): void {
   if (integrity === undefined) return
   if (typeof integrity !== 'object' || integrity === null) refuse(`${name}.integrity must be an object.`)
-  checkNames(`${name}.integrity`, 'field', integrity, ['config', 'model_lib', 'tokenizer', 'onFailure'])
+  refuseUnknown(`${name}.integrity`, integrity, ['config', 'model_lib', 'tokenizer', 'onFailure'], 'field')
   const { config, model_lib, tokenizer = {}, onFailure = 'error' } = integrity
   if (onFailure !== 'error' && onFailure !== 'warn') {
     refuse(`${name}.integrity.onFailure must be "error" or "warn".`)
@@ -145,18 +149,9 @@ function checkIntegrity(name: string, integrity: WebLlmModelRecord['integrity'])
   const hashes = { config, model_lib, ...tokenizer }
   for (const [file, hash] of Object.entries(hashes)) {
     if (hash !== undefined && !(typeof hash === 'string' && integrityHash.test(hash))) {
-      refuse(`${name}.integrity must hold a hash such as "sha256-…" in base64 for ${file}.`)
+      refuse(
+        `${name}.integrity: the hash for ${file} must be "sha256-…", "sha384-…" or "sha512-…" in base64.`,
+      )
     }
   }
-}
-
-function resolveUrl(name: string, url: string): string {
-  const base = globalThis.document?.baseURI
-  if (!URL.canParse(url, base)) refuse(`${name} must be a URL.`)
-  return new URL(url, base).href
-}
-
-function checkNames(owner: string, kind: string, given: object, names: readonly string[]): void {
-  const unknown = Object.keys(given).find((name) => !names.includes(name))
-  if (unknown !== undefined) refuse(`${owner} has no ${kind} "${unknown}"; it has: ${names.join(', ')}.`)
 }

@@ -1,10 +1,20 @@
 import { RivuletError } from './errors.js'
 
-/** @throws RivuletError `invalid-option` for an option that is not in `names` */
-export function refuseUnknown(what: string, options: object, names: readonly string[]): void {
-  for (const name of Object.keys(options)) {
+/**
+ * Refuses an unknown property of `object`.
+ * @param owner what has the properties, as the message names it: `onnx()`
+ * @param kind what the message calls a property
+ * @throws RivuletError `invalid-option`, naming the property and the ones that exist
+ */
+export function refuseUnknown(
+  owner: string,
+  object: object,
+  names: readonly string[],
+  kind: 'option' | 'field' = 'option',
+): void {
+  for (const name of Object.keys(object)) {
     if (!names.includes(name)) {
-      refuse(`${what} has no option "${name}". Its options are: ${names.join(', ')}.`, name)
+      refuse(`${owner} has no ${kind} "${name}". Its ${kind}s are: ${names.join(', ')}.`, name)
     }
   }
 }

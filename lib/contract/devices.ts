@@ -1,23 +1,25 @@
-/** A WebGPU adapter, as far as it matters for choosing a model variant. */
+/** The properties of a WebGPU adapter that decide which model variants can run. */
 export interface GpuAdapterFacts {
   readonly vendor: string
   readonly architecture: string
   readonly description: string
-  /** Computes on the CPU (SwiftShader, WARP): slower than WASM, so never chosen by itself. */
+  /**
+   * It is software that computes on the CPU (SwiftShader, WARP). It is slower than WASM, so `auto` never selects it.
+   */
   readonly isFallbackAdapter: boolean
-  /** Can compute in 16-bit floats. */
+  /** Shaders can compute in 16-bit floats (the feature `shader-f16`). */
   readonly hasShaderF16: boolean
-  /** The largest buffer that it takes: no weight of a model may be larger. */
+  /** The largest buffer, in bytes. Each weight of a model must fit into one buffer. */
   readonly maxBufferBytes: number
 }
 
-/** What this browser can compute on; where it cannot, a sentence that says why. */
+/** The devices of this browser; for each one that is missing, a sentence with the reason. */
 export interface Devices {
   readonly webgpu: { readonly adapter: GpuAdapterFacts } | { readonly unavailable: string }
   readonly wasm: { readonly hasThreads: boolean } | { readonly unavailable: string }
 }
 
-/** Asks the browser for its devices. `navigator.gpu` alone proves nothing: an adapter is requested. */
+/** Detects the devices of this browser. Requests an adapter: `navigator.gpu` can exist where no adapter does. */
 export async function probeDevices(): Promise<Devices> {
   return { webgpu: await probeWebGpu(), wasm: probeWasm() }
 }
@@ -27,12 +29,13 @@ async function probeWebGpu(): Promise<Devices['webgpu']> {
     return {
       unavailable: globalThis.isSecureContext
         ? 'This browser has no WebGPU.'
-        : 'WebGPU needs a secure page: serve it over https or from localhost.',
+        : 'WebGPU needs a secure context. Serve the page over https or from localhost.',
     }
   }
   try {
     const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' })
-    if (!adapter) return { unavailable: 'This browser has WebGPU, but no graphics adapter that it may use.' }
+    if (!adapter)
+      return { unavailable: 'This browser supports WebGPU, but found no graphics adapter that it can use.' }
     const { vendor, architecture, description, isFallbackAdapter } = adapter.info
     const hasShaderF16 = adapter.features.has('shader-f16')
     const { maxBufferSize: maxBufferBytes } = adapter.limits
@@ -40,11 +43,11 @@ async function probeWebGpu(): Promise<Devices['webgpu']> {
       adapter: { vendor, architecture, description, isFallbackAdapter, hasShaderF16, maxBufferBytes },
     }
   } catch (error) {
-    return { unavailable: `WebGPU gave no adapter: ${String(error)}` }
+    return { unavailable: `The browser could not open a graphics adapter: ${String(error)}` }
   }
 }
 
-/** A module that uses one SIMD instruction: every runtime here needs SIMD. From wasm-feature-detect. */
+/** A module with one SIMD instruction, from wasm-feature-detect. Each runtime needs SIMD. */
 const simdModule = Uint8Array.of(
   0,
   97,
@@ -81,8 +84,11 @@ const simdModule = Uint8Array.of(
 
 function probeWasm(): Devices['wasm'] {
   if (typeof WebAssembly !== 'object') {
-    return { unavailable: 'WebAssembly is off, or the page\'s CSP lacks "wasm-unsafe-eval".' }
+    return {
+      unavailable: "WebAssembly is off, or the page's content security policy lacks 'wasm-unsafe-eval'.",
+    }
   }
-  if (!WebAssembly.validate(simdModule)) return { unavailable: 'WebAssembly here has no SIMD.' }
+  if (!WebAssembly.validate(simdModule))
+    return { unavailable: "This browser's WebAssembly has no SIMD. Update the browser." }
   return { hasThreads: globalThis.crossOriginIsolated === true }
 }

@@ -1,43 +1,48 @@
-/** The weight variants of a Hugging Face ONNX folder, under the names that transformers.js gives them. */
+/** The weight variants of a Hugging Face ONNX folder, best first, by the names that transformers.js gives them. */
 export const onnxDtypes = ['q4f16', 'q4', 'fp16', 'q8', 'fp32'] as const
 export type OnnxDtype = (typeof onnxDtypes)[number]
+
+/** The variants that compute in 16-bit floats: they run only on an adapter with the feature `shader-f16`. */
+export const float16Dtypes: readonly OnnxDtype[] = ['q4f16', 'fp16']
 
 export const onnxDevices = ['auto', 'webgpu', 'wasm'] as const
 export type OnnxDevice = (typeof onnxDevices)[number]
 
-/** ONNX Runtime's WebAssembly for each device, as onnxruntime-web names the files in its `dist`. */
+/** ONNX Runtime's WebAssembly for each device: the file names in the `dist` folder of onnxruntime-web. */
 export const onnxWasmFiles = {
   wasm: 'ort-wasm-simd-threaded.wasm',
   webgpu: 'ort-wasm-simd-threaded.asyncify.wasm',
 } as const
 
-/** What the worker is told of `onnx()`'s options. */
+/** The options of `onnx()` that are sent to the worker. */
 export interface OnnxLoadOptions {
   /**
-   * `auto` takes WebGPU on a real graphics adapter and WASM elsewhere; a software adapter is used only when forced.
+   * The device to compute on. `auto` uses WebGPU on a real graphics adapter and WASM otherwise; only `webgpu` uses a
+   * software adapter, too.
    * @default 'auto'
    */
   readonly device?: OnnxDevice | undefined
   /**
-   * Which weight file to load.
-   * @default the first that the folder has of `q4f16`, `q4`, `fp16`, `q8`, `fp32`; without 16-bit floats `q4`, `q8`, `fp32`
+   * The weight file to load.
+   * @default the first of `q4f16`, `q4`, `fp16`, `q8`, `fp32` in the folder; without 16-bit floats, of `q4`, `q8`, `fp32`
    */
   readonly dtype?: OnnxDtype | undefined
   /**
-   * Memory for the KV caches of earlier conversations, in bytes, beside the one that is running: a chat that is taken up
-   * again computes only what is new. The one not used for longest goes first; 0 keeps none.
+   * Memory for the KV caches of earlier conversations, in bytes, in addition to the cache of the current one. When a chat
+   * is continued, only its new tokens are computed. The least recently used cache is freed first; 0 keeps none.
    * @default 256 MiB
    */
   readonly conversationCacheBytes?: number | undefined
   /**
-   * What weights and the first KV cache may take, in bytes. A larger model is refused with `memory-exceeded`, before its
-   * external weights are downloaded. What the adapter or WebAssembly cannot hold is refused in any case.
+   * Limit for the weights and the first KV cache together, in bytes. A larger model is refused with `memory-exceeded`
+   * before its external weights are downloaded. A model that exceeds the limits of the adapter or of WebAssembly is
+   * always refused.
    * @default no limit
    */
   readonly memoryBudgetBytes?: number | undefined
   /**
-   * Where ONNX Runtime's WebAssembly for each device is, for pages whose bundler does not find it.
-   * @default beside onnxruntime-web's own modules
+   * URLs of ONNX Runtime's WebAssembly for each device, for bundlers that do not find these files.
+   * @default next to onnxruntime-web's own modules
    */
   readonly wasmPaths?:
     | { readonly wasm?: string | undefined; readonly webgpu?: string | undefined }

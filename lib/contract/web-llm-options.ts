@@ -1,47 +1,50 @@
 export const webLlmCaches = ['cache', 'indexeddb', 'opfs'] as const
 
-/** Where web-llm keeps its files: the Cache API, IndexedDB or the origin private file system. */
+/** Where web-llm stores files: the Cache API, IndexedDB or the origin private file system. */
 export type WebLlmCache = (typeof webLlmCaches)[number]
 
-/** A model that web-llm can load, in the shape of its own `ModelRecord`. */
+/** A model that web-llm can load, in the format of web-llm's `ModelRecord`. */
 export interface WebLlmModelRecord {
-  /** The folder of `mlc-chat-config.json` and the weights; web-llm adds `resolve/main/` where `resolve/` is missing. */
+  /**
+   * URL of the folder with `mlc-chat-config.json` and the weights. web-llm appends `resolve/main/` if it has no
+   * `resolve/`.
+   */
   readonly model: string
-  /** The name that `model` of `webLlm()` chooses it by. */
+  /** The id to pass as `webLlm({ model })`. */
   readonly model_id: string
-  /** The compiled library, a `.wasm` file. */
+  /** URL of the compiled model library, a `.wasm` file. */
   readonly model_lib: string
-  /** Put over the fields of `mlc-chat-config.json`. */
+  /** Replaces fields of `mlc-chat-config.json`. */
   readonly overrides?: Readonly<Record<string, unknown>>
   readonly vram_required_MB?: number
   readonly low_resource_required?: boolean
   readonly buffer_size_required_bytes?: number
-  /** Of the GPU: `['shader-f16']`. */
+  /** WebGPU features that the model needs: `['shader-f16']`. */
   readonly required_features?: readonly string[]
-  /** web-llm's `ModelType`: 0 writes text, 1 embeds and is refused, 2 also sees. */
+  /** web-llm's `ModelType`: 0 is a text model, 1 an embedding model (refused), 2 a vision model. */
   readonly model_type?: number
   readonly integrity?: WebLlmIntegrity
   /** The URL of `mlc-model-manifest.json`, relative to `model`. */
   readonly model_manifest?: string
 }
 
-/** What files must hash to, as `sha256-…`, `sha384-…` or `sha512-…` in base64. web-llm has no such check for weights. */
+/** Expected hashes of files, as `sha256-…`, `sha384-…` or `sha512-…` in base64. web-llm cannot verify weights. */
 export interface WebLlmIntegrity {
-  /** Of `mlc-chat-config.json`. */
+  /** The hash of `mlc-chat-config.json`. */
   readonly config?: string
   readonly model_lib?: string
-  /** By file name. */
+  /** Hashes of the tokenizer's files, by file name. */
   readonly tokenizer?: Readonly<Record<string, string>>
-  /** @default 'error' */
+  /** Whether a wrong hash fails the load or only logs a warning. @default 'error' */
   readonly onFailure?: 'error' | 'warn'
 }
 
-/** What the worker is told of `webLlm()`'s options. */
+/** The options of `webLlm()` that are sent to the worker. */
 export interface WebLlmLoadOptions {
   readonly model: string
-  /** Looked through before web-llm's own list; `model` and `model_lib` are absolute. */
+  /** Searched before web-llm's own list. `model` and `model_lib` are absolute URLs. */
   readonly modelRecords: readonly WebLlmModelRecord[]
   readonly cache: WebLlmCache | undefined
-  /** In tokens. */
+  /** In tokens; undefined for the model's own. */
   readonly contextLength: number | undefined
 }

@@ -1,29 +1,25 @@
+import { chooseLlamaCppDevice } from '../../lib/contract/choose-device.js'
 import { probeDevices } from '../../lib/contract/devices.js'
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { LlamaCppLoadOptions } from '../../lib/contract/llama-cpp-options.js'
 import { describeAdapter } from '../describe-device.js'
 
-/** Where llama.cpp is told to compute. */
+/** Where llama.cpp computes. */
 export interface ChosenDevice {
   readonly useGpu: boolean
-  /** The adapter by name. */
+  /** The name of the adapter. */
   readonly description: string
   readonly threads: number
 }
 
-/** llama.cpp's shaders compute in 16-bit floats: without them it takes the CPU, on whatever adapter. */
-export async function chooseDevice({ device = 'auto', threads }: LlamaCppLoadOptions): Promise<ChosenDevice> {
-  const { webgpu } = await probeDevices()
-  const adapter = 'adapter' in webgpu ? webgpu.adapter : undefined
-  if (device === 'webgpu' && !adapter?.hasShaderF16) {
-    const why = 'unavailable' in webgpu ? webgpu.unavailable : 'This graphics adapter has no 16-bit floats.'
-    throw new RivuletError('backend-unavailable', `${why} Use device: 'auto' to fall back to WASM.`)
-  }
-  const isReal = adapter !== undefined && !adapter.isFallbackAdapter && adapter.hasShaderF16
+/** @throws RivuletError `backend-unavailable` */
+export async function chooseDevice(options: LlamaCppLoadOptions): Promise<ChosenDevice> {
+  const chosen = chooseLlamaCppDevice(await probeDevices(), options)
+  if (chosen.kind === 'unavailable') throw new RivuletError('backend-unavailable', chosen.reason)
   const half = Math.floor((navigator.hardwareConcurrency || 1) / 2)
   return {
-    useGpu: device === 'webgpu' || (device === 'auto' && isReal),
-    description: adapter ? describeAdapter(adapter) : 'CPU',
-    threads: threads ?? Math.max(2, half),
+    useGpu: chosen.kind === 'webgpu',
+    description: chosen.kind === 'webgpu' ? describeAdapter(chosen.adapter) : 'CPU',
+    threads: options.threads ?? Math.max(2, half),
   }
 }

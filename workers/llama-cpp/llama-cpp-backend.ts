@@ -34,7 +34,7 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
 
   /** The loaded model, opened anew where it keeps too much of earlier conversations. */
   async function takeModel(): Promise<LoadedModel> {
-    if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded.')
+    if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded. Create a new engine.')
     if (!loaded.memory.isFull) return loaded
     await loaded.runtime.exit()
     try {

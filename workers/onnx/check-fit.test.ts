@@ -8,7 +8,7 @@ const cacheTokens = 1024
 const noLimits: MemoryLimits = {
   maxTensorBytes: Infinity,
   maxModelBytes: Infinity,
-  limitedBy: 'the given memoryBudgetBytes',
+  limitedBy: 'the option memoryBudgetBytes',
 }
 
 /** [1, 3 heads, length, head size 64] */
@@ -21,7 +21,7 @@ function cacheInput(name: string, elemType: number): MessageInitShape<typeof Val
   return { name, type: { value: { case: 'tensorType', value: { elemType, shape: { dim: dims } } } } }
 }
 
-/** 5,000 external bytes and 1,000 of its own; a cache of 3 × 64 f32 and as many f16 values a token. */
+/** 5,000 external bytes and 1,000 bytes inside the file. The cache has 3 × 64 f32 and 3 × 64 f16 values per token. */
 const model = create(ModelProtoSchema, {
   graph: {
     initializer: [
@@ -46,27 +46,27 @@ const cacheBytes = cacheTokens * 3 * 64 * (4 + 2)
 const modelBytes = 6000 + cacheBytes
 
 describe('a model', () => {
-  it('that fits exactly is taken', () => {
+  it('that fits exactly is accepted', () => {
     const limits = { ...noLimits, maxModelBytes: modelBytes, maxTensorBytes: cacheTokens * 3 * 64 * 4 }
     expect(() => checkFit(model, cacheTokens, limits)).not.toThrow()
   })
 
-  it('that is larger than the budget is refused with the figures', () => {
+  it('that exceeds the budget is refused with both sizes', () => {
     const check = () => checkFit(model, cacheTokens, { ...noLimits, maxModelBytes: modelBytes - 1 })
     expect(check).toThrow(
       expect.objectContaining({
         code: 'memory-exceeded',
         details: expect.objectContaining({ neededBytes: modelBytes, availableBytes: modelBytes - 1 }),
-        message: expect.stringContaining('the given memoryBudgetBytes holds'),
+        message: expect.stringContaining('the option memoryBudgetBytes'),
       }),
     )
   })
 
-  it('with a weight or a cache that no buffer takes is refused by name', () => {
+  it('with a weight or a cache larger than a buffer is refused, naming it', () => {
     const check = (maxTensorBytes: number) => () => checkFit(model, 1, { ...noLimits, maxTensorBytes })
     expect(check(4999)).toThrow(expect.objectContaining({ message: expect.stringContaining('"embedding"') }))
-    const long = () => checkFit(model, cacheTokens, { ...noLimits, maxTensorBytes: 100_000 })
-    expect(long).toThrow(
+    const checkCache = () => checkFit(model, cacheTokens, { ...noLimits, maxTensorBytes: 100_000 })
+    expect(checkCache).toThrow(
       expect.objectContaining({ message: expect.stringContaining('"past_key_values.0.key"') }),
     )
   })

@@ -1,48 +1,48 @@
 import { createMemoryError } from '../memory-exceeded.js'
+import { parsePastName } from './graph-names.js'
 import { TensorProto_DataLocation, type ModelProto, type TensorProto } from './onnx_pb.js'
 import { tensorTypes } from './tensor-types.js'
 
-/** What a model may take, in bytes; infinite where nothing limits it. */
+/** The memory that a model may use, in bytes; `Infinity` if there is no limit. */
 export interface MemoryLimits {
-  /** Of one buffer: the adapter's `maxBufferSize`. */
+  /** For one tensor: the `maxBufferSize` of the adapter. */
   readonly maxTensorBytes: number
-  /** Of weights and KV cache together, with the name of what limits them. */
+  /** For the weights and the KV cache together. */
   readonly maxModelBytes: number
+  /** What limits `maxModelBytes`, for the error message. */
   readonly limitedBy: string
 }
 
-/** Bytes of one value in a KV cache. */
+/** Bytes of one element of a KV cache. */
 const cacheElementBytes = new Map<number, number>([
   [tensorTypes.float32, 4],
   [tensorTypes.float16, 2],
 ])
 
 /**
- * Refuses a model that cannot fit, before its external weights are downloaded and before a runtime tries.
- * @param cacheTokens the length of the first KV cache
+ * Refuses a model that does not fit into memory, before its external weights are downloaded.
+ * @param cacheTokens the initial capacity of the KV cache
  * @throws RivuletError `memory-exceeded`
  */
 export function checkFit({ graph }: ModelProto, cacheTokens: number, limits: MemoryLimits): void {
   const tensors = (graph?.initializer ?? []).map((tensor) => ({
-    what: `The weight "${tensor.name}"`,
+    label: `The weight "${tensor.name}"`,
     bytes: countTensorBytes(tensor),
   }))
   const caches = (graph?.input ?? []).map(({ name, type }) => {
     const tensor = type?.value.case === 'tensorType' ? type.value.value : undefined
     const [, heads, , headSize] = tensor?.shape?.dim.map(({ value }) => Number(value.value ?? 0)) ?? []
-    const elementBytes = name.startsWith('past_key_values.')
-      ? cacheElementBytes.get(tensor?.elemType ?? 0)
-      : 0
+    const elementBytes = parsePastName(name) ? cacheElementBytes.get(tensor?.elemType ?? 0) : 0
     return {
-      what: `The KV cache "${name}"`,
+      label: `The KV cache "${name}"`,
       bytes: cacheTokens * (heads || 0) * (headSize || 0) * (elementBytes ?? 0),
     }
   })
   const all = [...tensors, ...caches]
-  const largest = all.reduce((most, each) => (each.bytes > most.bytes ? each : most), { what: '', bytes: 0 })
+  const largest = all.reduce((most, each) => (each.bytes > most.bytes ? each : most), { label: '', bytes: 0 })
   if (largest.bytes > limits.maxTensorBytes) {
     throw createMemoryError(
-      largest.what,
+      largest.label,
       largest.bytes,
       limits.maxTensorBytes,
       'a buffer of this graphics adapter',

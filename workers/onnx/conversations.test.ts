@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { countCommon, createConversations } from './conversations.js'
+import { countCommonPrefix, createConversations } from './conversations.js'
 
 function createStore(budgetBytes: number) {
   const freed: string[] = []
@@ -8,7 +8,7 @@ function createStore(budgetBytes: number) {
   return { freed, store, park }
 }
 
-it('gives back the conversation that begins alike for longest, once', () => {
+it('returns the conversation with the longest common prefix, once', () => {
   const { store, park } = createStore(100)
   park('short', [1, 2, 9])
   park('long', [1, 2, 3, 9])
@@ -18,18 +18,18 @@ it('gives back the conversation that begins alike for longest, once', () => {
   expect(store.take([1, 2, 3, 4], 0)).toBeUndefined()
 })
 
-it('gives back nothing that shares no more than is there already', () => {
+it('returns no conversation that shares only what the cache already has', () => {
   const { store, park } = createStore(100)
   park('known', [1, 2, 3])
   expect(store.take([1, 2, 3, 4], 3)).toBeUndefined()
   expect(store.take([1, 2, 3, 4], 2)?.cache).toBe('known')
 })
 
-it('frees the least recently used beyond its budget', () => {
+it('frees the least recently used conversation beyond the budget', () => {
   const { store, park, freed } = createStore(25)
   park('first', [1])
   park('second', [2])
-  // Used again, so that the other one is older now.
+  // Taken and parked again, so the other one is now the oldest.
   const first = store.take([1], 0)!
   store.park(first)
   park('third', [3])
@@ -37,7 +37,7 @@ it('frees the least recently used beyond its budget', () => {
   expect(store.take([2], 0)).toBeUndefined()
 })
 
-it('keeps nothing that is beyond the budget by itself', () => {
+it('does not keep a conversation that exceeds the budget by itself', () => {
   const { store, park, freed } = createStore(25)
   park('small', [1])
   park('huge', [2], 26)
@@ -45,7 +45,7 @@ it('keeps nothing that is beyond the budget by itself', () => {
   expect(store.take([2], 0)).toBeUndefined()
 })
 
-it('frees everything when it is cleared', () => {
+it('frees all conversations when it is cleared', () => {
   const { store, park, freed } = createStore(100)
   park('one', [1])
   park('two', [2])
@@ -53,8 +53,8 @@ it('frees everything when it is cleared', () => {
   expect(freed).toEqual(['one', 'two'])
 })
 
-it('counts the common beginning', () => {
-  expect(countCommon([1, 2, 3], [1, 2, 4])).toBe(2)
-  expect(countCommon([], [1])).toBe(0)
-  expect(countCommon([1, 2], [1, 2, 3])).toBe(2)
+it('counts the tokens of the common prefix', () => {
+  expect(countCommonPrefix([1, 2, 3], [1, 2, 4])).toBe(2)
+  expect(countCommonPrefix([], [1])).toBe(0)
+  expect(countCommonPrefix([1, 2], [1, 2, 3])).toBe(2)
 })

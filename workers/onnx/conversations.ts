@@ -1,13 +1,15 @@
-/** KV caches of earlier conversations, within a budget of bytes: the one not used for longest goes first. */
+/** The KV caches of earlier conversations, within a byte budget. The least recently used ones are freed first. */
 export interface Conversations<Cache> {
-  /** Keeps a conversation. What is beyond the budget then is freed, itself too when it alone is too large. */
+  /**
+   * Keeps a conversation and frees the oldest ones beyond the budget; also this one if it exceeds the budget by itself.
+   */
   park(conversation: Conversation<Cache>): void
   /**
-   * Takes out the conversation that begins like `ids` for longest.
-   * @returns undefined when none shares more than `moreThan` tokens
+   * Removes and returns the conversation that shares the longest prefix with `ids`.
+   * @returns undefined if none shares more than `moreThan` tokens
    */
   take(ids: readonly number[], moreThan: number): Conversation<Cache> | undefined
-  /** Frees all. */
+  /** Frees all conversations. */
   clear(): void
 }
 
@@ -17,7 +19,7 @@ export interface Conversation<Cache> {
   readonly sizeBytes: number
 }
 
-/** A conversation that loses fewer tokens than this is not worth its copy. */
+/** If fewer tokens than this would be lost, computing them again costs less than a copy of the cache. */
 export const worthParkingTokens = 32
 
 export function createConversations<Cache>(
@@ -40,7 +42,7 @@ export function createConversations<Cache>(
       let best: Conversation<Cache> | undefined
       let longest = moreThan
       for (const conversation of parked) {
-        const common = countCommon(conversation.ids, ids)
+        const common = countCommonPrefix(conversation.ids, ids)
         if (common > longest) [best, longest] = [conversation, common]
       }
       parked = parked.filter((conversation) => conversation !== best)
@@ -52,8 +54,8 @@ export function createConversations<Cache>(
   }
 }
 
-/** The length of the longest common beginning. */
-export function countCommon(one: readonly number[], other: readonly number[]): number {
+/** The length of the longest common prefix. */
+export function countCommonPrefix(one: readonly number[], other: readonly number[]): number {
   const length = Math.min(one.length, other.length)
   for (let index = 0; index < length; index += 1) if (one[index] !== other[index]) return index
   return length

@@ -6,19 +6,19 @@ import type { Decoder } from './decoder.js'
 import { createGpuDecoder } from './gpu-decoder.js'
 import { createGpuDevice } from './gpu-device.js'
 import { ModelProtoSchema } from './onnx_pb.js'
-import { createPlainDecoder } from './plain-decoder.js'
+import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
 import { greedy, type Sampling } from './sampler.js'
 import { createSession, loadOnnxRuntime, type OnnxRuntime } from './session.js'
 
 /*
- * The embedded model, really run: each way to run a decoder gives the same greedy tokens. The reference is the graph as
- * it was exported, on WASM, its prompt in one piece.
+ * Runs the embedded model: each way to run a decoder generates the same greedy tokens. The reference is the exported graph
+ * on WASM, with the prompt computed in one chunk.
  */
 
 const contextLength = 512
 const steps = 40
-/** Where the way matters and not its length: a software adapter takes a third of a second a token. */
+/** For tests that need no long answer: a software adapter takes a third of a second per token. */
 const fewSteps = 12
 const conversationCacheBytes = 2 ** 20
 /** In the embedded model's chat template: "Tell me a story about a dragon.", "I want a story with a cat and a ball." */
@@ -38,7 +38,12 @@ beforeAll(async () => {
   wasm = await loadOnnxRuntime('wasm')
   const session = await createSession(wasm, { kind: 'wasm' }, { graph, externalData: [] })
   expect(session.inputNames).toContain('attention_mask')
-  const decoder = await createPlainDecoder(wasm, session, readCacheInputs(session), conversationCacheBytes)
+  const decoder = await createGrowingCacheDecoder(
+    wasm,
+    session,
+    readCacheInputs(session),
+    conversationCacheBytes,
+  )
   reference = { dragon: await answer(decoder, prompts.dragon), ball: await answer(decoder, prompts.ball) }
   await decoder.release()
 })
@@ -52,7 +57,7 @@ function rewriteModel() {
 async function openOnWasm(): Promise<Decoder> {
   const session = await createSession(wasm, { kind: 'wasm' }, rewriteModel())
   expect(session.inputNames).not.toContain('attention_mask')
-  return createPlainDecoder(wasm, session, readCacheInputs(session), conversationCacheBytes)
+  return createGrowingCacheDecoder(wasm, session, readCacheInputs(session), conversationCacheBytes)
 }
 
 async function openOnGpu({
@@ -83,83 +88,83 @@ async function openOnGpu({
   })
 }
 
-/** An injected fault: runs that ONNX Runtime would capture fail, as on a device or a version where it cannot. */
+/** Injects a fault: captured runs fail, as on a device or in a version without capture. */
 function failCapturedRuns(session: InferenceSession): void {
   const run = session.run.bind(session) as (...args: unknown[]) => Promise<unknown>
   Object.assign(session, {
     run: (...args: readonly [unknown, unknown, InferenceSession.RunOptions]) => {
       const extra = args[2].extra as { readonly gpu_graph_id: string }
-      return extra.gpu_graph_id === '-1' ? run(...args) : Promise.reject(new Error('no capture here'))
+      return extra.gpu_graph_id === '-1' ? run(...args) : Promise.reject(new Error('capture failed'))
     },
   })
 }
 
 interface AnswerOptions {
-  /** Tokens of the prompt that may come from the cache. */
+  /** How many tokens of the prompt may come from the cache. */
   readonly keep?: number
-  /** Tokens of the prompt that are computed at a time. */
+  /** How many tokens of the prompt are computed at a time. */
   readonly chunk?: number
   readonly count?: number
-  readonly continues?: boolean
+  readonly willContinue?: boolean
   readonly sampling?: Sampling
 }
 
-/** The first tokens of the answer to a prompt. */
+/** Generates the first tokens of the answer to a prompt. */
 async function answer(
   decoder: Decoder,
   prompt: readonly number[],
-  { keep = 0, chunk = Infinity, count = steps, continues = true, sampling = greedy }: AnswerOptions = {},
+  { keep = 0, chunk = Infinity, count = steps, willContinue = true, sampling = greedy }: AnswerOptions = {},
 ): Promise<number[]> {
   const kept = decoder.recall(prompt.slice(0, keep))
   for (let start = kept; start < prompt.length; start += chunk)
     await decoder.prefill(prompt.slice(start, start + chunk))
   decoder.startAnswer(sampling, 7, prompt, [])
   const ids: number[] = []
-  while (ids.length < count) ids.push(await decoder.next(ids.length, continues))
+  while (ids.length < count) ids.push(await decoder.next(ids.length, willContinue))
   return ids
 }
 
-describe('on WASM the same tokens come', () => {
+describe('WASM generates the same tokens', () => {
   let decoder: Decoder
   beforeAll(async () => {
     decoder = await openOnWasm()
   })
 
-  it('from the rewritten graph', async () => {
+  it('with the rewritten graph', async () => {
     expect(await answer(decoder, prompts.dragon)).toEqual(reference.dragon)
   })
 
-  it('from a prompt in chunks', async () => {
+  it('with a prompt in chunks', async () => {
     expect(await answer(decoder, prompts.dragon, { chunk: 5 })).toEqual(reference.dragon)
   })
 
-  it('behind a cache that was cut back to the beginning of the prompt', async () => {
+  it('after the cache is truncated to a prefix of the prompt', async () => {
     await answer(decoder, prompts.dragon)
     expect(await answer(decoder, prompts.dragon, { keep: 7 })).toEqual(reference.dragon)
     expect(await answer(decoder, prompts.ball, { keep: 1 })).toEqual(reference.ball)
   })
 
-  it('when an earlier conversation is taken up again', async () => {
-    await takeUpAgain(decoder, steps / 2)
+  it('when an earlier conversation is continued', async () => {
+    await continueEarlier(decoder, steps / 2)
   })
 })
 
-/** Leaves a conversation half-way for another one, and goes on with it. */
-async function takeUpAgain(decoder: Decoder, half: number): Promise<void> {
-  const begun = [...prompts.dragon, ...reference.dragon.slice(0, half)]
+/** Switches to another conversation in the middle of an answer, then continues the first one. */
+async function continueEarlier(decoder: Decoder, half: number): Promise<void> {
+  const soFar = [...prompts.dragon, ...reference.dragon.slice(0, half)]
   decoder.recall([])
-  await decoder.prefill(begun)
+  await decoder.prefill(soFar)
   await answer(decoder, prompts.ball, { keep: 1, count: 8 })
-  // All but the last, which the answer begins with.
-  expect(decoder.recall(begun.slice(0, -1))).toBe(begun.length - 1)
-  await decoder.prefill(begun.slice(-1))
-  decoder.startAnswer(greedy, 0, prompts.dragon, begun.slice(prompts.dragon.length))
+  // All but the last token, whose logits are needed.
+  expect(decoder.recall(soFar.slice(0, -1))).toBe(soFar.length - 1)
+  await decoder.prefill(soFar.slice(-1))
+  decoder.startAnswer(greedy, 0, prompts.dragon, soFar.slice(prompts.dragon.length))
   for (const [position, id] of reference.dragon.slice(half).entries())
     expect(await decoder.next(position, true)).toBe(id)
 }
 
-/** The text computed in one piece. */
-async function readLogitsBehind(decoder: Decoder, text: readonly number[]): Promise<Float32Array> {
+/** Computes the text in one chunk. @returns the logits after it */
+async function readLogitsAfter(decoder: Decoder, text: readonly number[]): Promise<Float32Array> {
   decoder.recall([])
   await decoder.prefill(text)
   decoder.startAnswer(greedy, 0, text, [])
@@ -167,57 +172,57 @@ async function readLogitsBehind(decoder: Decoder, text: readonly number[]): Prom
   return decoder.readLogits()
 }
 
-describe('on WebGPU the same tokens come', { timeout: 300_000 }, () => {
-  describe('replayed', () => {
+describe('WebGPU generates the same tokens', { timeout: 300_000 }, () => {
+  describe('by replay', () => {
     let decoder: Decoder
     beforeAll(async () => {
       decoder = await openOnGpu({ firstCapacity: 16 })
     }, 300_000)
     afterAll(() => decoder.release())
 
-    it('from replayed dispatches while the cache grows, and behind one that was cut back', async () => {
+    it('while the cache grows, and after it is truncated', async () => {
       expect(decoder.execution).toBe('replayed')
       const twiceGrown = reference.dragon.slice(0, 24)
       expect(await answer(decoder, prompts.dragon, { count: 24 })).toEqual(twiceGrown)
       const options = { keep: 1, chunk: 3, count: fewSteps }
       expect(await answer(decoder, prompts.ball, options)).toEqual(reference.ball.slice(0, fewSteps))
-      await takeUpAgain(decoder, steps - 8)
+      await continueEarlier(decoder, steps - 8)
     })
 
-    it('whether or not the next step is begun before a token is here, sampled too', async () => {
+    it('whether or not the next step starts before a token is read back, also with sampling', async () => {
       const sampling = { ...greedy, temperature: 1.2, topK: 40, repetitionPenalty: 1.1 }
-      const sample = (continues: boolean) =>
-        answer(decoder, prompts.dragon, { sampling, continues, count: fewSteps })
-      const likeliest = reference.dragon.slice(0, fewSteps)
-      const alone = await sample(false)
-      expect(alone).not.toEqual(likeliest)
-      expect(await sample(true)).toEqual(alone)
-      const options = { continues: false, count: fewSteps }
-      expect(await answer(decoder, prompts.dragon, options)).toEqual(likeliest)
+      const sample = (willContinue: boolean) =>
+        answer(decoder, prompts.dragon, { sampling, willContinue, count: fewSteps })
+      const greedyTokens = reference.dragon.slice(0, fewSteps)
+      const oneByOne = await sample(false)
+      expect(oneByOne).not.toEqual(greedyTokens)
+      expect(await sample(true)).toEqual(oneByOne)
+      const options = { willContinue: false, count: fewSteps }
+      expect(await answer(decoder, prompts.dragon, options)).toEqual(greedyTokens)
     })
 
-    it('after an answer that was left with a step on its way', async () => {
-      for (const left of [1, 2]) {
-        await answer(decoder, prompts.ball, { count: left })
-        // What was said is in the cache but for the step that nobody came for.
-        expect(decoder.recall([...prompts.ball, ...reference.ball])).toBe(prompts.ball.length + left)
+    it('after an answer that was abandoned while a step was running', async () => {
+      for (const count of [1, 2]) {
+        await answer(decoder, prompts.ball, { count })
+        // The cache has all generated tokens, but not the result of the abandoned step.
+        expect(decoder.recall([...prompts.ball, ...reference.ball])).toBe(prompts.ball.length + count)
         expect(await answer(decoder, prompts.dragon, { count: 8 })).toEqual(reference.dragon.slice(0, 8))
       }
     })
   })
 
-  it('from runs without capture, and the same logits for prompts of any length', async () => {
+  it('without capture, and computes the same logits for prompts of any length', async () => {
     const decoder = await openOnGpu({ canCapture: false })
     expect(decoder.execution).toBe('fixed-cache')
     const options = { count: fewSteps }
     expect(await answer(decoder, prompts.dragon, options)).toEqual(reference.dragon.slice(0, fewSteps))
     const onWasm = await openOnWasm()
     const text = [...prompts.dragon, ...reference.dragon]
-    // ONNX Runtime has another kernel for 32 tokens and more.
+    // ONNX Runtime uses another kernel for 32 or more tokens.
     for (const length of [prompts.dragon.length, 31, 32, text.length]) {
       const [logits, expected] = [
-        await readLogitsBehind(decoder, text.slice(0, length)),
-        await readLogitsBehind(onWasm, text.slice(0, length)),
+        await readLogitsAfter(decoder, text.slice(0, length)),
+        await readLogitsAfter(onWasm, text.slice(0, length)),
       ]
       expect(logits).toHaveLength(2048)
       expect(Math.max(...logits.map((logit, id) => Math.abs(logit - expected[id]!)))).toBeLessThan(1e-3)
@@ -225,12 +230,12 @@ describe('on WebGPU the same tokens come', { timeout: 300_000 }, () => {
     await decoder.release()
   })
 
-  it('from the graph as it was exported', async () => {
+  it('with the exported graph', async () => {
     const runtime = await loadOnnxRuntime('webgpu')
     const device = await createGpuDevice()
     const target = { kind: 'webgpu', device, graphCapture: false } as const
     const session = await createSession(runtime, target, { graph, externalData: [] })
-    const decoder = await createPlainDecoder(
+    const decoder = await createGrowingCacheDecoder(
       runtime,
       session,
       readCacheInputs(session),
@@ -242,7 +247,7 @@ describe('on WebGPU the same tokens come', { timeout: 300_000 }, () => {
     device.destroy()
   })
 
-  it('without replay where capture fails', async () => {
+  it('without replay if capture fails', async () => {
     const decoder = await openOnGpu({ failsToCapture: true })
     expect(decoder.execution).toBe('fixed-cache')
     await decoder.prefill(prompts.dragon)

@@ -2,56 +2,60 @@ import { RivuletError } from '../../lib/contract/errors.js'
 import type { Execution } from '../../lib/contract/worker-api.js'
 import type { Sampling } from './sampler.js'
 
-/** A model with the KV cache of one conversation, on whichever device. */
+/** A loaded model with the KV cache of one conversation, on any device. */
 export interface Decoder {
-  /** How the model is run, for `ModelInfo`. */
+  /** How decode steps run, for `ModelInfo`. */
   readonly execution: DecoderExecution
-  /** Resolves with the browser's words when the device is lost before `release`; never on WASM. */
+  /** Resolves with the browser's message if the device is lost before `release`. Never resolves on WASM. */
   readonly lost: Promise<string>
-  /** How many tokens to prefill at a time: a cancel waits for as many, and memory is bounded by them. */
+  /** How many tokens to prefill in one call. It limits memory, and a cancel takes effect after one call. */
   readonly prefillChunkTokens: number
   /**
-   * Makes the cache hold the longest beginning of `ids` that this conversation or an earlier one has computed.
-   * @returns its length
+   * Restores the longest prefix of `ids` that the current or an earlier conversation has computed.
+   * @returns the length of the prefix, which is now in the cache
    */
   recall(ids: readonly number[]): number
-  /** Computes `ids` behind the cache. @param ids at least one token */
+  /** Computes `ids` after the tokens in the cache. @param ids at least one token */
   prefill(ids: readonly number[]): Promise<void>
   /**
-   * Begins the answer to a prompt, or goes on with what it has of it; both may be computed before or after.
-   * @throws RivuletError `invalid-option` where `logitBias` names a token that the vocabulary has not
+   * Starts the sampling of an answer, or resumes it. May be called before or after the prefill.
+   * @param promptIds the tokens of the prompt, for the repetition penalty
+   * @param answerIds the tokens of the answer that were generated before
+   * @throws RivuletError `invalid-option` if `logitBias` names a token outside the vocabulary
    */
   startAnswer(
     sampling: Sampling,
     seed: number,
     promptIds: readonly number[],
-    saidIds: readonly number[],
+    answerIds: readonly number[],
   ): void
   /**
-   * Chooses the token at `position` of the answer, computing the one before it first.
-   * @param continues whether `next` is what will be called next: then its step may begin before this one's token is here
-   * @throws RivuletError `generation-failed` when the model gave no number to choose by
+   * Computes the previous token if necessary, and samples the token at `position` of the answer.
+   * @param willContinue whether the next call is `next`: then the next step may start before this token is read back
+   * @throws RivuletError `generation-failed` if the logits are invalid
    */
-  next(position: number, continues: boolean): Promise<number>
-  /** @returns what `next` chose by, [vocabulary]; not where that was told to continue */
+  next(position: number, willContinue: boolean): Promise<number>
+  /**
+   * @returns the logits that the last `next` sampled from, [vocabulary]. Requires that it had `willContinue: false`.
+   */
   readLogits(): Promise<Float32Array>
   /** Frees the cache and the session. */
   release(): Promise<void>
 }
 
 /**
- * How a model is run, fastest first.
- * - `replayed`: fixed KV cache on the GPU, a decode step is its recorded dispatches in one submit, and the step after it
- *   is on its way while its token is read back.
- * - `fixed-cache`: fixed KV cache on the GPU, a decode step is a run of ONNX Runtime.
+ * How decode steps run, fastest first.
+ * - `replayed`: the KV cache is fixed on the GPU. A decode step submits its recorded dispatches, and the next step starts
+ *   while its token is read back.
+ * - `fixed-cache`: the KV cache is fixed on the GPU. ONNX Runtime runs each decode step.
  * - `growing-cache`: the KV cache is a new tensor at each step, as the graph was exported.
  */
 type DecoderExecution = Extract<Execution, 'replayed' | 'fixed-cache' | 'growing-cache'>
 
-/** What `next` throws when there is no number to choose by. */
-export function notANumber(): RivuletError {
+/** The error of `next` if there is no token to choose. */
+export function createInvalidLogitsError(): RivuletError {
   return new RivuletError(
     'generation-failed',
-    'The model computed logits that are no numbers. Another dtype or device may compute them right.',
+    'The model produced invalid logits (NaN or Infinity). Try another dtype or device.',
   )
 }

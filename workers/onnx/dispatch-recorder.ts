@@ -7,22 +7,22 @@ interface Dispatch {
     | { readonly kind: 'indirect'; readonly buffer: GPUBuffer; readonly offset: number }
 }
 
-/** What a run did on its device. */
+/** The GPU work of one run. */
 export interface Recording {
-  /** In order: issued again they compute the same run on what the buffers hold then. */
+  /** In order. Issued again, they repeat the run with the current contents of its buffers. */
   readonly dispatches: readonly Dispatch[]
-  /** Bind groups made during the run: none means that the buffers of the run outlive it. */
-  readonly bindGroupsMade: number
-  /** Commands that are no dispatches, and that a replay would leave out. */
+  /** Bind groups created during the run. If there are none, the buffers of the run outlive it. */
+  readonly createdBindGroups: number
+  /** The number of other commands, such as copies, which a replay would omit. */
   readonly otherCommands: number
 }
 
 /**
- * Notes what `run` does on `device`. Only objects that come from this device while it runs are watched,
- * and the device is as before when this returns.
+ * Records the dispatches of `run` on `device`. Watches only objects that the device creates during the run, and restores
+ * the device afterwards.
  */
 export async function recordDispatches(device: GPUDevice, run: () => Promise<unknown>): Promise<Recording> {
-  const recording = { dispatches: [] as Dispatch[], bindGroupsMade: 0, otherCommands: 0 }
+  const recording = { dispatches: [] as Dispatch[], createdBindGroups: 0, otherCommands: 0 }
 
   function watchEncoder(encoder: GPUCommandEncoder): GPUCommandEncoder {
     const { beginComputePass } = encoder
@@ -39,12 +39,12 @@ export async function recordDispatches(device: GPUDevice, run: () => Promise<unk
 
   const { createCommandEncoder } = device
   device.createCommandEncoder = (descriptor) => watchEncoder(createCommandEncoder.call(device, descriptor))
-  countCalls(device, 'createBindGroup', () => (recording.bindGroupsMade += 1))
+  countCalls(device, 'createBindGroup', () => (recording.createdBindGroups += 1))
   try {
     await run()
     return recording
   } finally {
-    // The methods of the prototype come to light again.
+    // Uncovers the methods of the prototype.
     Reflect.deleteProperty(device, 'createCommandEncoder')
     Reflect.deleteProperty(device, 'createBindGroup')
   }
@@ -54,24 +54,24 @@ function watchPass(pass: GPUComputePassEncoder, onDispatch: (dispatch: Dispatch)
   const { setPipeline, setBindGroup, dispatchWorkgroups, dispatchWorkgroupsIndirect } = pass
   const bindGroups: (GPUBindGroup | null)[] = []
   let pipeline: GPUComputePipeline | undefined
-  const note = (workgroups: Dispatch['workgroups']) => {
+  const record = (workgroups: Dispatch['workgroups']) => {
     if (pipeline) onDispatch({ pipeline, bindGroups: [...bindGroups], workgroups })
   }
   pass.setPipeline = (next) => {
     pipeline = next
     setPipeline.call(pass, next)
   }
-  // ONNX Runtime's kernels have no dynamic offsets; the two overloads differ in these only.
+  // The two overloads differ only in dynamic offsets, which ONNX Runtime's kernels do not use.
   pass.setBindGroup = (index: number, group: GPUBindGroup | null) => {
     bindGroups[index] = group
     setBindGroup.call(pass, index, group)
   }
   pass.dispatchWorkgroups = (x, y = 1, z = 1) => {
-    note({ kind: 'direct', count: [x, y, z] })
+    record({ kind: 'direct', count: [x, y, z] })
     dispatchWorkgroups.call(pass, x, y, z)
   }
   pass.dispatchWorkgroupsIndirect = (buffer, offset) => {
-    note({ kind: 'indirect', buffer, offset })
+    record({ kind: 'indirect', buffer, offset })
     dispatchWorkgroupsIndirect.call(pass, buffer, offset)
   }
 }
@@ -91,7 +91,7 @@ function countCalls<Name extends string>(
   })
 }
 
-/** Issues a recording's dispatches in an open pass: no bind group is made, and nothing of ONNX Runtime runs. */
+/** Issues the recorded dispatches in an open pass, without ONNX Runtime and without new bind groups. */
 export function replayDispatches(pass: GPUComputePassEncoder, { dispatches }: Recording): void {
   let pipeline: GPUComputePipeline | undefined
   for (const dispatch of dispatches) {

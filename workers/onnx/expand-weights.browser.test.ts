@@ -6,7 +6,7 @@ import { AttributeProtoSchema, ModelProtoSchema } from './onnx_pb.js'
 import { createSession, loadOnnxRuntime, type OnnxRuntime } from './session.js'
 
 /*
- * A model of one product, really run: the same result from ONNX Runtime's `MatMulNBits` and from the f32 weight.
+ * Runs a model with one product in ONNX Runtime: `MatMulNBits` and `MatMul` with the f32 weight have the same result.
  */
 
 const types = { float32: 1, uint8: 2, int: 2 }
@@ -82,7 +82,7 @@ function buildModel({
     output: [describeValue('y', [1, positions, columns])],
   }
   const model = create(ModelProtoSchema, { graph })
-  // What the cut-down format has no names for: ir_version 10, opset 21 of ONNX, opset 1 of com.microsoft.
+  // Fields that onnx.proto here does not declare: ir_version 10, opset 21 of ONNX, opset 1 of com.microsoft.
   model.$unknown = [
     { no: 1, wireType: 0, data: Uint8Array.of(10) },
     { no: 8, wireType: 2, data: Uint8Array.of(2, 0x10, 21) },
@@ -91,7 +91,7 @@ function buildModel({
   return toBinary(ModelProtoSchema, model)
 }
 
-/** OperatorSetIdProto: `domain` and `version` 1, behind their length. */
+/** Encodes an OperatorSetIdProto with `domain` and `version` 1, prefixed with its length. */
 function encodeImport(domain: string): Uint8Array {
   const name = new TextEncoder().encode(domain)
   return Uint8Array.of(name.length + 4, 0x0a, name.length, ...name, 0x10, 1)
@@ -133,7 +133,7 @@ async function multiply(
   return y!.data as Float32Array
 }
 
-describe('ONNX Runtime computes the same from the f32 weight', () => {
+describe('ONNX Runtime computes the same result with the f32 weight', () => {
   it.each<Product>([
     { rows: 40, columns: 7, bits: 4, blockSize: 16 },
     { rows: 96, columns: 300, bits: 4, blockSize: 32, zeroPoints: 'packed' },

@@ -26,7 +26,7 @@ interface Shape {
   readonly zeroPoints?: 'default' | 'packed' | 'float'
 }
 
-/** Whole numbers in [0, end): the low bits of such a generator repeat soon, the high ones do not. */
+/** Integers in [0, end), from the high bits of a generator whose low bits have short periods. */
 function drawIntegers(count: number, end: number, seed: number): number[] {
   let state = seed
   return Array.from({ length: count }, () => {
@@ -35,7 +35,7 @@ function drawIntegers(count: number, end: number, seed: number): number[] {
   })
 }
 
-/** Packs rows of values into bytes, low bits first; each row ends at a whole byte. */
+/** Packs rows of values into bytes, low bits first. Each row is padded to whole bytes. */
 function packRows(values: readonly number[], rowLength: number, bits: number): Uint8Array<ArrayBuffer> {
   const rows = Array.from({ length: values.length / rowLength }, (_, row) => {
     const bytes = new Uint8Array(Math.ceil((rowLength * bits) / 8))
@@ -48,7 +48,7 @@ function packRows(values: readonly number[], rowLength: number, bits: number): U
 
 const toBytes = (values: readonly number[]) => new Uint8Array(Float32Array.from(values).buffer)
 
-/** A quantized weight, its node, and what it stands for: [K, N]. */
+/** Creates a quantized weight, its node, and the expected f32 weight: [K, N]. */
 function quantize({ rows, columns, bits, blockSize, zeroPoints = 'default' }: Shape) {
   const blocks = Math.ceil(rows / blockSize)
   const quantized = drawIntegers(columns * blocks * blockSize, 2 ** bits, rows)
@@ -97,8 +97,8 @@ function createProduct(
   })
 }
 
-/** What makes a tensor one in another file. */
-function lieOutside(entries: Record<string, string>) {
+/** The fields of a tensor whose data is in another file. */
+function describeExternal(entries: Record<string, string>) {
   return {
     rawData: new Uint8Array(),
     dataLocation: TensorProto_DataLocation.EXTERNAL,
@@ -108,7 +108,7 @@ function lieOutside(entries: Record<string, string>) {
   }
 }
 
-/** As it is read from a file: its tensors are views of that, wherever they lie. */
+/** Decodes the graph as if from a file, so that its tensors are unaligned views of the file. */
 function decodeModel(graph: Graph): ModelProto {
   const model = create(ModelProtoSchema, {
     graph: { input: [{ name: 'a' }], output: [{ name: 'y' }], ...graph },
@@ -121,7 +121,7 @@ function expand(graph: Graph, files: Files = []) {
   if (expansion.kind === 'unchanged') throw new Error(expansion.reason)
   const { externalData } = expansion
   const { node: nodes, initializer } = fromBinary(ModelProtoSchema, expansion.graph).graph!
-  /** The f32 weight of a node, as ONNX Runtime would find it. */
+  /** Reads the f32 weight of a node as ONNX Runtime does. */
   function readWeight(nodeIndex: number) {
     const tensor = initializer.find(({ name }) => name === nodes[nodeIndex]!.input[1])!
     expect(tensor.dataType).toBe(types.float32)
@@ -135,7 +135,7 @@ function expand(graph: Graph, files: Files = []) {
   return { externalData, nodes, initializer, readWeight }
 }
 
-describe('a weight expands to the values it stands for', () => {
+describe('a weight expands to its dequantized values', () => {
   const shapes: readonly Shape[] = [
     { rows: 64, columns: 3, bits: 4, blockSize: 32 },
     { rows: 64, columns: 3, bits: 8, blockSize: 32 },
@@ -144,11 +144,11 @@ describe('a weight expands to the values it stands for', () => {
     { rows: 48, columns: 5, bits: 8, blockSize: 16, zeroPoints: 'packed' },
     { rows: 48, columns: 5, bits: 4, blockSize: 16, zeroPoints: 'float' },
     { rows: 48, columns: 5, bits: 8, blockSize: 16, zeroPoints: 'float' },
-    // The last block is not full, and ends in the middle of a byte.
+    // The last block is partial and ends in the middle of a byte.
     { rows: 37, columns: 7, bits: 4, blockSize: 16, zeroPoints: 'packed' },
     { rows: 37, columns: 7, bits: 8, blockSize: 16 },
     { rows: 1, columns: 1, bits: 4, blockSize: 16 },
-    // Around and over the width of a tile.
+    // At and above the width of a tile.
     { rows: 33, columns: 256, bits: 4, blockSize: 32 },
     { rows: 33, columns: 257, bits: 4, blockSize: 32, zeroPoints: 'packed' },
     { rows: 70, columns: 515, bits: 8, blockSize: 32, zeroPoints: 'packed' },
@@ -163,7 +163,7 @@ describe('a weight expands to the values it stands for', () => {
     expect(values).toEqual(expected)
   })
 
-  it('without a word on bits, which are four then, or with an empty name for the zero points', () => {
+  it('with the default of 4 bits, and with an empty name for the zero points', () => {
     const { initializer, expected } = quantize({ rows: 32, columns: 2, bits: 4, blockSize: 16 })
     const node = createProduct(['b', 'scales', ''], { K: 32, N: 2, block_size: 16, accuracy_level: 4 })
     expect(expand({ initializer, node: [node] }).readWeight(0).values).toEqual(expected)
@@ -187,7 +187,7 @@ describe('a weight expands to the values it stands for', () => {
       return create(TensorProtoSchema, {
         name: tensor.name,
         dataType: tensor.dataType,
-        ...lieOutside(entries),
+        ...describeExternal(entries),
       })
     })
     const file = { path: 'weights', data: new Uint8Array(Buffer.concat(parts)) }
@@ -206,7 +206,7 @@ describe('an expanded file', () => {
     expect(file!.data.buffer.byteLength).toBe(0)
   })
 
-  it('cannot be read in a way that would find nothing', () => {
+  it('throws if it is read in an unsupported way', () => {
     expect(() => new Uint8Array(512).set(file!.data)).toThrow(TypeError)
     expect(() => file!.data.slice(0, 4)).toThrow(TypeError)
     expect(() => structuredClone(file!.data)).toThrow()
@@ -224,7 +224,7 @@ describe('a weight that several nodes read', () => {
     expect(readWeight(1).values).toEqual(expected)
   })
 
-  it('is expanded for each of two readings of its bytes', () => {
+  it('is expanded twice if two nodes interpret its bytes differently', () => {
     const other = createProduct(['b', 'scales'], { K: 16, N: 4, bits: 8, block_size: 8 }, 'z')
     const { externalData, readWeight } = expand({ initializer, node: [node, other] })
     expect(externalData).toHaveLength(2)
@@ -232,29 +232,29 @@ describe('a weight that several nodes read', () => {
     expect(readWeight(1).dims).toEqual([16, 4])
   })
 
-  it('stays for a lookup that takes it as it is', () => {
+  it('is kept for a lookup that reads the quantized weight', () => {
     const lookup = { opType: 'GatherBlockQuantized', input: ['b', 'ids', 'scales'], output: ['embedded'] }
     const names = expand({ initializer, node: [lookup, node] }).initializer.map(({ name }) => name)
     expect(names).toEqual(['b', 'scales', expect.any(String)])
   })
 
-  it('goes where nothing reads it any more', () => {
+  it('is removed if no node reads it any more', () => {
     expect(expand({ initializer, node: [node] }).initializer).toHaveLength(1)
   })
 })
 
-describe('a node stays as it is', () => {
-  const sound = quantize({ rows: 32, columns: 4, bits: 4, blockSize: 16, zeroPoints: 'packed' })
+describe('a node stays unchanged', () => {
+  const valid = quantize({ rows: 32, columns: 4, bits: 4, blockSize: 16, zeroPoints: 'packed' })
   const attributes = { K: 32, N: 4, bits: 4, block_size: 16 }
   const all = ['b', 'scales', 'zeros']
   const replaceTensor = (name: string, change: Partial<TensorProto>) =>
-    sound.initializer.map((tensor) => (tensor.name === name ? { ...tensor, ...change } : tensor))
+    valid.initializer.map((tensor) => (tensor.name === name ? { ...tensor, ...change } : tensor))
 
   it.each<[string, Graph]>([
     ['with g_idx', { node: [createProduct([...all, 'g_idx'], attributes)] }],
     ['with a bias', { node: [createProduct([...all, '', 'bias'], attributes)] }],
     ['with two bits', { node: [createProduct(all, { K: 64, N: 4, bits: 2, block_size: 32 })] }],
-    ['with a layout of its own', { node: [createProduct(all, { ...attributes, weight_prepacked: 1 })] }],
+    ['with a prepacked layout', { node: [createProduct(all, { ...attributes, weight_prepacked: 1 })] }],
     ['without a block size', { node: [createProduct(['b', 'scales'], { K: 32, N: 4, bits: 4 })] }],
     [
       'whose blocks end within a byte',
@@ -264,59 +264,59 @@ describe('a node stays as it is', () => {
       },
     ],
     [
-      'of nothing',
+      'with an empty weight',
       {
-        initializer: sound.initializer.map((tensor) => ({ ...tensor, rawData: new Uint8Array() })),
+        initializer: valid.initializer.map((tensor) => ({ ...tensor, rawData: new Uint8Array() })),
         node: [createProduct(all, { ...attributes, K: 0 })],
       },
     ],
-    ['with another shape than its weight’s', { node: [createProduct(all, { ...attributes, N: 5 })] }],
-    ['of another domain', { node: [{ ...sound.node, domain: 'elsewhere' }] }],
-    ['whose weight is computed', { initializer: sound.initializer.filter(({ name }) => name !== 'b') }],
+    ['whose shape differs from that of its weight', { node: [createProduct(all, { ...attributes, N: 5 })] }],
+    ['of another domain', { node: [{ ...valid.node, domain: 'elsewhere' }] }],
+    ['whose weight is computed', { initializer: valid.initializer.filter(({ name }) => name !== 'b') }],
     ['whose weight is an input', { input: [{ name: 'a' }, { name: 'b' }] }],
     ['whose weight is not bytes', { initializer: replaceTensor('b', { dataType: 3 }) }],
     ['whose scales are float16', { initializer: replaceTensor('scales', { dataType: types.float16 }) }],
     [
-      'whose scales are too few',
+      'with too few scales',
       { initializer: replaceTensor('scales', { rawData: toBytes([1, 2, 3, 4, 5, 6, 7]) }) },
     ],
     [
-      'whose zero points are too few',
+      'with too few zero points',
       { initializer: replaceTensor('zeros', { rawData: Uint8Array.of(1, 2, 3) }) },
     ],
     ['whose zero points are float16', { initializer: replaceTensor('zeros', { dataType: types.float16 }) }],
     ['whose zero points are computed', { node: [createProduct(['b', 'scales', 'computed'], attributes)] }],
-    ['whose file is missing', { initializer: replaceTensor('b', lieOutside({ location: 'gone' })) }],
+    ['whose file is missing', { initializer: replaceTensor('b', describeExternal({ location: 'missing' })) }],
     [
       'whose file is too short',
-      { initializer: replaceTensor('b', lieOutside({ location: 'short', offset: '8', length: '64' })) },
+      { initializer: replaceTensor('b', describeExternal({ location: 'short', offset: '8', length: '64' })) },
     ],
   ])('%s', (_, change) => {
-    const model = decodeModel({ initializer: sound.initializer, node: [sound.node], ...change })
+    const model = decodeModel({ initializer: valid.initializer, node: [valid.node], ...change })
     const before = toBinary(ModelProtoSchema, model)
     const files = [{ path: 'short', data: new Uint8Array(64) }]
     expect(expandWeights(model, files)).toEqual({ kind: 'unchanged', reason: expect.any(String) })
     expect(toBinary(ModelProtoSchema, model)).toEqual(before)
   })
 
-  it('beside one that is expanded', () => {
+  it('next to a node that is expanded', () => {
     const biased = createProduct([...all, '', 'bias'], attributes, 'z')
     const { nodes, initializer } = expand({
-      initializer: sound.initializer,
-      node: [sound.node, biased],
+      initializer: valid.initializer,
+      node: [valid.node, biased],
     })
     expect(nodes.map(({ opType }) => opType)).toEqual(['MatMul', 'MatMulNBits'])
     expect(initializer.map(({ name }) => name)).toEqual(expect.arrayContaining(all))
   })
 })
 
-describe('weights that are too large together', () => {
-  /** Weights of 128 MiB as f32 each, over the same bytes. */
+describe('weights near the size limit', () => {
+  /** Each weight takes 128 MiB as f32. All share the same quantized bytes. */
   function createGraph(count: number) {
     const [rows, columns, blockSize] = [8192, 4096, 8192]
     const names = Array.from({ length: count }, (_, index) => String(index))
     const createTensor = (name: string, location: string, dataType: number) =>
-      create(TensorProtoSchema, { name, dataType, ...lieOutside({ location }) })
+      create(TensorProtoSchema, { name, dataType, ...describeExternal({ location }) })
     const files = [
       { path: 'b', data: new Uint8Array((rows * columns) / 2) },
       { path: 'scales', data: new Uint8Array(columns * 4) },
@@ -337,7 +337,7 @@ describe('weights that are too large together', () => {
     return [graph, files] as const
   }
 
-  it('all stay', () => {
+  it('all stay quantized if they exceed it together', () => {
     const [graph, files] = createGraph(6)
     expect(expandWeights(decodeModel(graph), files)).toMatchObject({
       kind: 'unchanged',

@@ -12,15 +12,18 @@ import {
 } from './onnx_pb.js'
 import { tensorTypes } from './tensor-types.js'
 
-/** All f32 weights together. The page takes about twice as much: ONNX Runtime packs them for its kernels beside that. */
+/**
+ * Limit for all f32 weights together. They take about twice as much, since ONNX Runtime also packs them for its
+ * kernels.
+ */
 const maxExpandedBytes = 640 * 2 ** 20
 
-/** Columns that are written as one run; the quantized bytes of so many columns stay in a CPU cache. */
+/** Columns that are written together: few enough for their quantized bytes to stay in a CPU cache. */
 const tileColumns = 256
 
 type ExternalFiles = ModelWeights['externalData']
 
-/** What `expandWeights` made, or why it left the graph alone. */
+/** The result of `expandWeights`, or why it left the graph unchanged. */
 export type Expansion =
   | {
       readonly kind: 'expanded'
@@ -30,18 +33,19 @@ export type Expansion =
   | { readonly kind: 'unchanged'; readonly reason: string }
 
 /**
- * Turns products with block-quantized weights (`MatMulNBits`, 4 or 8 bits) into `MatMul` with f32 weights [K, N]. On
- * WASM, ONNX Runtime dequantizes all of them again at each token. As f32 they are four to eight times the size, in
- * files of their own beside `externalData`; these are computed as they are read, so that no two need exist at a time.
+ * Replaces matrix products with block-quantized weights (`MatMulNBits`, 4 or 8 bits) by `MatMul` with f32 weights [K, N].
+ * On WASM, ONNX Runtime dequantizes all weights for each token; this does it once, at load. The f32 weights are four to
+ * eight times larger. Each one is a separate file, added to `externalData` and computed when ONNX Runtime reads it, so
+ * that only one needs to exist at a time.
  *
- * A node that needs more than that (`g_idx`, a bias, float16, another layout) stays as it is; all of them do where the
- * f32 weights would exceed 640 MiB. Changes `model`, but not where it is left alone.
+ * A node that `MatMul` cannot replace (with `g_idx`, a bias, float16 or another layout) stays unchanged. All nodes stay
+ * unchanged if the f32 weights would exceed 640 MiB. Modifies `model`, unless the result is `unchanged`.
  *
- * @param model its weights inside the file, or in `externalData`
+ * @param model its weights are in its own file or in `externalData`
  */
 export function expandWeights(model: ModelProto, externalData: ExternalFiles): Expansion {
   const { graph } = model
-  if (!graph) return { kind: 'unchanged', reason: 'it holds no graph' }
+  if (!graph) return { kind: 'unchanged', reason: 'it contains no graph' }
   const readTensor = createTensorReader(graph, externalData)
   const weights = new Map<string, BlockWeight & { readonly nodes: NodeProto[] }>()
   for (const node of graph.node) {
@@ -61,7 +65,7 @@ export function expandWeights(model: ModelProto, externalData: ExternalFiles): E
   const replaced = new Set<string>()
   const files = [...weights.values()].map(({ nodes, ...weight }, index) => {
     const name = `rivulet.expanded.${index}`
-    // No file of a model's folder is called so: those have no slash in their names.
+    // Cannot clash with a file of the model: those have no slash in their names.
     const path = `rivulet/expanded.${index}`
     const { rows, columns } = weight
     graph.initializer.push(createExternalTensor(name, [rows, columns], path))
@@ -69,9 +73,9 @@ export function expandWeights(model: ModelProto, externalData: ExternalFiles): E
       for (const input of node.input.slice(1)) replaced.add(input)
       useExpanded(node, name)
     }
-    return { path, data: createComputedFile(rows * columns * 4, () => dequantizeTransposed(weight)) }
+    return { path, data: createLazyFile(rows * columns * 4, () => dequantizeTransposed(weight)) }
   })
-  dropUnread(graph, replaced)
+  removeUnread(graph, replaced)
   return {
     kind: 'expanded',
     graph: toBinary(ModelProtoSchema, model),
@@ -81,14 +85,14 @@ export function expandWeights(model: ModelProto, externalData: ExternalFiles): E
 
 /** A block-quantized weight: column `n` of the product is row `n` of `packed`. */
 interface BlockWeight {
-  /** K: the length of what is multiplied. */
+  /** K: the length of the input. */
   readonly rows: number
-  /** N: the length of the result. */
+  /** N: the length of the output. */
   readonly columns: number
   readonly bits: number
-  /** Rows that share a scale and a zero point. */
+  /** The number of rows that share a scale and a zero point. */
   readonly blockSize: number
-  /** [N, blocks, blockSize * bits / 8], the low bits first. */
+  /** [N, blocks, blockSize * bits / 8], low bits first. */
   readonly packed: Uint8Array
   /** [N, blocks] */
   readonly scales: Float32Array
@@ -103,7 +107,7 @@ interface TensorBytes {
 
 type ReadTensor = (name: string | undefined) => TensorBytes | undefined
 
-/** Reads constants by name. An initializer that is also an input is none: a caller may replace it. */
+/** Reads constants by name. An initializer that is also an input is not a constant, since a caller may replace it. */
 function createTensorReader(graph: GraphProto, externalData: ExternalFiles): ReadTensor {
   const inputs = new Set(graph.input.map(({ name }) => name))
   const tensors = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]))
@@ -149,11 +153,14 @@ function readBlockWeight(
 
 function readFloats(tensor: TensorBytes | undefined, count: number): Float32Array | undefined {
   if (tensor?.type !== tensorTypes.float32 || tensor.bytes.byteLength !== count * 4) return undefined
-  // A copy: inside a file, floats need not lie at a multiple of four.
+  // A copy, since the offset of a tensor in its file need not be a multiple of four.
   return new Float32Array(tensor.bytes.slice().buffer)
 }
 
-/** [N, blocks]: half the range where there are none; floats as they are; bytes with each row padded to whole ones. */
+/**
+ * [N, blocks]. The default is half of the range. Zero points are floats, or packed integers with each row padded to
+ * whole bytes.
+ */
 function readZeroPoints(
   name: string | undefined,
   readTensor: ReadTensor,
@@ -171,7 +178,7 @@ function readZeroPoints(
   })
 }
 
-/** The f32 weight, [K, N]. */
+/** Computes the f32 weight, [K, N]. */
 function dequantizeTransposed(weight: BlockWeight): Float32Array<ArrayBuffer> {
   const { rows, columns, bits, blockSize, packed } = weight
   const blocks = Math.ceil(rows / blockSize)
@@ -206,7 +213,7 @@ function dequantizeTransposed(weight: BlockWeight): Float32Array<ArrayBuffer> {
   return expanded
 }
 
-/** The whole of a file of its own. */
+/** A tensor that fills the whole file at `path`. */
 function createExternalTensor(name: string, dims: readonly number[], path: string): TensorProto {
   return create(TensorProtoSchema, {
     name,
@@ -218,11 +225,11 @@ function createExternalTensor(name: string, dims: readonly number[], path: strin
 }
 
 /**
- * A file that takes no memory: onnxruntime-web 1.30.0 looks at `byteLength` and copies what `subarray` returns, once
- * for each tensor. Its own buffer is detached, so that a version which reads in another way fails, and the session with
- * it.
+ * A file that takes no memory until it is read. onnxruntime-web 1.30.0 reads `byteLength` and copies the result of
+ * `subarray`, once for each tensor. The buffer of the array is detached, so with a version that reads differently, the
+ * session fails instead of using wrong weights.
  */
-function createComputedFile(
+function createLazyFile(
   sizeBytes: number,
   compute: () => Float32Array<ArrayBuffer>,
 ): Uint8Array<ArrayBuffer> {
@@ -239,8 +246,8 @@ function useExpanded(node: NodeProto, weight: string): void {
   node.input = [node.input[0] ?? '', weight]
 }
 
-/** Drops the weights that were replaced, but for those that another node reads too. */
-function dropUnread(graph: GraphProto, replaced: ReadonlySet<string>): void {
+/** Removes the replaced weights, except those that another node also reads. */
+function removeUnread(graph: GraphProto, replaced: ReadonlySet<string>): void {
   const read = new Set([...graph.output.map(({ name }) => name), ...graph.node.flatMap(({ input }) => input)])
   graph.initializer = graph.initializer.filter(({ name }) => read.has(name) || !replaced.has(name))
 }

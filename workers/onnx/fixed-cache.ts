@@ -3,13 +3,13 @@ import { countTokenBytes, type CacheInput } from './cache-inputs.js'
 import type { OnnxRuntime } from './session.js'
 import { bufferUsage } from './webgpu-flags.js'
 
-/** The KV cache as buffers that keep their place: each goes in as past and out as present. */
+/** A KV cache in GPU buffers that never move: each buffer is both the past input and the present output. */
 export interface FixedCache {
-  /** Tokens that it has room for. */
+  /** In tokens. */
   readonly capacity: number
-  /** past → tensor */
+  /** Input name → tensor */
   readonly feeds: Readonly<Record<string, Tensor>>
-  /** present → the same tensor */
+  /** Output name → the same tensor */
   readonly fetches: Readonly<Record<string, Tensor>>
   readonly buffers: readonly GPUBuffer[]
   destroy(): void
@@ -38,7 +38,7 @@ export function createFixedCache(
   }
 }
 
-/** Copies the first `length` tokens of each head: heads lie `capacity` tokens apart, so they move one by one. */
+/** Copies the first `length` tokens. Heads are `capacity` tokens apart, so each head needs its own copy. */
 export function copyCache(
   device: GPUDevice,
   inputs: readonly CacheInput[],
@@ -63,7 +63,7 @@ export function copyCache(
   device.queue.submit([encoder.finish()])
 }
 
-/** A buffer that kernels read and write and that can be copied; ONNX Runtime wants whole 16 bytes. */
+/** Creates a buffer for kernels and copies. ONNX Runtime requires a multiple of 16 bytes. */
 export function createStorage(device: GPUDevice, bytes: number): GPUBuffer {
   const { storage, copySource, copyTarget } = bufferUsage
   return device.createBuffer({ size: Math.ceil(bytes / 16) * 16, usage: storage | copySource | copyTarget })

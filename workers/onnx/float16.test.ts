@@ -22,7 +22,7 @@ describe('a half-precision number', () => {
     expect(decodeFloat16(bits)).toBe(value)
   })
 
-  it('grows with its bits, from zero to infinity, and mirrors with its sign', () => {
+  it('increases with its bits from zero to infinity, and the sign bit negates it', () => {
     const finite = Array.from({ length: 0x7c00 }, (_, bits) => bits)
     expect(finite.filter((bits) => !(decodeFloat16(bits) < decodeFloat16(bits + 1)))).toEqual([])
     expect(finite.filter((bits) => decodeFloat16(bits | 0x8000) !== -decodeFloat16(bits))).toEqual([])

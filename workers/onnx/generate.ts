@@ -10,8 +10,8 @@ import { computeLogprobs } from './logprobs.js'
 import type { ModelConfig } from './model-config.js'
 
 /**
- * Prefill in chunks, then one token for every pull, until the model ends, a stop string comes or the length is reached.
- * What earlier conversations have computed of the prompt is not computed again.
+ * Computes the prompt in chunks, then one token for each pull, until an end-of-sequence token, a stop string or the
+ * maximum length. Tokens that an earlier conversation has in its KV cache are not computed again.
  * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`; the reason of `signal`
  */
 export async function* generateTokens(
@@ -87,7 +87,7 @@ const newAnswer: Resume = {
 
 /** @returns how many of the prompt's tokens the cache held already */
 async function prefill(decoder: Decoder, promptIds: readonly number[], signal: AbortSignal): Promise<number> {
-  // The last token is computed in any case: its logits are what the answer begins with.
+  // The last token is always computed: the answer starts from its logits.
   const cached = decoder.recall(promptIds.slice(0, -1))
   const { prefillChunkTokens: chunk } = decoder
   for (let start = cached; start < promptIds.length; start += chunk) {
@@ -97,7 +97,7 @@ async function prefill(decoder: Decoder, promptIds: readonly number[], signal: A
   return cached
 }
 
-/** Brings the text's state to where it was behind these tokens, whose text the reader has. */
+/** Restores the state of the text after these tokens. The reader already has their text. */
 function replay(
   tokenIds: readonly number[],
   push: (id: number) => { readonly text: string; readonly hasStopped: boolean },
@@ -112,14 +112,17 @@ function replay(
   return { textLength, hasStopped }
 }
 
-/** How many tokens the context has left for the answer. */
+/** How many tokens of the context remain for the answer. */
 function countRoom(promptIds: readonly number[], { contextLength }: ModelConfig): number {
   if (promptIds.length === 0)
-    throw new RivuletError('invalid-option', 'The prompt has no tokens for this model.')
+    throw new RivuletError(
+      'invalid-option',
+      'The prompt is empty: it contains no token of this model. Write a prompt.',
+    )
   if (promptIds.length < contextLength) return contextLength - promptIds.length
   throw new RivuletError(
     'prompt-too-long',
-    `The prompt has ${promptIds.length} tokens; this model's context holds ${contextLength}, the answer included. ` +
-      'Shorten the prompt or drop old messages.',
+    `The prompt has ${promptIds.length} tokens, but this model's context (prompt and answer together) has ${contextLength}. ` +
+      'Shorten the prompt or remove old messages.',
   )
 }

@@ -1,57 +1,58 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-web'
 import { countCacheBytes, type CacheInput } from './cache-inputs.js'
-import { countCommon, createConversations, worthParkingTokens } from './conversations.js'
-import { notANumber, type Decoder } from './decoder.js'
+import { countCommonPrefix, createConversations, worthParkingTokens } from './conversations.js'
+import { createInvalidLogitsError, type Decoder } from './decoder.js'
 import { recordDispatches, replayDispatches, type Recording } from './dispatch-recorder.js'
 import { copyCache, createFixedCache, createStorage, type FixedCache } from './fixed-cache.js'
 import { describeLoss } from './gpu-device.js'
 import { createGpuSampler } from './gpu-sampler.js'
-import { sequenceInputs } from './rewrite-graph.js'
 import { decodeFloat16 } from './float16.js'
+import { graphInputs, logitsOutput } from './graph-names.js'
 import { greedy } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
 import type { OnnxRuntime } from './session.js'
 import { createReadback, readToken } from './token-readback.js'
 import { bufferUsage, mapMode } from './webgpu-flags.js'
 
-/** What a decoder on the GPU is made of. */
+/** What `createGpuDecoder` needs. */
 export interface GpuModel {
   readonly runtime: OnnxRuntime
   readonly device: GPUDevice
-  /** Of a rewritten graph, with graph capture where `canCapture`. */
+  /** A session of a rewritten graph, with graph capture if `canCapture`. */
   readonly session: InferenceSession
   readonly caches: readonly CacheInput[]
   readonly vocabulary: number
   readonly logitsType: 'float32' | 'float16'
   readonly contextLength: number
-  /** The first size of the KV cache, in tokens; it doubles when it is full. */
+  /** The initial capacity of the KV cache, in tokens. It doubles when the cache is full. */
   readonly firstCapacity: number
-  /** For the caches of earlier conversations. */
+  /** Budget for the KV caches of earlier conversations. */
   readonly conversationCacheBytes: number
   readonly canCapture: boolean
 }
 
-/** Runs outside any capture: with another id, ONNX Runtime would replay this prompt's shape later. */
+/** Disables capture for one run: with any other id, ONNX Runtime would replay the shape of this prompt later. */
 const uncaptured = { extra: { gpu_graph_id: '-1' } }
 
-/** ONNX Runtime runs a graph as usual, then captures it, then replays what it captured. */
+/** ONNX Runtime runs a graph normally in the first run, captures it in the second, and replays it from the third on. */
 const runsBeforeReplay = 2
 
-/** Each run costs the host what a decode step costs uncaptured, however many tokens it has: so not too few. */
+/** Large, since each run has the fixed CPU cost of an uncaptured decode step, however many tokens it computes. */
 const prefillChunkTokens = 1024
 
 /**
- * Prompt and answer of the self-test, which also compiles the shaders of a first prompt, of one behind a cache, and of
- * a step. The two prompts have these many tokens each: no multiple of a kernel's tile, whose shaders are others.
+ * Sizes of the self-test. It also compiles the shaders for a first prompt, for a prompt after a cache, and for a decode
+ * step. Each of the two prompts has `promptTokens`. That is not a multiple of a kernel's tile size, since multiples use
+ * other shaders.
  */
 const selfTest = { promptTokens: 20, answerTokens: 3 }
 
 /**
- * A decoder whose tokens never leave the GPU but as eight bytes: the KV cache keeps its place, the sampler is a kernel
- * that writes the next input, and a decode step is the dispatches of ONNX Runtime's own captured run, issued again
- * together with the sampler's in one submit.
+ * Creates a decoder that reads back only eight bytes per token. The KV cache stays in fixed GPU buffers, and the sampler
+ * is a kernel that writes the next input. A decode step issues the recorded dispatches of a captured ONNX Runtime run and
+ * those of the sampler, in one submit.
  *
- * Ends ready to use: shaders are compiled, and the replay has given the tokens that ONNX Runtime gives uncaptured.
+ * When this resolves, the shaders are compiled, and the self-test has compared the replay with uncaptured runs.
  */
 export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   const { runtime, device, session, caches, vocabulary, logitsType } = model
@@ -60,29 +61,29 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   const lastIndex = createStorage(device, 4)
   const total = createStorage(device, 4)
   const logits = createStorage(device, vocabulary * (logitsType === 'float16' ? 2 : 4))
-  // One for the token that is read back, one for the step that is on its way meanwhile.
+  // One for the token that is being read back, one for the step that runs meanwhile.
   const readbacks = [createReadback(device), createReadback(device)] as const
   const sampler = createGpuSampler(device, { logits, logitsType, vocabulary, tokenId })
   const stepInputs = {
-    input_ids: Tensor.fromGpuBuffer(tokenId, { dataType: 'int64', dims: [1, 1] }),
-    [sequenceInputs.lastIndex]: Tensor.fromGpuBuffer(lastIndex, { dataType: 'int32', dims: [1, 1] }),
-    [sequenceInputs.total]: Tensor.fromGpuBuffer(total, { dataType: 'int32', dims: [1] }),
+    [graphInputs.tokenIds]: Tensor.fromGpuBuffer(tokenId, { dataType: 'int64', dims: [1, 1] }),
+    [graphInputs.lastIndex]: Tensor.fromGpuBuffer(lastIndex, { dataType: 'int32', dims: [1, 1] }),
+    [graphInputs.totalLength]: Tensor.fromGpuBuffer(total, { dataType: 'int32', dims: [1] }),
   }
-  const logitsOutput = {
-    logits: Tensor.fromGpuBuffer(logits, { dataType: logitsType, dims: [1, 1, vocabulary] }),
+  const stepOutputs = {
+    [logitsOutput]: Tensor.fromGpuBuffer(logits, { dataType: logitsType, dims: [1, 1, vocabulary] }),
   }
   let cache = createFixedCache(runtime, device, caches, Math.min(model.firstCapacity, model.contextLength))
   const conversations = createConversations<FixedCache>(model.conversationCacheBytes, (parked) =>
     parked.destroy(),
   )
   const ids: number[] = []
-  /** Chosen, and in `tokenId`, but in no step yet. */
+  /** Sampled and stored in `tokenId`, but not yet computed by a step. */
   let pending: number | undefined
-  /** The newest step, begun before it was asked for. */
-  let ahead: Step | undefined
-  /** Settles when no step reads back. */
+  /** The newest step, submitted before `next` requested it. */
+  let ahead: SubmittedStep | undefined
+  /** Settles when no token is being read back. */
   let idle: Promise<unknown> = Promise.resolve()
-  /** Bound to the present cache's buffers: a larger cache needs a new one. */
+  /** Bound to the buffers of the current cache: a larger cache needs a new recording. */
   let recording: Recording | undefined
   let canReplay = model.canCapture
   let graphId = 0
@@ -99,7 +100,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   }
 
   function run(inputs: Record<string, Tensor>, options: InferenceSession.RunOptions): Promise<unknown> {
-    return session.run({ ...inputs, ...cache.feeds }, { ...logitsOutput, ...cache.fetches }, options)
+    return session.run({ ...inputs, ...cache.feeds }, { ...stepOutputs, ...cache.fetches }, options)
   }
 
   async function prefill(newIds: readonly number[]): Promise<void> {
@@ -107,9 +108,9 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     reserve(length)
     await run(
       {
-        input_ids: new Tensor('int64', BigInt64Array.from(newIds, BigInt), [1, newIds.length]),
-        [sequenceInputs.lastIndex]: new Tensor('int32', Int32Array.of(length - 1), [1, 1]),
-        [sequenceInputs.total]: new Tensor('int32', Int32Array.of(length), [1]),
+        [graphInputs.tokenIds]: new Tensor('int64', BigInt64Array.from(newIds, BigInt), [1, newIds.length]),
+        [graphInputs.lastIndex]: new Tensor('int32', Int32Array.of(length - 1), [1, 1]),
+        [graphInputs.totalLength]: new Tensor('int32', Int32Array.of(length), [1]),
       },
       uncaptured,
     )
@@ -118,18 +119,18 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     ahead = undefined
   }
 
-  /** Has ONNX Runtime capture the pending step, and notes its replay: each of these runs computes the same step. */
+  /** Makes ONNX Runtime capture the pending step, and records its replay. All these runs compute the same step. */
   async function record(): Promise<Recording | undefined> {
     graphId += 1
     const captured = { extra: { gpu_graph_id: String(graphId) } }
     for (let count = 0; count < runsBeforeReplay; count += 1) await run(stepInputs, captured)
-    const noted = await recordDispatches(device, () => run(stepInputs, captured))
-    return noted.bindGroupsMade === 0 && noted.otherCommands === 0 && noted.dispatches.length > 0
-      ? noted
+    const recorded = await recordDispatches(device, () => run(stepInputs, captured))
+    return recorded.createdBindGroups === 0 && recorded.otherCommands === 0 && recorded.dispatches.length > 0
+      ? recorded
       : undefined
   }
 
-  /** Computes the pending token, if there is one. @returns the dispatches that are left to do it */
+  /** Computes the pending token, if there is one. @returns the dispatches to submit for it, if they are recorded */
   async function advance(): Promise<Recording | undefined> {
     if (pending === undefined) return undefined
     if (!canReplay) {
@@ -143,7 +144,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       recording = await record()
       canReplay = recording !== undefined
     }
-    // Only now: a step that fails must not count as computed.
+    // After the step: if it fails, the token must not count as computed.
     ids.push(pending)
     return known
   }
@@ -153,8 +154,8 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     device.queue.writeBuffer(total, 0, Int32Array.of(length))
   }
 
-  /** Submits what chooses the token at `position`, behind `dispatches`. */
-  function submit(position: number, dispatches: Recording | undefined): Step {
+  /** Submits `dispatches`, and after them the sampler for the token at `position`. */
+  function submit(position: number, dispatches: Recording | undefined): SubmittedStep {
     const readback = readbacks[position % 2 === 0 ? 0 : 1]
     const encoder = device.createCommandEncoder()
     const pass = encoder.beginComputePass()
@@ -168,25 +169,25 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     return { position, id }
   }
 
-  async function begin(position: number): Promise<Step> {
-    // A step that nobody came for may still read back.
+  async function startStep(position: number): Promise<SubmittedStep> {
+    // The token of an abandoned step may still be read back.
     await idle
     const dispatches = await advance()
     return submit(position, dispatches)
   }
 
-  /** Begins the step behind one whose token is not here yet, where that needs nothing but a replay. */
-  function beginAhead(position: number): Step | undefined {
+  /** Starts the next step before the current token is read back, if a replay is enough for it. */
+  function startAhead(position: number): SubmittedStep | undefined {
     if (!canReplay || !recording || ids.length === cache.capacity) return undefined
     writeLength(ids.length + 1)
     return submit(position, recording)
   }
 
-  async function next(position: number, continues: boolean): Promise<number> {
-    const step = ahead?.position === position ? ahead : await begin(position)
-    ahead = continues ? beginAhead(position + 1) : undefined
+  async function next(position: number, willContinue: boolean): Promise<number> {
+    const step = ahead?.position === position ? ahead : await startStep(position)
+    ahead = willContinue ? startAhead(position + 1) : undefined
     const id = await step.id
-    if (id === noToken) throw notANumber()
+    if (id === noToken) throw createInvalidLogitsError()
     if (ahead) ids.push(id)
     pending = ahead ? undefined : id
     return id
@@ -216,7 +217,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     ahead = undefined
   }
 
-  /** Copies the conversation away: the cache itself keeps its place, since the recording is bound to it. */
+  /** Parks a copy of the conversation: the recording is bound to the buffers of the cache itself. */
   function park(): void {
     const sizeBytes = countCacheBytes(caches, ids.length)
     if (sizeBytes > model.conversationCacheBytes) return
@@ -226,7 +227,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   }
 
   function recall(target: readonly number[]): number {
-    const common = countCommon(ids, target)
+    const common = countCommonPrefix(ids, target)
     const earlier = conversations.take(target, common)
     if (ids.length - common >= worthParkingTokens) park()
     if (!earlier) {
@@ -236,7 +237,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     rewind(0)
     reserve(earlier.ids.length)
     copyCache(device, caches, earlier.cache, cache, earlier.ids.length)
-    const recalled = countCommon(earlier.ids, target)
+    const recalled = countCommonPrefix(earlier.ids, target)
     if (earlier.ids.length - recalled >= worthParkingTokens) conversations.park(earlier)
     else earlier.cache.destroy()
     ids.push(...earlier.ids.slice(0, recalled))
@@ -255,7 +256,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     return tokens.join()
   }
 
-  /** @returns the self-test's tokens by replay, or undefined where that does not work on this device */
+  /** @returns the tokens of the self-test by replay, or undefined if replay does not work on this device */
   async function tryReplay(): Promise<string | undefined> {
     device.pushErrorScope('validation')
     const tokens = await answerSelfTest().catch(() => undefined)
@@ -276,8 +277,8 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     prefillChunkTokens,
     recall,
     prefill,
-    startAnswer(sampling, seed, promptIds, saidIds) {
-      sampler.start(sampling, seed, promptIds, saidIds)
+    startAnswer(sampling, seed, promptIds, answerIds) {
+      sampler.start(sampling, seed, promptIds, answerIds)
       ahead = undefined
     },
     next,
@@ -293,9 +294,8 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   }
 }
 
-/** A step that is submitted. */
-interface Step {
+interface SubmittedStep {
   readonly position: number
-  /** `noToken` where there was no number to choose by. */
+  /** `noToken` if the logits are invalid. */
   readonly id: Promise<number>
 }

@@ -1,15 +1,17 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 
-/** What ONNX Runtime's kernels make use of where an adapter has it. */
+/** Optional features that ONNX Runtime's kernels use if the adapter has them. */
 const wantedFeatures = ['shader-f16', 'subgroups'] as const satisfies readonly GPUFeatureName[]
 
 /**
- * With subgroups of 4, as SwiftShader has them, ONNX Runtime 1.30.0's FlashAttention gives wrong numbers for 32 tokens and
- * more at a time; on a device without subgroups it takes another way, which is right.
+ * With subgroups of 4 (SwiftShader), FlashAttention in ONNX Runtime 1.30.0 computes wrong results for 32 or more tokens at
+ * a time. On a device without the feature `subgroups`, ONNX Runtime uses another kernel, which is correct.
  */
-const leastSubgroupSize = 8
+const minSubgroupSize = 8
 
-/** Limits that the kernels and large weights need beyond WebGPU's defaults: all that the adapter has. */
+/**
+ * Limits that kernels and large weights need beyond WebGPU's defaults. They are raised to the limits of the adapter.
+ */
 const wantedLimits = [
   'maxBufferSize',
   'maxStorageBufferBindingSize',
@@ -23,11 +25,17 @@ const wantedLimits = [
   'maxBindGroups',
 ] as const satisfies readonly (keyof GPUSupportedLimits)[]
 
-/** A device of our own for ONNX Runtime, so that one queue orders its work and ours. @throws RivuletError `backend-unavailable` */
+/**
+ * Creates a device that ONNX Runtime and the sampler share, so that one queue orders the work of both.
+ * @throws RivuletError `backend-unavailable`
+ */
 export async function createGpuDevice(): Promise<GPUDevice> {
   const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' })
   if (!adapter)
-    throw new RivuletError('backend-unavailable', 'The graphics adapter is gone. Reload the page.')
+    throw new RivuletError(
+      'backend-unavailable',
+      'The graphics adapter is no longer available. Reload the page.',
+    )
   return adapter.requestDevice({
     requiredFeatures: wantedFeatures.filter((feature) => canUse(feature, adapter)),
     requiredLimits: Object.fromEntries(wantedLimits.map((name) => [name, adapter.limits[name]])),
@@ -35,10 +43,10 @@ export async function createGpuDevice(): Promise<GPUDevice> {
 }
 
 function canUse(feature: GPUFeatureName, { features, info }: GPUAdapter): boolean {
-  return features.has(feature) && (feature !== 'subgroups' || info.subgroupMinSize >= leastSubgroupSize)
+  return features.has(feature) && (feature !== 'subgroups' || info.subgroupMinSize >= minSubgroupSize)
 }
 
-/** Why a device is gone, in the browser's words. */
+/** Why a device was lost: the browser's message, or else its reason code. */
 export function describeLoss({ reason, message }: GPUDeviceLostInfo): string {
   return message || reason
 }

@@ -10,7 +10,7 @@ let device: GPUDevice
 
 beforeAll(async () => {
   const adapter = await navigator.gpu.requestAdapter()
-  // WebGPU's default limits and no features: what every device has.
+  // No features and WebGPU's default limits, which every device has.
   device = await adapter!.requestDevice()
   device.pushErrorScope('validation')
 })
@@ -20,7 +20,7 @@ afterAll(async () => {
   device.destroy()
 })
 
-/** What a model would have computed: the logits of several positions, and as the GPU holds them. */
+/** Stands in for a model: the logits of several positions, as numbers and as stored on the GPU. */
 interface Rows {
   readonly logitsType: 'float32' | 'float16'
   readonly rows: readonly Float32Array[]
@@ -46,7 +46,7 @@ function storeFloat16(halves: readonly Uint16Array[]): Rows {
   }
 }
 
-/** A bell of logits; then one full of ties, one with masked tokens, and one with numbers of any size. */
+/** Rows of logits: bell-shaped; with many ties; with masked tokens; with numbers of any magnitude. */
 function createRows(vocabulary: number, seed: number): Rows {
   const bell = (id: number) => {
     const draws = [0, 1, 2, 3].map((round) => drawUniform(seed, round, id) - 0.5)
@@ -61,7 +61,7 @@ function createRows(vocabulary: number, seed: number): Rows {
   return storeFloat32(shapes.map((shape) => Float32Array.from({ length: vocabulary }, (_, id) => shape(id))))
 }
 
-/** Halves up to 32 in steps of 1/32 and finer, with many ties; then ones with zeros, subnormals and -Infinity. */
+/** Rows of half floats: up to 32 in steps of 1/32 or finer, with many ties; with zeros, subnormals and -Infinity. */
 function createHalfRows(vocabulary: number, seed: number): Rows {
   const draw = (id: number, limit: number) => Math.floor(drawUniform(seed, limit, id) * limit)
   const normal = (id: number) => (draw(id, 2) << 15) | ((8 + draw(id, 12)) << 10) | draw(id, 1024)
@@ -71,14 +71,14 @@ function createHalfRows(vocabulary: number, seed: number): Rows {
   )
 }
 
-interface Subject {
+interface SamplerOnRows {
   readonly sampler: GpuSampler
-  /** The tokens of these positions in one submit, over the rows in turn. */
+  /** Samples the tokens of these positions in one submit. Position n uses row n modulo the number of rows. */
   draw(positions: readonly number[]): Promise<number[]>
   destroy(): void
 }
 
-function createSubject({ logitsType, rows, stored }: Rows): Subject {
+function createSamplerOnRows({ logitsType, rows, stored }: Rows): SamplerOnRows {
   const { storage, copySource, copyTarget, mapRead } = bufferUsage
   const size = stored[0]!.byteLength
   const source = device.createBuffer({ size: size * stored.length, usage: copySource | copyTarget })
@@ -114,7 +114,7 @@ function createSubject({ logitsType, rows, stored }: Rows): Subject {
 
 const range = (count: number) => Array.from({ length: count }, (_, index) => index)
 
-/** The tokens that `sampleToken` chooses for the same rows. */
+/** Samples the tokens with `sampleToken` for the same rows. */
 function drawOnCpu(
   { rows }: Rows,
   sampling: Sampling,
@@ -167,10 +167,10 @@ describe.each<[string, Rows, readonly Partial<Sampling>[], number]>([
   ['2,047 half-precision tokens', createHalfRows(2047, 2), [...others, ...truncations], 8],
   ['49,152 tokens', createRows(49_152, 3), [...truncations, {}], 4],
   ['50,257 half-precision tokens', createHalfRows(50_257, 4), truncations.slice(1), 2],
-])('over %s, the GPU chooses what the CPU chooses', (_, data, settings, count) => {
-  let subject: Subject
+])('over %s, the GPU chooses the same tokens as the CPU', (_, data, settings, count) => {
+  let subject: SamplerOnRows
   beforeAll(() => {
-    subject = createSubject(data)
+    subject = createSamplerOnRows(data)
   })
   afterAll(() => subject.destroy())
 
@@ -184,13 +184,13 @@ describe.each<[string, Rows, readonly Partial<Sampling>[], number]>([
 })
 
 it.each<[string, Partial<Sampling>, kept: readonly number[], draws: number, limit: number]>([
-  // The limit is what a right sampler's statistic exceeds once in a thousand times, at 7 and at 4 degrees of freedom.
+  // A correct sampler exceeds the limit once in a thousand times, at 7 and at 4 degrees of freedom.
   ['all tokens', {}, [0, 1, 2, 3, 4, 5, 6, 7], 600, 24.322],
   ['the top 5', { topK: 5 }, [0, 2, 4, 6, 7], 300, 18.467],
-])('what the GPU draws among %s is what the softmax says', async (_, options, kept, draws, limit) => {
+])('the GPU draws from the softmax of %s', async (_, options, kept, draws, limit) => {
   const logits = [1.5, -0.5, 3, 0, 2.25, -1, 2.2, 0.7]
   const temperature = 2
-  const subject = createSubject(storeFloat32([Float32Array.from(logits)]))
+  const subject = createSamplerOnRows(storeFloat32([Float32Array.from(logits)]))
   subject.sampler.start({ ...all, ...options, temperature }, 42, [])
   const drawn = await subject.draw(range(draws))
   subject.destroy()
@@ -204,9 +204,9 @@ it.each<[string, Partial<Sampling>, kept: readonly number[], draws: number, limi
   expect(statistic).toBeLessThan(limit)
 })
 
-it('choosing makes no buffer and no bind group, and takes no more dispatches than asked for', async () => {
+it('sampling creates no buffer and no bind group, and uses as few dispatches as possible', async () => {
   const data = createRows(4096, 5)
-  const subject = createSubject(data)
+  const subject = createSamplerOnRows(data)
   const modes: [Partial<Sampling>, dispatches: number][] = [
     [greedy, 2],
     [{}, 2],
@@ -222,11 +222,11 @@ it('choosing makes no buffer and no bind group, and takes no more dispatches tha
     const encoder = device.createCommandEncoder()
     const pass = encoder.beginComputePass()
     const calls: string[] = []
-    const forgetDevice = noteCalls(device, 'create', calls)
-    const forgetQueue = noteCalls(device.queue, 'write', calls)
-    const forgetPass = noteCalls(pass, 'dispatch', calls)
+    const unwatchDevice = recordCalls(device, 'create', calls)
+    const unwatchQueue = recordCalls(device.queue, 'write', calls)
+    const unwatchPass = recordCalls(pass, 'dispatch', calls)
     subject.sampler.encode(pass, 0)
-    for (const forget of [forgetDevice, forgetQueue, forgetPass]) forget()
+    for (const unwatch of [unwatchDevice, unwatchQueue, unwatchPass]) unwatch()
     pass.end()
     device.queue.submit([encoder.finish()])
     expect(calls).toEqual(Array.from({ length: dispatches }, () => 'dispatchWorkgroups'))
@@ -234,24 +234,24 @@ it('choosing makes no buffer and no bind group, and takes no more dispatches tha
   subject.destroy()
 })
 
-/** Notes the calls of an object's methods whose names begin so. @returns what ends it */
-function noteCalls(target: object, prefix: string, calls: string[]): () => void {
+/** Records the calls of an object's methods that start with `prefix`. @returns a function that stops it */
+function recordCalls(target: object, prefix: string, calls: string[]): () => void {
   const names = Object.keys(Object.getPrototypeOf(target)).filter((name) => name.startsWith(prefix))
   expect(names).not.toEqual([])
   for (const name of names) {
     const method: unknown = Reflect.get(target, name)
-    const noted = (...values: unknown[]): unknown => {
+    const recorded = (...values: unknown[]): unknown => {
       calls.push(name)
       return typeof method === 'function' ? method.apply(target, values) : undefined
     }
-    Object.defineProperty(target, name, { value: noted, configurable: true })
+    Object.defineProperty(target, name, { value: recorded, configurable: true })
   }
   return () => names.forEach((name) => Reflect.deleteProperty(target, name))
 }
 
-it('a position counts, not the calls before it', async () => {
+it('a token depends on its position, not on earlier calls', async () => {
   const data = createRows(2048, 6)
-  const subject = createSubject(data)
+  const subject = createSamplerOnRows(data)
   const expected = drawOnCpu(data, all, 3, [], 12)
   subject.sampler.start(all, 3, [])
   expect(await subject.draw([0, 1, 2])).toEqual(expected.slice(0, 3))
@@ -264,9 +264,9 @@ it('a position counts, not the calls before it', async () => {
   subject.destroy()
 })
 
-it('an answer that is taken up again goes on as it would have', async () => {
+it('a resumed answer continues with the same tokens', async () => {
   const data = createRows(2048, 9)
-  const subject = createSubject(data)
+  const subject = createSamplerOnRows(data)
   const sampling = { ...all, ...penalties, temperature: 0.7 }
   const expected = drawOnCpu(data, sampling, 5, [3, 4], 16)
   subject.sampler.start(sampling, 6, [3])
@@ -276,9 +276,9 @@ it('an answer that is taken up again goes on as it would have', async () => {
   subject.destroy()
 })
 
-it('an answer starts without the last one’s tokens and bias', async () => {
+it('an answer starts without the tokens and the bias of the previous one', async () => {
   const data = createRows(2048, 7)
-  const subject = createSubject(data)
+  const subject = createSamplerOnRows(data)
   const sampling = { ...greedy, ...penalties }
   subject.sampler.start({ ...sampling, logitBias: { 17: 100 } }, 0, range(2048))
   expect(await subject.draw([0])).toEqual([17])
@@ -287,10 +287,10 @@ it('an answer starts without the last one’s tokens and bias', async () => {
   subject.destroy()
 })
 
-describe('logits that are no numbers give no token, and the next ones do', () => {
-  const sound = Array.from({ length: 2100 }, (_, id) => id % 97)
+describe('invalid logits give no token, and valid ones after them do', () => {
+  const valid = Array.from({ length: 2100 }, (_, id) => id % 97)
   const replace = (id: number, value: number) =>
-    Float32Array.from(sound, (logit, i) => (i === id ? value : logit))
+    Float32Array.from(valid, (logit, i) => (i === id ? value : logit))
   const float32 = [
     replace(2099, NaN),
     replace(0, Infinity),
@@ -298,15 +298,15 @@ describe('logits that are no numbers give no token, and the next ones do', () =>
     replace(7, 200),
   ]
   const float16 = [0x7e01, 0xfe01, 0x7c00].map((half) =>
-    Uint16Array.from(sound, (_, id) => (id === 2099 ? half : id % 97)),
+    Uint16Array.from(valid, (_, id) => (id === 2099 ? half : id % 97)),
   )
-  const last = Uint16Array.from(sound, (_, id) => (id === 7 ? 0x7bff : 0x3c00))
+  const last = Uint16Array.from(valid, (_, id) => (id === 7 ? 0x7bff : 0x3c00))
 
   it.each([
     ['float32', storeFloat32(float32)],
     ['float16', storeFloat16([...float16, last])],
   ])('as %s', async (_, data) => {
-    const subject = createSubject(data)
+    const subject = createSamplerOnRows(data)
     const modes = [
       { temperature: 0 },
       {},
@@ -325,8 +325,8 @@ describe('logits that are no numbers give no token, and the next ones do', () =>
   })
 })
 
-it('a bias for a token that the model has not is refused', () => {
-  const subject = createSubject(createRows(2048, 8))
+it('a bias for a token outside the vocabulary is refused', () => {
+  const subject = createSamplerOnRows(createRows(2048, 8))
   const start = () => subject.sampler.start({ ...greedy, logitBias: { 2048: 1 } }, 0, [])
   expect(start).toThrow(expect.objectContaining({ code: 'invalid-option' }))
   subject.destroy()

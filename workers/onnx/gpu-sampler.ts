@@ -10,45 +10,53 @@ import { groupTokens, samplerKernel, settingsSize, stateSize } from './sampler-k
 import { readLogitBias, type Sampling } from './sampler.js'
 import { bufferUsage } from './webgpu-flags.js'
 
-/** `sampleToken` on the GPU: the same tokens for the same logits, of which none leaves the GPU. */
+/** `sampleToken` on the GPU. Chooses the same tokens for the same logits, and reads back no logits. */
 export interface GpuSampler {
   /**
-   * Begins an answer, whose positions count from 0, or goes on with one.
-   * @param promptIds the tokens before it, for the repetition penalty
-   * @param saidIds what it has already, for the penalties
-   * @throws RivuletError `invalid-option` where `logitBias` names a token that the vocabulary has not
+   * Starts an answer, whose positions count from 0, or resumes one.
+   * @param promptIds the tokens of the prompt, for the repetition penalty
+   * @param answerIds the tokens generated so far, for the penalties
+   * @throws RivuletError `invalid-option` if `logitBias` names a token outside the vocabulary
    */
-  start(sampling: Sampling, seed: number, promptIds: readonly number[], saidIds?: readonly number[]): void
+  start(sampling: Sampling, seed: number, promptIds: readonly number[], answerIds?: readonly number[]): void
   /**
-   * Adds the dispatches that choose a token: they write its id, or `noToken`, and count it as seen. Makes no buffer
-   * and no bind group. The GPU counts the positions itself, so that several tokens may go into one submit; only a
-   * position that does not follow the last one is written, and then for all that is not submitted yet.
+   * Adds the dispatches that sample a token. They write its id, or `noToken`, and add it to the token history. Creates no
+   * buffer and no bind group. The GPU counts the positions itself, so one submit may contain several tokens. Only a
+   * position that does not follow the previous one is written from here; it then applies to all work not yet submitted.
    */
   encode(pass: GPUComputePassEncoder, position: number): void
-  /** Frees its own buffers; the ones given stay. */
+  /** Frees the sampler's buffers, but not those of `SamplerBuffers`. */
   destroy(): void
 }
 
-/** What the sampler reads and writes; all have the usage STORAGE. */
+/** The buffers that the sampler shares with the decoder. Each has the usage STORAGE. */
 export interface SamplerBuffers {
-  /** [vocabulary], behind the newest token; a multiple of 4 bytes. */
+  /** [vocabulary], the logits after the newest token; the size is a multiple of 4 bytes. */
   readonly logits: GPUBuffer
   readonly logitsType: 'float32' | 'float16'
   readonly vocabulary: number
-  /** 8 bytes, for an int64. */
+  /** 8 bytes: an int64. */
   readonly tokenId: GPUBuffer
 }
 
-/** A dispatch over the vocabulary, or by `choose` of one workgroup. */
+/** `choose` runs in one workgroup; the others run over the whole vocabulary. */
 type EntryPoint = 'shortlist' | 'survey' | 'weigh' | 'gather' | 'choose'
 
-/** Compiles the kernel; what it needs for any request is made here. */
+/** Compiles the kernel and allocates everything that later calls need. */
 export function createGpuSampler(device: GPUDevice, buffers: SamplerBuffers): GpuSampler {
   const { vocabulary } = buffers
-  const own = createOwnBuffers(device, vocabulary)
+  const internal = createInternalBuffers(device, vocabulary)
   const layout = createLayout(device)
   const pipelines = createPipelines(device, layout, buffers.logitsType)
-  const bound = [own.settings, buffers.logits, own.marks, own.keys, own.list, own.state, buffers.tokenId]
+  const bound = [
+    internal.settings,
+    buffers.logits,
+    internal.marks,
+    internal.keys,
+    internal.list,
+    internal.state,
+    buffers.tokenId,
+  ]
   const bindGroup = device.createBindGroup({
     layout,
     entries: bound.map((buffer, binding) => ({ binding, resource: { buffer } })),
@@ -58,19 +66,20 @@ export function createGpuSampler(device: GPUDevice, buffers: SamplerBuffers): Gp
   let nextPosition = 0
 
   return {
-    start(sampling, seed, promptIds, saidIds = []) {
+    start(sampling, seed, promptIds, answerIds = []) {
       const bias = readLogitBias(sampling, vocabulary)
       const numbers = computeNumbers(sampling, vocabulary)
       const { penalty, frequency, presence } = numbers
       const adjusts = penalty !== 1 || frequency !== 0 || presence !== 0 || bias.length > 0
-      if (adjusts) device.queue.writeBuffer(own.marks, 0, packMarks(vocabulary, promptIds, saidIds, bias))
-      device.queue.writeBuffer(own.settings, 0, packSettings(numbers, vocabulary, seed, adjusts))
-      device.queue.writeBuffer(own.state, 0, new Uint8Array(stateSize))
+      if (adjusts)
+        device.queue.writeBuffer(internal.marks, 0, packMarks(vocabulary, promptIds, answerIds, bias))
+      device.queue.writeBuffer(internal.settings, 0, packSettings(numbers, vocabulary, seed, adjusts))
+      device.queue.writeBuffer(internal.state, 0, new Uint8Array(stateSize))
       dispatches = chooseDispatches(numbers)
       nextPosition = 0
     },
     encode(pass, position) {
-      if (position !== nextPosition) device.queue.writeBuffer(own.state, 0, Uint32Array.of(position))
+      if (position !== nextPosition) device.queue.writeBuffer(internal.state, 0, Uint32Array.of(position))
       nextPosition = position + 1
       pass.setBindGroup(0, bindGroup)
       for (const name of dispatches) {
@@ -79,19 +88,19 @@ export function createGpuSampler(device: GPUDevice, buffers: SamplerBuffers): Gp
       }
     },
     destroy() {
-      for (const buffer of Object.values(own)) buffer.destroy()
+      for (const buffer of Object.values(internal)) buffer.destroy()
     },
   }
 }
 
-/** No more dispatches than the request needs: each costs a real GPU more than what it computes. */
+/** Uses as few dispatches as possible: on a real GPU, the overhead of each one exceeds its computation. */
 function chooseDispatches({ topK, topP, largestExponent }: SamplingNumbers): readonly EntryPoint[] {
   if (topK > 0 || topP > 0) return ['survey', 'weigh', 'gather', 'choose']
   if (largestExponent !== unreachable) return ['survey', 'gather', 'choose']
   return ['shortlist', 'choose']
 }
 
-function createOwnBuffers(device: GPUDevice, vocabulary: number) {
+function createInternalBuffers(device: GPUDevice, vocabulary: number) {
   const create = (size: number, usage: number) =>
     device.createBuffer({ size, usage: usage | bufferUsage.copyTarget })
   return {
@@ -103,7 +112,7 @@ function createOwnBuffers(device: GPUDevice, vocabulary: number) {
   }
 }
 
-/** The kernel's bindings in their order: all entry points share one bind group. */
+/** The bindings of the kernel, in order. All entry points share one bind group. */
 function createLayout(device: GPUDevice): GPUBindGroupLayout {
   const types = [
     'uniform',
@@ -126,17 +135,17 @@ function createPipelines(
   const layout = device.createPipelineLayout({ bindGroupLayouts: [bindGroupLayout] })
   const create = (entryPoint: EntryPoint, constants: Record<string, number> = {}) =>
     device.createComputePipeline({ layout, compute: { module, entryPoint, constants } })
-  const readsHalves = { isHalf: logitsType === 'float16' ? 1 : 0 }
+  const logitsConstants = { isHalf: logitsType === 'float16' ? 1 : 0 }
   return {
-    shortlist: create('shortlist', readsHalves),
-    survey: create('survey', readsHalves),
+    shortlist: create('shortlist', logitsConstants),
+    survey: create('survey', logitsConstants),
     weigh: create('weigh'),
     gather: create('gather'),
     choose: create('choose'),
   }
 }
 
-/** The kernel's `Settings`. */
+/** Packs the `Settings` of the kernel. */
 function packSettings(
   numbers: SamplingNumbers,
   vocabulary: number,
@@ -163,16 +172,19 @@ function packSettings(
   )
 }
 
-/** The kernel's `marks`: for each token whether the prompt has it, how often the answer has it, and its bias. */
+/**
+ * Packs the `marks` of the kernel: for each token, whether the prompt contains it, its count in the answer, and its
+ * bias.
+ */
 function packMarks(
   vocabulary: number,
   promptIds: readonly number[],
-  saidIds: readonly number[],
+  answerIds: readonly number[],
   bias: readonly (readonly [id: number, bias: number])[],
 ): Uint32Array<ArrayBuffer> {
   const marks = new Uint32Array(vocabulary * 2)
   for (const id of promptIds) marks[id * 2] = promptMark
-  for (const id of saidIds) marks[id * 2]! += 1
+  for (const id of answerIds) marks[id * 2]! += 1
   for (const [id, amount] of bias) marks[id * 2 + 1] = toBits(amount)
   return marks
 }

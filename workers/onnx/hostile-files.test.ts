@@ -12,8 +12,8 @@ import { ModelProtoSchema, StringStringEntryProtoSchema, TensorProto_DataLocatio
 import { rewriteGraph } from './rewrite-graph.js'
 
 /*
- * Damaged and hostile files of the embedded model, up to where ONNX Runtime takes over (e2e/hostile-files.spec.ts goes
- * on from there): each is used, or refused with a RivuletError. `RIVULET_SOAK=34` tries 20,000.
+ * Damaged and hostile files of the embedded model, before they reach ONNX Runtime (e2e/hostile-files.spec.ts covers the
+ * rest). Each one is used or refused with a RivuletError. `RIVULET_SOAK=34` tries 20,000.
  */
 
 const root = new URL('../../demo/public/models/stories/', import.meta.url)
@@ -22,7 +22,7 @@ const graphFile = 'onnx/model_quantized.onnx'
 const files = new Map([...jsonFiles, graphFile].map((path) => [path, readFileSync(new URL(path, root))]))
 const rounds = 60 * Number(process.env.RIVULET_SOAK ?? 1)
 
-/** A model folder in memory, some of whose files are others. */
+/** Opens the embedded model as a folder in memory, with some files replaced. */
 function openFolder(replaced: Readonly<Record<string, Uint8Array>>): ModelFolder {
   const readBytes = (path: string) => {
     const bytes = replaced[path] ?? files.get(path)
@@ -48,14 +48,14 @@ function parseLikeFolder(text: string): Record<string, unknown> {
   try {
     value = JSON.parse(text)
   } catch (error) {
-    throw new RivuletError('model-invalid', 'no JSON', { cause: error })
+    throw new RivuletError('model-invalid', 'not JSON', { cause: error })
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new RivuletError('model-invalid', 'no object')
+    throw new RivuletError('model-invalid', 'not an object')
   return value as Record<string, unknown>
 }
 
-/** All that happens to a model's files before ONNX Runtime has them. */
+/** Does everything that happens with a model's files before ONNX Runtime gets them. */
 async function useFiles(replaced: Readonly<Record<string, Uint8Array>>): Promise<string> {
   const folder = openFolder(replaced)
   try {
@@ -87,8 +87,8 @@ async function tryFiles(
 
 const encode = (text: string) => new TextEncoder().encode(text)
 
-describe('damaged files are used, or refused with a code', { timeout: 1_800_000 }, () => {
-  it('as they are, are used', async () => {
+describe('files are used or refused with an error code', { timeout: 1_800_000 }, () => {
+  it('undamaged files are used', async () => {
     expect(await useFiles({})).toBe('used')
   })
 
@@ -104,14 +104,14 @@ describe('damaged files are used, or refused with a code', { timeout: 1_800_000 
   })
 
   it('a graph with damaged bytes', async () => {
-    // Most of the file is weights: their damage shows in the text only.
+    // Most of the file is weights. Damage there only changes the generated text.
     const outcomes = await tryFiles((random) => ({
       [graphFile]: mutateBytes(files.get(graphFile)!, random, 60_000),
     }))
     expect(outcomes).toContain('model-invalid')
   })
 
-  it('a graph whose tensors say absurd things', async () => {
+  it('a graph with absurd tensors', async () => {
     const outcomes = await tryFiles((random) => ({ [graphFile]: mutateGraph(random) }))
     expect(outcomes).toContain('model-invalid')
   })

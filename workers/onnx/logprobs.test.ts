@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest'
 import { computeLogprobs } from './logprobs.js'
 
-/** Stands in for a tokenizer: a token's text is its number. */
+/** Stands in for a tokenizer: the text of a token is its id. */
 const tokenizer = { decode: (ids: readonly number[]) => ids.join() }
 
-it('are those of a softmax over all logits', () => {
+it('log-probabilities are those of a softmax over all logits', () => {
   const { logprob, top } = computeLogprobs(
     Float32Array.of(Math.log(1), Math.log(2), Math.log(5)),
     1,
@@ -16,18 +16,18 @@ it('are those of a softmax over all logits', () => {
   expect(top.reduce((sum, token) => sum + Math.exp(token.logprob), 0)).toBeCloseTo(1, 6)
 })
 
-it('name the likeliest in order, equal ones by id, and the chosen one also outside them', () => {
+it('the likeliest tokens are sorted, with ties by id, and the chosen token need not be among them', () => {
   const { tokenId, text, top } = computeLogprobs(Float32Array.of(0, 3, 3, -1, 9, 3), 3, 3, tokenizer)
   expect(top.map((token) => token.tokenId)).toEqual([4, 1, 2])
   expect({ tokenId, text }).toEqual({ tokenId: 3, text: '3' })
 })
 
-it('may be asked for the chosen token alone, and for more tokens than there are', () => {
+it('the number of likeliest tokens can be zero or exceed the vocabulary', () => {
   expect(computeLogprobs(Float32Array.of(1, 2), 0, 0, tokenizer).top).toEqual([])
   expect(computeLogprobs(Float32Array.of(1, 2), 0, 5, tokenizer).top).toHaveLength(2)
 })
 
-it('stay finite for logits far apart and far from zero', () => {
+it('log-probabilities stay finite for logits far apart and far from zero', () => {
   const { logprob, top } = computeLogprobs(Float32Array.of(-1e4, 1e4, -Infinity), 1, 2, tokenizer)
   expect(logprob).toBeCloseTo(0, 6)
   expect(top[1]?.logprob).toBeCloseTo(-2e4, 0)

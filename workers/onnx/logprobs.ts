@@ -2,9 +2,9 @@ import type { TokenLogprobs } from '../../lib/contract/worker-api.js'
 import type { Tokenizer } from '../text/tokenizer.js'
 
 /**
- * Log-probabilities under the model itself: log-softmax of the logits before penalties, bias and temperature.
- * @param logits [vocabulary], those that `tokenId` was chosen by
- * @param count how many of the likeliest tokens to name, the likeliest first
+ * Computes log-probabilities: the log-softmax of the logits, before penalties, bias and temperature.
+ * @param logits [vocabulary], from which `tokenId` was sampled
+ * @param count how many of the likeliest tokens to return, the likeliest first
  */
 export function computeLogprobs(
   logits: Float32Array,
@@ -23,7 +23,7 @@ export function computeLogprobs(
   return { ...describe(tokenId), top: findLargest(logits, count).map(describe) }
 }
 
-/** The ids of the `count` largest, equal ones by id: a short list kept in order, since `count` is small. */
+/** The ids of the `count` largest logits; ties are ordered by id. A sorted list is enough, since `count` is small. */
 function findLargest(logits: Float32Array, count: number): number[] {
   const best: number[] = []
   if (count === 0) return best

@@ -7,7 +7,7 @@ import { readModelConfig } from './model-config.js'
 const stories = join(import.meta.dirname, '../../demo/public/models/stories')
 const tokenizerJson = readFileSync(join(stories, 'tokenizer.json'), 'utf8')
 
-/** A stand-in for a folder on a server: its files in memory, objects as JSON. */
+/** Stands in for a folder on a server: its files are in memory, objects as JSON. */
 function createMemoryFolder(files: Record<string, object | string>): ModelFolder {
   const readText = async (path: string) => {
     const file = files[path]
@@ -15,7 +15,7 @@ function createMemoryFolder(files: Record<string, object | string>): ModelFolder
   }
   return {
     url: 'https://example.com/model/',
-    readBytes: () => Promise.reject(new Error('A configuration is text.')),
+    readBytes: () => Promise.reject(new Error('A configuration has no binary files.')),
     readText,
     async readJson(path) {
       const text = await readText(path)
@@ -24,16 +24,16 @@ function createMemoryFolder(files: Record<string, object | string>): ModelFolder
   }
 }
 
-/** Reads a folder with what every folder needs, and these files. */
+/** Reads a folder with the required files and these ones. */
 function read(files: Record<string, object | string> = {}) {
-  const sound = { 'config.json': { max_position_embeddings: 512 }, 'tokenizer.json': tokenizerJson }
-  return readModelConfig(createMemoryFolder({ ...sound, ...files }))
+  const required = { 'config.json': { max_position_embeddings: 512 }, 'tokenizer.json': tokenizerJson }
+  return readModelConfig(createMemoryFolder({ ...required, ...files }))
 }
 
 const refusal = (code: string, message: string) =>
   expect.objectContaining({ name: 'RivuletError', code, message: expect.stringContaining(message) })
 
-it('the stories model is read as its files say', async () => {
+it('the configuration of the embedded model is read from its files', async () => {
   const names = ['config.json', 'generation_config.json', 'tokenizer_config.json', 'tokenizer.json']
   const files = Object.fromEntries(names.map((name) => [name, readFileSync(join(stories, name), 'utf8')]))
   const { tokenizer, ...config } = await readModelConfig(createMemoryFolder(files))
@@ -46,8 +46,8 @@ it('the stories model is read as its files say', async () => {
   expect(tokenizer.templateTokens).toMatchObject({ bos_token: '<|endoftext|>', eos_token: '<|end|>' })
 })
 
-describe('a file that every model has', () => {
-  it.each(['config.json', 'tokenizer.json'])('is missed by its name: %s', async (name) => {
+describe('a required file', () => {
+  it.each(['config.json', 'tokenizer.json'])('is named in the error if it is missing: %s', async (name) => {
     const files = { 'config.json': { max_position_embeddings: 512 }, 'tokenizer.json': tokenizerJson }
     const others = Object.fromEntries(Object.entries(files).filter(([other]) => other !== name))
     await expect(readModelConfig(createMemoryFolder(others))).rejects.toEqual(
@@ -55,19 +55,22 @@ describe('a file that every model has', () => {
     )
   })
 
-  it('is refused when it is broken: tokenizer.json', async () => {
+  it('is refused if it is invalid: tokenizer.json', async () => {
     await expect(read({ 'tokenizer.json': {} })).rejects.toEqual(refusal('model-invalid', 'tokenizer.json'))
   })
 })
 
 describe('the context length', () => {
-  it.each([undefined, null, 0, 1, -512, 512.5, '512', [512], true])('is refused: %j', async (length) => {
-    await expect(read({ 'config.json': { max_position_embeddings: length } })).rejects.toEqual(
-      refusal('model-invalid', 'max_position_embeddings'),
-    )
-  })
+  it.each([undefined, null, 0, 1, -512, 512.5, '512', [512], true])(
+    'is refused if it is %j',
+    async (length) => {
+      await expect(read({ 'config.json': { max_position_embeddings: length } })).rejects.toEqual(
+        refusal('model-invalid', 'max_position_embeddings'),
+      )
+    },
+  )
 
-  it('may lie in the text part of a model with several', async () => {
+  it('can be in the text_config of a multimodal model', async () => {
     const config = {
       max_position_embeddings: 1,
       text_config: { max_position_embeddings: 2048, eos_token_id: 9 },
@@ -79,20 +82,20 @@ describe('the context length', () => {
   })
 })
 
-describe('what ends a text', () => {
+describe('the end-of-sequence tokens', () => {
   it.each([
     ['one id', 3, [3]],
     ['several ids', [0, 3], [0, 3]],
     ['the id 0', 0, [0]],
     ['no id', undefined, []],
     ['null', null, []],
-    ['what is no id', [3, -1, 1.5, '4', null], [3]],
-  ])('is %s of config.json', async (_, id, expected) => {
+    ['a list with invalid ids', [3, -1, 1.5, '4', null], [3]],
+  ])('can be %s in config.json', async (_, id, expected) => {
     const config = { max_position_embeddings: 512, eos_token_id: id }
     await expect(read({ 'config.json': config })).resolves.toMatchObject({ endIds: new Set(expected) })
   })
 
-  it('is what generation_config.json says where it says anything', async () => {
+  it('come from generation_config.json if it contains any', async () => {
     const files = { 'config.json': { max_position_embeddings: 512, eos_token_id: 3 } }
     const endIds = async (generation: object) =>
       (await read({ ...files, 'generation_config.json': generation })).endIds
@@ -101,25 +104,21 @@ describe('what ends a text', () => {
   })
 })
 
-describe('the model’s sampling', () => {
+describe('the default sampling', () => {
   const off = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 }
   it.each([
-    ['greedy without a generation_config.json', undefined, off],
-    ['greedy where it does not say otherwise', { temperature: 0.7 }, off],
-    ['greedy where it says so', { do_sample: false, temperature: 0.7 }, off],
-    ['at temperature 1 where it names none', { do_sample: true }, { ...off, temperature: 1 }],
+    ['is greedy without a generation_config.json', undefined, off],
+    ['is greedy if do_sample is missing', { temperature: 0.7 }, off],
+    ['is greedy if do_sample is false', { do_sample: false, temperature: 0.7 }, off],
+    ['has temperature 1 if none is set', { do_sample: true }, { ...off, temperature: 1 }],
+    ['ignores null', { do_sample: true, temperature: null, top_k: null }, { ...off, temperature: 1 }],
     [
-      'null where it leaves values open',
-      { do_sample: true, temperature: null, top_k: null },
-      { ...off, temperature: 1 },
-    ],
-    [
-      'off where it is out of range',
+      'ignores values out of range',
       { do_sample: true, top_k: -1, top_p: 0, min_p: 2, repetition_penalty: 0, temperature: -1 },
       { ...off, temperature: 1 },
     ],
     [
-      'what it says',
+      'has the values of generation_config.json',
       {
         do_sample: true,
         temperature: 0.6,
@@ -131,14 +130,14 @@ describe('the model’s sampling', () => {
       },
       { temperature: 0.6, topK: 50, topP: 0.9, minP: 0.05, repetitionPenalty: 1.1 },
     ],
-  ])('is %s', async (_, generation, expected) => {
+  ])('%s', async (_, generation, expected) => {
     const files = generation && { 'generation_config.json': generation }
     expect((await read(files)).sampling).toEqual(expected)
   })
 })
 
-describe('the longest answer', () => {
-  it('is what generation_config.json says, or open', async () => {
+describe('the default of maxTokens', () => {
+  it('comes from generation_config.json, or is undefined', async () => {
     expect((await read({ 'generation_config.json': { max_new_tokens: 64 } })).maxTokens).toBe(64)
     expect((await read({ 'generation_config.json': { max_new_tokens: null } })).maxTokens).toBeUndefined()
     expect((await read()).maxTokens).toBeUndefined()
@@ -146,12 +145,12 @@ describe('the longest answer', () => {
 })
 
 describe('the chat template', () => {
-  it('may lie in a file of its own', async () => {
+  it('can be in a separate file', async () => {
     const { tokenizer } = await read({ 'chat_template.jinja': 'FILE' })
     expect(tokenizer.chatTemplate).toBe('FILE')
   })
 
-  it('of tokenizer_config.json is taken where there is one', async () => {
+  it('comes from tokenizer_config.json if both exist', async () => {
     const { tokenizer } = await read({
       'tokenizer_config.json': { chat_template: 'CONFIG' },
       'chat_template.jinja': 'FILE',
@@ -159,7 +158,7 @@ describe('the chat template', () => {
     expect(tokenizer.chatTemplate).toBe('CONFIG')
   })
 
-  it('may be missing', async () => {
+  it('is optional', async () => {
     expect((await read()).tokenizer.chatTemplate).toBeUndefined()
   })
 })

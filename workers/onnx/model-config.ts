@@ -3,13 +3,13 @@ import type { ModelFolder } from '../store/model-folder.js'
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.js'
 import type { Sampling } from './sampler.js'
 
-/** What the model's own files say about it: nothing here is assumed. */
+/** The properties of a model, all read from its files. */
 export interface ModelConfig {
-  /** Prompt and answer together, in tokens: `max_position_embeddings`. */
+  /** Maximum length of prompt and answer together, in tokens: `max_position_embeddings`. */
   readonly contextLength: number
-  /** Any of these ends the text. */
+  /** The end-of-sequence tokens. */
   readonly endIds: ReadonlySet<number>
-  /** The model's sampling, for options that a request leaves out. */
+  /** Defaults for the sampling options that a request leaves out. */
   readonly sampling: Sampling
   /** The model's `max_new_tokens`. */
   readonly maxTokens: number | undefined
@@ -17,8 +17,8 @@ export interface ModelConfig {
 }
 
 /**
- * Reads `config.json` and `tokenizer.json`, which every folder has, and what the folder has of
- * `generation_config.json`, `tokenizer_config.json` and `chat_template.jinja`.
+ * Reads `config.json` and `tokenizer.json`, which are required, and `generation_config.json`, `tokenizer_config.json` and
+ * `chat_template.jinja`, which are optional.
  * @throws RivuletError `model-not-found`, `model-invalid`, `download-failed`
  */
 export async function readModelConfig(folder: ModelFolder): Promise<ModelConfig> {
@@ -28,11 +28,11 @@ export async function readModelConfig(folder: ModelFolder): Promise<ModelConfig>
     folder.readJson('generation_config.json'),
     folder.readJson('tokenizer_config.json'),
   ] as const
-  // The first of them that is missing is the one to name, whichever answer comes first.
+  // Waits for all, so that the error always names the first missing file, whichever response arrives first.
   await Promise.allSettled(reading)
   const [config, tokenizerJson, generationConfig = {}, tokenizerConfig = {}] = await Promise.all(reading)
   const template = tokenizerConfig.chat_template ?? (await folder.readText('chat_template.jinja'))
-  // A model with several modalities keeps its language model's values in `text_config`.
+  // A multimodal model has the values of its language model in `text_config`.
   const textConfig = isObject(config.text_config) ? config.text_config : config
   return {
     contextLength: readContextLength(textConfig),
@@ -48,17 +48,20 @@ async function readRequired(folder: ModelFolder, path: string): Promise<Record<s
   if (json) return json
   throw new RivuletError(
     'model-not-found',
-    `${folder.url} has no ${path}. A model is the URL of a folder in the layout of Hugging Face ONNX models.`,
+    `${folder.url} has no ${path}. "model" must be the URL of a folder with the layout of Hugging Face ONNX models.`,
   )
 }
 
 function readContextLength(config: Record<string, unknown>): number {
   const length = config.max_position_embeddings
   if (typeof length === 'number' && Number.isInteger(length) && length > 1) return length
-  throw new RivuletError('model-invalid', `config.json: max_position_embeddings must be an integer above 1.`)
+  throw new RivuletError(
+    'model-invalid',
+    'config.json is invalid: max_position_embeddings must be an integer above 1.',
+  )
 }
 
-/** The fields of `generation_config.json` under their names in transformers. What is out of range counts as left out. */
+/** Reads `generation_config.json`, with the field names of transformers. Ignores values out of range. */
 function readSampling(config: Record<string, unknown>): Sampling {
   const temperature = readNumber(config.temperature, isAtLeast(0)) ?? 1
   return {
@@ -74,8 +77,8 @@ function readNumber(value: unknown, isValid: (value: number) => boolean): number
   return typeof value === 'number' && isValid(value) ? value : undefined
 }
 
-function isAtLeast(least: number): (value: number) => boolean {
-  return (value) => value >= least
+function isAtLeast(minimum: number): (value: number) => boolean {
+  return (value) => value >= minimum
 }
 
 function isId(value: unknown): value is number {

@@ -4,22 +4,22 @@ import type { ModelFolder } from '../store/model-folder.js'
 import { readModelWeights } from './model-weights.js'
 import { ModelProtoSchema, TensorProto_DataLocation } from './onnx_pb.js'
 
-/** A stand-in for a folder on a server: its files in memory, and a list of what was asked for. */
+/** Stands in for a folder on a server: its files are in memory, and it lists the requested paths. */
 function createMemoryFolder(files: Record<string, Uint8Array<ArrayBuffer>>) {
-  const asked: string[] = []
+  const requested: string[] = []
   const folder: ModelFolder = {
     url: 'https://example.com/model/',
     async readBytes(path) {
-      asked.push(path)
+      requested.push(path)
       return files[path]
     },
-    readJson: () => Promise.reject(new Error('Weights are no JSON.')),
-    readText: () => Promise.reject(new Error('Weights are no text.')),
+    readJson: () => Promise.reject(new Error('Weights are not JSON.')),
+    readText: () => Promise.reject(new Error('Weights are not text.')),
   }
-  return { folder, asked }
+  return { folder, requested }
 }
 
-/** A graph whose only tensors lie in these files. */
+/** Builds a graph with one external tensor in each of these files. */
 function buildGraph(locations: readonly (string | undefined)[]): Uint8Array<ArrayBuffer> {
   const initializer = locations.map((location, index) => ({
     name: `weight ${index}`,
@@ -38,20 +38,20 @@ const refusal = (code: string, message = '') =>
   expect.objectContaining({ name: 'RivuletError', code, message: expect.stringContaining(message) })
 
 describe('the weights', () => {
-  it('are the first variant that the folder has', async () => {
+  it('are the first variant that exists in the folder', async () => {
     const graph = buildGraph([])
-    const { folder, asked } = createMemoryFolder({
+    const { folder, requested } = createMemoryFolder({
       'onnx/model_quantized.onnx': graph,
       'onnx/model.onnx': graph,
     })
     const weights = await readModelWeights(folder, ['q4f16', 'q4', 'q8', 'fp32'], acceptAll)
     expect(weights).toMatchObject({ dtype: 'q8', graph, externalData: [] })
-    // Nothing behind it is downloaded.
-    expect(asked).toEqual(['onnx/model_q4f16.onnx', 'onnx/model_q4.onnx', 'onnx/model_quantized.onnx'])
+    // Later variants are not downloaded.
+    expect(requested).toEqual(['onnx/model_q4f16.onnx', 'onnx/model_q4.onnx', 'onnx/model_quantized.onnx'])
   })
 
-  it('come with every external file once, under the graph’s own names', async () => {
-    const { folder, asked } = createMemoryFolder({
+  it('include each external file once, with the path from the graph', async () => {
+    const { folder, requested } = createMemoryFolder({
       'onnx/model_fp16.onnx': buildGraph([
         'model_fp16.onnx_data',
         'more-weights.bin',
@@ -65,27 +65,27 @@ describe('the weights', () => {
       { path: 'model_fp16.onnx_data', data: bytes(1, 2) },
       { path: 'more-weights.bin', data: bytes(3) },
     ])
-    expect(asked).toHaveLength(3)
+    expect(requested).toHaveLength(3)
   })
 
-  it('inside the graph need no other file', async () => {
+  it('inside the graph need no external file', async () => {
     const initializer = [{ name: 'bias', externalData: [{ key: 'location', value: 'ignored' }] }]
     const graph = toBinary(ModelProtoSchema, create(ModelProtoSchema, { graph: { initializer } }))
-    const { folder, asked } = createMemoryFolder({ 'onnx/model.onnx': graph })
+    const { folder, requested } = createMemoryFolder({ 'onnx/model.onnx': graph })
     await expect(readModelWeights(folder, ['fp32'], acceptAll)).resolves.toMatchObject({ externalData: [] })
-    expect(asked).toEqual(['onnx/model.onnx'])
+    expect(requested).toEqual(['onnx/model.onnx'])
   })
 })
 
 describe('a folder', () => {
-  it('with none of the variants is refused by their names', async () => {
+  it('with none of the variants is refused, naming their files', async () => {
     const { folder } = createMemoryFolder({})
     await expect(readModelWeights(folder, ['q4', 'fp32'], acceptAll)).rejects.toEqual(
       refusal('model-not-found', 'onnx/model_q4.onnx, onnx/model.onnx'),
     )
   })
 
-  it('without an external file is refused by its name', async () => {
+  it('without an external file is refused, naming the file', async () => {
     const { folder } = createMemoryFolder({ 'onnx/model_q4.onnx': buildGraph(['model_q4.onnx_data']) })
     await expect(readModelWeights(folder, ['q4'], acceptAll)).rejects.toEqual(
       refusal('model-not-found', 'onnx/model_q4.onnx_data'),
@@ -112,17 +112,19 @@ describe('external data', () => {
     'weights.bin\n',
     '',
     undefined,
-  ])('outside the graph’s own folder is refused before it is asked for: %j', async (location) => {
-    const { folder, asked } = createMemoryFolder({ 'onnx/model.onnx': buildGraph(['sound.bin', location]) })
+  ])('outside the folder of the graph is refused before it is requested: %j', async (location) => {
+    const { folder, requested } = createMemoryFolder({
+      'onnx/model.onnx': buildGraph(['weights.bin', location]),
+    })
     await expect(readModelWeights(folder, ['fp32'], acceptAll)).rejects.toEqual(
       refusal('model-invalid', 'weight 1'),
     )
-    expect(asked).toEqual(['onnx/model.onnx'])
+    expect(requested).toEqual(['onnx/model.onnx'])
   })
 })
 
 describe('a broken graph', () => {
-  it('that is cut short anywhere is refused', async () => {
+  it('is refused if it is truncated at any length', async () => {
     const graph = buildGraph(['weights.bin', 'weights.bin'])
     for (let length = 0; length < graph.byteLength; length += 1) {
       const { folder } = createMemoryFolder({ 'onnx/model.onnx': graph.slice(0, length) })
@@ -134,7 +136,7 @@ describe('a broken graph', () => {
 
   it.each([
     ['a web page', new TextEncoder().encode('<!doctype html><title>Not found</title>')],
-    ['JSON', new TextEncoder().encode('{"error":"gone"}')],
+    ['JSON', new TextEncoder().encode('{"error":"missing"}')],
     [
       'a Git LFS pointer',
       new TextEncoder().encode('version https://git-lfs.github.com/spec/v1\noid sha256:0\n'),
@@ -142,7 +144,7 @@ describe('a broken graph', () => {
     ['zeros', new Uint8Array(64)],
     ['noise', bytes(0xff, 0xd8, 0xff, 0xe0, 0x12, 0x34, 0x56, 0x78, 0x9a)],
     ['a model without a graph', bytes(0x08, 0x0a)],
-  ])('that is %s is refused', async (_, graph) => {
+  ])('is refused if it is %s', async (_, graph) => {
     const { folder } = createMemoryFolder({ 'onnx/model.onnx': Uint8Array.from(graph) })
     await expect(readModelWeights(folder, ['fp32'], acceptAll)).rejects.toEqual(
       refusal('model-invalid', 'onnx/model.onnx'),

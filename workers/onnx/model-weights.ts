@@ -4,18 +4,18 @@ import type { OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
 import { ModelProtoSchema, TensorProto_DataLocation, type ModelProto } from './onnx_pb.js'
 
-/** A model's graph and the files that hold its weights. */
+/** A model's graph and the files with its weights. */
 export interface ModelWeights {
   readonly dtype: OnnxDtype
-  /** The `.onnx` file. */
+  /** The content of the `.onnx` file. */
   readonly graph: Uint8Array<ArrayBuffer>
-  /** The same, decoded; its weights are views of `graph`. */
+  /** The decoded `graph`. Its weights are views of `graph`. */
   readonly model: ModelProto
-  /** External data files, under the paths by which the graph names them. */
+  /** External data files, with the paths that the graph uses for them. */
   readonly externalData: readonly { readonly path: string; readonly data: Uint8Array<ArrayBuffer> }[]
 }
 
-/** File names as transformers.js and onnx-community have them. */
+/** The file names of transformers.js and onnx-community. */
 const graphFiles = {
   q4f16: 'onnx/model_q4f16.onnx',
   q4: 'onnx/model_q4.onnx',
@@ -25,9 +25,9 @@ const graphFiles = {
 } satisfies Record<OnnxDtype, string>
 
 /**
- * Reads the first variant of `dtypes` that the folder has.
- * @param check may refuse the graph before its external files are read
- * @throws RivuletError `model-not-found` when it has none, `model-invalid`, `download-failed`
+ * Reads the first variant of `dtypes` that exists in the folder.
+ * @param check may refuse the graph, by throwing, before its external files are read
+ * @throws RivuletError `model-not-found` if none exists, `model-invalid`, `download-failed`
  */
 export async function readModelWeights(
   folder: ModelFolder,
@@ -43,14 +43,17 @@ export async function readModelWeights(
     return { dtype, graph, model, externalData: await readExternalData(folder, graphFile, model) }
   }
   const files = dtypes.map((dtype) => graphFiles[dtype]).join(', ')
-  throw new RivuletError('model-not-found', `${folder.url} has none of these: ${files}.`)
+  throw new RivuletError(
+    'model-not-found',
+    `${folder.url} has none of the files ${files}. Try another dtype, or another model.`,
+  )
 }
 
 function decodeModel(graphFile: string, graph: Uint8Array<ArrayBuffer>): ModelProto {
   try {
     const model = fromBinary(ModelProtoSchema, graph)
     if (model.graph) return model
-    throw new Error('it holds no graph.')
+    throw new Error('it contains no graph.')
   } catch (error) {
     throw new RivuletError('model-invalid', `${graphFile} is not an ONNX model: ${describeError(error)}`, {
       cause: error,
@@ -72,7 +75,7 @@ async function readExternalData(folder: ModelFolder, graphFile: string, model: M
   )
 }
 
-/** The files that hold a graph's external tensors (ONNX, "External Data"): the graph's own siblings, nothing else. */
+/** The files of a graph's external tensors (ONNX, "External Data"). Only files next to the graph are allowed. */
 function listExternalFiles(graphFile: string, { graph }: ModelProto): string[] {
   const external = graph?.initializer.filter(
     ({ dataLocation }) => dataLocation === TensorProto_DataLocation.EXTERNAL,
@@ -82,7 +85,7 @@ function listExternalFiles(graphFile: string, { graph }: ModelProto): string[] {
     if (/^[\w-][\w.-]*$/.test(path)) return path
     throw new RivuletError(
       'model-invalid',
-      `${graphFile} keeps "${tensor.name}" in "${path}", outside its folder.`,
+      `${graphFile} refers to "${path}" for the weight "${tensor.name}". Weights must be in the folder of the graph.`,
     )
   })
 }

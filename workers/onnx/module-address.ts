@@ -1,5 +1,5 @@
 /**
- * Where this module is, as its bundler has it. It is imported as onnxruntime-web is, on demand: where one has become a part
- * of the worker's own script, so has the other.
+ * The URL of this module after bundling. Both this module and onnxruntime-web are imported dynamically, so if a bundler
+ * merges this one into the worker's script, it does the same with onnxruntime-web.
  */
 export const moduleAddress = import.meta.url

@@ -1,8 +1,8 @@
-/** Seeded damage to files, as disks, proxies and attackers do it. */
+/** Damages files as disks, proxies and attackers do, reproducibly for a seed. */
 
 export type Random = () => number
 
-/** Numbers in [0, 1) that follow from the seed (mulberry32). */
+/** Creates a generator of numbers in [0, 1), determined by the seed (mulberry32). */
 export function createRandom(seed: number): Random {
   let state = seed
   return () => {
@@ -17,7 +17,7 @@ export function pick<T>(values: readonly T[], random: Random): T {
   return values[Math.floor(random() * values.length)]!
 }
 
-/** Cuts, flips, swaps, repeats or zeroes parts of a file. */
+/** Truncates a file, or flips, replaces, copies or fills parts of it. */
 export function mutateBytes(
   bytes: Uint8Array,
   random: Random,
@@ -68,7 +68,7 @@ const absurdValues: readonly unknown[] = [
   'a'.repeat(100_000),
 ]
 
-/** Puts an absurd value somewhere into a JSON document, or takes something out of it. */
+/** Replaces a value in a JSON document by an absurd one, or deletes it. */
 export function mutateJson(text: string, random: Random): string {
   const root: unknown = JSON.parse(text)
   let holder = root as Record<string, unknown>

@@ -17,16 +17,16 @@ import { loadOnnxRuntime } from './session.js'
 
 const defaultConversationCacheBytes = 256 * 2 ** 20
 
-/** Where nothing had to be fetched. */
+/** The progress of a load that downloads nothing. */
 const noProgress = { files: [], loadedBytes: 0, totalBytes: 0, bytesPerSecond: undefined }
 
-/** Hugging Face ONNX folders on onnxruntime-web, on WebGPU or WASM. */
+/** Runs Hugging Face ONNX folders on onnxruntime-web, on WebGPU or WASM. */
 export function createOnnxBackend(): Backend<OnnxLoadOptions> {
   let loaded: { readonly decoder: Decoder; readonly config: ModelConfig } | undefined
 
   async function reportLoss(decoder: Decoder, onLost: (error: RivuletError) => void): Promise<void> {
     const reason = await decoder.lost
-    // Not where it was unloaded.
+    // Unloading also ends the device.
     if (loaded?.decoder === decoder) onLost(new RivuletError('device-lost', `The GPU was lost: ${reason}`))
   }
 
@@ -36,7 +36,11 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
     },
 
     async load({ model, download, options }, { onProgress, onLost, signal }) {
-      if (model.kind === 'none') throw new RivuletError('invalid-option', 'onnx() needs a "model".')
+      if (model.kind === 'none')
+        throw new RivuletError(
+          'invalid-option',
+          'onnx() needs a model. Pass "model" to createEngine() or to onnx().',
+        )
       const { device, description, dtypes, memory } = await chooseDevice(options)
       let downloaded: LoadProgress | undefined
       const folder = await openModelFolder(model, download, {
@@ -61,7 +65,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         configuring,
         readModelWeights(folder, dtypes, (graph) => checkFit(graph, firstCapacity, memory)).catch(
           async (error: unknown) => {
-            // A folder that lacks everything is no model: that is for its configuration to say.
+            // In an empty folder, the error about config.json explains more.
             await configuring
             throw error
           },
@@ -104,7 +108,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
     },
 
     generate(request, context) {
-      if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded.')
+      if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded. Create a new engine.')
       return generateTokens(loaded.decoder, loaded.config, request, context)
     },
 

@@ -6,32 +6,33 @@ import type { Decoder } from './decoder.js'
 import { expandWeights } from './expand-weights.js'
 import { createGpuDecoder, type GpuModel } from './gpu-decoder.js'
 import { createGpuDevice, describeLoss } from './gpu-device.js'
+import { logitsOutput } from './graph-names.js'
 import type { ModelWeights } from './model-weights.js'
 import { ModelProtoSchema } from './onnx_pb.js'
-import { createPlainDecoder } from './plain-decoder.js'
+import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
 import { createSession, type OnnxRuntime } from './session.js'
 
-/** Tokens of KV cache that every conversation gets; most stay below it. */
+/** The initial capacity of the KV cache, in tokens. Most conversations are shorter. */
 export const firstCapacity = 1024
 
 type GraphFiles = Pick<ModelWeights, 'graph' | 'externalData'>
-interface LoadLimits extends Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'> {
-  /** Called when the weights are where they compute; what is left is to warm up. */
+interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'> {
+  /** Called when the weights are loaded and only the warm-up remains. */
   readonly onSession: () => void
 }
 
 /**
- * Opens a model the fastest way that works: a rewritten graph with a fixed cache and captured steps, else without
- * capture, else the graph as it was exported. On WASM, a rewritten graph computes the logits of one position only, and
- * block-quantized weights are tried as f32 first.
+ * Opens a model in the fastest way that works. On WebGPU: a rewritten graph with a fixed cache and captured steps, then
+ * without capture, then the graph as exported. On WASM: block-quantized weights expanded to f32, then the rewritten graph,
+ * which computes the logits of only one position, then the graph as exported.
  * @throws RivuletError `model-invalid`, `model-unsupported`, `backend-unavailable`
  */
 export async function openDecoder(
   runtime: OnnxRuntime,
   device: 'webgpu' | 'wasm',
   weights: ModelWeights,
-  limits: LoadLimits,
+  options: DecoderOptions,
 ): Promise<Decoder> {
   const rewrite = rewriteGraph(weights.model)
   const rewritten = rewrite.kind === 'rewritten' && {
@@ -39,33 +40,36 @@ export async function openDecoder(
     externalData: [...weights.externalData, { path: originalFile, data: weights.graph }],
   }
   const ways: (() => Promise<Decoder | undefined>)[] = []
-  if (device === 'wasm') ways.push(() => openExpanded(runtime, rewritten || weights, limits))
-  if (rewritten && device === 'wasm') ways.push(() => openPlain(runtime, device, rewritten, limits))
+  if (device === 'wasm') ways.push(() => openExpanded(runtime, rewritten || weights, options))
+  if (rewritten && device === 'wasm') ways.push(() => openGrowingCache(runtime, device, rewritten, options))
   if (rewritten && device === 'webgpu')
-    for (const canCapture of [true, false]) ways.push(() => openFixed(runtime, rewritten, limits, canCapture))
+    for (const canCapture of [true, false])
+      ways.push(() => openFixedCache(runtime, rewritten, options, canCapture))
   for (const open of ways) {
-    // Whatever is wrong: the next way is slower and asks less, and the last one says what it is.
+    // Ignores all errors: the next way needs less of the device, and the last one reports its error.
     const decoder = await open().catch(() => undefined)
     if (decoder) return decoder
   }
-  return openPlain(runtime, device, weights, limits)
+  return openGrowingCache(runtime, device, weights, options)
 }
 
-/** On WASM, with f32 weights in place of block-quantized ones; undefined where there are none, or too many. */
+/**
+ * Opens the graph on WASM with f32 instead of block-quantized weights; undefined if it has none or they are too large.
+ */
 async function openExpanded(
   runtime: OnnxRuntime,
   { graph, externalData }: GraphFiles,
-  limits: LoadLimits,
+  options: DecoderOptions,
 ): Promise<Decoder | undefined> {
   const expansion = expandWeights(fromBinary(ModelProtoSchema, graph), externalData)
-  return expansion.kind === 'expanded' ? openPlain(runtime, 'wasm', expansion, limits) : undefined
+  return expansion.kind === 'expanded' ? openGrowingCache(runtime, 'wasm', expansion, options) : undefined
 }
 
-async function openPlain(
+async function openGrowingCache(
   runtime: OnnxRuntime,
   device: 'webgpu' | 'wasm',
   files: GraphFiles,
-  { conversationCacheBytes, onSession }: LoadLimits,
+  { conversationCacheBytes, onSession }: DecoderOptions,
 ): Promise<Decoder> {
   const gpu = device === 'webgpu' ? await createGpuDevice() : undefined
   const target = gpu
@@ -75,28 +79,34 @@ async function openPlain(
   onSession()
   const lost = gpu?.lost.then(describeLoss)
   try {
-    return await createPlainDecoder(runtime, session, readCacheInputs(session), conversationCacheBytes, lost)
+    return await createGrowingCacheDecoder(
+      runtime,
+      session,
+      readCacheInputs(session),
+      conversationCacheBytes,
+      lost,
+    )
   } catch (error) {
-    // The next way needs the memory.
+    // The next way needs this memory.
     await session.release()
     gpu?.destroy()
     throw error
   }
 }
 
-/** A graph with nodes that run on the CPU cannot be captured: the session says so when it is made. */
-async function openFixed(
+/** Rejects if `canCapture` and some nodes run on the CPU: ONNX Runtime then refuses to create the session. */
+async function openFixedCache(
   runtime: OnnxRuntime,
   files: GraphFiles,
-  limits: LoadLimits,
+  options: DecoderOptions,
   canCapture: boolean,
 ): Promise<Decoder> {
   const device = await createGpuDevice()
   try {
     const session = await createSession(runtime, { kind: 'webgpu', device, graphCapture: canCapture }, files)
-    limits.onSession()
+    options.onSession()
     const caches = readCacheInputs(session)
-    const model = { runtime, device, session, caches, canCapture, firstCapacity, ...limits }
+    const model = { runtime, device, session, caches, canCapture, firstCapacity, ...options }
     return await createGpuDecoder({ ...model, ...readLogitsOutput(session) })
   } catch (error) {
     device.destroy()
@@ -104,9 +114,12 @@ async function openFixed(
   }
 }
 
-/** What a buffer for the logits needs to know. @throws RivuletError `model-unsupported` where the graph leaves it open */
+/**
+ * Reads the size and the type of the logits buffer.
+ * @throws RivuletError `model-unsupported` if the graph does not declare them
+ */
 function readLogitsOutput(session: InferenceSession): Pick<GpuModel, 'vocabulary' | 'logitsType'> {
-  const logits = session.outputMetadata.find(({ name }) => name === 'logits')
+  const logits = session.outputMetadata.find(({ name }) => name === logitsOutput)
   const vocabulary = logits?.isTensor ? logits.shape.at(-1) : undefined
   const logitsType = logits?.isTensor ? logits.type : undefined
   if (typeof vocabulary === 'number' && (logitsType === 'float32' || logitsType === 'float16')) {
@@ -114,6 +127,6 @@ function readLogitsOutput(session: InferenceSession): Pick<GpuModel, 'vocabulary
   }
   throw new RivuletError(
     'model-unsupported',
-    'The graph does not say how many logits it computes, or in what type.',
+    `The graph does not declare the size and the type of its output "${logitsOutput}".`,
   )
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { create, fromBinary, type MessageInitShape } from '@bufbuild/protobuf'
 import { describe, expect, it } from 'vitest'
+import { graphInputs, logitsOutput, parsePastName } from './graph-names.js'
 import { ModelProtoSchema, type GraphProtoSchema } from './onnx_pb.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
 
@@ -9,37 +10,37 @@ const file = new Uint8Array(
   readFileSync(join(import.meta.dirname, '../../demo/public/models/stories/onnx/model_quantized.onnx')),
 )
 
-/** A graph cut down to what the rewrite looks at. */
+/** The smallest graph that can be rewritten. */
 const attention = {
   opType: 'GroupQueryAttention',
   input: ['q', 'k', 'v', 'pk', 'pv', 'a', 'b'],
   output: ['x'],
 }
-const head = { opType: 'MatMul', input: ['x', 'w'], output: ['logits'] }
+const head = { opType: 'MatMul', input: ['x', 'w'], output: [logitsOutput] }
 const rewrite = (graph: MessageInitShape<typeof GraphProtoSchema>) =>
-  rewriteGraph(create(ModelProtoSchema, { graph: { output: [{ name: 'logits' }], ...graph } }))
+  rewriteGraph(create(ModelProtoSchema, { graph: { output: [{ name: logitsOutput }], ...graph } }))
 
 describe('the embedded model, rewritten', () => {
   const result = rewriteGraph(fromBinary(ModelProtoSchema, file))
   const bytes = result.kind === 'rewritten' ? result.bytes : new Uint8Array()
   const graph = fromBinary(ModelProtoSchema, bytes).graph!
 
-  it('takes lengths in place of a mask', () => {
-    const names = graph.input.map(({ name }) => name).filter((name) => !name.startsWith('past_key_values.'))
-    expect(names.toSorted()).toEqual(['input_ids', 'seqlens_k', 'total_sequence_length'])
+  it('has lengths as inputs instead of a mask', () => {
+    const names = graph.input.map(({ name }) => name).filter((name) => !parsePastName(name))
+    expect(names.toSorted()).toEqual([graphInputs.tokenIds, graphInputs.lastIndex, graphInputs.totalLength])
     for (const node of graph.node.filter(({ opType }) => opType === 'GroupQueryAttention')) {
-      expect(node.input.slice(5, 7)).toEqual(['seqlens_k', 'total_sequence_length'])
+      expect(node.input.slice(5, 7)).toEqual([graphInputs.lastIndex, graphInputs.totalLength])
     }
   })
 
-  it('computes the logits of the last position only, and nothing that nobody needs', () => {
-    const product = graph.node.find(({ output }) => output.includes('logits'))!
+  it('computes only the logits of the last position, without unused nodes', () => {
+    const product = graph.node.find(({ output }) => output.includes(logitsOutput))!
     const slice = graph.node.find(({ output }) => output[0] === product.input[0])
     expect(slice?.opType).toBe('Slice')
     expect(graph.node.map(({ opType }) => opType)).not.toContain('ReduceSum')
   })
 
-  it('leaves the weights where they are in the original file', () => {
+  it('refers to the weights in the original file', () => {
     expect(bytes.byteLength).toBeLessThan(file.byteLength / 20)
     const original = fromBinary(ModelProtoSchema, file).graph!.initializer
     const moved = graph.initializer.filter(({ externalData }) => externalData.length > 0)
@@ -54,7 +55,7 @@ describe('the embedded model, rewritten', () => {
   })
 })
 
-describe('a graph stays as it is', () => {
+describe('a graph stays unchanged', () => {
   it('without GroupQueryAttention', () => {
     expect(rewrite({ node: [head] })).toEqual({
       kind: 'unchanged',
@@ -62,15 +63,18 @@ describe('a graph stays as it is', () => {
     })
   })
 
-  it('where its logits come from something other than a product', () => {
-    const node = [attention, { opType: 'Softmax', input: ['x'], output: ['logits'] }]
-    expect(rewrite({ node })).toEqual({ kind: 'unchanged', reason: expect.stringContaining('logits') })
+  it('if its logits are not the result of a matrix product', () => {
+    const node = [attention, { opType: 'Softmax', input: ['x'], output: [logitsOutput] }]
+    expect(rewrite({ node })).toEqual({ kind: 'unchanged', reason: expect.stringContaining(logitsOutput) })
   })
 
-  it('where more than attention reads the mask', () => {
-    const mask = { opType: 'Add', input: ['x', 'attention_mask'], output: ['y'] }
+  it('if another node than attention reads the mask', () => {
+    const mask = { opType: 'Add', input: ['x', graphInputs.attentionMask], output: ['y'] }
     const node = [attention, mask, { ...head, input: ['y', 'w'] }]
-    const result = rewrite({ node, input: [{ name: 'input_ids' }, { name: 'attention_mask' }] })
-    expect(result).toEqual({ kind: 'unchanged', reason: expect.stringContaining('"attention_mask"') })
+    const result = rewrite({
+      node,
+      input: [{ name: graphInputs.tokenIds }, { name: graphInputs.attentionMask }],
+    })
+    expect(result).toEqual({ kind: 'unchanged', reason: expect.stringContaining(graphInputs.attentionMask) })
   })
 })

@@ -1,4 +1,5 @@
 import { create, toBinary } from '@bufbuild/protobuf'
+import { graphInputs, logitsOutput, parsePastName } from './graph-names.js'
 import {
   ModelProtoSchema,
   NodeProtoSchema,
@@ -13,76 +14,74 @@ import {
   type TensorProto,
 } from './onnx_pb.js'
 
-/** The inputs that take the place of `attention_mask`; int32, [batch, 1] and [1]. */
-export const sequenceInputs = { lastIndex: 'seqlens_k', total: 'total_sequence_length' } as const
-
-/** Under this path a rewritten graph finds the weights that were inside the original file. */
+/** The path by which a rewritten graph refers to the weights inside the original file. */
 export const originalFile = 'original.onnx'
 
-/** Where GroupQueryAttention takes its two lengths (ONNX Runtime, ContribOperators.md). */
-const attentionInputs = { lastIndex: 5, total: 6 } as const
+/** The positions of the two length inputs of GroupQueryAttention (ONNX Runtime, ContribOperators.md). */
+const attentionInputs = { lastIndex: 5, totalLength: 6 } as const
 
-/** Weights above this size stay where they are. */
+/** Larger weights stay in the original file. */
 const smallTensorBytes = 1024
 
-/** What `rewriteGraph` made, or why it left the graph alone. */
+/** The result of `rewriteGraph`, or why it left the graph unchanged. */
 export type Rewrite =
   | { readonly kind: 'rewritten'; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly kind: 'unchanged'; readonly reason: string }
 
 /**
- * Makes a Hugging Face decoder fit for a fixed KV cache and for graph capture:
- * - attention takes its lengths from two inputs, instead of computing them on the CPU from a mask that grows;
- * - the language-model head sees the last position only: one row of logits, whatever the prompt's length;
- * - nodes that nothing needs any more are dropped, and with them the inputs `attention_mask` and `position_ids`.
+ * Prepares a Hugging Face decoder for a fixed KV cache and for graph capture:
+ * - Attention reads its lengths from two inputs, instead of computing them on the CPU from a growing mask.
+ * - The language-model head computes only the last position: one row of logits for a prompt of any length.
+ * - Unused nodes are removed, and with them the inputs for the attention mask and the position ids.
  *
- * Weights are not copied: those inside the file become external data at their own offset in the same file.
- * Changes `model`.
+ * Weights are not copied: those inside the file become external data, at their offset in the same file.
+ * Modifies `model`, also if the result is `unchanged`.
  */
 export function rewriteGraph(model: ModelProto): Rewrite {
   const { graph } = model
-  if (!graph) return { kind: 'unchanged', reason: 'it holds no graph' }
+  if (!graph) return { kind: 'unchanged', reason: 'it contains no graph' }
   const attentions = graph.node.filter(({ opType }) => opType === 'GroupQueryAttention')
   if (attentions.length === 0) return { kind: 'unchanged', reason: 'it has no GroupQueryAttention' }
   const head = findHead(graph)
-  if (!head) return { kind: 'unchanged', reason: 'its logits do not come from one matrix product' }
+  if (!head) return { kind: 'unchanged', reason: 'its logits are not the result of a single matrix product' }
   for (const attention of attentions) {
-    attention.input[attentionInputs.lastIndex] = sequenceInputs.lastIndex
-    attention.input[attentionInputs.total] = sequenceInputs.total
+    attention.input[attentionInputs.lastIndex] = graphInputs.lastIndex
+    attention.input[attentionInputs.totalLength] = graphInputs.totalLength
   }
   sliceLastPosition(graph, head)
   addSequenceInputs(graph)
-  dropDeadNodes(graph)
-  const left = graph.input.find(({ name }) => !isKnownInput(name))
-  if (left) return { kind: 'unchanged', reason: `it needs its input "${left.name}" beside attention` }
+  removeDeadNodes(graph)
+  const other = graph.input.find(({ name }) => !isRewrittenInput(name))
+  if (other) return { kind: 'unchanged', reason: `its input "${other.name}" is not only used by attention` }
   for (const tensor of graph.initializer) {
     if (tensor.rawData.byteLength > smallTensorBytes) leaveInFile(tensor)
   }
   return { kind: 'rewritten', bytes: toBinary(ModelProtoSchema, model) }
 }
 
-function isKnownInput(name: string): boolean {
-  return (
-    name === 'input_ids' ||
-    name === sequenceInputs.lastIndex ||
-    name === sequenceInputs.total ||
-    name.startsWith('past_key_values.')
-  )
+const rewrittenInputs: ReadonlySet<string> = new Set([
+  graphInputs.tokenIds,
+  graphInputs.lastIndex,
+  graphInputs.totalLength,
+])
+
+function isRewrittenInput(name: string): boolean {
+  return rewrittenInputs.has(name) || parsePastName(name) !== undefined
 }
 
 const products = new Set(['MatMul', 'MatMulNBits', 'Gemm'])
-/** What may stand between the product and the logits: it works on each position by itself. */
+/** The operators allowed between the product and the logits: they compute each position separately. */
 const pointwise = new Set(['Cast', 'Mul', 'Div', 'Tanh'])
 
-/** The matrix product that computes the logits. */
+/** Finds the matrix product that computes the logits. */
 function findHead(graph: GraphProto): NodeProto | undefined {
   const producers = new Map(graph.node.flatMap((node) => node.output.map((name) => [name, node])))
-  let node = producers.get('logits')
+  let node = producers.get(logitsOutput)
   while (node && pointwise.has(node.opType)) node = producers.get(node.input[0] ?? '')
   return node && products.has(node.opType) ? node : undefined
 }
 
-/** Puts `x[:, -1:, :]` before the head. */
+/** Inserts the slice `x[:, -1:, :]` before the head. */
 function sliceLastPosition(graph: GraphProto, head: NodeProto): void {
   const constants = { start: -1n, end: 2n ** 63n - 1n, axis: 1n }
   for (const [name, value] of Object.entries(constants)) {
@@ -119,11 +118,11 @@ function addSequenceInputs(graph: GraphProto): void {
         },
       },
     })
-  graph.input.push(int32(sequenceInputs.lastIndex, [1n, 1n]), int32(sequenceInputs.total, [1n]))
+  graph.input.push(int32(graphInputs.lastIndex, [1n, 1n]), int32(graphInputs.totalLength, [1n]))
 }
 
-/** Drops nodes none of whose outputs is used, as often as it takes, then inputs and weights that nothing reads. */
-function dropDeadNodes(graph: GraphProto): void {
+/** Removes nodes without a used output, until none remains; then inputs and weights that no node reads. */
+function removeDeadNodes(graph: GraphProto): void {
   const outputs = graph.output.map(({ name }) => name)
   for (;;) {
     const used = new Set([...outputs, ...graph.node.flatMap(({ input }) => input)])
@@ -138,7 +137,7 @@ function dropDeadNodes(graph: GraphProto): void {
 }
 
 function leaveInFile(tensor: TensorProto): void {
-  // Decoding made a view of the file, not a copy: its offset is the weight's offset in the file.
+  // The decoded weight is a view of the file, so its byte offset is the offset in the file.
   const { byteOffset, byteLength } = tensor.rawData
   tensor.rawData = new Uint8Array()
   tensor.dataLocation = TensorProto_DataLocation.EXTERNAL

@@ -1,26 +1,26 @@
 import type { Sampling } from './sampler.js'
 
 /*
- * The arithmetic that the sampler on the CPU and the one on the GPU (sampler-kernel.ts) share, operation for operation.
- * WGSL leaves the precision of `exp`, `log` and division open, so everything here is in 32-bit integers, or in single
- * 32-bit additions and multiplications, which every device rounds alike.
+ * The arithmetic of the CPU sampler. The GPU sampler (sampler-kernel.ts) repeats it, operation for operation.
+ * WGSL does not define the precision of `exp`, `log` and division. So everything here uses 32-bit integers, or single
+ * 32-bit additions and multiplications, which all devices round alike.
  */
 
-/** What tells the caller that there is no token to choose: a logit is NaN or +Infinity, or all are -Infinity. */
+/** Reported if there is no token to choose: a logit is NaN or +Infinity, or all are -Infinity. */
 export const noToken = 0xffffffff
 
-/** The key of a logit that is NaN or +Infinity. It sorts above all others, so that it cannot go unnoticed. */
+/** The key of a logit that is NaN or +Infinity. It is larger than all others, so the maximum always reveals it. */
 export const brokenKey = 0xffffffff
 /** The key of a logit that is -Infinity. */
 export const maskedKey = 0
 
-/** Binary places of an exponent (`measureExponent`): weights are 2^-exponent, exponents from 0 up to 31. */
+/** Fractional bits of an exponent (`measureExponent`). A weight is 2^-exponent, with exponents from 0 up to 31. */
 const exponentBits = 27
-/** Tokens less likely than 2^-31 of the likeliest are left out wherever anything is truncated. */
+/** If anything is truncated, tokens less likely than 2^-31 times the likeliest one are dropped as well. */
 const exponentReach = 31
 export const unreachable = 0xffffffff
 
-/** The numbers of a `Sampling` as both samplers compute with them: 32-bit floats and integers. */
+/** A `Sampling` converted to the 32-bit floats and integers that both samplers compute with. */
 export interface SamplingNumbers {
   /** 0 keeps all. */
   readonly topK: number
@@ -28,11 +28,11 @@ export interface SamplingNumbers {
   readonly topP: number
   /** The largest exponent that min-p keeps; `unreachable` keeps all. */
   readonly largestExponent: number
-  /** What a unit of `computeNoise` adds to a logit; 0 is greedy. */
+  /** How much one unit of `computeNoise` adds to a logit; 0 is greedy. */
   readonly noiseScale: number
-  /** From a distance between logits to an exponent. */
+  /** The factor from a distance between logits to an exponent. */
   readonly exponentScale: number
-  /** From this distance to the largest logit on, a token is `unreachable`. */
+  /** A token at this distance from the largest logit, or further, is `unreachable`. */
   readonly reach: number
   readonly penalty: number
   /** 1 / penalty: WGSL's division is not exact, its multiplication is. */
@@ -41,11 +41,11 @@ export interface SamplingNumbers {
   readonly presence: number
 }
 
-/** @param vocabulary how many tokens there are: a top-k of as many truncates nothing */
+/** @param vocabulary the number of tokens: a top-k of this many truncates nothing */
 export function computeNumbers(sampling: Sampling, vocabulary: number): SamplingNumbers {
   const { temperature, topK, topP, minP, repetitionPenalty } = sampling
   const isGreedy = temperature === 0
-  // Below it, noise is lost in the rounding of logits: it is greedy then, with ties left to chance.
+  // Below this temperature, rounding the logits loses the noise: sampling is then greedy, but random among ties.
   const heat = Math.max(temperature, 1e-6)
   const exponent = minP > 0 ? Math.floor(-Math.log2(minP) * 2 ** exponentBits) : unreachable
   return {
@@ -65,7 +65,7 @@ export function computeNumbers(sampling: Sampling, vocabulary: number): Sampling
 const float = new Float32Array(1)
 const bits = new Uint32Array(float.buffer)
 
-/** The bits of a number as a 32-bit float. */
+/** Returns the bits of a number as a 32-bit float. */
 export function toBits(value: number): number {
   float[0] = value
   return bits[0]!
@@ -77,8 +77,9 @@ function fromBits(value: number): number {
 }
 
 /**
- * A logit as an integer in the same order (Herf 2001, "Radix tricks"): positive floats order as their bits, negative
- * ones the other way round. Numbers below 2^-126 become 0, as devices may make them; 2^100 is the largest.
+ * Converts a logit to an integer with the same order (Herf 2001, "Radix tricks"): positive floats have the order of their
+ * bits, negative ones the reverse order. Magnitudes below 2^-126 become 0, since devices may flush them; larger than 2^100
+ * become 2^100.
  */
 export function toKey(logitBits: number): number {
   const magnitude = logitBits & 0x7fffffff
@@ -89,12 +90,12 @@ export function toKey(logitBits: number): number {
   return isNegative ? ~(bounded | 0x80000000) >>> 0 : (bounded | 0x80000000) >>> 0
 }
 
-/** The logit of a key that is neither `brokenKey` nor `maskedKey`. */
+/** Converts a key back to a logit. @param key neither `brokenKey` nor `maskedKey` */
 export function toLogit(key: number): number {
   return fromBits(key >>> 31 === 1 ? key & 0x7fffffff : ~key)
 }
 
-/** How much less likely than the likeliest: the probabilities' ratio is 2^-(exponent / 2^27). */
+/** How much less likely a token is than the likeliest one: the ratio of the probabilities is 2^-(exponent / 2^27). */
 export function measureExponent(key: number, largestKey: number, numbers: SamplingNumbers): number {
   if (key === maskedKey) return unreachable
   const distance = Math.fround(toLogit(largestKey) - toLogit(key))
@@ -102,11 +103,11 @@ export function measureExponent(key: number, largestKey: number, numbers: Sampli
   return Math.fround(distance * numbers.exponentScale) >>> 0
 }
 
-/** 2^-(exponent / 2^27) in units of 2^-31, to 16 bits. Weights being integers, their sum is the same in any order. */
+/** 2^-(exponent / 2^27) in units of 2^-31, to 16 bits. Weights are integers, so their sum is the same in any order. */
 export function computeWeight(exponent: number): number {
   if (exponent === unreachable) return 0
   const fraction = (exponent >>> 11) & 0xffff
-  // 1 - 2^-x = x·(0.69315 - 0.23996·x + 0.05415·x² - 0.00734·x³), least squares at Chebyshev nodes: 8e-6 off.
+  // 1 - 2^-x = x·(0.69315 - 0.23996·x + 0.05415·x² - 0.00734·x³), least squares at Chebyshev nodes; error 8e-6.
   const cubic = 3549 - ((481 * fraction) >>> 16)
   const square = 15726 - ((cubic * fraction) >>> 16)
   const slope = 45426 - ((square * fraction) >>> 16)
@@ -118,7 +119,7 @@ export function computeWeight(exponent: number): number {
 function computeLog2(value: number): number {
   const zeros = Math.clz32(value)
   const x = ((value << zeros) >>> 15) & 0xffff
-  // log2(1 + x) = x + x·(1 - x)·(0.44266 - 0.27673·x + 0.18486·x² - 0.09839·x³ + 0.02628·x⁴), as above: 9e-6 off.
+  // log2(1 + x) = x + x·(1 - x)·(0.44266 - 0.27673·x + 0.18486·x² - 0.09839·x³ + 0.02628·x⁴), as above; error 9e-6.
   const quartic = 6448 - ((1722 * x) >>> 16)
   const cubic = 12115 - ((quartic * x) >>> 16)
   const square = 18136 - ((cubic * x) >>> 16)
@@ -127,14 +128,15 @@ function computeLog2(value: number): number {
 }
 
 /**
- * The standard Gumbel distribution's quantile, -ln(-ln u), over ln 2 and in units of 2^-16, from 32 random bits.
- * The largest of `logit + temperature · noise` is a draw from the softmax: Gumbel 1954; Maddison et al. 2014, arXiv 1411.0030.
+ * Noise from the standard Gumbel distribution: its quantile -ln(-ln u) / ln 2, in units of 2^-16, for 32 random bits.
+ * The token with the largest `logit + temperature · noise` is a draw from the softmax (Gumbel 1954; Maddison et al. 2014,
+ * arXiv 1411.0030).
  */
 export function computeNoise(random: number): number {
   // u = 1 - odd / 2^32: never 0, never 1.
   const odd = (random | 1) >>> 0
   if (odd < 0x80000000) {
-    // Where u is near 1, -ln u is t = 1 - u and a little more: log2(-ln(1 - t) / t) as a polynomial of 2t, 3e-5 off.
+    // For u near 1, -ln u is slightly more than t = 1 - u. log2(-ln(1 - t) / t) is a polynomial in 2t; error 3e-5.
     const x = odd >>> 15
     const square = 254 + ((1656 * x) >>> 16)
     const slope = 5385 + ((square * x) >>> 16)
@@ -142,7 +144,7 @@ export function computeNoise(random: number): number {
     return 32 * 65536 - computeLog2(odd) - excess
   }
   const logarithm = 32 * 65536 - computeLog2((2 ** 32 - odd) >>> 0)
-  // 34653 is -log2(ln 2): the logarithm is to base 2.
+  // 34653 is -log2(ln 2), since the logarithm above has base 2.
   return 16 * 65536 - computeLog2(logarithm) + 34653
 }
 
@@ -158,12 +160,12 @@ export function scrambleSeed(seed: number): number {
   return scramble(seed ^ 0x9e3779b9)
 }
 
-/** The part of the random bits that all tokens of one position share. */
+/** The part of the random bits that is the same for all tokens of a position. */
 export function scramblePosition(seed: number, position: number): number {
   return scramble(scrambleSeed(seed) + Math.imul(position, 0x9e3779b1))
 }
 
-/** 32 random bits that depend on nothing but the seed, the position and the token. */
+/** Returns 32 random bits that depend only on the seed, the position and the token. */
 export function drawBits(positionBits: number, id: number): number {
   return scramble(positionBits + scramble(id + 0x9e3779b9))
 }

@@ -1,12 +1,12 @@
-/** Bit of a token's mark that says that the prompt has it; the bits below count it in the answer. */
+/** The bit of a token's mark that is set if the prompt contains the token. The lower bits count it in the answer. */
 export const promptMark = 0x80000000
 
 /**
- * sampler-arithmetic.ts in WGSL, operation for operation; what each function is for stands there.
+ * sampler-arithmetic.ts in WGSL, operation for operation. The functions are documented there.
  *
- * Logits are read as integers: WGSL lets an implementation assume that there is no NaN and no infinity
- * (https://www.w3.org/TR/WGSL/#floating-point-evaluation), so only their bits tell them for sure. Half floats are
- * widened by hand for the same reason, which works with `shader-f16` and without.
+ * Logits are read as integers: a WGSL implementation may assume that NaN and infinity do not occur
+ * (https://www.w3.org/TR/WGSL/#floating-point-evaluation), so only the bits identify them reliably. For the same reason,
+ * half floats are converted by hand, which also works without `shader-f16`.
  */
 export const kernelArithmetic = /* wgsl */ `
 override isHalf: bool = false;
@@ -16,8 +16,8 @@ const brokenKey = 0xffffffffu;
 const maskedKey = 0u;
 const unreachable = 0xffffffffu;
 
-// Rounds to f32 here. A compiler may fuse a * b + c into one rounding, which JavaScript cannot follow
-// (https://www.w3.org/TR/WGSL/#reassociation-and-fusion); through bits that may change, it cannot.
+// Forces rounding to f32. A compiler may fuse a * b + c into one rounding, which JavaScript cannot reproduce
+// (https://www.w3.org/TR/WGSL/#reassociation-and-fusion). It cannot fuse across an xor with a value it does not know.
 fn fround(value: f32) -> f32 {
   return bitcast<f32>(bitcast<u32>(value) ^ settings.zero);
 }

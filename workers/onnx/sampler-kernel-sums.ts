@@ -1,9 +1,9 @@
-/** Threads of a workgroup; also the bins of a histogram. */
+/** The number of threads in a workgroup, and of bins in a histogram. */
 export const groupThreads = 256
 
-/** 64-bit sums, and a workgroup's histogram of them, in WGSL. */
+/** 64-bit sums and a histogram of them per workgroup, in WGSL. */
 export const kernelSums = /* wgsl */ `
-// 64-bit sums, as vec2u(low, high). Sums of integers are the same in any order, so atomics may make them.
+// 64-bit sums, as vec2u(low, high). Sums of integers do not depend on the order, so atomics can compute them.
 fn add(a: vec2u, b: vec2u) -> vec2u {
   let low = a.x + b.x;
   return vec2u(low, a.y + b.y + u32(low < a.x));
@@ -24,20 +24,20 @@ fn multiply(a: u32, b: u32) -> vec2u {
   return vec2u((cross << 16u) | (low & 0xffffu), (a >> 16u) * (b >> 16u) + (middle >> 16u) + (cross >> 16u));
 }
 
-// The weight that top-p asks for, of all there is.
+// The share of the total weight that top-p keeps.
 fn takeShare(total: vec2u) -> vec2u {
   let share = add(multiply(total.y, settings.topP), vec2u(multiply(total.x, settings.topP).y, 0u));
   return vec2u(max(share.x, select(0u, 1u, share.y == 0u)), share.y);
 }
 
-// A histogram: one bin a thread.
+// A histogram with one bin for each thread.
 var<workgroup> low: array<atomic<u32>, groupThreads>;
 var<workgroup> high: array<atomic<u32>, groupThreads>;
-// The histogram summed up from its beginning.
+// The prefix sums of the histogram.
 var<workgroup> sums: array<vec2u, groupThreads>;
 var<workgroup> found: Bin;
 
-// Where a sum reaches its target.
+// The bin in which a prefix sum reaches its target.
 struct Bin { index: u32, before: vec2u, amount: vec2u }
 
 fn clearBins(thread: u32) {
@@ -51,9 +51,9 @@ fn addToBin(bin: u32, amount: u32) {
   if (before + amount < before) { atomicAdd(&high[bin], 1u); }
 }
 
-// Sums up one bin of each thread, in two rounds of 16. Returns the total.
-fn sumUp(thread: u32, own: vec2u) -> vec2u {
-  sums[thread] = own;
+// Computes the prefix sums of one amount per thread, in two rounds of 16. Returns the total.
+fn sumUp(thread: u32, amount: vec2u) -> vec2u {
+  sums[thread] = amount;
   workgroupBarrier();
   if (thread % 16u == 0u) {
     for (var next = thread + 1u; next < thread + 16u; next += 1u) { sums[next] = add(sums[next], sums[next - 1u]); }
@@ -66,7 +66,7 @@ fn sumUp(thread: u32, own: vec2u) -> vec2u {
   return workgroupUniformLoad(&sums[groupThreads - 1u]);
 }
 
-// The bin in which the sum reaches the target, which is at most the total.
+// Finds the bin in which the prefix sum reaches the target. The target is at most the total.
 fn findBin(thread: u32, wanted: vec2u) -> Bin {
   var before = vec2u(0u);
   if (thread > 0u) { before = sums[thread - 1u]; }

@@ -1,14 +1,14 @@
 import { kernelArithmetic } from './sampler-kernel-arithmetic.js'
 import { groupThreads, kernelSums } from './sampler-kernel-sums.js'
 
-/** Tokens that a workgroup looks at, where several share the vocabulary. */
+/** The number of tokens per workgroup, in the entry points that divide the vocabulary. */
 export const groupTokens = 2048
 
-/** Sizes of the structs `Settings` and `State`, in bytes. */
+/** The sizes of the structs `Settings` and `State`, in bytes. */
 export const settingsSize = 56
 export const stateSize = 12 + 2 * 4 * groupThreads
 
-/** The sampler in WGSL; `createGpuSampler` says which entry points a request takes, and in which order. */
+/** The sampler in WGSL. `createGpuSampler` chooses the entry points for a request and their order. */
 export const samplerKernel = /* wgsl */ `
 const groupThreads = ${groupThreads}u;
 const groupTokens = ${groupTokens}u;
@@ -30,7 +30,7 @@ struct Settings {
   presence: f32,
 }
 
-// What one dispatch leaves for the next. The last one clears it, and counts the position.
+// Data that one dispatch passes to the next. The last dispatch clears it and increments the position.
 struct State {
   position: u32,
   largest: atomic<u32>,
@@ -39,20 +39,21 @@ struct State {
   high: array<atomic<u32>, groupThreads>,
 }
 
-// A token that may be chosen.
+// A token that can be chosen.
 struct Candidate { score: u32, id: u32, key: u32 }
 
 @group(0) @binding(0) var<uniform> settings: Settings;
 @group(0) @binding(1) var<storage, read> logits: array<u32>;
-// Of each token: how often it was seen, and the bits of its bias.
+// For each token: its occurrences in prompt and answer, and the bits of its bias.
 @group(0) @binding(2) var<storage, read_write> marks: array<vec2u>;
 @group(0) @binding(3) var<storage, read_write> keys: array<u32>;
-// Candidates in no particular order: nothing that is computed from them depends on it.
+// Candidates in no particular order. No result depends on the order.
 @group(0) @binding(4) var<storage, read_write> list: array<Candidate>;
 @group(0) @binding(5) var<storage, read_write> state: State;
 @group(0) @binding(6) var<storage, read_write> tokenId: array<u32, 2>;
 
-// The logit with its share of chance, as a key: the largest is chosen. No token that is masked beats none.
+// The score is the logit plus noise, as a key; the largest one is chosen. A masked token never wins against
+// noCandidate.
 fn computeCandidate(id: u32, key: u32, positionBits: u32) -> Candidate {
   if (key == brokenKey || key == maskedKey || settings.noiseScale == 0) { return Candidate(key, id, key); }
   let random = scramble(positionBits + scramble(id + 0x9e3779b9u));
@@ -64,7 +65,7 @@ fn scramblePosition() -> u32 {
   return scramble(settings.seedBits + state.position * 0x9e3779b1u);
 }
 
-const nobody = Candidate(0u, noToken, maskedKey);
+const noCandidate = Candidate(0u, noToken, maskedKey);
 
 fn better(a: Candidate, b: Candidate) -> Candidate {
   if (b.score > a.score || (b.score == a.score && b.id < a.id && b.key != maskedKey)) { return b; }
@@ -73,11 +74,11 @@ fn better(a: Candidate, b: Candidate) -> Candidate {
 
 var<workgroup> contest: array<Candidate, groupThreads>;
 
-// The best of all threads' candidates, for thread 0. Two rounds of 16: barriers are what costs.
-fn compete(thread: u32, own: Candidate) -> Candidate {
-  contest[thread] = own;
+// Returns the best candidate of all threads, on thread 0 only. Two rounds of 16, since barriers are expensive.
+fn compete(thread: u32, candidate: Candidate) -> Candidate {
+  contest[thread] = candidate;
   workgroupBarrier();
-  var best = own;
+  var best = candidate;
   if (thread % 16u == 0u) {
     for (var other = thread + 1u; other < thread + 16u; other += 1u) { best = better(best, contest[other]); }
     contest[thread] = best;
@@ -93,13 +94,13 @@ fn readStateBin(thread: u32) -> vec2u {
   return vec2u(atomicLoad(&state.low[thread]), atomicLoad(&state.high[thread]));
 }
 
-// What top-k and top-p add up.
+// The amount that top-k (1 per token) or top-p (the weight) adds up.
 fn measure(key: u32, largest: u32, byWeight: bool) -> u32 {
   if (byWeight) { return computeWeight(measureExponent(key, largest)); }
   return 1u;
 }
 
-// What is left of the list: larger keys, and of this key the smaller ids.
+// The end of the list: larger keys are kept, and of this key the smaller ids up to this one.
 struct Cut { key: u32, id: u32 }
 
 fn isKept(candidate: Candidate, cut: Cut) -> bool {
@@ -109,7 +110,9 @@ fn isKept(candidate: Candidate, cut: Cut) -> bool {
 var<workgroup> listed: u32;
 var<workgroup> largest: u32;
 
-// Sums up the list by one digit of those whose higher digits are the prefix: by key, or within a tied key by id.
+// Computes the histogram of one digit over the entries whose higher digits equal the prefix. The digits are those of
+// the
+// key, or of the id among entries with the tied key.
 fn sumDigit(thread: u32, cut: Cut, tiedKey: u32, prefix: u32, shift: u32, byWeight: bool) -> vec2u {
   clearBins(thread);
   for (var index = thread; index < listed; index += groupThreads) {
@@ -122,8 +125,8 @@ fn sumDigit(thread: u32, cut: Cut, tiedKey: u32, prefix: u32, shift: u32, byWeig
   return sumUp(thread, readBin(thread));
 }
 
-// Where in the list, by key and then by id, the sum reaches what is asked for. A radix select, 8 bits at a time.
-// Top-p is a share of whole, or of the list where that is 0.
+// Finds the position in the list, ordered by key and then by id, where the sum reaches top-k or top-p. A radix select,
+// 8 bits at a time. Top-p is a share of whole, or of the list if whole is 0.
 fn findCut(thread: u32, cut: Cut, byWeight: bool, whole: vec2u) -> Cut {
   var wanted = vec2u(settings.topK, 0u);
   var prefix = 0u;
@@ -155,13 +158,13 @@ fn findCut(thread: u32, cut: Cut, byWeight: bool, whole: vec2u) -> Cut {
   return Cut(key, prefix);
 }
 
-// Without top-k, top-p and min-p: the best of each workgroup's tokens.
+// Without top-k, top-p and min-p: lists the best token of each workgroup.
 @compute @workgroup_size(groupThreads)
 fn shortlist(
   @builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u
 ) {
   let positionBits = scramblePosition();
-  var best = nobody;
+  var best = noCandidate;
   for (var offset = thread; offset < groupTokens; offset += groupThreads) {
     let id = group.x * groupTokens + offset;
     if (id < settings.vocabulary) { best = better(best, computeCandidate(id, computeKey(id), positionBits)); }
@@ -174,7 +177,7 @@ fn shortlist(
 
 var<workgroup> groupLargest: atomic<u32>;
 
-// The keys, and the largest of them.
+// Computes the keys and the largest key.
 @compute @workgroup_size(groupThreads)
 fn survey(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3u) {
   for (var offset = thread; offset < groupTokens; offset += groupThreads) {
@@ -188,7 +191,7 @@ fn survey(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) g
   if (thread == 0u) { atomicMax(&state.largest, atomicLoad(&groupLargest)); }
 }
 
-// The histogram of exponents: how many tokens, for top-k, or their weights, for top-p.
+// Computes the histogram of exponents: the number of tokens for top-k, or their weights for top-p.
 @compute @workgroup_size(groupThreads)
 fn weigh(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3u) {
   let top = atomicLoad(&state.largest);
@@ -198,12 +201,12 @@ fn weigh(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) gr
     let exponent = measureExponent(keys[id], top);
     if (exponent != unreachable) { addToBin(exponent >> 24u, measure(keys[id], top, settings.topK == 0u)); }
   }
-  let own = readBin(thread);
-  let before = atomicAdd(&state.low[thread], own.x);
-  atomicAdd(&state.high[thread], own.y + u32(before + own.x < before));
+  let bin = readBin(thread);
+  let before = atomicAdd(&state.low[thread], bin.x);
+  atomicAdd(&state.high[thread], bin.y + u32(before + bin.x < before));
 }
 
-// The list of all tokens that may be left, and few more.
+// Lists all tokens that top-k, top-p and min-p can keep, and a few more.
 @compute @workgroup_size(groupThreads)
 fn gather(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) group: vec3u) {
   var farthest = settings.largestExponent;
@@ -225,7 +228,7 @@ fn gather(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) g
   }
 }
 
-// Cuts the list, and ends the token: one workgroup.
+// Cuts the list and stores the chosen token. Runs in one workgroup.
 @compute @workgroup_size(groupThreads)
 fn choose(@builtin(local_invocation_index) thread: u32) {
   if (thread == 0u) {
@@ -240,7 +243,7 @@ fn choose(@builtin(local_invocation_index) thread: u32) {
     if (settings.topK == 0u) { whole = sumUp(thread, readStateBin(thread)); }
     cut = findCut(thread, cut, true, whole);
   }
-  var best = nobody;
+  var best = noCandidate;
   for (var index = thread; index < listed; index += groupThreads) {
     let candidate = list[index];
     if (!isKept(candidate, cut)) { continue; }
@@ -251,10 +254,10 @@ fn choose(@builtin(local_invocation_index) thread: u32) {
   let winner = compete(thread, best);
   atomicStore(&state.low[thread], 0u);
   atomicStore(&state.high[thread], 0u);
-  if (thread == 0u) { end(winner); }
+  if (thread == 0u) { storeToken(winner); }
 }
 
-fn end(best: Candidate) {
+fn storeToken(best: Candidate) {
   let id = select(best.id, noToken, best.key == brokenKey);
   tokenId = array(id, 0u);
   if (settings.adjusts != 0u && id != noToken) { marks[id].x += 1u; }

@@ -16,7 +16,9 @@ import {
   type SamplingNumbers,
 } from './sampler-arithmetic.js'
 
-/** How a token is chosen: `SamplingOptions` says what each number means. What a model's own files never name may be left out. */
+/**
+ * How a token is sampled; see `SamplingOptions` for each option. Those that a model's files never contain are optional.
+ */
 export interface Sampling {
   readonly temperature: number
   readonly topK: number
@@ -31,15 +33,15 @@ export interface Sampling {
   readonly logitBias?: Readonly<Record<string, number>> | undefined
 }
 
-/** Always the likeliest token, of the logits as they are. */
+/** Always chooses the likeliest token, without penalties. */
 export const greedy: Sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 }
 
-/** The tokens that the penalties look at. */
+/** The tokens that the penalties apply to. */
 export interface TokenHistory {
   readonly prompt: ReadonlySet<number>
-  /** How often the answer has each token so far. */
+  /** How often each token occurs in the answer so far. */
   readonly counts: ReadonlyMap<number, number>
-  /** Takes a token of the answer. */
+  /** Adds a token of the answer. */
   add(id: number): void
 }
 
@@ -53,16 +55,16 @@ export function createTokenHistory(promptIds: readonly number[]): TokenHistory {
 }
 
 /**
- * Chooses the next token. With `temperature: 0` the likeliest, else a draw from the truncated distribution, in the order
- * of transformers' `LogitsProcessorList`: penalties, bias, temperature, top-k, top-p, min-p; equal logits by id.
- * The draw is the Gumbel-max trick: no sum is run through, and each token's random number depends on nothing but seed,
- * position and token. `createGpuSampler` gives the same tokens for the same logits.
- * @param logits [vocabulary]; left as they are
- * @param history not added to: that is the caller's
+ * Samples the next token. With `temperature: 0`, chooses the likeliest one; otherwise draws from the truncated distribution,
+ * in the order of transformers' `LogitsProcessorList`: penalties, bias, temperature, top-k, top-p, min-p. Ties are ordered
+ * by id. Uses the Gumbel-max trick, so there is no cumulative sum, and each token's random number depends only on the seed,
+ * the position and the token. `createGpuSampler` chooses the same tokens for the same logits.
+ * @param logits [vocabulary]; not modified
+ * @param history not modified: the caller adds the token
  * @param seed an integer from 0 to 2^32 - 1
- * @param position how many tokens of the answer there are
- * @returns `noToken` where a logit is NaN or +Infinity, or all are -Infinity
- * @throws RivuletError `invalid-option` where `logitBias` names a token that the vocabulary has not
+ * @param position the number of tokens in the answer so far
+ * @returns `noToken` if a logit is NaN or +Infinity, or all are -Infinity
+ * @throws RivuletError `invalid-option` if `logitBias` names a token outside the vocabulary
  */
 export function sampleToken(
   logits: Float32Array,
@@ -93,8 +95,8 @@ export function sampleToken(
 }
 
 /**
- * The tokens that OpenAI's `logit_bias` names, and what it adds.
- * @throws RivuletError `invalid-option` where one is not of the vocabulary
+ * Returns the tokens of `logitBias` (OpenAI's `logit_bias`) with their biases.
+ * @throws RivuletError `invalid-option` if a token is outside the vocabulary
  */
 export function readLogitBias(
   { logitBias = {} }: Sampling,
@@ -111,7 +113,7 @@ export function readLogitBias(
   })
 }
 
-/** The logits' keys, penalties and bias applied. */
+/** Applies penalties and bias, and converts the logits to keys. */
 function computeKeys(
   logits: Float32Array,
   sampling: Sampling,
@@ -134,7 +136,7 @@ function computeKeys(
   return keys
 }
 
-/** The tokens that top-k, top-p and min-p leave; never none. */
+/** Returns the tokens that top-k, top-p and min-p keep; at least one. */
 function truncate(keys: Uint32Array, largest: number, numbers: SamplingNumbers): Uint32Array {
   const measure = (id: number) => measureExponent(keys[id]!, largest, numbers)
   const order = sortDescending(keys, largest, numbers)
@@ -144,8 +146,8 @@ function truncate(keys: Uint32Array, largest: number, numbers: SamplingNumbers):
 }
 
 /**
- * The ids of the reachable keys from the largest to the smallest, equal ones by id.
- * A native sort over one number that holds both.
+ * Returns the ids of the reachable keys, from the largest key to the smallest; ties are ordered by id.
+ * Sorts numbers that combine key and id, since the native sort of numbers is fast.
  */
 function sortDescending(keys: Uint32Array, largest: number, numbers: SamplingNumbers): Uint32Array {
   const idSpan = 2 ** 21
@@ -158,10 +160,10 @@ function sortDescending(keys: Uint32Array, largest: number, numbers: SamplingNum
   return Uint32Array.from(ranks.subarray(0, count).toSorted(), (rank) => rank % idSpan)
 }
 
-/** How many of the descending tokens it takes to reach top-p. */
+/** How many of the tokens, in descending order, are needed to reach top-p. */
 function countNucleus(order: Uint32Array, measure: (id: number) => number, topP: number): number {
   const weights = Array.from(order, (id) => computeWeight(measure(id)))
-  // Up to 2^21 weights of up to 2^31 each: their sum is exact, the product would not be.
+  // The sum of up to 2^21 weights of up to 2^31 is exact in a double; its product with top-p would not be.
   const total = weights.reduce((sum, weight) => sum + weight, 0)
   const enough = Number((BigInt(total) * BigInt(topP)) >> 32n)
   let reached = 0

@@ -3,7 +3,7 @@ import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import { RivuletError, asRivuletError, describeError } from '../../lib/contract/errors.js'
 import type { ModelWeights } from './model-weights.js'
 
-/** What is used of onnxruntime-web; each of its builds has it. */
+/** The part of onnxruntime-web that is used here. All of its builds have it. */
 export interface OnnxRuntime {
   readonly env: Env
   readonly InferenceSession: {
@@ -13,7 +13,7 @@ export interface OnnxRuntime {
 }
 
 /**
- * Loads the build for a device: the one with WebGPU is twice the size of the plain one.
+ * Loads the build of onnxruntime-web for a device. The build with WebGPU is twice as large as the plain one.
  * @throws RivuletError `backend-unavailable`
  */
 export async function loadOnnxRuntime(
@@ -25,11 +25,12 @@ export async function loadOnnxRuntime(
       device === 'webgpu' ? import('onnxruntime-web/webgpu') : import('onnxruntime-web/wasm'),
       import('./module-address.js'),
     ])
-    // ONNX Runtime's threads run its own script. Where that is this worker's, they would start this worker instead, and
-    // the load would wait for them for ever: so do Vite 8's workers without `worker: { format: 'es' }`.
+    // ONNX Runtime's threads run its own script. If a bundler merged it into this worker's script, each thread would
+    // run
+    // this worker instead, and the load would never finish. Vite 8 does so without `worker: { format: 'es' }`.
     if (moduleAddress === self.location.href) runtime.env.wasm.numThreads = 1
     const wasm = wasmPaths[device]
-    // The file alone: with a prefix ONNX Runtime would also load its JavaScript from there, past the bundler.
+    // Only the file: with a prefix, ONNX Runtime would also load its JavaScript from there, bypassing the bundler.
     if (wasm !== undefined) runtime.env.wasm.wasmPaths = { wasm }
     return runtime
   } catch (error) {
@@ -37,12 +38,15 @@ export async function loadOnnxRuntime(
   }
 }
 
-/** Where a session computes. With graph capture, a run on the same buffers can be repeated as it was dispatched. */
+/** Where a session runs. With graph capture, ONNX Runtime can replay a run on the same buffers. */
 export type SessionTarget =
   | { readonly kind: 'wasm' }
   | { readonly kind: 'webgpu'; readonly device: GPUDevice; readonly graphCapture: boolean }
 
-/** @throws RivuletError `model-invalid`, `model-unsupported`, `backend-unavailable` where the WebAssembly cannot be had */
+/**
+ * @throws RivuletError `model-invalid`, `model-unsupported`, or `backend-unavailable` if its WebAssembly cannot be
+ * loaded
+ */
 export async function createSession(
   runtime: OnnxRuntime,
   target: SessionTarget,
@@ -61,7 +65,7 @@ export async function createSession(
     if (/no available backend found/i.test(reason)) {
       throw new RivuletError(
         'backend-unavailable',
-        `ONNX Runtime could not be started; where its WebAssembly is not found, name it in onnx({ wasmPaths }): ${reason}`,
+        `ONNX Runtime could not start. If its WebAssembly was not found, pass its URL in onnx({ wasmPaths }). Reason: ${reason}`,
         { cause: error },
       )
     }
@@ -70,19 +74,19 @@ export async function createSession(
     )
     throw new RivuletError(
       isUnsupported ? 'model-unsupported' : 'model-invalid',
-      `ONNX Runtime refused the model: ${reason}`,
+      `ONNX Runtime could not open the model: ${reason}`,
       { cause: error },
     )
   }
 }
 
 /**
- * The WebGPU execution provider on our device, with graph capture in the provider alone.
+ * Configures the WebGPU execution provider for `device`, with graph capture in the provider only.
  *
- * `enableGraphCapture` of onnxruntime-web 1.30.0 reaches two places: the provider, which captures, and the JavaScript
- * around it, which then fails on outputs that are allocated before (microsoft/onnxruntime#32456). The provider's option
- * is read between `device` and `validationMode` of this object, and the option is true just there.
- * A version that reads in another order captures nothing, or fails: the decoder's self-test sees either.
+ * In onnxruntime-web 1.30.0, two places read `enableGraphCapture`: the provider, which captures, and the surrounding
+ * JavaScript, which then fails on preallocated outputs (microsoft/onnxruntime#32456). The provider reads it after `device`
+ * and before `validationMode` of this object, so the option is true only between these two reads.
+ * A version with another order captures nothing or fails; the decoder's self-test detects both.
  */
 function provideWebGpu(
   { device, graphCapture }: { readonly device: GPUDevice; readonly graphCapture: boolean },

@@ -1,2 +1,2 @@
-/** TensorProto.DataType (ONNX, onnx.proto3), as far as it is read here. */
+/** The values of TensorProto.DataType (ONNX, onnx.proto3) that are used here. */
 export const tensorTypes = { float32: 1, uint8: 2, float16: 10 } as const

@@ -1,4 +1,4 @@
-/** The numbers behind WebGPU's flags (https://www.w3.org/TR/webgpu/): TypeScript declares their types only. */
+/** The values of WebGPU's flags (https://www.w3.org/TR/webgpu/): the types used here declare no constants for them. */
 export const bufferUsage = { mapRead: 1, copySource: 4, copyTarget: 8, uniform: 64, storage: 128 } as const
 
 export const mapMode = { read: 1 } as const

@@ -66,7 +66,7 @@ export function createRemoteBackend(): Backend<RemoteLoadOptions> {
     },
 
     generate(request, context) {
-      if (!server) throw new RivuletError('engine-disposed', 'No server is chosen.')
+      if (!server) throw new RivuletError('engine-disposed', 'The server connection was closed. Create a new engine.')
       return streamAnswer(server.transport, server.model, request, context)
     },
 

@@ -6,7 +6,7 @@ const user = (content: string): ChatMessage => ({ role: 'user', content })
 const system = (content: string): ChatMessage => ({ role: 'system', content })
 const assistant = (content: string): ChatMessage => ({ role: 'assistant', content })
 
-/** Parts in short: contents in arrays, the template's words as they are. */
+/** Abbreviates parts: contents as arrays, text of the template as strings. */
 function abbreviate(parts: readonly PromptPart[]): (string | readonly [string])[] {
   return parts.map(({ text, isContent }) => (isContent ? [text] : text))
 }
@@ -20,7 +20,7 @@ const failure = (message: unknown) =>
 
 const plain = '{% for message in messages %}<{{ message.role }}>{{ message.content }}</>{% endfor %}'
 
-describe('a content', () => {
+describe('the content of a message', () => {
   it.each([
     "$& $1 $$ $` $' \\1",
     '\uFDD00\uFDD1 and \uFDD11\uFDD0',
@@ -29,27 +29,27 @@ describe('a content', () => {
     'a\r\n\tb\u0000c',
     '\uFFFF\uFFFE\uD800',
     '0',
-  ])('arrives exactly as it is: %j', (text) => {
+  ])('stays unchanged: %j', (text) => {
     expect(render(plain, [user(text)])).toEqual(['<user>', [text], '</>'])
   })
 
-  it('keeps its white space where the template keeps it', () => {
+  it('keeps its white space if the template does not trim', () => {
     const parts = renderChatTemplate(plain, [user(' \n a  b \t')], {})
     expect(parts.map(({ text }) => text).join('')).toBe('<user> \n a  b \t</>')
   })
 
-  it('loses the white space around it where the template trims', () => {
+  it('loses its surrounding white space if the template trims', () => {
     const template = '{% for message in messages %}[{{ message.content | trim }}]{% endfor %}'
     expect(render(template, [user(' \n a  b \t')])).toEqual(['[', ['a  b'], ']'])
     expect(render(template.replace('| trim', '.strip()'), [user(' a ')])).toEqual(['[', ['a'], ']'])
   })
 
-  it('that is empty or white space goes through the template as it is', () => {
+  it('goes through the template unchanged if it is empty or white space', () => {
     expect(render(plain, [user(''), user(' \n')])).toEqual(['<user></><user> \n</>'])
     expect(render('{% if not messages[0].content %}empty{% endif %}', [user('')])).toEqual(['empty'])
   })
 
-  it('is not mixed up with another one', () => {
+  it('is not confused with another one', () => {
     const messages = Array.from({ length: 12 }, (_, index) => user(`number ${index}`))
     const contents = render('{% for m in messages | reverse %}{{ m.content }},{% endfor %}', messages)
     expect(contents.filter((part) => typeof part !== 'string').flat()).toEqual(
@@ -57,13 +57,13 @@ describe('a content', () => {
     )
   })
 
-  it('may be written twice or not at all', () => {
+  it('can be rendered twice or not at all', () => {
     const template = '{{ messages[1].content }}{{ messages[1].content }}'
     expect(render(template, [user('a'), user('b')])).toEqual([['b'], ['b']])
   })
 })
 
-describe('templates in the shape of', () => {
+describe('templates in the style of', () => {
   it('Llama 3', () => {
     const template =
       '{% set loop_messages = messages %}{% for message in loop_messages %}' +
@@ -82,7 +82,7 @@ describe('templates in the shape of', () => {
     )
   })
 
-  it('ChatML (Qwen, SmolLM2), with the system message that it adds', () => {
+  it('ChatML (Qwen, SmolLM2), which adds a system message', () => {
     const template =
       "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}" +
       "{{ '<|im_start|>system\nYou are helpful.<|im_end|>\n' }}{% endif %}" +
@@ -126,7 +126,7 @@ describe('templates in the shape of', () => {
     ])
   })
 
-  it('Mistral, with the system message inside the last user’s', () => {
+  it('Mistral, which puts the system message into the last user message', () => {
     const template =
       "{%- if messages[0]['role'] == 'system' %}{%- set system_message = messages[0]['content'] %}" +
       '{%- set loop_messages = messages[1:] %}{%- else %}{%- set loop_messages = messages %}{%- endif %}\n' +
@@ -158,7 +158,7 @@ describe('templates in the shape of', () => {
     ])
   })
 
-  it('Gemma, with its own words for what it refuses', () => {
+  it('Gemma, which refuses messages with its own error texts', () => {
     const tokens = { bos_token: '<bos>' }
     expect(() => render(gemma, [system('Be kind.')], tokens)).toThrow(
       failure(expect.stringContaining('System role not supported')),
@@ -169,12 +169,12 @@ describe('templates in the shape of', () => {
   })
 })
 
-describe('a template that would not end or fill the memory', () => {
+describe('a template that would run forever or fill the memory', () => {
   const grow = (step: string, rounds = 40) =>
     `{% set ns = namespace(v=start) %}{% for i in range(${rounds}) %}{% set ns.v = ${step} %}{% endfor %}`
   const text = (step: string, rounds?: number) => grow(step, rounds).replace('start', "'x'")
   const list = (step: string, rounds?: number) => grow(step, rounds).replace('start', '[1]')
-  // Unbounded, the worst of these take hours or all memory; how fast they end is no promise of a test.
+  // Without limits, the worst of these take hours or all memory. The test does not check how fast they stop.
   const timeout = 60_000
   const numbers = Array.from({ length: 40 }, (_, number) => number)
 
@@ -182,44 +182,44 @@ describe('a template that would not end or fill the memory', () => {
     ['a long range', '{% for i in range(100000000) %}x{% endfor %}'],
     ['a range that counts down', '{% for i in range(100000000, 0, -1) %}x{% endfor %}'],
     ['a range without end', '{% for i in range(0, 1, 0) %}x{% endfor %}'],
-    ['a range of no numbers', "{% for i in range('many') %}x{% endfor %}"],
+    ['a range with a text as its length', "{% for i in range('many') %}x{% endfor %}"],
     ['nested ranges', '{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}'],
     [
-      'nested ranges around nothing',
+      'nested ranges with an empty body',
       '{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}',
     ],
     [
-      'nested loops over one list around nothing',
+      'nested loops over one list with an empty body',
       '{% set r = range(9999) %}{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}',
     ],
     [
-      'nested loops that choose from one list',
+      'nested loops that filter one list',
       '{% set r = range(9999) %}{% for i in r %}{% for j in r if false %}{% endfor %}{% endfor %}',
     ],
     [
-      'nested loops over the names of one object around nothing',
+      'nested loops over the keys of one object with an empty body',
       `{% set o = {${numbers.map((n) => `'${n}': ${n}`).join()}} %}` +
         `${'{% for k in o %}'.repeat(8)}${'{% endfor %}'.repeat(8)}`,
     ],
     ['a text that doubles', text('ns.v + ns.v')],
-    ['a text that doubles by the other operator', text('ns.v ~ ns.v')],
+    ['a text that doubles with the other operator', text('ns.v ~ ns.v')],
     ['a list that doubles', list('ns.v + ns.v')],
-    ['a list of itself twice, written out', `${list('[ns.v, ns.v]')}{{ ns.v }}`],
-    ['a list of itself twice, as JSON', `${list('[ns.v, ns.v]')}{{ ns.v | tojson }}`],
-    ['an object of itself twice', `${list("{'a': ns.v, 'b': ns.v}")}{{ ns.v | tojson }}`],
+    ['a list that contains itself twice, as text', `${list('[ns.v, ns.v]')}{{ ns.v }}`],
+    ['a list that contains itself twice, as JSON', `${list('[ns.v, ns.v]')}{{ ns.v | tojson }}`],
+    ['an object that contains itself twice', `${list("{'a': ns.v, 'b': ns.v}")}{{ ns.v | tojson }}`],
     [
-      'forty namespaces, each twice in a list of the one before',
+      'forty namespaces, each twice in a list of the previous one',
       `${numbers.map((n) => `{% set n${n} = namespace() %}`).join('')}${numbers
         .slice(1)
         .map((n) => `{% set n${n - 1}.a = [n${n}, n${n}] %}`)
         .join('')}{{ n0 }}`,
     ],
     [
-      'namespaces in one another',
+      'namespaces that contain each other',
       '{% set a = namespace() %}{% set b = namespace() %}{% set a.x = b %}{% set b.x = a %}{{ a }}',
     ],
     [
-      'work on a long text, again and again',
+      'a filter on a long text in a long loop',
       `${text('ns.v + ns.v', 19)}{% for i in range(9999) %}{% set y = ns.v | upper %}{% endfor %}`,
     ],
     ['a macro that calls itself', '{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}'],
@@ -228,13 +228,13 @@ describe('a template that would not end or fill the memory', () => {
       '{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}',
     ],
     ['a huge indent', "{{ 'a\nb' | indent(1000000000) }}"],
-  ])('is ended: %s', { timeout }, (_, template) => {
+  ])('is stopped: %s', { timeout }, (_, template) => {
     expect(() => render(template, [user('Hi')])).toThrow(
       failure(expect.stringMatching(/chat template failed: ./)),
     )
   })
 
-  it('is not a long conversation', () => {
+  it('is not a template that renders a long conversation', () => {
     const messages = Array.from({ length: 500 }, (_, index) =>
       index % 2 === 0 ? user(`Question ${index}?`.repeat(50)) : assistant(`Answer ${index}.`),
     )
@@ -260,7 +260,7 @@ describe('a template', () => {
     '{{ range.constructor }}',
     '{{ raise_exception.__globals__ }}',
     '{{ constructor }}{{ __proto__ }}{{ globalThis }}{{ process }}{{ fetch }}',
-  ])('reaches nothing of JavaScript: %s', (template) => {
+  ])('cannot access JavaScript: %s', (template) => {
     let written: unknown
     try {
       written = render(template, [user('Hi')])
@@ -271,20 +271,20 @@ describe('a template', () => {
     expect(written).toEqual([])
   })
 
-  it('with a mistake in it says so', () => {
+  it('with a syntax error or an unknown filter fails with a message', () => {
     expect(() => render('{% for %}', [user('Hi')])).toThrow(failure(expect.any(String)))
     expect(() => render("{{ 'a' | nonsense }}", [user('Hi')])).toThrow(
       failure(expect.stringContaining('nonsense')),
     )
   })
 
-  it('has its own error as cause', () => {
+  it('that raises an exception fails with that exception as cause', () => {
     expect(() => render("{{ raise_exception('No tools.') }}", [user('Hi')])).toThrow(
       expect.objectContaining({ cause: expect.objectContaining({ message: 'No tools.' }) }),
     )
   })
 
-  it('counts as Python does', () => {
+  it('has the range() of Python', () => {
     const write = (range: string) =>
       render(`{% for i in ${range} %}{{ i }},{% endfor %}`, [user('Hi')]).join('')
     expect(write('range(3)')).toBe('0,1,2,')
@@ -294,7 +294,7 @@ describe('a template', () => {
     expect(write('range(3, 0)')).toBe('')
   })
 
-  it('is told that an answer is due', () => {
+  it('gets add_generation_prompt as true', () => {
     expect(render('{{ add_generation_prompt }}', [user('Hi')])).toEqual(['true'])
   })
 })
@@ -302,7 +302,7 @@ describe('a template', () => {
 describe('the date in a template', () => {
   afterEach(() => vi.useRealTimers())
 
-  it('is today’s, in the fields that templates use', () => {
+  it('is the current date, in the formats that templates use', () => {
     vi.useFakeTimers({ now: new Date(2024, 6, 5, 9, 3, 7), toFake: ['Date'] })
     const write = (format: string) => render(`{{ strftime_now('${format}') }}`, [user('Hi')])
     // Llama 3.2

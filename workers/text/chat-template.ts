@@ -2,14 +2,14 @@ import { Environment, Interpreter, Template } from '@huggingface/jinja'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { ChatMessage } from '../../lib/contract/request.js'
 
-/** A stretch of a rendered prompt: the template's own words, or words of a message. */
+/** A part of a rendered prompt: text of the template, or the content of a message. */
 export interface PromptPart {
   readonly text: string
-  /** Content is somebody's words: nothing in it may become a control token. */
+  /** Content is untrusted: no text in it may become a control token. */
   readonly isContent: boolean
 }
 
-/** The names that templates use for a tokenizer's control tokens. */
+/** A tokenizer's control tokens, by the names that templates use. */
 export interface TemplateTokens {
   readonly bos_token?: string | undefined
   readonly eos_token?: string | undefined
@@ -17,16 +17,17 @@ export interface TemplateTokens {
   readonly unk_token?: string | undefined
 }
 
-/** A template is a stranger's program: it gets this many steps. */
+/** Limits the run time, since a template is an untrusted program. */
 const maxTemplateSteps = 200_000
-/** A step is one evaluation, one turn of a loop, or these many characters of a new value. */
+/** One step is an evaluation, an iteration of a loop, or this many characters of a new value. */
 const charactersPerStep = 10
 const maxRangeLength = 10_000
 
 /**
- * Renders a conversation with the model's own Jinja template.
- * Each content goes in as a sentinel and is put back as a part of its own, so that control tokens can be looked for
- * in the template's words alone. White space around a content stays outside the sentinel, for templates that trim it.
+ * Renders a conversation with the model's Jinja template.
+ * The template sees a sentinel in place of each content, which is then restored as a separate part. So control tokens are
+ * recognized only in the text of the template. White space around a content stays outside the sentinel, for templates that
+ * trim it.
  * @throws RivuletError `chat-template-failed`
  */
 export function renderChatTemplate(
@@ -46,7 +47,7 @@ export function renderChatTemplate(
     return { role, content: `${before}${sentinelStart}${contents.length - 1}${sentinelEnd}${after}` }
   })
   const rendered = render(template, { ...tokens, messages: masked, add_generation_prompt: true })
-  // Splitting on a captured group alternates: literal, index, literal, index, … literal.
+  // Splitting at a captured group alternates: literal, index, literal, index, … literal.
   return rendered
     .split(sentinelPattern)
     .map((piece, index) =>
@@ -57,7 +58,7 @@ export function renderChatTemplate(
     .filter((part) => part.text !== '')
 }
 
-// Noncharacters: never part of interchanged text (Unicode 16, section 23.7).
+// Noncharacters, which text for interchange does not contain (Unicode 16, section 23.7).
 const sentinelStart = '\uFDD0'
 const sentinelEnd = '\uFDD1'
 const sentinelPattern = new RegExp(`${sentinelStart}(\\d+)${sentinelEnd}`)
@@ -72,7 +73,7 @@ function render(template: string, variables: Record<string, unknown>): string {
     throw new RivuletError(
       'chat-template-failed',
       `The model's chat template failed: ${describeError(error)} ` +
-        'Give messages in the order that the model knows, or a string with applyChatTemplate: false.',
+        'Use roles in the order that the model supports, or pass a string with applyChatTemplate: false.',
       { cause: error },
     )
   }
@@ -81,7 +82,7 @@ function render(template: string, variables: Record<string, unknown>): string {
 type EvaluateArguments = Parameters<Interpreter['evaluate']>
 type RuntimeValue = ReturnType<Interpreter['evaluate']>
 
-/** Ends a template that loops or grows without end. */
+/** Stops a template that runs or grows without limit. */
 class BoundedInterpreter extends Interpreter {
   #steps = 0
   readonly #iterables = new WeakSet<object>()
@@ -92,7 +93,7 @@ class BoundedInterpreter extends Interpreter {
     const [node] = args
     if (node && 'iterable' in node && node.iterable instanceof Object) this.#iterables.add(node.iterable)
     const value = super.evaluate(...args)
-    // The turns of a loop with an empty body evaluate nothing.
+    // A loop with an empty body evaluates nothing in its iterations.
     if (node && this.#iterables.has(node)) this.#spend(listParts(value).length)
     this.#measure(value)
     return value
@@ -100,16 +101,16 @@ class BoundedInterpreter extends Interpreter {
 
   #spend(steps: number): void {
     this.#steps += steps
-    if (this.#steps > maxTemplateSteps) throw new Error(`it loops or grows beyond ${maxTemplateSteps} steps.`)
+    if (this.#steps > maxTemplateSteps) throw new Error(`it exceeds ${maxTemplateSteps} steps.`)
   }
 
-  /** About how many characters a value has when it is written out: a list can hold one long value many times. */
+  /** Estimates how many characters a value has as text. A list can contain one long value many times. */
   #measure(value: RuntimeValue): number {
     const known = this.#sizes.get(value)
     if (known !== undefined) return known
     const size = typeof value.value === 'string' ? value.value.length : this.#measureParts(listParts(value))
     this.#spend(Math.floor(size / charactersPerStep))
-    // A namespace changes; every other value stays as it is.
+    // Only a namespace can change.
     if (value.type !== 'NamespaceValue') this.#sizes.set(value, size)
     return size
   }
@@ -117,21 +118,24 @@ class BoundedInterpreter extends Interpreter {
   #measureParts(parts: readonly RuntimeValue[]): number {
     let size = 1
     for (const part of parts) {
-      // Namespaces inside one another could grow behind the sizes that are known.
-      if (part.type === 'NamespaceValue') throw new Error('it puts a namespace into another value.')
+      // A nested namespace could grow after the size of its container was measured.
+      if (part.type === 'NamespaceValue') throw new Error('it stores a namespace inside another value.')
       size += 1 + this.#measure(part)
     }
     return size
   }
 }
 
-/** The values that a list or an object holds. */
+/** The values in a list or an object. */
 function listParts({ value }: RuntimeValue): readonly RuntimeValue[] {
   if (Array.isArray(value)) return value
   return value instanceof Map ? [...value.values()] : []
 }
 
-/** What transformers gives every template; the package sets these only together with an unbounded `range`. */
+/**
+ * The globals that transformers defines for each template. The Jinja package defines them only with an unbounded
+ * `range`.
+ */
 const templateGlobals = {
   true: true,
   false: false,
@@ -143,7 +147,7 @@ const templateGlobals = {
     const [from, to] = stop === undefined ? [0, start] : [start, stop]
     const length = Math.max(0, Math.ceil((to - from) / step))
     // Also refuses a step of zero, whose length is not finite.
-    if (!(length <= maxRangeLength)) throw new Error(`range() gives at most ${maxRangeLength} numbers.`)
+    if (!(length <= maxRangeLength)) throw new Error(`range() is limited to ${maxRangeLength} numbers.`)
     return Array.from({ length }, (_, index) => from + index * step)
   },
   raise_exception: (message: string) => {
@@ -152,7 +156,7 @@ const templateGlobals = {
   strftime_now: (format: string) => formatDate(new Date(), format),
 }
 
-/** The fields of `strftime` that published chat templates use. */
+/** Supports the fields of `strftime` that published chat templates use. */
 function formatDate(date: Date, format: string): string {
   const pad = (value: number) => String(value).padStart(2, '0')
   const name = (options: Intl.DateTimeFormatOptions) => new Intl.DateTimeFormat('en', options).format(date)

@@ -12,9 +12,9 @@ function readModelJson(name: string): Record<string, unknown> {
 
 const tokenizer = createTokenizer(readModelJson('tokenizer.json'), readModelJson('tokenizer_config.json'))
 const vocabularySize = 2048
-/** The stories model's tokens for the 256 single bytes, behind its four control tokens. */
+/** The stories model's tokens for the 256 single bytes. They follow its four control tokens. */
 const byteIds = Array.from({ length: 256 }, (_, index) => 4 + index)
-/** Token of a byte: byte-level BPE tells them apart by the order of GPT-2's printable stand-ins. */
+/** The token of each byte. Byte-level BPE represents a byte by GPT-2's printable character for it. */
 const idOfByte = buildByteTable()
 
 function buildByteTable(): ReadonlyMap<number, number> {
@@ -35,7 +35,7 @@ const toByteIds = (bytes: Iterable<number>) => Array.from(bytes, (byte) => idOfB
 const encodeBytes = (text: string) => toByteIds(new TextEncoder().encode(text))
 const encode = (text: string) => tokenizer.encode([{ text, isContent: true }])
 
-/** The pieces that streaming gives: one for every id, and the rest at the end. */
+/** Streams ids through a detokenizer. @returns one piece for each id, and the rest at the end */
 function stream(
   ids: readonly number[],
   {
@@ -48,7 +48,7 @@ function stream(
   return [...pieces, detokenizer.flush()]
 }
 
-/** Integers from 0 up to `limit`, the same for the same seed. */
+/** Returns integers from 0 up to `limit`, the same for the same seed. */
 function drawIntegers(seed: number, length: number, limit: number): number[] {
   return Array.from({ length }, (_, position) => Math.floor(drawUniform(seed, position) * limit))
 }
@@ -66,25 +66,25 @@ const texts: Record<string, string> = {
 }
 
 describe('the pieces of a stream', () => {
-  it.each(Object.entries(texts))('joined are the whole text: %s', (_, text) => {
+  it.each(Object.entries(texts))('are together the whole text: %s', (_, text) => {
     for (const ids of [encode(text), encodeBytes(text)]) {
       expect(stream(ids).join('')).toBe(text)
       expect(tokenizer.decode(ids)).toBe(text)
     }
   })
 
-  it.each(Object.entries(texts))('joined are what comes behind a prompt: %s', (_, text) => {
+  it.each(Object.entries(texts))('are together the text after a prompt: %s', (_, text) => {
     const promptIds = encode('Hallo, grüß dich 🐉!')
     expect(stream(encode(text), { promptIds }).join('')).toBe(text)
   })
 
-  it('hold no half character: byte by byte, each comes with its last byte', () => {
+  it('contain no incomplete character: each character arrives with its last byte', () => {
     const text = 'aé€𝒳b'
     expect(stream(encodeBytes(text))).toEqual(['a', '', 'é', '', '', '€', '', '', '', '𝒳', 'b', ''])
   })
 
-  it('come at once where a token ends a character and begins another', () => {
-    // A stand-in for a vocabulary with tokens across characters: every token is two bytes of emoji.
+  it('arrive at once if a token ends one character and starts another', () => {
+    // Stands in for a vocabulary with tokens across characters: each token is two bytes of an emoji.
     const emoji = '😀😁😂🤣😃😄'
     const bytes = new TextEncoder().encode(`.${emoji}`)
     const decoder = {
@@ -97,7 +97,7 @@ describe('the pieces of a stream', () => {
     expect(pieces).toEqual(['.', '', '😀', '', '😁', '', '😂', '', '🤣', '', '😃', '', '😄', ''])
   })
 
-  it('joined are exactly the decoded whole, for 2,000 tokens', () => {
+  it('are together exactly the decoded text, for 2,000 tokens', () => {
     const story = Object.values(texts).join('\n')
     const ids = Array.from({ length: 100 }, () => encode(story))
       .flat()
@@ -106,15 +106,15 @@ describe('the pieces of a stream', () => {
     expect(stream(ids).join('')).toBe(tokenizer.decode(ids))
   })
 
-  it('joined are exactly the decoded whole, for any bytes', () => {
+  it('are together exactly the decoded text, for any bytes', () => {
     for (let seed = 0; seed < 300; seed += 1) {
       const ids = drawIntegers(seed, 40, 256).map((index) => byteIds[index]!)
       expectWhole(ids, seed)
     }
   })
 
-  it('joined are exactly the decoded whole, for bytes that nearly are characters', () => {
-    // Lead bytes, continuations, and what UTF-8 forbids: overlong forms, surrogates, beyond U+10FFFF.
+  it('are together exactly the decoded text, for bytes that are almost valid UTF-8', () => {
+    // Lead bytes, continuation bytes, and bytes of forms that UTF-8 forbids: overlong, surrogates, above U+10FFFF.
     const bytes = [
       0x41, 0x80, 0x9f, 0xa0, 0xbf, 0xc1, 0xc3, 0xe0, 0xe2, 0xed, 0xef, 0xf0, 0xf0, 0xf4, 0xf5, 0xff,
     ]
@@ -123,9 +123,9 @@ describe('the pieces of a stream', () => {
     }
   })
 
-  it('joined are exactly the decoded whole, for any tokens, control tokens among them', () => {
+  it('are together exactly the decoded text, for any tokens, including control tokens', () => {
     for (let seed = 0; seed < 200; seed += 1) expectWhole(drawIntegers(seed, 60, vocabularySize), seed)
-    // Half of them control tokens, which have no text and can stand inside a character.
+    // Half of these are control tokens, which have no text and can be inside a character.
     for (let seed = 0; seed < 200; seed += 1) {
       const bytes = encodeBytes('é€𝒳'.repeat(5))
       const marks = drawIntegers(seed, bytes.length, 8).map((count) => [0, 1, 2, 3, 0, 1, 2].slice(0, count))
@@ -140,13 +140,13 @@ describe('the pieces of a stream', () => {
     const pieces = stream(ids)
     const whole = tokenizer.decode(ids)
     expect(pieces.join(''), `seed ${seed}`).toBe(whole)
-    const countTorn = (text: string) => text.split('\uFFFD').length - 1
-    expect(pieces.reduce((sum, piece) => sum + countTorn(piece), 0)).toBe(countTorn(whole))
+    const countReplacements = (text: string) => text.split('\uFFFD').length - 1
+    expect(pieces.reduce((sum, piece) => sum + countReplacements(piece), 0)).toBe(countReplacements(whole))
   }
 })
 
-describe('what is held back', () => {
-  it('is one U+FFFD at most, and for three tokens at most', () => {
+describe('held-back text', () => {
+  it('is at most one U+FFFD, for at most three tokens', () => {
     for (let seed = 0; seed < 300; seed += 1) {
       const ids = toByteIds(drawIntegers(seed, 40, 256))
       const detokenizer = createDetokenizer(tokenizer, [])
@@ -163,7 +163,7 @@ describe('what is held back', () => {
     }
   })
 
-  it('comes out at the end, once', () => {
+  it('is returned once at the end', () => {
     const detokenizer = createDetokenizer(tokenizer, [])
     expect(
       encodeBytes('a€')
@@ -175,7 +175,7 @@ describe('what is held back', () => {
   })
 })
 
-it('decodes a short window for every token, however long the text', () => {
+it('decodes only a short window for each token of a long text', () => {
   let longest = 0
   const decoder = {
     decode(ids: readonly number[]) {
@@ -188,7 +188,7 @@ it('decodes a short window for every token, however long the text', () => {
     { decoder },
   )
   stream([4, 5, 6], { decoder, promptIds: drawIntegers(2, 2000, vocabularySize) })
-  // Bytes that no character holds: a text of U+FFFD alone, which never ends cleanly.
+  // Bytes that no character contains give a text of only U+FFFD, which always ends in one.
   stream(
     Array.from({ length: 500 }, () => idOfByte.get(0xff)!),
     { decoder },
@@ -196,7 +196,7 @@ it('decodes a short window for every token, however long the text', () => {
   expect(longest).toBeLessThanOrEqual(10)
 })
 
-it('keeps the space that a decoder strips from the beginning of a text', () => {
+it('keeps the space that a decoder strips at the start of a text', () => {
   const pieces = ['▁Hello', '▁there', '▁again']
   const metaspace = createTokenizer(
     {
@@ -213,7 +213,7 @@ it('keeps the space that a decoder strips from the beginning of a text', () => {
   expect(stream([0, 1, 2], { decoder: metaspace })).toEqual(['Hello', ' there', ' again', ''])
 })
 
-it('joins byte tokens of a vocabulary with byte fallback', () => {
+it('combines the byte tokens of a vocabulary with byte fallback', () => {
   const vocab = new Map(
     Array.from({ length: 256 }, (_, byte) => [
       `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`,

@@ -1,22 +1,22 @@
 import type { Tokenizer } from './tokenizer.js'
 
-/** Turns token ids into text as they come. The texts joined are the text of all ids at once. */
+/** Converts a stream of token ids to text. The concatenated pieces equal the text of all ids decoded at once. */
 export interface Detokenizer {
-  /** The text that this id completes; empty while a character is incomplete. */
+  /** @returns the text that this id completes; empty while a character is incomplete */
   push(id: number): string
-  /** What is still held back, when no more ids will come. */
+  /** @returns the text that is still held back; call it after the last id */
   flush(): string
 }
 
-/** Some decoders strip what begins a text, so a token is decoded with these many before it. */
+/** Some decoders strip a space at the start of a text, so each token is decoded with this many tokens before it. */
 const contextTokens = 5
-/** A character that is torn at the text's end lies whole in the last three: each is a byte at least. */
+/** The bytes of an incomplete character at the end are within the last three characters: each is at least one byte. */
 const contextCharacters = 3
 
 /**
- * Decodes a short window of the newest tokens, so that the cost of a token does not grow with the text.
- * Only a U+FFFD at the end of the window can still change: bytes that begin a character decode to one of them
- * (WHATWG Encoding, "UTF-8 decoder"). So that one is held back, until the next token shows what it is.
+ * Decodes only a short window of the newest tokens, so that the cost per token is constant.
+ * The first bytes of an incomplete character decode to one U+FFFD (WHATWG Encoding, "UTF-8 decoder"). So only a U+FFFD at
+ * the end of the window can still change. It is held back until the next token.
  */
 export function createDetokenizer(
   tokenizer: Pick<Tokenizer, 'decode'>,
@@ -26,7 +26,7 @@ export function createDetokenizer(
   let windowLength = tokenizer.decode(ids).length
   let heldLength = 0
 
-  /** Drops the oldest tokens while enough is left to tell how the text ends. */
+  /** Drops the oldest tokens, but keeps enough to decode the end of the text. */
   function shortenWindow(): void {
     while (ids.length > contextTokens) {
       const shorter = tokenizer.decode(ids.slice(1)).length

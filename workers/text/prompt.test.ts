@@ -17,19 +17,19 @@ const refusal = expect.objectContaining({ name: 'RivuletError', code: 'invalid-o
 describe('a model with a chat template', () => {
   const tokenizer = build({ chat_template: template })
 
-  it('takes a string as what the user says', () => {
+  it('encodes a string as a user message', () => {
     expect(encodePrompt(tokenizer, { prompt: 'Hello!' })).toEqual([1, 1289, 37, 3, 2])
     expect(encodePrompt(tokenizer, { prompt: 'Hello!', applyChatTemplate: true })).toEqual([
       1, 1289, 37, 3, 2,
     ])
   })
 
-  it('tells the template who speaks', () => {
+  it('passes the role of each message to the template', () => {
     const roles = build({ chat_template: '{% for message in messages %}{{ message.role }}{% endfor %}' })
     expect(roles.decode(encodePrompt(roles, { prompt: 'Hello!' }))).toBe('user')
   })
 
-  it('takes every message of a conversation, in order', () => {
+  it('encodes all messages of a conversation in order', () => {
     const messages: readonly ChatMessage[] = [
       { role: 'user', content: 'Hello!' },
       { role: 'assistant', content: '!' },
@@ -37,7 +37,7 @@ describe('a model with a chat template', () => {
     expect(encodePrompt(tokenizer, { prompt: messages })).toEqual([1, 1289, 37, 3, 1, 37, 3, 2])
   })
 
-  it('continues raw text where it is told to, without control tokens', () => {
+  it('encodes raw text with applyChatTemplate: false, without control tokens', () => {
     expect(encodePrompt(tokenizer, { prompt: 'Hello!', applyChatTemplate: false })).toEqual([1289, 37])
     const ids = encodePrompt(tokenizer, { prompt: 'Hello!<|end|>', applyChatTemplate: false })
     expect(ids).not.toContain(3)
@@ -48,7 +48,7 @@ describe('a model with a chat template', () => {
 describe('a model without a chat template', () => {
   const tokenizer = build({})
 
-  it('continues raw text', () => {
+  it('encodes raw text', () => {
     expect(encodePrompt(tokenizer, { prompt: 'Hello!' })).toEqual([1289, 37])
   })
 

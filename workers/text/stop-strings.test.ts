@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { drawUniform } from '../onnx/draw-uniform.test-support.js'
 import { createStopMatcher } from './stop-strings.js'
 
-/** Feeds pieces until a stop string comes, or to the end. */
+/** Pushes pieces until a stop string is found, or to the end. */
 function feed(pieces: readonly string[], stops: readonly string[]) {
   const matcher = createStopMatcher(stops)
   let text = ''
@@ -14,7 +14,10 @@ function feed(pieces: readonly string[], stops: readonly string[]) {
   return { text: text + matcher.flush(), hasStopped: false, rest: '' }
 }
 
-/** The same over the whole text: up to the stop string that ends first, the longest of those that end there. */
+/**
+ * The expected result, from the whole text: the stop string that ends first, and the longest of those with the same
+ * end.
+ */
 function cutWhole(text: string, stops: readonly string[]) {
   for (let end = 1; end <= text.length; end += 1) {
     const lengths = stops.filter((stop) => text.slice(0, end).endsWith(stop)).map((stop) => stop.length)
@@ -29,25 +32,25 @@ describe('a stop string', () => {
     ['in one piece', ['Hello END world'], 'Hello '],
     ['across pieces', ['Hello E', 'N', 'D world'], 'Hello '],
     ['at the beginning', ['END'], ''],
-    ['behind a beginning of itself', ['EENEND'], 'EEN'],
-    ['not there', ['Hello EN', 'd E', 'N'], undefined],
-  ])('%s ends the text before it', (_, pieces, expected) => {
+    ['after a prefix of itself', ['EENEND'], 'EEN'],
+    ['that is incomplete', ['Hello EN', 'd E', 'N'], undefined],
+  ])('%s: the text ends before it, if it is complete', (_, pieces, expected) => {
     const { text, hasStopped } = feed(pieces, ['END'])
     expect(hasStopped).toBe(expected !== undefined)
     expect(text).toBe(expected ?? pieces.join(''))
   })
 
-  it('that begins earlier wins, when both are complete at one place', () => {
+  it('that starts earlier wins if two end at the same place', () => {
     expect(feed(['xabc'], ['bc', 'abc'])).toMatchObject({ text: 'x', hasStopped: true })
   })
 
-  it('that is complete first wins, however the text is cut', () => {
+  it('that ends first wins, however the text is split', () => {
     for (const pieces of [['abcd'], ['ab', 'cd'], ['a', 'b', 'c', 'd']]) {
       expect(feed(pieces, ['abcd', 'c'])).toMatchObject({ text: 'ab', hasStopped: true })
     }
   })
 
-  it('holds back no more than could belong to it', () => {
+  it('holds back only text that could be part of it', () => {
     const matcher = createStopMatcher(['END', '\n\n'])
     expect(matcher.push('one E')).toEqual({ text: 'one ', hasStopped: false })
     expect(matcher.push('F')).toEqual({ text: 'EF', hasStopped: false })
@@ -59,16 +62,16 @@ describe('a stop string', () => {
   })
 })
 
-it('without stop strings everything comes at once', () => {
+it('without stop strings, no text is held back', () => {
   expect(createStopMatcher([]).push('Hello')).toEqual({ text: 'Hello', hasStopped: false })
 })
 
-it('pieces give what the whole text gives, for random texts, cuts and stop strings', () => {
+it('pieces and the whole text have the same result, for random texts, pieces and stop strings', () => {
   let stopped = 0
   for (let seed = 0; seed < 3000; seed += 1) {
     let position = 0
     const draw = (limit: number) => Math.floor(drawUniform(seed, position++) * limit)
-    // Two letters, so that stop strings overlap with themselves and one another.
+    // Only two letters, so that stop strings overlap themselves and each other.
     const drawText = (length: number) => Array.from({ length }, () => 'ab'[draw(2)]).join('')
     const stops = Array.from({ length: draw(4) }, () => drawText(1 + draw(6)))
     const pieces = Array.from({ length: draw(12) }, () => drawText(draw(5)))
@@ -76,7 +79,7 @@ it('pieces give what the whole text gives, for random texts, cuts and stop strin
     stopped += expected.hasStopped ? 1 : 0
     expect(feed(pieces, stops), JSON.stringify({ seed, stops, pieces })).toEqual(expected)
   }
-  // Both endings were tried.
+  // Both outcomes occurred often.
   expect(stopped).toBeGreaterThan(500)
   expect(stopped).toBeLessThan(2500)
 })

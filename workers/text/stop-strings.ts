@@ -1,8 +1,8 @@
-/** Looks for stop strings in a text that arrives in pieces. */
+/** Finds stop strings in a text that arrives in pieces. */
 export interface StopMatcher {
-  /** The part of the text that cannot belong to a stop string, up to the first stop string if there is one. */
+  /** @returns the text that cannot be part of a stop string, or the text before the stop string if one is complete */
   push(text: string): { readonly text: string; readonly hasStopped: boolean }
-  /** What was held back because a stop string might have begun there. */
+  /** @returns the text that was held back because it could be the start of a stop string */
   flush(): string
 }
 
@@ -29,8 +29,8 @@ export function createStopMatcher(stops: readonly string[]): StopMatcher {
 }
 
 /**
- * Where the stop string begins that is complete first; of several that end at one place the longest.
- * Not the one that begins first: that would depend on how the text is cut into pieces.
+ * Returns the start of the stop string that ends first; of several with the same end, the longest one.
+ * The one that starts first would depend on how the text is split into pieces.
  */
 function findStop(text: string, stops: readonly string[]): number | undefined {
   const found = stops
@@ -40,7 +40,7 @@ function findStop(text: string, stops: readonly string[]): number | undefined {
   return found[0]?.start
 }
 
-/** The length of the longest end of `text` that `stop` begins with. */
+/** The length of the longest suffix of `text` that is a prefix of `stop`. */
 function countOverlap(text: string, stop: string): number {
   for (let length = Math.min(text.length, stop.length - 1); length > 0; length -= 1) {
     if (text.endsWith(stop.slice(0, length))) return length

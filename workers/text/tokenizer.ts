@@ -3,19 +3,19 @@ import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { PromptPart, TemplateTokens } from './chat-template.js'
 import { escapePattern } from './escape-pattern.js'
 
-/** Text ↔ token ids, with control tokens under our hand. */
+/** Converts text to token ids and back. Only the chat template can produce control tokens. */
 export interface Tokenizer {
-  /** What goes before raw text, usually one begin-of-text token or nothing. */
+  /** The tokens before raw text: usually one begin-of-text token, or none. */
   readonly prefixIds: readonly number[]
   readonly chatTemplate: string | undefined
   readonly templateTokens: TemplateTokens
-  /** Control tokens are looked for in the template's words alone; contents give plain text tokens. */
+  /** Recognizes control tokens only in parts of the template; content becomes plain text tokens. */
   encode(parts: readonly PromptPart[]): number[]
-  /** The ids' text without control tokens. Half a character comes out as U+FFFD. */
+  /** Returns the text without control tokens. An incomplete character becomes U+FFFD. */
   decode(ids: readonly number[]): string
 }
 
-/** The parts of `tokenizer_config.json` that count here. */
+/** The fields of `tokenizer_config.json` that are used here. */
 export interface TokenizerConfig extends Record<string, unknown> {
   readonly chat_template?: unknown
 }
@@ -37,9 +37,13 @@ export function createTokenizer(tokenizerJson: object, config: TokenizerConfig):
   try {
     return buildTokenizer(tokenizerJson, config)
   } catch (error) {
-    throw new RivuletError('model-invalid', `tokenizer.json cannot be used: ${describeError(error)}`, {
-      cause: error,
-    })
+    throw new RivuletError(
+      'model-invalid',
+      `tokenizer.json is invalid or not supported: ${describeError(error)}`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 
@@ -47,21 +51,23 @@ function buildTokenizer(tokenizerJson: object, config: TokenizerConfig): Tokeniz
   const tokenizer = new HuggingFaceTokenizer(tokenizerJson, config)
   const prefixIds = readPrefixIds(tokenizer)
   const addedTokens: readonly AddedToken[] = [...tokenizer.get_added_tokens_decoder().values()]
-  // Some vocabularies add runs of white space as tokens (Gemma, Phi): those are text, wherever they stand.
+  // Some vocabularies (Gemma, Phi) add runs of white space as tokens. These are plain text in any part.
   const textTokens = addedTokens.filter((token) => !token.special && token.content.trim() === '')
   const controlTokens = addedTokens.filter((token) => !textTokens.includes(token))
   const controlIds = new Set(controlTokens.map((token) => token.id))
   const splitControl = createSplitter(controlTokens)
   const splitText = createSplitter(textTokens)
 
-  /** One stretch of plain text. `sectionIndex` counts from the prompt's start: some tokenizers mark the first only. */
+  /**
+   * Encodes plain text. `sectionIndex` is 0 at the start of the prompt: some tokenizers mark only the first section.
+   */
   function encodeText(text: string, sectionIndex: number): number[] {
     return splitText(text).flatMap((piece, index) =>
       typeof piece === 'string' ? encodePlain(piece, sectionIndex + index) : piece.id,
     )
   }
 
-  /** The tokenizer's own pipeline without its splitting at added tokens, which knows no content from template. */
+  /** Runs the tokenizer's pipeline without its split at added tokens, which cannot tell content from template. */
   function encodePlain(text: string, sectionIndex: number): number[] {
     const { normalizer, pre_tokenizer: preTokenizer } = tokenizer
     const normalized = normalizer ? normalizer(text) : text
@@ -76,9 +82,9 @@ function buildTokenizer(tokenizerJson: object, config: TokenizerConfig): Tokeniz
     return model([...words]).flatMap((token) => {
       const id = model.tokens_to_ids.get(token)
       if (id === undefined) return model.unk_token_id ?? []
-      // What stands for an unknown character is no word of the text.
+      // A token that is not part of the text stands for an unknown character.
       if (!controlIds.has(id) || !words.some((word) => word.includes(token))) return id
-      // A vocabulary can hold a control token as an ordinary piece; one character at a time it cannot be matched.
+      // A vocabulary can contain a control token as an ordinary piece. Encoded character by character, it cannot match.
       const chars = [...token]
       return chars.length > 1 ? encodeWords(chars) : (model.unk_token_id ?? [])
     })
@@ -106,7 +112,7 @@ function buildTokenizer(tokenizerJson: object, config: TokenizerConfig): Tokeniz
   }
 }
 
-/** The ids that come before any text, without those that the post-processor puts behind it. */
+/** Finds the ids that the post-processor adds before a text, without those that it adds after the text. */
 function readPrefixIds(tokenizer: HuggingFaceTokenizer): number[] {
   const { ids } = tokenizer.encode('')
   const withText = tokenizer.encode('a').ids
@@ -116,20 +122,23 @@ function readPrefixIds(tokenizer: HuggingFaceTokenizer): number[] {
 
 type Piece = string | AddedToken
 
-/** Cuts text at the given tokens; the longest wins where several begin at one place. */
+/** Creates a function that splits text at these tokens. If several start at the same place, the longest one wins. */
 function createSplitter(tokens: readonly AddedToken[]): (text: string) => Piece[] {
   if (tokens.length === 0) return (text) => [text]
   const byContent = new Map(tokens.map((token) => [token.content, token]))
   const contents = [...byContent.keys()].toSorted((a, b) => b.length - a.length)
   const pattern = new RegExp(`(${contents.map(escapePattern).join('|')})`)
-  // Compiled at its first use: one that is too large fails now, not at the first prompt.
+  // A pattern is compiled at its first use. If it is too large, this fails now and not at the first prompt.
   pattern.test('')
-  // Splitting on a captured group keeps what was matched at the odd places.
+  // Splitting at a captured group keeps the matches at the odd indices.
   return (text) =>
     text.split(pattern).map((piece, index) => (index % 2 === 1 ? byContent.get(piece) : undefined) ?? piece)
 }
 
-/** Joins neighbouring texts (a template's words and a content are one text to a tokenizer), and strips as tokens ask. */
+/**
+ * Joins adjacent texts, since template text and content are one text to the tokenizer. Strips white space next to tokens
+ * with `lstrip` or `rstrip`.
+ */
 function joinTexts(pieces: readonly Piece[]): Piece[] {
   const joined: Piece[] = []
   for (const piece of pieces) {
@@ -147,7 +156,7 @@ function joinTexts(pieces: readonly Piece[]): Piece[] {
     .filter((piece) => piece !== '')
 }
 
-/** A model may name several templates; `default` is the one for chat. */
+/** A model can have several named templates; `default` is the one for chat. */
 function findChatTemplate({ chat_template: template }: TokenizerConfig): string | undefined {
   if (typeof template === 'string') return template
   if (!Array.isArray(template)) return undefined
@@ -156,7 +165,7 @@ function findChatTemplate({ chat_template: template }: TokenizerConfig): string 
   return typeof found === 'string' ? found : undefined
 }
 
-/** `tokenizer_config.json` writes a token as a string or as an object with its content. */
+/** In `tokenizer_config.json`, a token is a string or an object with `content`. */
 function readToken(token: unknown): string | undefined {
   if (typeof token === 'string') return token
   const content = (token as { readonly content?: unknown } | null | undefined)?.content

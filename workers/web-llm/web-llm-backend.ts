@@ -68,7 +68,7 @@ export function createWebLlmBackend(importRuntime = importWebLlm): Backend<WebLl
     },
 
     generate(request, context) {
-      if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded.')
+      if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded. Create a new engine.')
       return generateAnswer(loaded, request, context)
     },
 

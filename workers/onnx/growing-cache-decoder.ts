@@ -1,25 +1,30 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-web'
 import { RivuletError } from '../../lib/contract/errors.js'
 import { countCacheBytes, type CacheInput } from './cache-inputs.js'
-import { countCommon, createConversations, worthParkingTokens, type Conversation } from './conversations.js'
-import { notANumber, type Decoder } from './decoder.js'
+import {
+  countCommonPrefix,
+  createConversations,
+  worthParkingTokens,
+  type Conversation,
+} from './conversations.js'
+import { createInvalidLogitsError, type Decoder } from './decoder.js'
 import { decodeFloat16 } from './float16.js'
-import { sequenceInputs } from './rewrite-graph.js'
+import { graphInputs, logitsOutput } from './graph-names.js'
 import { createTokenHistory, greedy, sampleToken } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
 import type { OnnxRuntime } from './session.js'
 
-/** The logits of as many positions may come back where the graph could not be rewritten. */
+/** Small, since a graph that could not be rewritten returns the logits of all these positions. */
 const prefillChunkTokens = 128
 
-/** What is computed once so that the first request need not wait for it. */
+/** Tokens to compute at load, so that the first request does not wait for the warm-up. */
 const warmUpTokens = 20
 
 /**
- * A decoder for any graph on any device: the KV cache is a new tensor at each step, and the logits come back to be
- * sampled here. On WASM that is the whole story; on a GPU it is the way for graphs that could not be rewritten.
+ * Creates a decoder for any graph on any device: each step creates new KV cache tensors, and the logits are sampled on the
+ * CPU. It is used on WASM, and on a GPU for graphs that could not be rewritten.
  */
-export async function createPlainDecoder(
+export async function createGrowingCacheDecoder(
   { Tensor }: OnnxRuntime,
   session: InferenceSession,
   caches: readonly CacheInput[],
@@ -31,7 +36,7 @@ export async function createPlainDecoder(
   let cache = createEmptyCache()
   let ids: readonly number[] = []
   let logits: Float32Array = new Float32Array()
-  /** Chosen, but not in the cache yet. */
+  /** Sampled, but not yet computed into the cache. */
   let pending: number | undefined
   let sampling = greedy
   let seed = 0
@@ -57,28 +62,28 @@ export async function createPlainDecoder(
   const createInt32 = (value: number, dims: readonly number[]) =>
     new Tensor('int32', Int32Array.of(value), dims)
 
-  /** The inputs that this graph has, of all that decoders have. */
+  /** Creates the known inputs that this graph declares. */
   function createFeeds(newIds: readonly number[]): Record<string, Tensor> {
     const total = ids.length + newIds.length
     const all: Record<string, () => Tensor> = {
-      input_ids: () => createInt64(newIds, [1, newIds.length]),
-      attention_mask: () =>
+      [graphInputs.tokenIds]: () => createInt64(newIds, [1, newIds.length]),
+      [graphInputs.attentionMask]: () =>
         createInt64(
           Array.from({ length: total }, () => 1),
           [1, total],
         ),
-      position_ids: () =>
+      [graphInputs.positionIds]: () =>
         createInt64(
           newIds.map((_, index) => ids.length + index),
           [1, newIds.length],
         ),
-      num_logits_to_keep: () => createInt64([1], []),
-      [sequenceInputs.lastIndex]: () => createInt32(total - 1, [1, 1]),
-      [sequenceInputs.total]: () => createInt32(total, [1]),
+      [graphInputs.logitsToKeep]: () => createInt64([1], []),
+      [graphInputs.lastIndex]: () => createInt32(total - 1, [1, 1]),
+      [graphInputs.totalLength]: () => createInt32(total, [1]),
     }
     const wanted = Object.entries(all).filter(([name]) => inputNames.has(name))
     return {
-      ...Object.fromEntries(wanted.map(([name, make]) => [name, make()])),
+      ...Object.fromEntries(wanted.map(([name, create]) => [name, create()])),
       ...Object.fromEntries(cache),
     }
   }
@@ -88,13 +93,13 @@ export async function createPlainDecoder(
     replaceCache(new Map(caches.map(({ past, present }) => [past, readOutput(outputs, present)])))
     ids = [...ids, ...newIds]
     pending = undefined
-    logits = await readLastLogits(readOutput(outputs, 'logits'))
+    logits = await readLastLogits(readOutput(outputs, logitsOutput))
   }
 
   async function next(position: number): Promise<number> {
     if (pending !== undefined) await prefill([pending])
     const id = sampleToken(logits, sampling, history, seed, position)
-    if (id === noToken) throw notANumber()
+    if (id === noToken) throw createInvalidLogitsError()
     history.add(id)
     pending = id
     return id
@@ -103,34 +108,34 @@ export async function createPlainDecoder(
   function recall(target: readonly number[]): number {
     pending = undefined
     const running = { ids, cache }
-    const earlier = conversations.take(target, countCommon(ids, target))
+    const earlier = conversations.take(target, countCommonPrefix(ids, target))
     const longest = earlier ?? running
-    const common = countCommon(longest.ids, target)
+    const common = countCommonPrefix(longest.ids, target)
     const isWhole = common === longest.ids.length
-    // What lies in GPU memory cannot be cut from here.
+    // A tensor in GPU memory cannot be truncated from here.
     const kept =
       isWhole || [...longest.cache.values()].every(({ location }) => location === 'cpu') ? common : 0
     ids = longest.ids.slice(0, kept)
-    cache = isWhole ? longest.cache : cutCache(longest, kept)
-    for (const left of new Set([running, longest])) if (left.cache !== cache) leave(left)
+    cache = isWhole ? longest.cache : truncateCache(longest, kept)
+    for (const other of new Set([running, longest])) if (other.cache !== cache) parkOrFree(other)
     return kept
   }
 
-  /** Parks a conversation, or drops it where it has hardly more than the running one. */
-  function leave(left: Pick<Conversation<Cache>, 'ids' | 'cache'>): void {
-    const isWorthIt = left.ids.length - countCommon(left.ids, ids) >= worthParkingTokens
-    if (isWorthIt) conversations.park({ ...left, sizeBytes: countCacheBytes(caches, left.ids.length) })
-    else disposeCache(left.cache)
+  /** Parks a conversation, or frees it if it has hardly more tokens than the current one. */
+  function parkOrFree(other: Pick<Conversation<Cache>, 'ids' | 'cache'>): void {
+    const isWorthIt = other.ids.length - countCommonPrefix(other.ids, ids) >= worthParkingTokens
+    if (isWorthIt) conversations.park({ ...other, sizeBytes: countCacheBytes(caches, other.ids.length) })
+    else disposeCache(other.cache)
   }
 
   /** A copy of the first `length` tokens of each head. */
-  function cutCache(whole: Pick<Conversation<Cache>, 'ids' | 'cache'>, length: number): Cache {
+  function truncateCache(whole: Pick<Conversation<Cache>, 'ids' | 'cache'>, length: number): Cache {
     return new Map(
       caches.map((input) => {
-        const cut = createCacheTensor(input, length)
+        const truncated = createCacheTensor(input, length)
         const from = whole.cache.get(input.past)
-        if (from && length > 0) copyHeads(input, from, whole.ids.length, cut, length)
-        return [input.past, cut]
+        if (from && length > 0) copyHeads(input, from, whole.ids.length, truncated, length)
+        return [input.past, truncated]
       }),
     )
   }
@@ -147,11 +152,11 @@ export async function createPlainDecoder(
     prefillChunkTokens,
     recall,
     prefill,
-    startAnswer(newSampling, newSeed, promptIds, saidIds) {
+    startAnswer(newSampling, newSeed, promptIds, answerIds) {
       sampling = newSampling
       seed = newSeed
       history = createTokenHistory(promptIds)
-      for (const id of saidIds) history.add(id)
+      for (const id of answerIds) history.add(id)
     },
     next,
     readLogits: () => Promise.resolve(logits),
@@ -165,7 +170,7 @@ export async function createPlainDecoder(
 
 /** Copies the first `length` tokens of each head between tensors on the CPU. */
 function copyHeads(input: CacheInput, from: Tensor, fromLength: number, to: Tensor, length: number): void {
-  // Both are of the cache's type: `createCacheTensor` made the one, ONNX Runtime the other.
+  // Both have the type of the cache: `createCacheTensor` creates one, ONNX Runtime the other.
   const [source, target] = [from.data as Float32Array, to.data as Float32Array]
   for (let head = 0; head < input.heads; head += 1) {
     const start = head * fromLength * input.headSize
@@ -173,7 +178,7 @@ function copyHeads(input: CacheInput, from: Tensor, fromLength: number, to: Tens
   }
 }
 
-/** past → tensor */
+/** Input name → tensor */
 type Cache = Map<string, Tensor>
 
 function disposeCache(cache: Cache): void {
@@ -182,8 +187,12 @@ function disposeCache(cache: Cache): void {
 
 function readOutput(outputs: InferenceSession.OnnxValueMapType, name: string): Tensor {
   const output = outputs[name]
-  if (!output) throw new RivuletError('generation-failed', `ONNX Runtime returned no "${name}".`)
-  // A decoder's outputs are tensors: `readCacheInputs` has seen their names, and ONNX Runtime made them.
+  if (!output)
+    throw new RivuletError(
+      'generation-failed',
+      `ONNX Runtime did not return the output "${name}" of the model.`,
+    )
+  // All outputs of a decoder are tensors: `readCacheInputs` has checked their names.
   return output as Tensor
 }
 

@@ -1,0 +1,135 @@
+import { describe, expect, it } from 'vitest'
+import { checkWebLlmDevice, chooseLlamaCppDevice, chooseOnnxDevice } from './choose-device.js'
+import type { Devices, GpuAdapterFacts } from './devices.js'
+
+const real: GpuAdapterFacts = {
+  vendor: 'amd',
+  architecture: 'rdna-3',
+  description: '',
+  isFallbackAdapter: false,
+  hasShaderF16: true,
+  maxBufferBytes: 2 ** 31,
+}
+
+function createDevices(webgpu: Partial<GpuAdapterFacts> | string): Devices {
+  return {
+    webgpu: typeof webgpu === 'string' ? { unavailable: webgpu } : { adapter: { ...real, ...webgpu } },
+    wasm: { hasThreads: true },
+  }
+}
+
+const realGpu = createDevices({})
+const withoutFloat16 = createDevices({ hasShaderF16: false })
+const fallback = createDevices({ isFallbackAdapter: true })
+const swiftShader = createDevices({ isFallbackAdapter: true, hasShaderF16: false })
+const withoutGpu = createDevices('This browser has no WebGPU.')
+const withoutWasm: Devices = { ...realGpu, wasm: { unavailable: 'WebAssembly is off.' } }
+
+const unavailable = (reason: string) => ({
+  kind: 'unavailable',
+  reason: expect.stringContaining(reason),
+})
+const autoAdvice = "Use device: 'auto'"
+
+describe('the device of llamaCpp()', () => {
+  it.each([
+    ['a real GPU', realGpu, 'webgpu'],
+    ['a GPU without 16-bit floats', withoutFloat16, 'wasm'],
+    ['a fallback adapter', fallback, 'wasm'],
+    ['no GPU', withoutGpu, 'wasm'],
+  ] as const)('with auto on %s', (_, devices, kind) => {
+    expect(chooseLlamaCppDevice(devices, {})).toMatchObject({ kind })
+  })
+
+  it('is WASM on a real GPU if WASM is requested', () => {
+    expect(chooseLlamaCppDevice(realGpu, { device: 'wasm' })).toEqual({ kind: 'wasm' })
+  })
+
+  it('is a fallback adapter with 16-bit floats if WebGPU is requested', () => {
+    expect(chooseLlamaCppDevice(fallback, { device: 'webgpu' })).toMatchObject({ kind: 'webgpu' })
+  })
+
+  it.each([
+    ['a GPU without 16-bit floats', withoutFloat16, '16-bit floats'],
+    ['a fallback adapter without 16-bit floats', swiftShader, '16-bit floats'],
+    ['no GPU', withoutGpu, 'no WebGPU'],
+  ] as const)('is refused if WebGPU is requested on %s', (_, devices, reason) => {
+    const chosen = chooseLlamaCppDevice(devices, { device: 'webgpu' })
+    expect(chosen).toEqual(unavailable(reason))
+    expect(chosen).toEqual(unavailable(autoAdvice))
+  })
+})
+
+describe('the device of onnx()', () => {
+  const allDtypes = ['q4f16', 'q4', 'fp16', 'q8', 'fp32']
+  const dtypesWithoutFloat16 = ['q4', 'q8', 'fp32']
+
+  it.each([
+    ['a real GPU', realGpu, 'webgpu', allDtypes],
+    ['a GPU without 16-bit floats', withoutFloat16, 'webgpu', dtypesWithoutFloat16],
+    ['a fallback adapter', fallback, 'wasm', dtypesWithoutFloat16],
+    ['no GPU', withoutGpu, 'wasm', dtypesWithoutFloat16],
+  ] as const)('with auto on %s', (_, devices, kind, dtypes) => {
+    expect(chooseOnnxDevice(devices, {})).toMatchObject({ kind, dtypes })
+  })
+
+  it('is a fallback adapter if WebGPU is requested', () => {
+    expect(chooseOnnxDevice(swiftShader, { device: 'webgpu' })).toMatchObject({ kind: 'webgpu' })
+  })
+
+  it('is refused if WebGPU is requested without a GPU', () => {
+    expect(chooseOnnxDevice(withoutGpu, { device: 'webgpu' })).toEqual(unavailable(autoAdvice))
+  })
+
+  it.each([
+    ['on WASM', realGpu, { device: 'wasm', dtype: 'fp16' }],
+    ['with auto on a fallback adapter', fallback, { dtype: 'q4f16' }],
+    ['on a GPU without them', withoutFloat16, { device: 'webgpu', dtype: 'q4f16' }],
+  ] as const)('is refused if the dtype needs 16-bit floats %s', (_, devices, options) => {
+    expect(chooseOnnxDevice(devices, options)).toEqual(unavailable('Use one of q4, q8, fp32.'))
+  })
+
+  it('offers only the requested dtype', () => {
+    expect(chooseOnnxDevice(realGpu, { dtype: 'fp16' })).toMatchObject({ kind: 'webgpu', dtypes: ['fp16'] })
+    expect(chooseOnnxDevice(withoutGpu, { dtype: 'q8' })).toMatchObject({ kind: 'wasm', dtypes: ['q8'] })
+  })
+})
+
+it('without WebAssembly, neither onnx() nor llamaCpp() can run', () => {
+  expect(chooseOnnxDevice(withoutWasm, {})).toEqual(unavailable('WebAssembly is off.'))
+  expect(chooseLlamaCppDevice(withoutWasm, { device: 'webgpu' })).toEqual(unavailable('WebAssembly is off.'))
+})
+
+describe('webLlm()', () => {
+  const place = { model: 'https://models.example/', model_lib: 'https://models.example/a.wasm' }
+  const records = [
+    { ...place, model_id: 'half', required_features: ['shader-f16'] },
+    { ...place, model_id: 'Single-q4f16_1-MLC' },
+  ]
+  const check = (devices: Devices, model: string) =>
+    checkWebLlmDevice(devices, { model, modelRecords: records, cache: undefined, contextLength: undefined })
+
+  it('runs any model on a real GPU with 16-bit floats', () => {
+    expect(check(realGpu, 'half')).toBeUndefined()
+    expect(check(realGpu, 'Qwen3-0.6B-q4f16_1-MLC')).toBeUndefined()
+  })
+
+  it.each(['half', 'Qwen3-0.6B-q4f16_1-MLC', 'Qwen3-0.6B-q0f16-MLC', 'Llama-3.1-8B-Instruct-q4f16_1-MLC-1k'])(
+    'is refused without 16-bit floats for the model %s',
+    (model) => expect(check(withoutFloat16, model)).toEqual(unavailable(`"${model}" needs 16-bit floats`)),
+  )
+
+  it.each(['Qwen3-0.6B-q4f32_1-MLC', 'Qwen3-0.6B-q0f32-MLC'])(
+    'runs the 32-bit model %s without 16-bit floats',
+    (model) => expect(check(withoutFloat16, model)).toBeUndefined(),
+  )
+
+  it('follows the features of a model record, not its id', () => {
+    expect(check(withoutFloat16, 'Single-q4f16_1-MLC')).toBeUndefined()
+  })
+
+  it('is refused without a GPU and on a fallback adapter', () => {
+    expect(check(withoutGpu, 'any')).toEqual(unavailable('no WebGPU'))
+    expect(check(fallback, 'any')).toEqual(unavailable('software'))
+  })
+})

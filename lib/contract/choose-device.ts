@@ -1,0 +1,101 @@
+import type { Devices, GpuAdapterFacts } from './devices.js'
+import type { LlamaCppLoadOptions } from './llama-cpp-options.js'
+import { float16Dtypes, onnxDtypes, type OnnxDtype, type OnnxLoadOptions } from './onnx-options.js'
+import type { WebLlmLoadOptions } from './web-llm-options.js'
+
+/*
+ * `availability()` on the page and loading in the worker use the same rules, so that a backend that is reported as
+ * available does not refuse the device when it loads.
+ */
+
+/** A device that a backend can compute on. */
+export type UsableDevice =
+  | { readonly kind: 'webgpu'; readonly adapter: GpuAdapterFacts }
+  | { readonly kind: 'wasm' }
+
+/** Why a backend cannot run here with these options, in a sentence for the developer. */
+export interface Unavailable {
+  readonly kind: 'unavailable'
+  readonly reason: string
+}
+
+/**
+ * The device for `onnx()`, and the weight variants that it can compute, best first.
+ * A fallback adapter is much slower than WASM, so only `device: 'webgpu'` selects it.
+ */
+export function chooseOnnxDevice(
+  devices: Devices,
+  { device = 'auto', dtype }: Pick<OnnxLoadOptions, 'device' | 'dtype'>,
+): (UsableDevice & { readonly dtypes: readonly OnnxDtype[] }) | Unavailable {
+  const chosen = chooseDevice(devices, device, () => undefined)
+  if (chosen.kind === 'unavailable') return chosen
+  const hasFloat16 = chosen.kind === 'webgpu' && chosen.adapter.hasShaderF16
+  const dtypes = hasFloat16 ? onnxDtypes : onnxDtypes.filter((each) => !float16Dtypes.includes(each))
+  if (dtype === undefined) return { ...chosen, dtypes }
+  if (dtypes.includes(dtype)) return { ...chosen, dtypes: [dtype] }
+  const deviceName = chosen.kind === 'webgpu' ? 'this graphics adapter' : 'the CPU'
+  return {
+    kind: 'unavailable',
+    reason: `dtype "${dtype}" needs 16-bit floats (shader-f16), which ${deviceName} does not support. Use one of ${dtypes.join(', ')}.`,
+  }
+}
+
+/**
+ * The device for `llamaCpp()`. The shaders of llama.cpp need 16-bit floats; without them it computes on the CPU and
+ * reports no error, so `device: 'webgpu'` is refused on such an adapter. Only `device: 'webgpu'` selects a fallback
+ * adapter.
+ */
+export function chooseLlamaCppDevice(
+  devices: Devices,
+  { device = 'auto' }: Pick<LlamaCppLoadOptions, 'device'>,
+): UsableDevice | Unavailable {
+  return chooseDevice(devices, device, ({ hasShaderF16 }) =>
+    hasShaderF16
+      ? undefined
+      : 'This graphics adapter has no 16-bit floats (shader-f16), which llama.cpp needs.',
+  )
+}
+
+/**
+ * Checks the adapter for `webLlm()`, which has no fallback to WASM.
+ * @returns undefined if the model can run
+ */
+export function checkWebLlmDevice({ webgpu }: Devices, options: WebLlmLoadOptions): Unavailable | undefined {
+  if ('unavailable' in webgpu) return { kind: 'unavailable', reason: webgpu.unavailable }
+  if (webgpu.adapter.isFallbackAdapter) {
+    const reason = 'The graphics adapter here is software on the CPU, which is too slow for web-llm.'
+    return { kind: 'unavailable', reason }
+  }
+  if (webgpu.adapter.hasShaderF16 || !needsFloat16(options)) return undefined
+  return {
+    kind: 'unavailable',
+    reason: `"${options.model}" needs 16-bit floats (shader-f16), which this graphics adapter does not support. Use a model with q4f32 or q0f32 in its id.`,
+  }
+}
+
+/** web-llm's own list, which only the worker loads, names the type of a model's floats in its id: `q4f16_1`. */
+function needsFloat16({ model, modelRecords }: WebLlmLoadOptions): boolean {
+  const record = modelRecords.find(({ model_id }) => model_id === model)
+  return record ? record.required_features?.includes('shader-f16') === true : /-q\d+f16(_|-|$)/.test(model)
+}
+
+/** @param findObstacle why the runtime cannot use an adapter; undefined if it can */
+function chooseDevice(
+  { webgpu, wasm }: Devices,
+  device: 'auto' | 'webgpu' | 'wasm',
+  findObstacle: (adapter: GpuAdapterFacts) => string | undefined,
+): UsableDevice | Unavailable {
+  // ONNX Runtime and llama.cpp are WebAssembly on either device.
+  if ('unavailable' in wasm) return { kind: 'unavailable', reason: wasm.unavailable }
+  const isForced = device === 'webgpu'
+  let obstacle: string | undefined
+  if ('unavailable' in webgpu) obstacle = webgpu.unavailable
+  else {
+    const { adapter } = webgpu
+    obstacle = findObstacle(adapter)
+    const isWanted = isForced || (device === 'auto' && !adapter.isFallbackAdapter)
+    if (obstacle === undefined && isWanted) return { kind: 'webgpu', adapter }
+  }
+  if (!isForced) return { kind: 'wasm' }
+  return { kind: 'unavailable', reason: `${obstacle} Use device: 'auto' to fall back to WASM.` }
+}
