@@ -1,4 +1,4 @@
-import { RivuletError } from '../../lib/contract/errors.js'
+import { refuse } from '../../lib/contract/check-options.js'
 import type { GenerateRequest } from '../../lib/contract/options.js'
 import type { ChatConfig, ConversationTemplate, Message, SamplingParameters } from './runtime.js'
 
@@ -107,8 +107,4 @@ function describeMessage(
   if (!replacedRoles.has(role)) return { role, content }
   // ECMA-262, GetSubstitution: these would bring in the template's own text.
   return { role, content: content.replace(/\$(?=[$&`'])/g, '$$$$') }
-}
-
-function refuse(message: string, option?: string): never {
-  throw new RivuletError('invalid-option', message, option === undefined ? {} : { details: { option } })
 }
