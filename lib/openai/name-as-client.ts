@@ -1,6 +1,6 @@
 import { RivuletError } from '../contract/errors.js'
 
-/** The fields that set an option, the strongest first, where they are not just its name in snake case. */
+/** The fields that set an option; the first one that is sent applies. Any other option has one field, its name in snake case. */
 const fieldsOfOptions: Readonly<Record<string, readonly string[]>> = {
   maxTokens: ['max_completion_tokens', 'max_tokens'],
   topLogprobs: ['top_logprobs', 'logprobs'],

@@ -62,7 +62,7 @@ const knownFields = new Set<string>([...silentFields, ...Object.keys(optionNames
  * @throws RivuletError `invalid-option`; its message starts with the field's name, which is also in `details.option`
  */
 export function readRequest(body: unknown, isChat: boolean): ReadRequest {
-  const sent = asObject(body, 'the body')
+  const sent = asObject(body)
   const fields: Json = Object.fromEntries(Object.entries(sent).filter(([, value]) => value !== null))
   const unknown = Object.keys(fields).find((name) => !knownFields.has(name))
   if (unknown !== undefined) refuse(unknown, 'is not supported by the model in this page. Leave it out.')
@@ -160,8 +160,10 @@ function readPrompt(prompt: unknown): string {
   return refuse('prompt', 'must be one string.')
 }
 
-function asObject(value: unknown, name: string): Json {
+/** @param name of the field; undefined for the whole body */
+function asObject(value: unknown, name?: string): Json {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json
+  if (name === undefined) refuseOption('The request body must be a JSON object.')
   return refuse(name, 'must be an object.')
 }
 
