@@ -132,7 +132,7 @@ function readIncludesUsage(options: unknown, isStream: boolean): boolean {
 }
 
 function readMessages(messages: unknown): readonly ChatMessage[] {
-  if (!Array.isArray(messages)) return refuse('messages', 'must be a list.')
+  if (!Array.isArray(messages)) return refuse('messages', 'must be an array.')
   return messages.map((message: unknown, index) => {
     const { role, content } = asObject(message, `messages[${index}]`)
     // `developer` is OpenAI's newer name for `system`.
