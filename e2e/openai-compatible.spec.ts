@@ -110,14 +110,14 @@ test('a refused request is the client’s own error, with status and code', asyn
     return {
       model: await fail('gpt-4o', {}),
       temperature: await fail('local', { temperature: -1 }),
-      maxTokens: await fail('local', { maxOutputTokens: 0 }),
+      topP: await fail('local', { topP: 2 }),
       tooLong: await fail('local', { prompt: 'many words '.repeat(2000) }),
     }
   }, prompt)
   expect(seen).toMatchObject({
     model: { status: 404, isRetryable: false, data: { error: { code: 'model_not_found' } } },
     temperature: { status: 400, isRetryable: false, data: { error: { param: 'temperature' } } },
-    maxTokens: { status: 400, isRetryable: false, data: { error: { param: 'max_tokens' } } },
+    topP: { status: 400, isRetryable: false, data: { error: { param: 'top_p' } } },
     tooLong: { status: 400, isRetryable: false, data: { error: { code: 'context_length_exceeded' } } },
   })
 })

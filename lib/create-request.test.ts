@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { checkRequest } from './check-request.js'
-import { listOptions, optionNames, optionTable } from './contract/option-table.js'
+import { listOptions, optionNames, type OptionName } from './contract/option-table.js'
 import type { GenerateOptions, Prompt } from './contract/request.js'
 import type { ModelInfo, ModelSupport } from './contract/worker-api.js'
 import { createRequest } from './create-request.js'
@@ -24,7 +24,7 @@ const user = { role: 'user', content: 'Hi' } as const
 const refusal = (option: string) => expect.objectContaining({ code: 'invalid-option', details: { option } })
 
 /** One accepted value that is not off, for each option. */
-const values: { readonly [Name in keyof typeof optionTable]: GenerateOptions[Name] } = {
+const values: { readonly [Name in OptionName]: GenerateOptions[Name] } = {
   maxTokens: 5,
   temperature: 0.5,
   topK: 3,

@@ -15,7 +15,14 @@ export type { SkippedBackend } from './start-worker.js'
 export { availability } from './availability.js'
 export type { Availability } from './availability.js'
 export { RivuletError } from './contract/errors.js'
-export type { ErrorCode, ErrorDetails, ErrorDetailsByCode, RivuletErrorOf } from './contract/errors.js'
+export type {
+  ErrorCode,
+  ErrorDetails,
+  ErrorDetailsByCode,
+  RivuletErrorConstructor,
+  RivuletErrorOf,
+  RivuletErrorOptions,
+} from './contract/errors.js'
 export type { DownloadOptions } from './contract/download-options.js'
 export { store } from './store.js'
 export type { EvictOptions, StoredModel } from './store.js'

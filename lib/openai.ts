@@ -83,7 +83,9 @@ async function readBody(request: Request): Promise<unknown> {
   try {
     return await request.json()
   } catch (error) {
-    throw new RivuletError('invalid-option', 'The request body is not valid JSON.', { cause: error })
+    throw new RivuletError('invalid-option', 'The request body is not valid JSON. Send a JSON object.', {
+      cause: error,
+    })
   }
 }
 

@@ -44,7 +44,7 @@ export async function serveOpenai(engine: Engine, options: ServeOpenaiOptions = 
       'This page has no service worker. Register one that calls openaiRoute(), on a secure page (HTTPS or localhost).',
     )
   }
-  if (serving.has(registered.scope)) refuse('This page already serves an engine. Call stop() on it first.')
+  if (serving.has(registered.scope)) refuse('This page already serves an engine. Call stop() first.')
   serving.add(registered.scope)
   const stopping = new AbortController()
   stopping.signal.addEventListener('abort', () => serving.delete(registered.scope))
@@ -117,7 +117,7 @@ async function introduce(worker: ServiceWorker): Promise<string> {
   )
 }
 
-/** Browsers stop a service worker after about 30 seconds without an event. */
+/** Well below the 30 seconds or so after which browsers stop a service worker without events. */
 const reminderMs = 10_000
 
 /** Returns a function that reports a running answer to the service worker, at most once per `reminderMs`. */

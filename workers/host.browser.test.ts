@@ -95,7 +95,7 @@ const place = {
   download: { headers: {}, sha256: {}, revalidate: true, idleTimeoutMs: 1000 },
 } as const
 
-/** The host behind a real MessageChannel, as the page reaches it. */
+/** Starts a host at the other end of a real MessageChannel, as the page reaches it. */
 async function startHost({ stepsInFlight = 0, ...options }: HostOptions = {}) {
   const { seen, backend } = createScriptedBackend(stepsInFlight)
   const { port1, port2 } = new MessageChannel()
@@ -161,7 +161,7 @@ describe('a loaded model', () => {
     await expect(loss).rejects.toMatchObject({ code: 'device-lost', message: 'gone' })
   })
 
-  it('holds its lock', async () => {
+  it('keeps its life lock', async () => {
     const { loading, lifeLock } = await startHost()
     await loading
     const { held } = await navigator.locks.query()

@@ -84,18 +84,15 @@ export interface RivuletErrorOptions<Code extends ErrorCode> {
   readonly details?: ErrorDetails<Code>
 }
 
-/** The constructor's last argument: required where the code's details are. */
-export type RivuletErrorArguments<Code extends ErrorCode> =
-  Record<never, never> extends ErrorDetails<Code>
-    ? [options?: RivuletErrorOptions<Code>]
-    : [options: RivuletErrorOptions<Code> & { readonly details: ErrorDetails<Code> }]
-
 /** The type of the class `RivuletError`. */
 export interface RivuletErrorConstructor {
   new <Code extends ErrorCode>(
     code: Code,
     message: string,
-    ...options: RivuletErrorArguments<Code>
+    // Required where the code's details are.
+    ...options: Record<never, never> extends ErrorDetails<Code>
+      ? [options?: RivuletErrorOptions<Code>]
+      : [options: RivuletErrorOptions<Code> & { readonly details: ErrorDetails<Code> }]
   ): Extract<RivuletError, { readonly code: Code }>
   /** The type that `instanceof` narrows to. */
   readonly prototype: RivuletError

@@ -99,7 +99,6 @@ describe('a request of OpenAI’s API', () => {
     [{ ...chat, model: undefined }, 'model'],
     [{ model: 'local', messages: 'Hello' }, 'messages'],
     [{ model: 'local', messages: [{ role: 'user', content: 5 }] }, 'messages[0].content'],
-    ['Hello', 'the body'],
   ])('is refused by the name of the field: %j', (body, name) => {
     expect(() => readRequest(body, true)).toThrow(
       expect.objectContaining({
@@ -107,6 +106,12 @@ describe('a request of OpenAI’s API', () => {
         message: expect.stringMatching(`^"${name.replace(/[[\]]/g, '.')}"`),
         details: { option: name },
       }),
+    )
+  })
+
+  it('is refused if its body is not an object', () => {
+    expect(() => readRequest('Hello', true)).toThrow(
+      expect.objectContaining({ message: 'The request body must be a JSON object.', details: {} }),
     )
   })
 

@@ -49,7 +49,7 @@ const knownFields = new Set<string>([...silentFields, ...optionFields, ...readFi
  * @throws RivuletError `invalid-option`; its message starts with the field's name, which is also in `details.option`
  */
 export function readRequest(body: unknown, isChat: boolean): ReadRequest {
-  const sent = asObject(body, 'the body')
+  const sent = asObject(body)
   const fields: Json = Object.fromEntries(Object.entries(sent).filter(([, value]) => value !== null))
   const unknown = Object.keys(fields).find((name) => !knownFields.has(name))
   if (unknown !== undefined) refuse(unknown, 'is not supported by the model in this page. Leave it out.')
@@ -118,7 +118,7 @@ function readIncludesUsage(options: unknown, isStream: boolean): boolean {
 }
 
 function readMessages(messages: unknown): readonly ChatMessage[] {
-  if (!Array.isArray(messages)) return refuse('messages', 'must be a list.')
+  if (!Array.isArray(messages)) return refuse('messages', 'must be an array.')
   return messages.map((message: unknown, index) => {
     const { role, content } = asObject(message, `messages[${index}]`)
     // `developer` is OpenAI's newer name for `system`.
@@ -146,8 +146,10 @@ function readPrompt(prompt: unknown): string {
   return refuse('prompt', 'must be one string.')
 }
 
-function asObject(value: unknown, name: string): Json {
+/** @param name of the field; undefined for the whole body */
+function asObject(value: unknown, name?: string): Json {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json
+  if (name === undefined) refuseOption('The request body must be a JSON object.')
   return refuse(name, 'must be an object.')
 }
 

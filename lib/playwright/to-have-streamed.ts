@@ -27,7 +27,7 @@ type Verdict =
   | { readonly kind: 'matched' }
   /** It does not match, and cannot match any more. */
   | { readonly kind: 'unmatched'; readonly why: string }
-  /** Nothing can be said: both the assertion and its `.not` fail. */
+  /** The stream decides neither way: both the assertion and its `.not` fail. */
   | { readonly kind: 'undecided'; readonly why: string }
 
 /**

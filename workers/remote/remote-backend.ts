@@ -66,7 +66,8 @@ export function createRemoteBackend(): Backend<RemoteLoadOptions> {
     },
 
     generate(request, context) {
-      if (!server) throw new RivuletError('engine-disposed', 'The server connection was closed. Create a new engine.')
+      if (!server)
+        throw new RivuletError('engine-disposed', 'The server connection was closed. Create a new engine.')
       return streamAnswer(server.transport, server.model, request, context)
     },
 

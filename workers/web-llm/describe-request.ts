@@ -1,4 +1,4 @@
-import { RivuletError } from '../../lib/contract/errors.js'
+import { refuse } from '../../lib/contract/check-options.js'
 import type { GenerateRequest, RequestOptions } from '../../lib/contract/request.js'
 import { toOpenAiBody } from '../openai-body.js'
 import type { ChatConfig, ConversationTemplate, Message, SamplingParameters } from './runtime.js'
@@ -66,7 +66,7 @@ export function describeRequest(request: GenerateRequest, rules: RequestRules): 
 function checkBias({ logitBias }: RequestOptions, { vocabSize }: RequestRules): void {
   const unknown = Object.keys(logitBias ?? {}).find((id) => Number(id) >= vocabSize)
   if (unknown !== undefined) {
-    refuse(`"logitBias" names token ${unknown}; the model has the tokens 0 to ${vocabSize - 1}.`)
+    refuse(`"logitBias" names token ${unknown}; the model has the tokens 0 to ${vocabSize - 1}.`, 'logitBias')
   }
 }
 
@@ -77,14 +77,11 @@ function describeMessage(
   const found = controlStrings.find((control) => content.includes(control))
   if (found !== undefined) {
     refuse(
-      `A message holds "${found}", which marks turns in this model's template: web-llm would read it as such.`,
+      `A message contains "${found}", which marks turns in this model's chat template. web-llm would read it as a control token: remove it.`,
+      'prompt',
     )
   }
   if (!replacedRoles.has(role)) return { role, content }
-  // ECMA-262, GetSubstitution: these would bring in the template's own text.
+  // ECMA-262, GetSubstitution: `String.replace` would insert the template's text for these.
   return { role, content: content.replace(/\$(?=[$&`'])/g, '$$$$') }
-}
-
-function refuse(message: string, option?: string): never {
-  throw new RivuletError('invalid-option', message, option === undefined ? {} : { details: { option } })
 }

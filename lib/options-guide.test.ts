@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { describeRange } from '../check-request.js'
-import { describeOption, optionNames, type BackendName, type OptionRow } from './option-table.js'
+import { describeRange } from './check-request.js'
+import { describeOption, optionNames, type BackendName, type OptionRow } from './contract/option-table.js'
 
 const backends: readonly BackendName[] = ['onnx', 'llama-cpp', 'web-llm', 'remote']
-const guide = new URL('../../docs/guides/options.md', import.meta.url)
+const guide = new URL('../docs/guides/options.md', import.meta.url)
 
 function describeValue({ value }: OptionRow): string {
   if (value.kind === 'number') return describeRange(value)
@@ -19,7 +19,7 @@ function writeTable(): string[][] {
     const row = describeOption(name)
     const marks = backends.map((backend) => (row.backends.includes(backend) ? 'yes' : 'no'))
     const fields = row.openAi.map((field) => `\`${field}\``).join(', ')
-    return [`\`${name}\``, describeValue(row), row.default, fields, ...marks]
+    return [`\`${name}\``, describeValue(row), row.default, fields].concat(marks)
   })
   return [header, ...rows]
 }
