@@ -16,27 +16,27 @@ import { receiveStream } from '../lib/contract/stream-transfer.js'
 
 export type { OpenaiRouteOptions } from '../lib/contract/openai-route-options.js'
 
-// The compiler knows a worker, not which.
+// The compiler's types are those of a dedicated worker.
 const worker = self as unknown as ServiceWorkerGlobalScope
 
 /**
- * Answers OpenAI's API below a path of this origin from a page that has called `serveOpenai`: for any `fetch` of the pages,
- * frames and workers that this service worker controls. To be called while the service worker's script first runs, before
- * other listeners for `fetch` are added.
+ * Serves OpenAI's API below a path of this origin, from a page that has called `serveOpenai`. Answers every `fetch` of the
+ * pages, frames and workers that this service worker controls. Call it when the service worker's script first runs, before
+ * you add other `fetch` listeners.
  *
  *     import { openaiRoute } from 'rivulet/openai-route'
  *     openaiRoute()
- *     // Else pages that were open before are answered only when they are loaded again.
+ *     // Without this, pages that are already open are served only after a reload.
  *     self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()))
  *
- * Navigations, forms and embedded resources, which pages of other origins could have sent, get status 403 with OpenAI's error
- * shape; where no page serves, the status is 503. A page that is closed in mid-answer ends a stream with an error event. A
- * reader who leaves a stream cancels the generation; that of an answer in one piece goes on where the browser does not tell
- * service workers of it (Chromium 156).
+ * Navigations, forms and embedded resources, which other origins can cause, get status 403 with OpenAI's error shape. If no
+ * page serves, the status is 503. If the serving page is closed during an answer, the stream ends with an error event.
+ * Cancelling a stream cancels its generation. Aborting a request without streaming does not, if the browser does not report
+ * the abort to service workers (Chromium 156).
  *
- * Browsers end service workers (w3c/ServiceWorker#1182): one that streams is kept by the page's word that its answer goes on,
- * but an answer that nobody reads for four minutes, or one that is not streamed and takes five, is cut off: its reader's
- * request fails, and the generation is cancelled.
+ * Browsers terminate service workers (w3c/ServiceWorker#1182). While an answer is streamed, the serving page's messages keep
+ * the service worker alive. A stream that is not read for four minutes, or an answer without streaming that takes five
+ * minutes, is cut off: the request fails and the generation is cancelled.
  * @throws RivuletError `invalid-option`
  */
 export function openaiRoute(options: OpenaiRouteOptions = {}): void {
@@ -52,7 +52,7 @@ export function openaiRoute(options: OpenaiRouteOptions = {}): void {
     if (origin !== worker.location.origin || !pathname.startsWith(scope)) return
     event.stopImmediatePropagation()
     const over = new AbortController()
-    // With the answer's head, the browser holds the event for done.
+    // The browser considers the event handled as soon as it has the response headers.
     holdUntil(over.signal, event)
     event.respondWith(route(event, over))
   })
@@ -60,13 +60,13 @@ export function openaiRoute(options: OpenaiRouteOptions = {}): void {
 
 type PageWord = typeof introduction | AnswerGoesOn
 
-/** The answers on their way, by their life locks. */
+/** The answers in progress, by the names of their life locks. */
 const answering = new Map<string, AbortSignal>()
 
-/** Chromium ends a service worker whose event takes five minutes; the next event is another five (w3c/ServiceWorker#1182). */
+/** Chromium terminates a service worker whose event takes five minutes; each event has its own five (w3c/ServiceWorker#1182). */
 const holdMs = 4 * 60_000
 
-/** Keeps the browser from ending this service worker before an answer is over, for as long as one event can. */
+/** Keeps this service worker alive until the answer is over, for as long as one event can. */
 function holdUntil(over: AbortSignal, event: ExtendableEvent): void {
   const isOver = new Promise((resolve) => over.addEventListener('abort', resolve, { once: true }))
   event.waitUntil(Promise.race([isOver, new Promise((resolve) => setTimeout(resolve, holdMs))]))
@@ -84,46 +84,47 @@ async function route({ request, clientId }: FetchEvent, over: AbortController): 
   }
 }
 
-const noEngine = 'No page of this origin serves an engine. Open one that calls serveOpenai().'
+const noEngine = 'No page of this origin serves an engine. Open a page that calls serveOpenai().'
 
 function respond({ status, body }: ErrorBody, over: AbortController): Response {
   over.abort()
   return Response.json(body, { status })
 }
 
-/** What other origins could cause: they can lead a browser here and embed things, but have no client of this worker. */
+/** Refuses requests that other origins can cause: they can navigate here and embed resources, but are not clients of this worker. */
 function findRefusal({ mode, destination }: Request, clientId: string): string | undefined {
-  if (mode === 'navigate') return 'This is no page: ask for it with fetch().'
-  if (mode === 'no-cors' || destination !== '') return 'This cannot be embedded: ask for it with fetch().'
-  return clientId === '' ? 'Only pages of this origin may ask.' : undefined
+  if (mode === 'navigate') return 'This URL is an API endpoint, not a page. Request it with fetch().'
+  if (mode === 'no-cors' || destination !== '')
+    return 'This API endpoint cannot be embedded. Request it with fetch().'
+  return clientId === '' ? 'Only pages of this origin can use this API.' : undefined
 }
 
 interface ServingPage {
   readonly client: Client
-  /** Free when the page is gone or serves no more. */
+  /** The name of a Web Lock that is released when the page is closed or stops serving. */
   readonly lock: string
 }
 
-/** The page that asks, where it serves; else, of those that do, the one that had the focus last. */
-async function findServingPage(askingId: string): Promise<ServingPage | undefined> {
+/** Prefers the requesting page if it serves, else the serving page that was focused last. */
+async function findServingPage(clientId: string): Promise<ServingPage | undefined> {
   const { scope } = worker.registration
   const { held = [] } = await worker.navigator.locks.query()
   const serving = new Set(held.map(({ name = '' }) => readServingLock(name, scope)))
   if (serving.size === 0) return undefined
-  // The standard has them in the order of their last focus (clients.matchAll).
+  // Sorted by most recent focus (Service Workers, clients.matchAll).
   const windows = await worker.clients.matchAll({ type: 'window', includeUncontrolled: true })
   const found = windows.filter(({ id }) => serving.has(id))
-  const client = found.find(({ id }) => id === askingId) ?? found[0]
+  const client = found.find(({ id }) => id === clientId) ?? found[0]
   return client && { client, lock: nameServingLock(scope, client.id) }
 }
 
 interface Answer {
-  /** Undefined at the end, and when the reader has left. @throws RivuletError */
+  /** @returns undefined at the end and after a cancel. @throws RivuletError */
   read(): Promise<AnswerPart | undefined>
   cancel(): Promise<void>
 }
 
-/** Passes a request on to a page, whose answer comes as fast as it is read. */
+/** Forwards a request to a page. The answer arrives as fast as it is read. */
 async function askPage(page: ServingPage, request: Request, over: AbortSignal): Promise<Answer> {
   const { url, method, signal } = request
   const lifeLock = `rivulet-openai-answer ${crypto.randomUUID()}`
@@ -131,16 +132,19 @@ async function askPage(page: ServingPage, request: Request, over: AbortSignal): 
   answering.set(lifeLock, over)
   over.addEventListener('abort', () => answering.delete(lifeLock))
   const { port1, port2 } = new MessageChannel()
-  const asked: RoutedRequest = { kind: 'rivulet-openai-request', url, method, body, lifeLock }
-  page.client.postMessage(asked, [port2])
+  const routedRequest: RoutedRequest = { kind: 'rivulet-openai-request', url, method, body, lifeLock }
+  page.client.postMessage(routedRequest, [port2])
   const parts = receiveStream<AnswerPart>(port1, 1).getReader()
   const cancel = () => parts.cancel()
   let lost: RivuletError | undefined
   watchLifeLock(page.lock, over, () => {
-    lost = new RivuletError('engine-disposed', 'The page that answers was closed, or has stopped to serve.')
+    lost = new RivuletError(
+      'engine-disposed',
+      'The serving page was closed or stopped serving. Open a page that calls serveOpenai(), then retry.',
+    )
     void cancel()
   })
-  // As the standard has it (Handle Fetch); Chromium 156 tells only by cancelling the response's body.
+  // The standard's way (Service Workers, Handle Fetch); Chromium 156 only cancels the response's body.
   if (signal.aborted) void cancel()
   else signal.addEventListener('abort', cancel, { signal: over })
   return {
@@ -155,7 +159,7 @@ async function askPage(page: ServingPage, request: Request, over: AbortSignal): 
 
 async function writeResponse({ read, cancel }: Answer, over: AbortController): Promise<Response> {
   const head = await read()
-  if (head?.kind !== 'head') throw new RivuletError('engine-disposed', 'The request was given up.')
+  if (head?.kind !== 'head') throw new RivuletError('engine-disposed', 'The request was cancelled.')
   const headers = new Headers(head.headers.map(([name, value]): [string, string] => [name, value]))
   const isEventStream = headers.get('content-type')?.startsWith('text/event-stream') ?? false
   const body = new ReadableStream<Uint8Array<ArrayBuffer>>(
