@@ -3,20 +3,26 @@ import { RivuletError } from '../../lib/contract/errors.js'
 import type { LlamaCppLoadOptions } from '../../lib/contract/llama-cpp-options.js'
 import { describeAdapter } from '../describe-device.js'
 
-/** Where llama.cpp is told to compute. */
+/** The device on which llama.cpp runs. */
 export interface ChosenDevice {
   readonly useGpu: boolean
-  /** The adapter by name. */
+  /** The adapter's name, or `CPU`. */
   readonly description: string
   readonly threads: number
 }
 
-/** llama.cpp's shaders compute in 16-bit floats: without them it takes the CPU, on whatever adapter. */
+/**
+ * Chooses the device. llama.cpp's shaders need 16-bit floats: without them it runs on the CPU, with any adapter.
+ * @throws RivuletError `backend-unavailable`
+ */
 export async function chooseDevice({ device = 'auto', threads }: LlamaCppLoadOptions): Promise<ChosenDevice> {
   const { webgpu } = await probeDevices()
   const adapter = 'adapter' in webgpu ? webgpu.adapter : undefined
   if (device === 'webgpu' && !adapter?.hasShaderF16) {
-    const why = 'unavailable' in webgpu ? webgpu.unavailable : 'This graphics adapter has no 16-bit floats.'
+    const why =
+      'unavailable' in webgpu
+        ? webgpu.unavailable
+        : 'This graphics adapter does not support 16-bit floats in shaders.'
     throw new RivuletError('backend-unavailable', `${why} Use device: 'auto' to fall back to WASM.`)
   }
   const isReal = adapter !== undefined && !adapter.isFallbackAdapter && adapter.hasShaderF16

@@ -7,21 +7,21 @@ import type { ConversationMemory } from './conversation-memory.js'
 import type { RenderPrompt } from './render-prompt.js'
 import type { LlamaCpp } from './runtime.js'
 
-/** What is read of a chunk (llama.cpp's server, "/v1/completions"). */
+/** The used fields of a chunk (llama.cpp's server, "/v1/completions"). */
 interface Chunk {
   readonly choices: readonly {
     readonly text: string
     readonly finish_reason: 'stop' | 'length' | null
     readonly logprobs?: { readonly content: readonly ChunkLogprobs[] } | null
   }[]
-  /** Of the last one. */
+  /** Only in the last chunk. */
   readonly usage?: object
   readonly timings: Timings
 }
 
-/** Up to this chunk. */
+/** Cumulative, up to this chunk. */
 interface Timings {
-  /** Prompt tokens that were computed, and those that the KV cache held. */
+  /** `prompt_n`: computed prompt tokens. `cache_n`: those found in the KV cache. */
   readonly prompt_n: number
   readonly cache_n: number
   readonly prompt_ms: number
@@ -39,7 +39,7 @@ interface ChunkLogprobs extends ChunkLogprob {
   readonly top_logprobs: readonly ChunkLogprob[]
 }
 
-/** A model that can generate. */
+/** A loaded model. */
 export interface LoadedModel {
   readonly runtime: LlamaCpp
   readonly renderPrompt: RenderPrompt
@@ -47,7 +47,7 @@ export interface LoadedModel {
 }
 
 /**
- * One token for every pull. llama.cpp is asked for the next one while the last is on its way to its reader, and not before.
+ * Generates one token per pull. llama.cpp computes the next token while the last one travels to its reader, and not earlier.
  * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`, `worker-failed`; the reason of `signal`
  */
 export async function* generateTokens(
@@ -61,7 +61,7 @@ export async function* generateTokens(
   const options = {
     ...describeRequest(request, saidTokens),
     prompt: renderPrompt(request),
-    // Of all tokens so far, as everywhere else.
+    // Penalties apply to all tokens so far, as in the other backends.
     repeat_last_n: runtime.contextLength,
   }
   if (request.maxTokens === saidTokens) return 'length'
@@ -70,7 +70,7 @@ export async function* generateTokens(
   let finishReason: 'stop' | 'length' | undefined
   let last: Timings | undefined
   let hasStopped = false
-  /** A token without a text: the one that ends the answer is such a one, and no part of it. */
+  /** A token without text, held back: if it turns out to be the end token, it is not part of the answer. */
   let silent: Step | undefined
   try {
     for await (const { choices, usage, timings } of answer.chunks()) {
@@ -103,7 +103,7 @@ export async function* generateTokens(
   const rest = stopMatcher.flush()
   if (rest !== '') yield { kind: 'token', text: rest, tokenIds: [], tokenCount: 0 }
   if (last) {
-    // The token that ends the text is no part of it.
+    // The end token is not part of the text.
     const completionTokens = last.predicted_n + saidTokens - (finishReason === 'stop' ? 1 : 0)
     yield {
       kind: 'counted',
@@ -116,12 +116,12 @@ export async function* generateTokens(
   return finishReason ?? 'stop'
 }
 
-/** What was said already is prompt to llama.cpp, but to nobody else. */
+/** Text generated before a takeover is part of the prompt for llama.cpp, but not in our counts. */
 function countPrompt({ prompt_n: computed, cache_n: cached }: Timings, saidTokens: number): number {
   return Math.max(0, computed + cached - saidTokens)
 }
 
-/** By the names of llama.cpp's server; what is undefined is its default. */
+/** The options under the names of llama.cpp's server; it applies its defaults to undefined ones. */
 function describeRequest(request: GenerateRequest, saidTokens: number): Record<string, unknown> {
   const { topLogprobs } = request
   return {
@@ -136,7 +136,7 @@ function describeRequest(request: GenerateRequest, saidTokens: number): Record<s
     presence_penalty: request.presencePenalty,
     logit_bias: request.logitBias,
     seed: request.seed,
-    // It tells none where it is to tell no others beside the chosen one's.
+    // With 0, llama.cpp reports no log probability at all, not even that of the chosen token.
     n_probs: topLogprobs === undefined ? undefined : Math.max(1, topLogprobs),
   }
 }
@@ -153,9 +153,9 @@ function readLogprob({ id, token, logprob }: ChunkLogprob): TokenLogprob {
 }
 
 interface Answer {
-  /** Pull-driven, but for one step. */
+  /** Pull-driven, with one step ahead. */
   chunks(): AsyncGenerator<Chunk, undefined, undefined>
-  /** Frees llama.cpp for the next one. */
+  /** Ends the answer and frees llama.cpp for the next one. */
   end(): Promise<void>
 }
 
@@ -166,7 +166,7 @@ function startAnswer(
 ): Answer {
   const leaving = new AbortController()
   const arrived: Chunk[] = []
-  /** Chunks that may come before llama.cpp has to wait. */
+  /** How many chunks llama.cpp may still produce before it must wait. */
   let wanted = 1
   let isOver = false
   let wake = () => {}
@@ -212,7 +212,7 @@ function startAnswer(
           await completing
           return undefined
         }
-        // The next one is computed while this one travels.
+        // Lets llama.cpp compute the next chunk while this one travels.
         wanted += 1
         wake()
         yield chunk
@@ -227,5 +227,5 @@ function startAnswer(
 }
 
 function leftError(): RivuletError {
-  return new RivuletError('generation-failed', 'Nobody reads this answer any more.')
+  return new RivuletError('generation-failed', 'The answer was cancelled: its reader left.')
 }

@@ -57,7 +57,7 @@ describe('a model', () => {
       expect.objectContaining({
         code: 'memory-exceeded',
         details: expect.objectContaining({ neededBytes: modelBytes, availableBytes: modelBytes - 1 }),
-        message: expect.stringContaining('the given memoryBudgetBytes holds'),
+        message: expect.stringContaining('the given memoryBudgetBytes allows'),
       }),
     )
   })

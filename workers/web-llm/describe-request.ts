@@ -2,23 +2,23 @@ import { RivuletError } from '../../lib/contract/errors.js'
 import type { GenerateRequest } from '../../lib/contract/options.js'
 import type { ChatConfig, ConversationTemplate, Message, SamplingParameters } from './runtime.js'
 
-/** A checked request, in web-llm's terms. */
+/** A checked request in web-llm's format. */
 export type DescribedRequest =
   | { readonly kind: 'chat'; readonly messages: readonly Message[]; readonly parameters: SamplingParameters }
   | { readonly kind: 'raw'; readonly prompt: string; readonly parameters: SamplingParameters }
 
-/** What of the model a request is checked against. */
+/** The model's properties that a request is checked against. */
 export interface RequestRules {
   readonly vocabSize: number
-  /** Of the model's template: what would forge a turn. */
+  /** Strings of the model's template that would forge a turn. */
   readonly controlStrings: readonly string[]
-  /** The model's own, beside a request's. */
+  /** The model's stop strings; a request can add others. */
   readonly stopStrings: readonly string[]
-  /** The roles whose contents web-llm puts into a template by `String.replace`. */
+  /** The roles whose contents web-llm inserts into a template with `String.replace`. */
   readonly replacedRoles: ReadonlySet<Message['role']>
 }
 
-/** @param hasManifest such models get their contents joined, not replaced, but for the system's */
+/** @param hasManifest for such models, web-llm inserts only the system message with `String.replace` */
 export function readRequestRules(config: ChatConfig, hasManifest: boolean): RequestRules {
   const template: ConversationTemplate = { ...config.conv_template, ...config.conv_config }
   const roles = hasManifest ? [] : (['user', 'assistant'] as const)
@@ -33,7 +33,7 @@ export function readRequestRules(config: ChatConfig, hasManifest: boolean): Requ
   }
 }
 
-/** `<|im_end|>`, `</s>`, `[INST]`: what MLC's conversation templates mark turns with. */
+/** `<|im_end|>`, `</s>`, `[INST]`: the markers of turns in MLC's conversation templates. */
 const controlString = /<[^\s<>]+>|\[\/?[A-Z_]+\]/g
 
 function findControlStrings(template: ConversationTemplate): readonly string[] {
@@ -48,7 +48,7 @@ function findControlStrings(template: ConversationTemplate): readonly string[] {
   return [...new Set(literals.flatMap((literal) => literal.match(controlString) ?? []))]
 }
 
-/** @throws RivuletError `invalid-option` for what web-llm lacks */
+/** @throws RivuletError `invalid-option` for what web-llm does not support */
 export function describeRequest(request: GenerateRequest, rules: RequestRules): DescribedRequest {
   const { prompt, applyChatTemplate = true } = request
   checkOptions(request, rules)
@@ -61,17 +61,18 @@ export function describeRequest(request: GenerateRequest, rules: RequestRules): 
 }
 
 function checkOptions({ topK, minP, topLogprobs, logitBias }: GenerateRequest, rules: RequestRules): void {
-  // 0 is off.
-  if (topK) refuse('webLlm() has no "topK": its runtime samples by "temperature" and "topP".')
-  if (minP) refuse('webLlm() has no "minP": its runtime samples by "temperature" and "topP".')
-  if (topLogprobs !== undefined) refuse('webLlm() has no "topLogprobs": its runtime tells no token ids.')
+  // 0 turns an option off.
+  if (topK) refuse('webLlm() does not support "topK". Use "temperature" and "topP".')
+  if (minP) refuse('webLlm() does not support "minP". Use "temperature" and "topP".')
+  if (topLogprobs !== undefined)
+    refuse('webLlm() does not support "topLogprobs": web-llm reports no token ids. Use onnx() or llamaCpp().')
   const unknown = Object.keys(logitBias ?? {}).find((id) => Number(id) >= rules.vocabSize)
   if (unknown !== undefined) {
-    refuse(`"logitBias" names token ${unknown}; the model has ${rules.vocabSize} tokens, from 0.`)
+    refuse(`"logitBias" contains token ${unknown}, but the model's token ids end at ${rules.vocabSize - 1}.`)
   }
 }
 
-/** web-llm takes null and a missing field alike, but not always `undefined`. */
+/** Missing fields are left out: web-llm does not accept `undefined` for all of them. */
 function describeSampling(request: GenerateRequest): SamplingParameters {
   const { maxTokens, temperature, topP, repetitionPenalty, frequencyPenalty, presencePenalty } = request
   const { logitBias, stop, seed } = request
@@ -97,11 +98,11 @@ function describeMessage(
   const found = controlStrings.find((control) => content.includes(control))
   if (found !== undefined) {
     refuse(
-      `A message holds "${found}", which marks turns in this model's template: web-llm would read it as such.`,
+      `A message contains "${found}", which marks a turn in this model's template. Remove it: web-llm would treat it as a turn.`,
     )
   }
   if (!replacedRoles.has(role)) return { role, content }
-  // ECMA-262, GetSubstitution: these would bring in the template's own text.
+  // Without this, `$&` and others would insert parts of the template (ECMA-262, GetSubstitution).
   return { role, content: content.replace(/\$(?=[$&`'])/g, '$$$$') }
 }
 

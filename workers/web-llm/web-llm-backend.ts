@@ -29,13 +29,13 @@ interface LoadedModel {
 }
 
 /**
- * MLC models on web-llm, whose engine runs here: its own worker would cost a round trip a token, and turn errors into
- * strings.
+ * Runs MLC models on web-llm. Its engine runs in this worker: web-llm's own worker would cost a round trip per token, and turn
+ * errors into strings.
  */
 export function createWebLlmBackend(importRuntime = importWebLlm): Backend<WebLlmLoadOptions> {
   let loaded: LoadedModel | undefined
   return {
-    // One KV cache, and one flag that interrupts whatever runs.
+    // web-llm has one KV cache, and one flag that interrupts the running request.
     maxConcurrentGenerations: 1,
     stepsInFlight: 0,
 
@@ -46,7 +46,7 @@ export function createWebLlmBackend(importRuntime = importWebLlm): Backend<WebLl
       const model = findModel(options, runtime.prebuiltAppConfig)
       const engine = createMlcEngine(runtime, model.appConfig, onProgress)
       const loseDevice = (error: RivuletError) => {
-        // Not where it was unloaded.
+        // Ignores the loss of an unloaded model's device.
         if (loaded?.engine === engine) onLost(error)
       }
       try {
@@ -69,7 +69,8 @@ export function createWebLlmBackend(importRuntime = importWebLlm): Backend<WebLl
     },
 
     generate(request, { signal }) {
-      if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded.')
+      if (!loaded)
+        throw new RivuletError('engine-disposed', 'No model is loaded. Create an engine with createEngine().')
       return generateAnswer(loaded, request, signal)
     },
 
@@ -109,13 +110,13 @@ function describeModel(model: string, config: ChatConfig, deviceDescription: str
   }
 }
 
-/** Ends at once when it is aborted: web-llm itself resolves then, or goes on to load. */
+/** Rejects as soon as `signal` aborts: web-llm itself then resolves, or continues loading. */
 async function reload(engine: MlcEngine, options: WebLlmLoadOptions, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()
   const { contextLength } = options
   const loading = engine.reload(
     options.model,
-    // A model has one kind of window or the other.
+    // A model has either a context window or a sliding window.
     contextLength === undefined ? {} : { context_window_size: contextLength, sliding_window_size: -1 },
   )
   const unload = () => engine.unload().catch(() => {})
@@ -137,14 +138,19 @@ async function reload(engine: MlcEngine, options: WebLlmLoadOptions, signal: Abo
 
 async function readLoadedConfig(engine: MlcEngine, modelId: string): Promise<ChatConfig> {
   try {
-    // Fails where there is no model.
+    // Fails if no model is loaded.
     await engine.getMessage()
   } catch (error) {
-    throw new RivuletError('download-failed', 'web-llm stopped loading without saying why.', { cause: error })
+    throw new RivuletError('download-failed', 'web-llm stopped loading without an error. Retry.', {
+      cause: error,
+    })
   }
   const config = readChatConfig(engine, modelId)
   if (config) return config
-  throw new RivuletError('backend-unavailable', 'This version of web-llm is not the one that is supported.')
+  throw new RivuletError(
+    'backend-unavailable',
+    'This version of @mlc-ai/web-llm is not supported. Install 0.2.86.',
+  )
 }
 
 async function* generateAnswer(
