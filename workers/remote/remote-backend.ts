@@ -5,11 +5,11 @@ import type { CountedTokens } from '../../lib/contract/worker-api.js'
 import type { Backend, Step } from '../backend.js'
 import { createSseTransport, readMessage, type Transport } from './transport.js'
 
-/** What is read of a chunk (OpenAI, "The chat completion chunk object"; vLLM sends the same, and errors in between). */
+/** The used fields of a chunk (OpenAI, "The chat completion chunk object"; vLLM sends the same, and errors in between). */
 interface Chunk {
   readonly choices?: readonly {
     readonly delta?: { readonly content?: string | null }
-    /** Of a completion without a chat template. */
+    /** The text of a completion without a chat template. */
     readonly text?: string
     readonly finish_reason?: string | null
   }[]
@@ -18,7 +18,7 @@ interface Chunk {
     readonly completion_tokens?: number
     readonly prompt_tokens_details?: { readonly cached_tokens?: number } | null
   } | null
-  /** Not OpenAI's: llama.cpp's server and dasLLAMA's tell how long the model took, each in its own words. */
+  /** Not in OpenAI's API: the durations that llama.cpp's and dasLLAMA's servers report, each under its own names. */
   readonly timings?: {
     readonly prompt_ms?: number
     readonly predicted_ms?: number
@@ -28,13 +28,13 @@ interface Chunk {
   readonly error?: unknown
 }
 
-/** Behind this event nothing comes; without it the answer was cut off. */
+/** The last event of a complete answer. */
 const terminator = '[DONE]'
 
-/** The server queues by itself. */
+/** More than one, since the server has a queue. */
 const maxConcurrentGenerations = 8
 
-/** Any server with OpenAI's API, over server-sent events. */
+/** Runs models on any server with OpenAI's API, over server-sent events. */
 export function createRemoteBackend(): Backend<RemoteLoadOptions> {
   let server: { readonly transport: Transport; readonly model: string } | undefined
   return {
@@ -59,7 +59,11 @@ export function createRemoteBackend(): Backend<RemoteLoadOptions> {
     },
 
     generate(request, { signal }) {
-      if (!server) throw new RivuletError('engine-disposed', 'No server is chosen.')
+      if (!server)
+        throw new RivuletError(
+          'engine-disposed',
+          'No server is connected. Create an engine with createEngine().',
+        )
       return streamAnswer(server.transport, server.model, request, signal)
     },
 
@@ -71,9 +75,10 @@ export function createRemoteBackend(): Backend<RemoteLoadOptions> {
 }
 
 /**
- * @param listing OpenAI's list of models; vLLM tells each one's context
- * @returns the model's context length, where the server tells
- * @throws RivuletError `model-not-found`, naming what there is
+ * Finds the model in the server's list.
+ * @param listing OpenAI's list of models; vLLM adds each model's context length
+ * @returns the model's context length, if the server reports it
+ * @throws RivuletError `model-not-found`, with the server's models
  */
 function findModel(listing: unknown, model: string): number | undefined {
   const models = (listing as { data?: unknown } | undefined)?.data
@@ -82,7 +87,10 @@ function findModel(listing: unknown, model: string): number | undefined {
   const found = known.find(({ id }) => id === model)
   if (!found) {
     const names = known.slice(0, maxNamedModels).map(({ id }) => String(id))
-    throw new RivuletError('model-not-found', `The server has no "${model}"; it has: ${names.join(', ')}.`)
+    throw new RivuletError(
+      'model-not-found',
+      `The server has no model "${model}". Use one of these: ${names.join(', ')}.`,
+    )
   }
   return typeof found.max_model_len === 'number' ? found.max_model_len : undefined
 }
@@ -106,8 +114,8 @@ async function* streamAnswer(
     }
     const { choices: [choice] = [], usage, timings, error } = parseChunk(data)
     if (error !== undefined && error !== null) {
-      const words = readMessage(JSON.stringify({ error }))
-      throw new RivuletError('generation-failed', `The server failed while it generated: ${words}`)
+      const message = readMessage(JSON.stringify({ error }))
+      throw new RivuletError('generation-failed', `The server failed during generation: ${message}`)
     }
     if (usage) counted = readUsage(usage, timings ?? {})
     if (!hasStarted) yield { kind: 'prefilled', promptTokens: undefined, cachedPromptTokens: 0 }
@@ -116,10 +124,13 @@ async function* streamAnswer(
     if (text !== '') yield { kind: 'token', text, tokenIds: [], tokenCount: 1 }
     if (choice?.finish_reason) finishReason = choice.finish_reason === 'length' ? 'length' : 'stop'
   }
-  throw new RivuletError('connection-failed', 'The server broke off: its answer ended without a "[DONE]".')
+  throw new RivuletError(
+    'connection-failed',
+    'The answer is incomplete: the server closed the stream before "[DONE]". Retry.',
+  )
 }
 
-/** @throws RivuletError `invalid-option` for what this wire cannot carry */
+/** @throws RivuletError `invalid-option` for what OpenAI's API cannot express */
 function describeRequest(
   model: string,
   request: GenerateRequest,
@@ -130,7 +141,7 @@ function describeRequest(
   if (topLogprobs !== undefined) {
     throw new RivuletError(
       'invalid-option',
-      'remote() has no "topLogprobs": token ids do not come over this wire.',
+      'remote() does not support "topLogprobs": the server sends no token ids. Use onnx() or llamaCpp().',
     )
   }
   const body = {
@@ -153,7 +164,7 @@ function describeRequest(
     return { path: 'completions', body: { ...body, prompt: `${String(prompt)}${said}` } }
   const messages = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt
   if (said === '') return { path: 'chat/completions', body: { ...body, messages } }
-  // vLLM's names (ChatCompletionRequest); llama.cpp's server goes on with a last message of the assistant's in any case.
+  // vLLM's fields (ChatCompletionRequest); llama.cpp's server always continues a last assistant message.
   const goOn = { add_generation_prompt: false, continue_final_message: true }
   const withSaid = [...messages, { role: 'assistant', content: said }]
   return { path: 'chat/completions', body: { ...body, ...goOn, messages: withSaid } }
@@ -163,11 +174,15 @@ function parseChunk(data: string): Chunk {
   try {
     const chunk: unknown = JSON.parse(data)
     if (typeof chunk === 'object' && chunk !== null) return chunk as Chunk
-    throw new Error('it is no object')
+    throw new Error('not an object')
   } catch (error) {
-    throw new RivuletError('connection-failed', `The server sent what is no chunk: ${describeError(error)}`, {
-      cause: error,
-    })
+    throw new RivuletError(
+      'connection-failed',
+      `The server sent an invalid chunk (${describeError(error)}). Check that "baseURL" points at an OpenAI-compatible endpoint.`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 
