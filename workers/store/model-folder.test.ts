@@ -63,7 +63,9 @@ describe.each(Object.keys(places))('a hash for a file of %s', (name) => {
         code: 'invalid-option',
         message: expect.stringContaining(`"${path}"`),
       })
-      expect(server.requests.filter(({ path, method }) => method === 'GET' && path in contents)).toEqual([])
+      expect(
+        server.requests.filter((request) => request.method === 'GET' && request.path in contents),
+      ).toEqual([])
     },
   )
 
@@ -135,6 +137,13 @@ describe('a hash for a GGUF file', () => {
     expect(server.requests.map(({ query }) => query)).toEqual(['?signature=1', '?signature=1'])
     const damaged = await open(location, { [path]: wrong })
     await expect(damaged.readText(location.file)).rejects.toMatchObject({ code: 'integrity-failed' })
+  })
+
+  it('is refused with the name of the file, but not its signature, if it is for another file', async () => {
+    const location = { kind: 'folder', url: server.url, file: 'a%20b.gguf?signature=1' } as const
+    const opening = open(location, { 'b.gguf': wrong })
+    await expect(opening).rejects.toThrow(/has no such file\. It has: a%20b\.gguf\./)
+    await expect(opening).rejects.not.toThrow('signature')
   })
 
   it('finds a file that was chosen without its folder', async () => {

@@ -10,7 +10,7 @@ import { createOpfsStore } from './opfs-store.js'
 import { sweepOrphans } from './sweep.js'
 
 /** A model's store, open for loading. */
-export interface OpenStore {
+interface OpenStore {
   readonly store: FileStore
   readonly directory: string
   close(): void

@@ -2,7 +2,7 @@ import { RivuletError } from '../../lib/contract/errors.js'
 
 const maxNamedFiles = 20
 
-/** A hash of `download.sha256` for a file that the model does not have: the file that was meant would stay unchecked. */
+/** The refusal of a hash for a missing file: if its path is misspelt, the intended file would be loaded unchecked. */
 export function createUnknownFileError(
   path: string,
   folder: string,
@@ -19,9 +19,9 @@ export function createUnknownFileError(
 }
 
 /**
- * A file's address, by which a hash finds its file: it does not depend on how the path is written (`a b.gguf`, `a%20b.gguf`),
- * nor on a signature after it.
- * @returns undefined for a path that leads out of the folder
+ * Returns a file's address, by which hashes are matched to files. It does not depend on how the path is encoded (`a b.gguf` or
+ * `a%20b.gguf`), and has no query, which may be a signature.
+ * @returns undefined for a path outside the folder
  */
 export function locateFile(path: string, folderUrl: string): string | undefined {
   if (!URL.canParse(path, folderUrl)) return undefined

@@ -88,13 +88,18 @@ export async function openRemoteFiles(
     }
   }
 
-  /** Files that are kept, in part or whole; not those that are known to be missing. */
+  /** Paths of files that are stored completely or partly. */
   async function listStored(): Promise<readonly string[]> {
     const files = await Promise.all((await kept.list()).map(kept.open))
     return files.flatMap((file) => (file && !file.record.isMissing ? [file.record.path] : []))
   }
 
-  const listKnown = async () => [...((await list())?.keys() ?? (await listStored()))]
+  /** Paths to show in an error: without queries, which can be secret signatures. */
+  async function listKnown(): Promise<readonly string[]> {
+    const named = location.file === undefined ? [] : [location.file]
+    const paths = (await list())?.keys() ?? [...(await listStored()), ...named]
+    return [...new Set([...paths].map((path) => path.replace(/\?.*$/, '')))]
+  }
 
   async function read(path: string): Promise<Blob | undefined> {
     const stored = await kept.open(path)
@@ -149,13 +154,6 @@ export async function openRemoteFiles(
   async function fetchFile(path: string, lock: string): Promise<Blob | undefined> {
     const listed = await list()
     const known = listed?.get(path)
-    const describe = {
-      folderUrl: location.url,
-      path,
-      segmentBytes: 1,
-      validator: undefined,
-      objectId: undefined,
-    }
     const sharing = shareProgress(lock)
     try {
       const file =
@@ -179,9 +177,8 @@ export async function openRemoteFiles(
               { kept, unkept },
             )
       if (file) return await file.read()
-      const nothing = { ...describe, isMissing: true, sizeBytes: undefined, sha256: undefined }
       if (!isForgetting) {
-        const writing = kept.create(nothing).then((file) => file.complete(undefined))
+        const writing = recordMissing(path)
         missing.set(path, writing)
         await writing
       }
@@ -189,6 +186,20 @@ export async function openRemoteFiles(
     } finally {
       sharing.end()
     }
+  }
+
+  async function recordMissing(path: string): Promise<void> {
+    const record = await kept.create({
+      folderUrl: location.url,
+      path,
+      isMissing: true,
+      sizeBytes: undefined,
+      segmentBytes: 1,
+      validator: undefined,
+      objectId: undefined,
+      sha256: undefined,
+    })
+    await record.complete(undefined)
   }
 
   /** Waits until no other tab downloads the file, and reports that tab's progress meanwhile. */
