@@ -32,7 +32,10 @@ export interface EvictOptions {
   readonly keepBytes: number
 }
 
-/** The models that this browser stores for this site. Empty without a private file system: in insecure pages and some private windows. */
+/**
+ * The models that this browser stores for this site. Empty without a private file system: in insecure pages and some private
+ * windows.
+ */
 export const store = {
   /** Lists the stored models, the most recently used first. */
   async list(): Promise<readonly StoredModel[]> {

@@ -63,7 +63,7 @@ type PageWord = typeof introduction | AnswerGoesOn
 /** The answers in progress, by the names of their life locks. */
 const answering = new Map<string, AbortSignal>()
 
-/** Chromium terminates a service worker whose event takes five minutes; each event has its own five (w3c/ServiceWorker#1182). */
+/** Chromium terminates a service worker five minutes after an event; the next event restarts them (w3c/ServiceWorker#1182). */
 const holdMs = 4 * 60_000
 
 /** Keeps this service worker alive until the answer is over, for as long as one event can. */
@@ -91,7 +91,7 @@ function respond({ status, body }: ErrorBody, over: AbortController): Response {
   return Response.json(body, { status })
 }
 
-/** Refuses requests that other origins can cause: they can navigate here and embed resources, but are not clients of this worker. */
+/** Refuses what other origins can cause: they can navigate here and embed resources, but are not this worker's clients. */
 function findRefusal({ mode, destination }: Request, clientId: string): string | undefined {
   if (mode === 'navigate') return 'This URL is an API endpoint, not a page. Request it with fetch().'
   if (mode === 'no-cors' || destination !== '')

@@ -2,7 +2,8 @@ import { refuse } from './check-options.js'
 import { RivuletError } from './errors.js'
 
 /**
- * The location of a model. For `onnx()`, a folder; for `llamaCpp()`, a GGUF file or a folder on the hub. One of:
+ * The location of a model. For `onnx()`, a folder; for `llamaCpp()`, a GGUF file, or a folder whose files can be listed (on
+ * the hub, or local). One of:
  * - the URL of the folder or GGUF file: absolute, or relative to the document's base URL and starting with `/`, `./` or
  *   `../`. A string without such a start, such as `models/stories`, is a name on the hub;
  * - `owner/name[@revision]` on the Hugging Face hub, or `owner/name[@revision]/path/file.gguf`;

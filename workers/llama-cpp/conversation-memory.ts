@@ -1,4 +1,7 @@
-/** Estimates the memory that llama.cpp keeps for earlier conversations: it does not report it, and accepts no limit below 8 GiB. */
+/**
+ * Estimates the memory that llama.cpp keeps for earlier conversations. llama.cpp does not report it, and accepts no limit
+ * below 8 GiB.
+ */
 export interface ConversationMemory {
   /** Counts a computed prompt, of which `cachedTokens` were in the KV cache. */
   begin(promptTokens: number, cachedTokens: number): void

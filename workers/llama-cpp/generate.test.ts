@@ -7,7 +7,7 @@ import type { CompletionOptions, LlamaCpp } from './runtime.js'
 
 const words = ['Once', ' upon', ' a', ' time', '.']
 
-/** Stands in for llama.cpp: a step computes a chunk of the prompt or a word; an end token without text and the counts follow. */
+/** Stands in for llama.cpp: a step computes a prompt chunk or a word; an end token without text and the counts follow. */
 function createRuntime({ prefillSteps = 2, failAt = Infinity } = {}) {
   const seen = { steps: 0, isRunning: false, options: [] as CompletionOptions[] }
   const timings = { cache_n: 3, prompt_n: 4, prompt_ms: 20, predicted_ms: 30 }

@@ -50,7 +50,7 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
   }
 
   return {
-    // llama.cpp's slots step together: a slow reader of one generation could not hold back that generation alone.
+    // llama.cpp has several slots, but computes a step of all at once: one reader could not hold back only its generation.
     maxConcurrentGenerations: 1,
     stepsInFlight: 1,
 

@@ -104,7 +104,7 @@ const loadFailures = [
   { pattern: /fetch|wasm binary|WebAssembly|CompileError|LinkError/, code: 'backend-unavailable' },
 ] as const
 
-/** A C++ exception shows up as a result with an invalid length, and llama.cpp stays usable; any other runtime error ends it. */
+/** A C++ exception shows up as a result of invalid length; llama.cpp stays usable. Any other runtime error ends it. */
 const cppException = /^Invalid typed array length/
 
 function explainFailure(error: unknown, { firstError }: NativeLog): unknown {
