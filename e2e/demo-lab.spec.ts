@@ -116,7 +116,7 @@ test.describe('in one lab', () => {
     await download(page).getByRole('button', { name: 'Go on line again' }).click()
     await expect.poll(received).toBeGreaterThan(1)
     await download(page).getByRole('button', { name: 'Go off line' }).click()
-    await expect(inState(download(page), 'failed')).toContainText('what has come is kept')
+    await expect(inState(download(page), 'failed')).toContainText('the data downloaded so far is kept')
     await download(page).getByRole('button', { name: 'Go on line again' }).click()
     await download(page).getByRole('button', { name: 'Go on where it stopped' }).click()
     await expect(inState(download(page), 'done')).toContainText(/It says: \w+/)

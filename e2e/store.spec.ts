@@ -259,6 +259,30 @@ test('a hash that is pinned later is looked for in what is stored', async ({ pag
   expect(await loadAndAsk(page, { model, download: other })).toMatchObject({ code: 'integrity-failed' })
 })
 
+test('a hash for a file that the model does not have is refused, and what is stored stays', async ({
+  page,
+  server,
+}) => {
+  const model = serveModel(server)
+  const pin = (path: string) => loadAndAsk(page, { model, download: { sha256: { [path]: '0'.repeat(64) } } })
+  expect(await pin('onnx/modle.onnx')).toMatchObject({
+    code: 'invalid-option',
+    message: /"onnx\/modle\.onnx"/,
+  })
+  expect(server.sentBytes).toBe(0)
+  expect((await loadAndAsk(page, { model })).text).toBe(story)
+  const { sentBytes } = server
+  const refused = await pin('onnx/modle.onnx')
+  expect(refused.code).toBe('invalid-option')
+  for (const path of modelFiles) expect(refused.message).toContain(path)
+  // The first load looked for this file, and recorded that it is missing.
+  server.isDown = true
+  expect(await pin('onnx/model_q4.onnx')).toMatchObject({ code: 'invalid-option' })
+  // Another variant than the one that is loaded: without the network, nobody knows whether the folder has it.
+  expect(await pin('onnx/model_q4f16.onnx')).toMatchObject({ text: story })
+  expect(server.sentBytes).toBe(sentBytes)
+})
+
 test('bytes of which no record tells are gone after the next start', async ({ page, server }) => {
   const orphans = await page.evaluateHandle(async () => {
     // As a removal leaves it that was cut short.

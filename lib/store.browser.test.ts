@@ -10,10 +10,10 @@ test.each([
   ],
   ['/models/stories', {}, `${location.origin}/models/stories/`],
   [new URL('https://example.com/a/b.gguf?signature=1'), {}, 'https://example.com/a/'],
-])('the store lists %s by the URL of its folder', (model, options, url) => {
+])('a model is listed by the URL of its folder: %s', (model, options, url) => {
   expect(store.locate(model, options)).toBe(url)
 })
 
-test('what is no model has no place in the store', () => {
+test('an invalid model is refused', () => {
   expect(() => store.locate('model')).toThrow(expect.objectContaining({ code: 'invalid-option' }))
 })

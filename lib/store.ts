@@ -12,38 +12,41 @@ import {
   usedName,
 } from './contract/store-layout.js'
 
-/** A model in this browser's store, or a part of one. */
+/** A model in this browser's store; parts of it may still be missing. */
 export interface StoredModel {
-  /** The URL of its folder; `createEngine({ model })` takes it. */
+  /** The URL of the model's folder; `createEngine({ model })` accepts it. */
   readonly model: string
-  /** What it takes of the site's share of the disk. */
+  /** How many bytes of it are stored. */
   readonly storedBytes: number
-  /** Of the files that were begun. */
+  /** The total size of the files whose download was started. */
   readonly totalBytes: number
-  /** Nothing that was begun is still to be fetched. */
+  /** Every file whose download was started is complete. */
   readonly isComplete: boolean
-  /** When it was opened last, in milliseconds since 1970. */
+  /** When it was last opened, in milliseconds since 1970. */
   readonly lastUsedMs: number
 }
 
-/** What `store.evict` is told. */
+/** Options of `store.evict`. */
 export interface EvictOptions {
-  /** How many bytes of models may stay. */
+  /** The maximum number of bytes to keep. */
   readonly keepBytes: number
 }
 
-/** The models that this browser keeps for this site. Empty where the page has no file system: it is not secure, or private. */
+/**
+ * The models that this browser stores for this site. Empty without a private file system: in insecure pages and some private
+ * windows.
+ */
 export const store = {
-  /** The one used last comes first. */
+  /** Lists the stored models, the most recently used first. */
   async list(): Promise<readonly StoredModel[]> {
     const models = await Promise.all((await listDirectories()).map(describeModel))
     return models.filter((model) => model !== undefined).toSorted((a, b) => b.lastUsedMs - a.lastUsedMs)
   },
 
   /**
-   * What `list` calls a model, whether it is stored or not.
-   * @param model as `createEngine` takes it
-   * @returns the URL of its folder
+   * Returns the URL under which `list` shows a model, whether it is stored or not.
+   * @param model as for `createEngine`
+   * @returns the URL of the model's folder
    * @throws RivuletError `invalid-option` when it is not a model's URL or name
    */
   locate(model: string | URL, { hubUrl = defaultHubUrl }: { hubUrl?: string } = {}): string {
@@ -51,9 +54,9 @@ export const store = {
   },
 
   /**
-   * Removes a model, when nobody is loading it any more. An engine that has loaded it keeps running.
-   * @param model as `createEngine` took it, or as `list` gave it
-   * @returns whether there was one
+   * Removes a model. Waits until no tab is loading it; an engine that has loaded it keeps running.
+   * @param model as for `createEngine`, or as returned by `list`
+   * @returns whether the model was stored
    * @throws RivuletError `invalid-option` when it is not a model's URL or name
    */
   async remove(model: string | URL, { hubUrl = defaultHubUrl }: { hubUrl?: string } = {}): Promise<boolean> {
@@ -62,13 +65,13 @@ export const store = {
   },
 
   /**
-   * Removes the models not used for longest, until the rest takes at most `keepBytes`. Those that are being loaded stay.
-   * @returns what was removed
+   * Removes the least recently used models until the rest takes at most `keepBytes`. Skips models that are being loaded.
+   * @returns the removed models
    * @throws RivuletError `invalid-option`
    */
   async evict({ keepBytes }: EvictOptions): Promise<readonly StoredModel[]> {
     if (typeof keepBytes !== 'number' || !(keepBytes >= 0)) {
-      refuse('store.evict({ keepBytes }) must be a number from 0.')
+      refuse('store.evict(): "keepBytes" must be a number, 0 or more.')
     }
     const models = await store.list()
     let storedBytes = models.reduce((sum, model) => sum + model.storedBytes, 0)

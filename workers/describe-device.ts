@@ -1,6 +1,6 @@
 import type { GpuAdapterFacts } from '../lib/contract/devices.js'
 
-/** An adapter in a few words; browsers leave out what could tell the visitor from others. */
+/** Describes an adapter in a few words. Browsers leave out details that could identify the user. */
 export function describeAdapter({ description, vendor, architecture }: GpuAdapterFacts): string {
   return description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed adapter'
 }

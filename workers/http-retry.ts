@@ -1,12 +1,12 @@
 const maxRetryAfterMs = 60_000
 
-/** How long a server asks to be left alone; only where it says so in seconds: a page's clock need not be the server's. */
+/** Reads the `Retry-After` header, at most a minute. Only in seconds: a date would need the server's clock. */
 export function readRetryAfterMs({ headers }: Response): number | undefined {
   const seconds = Number(headers.get('retry-after') ?? NaN)
   return seconds >= 0 ? Math.min(seconds * 1000, maxRetryAfterMs) : undefined
 }
 
-/** @throws the reason of `signal` */
+/** Waits `ms` milliseconds. @throws the reason of `signal` */
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(end, ms)

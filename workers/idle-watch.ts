@@ -1,16 +1,16 @@
-/** Ends what waits for a connection that brings nothing. */
+/** Aborts a request whose connection is silent. */
 export interface IdleWatch {
-  /** Aborted when nothing came for too long, or when the outer signal is. */
+  /** Aborted when no data arrives in time, or when the outer signal is aborted. */
   readonly signal: AbortSignal
-  /** Begins to wait anew. */
+  /** Restarts the timeout. */
   touch(): void
-  /** Nobody waits: whoever reads is busy with what came. */
+  /** Stops the timeout while the reader processes the received data. */
   pause(): void
-  /** Ends the connection, if it still runs. */
+  /** Closes the connection if it is still open. */
   end(): void
 }
 
-/** @param createReason what the signal is aborted with, after `timeoutMs` without a `touch` */
+/** @param createReason creates the abort reason after `timeoutMs` without a `touch` */
 export function watchIdle(timeoutMs: number, outer: AbortSignal, createReason: () => Error): IdleWatch {
   const idle = new AbortController()
   const expire = () => idle.abort(createReason())

@@ -1,11 +1,11 @@
 import { RivuletError } from '../lib/contract/errors.js'
 
-/** WebAssembly's memory holds all of a model: with 32-bit addresses, and with threads, it has so much. */
+/** The maximum WebAssembly memory with 32-bit addresses, with threads too. It must hold the whole model. */
 export const wasmMemoryBytes = 2 ** 32
 
 /**
- * @param what begins the sentence: what is too large
- * @param limitedBy what holds no more
+ * @param what starts the sentence: what is too large
+ * @param limitedBy names the limit
  */
 export function createMemoryError(
   what: string,
@@ -15,7 +15,7 @@ export function createMemoryError(
 ): RivuletError {
   return new RivuletError(
     'memory-exceeded',
-    `${what} takes ${neededBytes} bytes; ${limitedBy} holds ${availableBytes}. Take a smaller model or dtype.`,
+    `${what} needs ${neededBytes} bytes, but ${limitedBy} allows only ${availableBytes}. Use a smaller model or dtype.`,
     { details: { what, neededBytes, availableBytes } },
   )
 }

@@ -1,9 +1,9 @@
-/** A copy of a network buffer each; larger ones save calls, not time. */
+/** Each piece is a copy of a network buffer; larger pieces save calls, but no time. */
 const pieceBytes = 2 ** 18
 
 /**
- * The pieces of a body as they come, each to be used before the next is asked for.
- * The browser writes all of them into one buffer: pieces of its own would be garbage, of the file's size in all.
+ * Reads a body in pieces as they arrive. Use each piece before you request the next one: the browser writes all of them
+ * into one buffer. Separate buffers would leave garbage of the file's size.
  */
 export async function* readPieces(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, undefined> {
   const byob = openByteReader(body)
@@ -16,16 +16,16 @@ export async function* readPieces(body: ReadableStream<Uint8Array>): AsyncGenera
       const { done, value } = await read()
       if (done) return
       yield value
-      // A read hands the buffer over, and back in `value`.
+      // A read detaches the buffer and returns it in `value`.
       if (byob) buffer = value.buffer as ArrayBuffer
     }
   } finally {
-    // Whoever stops early wants no more of it; a body that has failed has said so.
+    // Frees the connection when the reader stops early; rejects if the body has failed, which was reported above.
     reader.cancel().catch(() => {})
   }
 }
 
-/** Safari before 26 has no such readers. */
+/** @returns undefined if the browser has no BYOB readers: Safari before 26 */
 function openByteReader(body: ReadableStream<Uint8Array>): ReadableStreamBYOBReader | undefined {
   try {
     return body.getReader({ mode: 'byob' })

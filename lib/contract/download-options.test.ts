@@ -13,7 +13,7 @@ describe('download options', () => {
     })
   })
 
-  it('reach the worker in one form', () => {
+  it('are normalized for the worker', () => {
     const options = {
       hubUrl: new URL('https://mirror.example/'),
       headers: { Authorization: 'Bearer secret' },
@@ -42,11 +42,11 @@ describe('download options', () => {
     ['idleTimeoutMs', { idleTimeoutMs: 0 }],
     ['idleTimeoutMs', { idleTimeoutMs: Infinity }],
     ['download', null],
-  ])('are refused by name: %s in %j', (name, options) => {
+  ])('are refused by name if invalid: %s in %j', (name, options) => {
     expect(() => checkDownloadOptions(options as never)).toThrow(
       expect.objectContaining({ code: 'invalid-option', message: expect.stringContaining(`"${name}"`) }),
     )
-    // What may be a secret is not quoted.
+    // Values may be secrets, so they are not quoted.
     expect(() => checkDownloadOptions(options as never)).not.toThrow(/secret/)
   })
 })

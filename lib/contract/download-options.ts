@@ -1,30 +1,34 @@
 import { refuse, refuseUnknown } from './check-options.js'
 import { readHeaders } from './read-headers.js'
 
-/** How a model's files are fetched and kept. */
+/** How a model's files are downloaded and stored. */
 export interface DownloadOptions {
-  /** The hub on which `owner/name` is looked up: a mirror, or one of your own. @default 'https://huggingface.co/' */
+  /** The hub for `owner/name`: a mirror, or your own hub. @default 'https://huggingface.co/' */
   readonly hubUrl?: string | URL | undefined
-  /** Sent with each request for the model: `Authorization` for a private one. Never stored, and never in an error. */
+  /** Sent with each request for the model: `Authorization` for a private one. Never stored, never shown in an error. */
   readonly headers?: Readonly<Record<string, string>> | undefined
   /**
-   * SHA-256 of files, 64 hexadecimal digits each, by their path in the folder. A file that differs is never used.
-   * The hub's large files are checked against the hub's own hashes without this.
+   * SHA-256 of files, 64 hexadecimal digits each, by their path in the folder. A file that differs is never used
+   * (`integrity-failed`), whether it is downloaded, stored or local. A path that the folder does not have is refused
+   * (`invalid-option`), so that a misspelt path cannot leave a file unchecked; only for a stored model whose server cannot
+   * be reached, an unknown path is accepted. Hashes for files that this load does not need, such as other dtypes, are
+   * allowed. In a list of backends with different models, every path must exist in the model that is loaded.
+   * Without this option, large files of a hub are checked against the hub's own hashes.
    */
   readonly sha256?: Readonly<Record<string, string>> | undefined
   /**
-   * Ask the server whether what is stored is still its newest: one request a file, or one in all on the hub. A server
-   * that does not answer within 3 s is not waited for. `false` opens what is stored at once.
+   * Ask the server whether the stored files are current: one request per file, or one in total on a hub. If the server does
+   * not answer within 3 s, the stored files are used. `false` uses the stored files without asking.
    * @default true
    */
   readonly revalidate?: boolean | undefined
-  /** Ask the browser not to delete models when the disk fills up; some ask the visitor. @default true */
+  /** Ask the browser to keep the models when the disk fills up. Some browsers ask the user. @default true */
   readonly persist?: boolean | undefined
-  /** A connection that brings no byte for so long, in milliseconds, is given up, and the download resumed. @default 30000 */
+  /** How long a connection may be silent, in milliseconds, before the download is resumed on a new one. @default 30000 */
   readonly idleTimeoutMs?: number | undefined
 }
 
-/** What of it the worker is told. */
+/** The checked options that the worker needs. */
 export interface DownloadRequest {
   readonly headers: Readonly<Record<string, string>>
   /** In lower case. */
@@ -59,7 +63,7 @@ export function checkDownloadOptions(options: DownloadOptions): DownloadRequest 
     refuse('"revalidate" and "persist" must be true or false.')
   }
   if (typeof idleTimeoutMs !== 'number' || !(idleTimeoutMs > 0 && idleTimeoutMs < 2 ** 31)) {
-    refuse('"idleTimeoutMs" must be a number of milliseconds above 0.')
+    refuse('"idleTimeoutMs" must be a number of milliseconds, above 0 and below 2^31.')
   }
   return {
     headers: readHeaders(headers) ?? refuse('"headers" must be an object of header names and values.'),
@@ -70,11 +74,11 @@ export function checkDownloadOptions(options: DownloadOptions): DownloadRequest 
 }
 
 function checkHashes(hashes: unknown): Record<string, string> {
-  if (!isRecord(hashes)) return refuse('"sha256" must be an object of paths and hashes.')
+  if (!isRecord(hashes)) return refuse('"sha256" must be an object of file paths and hashes.')
   return Object.fromEntries(
     Object.entries(hashes).map(([path, hash]) => {
       if (typeof hash === 'string' && /^[0-9a-f]{64}$/i.test(hash)) return [path, hash.toLowerCase()]
-      return refuse(`"sha256" of ${path} must be 64 hexadecimal digits.`)
+      return refuse(`"sha256" of "${path}" must be 64 hexadecimal digits.`)
     }),
   )
 }

@@ -1,6 +1,6 @@
 /**
- * Takes a Web Lock that is held until this thread is gone, for whatever reason, or `signal` aborts: whoever asks for it then
- * knows. Does nothing where the browser has no locks, as on pages that are not secure.
+ * Takes a Web Lock and holds it until `signal` aborts or this thread ends for any reason. Another thread that requests the
+ * lock thereby learns when that happens. Does nothing without Web Locks, as in insecure pages.
  */
 export async function holdLifeLock(name: string, signal?: AbortSignal): Promise<void> {
   if (!('locks' in navigator)) return
@@ -13,7 +13,7 @@ export async function holdLifeLock(name: string, signal?: AbortSignal): Promise<
   })
 }
 
-/** Calls `onFree` when a lock that another thread holds becomes free, unless `signal` aborts before. */
+/** Calls `onFree` when another thread releases the lock, unless `signal` aborts first. */
 export function watchLifeLock(name: string, signal: AbortSignal, onFree: () => void): void {
   if (!('locks' in navigator)) return
   // Rejects when `signal` aborts.

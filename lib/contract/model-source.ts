@@ -2,43 +2,46 @@ import { refuse } from './check-options.js'
 import { RivuletError } from './errors.js'
 
 /**
- * Where a model is:
- * - the URL of its folder, or of its GGUF file, absolute, or relative to the page and then starting with `/`, `./` or
- *   `../`;
- * - `owner/name[@revision]` on the Hugging Face hub, or `owner/name[@revision]/file.gguf`;
- * - a folder of the visitor's, from `showDirectoryPicker()` or dropped on the page;
- * - files of the visitor's, from `<input type="file" multiple>` or `webkitdirectory`.
+ * The location of a model. For `onnx()`, a folder; for `llamaCpp()`, a GGUF file, or a folder whose files can be listed (on
+ * the hub, or local). One of:
+ * - the URL of the folder or GGUF file: absolute, or relative to the document's base URL and starting with `/`, `./` or
+ *   `../`. A string without such a start, such as `models/stories`, is a name on the hub;
+ * - `owner/name[@revision]` on the Hugging Face hub, or `owner/name[@revision]/path/file.gguf`;
+ * - a local folder: the handle from `showDirectoryPicker()` or of a folder dropped on the page. Files are read from the folder
+ *   and its direct subfolders;
+ * - local files, as an array of `File`s: `[...input.files]` of `<input type="file" multiple>`, with or without
+ *   `webkitdirectory`. An `input.files` itself is not an array.
  */
 export type ModelSource = string | URL | FileSystemDirectoryHandle | readonly File[]
 
-/** A model's place, as the worker is told of it. */
+/** A model's location, as it is sent to the worker. */
 export type ModelLocation =
   | {
       readonly kind: 'folder'
       readonly url: string
-      /** The GGUF file in it, where one was named. */
+      /** The GGUF file in the folder, if the source names one, with the URL's query. */
       readonly file?: string | undefined
     }
   | {
       readonly kind: 'hub'
-      /** Of the folder, with a slash at its end. */
+      /** The folder's URL, with a trailing slash. */
       readonly url: string
       readonly file?: string | undefined
-      /** Where the hub lists the folder's files, with their sizes and hashes. */
+      /** The URL of the hub's list of the folder's files, with their sizes and hashes. */
       readonly listingUrl: string
-      /** A commit's files never change. */
+      /** The revision is a commit, whose files never change. */
       readonly isCommit: boolean
     }
-  /** The backend knows: it is no folder. */
+  /** The backend's own options name the model. */
   | { readonly kind: 'none' }
   | {
       readonly kind: 'local'
       readonly name: string
-      /** By path in the folder, or by name where they have none. */
+      /** By path in the folder, or by name for files without a path. */
       readonly files: ReadonlyMap<string, File>
     }
 
-/** A model's place behind a URL. */
+/** A model's location at a URL. */
 export type RemoteLocation = Extract<ModelLocation, { kind: 'folder' | 'hub' }>
 
 export const defaultHubUrl = 'https://huggingface.co/'
@@ -50,8 +53,9 @@ const relativeUrl = /^\.{0,2}\//
 const commit = /^[0-9a-f]{40}$/
 
 /**
- * @param base what a relative URL is relative to
- * @throws RivuletError `invalid-option` when `source` is none of the forms above, or cannot be read
+ * Turns a model source into a location; reads the file list of a local folder.
+ * @param base the base of relative URLs
+ * @throws RivuletError `invalid-option` if `source` has none of the forms of `ModelSource`, or cannot be read
  */
 export async function locateModel(
   source: ModelSource,
@@ -62,16 +66,16 @@ export async function locateModel(
     refuse('"model" must be a string, a URL, a directory handle or a list of files.')
   }
   const files = 'kind' in source ? await readDirectory(source) : listFiles(source)
-  if (files.size === 0) refuse('"model" has no files.')
+  if (files.size === 0) refuse('"model" contains no files.')
   return { kind: 'local', name: 'kind' in source ? source.name : nameFolder(source), files }
 }
 
-/** @throws RivuletError `invalid-option` */
+/** Locates a model at a URL or on the hub. @throws RivuletError `invalid-option` */
 export function locateRemote(source: string | URL, base: string, hubUrl: string): RemoteLocation {
   const text = String(source)
   const hub = source instanceof URL || relativeUrl.test(text) ? undefined : hubReference.exec(text)?.groups
   if (hub) {
-    // A revision is one segment, as in huggingface_hub's `hf_hub_url`: "refs/pr/1" has slashes of its own.
+    // A revision is one path segment (huggingface_hub, `hf_hub_url`), although "refs/pr/1" contains slashes.
     const revision = encodeURIComponent(hub.revision ?? 'main')
     const hubFolder = endWithSlash(new URL(hubUrl, base)).href
     return {
@@ -84,13 +88,13 @@ export function locateRemote(source: string | URL, base: string, hubUrl: string)
   }
   if (!relativeUrl.test(text) && !URL.canParse(text)) {
     refuse(
-      `"${text}" is not a model: give a folder's URL, a path that starts with "/" or "./", or "owner/name" on the hub.`,
+      `"${text}" is not a model. Use a URL, a path that starts with "/", "./" or "../", or "owner/name" on the hub.`,
     )
   }
   const url = new URL(text, base)
   const file = ggufFile.exec(url.pathname)?.[0]
   if (file === undefined) return { kind: 'folder', url: endWithSlash(url).href, file }
-  // What follows the path, such as a signature, belongs to the file.
+  // The query, such as a signature, belongs to the file.
   return { kind: 'folder', url: new URL('./', url).href, file: file + url.search }
 }
 
@@ -99,7 +103,7 @@ function endWithSlash(url: URL): URL {
   return url
 }
 
-/** How deep a model's files can lie: `onnx/` is the deepest that is read. */
+/** Levels of folders that are read: the folder and its direct subfolders, such as `onnx/`. */
 const maxDepth = 2
 
 async function readDirectory(directory: FileSystemDirectoryHandle): Promise<Map<string, File>> {
@@ -114,15 +118,19 @@ async function readDirectory(directory: FileSystemDirectoryHandle): Promise<Map<
   try {
     await read(directory, '', 1)
   } catch (error) {
-    throw new RivuletError('invalid-option', `The folder "${directory.name}" could not be read.`, {
-      cause: error,
-    })
+    throw new RivuletError(
+      'invalid-option',
+      `The folder "${directory.name}" could not be read. Choose it again.`,
+      {
+        cause: error,
+      },
+    )
   }
   return files
 }
 
 function listFiles(files: readonly File[]): Map<string, File> {
-  // The chosen folder's own name comes first in each path.
+  // Each path starts with the chosen folder's name.
   return new Map(
     files.map((file) => [readRelativePath(file).split('/').slice(1).join('/') || file.name, file]),
   )
@@ -132,7 +140,7 @@ function nameFolder([file]: readonly File[]): string {
   return (file && readRelativePath(file).split('/')[0]) || 'files'
 }
 
-/** Empty for files that were chosen by themselves; some browsers leave the property out. */
+/** Empty for files that were chosen one by one; some browsers lack the property. */
 function readRelativePath(file: Partial<File>): string {
   return file.webkitRelativePath ?? ''
 }

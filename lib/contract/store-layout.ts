@@ -1,28 +1,28 @@
-// How models lie in the origin private file system:
+// The layout of models in the origin private file system:
 //
-//   rivulet-models/<model>/<file>/record.json   what the file is; written before its first byte, never changed
-//                                 0, 1, 2, …    its bytes, in segments that are each written from their start on
-//                                 complete      is there when all bytes are; holds the SHA-256 that they were found to have
-//   rivulet-models/<model>/used                 written whenever the model is opened: its time is what counts
+//   rivulet-models/<model>/<file>/record.json   describes the file; written before its first byte, never changed
+//                                 0, 1, 2, …    its bytes, in segments, each written from start to end
+//                                 complete      exists when all bytes are stored; contains their computed SHA-256, if any
+//   rivulet-models/<model>/used                 written each time the model is opened; its modification time is read
 //
-// A segment's size is its progress: a process that is killed at any byte leaves nothing to repair.
+// A segment's size is its progress, so a process that is killed at any byte leaves nothing to repair.
 
-/** What is known of a stored file. */
+/** Describes a stored file. */
 export interface FileRecord {
-  /** Of the model's folder. */
+  /** The URL of the model's folder. */
   readonly folderUrl: string
   readonly path: string
-  /** The server has no such file, which is worth knowing offline. */
+  /** The server has no such file; recorded so that it is also known offline. */
   readonly isMissing: boolean
-  /** Undefined for a missing file, and where nobody tells. */
+  /** Undefined for a missing file and for an unknown size. */
   readonly sizeBytes: number | undefined
-  /** All segments have this size, but for the last. */
+  /** The size of every segment except the last. */
   readonly segmentBytes: number
   /** The server's `ETag`, or else `Last-Modified`. */
   readonly validator: string | undefined
   /** The hub's own id of this version of the file. */
   readonly objectId: string | undefined
-  /** What the bytes must have, where that is known. */
+  /** The expected SHA-256, if known. */
   readonly sha256: string | undefined
 }
 
@@ -31,7 +31,7 @@ export const recordName = 'record.json'
 export const completeName = 'complete'
 export const usedName = 'used'
 
-/** A name for a folder's directory: its URL can be longer than a file name may be. */
+/** A hash names a model's directory: its URL can be longer than a file name may be. */
 export async function nameModelDirectory(folderUrl: string): Promise<string> {
   const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(folderUrl))
   return toHex(hash).slice(0, 32)
@@ -41,12 +41,12 @@ export function nameFileDirectory(path: string): string {
   return encodeURIComponent(path)
 }
 
-/** Of a Web Lock: shared by those who open the model, exclusive for who removes it. */
+/** Names a Web Lock: shared by tabs that load the model, exclusive while it is removed. */
 export function nameModelLock(modelDirectory: string): string {
   return `rivulet model ${modelDirectory}`
 }
 
-/** Of a Web Lock: exclusive for who downloads the file. */
+/** Names a Web Lock: exclusive for the tab that downloads the file. */
 export function nameFileLock(modelDirectory: string, path: string): string {
   return `rivulet file ${modelDirectory} ${path}`
 }
@@ -56,12 +56,12 @@ export function countSegments({ sizeBytes = 0, segmentBytes }: FileRecord): numb
   return Math.max(1, Math.ceil(sizeBytes / segmentBytes))
 }
 
-/** How long a segment is when it is whole: infinite where nobody tells. */
+/** The size of a complete segment; infinite if the file's size is unknown. */
 export function measureSegment({ sizeBytes = Infinity, segmentBytes }: FileRecord, index: number): number {
   return sizeBytes === Infinity ? sizeBytes : Math.min(segmentBytes, sizeBytes - index * segmentBytes)
 }
 
-/** @returns undefined where there is none, or one that was cut short */
+/** @returns undefined if there is no record, or only part of one */
 export async function readRecord(directory: FileSystemDirectoryHandle): Promise<FileRecord | undefined> {
   try {
     return JSON.parse(await (await getFile(directory, recordName))!.text()) as FileRecord
@@ -91,7 +91,7 @@ export async function getDirectory(
   }
 }
 
-/** Removes an entry with all that is in it; nothing happens where there is none. */
+/** Removes an entry and its contents, if it exists. */
 export async function removeEntry(parent: FileSystemDirectoryHandle, name: string): Promise<void> {
   try {
     await parent.removeEntry(name, { recursive: true })

@@ -6,11 +6,11 @@ const choose = (paths: readonly string[], named?: string) =>
   chooseFiles({ url, list: () => Promise.resolve(paths) }, named)
 
 describe('the files of a model', () => {
-  it('are the one that is named', async () => {
+  it('are the named file', async () => {
     expect(await choose([], 'a.gguf')).toEqual(['a.gguf'])
   })
 
-  it('are all parts of the one that is named', async () => {
+  it('are all parts of the named file', async () => {
     expect(await choose([], 'sub/a-00002-of-00003.gguf')).toEqual([
       'sub/a-00001-of-00003.gguf',
       'sub/a-00002-of-00003.gguf',
@@ -26,11 +26,11 @@ describe('the files of a model', () => {
       ['Q4_K_M/a-Q4_K_M-00002-of-00002.gguf', 'Q4_K_M/a-Q4_K_M-00001-of-00002.gguf'],
       ['Q4_K_M/a-Q4_K_M-00001-of-00002.gguf', 'Q4_K_M/a-Q4_K_M-00002-of-00002.gguf'],
     ],
-  ])('of %j are %j where none is named', async (paths, chosen) => {
+  ])('of %j are %j if none is named', async (paths, chosen) => {
     expect(await choose(paths)).toEqual(chosen)
   })
 
-  it('are missing where a folder has none, and have to be named where nobody tells', async () => {
+  it('are reported as missing in a folder without them, and must be named if the folder cannot be listed', async () => {
     await expect(choose(['config.json'])).rejects.toMatchObject({ code: 'model-not-found' })
     await expect(choose([])).rejects.toMatchObject({ code: 'invalid-option' })
   })

@@ -1,15 +1,15 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { OpenModelFolder } from '../store/model-folder.js'
 
-/** Best first: the first is llama.cpp's own choice; then what is near it in size. */
+/** In order of preference: llama.cpp's default first, then others of similar size. */
 const quantizations = ['Q4_K_M', 'Q4_K_S', 'Q4_0', 'Q4_1', 'Q5_K_M', 'IQ4_NL', 'IQ4_XS', 'Q8_0', 'F16']
 
-/** llama.cpp's own naming of a model in parts (`llama_split_path`). */
+/** llama.cpp's file names of a split model (`llama_split_path`). */
 const partPattern = /-(?<index>\d{5})-of-(?<count>\d{5})(?=\.gguf)/i
 
 /**
- * The model's file, or all of its parts in order.
- * @param named the file that was asked for; without one, the one of 4 to 5 bits is looked for
+ * Chooses the model's file, or all of its parts in order.
+ * @param named the file that the model source names; without one, a file with 4 to 5 bits is preferred
  * @throws RivuletError `model-not-found`, `invalid-option`
  */
 export async function chooseFiles(
@@ -26,7 +26,7 @@ export async function chooseFiles(
 }
 
 function chooseFile(url: string, paths: readonly string[]): string {
-  // What goes with a model, such as the part that sees (`mmproj`), is no model.
+  // `mmproj` files are vision encoders, not models.
   const models = paths.filter((path) => /\.gguf$/i.test(path) && !/mmproj/i.test(path)).toSorted()
   const firstParts = models.filter((path) => Number(partPattern.exec(path)?.groups?.index ?? 1) === 1)
   const rank = (path: string) => {
@@ -36,6 +36,9 @@ function chooseFile(url: string, paths: readonly string[]): string {
   const [best] = firstParts.toSorted((a, b) => rank(a) - rank(b))
   if (best !== undefined) return best
   throw paths.length === 0
-    ? new RivuletError('invalid-option', `llamaCpp() needs a file: name it, as ${url}model.gguf.`)
-    : new RivuletError('model-not-found', `${url} has no GGUF file.`)
+    ? new RivuletError(
+        'invalid-option',
+        `llamaCpp() cannot list the files of ${url}. Name the GGUF file in "model", such as ${url}model.gguf.`,
+      )
+    : new RivuletError('model-not-found', `${url} contains no GGUF file.`)
 }

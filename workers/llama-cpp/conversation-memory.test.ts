@@ -1,20 +1,20 @@
 import { expect, it } from 'vitest'
 import { createConversationMemory } from './conversation-memory.js'
 
-it('counts a conversation when another one puts it aside', () => {
+it('a conversation is counted when another one replaces it', () => {
   const memory = createConversationMemory(10, 100)
   memory.begin(8, 0)
   for (let token = 0; token < 4; token += 1) memory.addToken()
   expect(memory.isFull).toBe(false)
-  // The same conversation, one question more.
+  // The same conversation, with one more question.
   memory.begin(20, 12)
   expect(memory.isFull).toBe(false)
-  // Another one: 20 tokens of 10 bytes are kept.
+  // Another conversation: llama.cpp saves the first, 20 tokens of 10 bytes.
   memory.begin(5, 1)
   expect(memory.isFull).toBe(true)
 })
 
-it('is full at nothing where nothing may be kept, once there is something', () => {
+it('with a limit of 0, the memory is full after the first saved conversation', () => {
   const memory = createConversationMemory(10, 0)
   memory.begin(5, 0)
   expect(memory.isFull).toBe(false)

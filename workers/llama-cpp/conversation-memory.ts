@@ -1,19 +1,23 @@
-/** What llama.cpp keeps of earlier conversations, by estimate: it neither tells nor takes a limit below 8 GiB. */
+/**
+ * Estimates the memory that llama.cpp keeps for earlier conversations. llama.cpp does not report it, and accepts no limit
+ * below 8 GiB.
+ */
 export interface ConversationMemory {
-  /** A prompt was computed, but for what the KV cache held of it. */
+  /** Counts a computed prompt, of which `cachedTokens` were in the KV cache. */
   begin(promptTokens: number, cachedTokens: number): void
+  /** Counts a generated token. */
   addToken(): void
-  /** It keeps more than it may. */
+  /** The estimate is above the limit. */
   readonly isFull: boolean
 }
 
-/** @param bytesPerToken in the KV cache */
+/** @param bytesPerToken the size of a token in the KV cache */
 export function createConversationMemory(bytesPerToken: number, limitBytes: number): ConversationMemory {
   let keptBytes = 0
   let currentTokens = 0
   return {
     begin(promptTokens, cachedTokens) {
-      // A prompt that goes on from less than half of the last one puts that one aside (llama.cpp, `get_available_slot`).
+      // If a prompt shares less than half of the last one, llama.cpp saves the last one (`get_available_slot`).
       if (cachedTokens < currentTokens / 2) keptBytes += currentTokens * bytesPerToken
       currentTokens = promptTokens
     },

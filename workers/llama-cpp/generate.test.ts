@@ -7,7 +7,7 @@ import type { CompletionOptions, LlamaCpp } from './runtime.js'
 
 const words = ['Once', ' upon', ' a', ' time', '.']
 
-/** Stands in for llama.cpp: a step computes a chunk of the prompt, or a word; the end is a silent token, then what it counted. */
+/** Stands in for llama.cpp: a step computes a prompt chunk or a word; an end token without text and the counts follow. */
 function createRuntime({ prefillSteps = 2, failAt = Infinity } = {}) {
   const seen = { steps: 0, isRunning: false, options: [] as CompletionOptions[] }
   const timings = { cache_n: 3, prompt_n: 4, prompt_ms: 20, predicted_ms: 30 }
@@ -24,7 +24,7 @@ function createRuntime({ prefillSteps = 2, failAt = Infinity } = {}) {
       const limit = options.max_tokens as number | undefined
       const texts = words.slice(0, limit)
       const ends = texts.length === limit ? [] : ['']
-      let said = 0
+      let predicted = 0
       try {
         for (const text of [...Array.from({ length: prefillSteps }, () => undefined), ...texts, ...ends]) {
           await mayStep()
@@ -32,15 +32,15 @@ function createRuntime({ prefillSteps = 2, failAt = Infinity } = {}) {
           seen.steps += 1
           if (seen.steps === failAt) throw new Error('the runtime broke')
           if (text === undefined) continue
-          said += 1
+          predicted += 1
           const choices = [{ text, finish_reason: null }]
-          options.onData({ choices, timings: { ...timings, predicted_n: said } })
+          options.onData({ choices, timings: { ...timings, predicted_n: predicted } })
         }
         await mayStep()
         options.onData({
           choices: [{ text: '', finish_reason: ends.length > 0 ? 'stop' : 'length' }],
           usage: {},
-          timings: { ...timings, predicted_n: said },
+          timings: { ...timings, predicted_n: predicted },
         })
       } finally {
         seen.isRunning = false
@@ -76,7 +76,7 @@ const readTexts = (steps: readonly Step[]) =>
 const settle = () => new Promise((resolve) => setTimeout(resolve, 30))
 
 describe('an answer of llama.cpp’s (scripted runtime)', () => {
-  it('comes token by token, without the one that ends it, and with what was counted', async () => {
+  it('is streamed token by token, without the end token, and with the counts at the end', async () => {
     const { all, finishReason } = await readAll(generate(createRuntime()))
     expect(finishReason).toBe('stop')
     expect(all[0]).toEqual({ kind: 'prefilled', promptTokens: 7, cachedPromptTokens: 3 })
@@ -90,14 +90,14 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
     })
   })
 
-  it('makes one step ahead of its reader, and no more', async () => {
+  it('runs one step ahead of its reader, and no more', async () => {
     const scripted = createRuntime({ prefillSteps: 2 })
     const steps = generate(scripted)
     await settle()
     expect(scripted.seen.steps).toBe(0)
     await steps.next()
     await settle()
-    // The prompt, its first token, and the one that is computed while the first travels.
+    // Two prompt chunks, the first token, and the one that is computed while the first travels.
     expect(scripted.seen.steps).toBe(4)
     await steps.next()
     await settle()
@@ -108,24 +108,27 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
     await steps.return('stop')
   })
 
-  it.each(['return', 'signal'])('is left by %s within a step, and llama.cpp is free then', async (how) => {
-    const scripted = createRuntime()
-    const abort = new AbortController()
-    const steps = generate(scripted, {}, abort.signal)
-    await steps.next()
-    await steps.next()
-    const before = scripted.seen.steps
-    if (how === 'return') await steps.return('stop')
-    else {
-      abort.abort(new Error('enough'))
-      await expect(readAll(steps)).rejects.toThrow('enough')
-    }
-    expect(scripted.seen.isRunning).toBe(false)
-    expect(scripted.seen.steps).toBeLessThanOrEqual(before + 1)
-    expect(scripted.seen.options[0]?.abortSignal.aborted).toBe(true)
-  })
+  it.each(['return', 'signal'])(
+    'stops within one step of a %s, and llama.cpp is free afterwards',
+    async (how) => {
+      const scripted = createRuntime()
+      const abort = new AbortController()
+      const steps = generate(scripted, {}, abort.signal)
+      await steps.next()
+      await steps.next()
+      const before = scripted.seen.steps
+      if (how === 'return') await steps.return('stop')
+      else {
+        abort.abort(new Error('enough'))
+        await expect(readAll(steps)).rejects.toThrow('enough')
+      }
+      expect(scripted.seen.isRunning).toBe(false)
+      expect(scripted.seen.steps).toBeLessThanOrEqual(before + 1)
+      expect(scripted.seen.options[0]?.abortSignal.aborted).toBe(true)
+    },
+  )
 
-  it('is left while its prompt is computed', async () => {
+  it('can be cancelled during prefill', async () => {
     const scripted = createRuntime({ prefillSteps: 1000 })
     const abort = new AbortController()
     const reading = readAll(generate(scripted, {}, abort.signal))
@@ -136,7 +139,7 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
     expect(scripted.seen.steps).toBeLessThan(1000)
   })
 
-  it('is not begun for who has left already', async () => {
+  it('does not start if its signal is already aborted', async () => {
     const scripted = createRuntime()
     await expect(readAll(generate(scripted, {}, AbortSignal.abort(new Error('before'))))).rejects.toThrow(
       'before',
@@ -144,7 +147,7 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
     expect(scripted.seen.options).toEqual([])
   })
 
-  it('ends before a stop string, which may be cut by tokens', async () => {
+  it('ends before a stop string, which may span tokens', async () => {
     const scripted = createRuntime()
     const { all, finishReason } = await readAll(generate(scripted, { stop: ['n a t'] }))
     expect(readTexts(all).join('')).toBe('Once upo')
@@ -153,12 +156,12 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
     expect(scripted.seen.isRunning).toBe(false)
   })
 
-  it('hands out what might have become a stop string', async () => {
+  it('contains text that only started like a stop string', async () => {
     const { all } = await readAll(generate(createRuntime(), { stop: ['. Then'] }))
     expect(readTexts(all).join('')).toBe(words.join(''))
   })
 
-  it('that another model began is as long as it would have been', async () => {
+  it('continues the text of another model within the same maxTokens', async () => {
     const scripted = createRuntime()
     const said = { before: { text: 'Well', tokens: 1 }, own: { text: ',', tokens: 1, tokenIds: [] } }
     const { all, finishReason } = await readAll(generate(scripted, { said, maxTokens: 5 }))
@@ -169,7 +172,7 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
     expect(none).toEqual([])
   })
 
-  it('fails with what llama.cpp fails with, behind what was said', async () => {
+  it('fails with llama.cpp’s error, after the text so far', async () => {
     const steps = generate(createRuntime({ prefillSteps: 0, failAt: 3 }))
     expect(await steps.next()).toMatchObject({ value: { kind: 'prefilled' } })
     expect(await steps.next()).toMatchObject({ value: { text: 'Once' } })
@@ -177,7 +180,7 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
     await expect(steps.next()).rejects.toThrow('the runtime broke')
   })
 
-  it('passes every option on, by llama.cpp’s names', async () => {
+  it('passes every option under llama.cpp’s name', async () => {
     const scripted = createRuntime()
     await readAll(
       generate(scripted, {

@@ -8,21 +8,21 @@ import type { ConversationMemory } from './conversation-memory.js'
 import type { RenderPrompt } from './render-prompt.js'
 import type { LlamaCpp } from './runtime.js'
 
-/** What is read of a chunk (llama.cpp's server, "/v1/completions"). */
+/** The used fields of a chunk (llama.cpp's server, "/v1/completions"). */
 interface Chunk {
   readonly choices: readonly {
     readonly text: string
     readonly finish_reason: 'stop' | 'length' | null
     readonly logprobs?: { readonly content: readonly ChunkLogprobs[] } | null
   }[]
-  /** Of the last one. */
+  /** Only in the last chunk. */
   readonly usage?: object
   readonly timings: Timings
 }
 
-/** Up to this chunk. */
+/** Cumulative, up to this chunk. */
 interface Timings {
-  /** Prompt tokens that were computed, and those that the KV cache held. */
+  /** `prompt_n`: computed prompt tokens. `cache_n`: those found in the KV cache. */
   readonly prompt_n: number
   readonly cache_n: number
   readonly prompt_ms: number
@@ -40,7 +40,7 @@ interface ChunkLogprobs extends ChunkLogprob {
   readonly top_logprobs: readonly ChunkLogprob[]
 }
 
-/** A model that can generate. */
+/** A loaded model. */
 export interface LoadedModel {
   readonly runtime: LlamaCpp
   readonly renderPrompt: RenderPrompt
@@ -48,7 +48,7 @@ export interface LoadedModel {
 }
 
 /**
- * One token for every pull. llama.cpp is asked for the next one while the last is on its way to its reader, and not before.
+ * Generates one token per pull. llama.cpp computes the next token while the last one travels to its reader, and not earlier.
  * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`, `worker-failed`; the reason of `signal`
  */
 export async function* generateTokens(
@@ -72,7 +72,7 @@ export async function* generateTokens(
   let finishReason: 'stop' | 'length' | undefined
   let last: Timings | undefined
   let hasStopped = false
-  /** A token without a text: the one that ends the answer is such a one, and no part of it. */
+  /** A token without text, held back: the end-of-sequence token has no text and is not part of the answer. */
   let silent: GenerationStep | undefined
   try {
     for await (const { choices, usage, timings } of answer.chunks()) {
@@ -106,7 +106,7 @@ export async function* generateTokens(
   const rest = stopMatcher.flush()
   if (rest !== '') yield { kind: 'chunk', text: rest, tokenIds: [], tokenCount: 0 }
   if (last) {
-    // The token that ends the text is no part of it.
+    // The end-of-sequence token is not part of the text.
     const completionTokens = last.predicted_n + generatedTokens - (finishReason === 'stop' ? 1 : 0)
     yield {
       kind: 'counted',
@@ -119,7 +119,7 @@ export async function* generateTokens(
   return finishReason ?? 'stop'
 }
 
-/** What was said already is prompt to llama.cpp, but to nobody else. */
+/** llama.cpp counts a resumed answer as part of the prompt; our counts do not. */
 function countPrompt({ prompt_n: computed, cache_n: cached }: Timings, generatedTokens: number): number {
   return Math.max(0, computed + cached - generatedTokens)
 }
@@ -134,7 +134,7 @@ function describeRequest(request: GenerateRequest): Record<string, unknown> {
     topLogprobs: 'n_probs',
   })
   const { topLogprobs } = request.options
-  // With 0 it reports not even the chosen token's.
+  // With 0, llama.cpp reports no log-probability at all, not even the chosen token's.
   return { ...body, timings_per_token: true, ...(topLogprobs === 0 && { n_probs: 1 }) }
 }
 
@@ -150,9 +150,9 @@ function readLogprob({ id, token, logprob }: ChunkLogprob): TokenLogprob {
 }
 
 interface Answer {
-  /** Pull-driven, but for one step. */
+  /** Pull-driven, with one step ahead. */
   chunks(): AsyncGenerator<Chunk, undefined, undefined>
-  /** Frees llama.cpp for the next one. */
+  /** Ends the answer and frees llama.cpp for the next one. */
   end(): Promise<void>
 }
 
@@ -163,7 +163,7 @@ function startAnswer(
 ): Answer {
   const leaving = new AbortController()
   const arrived: Chunk[] = []
-  /** Chunks that may come before llama.cpp has to wait. */
+  /** How many chunks llama.cpp may still produce before it must wait. */
   let wanted = 1
   let isOver = false
   let wake = () => {}
@@ -209,7 +209,7 @@ function startAnswer(
           await completing
           return undefined
         }
-        // The next one is computed while this one travels.
+        // Lets llama.cpp compute the next chunk while this one travels.
         wanted += 1
         wake()
         yield chunk
@@ -224,5 +224,5 @@ function startAnswer(
 }
 
 function leftError(): RivuletError {
-  return new RivuletError('generation-failed', 'Nobody reads this answer any more.')
+  return new RivuletError('generation-failed', 'The answer was cancelled: its reader left.')
 }

@@ -5,7 +5,7 @@ import { readGgufHeader } from './gguf-header.js'
 const stories = readFileSync(new URL('../../demo/public/models/stories.gguf', import.meta.url))
 const asFile = (bytes: Uint8Array) => new Blob([bytes as Uint8Array<ArrayBuffer>])
 
-/** Where the metadata ends, as the reader itself finds it: what is cut before is cut off. */
+/** Finds the end of the metadata with the reader: files that end earlier are refused. */
 async function findEnd(): Promise<number> {
   let [low, high] = [0, stories.length]
   while (low < high) {
@@ -21,12 +21,12 @@ async function findEnd(): Promise<number> {
 }
 
 describe('a GGUF file', () => {
-  it('tells its context, its chat template and its control tokens (the embedded model)', async () => {
+  it('contains its context length, chat template and control tokens (the embedded model)', async () => {
     const header = await readGgufHeader(asFile(stories))
     expect(header).toMatchObject({
       architecture: 'llama',
       contextLength: 512,
-      // 6 layers, 2 heads of 32 numbers, keys and values, 2 bytes.
+      // 6 layers × keys and values × 2 heads of 32 numbers × 2 bytes.
       cacheBytesPerToken: 6 * 2 * 64 * 2,
       controlTokens: ['<|endoftext|>', '<|user|>', '<|assistant|>', '<|end|>'],
       beginToken: '<|endoftext|>',
@@ -45,13 +45,13 @@ describe('a GGUF file', () => {
     await expect(readGgufHeader(asFile(bytes))).rejects.toMatchObject({ code: 'model-invalid' })
   })
 
-  it('of another version is refused by name', async () => {
+  it('of an unsupported version is refused', async () => {
     const bytes = Uint8Array.from(stories.subarray(0, 64))
     bytes[4] = 1
     await expect(readGgufHeader(asFile(bytes))).rejects.toMatchObject({ code: 'model-unsupported' })
   })
 
-  it('whose metadata is cut anywhere is refused', async () => {
+  it('with incomplete metadata is refused, wherever it ends', async () => {
     const end = await findEnd()
     for (let length = 0; length < end; length += 997) {
       await expect(readGgufHeader(asFile(stories.subarray(0, length)))).rejects.toMatchObject({
@@ -60,7 +60,7 @@ describe('a GGUF file', () => {
     }
   })
 
-  it('with damaged metadata is read or refused, never more', async () => {
+  it('with damaged metadata is read, or refused with a typed error', async () => {
     const end = await findEnd()
     for (let at = 4; at < Math.min(end, 3000); at += 1) {
       for (const value of [0, 0x7f, 0xff]) {

@@ -1,36 +1,36 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 
-/** What is read of a GGUF file before it is loaded. */
+/** The metadata that is read from a GGUF file before it is loaded. */
 export interface GgufHeader {
   readonly architecture: string
-  /** In tokens; undefined where the file does not tell. */
+  /** In tokens; undefined if the file does not contain it. */
   readonly contextLength: number | undefined
-  /** Of one token in the KV cache, at 16 bits; 0 where the file does not tell. */
+  /** The size of one token in the KV cache, at 16 bits; 0 if the file does not contain the dimensions. */
   readonly cacheBytesPerToken: number
   readonly chatTemplate: string | undefined
-  /** Tokens that steer the model: no user's words may become one. */
+  /** Tokens that control the model: user text must never become one. */
   readonly controlTokens: readonly string[]
   readonly beginToken: string | undefined
   readonly endToken: string | undefined
-  /** The tokenizer puts `beginToken` before every prompt. */
+  /** The tokenizer adds `beginToken` before every prompt. */
   readonly addsBeginToken: boolean
 }
 
 type Scalar = string | number | boolean
 
-/** An array's place: its items are read when they are asked for. */
+/** The position of an array; its items are read on demand. */
 interface ArrayPlace {
   readonly type: number
   readonly count: number
   readonly offset: number
 }
 
-/** Enough for the words of any vocabulary. */
+/** Enough for any vocabulary. */
 const maxHeaderBytes = 2 ** 28
 const firstReadBytes = 2 ** 20
 
 /**
- * Reads the metadata that a GGUF file begins with (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
+ * Reads the metadata at the start of a GGUF file (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
  * @throws RivuletError `model-invalid`, `model-unsupported`
  */
 export async function readGgufHeader(file: Blob): Promise<GgufHeader> {
@@ -42,26 +42,29 @@ export async function readGgufHeader(file: Blob): Promise<GgufHeader> {
     } catch (error) {
       if (!(error instanceof RangeError)) throw error
       if (length < Math.min(file.size, maxHeaderBytes)) continue
-      refuse('its metadata is cut off.')
+      refuse('its metadata is incomplete.')
     }
   }
 }
 
-/** Of metadata values, as the format numbers them. */
+/** Types of metadata values, numbered as in the format. */
 const types = { uint8: 0, int8: 1, uint16: 2, int16: 3, uint32: 4, int32: 5, float32: 6, bool: 7 } as const
 const wideTypes = { string: 8, array: 9, uint64: 10, int64: 11, float64: 12 } as const
 const sizes: readonly (number | undefined)[] = [1, 1, 2, 2, 4, 4, 4, 1, undefined, undefined, 8, 8, 8]
-/** Token types, as llama.cpp numbers them: these two steer, or are what an unknown word becomes. */
-const steeringTypes = new Set([2, 3])
-/** Added to the vocabulary by hand: chat markers, but also runs of white space. */
+/** Token types, numbered as in llama.cpp: unknown tokens (2) and control tokens (3). */
+const controlTypes = new Set([2, 3])
+/** User-defined tokens: chat markers, but also runs of white space. */
 const userDefinedType = 4
 
-/** @throws RangeError where `view` ends too early */
+/** @throws RangeError if `view` ends too early */
 function readMetadata(view: DataView): ReadonlyMap<string, Scalar | ArrayPlace> {
-  if (view.getUint32(0, true) !== 0x46554747) refuse('it does not begin with "GGUF".')
+  if (view.getUint32(0, true) !== 0x46554747) refuse('it does not start with "GGUF".')
   const version = view.getUint32(4, true)
   if (version !== 2 && version !== 3) {
-    throw new RivuletError('model-unsupported', `This GGUF file has version ${version}; 2 and 3 are read.`)
+    throw new RivuletError(
+      'model-unsupported',
+      `This GGUF file has version ${version}, but only versions 2 and 3 are supported. Convert it again with a current llama.cpp.`,
+    )
   }
   const reader = createReader(view, 8)
   reader.readCount()
@@ -80,13 +83,13 @@ function createReader(view: DataView, start: number) {
 
   function advance(bytes: number): number {
     const from = offset
-    // Also what is too large to add up is beyond the end.
-    if (!(from + bytes <= view.byteLength)) throw new RangeError('cut off')
+    // Negated, so that NaN and Infinity also count as beyond the end.
+    if (!(from + bytes <= view.byteLength)) throw new RangeError('The metadata is incomplete.')
     offset += bytes
     return from
   }
 
-  /** Counts that a double cannot hold are beyond any file's end. */
+  /** A count too large for an exact double is beyond the end of any file. */
   const readCount = () => Number(view.getBigUint64(advance(8), true))
   const readType = () => view.getUint32(advance(4), true)
 
@@ -99,7 +102,7 @@ function createReader(view: DataView, start: number) {
   function skip(type: number): void {
     if (type === wideTypes.string) advance(readCount())
     else if (type === wideTypes.array) readArray()
-    else advance(sizes[type] ?? refuse(`it has a value of type ${type}.`))
+    else advance(sizes[type] ?? refuse(`it contains a value of the unknown type ${type}.`))
   }
 
   function readArray(): ArrayPlace {
@@ -115,7 +118,7 @@ function createReader(view: DataView, start: number) {
   function readValue(type: number): Scalar | ArrayPlace {
     if (type === wideTypes.string) return readString()
     if (type === wideTypes.array) return readArray()
-    const from = advance(sizes[type] ?? refuse(`it has a value of type ${type}.`))
+    const from = advance(sizes[type] ?? refuse(`it contains a value of the unknown type ${type}.`))
     return readNumber(view, type, from)
   }
 
@@ -158,7 +161,7 @@ function describeModel(view: DataView, metadata: ReadonlyMap<string, Scalar | Ar
     const value = metadata.get(key)
     return typeof value === 'number' && value >= 0 ? value : undefined
   }
-  const architecture = readText('general.architecture') ?? refuse('it names no architecture.')
+  const architecture = readText('general.architecture') ?? refuse('its metadata contains no architecture.')
   const vocabulary = readVocabulary(view, metadata)
   const readToken = (key: string) => {
     const id = readNumberOf(key)
@@ -176,7 +179,7 @@ function describeModel(view: DataView, metadata: ReadonlyMap<string, Scalar | Ar
   }
 }
 
-/** Keys and values of all layers. */
+/** The bytes of one token's keys and values in all layers, at 16 bits. */
 function measureCache(read: (name: string) => number | undefined): number {
   const layers = read('block_count') ?? 0
   const heads = read('attention.head_count') ?? 0
@@ -197,11 +200,11 @@ function readVocabulary(
   const control = new Map<number, string>()
   if (typeof tokens !== 'object' || typeof tokenTypes !== 'object') return control
   if (tokens.type !== wideTypes.string || sizes[tokenTypes.type] !== 4)
-    refuse('its vocabulary is no list of words.')
+    refuse('its vocabulary is not a list of strings.')
   const reader = createReader(view, tokens.offset)
   for (let id = 0; id < Math.min(tokens.count, tokenTypes.count); id += 1) {
     const type = view.getInt32(tokenTypes.offset + 4 * id, true)
-    if (steeringTypes.has(type)) control.set(id, reader.readString())
+    if (controlTypes.has(type)) control.set(id, reader.readString())
     else if (type === userDefinedType) {
       const token = reader.readString()
       if (token.trim() !== '') control.set(id, token)
@@ -211,5 +214,8 @@ function readVocabulary(
 }
 
 function refuse(why: string): never {
-  throw new RivuletError('model-invalid', `This is no GGUF file that can be used: ${why}`)
+  throw new RivuletError(
+    'model-invalid',
+    `This file is not a valid GGUF file: ${why} Check the URL, or download the file again.`,
+  )
 }

@@ -16,23 +16,23 @@ import { readGgufHeader, type GgufHeader } from './gguf-header.js'
 import { createPromptRenderer } from './render-prompt.js'
 import { openLlamaCpp } from './runtime.js'
 
-/** Longer ones are for those who ask for them: they take memory whether they are used or not. */
+/** In tokens. A longer context must be requested: it takes memory even when it is not used. */
 const maxDefaultContext = 4096
 const defaultConversationCacheBytes = 256 * 2 ** 20
-/** llama.cpp makes its contexts a multiple of so many tokens, and does not say so. */
+/** llama.cpp silently rounds the context length up to a multiple of this many tokens. */
 const contextStep = 256
 /**
- * A prompt is computed in chunks of so many tokens: in between, who leaves is noticed. On a CPU larger ones are hardly
- * faster (SmolLM2-135M, 2 threads: 31 tokens a second in chunks of 16, 36 from 64 on).
+ * A prompt is computed in chunks of this many tokens; a cancel takes effect between two chunks. On a CPU, larger chunks are
+ * hardly faster (SmolLM2-135M, 2 threads: 31 tokens per second in chunks of 16, 36 in chunks of 64 or more).
  */
 const prefillChunkTokens = { cpu: 32, gpu: 256 }
 
-/** GGUF files on llama.cpp, on WASM or WebGPU. */
+/** Runs GGUF files on llama.cpp, on WASM or WebGPU. */
 export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
   let loaded: LoadedModel | undefined
   let open: () => Promise<LoadedModel>
 
-  /** The loaded model, opened anew where it keeps too much of earlier conversations. */
+  /** Returns the loaded model. Opens it again if llama.cpp keeps too much of earlier conversations. */
   async function takeModel(): Promise<LoadedModel> {
     if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded. Create a new engine.')
     if (!loaded.memory.isFull) return loaded
@@ -40,9 +40,13 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
     try {
       return (loaded = await open())
     } catch (error) {
-      throw new RivuletError('worker-failed', `The model could not be opened anew: ${describeError(error)}`, {
-        cause: error,
-      })
+      throw new RivuletError(
+        'worker-failed',
+        `The model could not be loaded again: ${describeError(error)}`,
+        {
+          cause: error,
+        },
+      )
     }
   }
 
@@ -50,7 +54,11 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
     stepsInFlight: 1,
 
     async load({ model: location, download, options }, { onProgress, signal }) {
-      if (location.kind === 'none') throw new RivuletError('invalid-option', 'llamaCpp() needs a "model".')
+      if (location.kind === 'none')
+        throw new RivuletError(
+          'invalid-option',
+          'llamaCpp() needs a "model". Set it in createEngine() or llamaCpp().',
+        )
       const device = await chooseDevice(options)
       let downloaded: LoadProgress | undefined
       const folder = await openModelFolder(location, download, {
@@ -74,11 +82,11 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         const model = await open()
         await refuseCpu(model, options)
         loaded = model
-        // The visitor's files have names alone.
+        // Local files have only names.
         const address = location.kind === 'local' ? paths[0]! : folder.url + paths[0]!
         return describeModel(address, model, device, header)
       } finally {
-        // What is being read must not be removed meanwhile.
+        // The folder stays open until its files are read, so that they cannot be removed.
         folder.close()
       }
     },
@@ -95,7 +103,7 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
   }
 }
 
-/** Where nothing had to be fetched. */
+/** The progress fields when nothing was downloaded. */
 const nothingFetched = { files: [], loadedBytes: 0, totalBytes: 0, bytesPerSecond: undefined }
 const loadPhase = { phase: 'load', file: undefined, remainingMs: undefined, fraction: 1 } as const
 
@@ -107,7 +115,7 @@ async function readFiles(folder: OpenModelFolder, location: ModelLocation) {
     const file = await folder.readBlob(path)
     if (!file) {
       await folder.forgetMissing()
-      throw new RivuletError('model-not-found', `${folder.url} has no ${path}.`)
+      throw new RivuletError('model-not-found', `${folder.url} has no ${path}. Check the model's file name.`)
     }
     files.push(file)
   }
@@ -115,11 +123,12 @@ async function readFiles(folder: OpenModelFolder, location: ModelLocation) {
 }
 
 function chooseContext(header: GgufHeader, { contextLength }: LlamaCppLoadOptions): number {
-  const askedFor = contextLength ?? Math.min(header.contextLength ?? maxDefaultContext, maxDefaultContext)
-  return Math.ceil(askedFor / contextStep) * contextStep
+  const requestedLength =
+    contextLength ?? Math.min(header.contextLength ?? maxDefaultContext, maxDefaultContext)
+  return Math.ceil(requestedLength / contextStep) * contextStep
 }
 
-/** By wllama's names. */
+/** Under the names of wllama's options. */
 function chooseParameters({ useGpu, threads }: ChosenDevice, contextLength: number) {
   const chunkTokens = useGpu ? prefillChunkTokens.gpu : prefillChunkTokens.cpu
   return {
@@ -132,13 +141,13 @@ function chooseParameters({ useGpu, threads }: ChosenDevice, contextLength: numb
   }
 }
 
-/** @throws RivuletError `backend-unavailable` where a GPU was asked for and is not used */
+/** @throws RivuletError `backend-unavailable` if WebGPU was requested and is not used */
 async function refuseCpu({ runtime }: LoadedModel, { device }: LlamaCppLoadOptions): Promise<void> {
   if (device !== 'webgpu' || runtime.usesGpu) return
   await runtime.exit()
   throw new RivuletError(
     'backend-unavailable',
-    "llama.cpp put the model on the CPU. Use device: 'auto' to accept that.",
+    "llama.cpp placed the model on the CPU. Use device: 'auto' to allow that.",
   )
 }
 
@@ -180,7 +189,7 @@ function checkFit(
   const isWasm = wasmMemoryBytes < budgetBytes
   const availableBytes = isWasm ? wasmMemoryBytes : budgetBytes
   if (neededBytes <= availableBytes) return
-  const limitedBy = isWasm ? 'the memory of WebAssembly' : 'the given memoryBudgetBytes'
+  const limitedBy = isWasm ? 'the memory of WebAssembly' : 'the option "memoryBudgetBytes"'
   throw createMemoryError(
     `The model, with a KV cache of ${contextLength} tokens,`,
     neededBytes,

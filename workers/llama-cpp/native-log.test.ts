@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { readNativeLog } from './native-log.js'
 
 describe('the log of llama.cpp', () => {
-  it('tells where the weights lie, and which they are', () => {
+  it('shows where the weights are, and their type', () => {
     const log = readNativeLog(() => {})
     log.logger.debug('print_info: file type   = Q4_K - Medium')
     log.logger.debug('load_tensors:          CPU model buffer size =     2.80 MiB')
@@ -12,18 +12,18 @@ describe('the log of llama.cpp', () => {
     expect(log.usesGpu).toBe(true)
   })
 
-  it('keeps the first complaint, from which the others follow', () => {
+  it('keeps the first error message, from which the others follow', () => {
     const log = readNativeLog(() => {})
     log.logger.error('Stack trace (exception): …')
     log.logger.error("error loading model: unknown model architecture: 'x'")
     log.logger.error('failed to load model')
-    expect(log.complaint).toContain('unknown model architecture')
-    log.forgetComplaints()
+    expect(log.firstError).toContain('unknown model architecture')
+    log.clearErrors()
     log.logger.error('another')
-    expect(log.complaint).toBe('another')
+    expect(log.firstError).toBe('another')
   })
 
-  it('tells of a worker that died, could not be started, or has no WebAssembly', () => {
+  it('shows a worker that died, could not be started, or has no WebAssembly', () => {
     const seen: string[] = []
     const log = readNativeLog((words) => seen.push(words))
     log.logger.error(new Event('error'))

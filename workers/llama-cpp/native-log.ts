@@ -1,38 +1,38 @@
-/** What llama.cpp tells in its log alone: where it put a model, and why something failed. */
+/** Facts that llama.cpp reports only in its log: where it placed the model, and why something failed. */
 export interface NativeLog {
-  /** For wllama. */
+  /** Passed to wllama. */
   readonly logger: Readonly<Record<'debug' | 'log' | 'warn' | 'error', (...words: unknown[]) => void>>
-  /** Weights of the model lie on a GPU. */
+  /** Some of the model's weights are on a GPU. */
   readonly usesGpu: boolean
-  /** As llama.cpp names it: `Q4_K - Medium`. */
+  /** In llama.cpp's words: `Q4_K - Medium`. */
   readonly fileType: string | undefined
-  /** The first complaint since `forgetComplaints`: what comes behind it follows from it. */
-  readonly complaint: string
-  forgetComplaints(): void
+  /** The first error message since `clearErrors`, or empty: later ones follow from it. */
+  readonly firstError: string
+  clearErrors(): void
 }
 
-/** An event without a message. */
-const notStarted = "it could not be started: the page's CSP must allow `worker-src blob:`."
+/** The explanation of an error event without a message. */
+const notStarted = "it could not be started. Allow `worker-src blob:` in the page's CSP."
 
-/** @param onWorkerError wllama tells of its worker's death here alone */
+/** @param onWorkerError called when wllama's worker fails: wllama reports that only in its log */
 export function readNativeLog(onWorkerError: (words: string) => void): NativeLog {
   let usesGpu = false
   let fileType: string | undefined
-  let complaint = ''
+  let firstError = ''
 
   function read(...words: unknown[]): void {
     const line = words.map(String).join(' ')
     const gpuMebibytes = /^load_tensors:\s+WebGPU.* model buffer size =\s*([\d.]+)/.exec(line)?.[1]
     usesGpu ||= Number(gpuMebibytes) > 0
-    // What cannot even be started says so here, and nobody is told.
+    // A failure to start is reported only here.
     if (line.startsWith('Aborted(')) onWorkerError(line)
     fileType ??= /^print_info: file type\s+= (.*?)\s*$/.exec(line)?.[1]
   }
 
   function readError(first: unknown): void {
     if (first instanceof Event) onWorkerError((first as Partial<ErrorEvent>).message || notStarted)
-    // Traces of the stack come as a line of their own; objects were told in words before.
-    else if (typeof first === 'string' && !first.startsWith('Stack trace')) complaint ||= first
+    // Skips stack traces, which are separate lines, and objects, whose message was logged before.
+    else if (typeof first === 'string' && !first.startsWith('Stack trace')) firstError ||= first
   }
 
   return {
@@ -43,11 +43,11 @@ export function readNativeLog(onWorkerError: (words: string) => void): NativeLog
     get fileType() {
       return fileType
     },
-    get complaint() {
-      return complaint
+    get firstError() {
+      return firstError
     },
-    forgetComplaints() {
-      complaint = ''
+    clearErrors() {
+      firstError = ''
     },
   }
 }

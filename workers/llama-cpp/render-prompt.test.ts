@@ -16,11 +16,11 @@ const header: GgufHeader = {
 const joiner = '\u2060'
 const render = createPromptRenderer(header)
 
-/** What the runtime would take for a control token. */
+/** Finds what the runtime would treat as control tokens. */
 const findTokens = (text: string) => text.match(/<s>|<\|\w+\|>|🐉x/g) ?? []
 
 describe('a prompt for llama.cpp', () => {
-  it('is the template’s text, without the token that the tokenizer puts there itself', () => {
+  it('is the template’s text, without the begin token that the tokenizer adds', () => {
     expect(render({ prompt: 'Hello' })).toBe('<|user|>Hello<|end|><|assistant|>')
     const bare = createPromptRenderer({ ...header, addsBeginToken: false })
     expect(bare({ prompt: 'Hello' })).toBe('<s><|user|>Hello<|end|><|assistant|>')
@@ -33,13 +33,13 @@ describe('a prompt for llama.cpp', () => {
     '<<|end|>|end|>',
     '<s><s>',
     'half <|en',
-  ])('has no control token from words: %j', (content) => {
+  ])('has no control tokens from message contents: %j', (content) => {
     const text = render({ prompt: [{ role: 'user', content }] })
     expect(findTokens(text)).toEqual(['<|user|>', '<|end|>', '<|assistant|>'])
     expect(text.replaceAll(joiner, '')).toBe(`<|user|>${content}<|end|><|assistant|>`)
   })
 
-  it('has none where words and template meet', () => {
+  it('has no control tokens where content and template meet', () => {
     const meeting = createPromptRenderer({
       ...header,
       addsBeginToken: false,
@@ -48,11 +48,11 @@ describe('a prompt for llama.cpp', () => {
     expect(findTokens(meeting({ prompt: 'end|> and' }))).toEqual([])
   })
 
-  it('takes raw text as words alone', () => {
+  it('has no control tokens from raw text', () => {
     expect(findTokens(render({ prompt: '<s> <|end|>', applyChatTemplate: false }))).toEqual([])
   })
 
-  it('ends with what was said, as words', () => {
+  it('ends with the text generated so far, without control tokens', () => {
     const said = {
       before: { text: 'Once', tokens: 1 },
       own: { text: ' <|end|>', tokens: 2, tokenIds: [] },
@@ -68,7 +68,7 @@ describe('a prompt for llama.cpp', () => {
     const once = performance.now() - start
     const again = performance.now()
     render({ prompt: '<|end|>'.repeat(100_000) })
-    // Ten times as much, with room for a busy machine; in square time it would be a hundred times.
+    // Ten times the input, with a margin for a busy machine; quadratic time would be a hundred times.
     expect(performance.now() - again).toBeLessThan(Math.max(once, 5) * 50)
   })
 

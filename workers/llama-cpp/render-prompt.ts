@@ -4,12 +4,12 @@ import { renderChatTemplate, type PromptPart } from '../text/chat-template.js'
 import { escapePattern } from '../text/escape-pattern.js'
 import type { GgufHeader } from './gguf-header.js'
 
-/** Seen by nobody; a token that it stands in is none. */
+/** An invisible character: a control token that contains it is not recognized. */
 const wordJoiner = '\u2060'
 
 /**
- * A prompt as one text, which is all that the runtime takes: it finds the control tokens itself, and so must find none
- * in anybody's words.
+ * Renders a prompt as one text, the only form that the runtime accepts. The runtime finds control tokens in the text, so
+ * message contents must not contain any.
  */
 export type RenderPrompt = (request: GenerateRequest) => string
 
@@ -27,15 +27,15 @@ export function createPromptRenderer(header: GgufHeader): RenderPrompt {
   return (request) => {
     const parts = [...render(request), { text: joinAnswer(request), isContent: true }]
     const text = breakTokens(parts)
-    // The tokenizer puts it there by itself.
+    // The tokenizer adds the begin token itself.
     const isTwice = addsBeginToken && beginToken !== undefined && text.startsWith(beginToken)
     return isTwice ? text.slice(beginToken.length) : text
   }
 }
 
-/** Joins a prompt's parts, and breaks the control tokens in it that are not the template's alone. */
+/** Joins the parts of a prompt. Breaks every control token that does not come entirely from the template. */
 function createTokenBreaker(controlTokens: readonly string[]): (parts: readonly PromptPart[]) => string {
-  // Of one character, there is nothing to break; none of those steers.
+  // A token of one character cannot be broken; no control token is that short.
   const breakable = controlTokens.filter((token) => token.length > measureFirst(token))
   const longestFirst = breakable.toSorted((a, b) => b.length - a.length)
   const pattern = new RegExp(longestFirst.map(escapePattern).join('|') || '(?!)', 'g')
@@ -51,7 +51,7 @@ function createTokenBreaker(controlTokens: readonly string[]): (parts: readonly 
       if (!found) return broken + text.slice(done)
       const [token] = found
       const isWords = isContent.subarray(found.index, found.index + token.length).includes(1)
-      // Behind its first character, what was a token may still hold a shorter one.
+      // After the first character, the broken token may still contain a shorter one.
       const end = found.index + (isWords ? measureFirst(token) : token.length)
       broken += text.slice(done, end) + (isWords ? wordJoiner : '')
       done = end
@@ -59,7 +59,7 @@ function createTokenBreaker(controlTokens: readonly string[]): (parts: readonly 
   }
 }
 
-/** Each code unit's: 1 where it is somebody's words. */
+/** Marks each code unit: 1 if it belongs to a message's content. */
 function markContents(parts: readonly PromptPart[], length: number): Uint8Array {
   const marks = new Uint8Array(length)
   let start = 0
@@ -70,7 +70,7 @@ function markContents(parts: readonly PromptPart[], length: number): Uint8Array 
   return marks
 }
 
-/** The first character, in UTF-16 code units. */
+/** The length of the first character, in UTF-16 code units. */
 function measureFirst(token: string): number {
   return (token.codePointAt(0) ?? 0) > 0xffff ? 2 : 1
 }

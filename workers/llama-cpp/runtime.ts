@@ -2,24 +2,24 @@ import type { Wllama } from '@wllama/wllama/esm/index.min.js'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import { readNativeLog, type NativeLog } from './native-log.js'
 
-/** llama.cpp's server options, by its own names, and how wllama hands out what comes. */
+/** Options of llama.cpp's server, under its names, and wllama's callbacks. */
 export interface CompletionOptions extends Readonly<Record<string, unknown>> {
   readonly stream: true
   readonly abortSignal: AbortSignal
   readonly onData: (chunk: unknown) => void
 }
 
-/** llama.cpp in a worker of its own, with a model. */
+/** llama.cpp in a separate worker, with a loaded model. */
 export interface LlamaCpp {
   readonly threads: number
   readonly isMultithreaded: boolean
-  /** Else all is computed on the CPU, whatever device is there. */
+  /** False if everything is computed on the CPU. */
   readonly usesGpu: boolean
   readonly fileType: string | undefined
   /** In tokens. */
   readonly contextLength: number
   /**
-   * One at a time. `mayStep` is waited for before each step.
+   * Runs one completion at a time. Awaits `mayStep` before each step.
    * @throws RivuletError `prompt-too-long`, `generation-failed`, `worker-failed`; what `mayStep` throws
    */
   complete(options: CompletionOptions, mayStep: () => Promise<void>): Promise<void>
@@ -27,7 +27,8 @@ export interface LlamaCpp {
 }
 
 /**
- * @param parameters of wllama's `loadModel`
+ * Loads a model into llama.cpp.
+ * @param parameters passed to wllama's `loadModel`
  * @throws RivuletError `model-invalid`, `model-unsupported`, `memory-exceeded`, `worker-failed`
  */
 export async function openLlamaCpp(
@@ -39,13 +40,13 @@ export async function openLlamaCpp(
   const died = new Promise<never>((_, reject) => (die = reject))
   died.catch(() => {})
   const log = readNativeLog((words) =>
-    die(new RivuletError('worker-failed', `llama.cpp's worker died: ${words}`)),
+    die(new RivuletError('worker-failed', `llama.cpp's worker failed: ${words}`)),
   )
   const { Wllama: Runtime } = await import('@wllama/wllama/esm/index.min.js')
   const wllama = new Runtime({ default: wasmUrl }, { logger: log.logger })
   try {
     await Promise.race([wllama.loadModel(files, parameters), died])
-    if (wllama.getLoadedContextInfo().success === false) throw new Error('it does not say why.')
+    if (wllama.getLoadedContextInfo().success === false) throw new Error('it reported no reason.')
   } catch (error) {
     await wllama.exit()
     throw explainLoadFailure(error, log)
@@ -60,7 +61,7 @@ export async function openLlamaCpp(
     contextLength: wllama.getLoadedContextInfo().n_ctx,
     async complete(options, mayStep) {
       wait = mayStep
-      log.forgetComplaints()
+      log.clearErrors()
       try {
         await Promise.race([wllama.createCompletion(options), died])
       } catch (error) {
@@ -72,11 +73,15 @@ export async function openLlamaCpp(
 }
 
 /**
- * Makes every step wait. wllama asks llama.cpp for one result after the other, as fast as they come; only in between,
- * which is in a private part of it, can a reader be waited for (3.8.1, `Wllama.getResponse`).
+ * Makes every step await `wait`. wllama requests results from llama.cpp as fast as it can; only between two requests, in its
+ * private `proxy`, is it possible to wait for a reader (3.8.1, `Wllama.getResponse`).
  */
 function holdBack({ proxy }: Wllama, wait: () => Promise<void>): void {
-  if (!proxy) throw new RivuletError('backend-unavailable', 'llamaCpp() needs @wllama/wllama 3.8.1.')
+  if (!proxy)
+    throw new RivuletError(
+      'backend-unavailable',
+      'This version of @wllama/wllama is not supported. Install 3.8.1.',
+    )
   const run = proxy.wllamaAction.bind(proxy)
   proxy.wllamaAction = async (name, body) => {
     if (name === 'get_result') await wait()
@@ -84,8 +89,8 @@ function holdBack({ proxy }: Wllama, wait: () => Promise<void>): void {
   }
 }
 
-function explainLoadFailure(error: unknown, { complaint }: NativeLog): RivuletError {
-  const words = complaint || describeError(error)
+function explainLoadFailure(error: unknown, { firstError }: NativeLog): RivuletError {
+  const words = firstError || describeError(error)
   const code = loadFailures.find(({ pattern }) => pattern.test(words))?.code
   if (!code && error instanceof RivuletError) return error
   return new RivuletError(code ?? 'model-invalid', `llama.cpp could not load the model: ${words}`, {
@@ -99,19 +104,19 @@ const loadFailures = [
   { pattern: /fetch|wasm binary|WebAssembly|CompileError|LinkError/, code: 'backend-unavailable' },
 ] as const
 
-/** An exception in C++ shows as a result of nonsensical length, and llama.cpp goes on; any other error of its code ends it. */
+/** A C++ exception shows up as a result of invalid length; llama.cpp stays usable. Any other runtime error ends it. */
 const cppException = /^Invalid typed array length/
 
-function explainFailure(error: unknown, { complaint }: NativeLog): unknown {
-  // What the caller's own code threw, and wllama's word that it was aborted.
+function explainFailure(error: unknown, { firstError }: NativeLog): unknown {
+  // Errors of the caller's code, and wllama's AbortError.
   if (error instanceof RivuletError || (error as Error).name === 'AbortError') return error
   const words = describeError(error)
   if (/exceeds the available context size|larger than the max context/.test(words)) {
     return new RivuletError('prompt-too-long', `${words}. Shorten the prompt or drop old messages.`)
   }
   const isDead = (error as Error).name === 'RuntimeError' && !cppException.test(words)
-  const said = cppException.test(words) ? complaint : words
-  return new RivuletError(isDead ? 'worker-failed' : 'generation-failed', `llama.cpp failed: ${said}`, {
+  const reason = cppException.test(words) ? firstError : words
+  return new RivuletError(isDead ? 'worker-failed' : 'generation-failed', `llama.cpp failed: ${reason}`, {
     cause: error,
   })
 }

@@ -8,7 +8,7 @@ const cacheTokens = 1024
 const noLimits: MemoryLimits = {
   maxTensorBytes: Infinity,
   maxModelBytes: Infinity,
-  limitedBy: 'the option memoryBudgetBytes',
+  limitedBy: 'the option "memoryBudgetBytes"',
 }
 
 /** [1, 3 heads, length, head size 64] */
@@ -57,7 +57,7 @@ describe('a model', () => {
       expect.objectContaining({
         code: 'memory-exceeded',
         details: expect.objectContaining({ neededBytes: modelBytes, availableBytes: modelBytes - 1 }),
-        message: expect.stringContaining('the option memoryBudgetBytes'),
+        message: expect.stringContaining('the option "memoryBudgetBytes"'),
       }),
     )
   })

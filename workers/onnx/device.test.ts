@@ -36,6 +36,6 @@ it('a model on WASM is limited by the memory of WebAssembly, or by a smaller bud
   expect((await chooseDevice({ device: 'wasm' })).memory).toMatchObject({ maxModelBytes: 2 ** 32 })
   expect((await chooseDevice({ device: 'wasm', memoryBudgetBytes: 1000 })).memory).toMatchObject({
     maxModelBytes: 1000,
-    limitedBy: 'the option memoryBudgetBytes',
+    limitedBy: 'the option "memoryBudgetBytes"',
   })
 })

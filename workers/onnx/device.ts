@@ -33,6 +33,6 @@ function limitMemory(maxBufferBytes: number | undefined, budgetBytes: number): M
   return {
     maxTensorBytes: maxBufferBytes ?? Infinity,
     maxModelBytes: isWasm ? wasmMemoryBytes : budgetBytes,
-    limitedBy: isWasm ? 'the memory of WebAssembly' : 'the option memoryBudgetBytes',
+    limitedBy: isWasm ? 'the memory of WebAssembly' : 'the option "memoryBudgetBytes"',
   }
 }

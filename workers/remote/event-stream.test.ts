@@ -3,7 +3,7 @@ import { readEvents } from './event-stream.js'
 
 const contents = ['{"text":"Once 🐉"}', '{"text":"upon a\u2028time"}', '[DONE]']
 
-/** A recorded answer of vLLM's shape: with a byte order mark, a comment, an event's name, and two lines of data. */
+/** An answer in vLLM's format, with a byte order mark, a comment and an event name. */
 function record(newline: string): Uint8Array {
   const lines = [
     '\uFEFF: keep-alive',
@@ -21,11 +21,11 @@ function record(newline: string): Uint8Array {
 }
 
 async function read(pieces: readonly Uint8Array[]): Promise<string[]> {
-  async function* come(): AsyncGenerator<Uint8Array, undefined> {
+  async function* send(): AsyncGenerator<Uint8Array, undefined> {
     yield* pieces
   }
   const events: string[] = []
-  for await (const some of readEvents(come())) events.push(...some)
+  for await (const some of readEvents(send())) events.push(...some)
   return events
 }
 
@@ -42,17 +42,17 @@ describe.each([
     }
   })
 
-  it('are the same byte by byte', async () => {
+  it('are the same if they arrive byte by byte', async () => {
     expect(await read(Array.from(bytes, (byte) => Uint8Array.of(byte)))).toEqual(contents)
   })
 })
 
 describe('an event', () => {
-  it('that is cut off is none', async () => {
+  it('that is incomplete is ignored', async () => {
     expect(await read([new TextEncoder().encode('data: one\n\ndata: tw')])).toEqual(['one'])
   })
 
-  it('has at most 1 MiB', async () => {
+  it('can have at most 1 Mi characters', async () => {
     const piece = new TextEncoder().encode(`data: ${'a'.repeat(2 ** 18)}`)
     await expect(read([piece, ...Array.from({ length: 4 }, () => piece.subarray(6))])).rejects.toThrow(
       /1048576/,

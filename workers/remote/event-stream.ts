@@ -1,11 +1,11 @@
 import { createParser } from 'eventsource-parser'
 
-/** An event of a server that means no harm has a few hundred bytes. */
+/** In characters. Normal events have a few hundred bytes; the limit protects the memory from a faulty server. */
 const maxEventLength = 2 ** 20
 
 /**
- * Server-sent events (HTML Living Standard, 9.2): the data of each, however the bytes are cut.
- * @throws Error for an event above 1 MiB
+ * Reads the data of server-sent events (HTML Living Standard, 9.2), wherever the network splits their bytes.
+ * @throws Error for an event above 1 Mi characters
  */
 export async function* readEvents(
   pieces: AsyncIterable<Uint8Array>,
@@ -18,16 +18,16 @@ export async function* readEvents(
     onEvent: ({ data }) => events.push(data),
     onError: ({ type }) => (isTooLarge ||= type === 'max-buffer-size-exceeded'),
   })
-  // Also takes the byte order mark away.
+  // Also removes the byte order mark.
   const decoder = new TextDecoder()
   for await (const piece of pieces) {
     const text = decoder.decode(piece, { stream: true })
     parser.feed(text)
     lastCharacter = text.at(-1) ?? lastCharacter
-    if (isTooLarge) throw new Error(`it sent an event above ${maxEventLength} characters.`)
+    if (isTooLarge) throw new Error(`it sent an event of more than ${maxEventLength} characters.`)
     yield events.splice(0)
   }
-  // A carriage return may be half of a line's end: the parser waits for the other half.
+  // After a carriage return the parser waits for a line feed, which may not follow.
   if (lastCharacter === '\r') parser.feed('\n')
   yield events.splice(0)
 }

@@ -1,4 +1,4 @@
-// Against a real HTTP server that speaks as vLLM's documentation has it (OpenAI-compatible server): no vLLM runs here.
+// With a real HTTP server that follows vLLM's documentation (OpenAI-compatible server); vLLM itself does not run here.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -93,7 +93,7 @@ async function open(
   options: { headers?: Record<string, string>; idleTimeoutMs?: number; model?: string } = {},
 ) {
   const backend = createRemoteBackend()
-  const told = {
+  const access = {
     baseUrl: url,
     model: 'story-model',
     headers: {},
@@ -103,7 +103,7 @@ async function open(
   }
   const place = { headers: {}, sha256: {}, revalidate: true, idleTimeoutMs: 1000 }
   const info = await backend.load(
-    { model: { kind: 'none' }, download: place, options: told, lifeLock: '' },
+    { model: { kind: 'none' }, download: place, options: access, lifeLock: '' },
     context,
   )
   return { backend, info }
@@ -129,7 +129,7 @@ const joinText = (steps: readonly Step[]) =>
   steps.map((step) => (step.kind === 'token' ? step.text : '')).join('')
 
 describe('an answer from a server', () => {
-  it('comes chunk by chunk, with what the server counted', async () => {
+  it('is streamed chunk by chunk, with the server’s token counts', async () => {
     answers.push(sendStream(write(events)))
     const { steps, finishReason } = await generate()
     expect(finishReason).toBe('stop')
@@ -141,7 +141,7 @@ describe('an answer from a server', () => {
   })
 
   it.each(newlines)(
-    'is the same wherever the network cuts it, with %j behind its lines',
+    'is the same wherever the network splits it, with %j as the line end',
     async (newline) => {
       const { backend } = await open()
       const bytes = recordStream(newline)
@@ -161,7 +161,7 @@ describe('an answer from a server', () => {
     60_000,
   )
 
-  it('is asked for with every option, under the names of OpenAI and vLLM', async () => {
+  it('is requested with every option, under the names of OpenAI and vLLM', async () => {
     answers.push(sendStream(write(events)))
     await generate(
       {
@@ -201,7 +201,7 @@ describe('an answer from a server', () => {
     })
   })
 
-  it('leaves out what was left out, and continues raw text', async () => {
+  it('is requested without unset options, and can continue raw text', async () => {
     const raw = [JSON.stringify({ choices: [{ text: 'upon', finish_reason: 'length' }] }), '[DONE]']
     answers.push(sendStream(write(raw)))
     const { text, finishReason } = await generate({ prompt: 'Once', applyChatTemplate: false })
@@ -216,7 +216,7 @@ describe('an answer from a server', () => {
     ])
   })
 
-  it('is told what the server says of the model', async () => {
+  it('comes with the server’s information about the model', async () => {
     expect((await open()).info).toMatchObject({
       model: 'story-model',
       device: 'server',
@@ -230,11 +230,11 @@ describe('an answer from a server', () => {
 
 describe('an answer that fails', () => {
   it.each(newlines)(
-    'by an end before its terminator, at whatever byte, is never a success: %j behind its lines',
+    'because it ends before its terminator, at any byte, is never a success: %j as the line end',
     async (newline) => {
       const { backend } = await open()
       const bytes = recordStream(newline)
-      // Of the last line's end a carriage return is enough.
+      // A carriage return alone ends the last line.
       const complete = newline === '\r\n' ? bytes.length - 1 : bytes.length
       for (let length = 0; length < complete; length += 1) {
         answers.push(sendStream(bytes.subarray(0, length)))
@@ -252,58 +252,64 @@ describe('an answer that fails', () => {
       code: 'connection-failed',
       message: /\[DONE\]/,
     },
-    'by an error in its middle, before a terminator': {
+    'with an error in the middle, before its terminator': {
       answer: sendStream(
         write([...events.slice(0, 3), '{"error":{"message":"out of memory","code":500}}', '[DONE]']),
       ),
       code: 'generation-failed',
       message: /out of memory/,
     },
-    'by a broken connection': {
+    'because the connection breaks': {
       answer: (response) => {
         response.writeHead(200, { 'content-type': 'text/event-stream' })
         response.write(write(events.slice(0, 3)), () => setTimeout(() => response.destroy(), 20))
       },
       code: 'connection-failed',
     },
-    'by silence': {
+    'because the server falls silent': {
       answer: (response) =>
         void response
           .writeHead(200, { 'content-type': 'text/event-stream' })
           .write(write(events.slice(0, 3))),
       code: 'connection-failed',
-      message: /nothing for 1000 ms/,
+      message: /no data for 1000 ms/,
     },
-    'by an event that does not end': {
+    'with an event that does not end': {
       answer: sendStream(`data: ${'a'.repeat(2 ** 20 + 1)}`),
       code: 'connection-failed',
-      message: /above 1048576/,
+      message: /more than 1048576/,
     },
-    'by an event that is no JSON': {
+    'with an event that is not JSON': {
       answer: sendStream(write(['not JSON', '[DONE]'])),
       code: 'connection-failed',
     },
-    'by a page instead of a stream': {
+    'with an HTML page instead of a stream': {
       answer: (response) => void response.writeHead(200, { 'content-type': 'text/html' }).end('<html>'),
       code: 'connection-failed',
     },
-    'by a refused option': {
+    'because of a refused option': {
       answer: sendError(400, { error: { message: 'top_k must be positive' } }),
       code: 'invalid-option',
       message: /top_k must be positive/,
     },
-    'by a prompt that is too long, in the words of dasLLAMA’s server': {
+    'because the prompt is too long, in the words of dasLLAMA’s server': {
       answer: sendError(400, {
         error: { message: 'the rendered prompt is 807 tokens; the model context is 512' },
       }),
       code: 'prompt-too-long',
     },
-    'by a prompt that is too long': {
+    'because the prompt is too long': {
       answer: sendError(400, { message: "This model's maximum context length is 4096 tokens." }),
       code: 'prompt-too-long',
     },
-    'by an unknown model': { answer: sendError(404, { error: 'no such model' }), code: 'model-not-found' },
-    'by a broken server': { answer: sendError(500, 'Internal Server Error'), code: 'connection-failed' },
+    'because the model is unknown': {
+      answer: sendError(404, { error: 'no such model' }),
+      code: 'model-not-found',
+    },
+    'because the server has an internal error': {
+      answer: sendError(500, 'Internal Server Error'),
+      code: 'connection-failed',
+    },
   }
   for (const [name, { answer, code, message = /./ }] of Object.entries(failures)) {
     it(`${name} is never a success`, async () => {
@@ -313,40 +319,40 @@ describe('an answer that fails', () => {
     })
   }
 
-  it('at the key does not quote it, also where the server does', async () => {
+  it('because of the API key does not quote the key, even if the server does', async () => {
     answers.push(sendError(401, { error: { message: 'Incorrect API key provided: sk-very-secret.' } }))
     const refused = generate({}, { headers: { authorization: 'Bearer sk-very-secret' } })
     await expect(refused).rejects.toMatchObject({
       code: 'connection-failed',
-      message: expect.stringMatching(/Incorrect API key provided: …\. See remote\(\)'s "apiKey"/),
+      message: expect.stringMatching(/Incorrect API key provided: …\. Check the "apiKey" of remote\(\)/),
     })
   })
 
-  it('at an unknown model names those that there are', async () => {
+  it('because of an unknown model lists the server’s models', async () => {
     await expect(open({ model: 'other' })).rejects.toMatchObject({
       code: 'model-not-found',
-      message: expect.stringMatching(/no "other"; it has: story-model/),
+      message: expect.stringMatching(/no model "other"\. Use one of these: story-model/),
     })
   })
 
-  it('because nobody listens says so', async () => {
+  it('because the server is down ends in connection-failed', async () => {
     close()
     await expect(open()).rejects.toMatchObject({ code: 'connection-failed' })
   })
 
-  it('is an option that this wire has not', async () => {
+  it('because of an unsupported option sends no request', async () => {
     await expect(generate({ topLogprobs: 1 })).rejects.toMatchObject({ name: 'RivuletError' })
     expect(requests).toHaveLength(0)
   })
 })
 
-describe('an answer that another model began', () => {
+describe('an answer that another model started', () => {
   const said = {
     before: { text: 'Once', tokens: 1 },
     own: { text: ' upon', tokens: 2, tokenIds: [] },
   }
 
-  it('is the last message, which the server is to go on with', async () => {
+  it('is sent as the last message, which the server continues', async () => {
     answers.push(sendStream(write(events)))
     await generate({ said, maxTokens: 10 })
     expect(requests[0]!.body).toMatchObject({
@@ -360,7 +366,7 @@ describe('an answer that another model began', () => {
     })
   })
 
-  it('goes on behind raw text', async () => {
+  it('is sent after the raw text', async () => {
     answers.push(sendStream(write(events)))
     await generate({ said, applyChatTemplate: false })
     expect(requests[0]!.body).toMatchObject({ prompt: 'Tell me a story.Once upon' })
@@ -370,7 +376,7 @@ describe('an answer that another model began', () => {
 describe('an answer that is to be continued', () => {
   const prompt = [{ role: 'user', content: 'Tell me a story.' }] as const
 
-  it('is the last message; what is added is counted alone', async () => {
+  it('is sent as the last message; maxTokens counts only the new text', async () => {
     answers.push(sendStream(write(events)))
     await generate({ prompt, begun: 'Once', maxTokens: 10 })
     expect(requests[0]!.body).toMatchObject({
@@ -381,7 +387,7 @@ describe('an answer that is to be continued', () => {
     })
   })
 
-  it('goes on behind what was added to it before a loss', async () => {
+  it('includes the text generated before a loss', async () => {
     answers.push(sendStream(write(events)))
     const own = { text: ' upon', tokens: 2, tokenIds: [] }
     await generate({ prompt, begun: 'Once', said: { before: { text: '', tokens: 0 }, own }, maxTokens: 10 })
@@ -392,20 +398,20 @@ describe('an answer that is to be continued', () => {
   })
 })
 
-describe('the times of a server that tells them', () => {
+describe('the durations that a server reports', () => {
   it.each([
     { prompt_ms: 20, predicted_ms: 30 },
     { ttft_ms: 20, gen_ms: 30 },
   ])('are passed on: %j', async (timings) => {
-    const told = { choices: [], usage: { prompt_tokens: 7, completion_tokens: 3 }, timings }
-    answers.push(sendStream(write([...events.slice(0, 3), JSON.stringify(told), '[DONE]'])))
+    const reported = { choices: [], usage: { prompt_tokens: 7, completion_tokens: 3 }, timings }
+    answers.push(sendStream(write([...events.slice(0, 3), JSON.stringify(reported), '[DONE]'])))
     const { steps } = await generate()
     expect(steps.at(-1)).toMatchObject({ kind: 'counted', timings: { prefillMs: 20, decodeMs: 30 } })
   })
 })
 
 describe('a busy server', () => {
-  it('is asked again when it says', async () => {
+  it('is retried when it asks for that', async () => {
     answers.push(
       sendError(429, 'busy', { 'retry-after': '0' }),
       sendError(503, 'busy', { 'retry-after': '0' }),
@@ -415,7 +421,7 @@ describe('a busy server', () => {
     expect(requests).toHaveLength(3)
   })
 
-  it('is not asked for ever', async () => {
+  it('is not retried forever', async () => {
     answers.push(...Array.from({ length: 9 }, () => sendError(503, 'busy', { 'retry-after': '0' })))
     await expect(generate()).rejects.toMatchObject({ code: 'connection-failed' })
     expect(requests).toHaveLength(4)
@@ -431,7 +437,7 @@ describe('a reader', () => {
     }
   }
 
-  it('who leaves closes the connection at once', async () => {
+  it('who stops closes the connection at once', async () => {
     answers.push(endless)
     const { backend } = await open()
     const generator = backend.generate(request, { signal })
@@ -442,7 +448,7 @@ describe('a reader', () => {
     expect(performance.now() - left).toBeLessThan(1000)
   })
 
-  it('who aborts closes it too, while nothing comes', async () => {
+  it('who aborts closes it too, while the server is silent', async () => {
     answers.push(
       (response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).write(':\n\n'),
     )
@@ -455,7 +461,7 @@ describe('a reader', () => {
     await requests[0]!.closed
   })
 
-  it('who is slow slows the server down, and is not taken for an idle connection', async () => {
+  it('who is slow slows the server down, without an idle timeout', async () => {
     let sentBytes = 0
     answers.push(async (response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
@@ -470,7 +476,7 @@ describe('a reader', () => {
     const generator = backend.generate(request, { signal })
     for (let step = 0; step < 3; step += 1) await generator.next()
     await new Promise((resolve) => setTimeout(resolve, 2500))
-    // What lies in between: the two sockets' buffers, of the 20 MB.
+    // Of the 20 MB, only the buffers of the two sockets were filled.
     expect(sentBytes).toBeLessThan(15e6)
     await expect(generator.next()).resolves.toMatchObject({ done: false })
     await generator.return('stop')

@@ -7,11 +7,11 @@ import type { Backend, GenerateContext } from '../backend.js'
 import { joinAnswer, toOpenAiBody } from '../openai-body.js'
 import { createSseTransport, readMessage, type Transport } from './transport.js'
 
-/** What is read of a chunk (OpenAI, "The chat completion chunk object"; vLLM sends the same, and errors in between). */
+/** The used fields of a chunk (OpenAI, "The chat completion chunk object"; vLLM sends the same, and errors in between). */
 interface Chunk {
   readonly choices?: readonly {
     readonly delta?: { readonly content?: string | null }
-    /** Of a completion without a chat template. */
+    /** The text of a completion without a chat template. */
     readonly text?: string
     readonly finish_reason?: string | null
   }[]
@@ -20,7 +20,7 @@ interface Chunk {
     readonly completion_tokens?: number
     readonly prompt_tokens_details?: { readonly cached_tokens?: number } | null
   } | null
-  /** Not OpenAI's: llama.cpp's server and dasLLAMA's tell how long the model took, each in its own words. */
+  /** Not in OpenAI's API: the durations that llama.cpp's and dasLLAMA's servers report, each under its own names. */
   readonly timings?: {
     readonly prompt_ms?: number
     readonly predicted_ms?: number
@@ -30,7 +30,7 @@ interface Chunk {
   readonly error?: unknown
 }
 
-/** Behind this event nothing comes; without it the answer was cut off. */
+/** The last event of a complete answer. */
 const terminator = '[DONE]'
 
 /** A server reads only OpenAI's fields. Whether it can continue an answer is the app's to say. */
@@ -43,7 +43,7 @@ const support = {
   concurrency: 8,
 } as const satisfies Omit<ModelSupport, 'continuation'>
 
-/** Any server with OpenAI's API, over server-sent events. */
+/** Runs models on any server with OpenAI's API, over server-sent events. */
 export function createRemoteBackend(): Backend<RemoteLoadOptions> {
   let server: { readonly transport: Transport; readonly model: string } | undefined
   return {
@@ -79,9 +79,10 @@ export function createRemoteBackend(): Backend<RemoteLoadOptions> {
 }
 
 /**
- * @param listing OpenAI's list of models; vLLM tells each one's context
- * @returns the model's context length, where the server tells
- * @throws RivuletError `model-not-found`, naming what there is
+ * Finds the model in the server's list.
+ * @param listing OpenAI's list of models; vLLM adds each model's context length
+ * @returns the model's context length, if the server reports it
+ * @throws RivuletError `model-not-found`, with the server's models
  */
 function findModel(listing: unknown, model: string): number | undefined {
   const models = (listing as { data?: unknown } | undefined)?.data
@@ -90,7 +91,10 @@ function findModel(listing: unknown, model: string): number | undefined {
   const found = known.find(({ id }) => id === model)
   if (!found) {
     const names = known.slice(0, maxNamedModels).map(({ id }) => String(id))
-    throw new RivuletError('model-not-found', `The server has no "${model}"; it has: ${names.join(', ')}.`)
+    throw new RivuletError(
+      'model-not-found',
+      `The server has no model "${model}". Use one of these: ${names.join(', ')}.`,
+    )
   }
   return typeof found.max_model_len === 'number' ? found.max_model_len : undefined
 }
@@ -115,8 +119,8 @@ async function* streamAnswer(
     }
     const { choices: [choice] = [], usage, timings, error } = parseChunk(data)
     if (error !== undefined && error !== null) {
-      const words = readMessage(JSON.stringify({ error }))
-      throw new RivuletError('generation-failed', `The server failed while it generated: ${words}`)
+      const message = readMessage(JSON.stringify({ error }))
+      throw new RivuletError('generation-failed', `The server failed during generation: ${message}`)
     }
     if (usage) counted = readUsage(usage, timings ?? {})
     if (!hasStarted) {
@@ -128,7 +132,10 @@ async function* streamAnswer(
     if (text !== '') yield { kind: 'chunk', text, tokenIds: [], tokenCount: 1 }
     if (choice?.finish_reason) finishReason = choice.finish_reason === 'length' ? 'length' : 'stop'
   }
-  throw new RivuletError('connection-failed', 'The server broke off: its answer ended without a "[DONE]".')
+  throw new RivuletError(
+    'connection-failed',
+    'The answer is incomplete: the server closed the stream before "[DONE]". Retry.',
+  )
 }
 
 function describeRequest(
@@ -151,11 +158,15 @@ function parseChunk(data: string): Chunk {
   try {
     const chunk: unknown = JSON.parse(data)
     if (typeof chunk === 'object' && chunk !== null) return chunk as Chunk
-    throw new Error('it is no object')
+    throw new Error('not an object')
   } catch (error) {
-    throw new RivuletError('connection-failed', `The server sent what is no chunk: ${describeError(error)}`, {
-      cause: error,
-    })
+    throw new RivuletError(
+      'connection-failed',
+      `The server sent an invalid chunk (${describeError(error)}). Check that "baseURL" points at an OpenAI-compatible endpoint.`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 

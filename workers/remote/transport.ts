@@ -4,42 +4,46 @@ import { watchIdle } from '../idle-watch.js'
 import { readPieces } from '../read-pieces.js'
 import { readEvents } from './event-stream.js'
 
-/** How answers come from a server. */
+/** Sends requests to a server and receives its answers. */
 export interface Transport {
   /**
-   * Sends `body`, and gives the answer's events as they come; the connection is read no faster than they are taken.
-   * Leaving it closes the connection.
+   * Sends `body` and yields the answer's events as they arrive. The connection is read only as fast as the events are taken.
+   * Ending the iteration closes the connection.
    * @throws RivuletError `connection-failed`, `invalid-option`, `prompt-too-long`, `model-not-found`; the reason of `signal`
    */
   stream(path: string, body: unknown, signal: AbortSignal): AsyncGenerator<string, undefined>
-  /** @returns what the server answers, or undefined where it has no such path */
+  /** @returns the server's JSON answer, or undefined if it has no such path or the answer is not JSON */
   get(path: string, signal: AbortSignal): Promise<unknown>
 }
 
-/** Where a server is, and what it wants to see. */
+/** A server's address, and the headers and timeout to use. */
 export interface ServerAccess {
-  /** With a slash at its end. */
+  /** With a trailing slash. */
   readonly baseUrl: string
   readonly headers: Readonly<Record<string, string>>
-  /** A connection that brings no byte for so long is given up; comments count, by which servers keep it alive. */
+  /** How long a connection may be silent before it is aborted. Comments, which servers send to keep it alive, count as data. */
   readonly idleTimeoutMs: number
 }
 
-/** Requests that a busy server has turned away, the first included. */
+/** Attempts for one request, while the server answers that it is busy. */
 const maxAttempts = 4
 const firstPauseMs = 500
-/** A header's shorter words are no secrets, but its scheme. */
+/** Shorter words of a header, such as `Bearer`, are not secrets. */
 const minSecretLength = 8
-/** Of a server's own words in an error. */
+/** The length to which a server's error message is cut. */
 const maxMessageLength = 500
 
-/** Server-sent events (HTML Living Standard, 9.2), as OpenAI's API and vLLM's send them. */
+/** Transport over server-sent events (HTML Living Standard, 9.2), as used by OpenAI's API and vLLM. */
 export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAccess): Transport {
   const watch = (signal: AbortSignal) =>
     watchIdle(
       idleTimeoutMs,
       signal,
-      () => new RivuletError('connection-failed', `${baseUrl} sent nothing for ${idleTimeoutMs} ms.`),
+      () =>
+        new RivuletError(
+          'connection-failed',
+          `${baseUrl} sent no data for ${idleTimeoutMs} ms. Retry, or increase "idleTimeoutMs".`,
+        ),
     )
 
   async function send(path: string, init: RequestInit, signal: AbortSignal): Promise<Response> {
@@ -49,13 +53,13 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
       if (signal.aborted) throw signal.reason
       throw new RivuletError(
         'connection-failed',
-        `${baseUrl} could not be reached (${describeError(error)}): it is down, or CORS or the page's CSP (connect-src) forbids it.`,
+        `${baseUrl} could not be reached (${describeError(error)}). Check that the server is running, and check its CORS headers and the page's CSP (connect-src).`,
         { cause: error },
       )
     }
   }
 
-  /** Waits for a server that says that it is busy. */
+  /** Retries while the server answers that it is busy. */
   async function post(path: string, body: unknown, signal: AbortSignal): Promise<Response> {
     const init = {
       method: 'POST',
@@ -72,26 +76,27 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
     }
   }
 
-  /** Some servers quote the key that they refuse. */
-  function redact(words: string): string {
+  /** Removes secrets: some servers quote the key that they refuse. */
+  function redact(message: string): string {
     const values = Object.values(headers)
     const secrets = values.concat(values.flatMap((value) => value.split(' ')))
     return secrets
       .filter((secret) => secret.length >= minSecretLength)
-      .reduce((rest, secret) => rest.replaceAll(secret, '…'), words)
+      .reduce((rest, secret) => rest.replaceAll(secret, '…'), message)
   }
 
   async function explainRefusal(response: Response): Promise<RivuletError> {
-    const said = redact(readMessage(await response.text().catch(() => '')))
-    const message = `${baseUrl} answered ${response.status}: ${said || response.statusText || 'no reason given'}`
+    const reason = redact(readMessage(await response.text().catch(() => '')))
+    const words = reason || response.statusText || 'no reason given'
+    const message = `${baseUrl} answered ${response.status}: ${/[.!?]$/.test(words) ? words : `${words}.`}`
     if (response.status === 401 || response.status === 403) {
-      return new RivuletError('connection-failed', `${message} See remote()'s "apiKey".`)
+      return new RivuletError('connection-failed', `${message} Check the "apiKey" of remote().`)
     }
     if (response.status === 404) return new RivuletError('model-not-found', message)
     if (response.status !== 400 && response.status !== 422) {
       return new RivuletError('connection-failed', message)
     }
-    const isTooLong = /context (length|size|window|is)|too long|maximum.*tokens/i.test(said)
+    const isTooLong = /context (length|size|window|is)|too long|maximum.*tokens/i.test(reason)
     return new RivuletError(isTooLong ? 'prompt-too-long' : 'invalid-option', message)
   }
 
@@ -101,7 +106,10 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
       try {
         const response = await post(path, body, connection.signal)
         if (!response.body || !response.headers.get('content-type')?.startsWith('text/event-stream')) {
-          throw new RivuletError('connection-failed', `${baseUrl} did not answer with a stream of events.`)
+          throw new RivuletError(
+            'connection-failed',
+            `${baseUrl} did not answer with an event stream. Check that "baseURL" points at an OpenAI-compatible endpoint.`,
+          )
         }
         connection.touch()
         for await (const events of readEvents(readPieces(response.body))) {
@@ -114,7 +122,7 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
         if (error instanceof RivuletError) throw error
         throw new RivuletError(
           'connection-failed',
-          `The connection to ${baseUrl} broke: ${describeError(error)}`,
+          `The connection to ${baseUrl} failed: ${describeError(error)}`,
           {
             cause: error,
           },
@@ -138,7 +146,7 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
   }
 }
 
-/** The sentence in an error's body: OpenAI's shape, vLLM's, or plain text. */
+/** Extracts the message from an error's body: in OpenAI's format, vLLM's, or plain text. */
 export function readMessage(body: string): string {
   let message: unknown = body
   try {
@@ -150,8 +158,8 @@ export function readMessage(body: string): string {
     const { error } = parsed
     message = (typeof error === 'object' ? error.message : error) ?? parsed.message ?? parsed.detail ?? ''
   } catch {
-    // It is no JSON.
+    // The body is not JSON.
   }
-  const words = typeof message === 'string' ? message : JSON.stringify(message)
-  return words.trim().slice(0, maxMessageLength)
+  const text = typeof message === 'string' ? message : JSON.stringify(message)
+  return text.trim().slice(0, maxMessageLength)
 }

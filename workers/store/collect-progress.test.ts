@@ -11,7 +11,7 @@ function collect() {
 }
 
 describe('the progress of a model', () => {
-  it('is that of its files together', () => {
+  it('is the sum of its files', () => {
     const { move, last } = collect()
     move('a', 1e6, 4e6)
     move('b', 0, 6e6)
@@ -27,20 +27,20 @@ describe('the progress of a model', () => {
     })
   })
 
-  it('stands at 0 while only small files are known', () => {
+  it('stays at 0 while only small files are known', () => {
     const { progress, last } = collect()
     progress.stored('config.json', 1000)
     expect(last()).toMatchObject({ fraction: 0, loadedBytes: 1000 })
   })
 
-  it('never falls, and comes to 1, in whatever order sizes become known', () => {
+  it('never falls and reaches 1, in whatever order sizes become known', () => {
     const { seen, move, progress } = collect()
     move('graph', 0, 3e6)
     move('graph', 3e6, 3e6)
     move('data', 0, 100e6)
     move('data', 50e6, 100e6)
     progress.stored('tokenizer.json', 5e6)
-    // Fetched anew.
+    // Downloaded again.
     move('data', 10e6, 100e6)
     move('data', 100e6, 100e6)
     const fractions = seen.map(({ fraction }) => fraction)
@@ -50,13 +50,13 @@ describe('the progress of a model', () => {
     expect(loaded).toEqual(loaded.toSorted((a, b) => a - b))
   })
 
-  it('counts no file whose size nobody tells', () => {
+  it('does not count a file of unknown size', () => {
     const { move, last } = collect()
     move('page', 5e6)
     expect(last()).toMatchObject({ file: 'page', files: [], totalBytes: 0, fraction: 0 })
   })
 
-  it('has a rate of what was fetched, not of what was there', async () => {
+  it('measures the rate of downloaded bytes only, not of stored ones', async () => {
     const { progress, move, last } = collect()
     const started = performance.now()
     progress.stored('a', 50e6)
@@ -68,7 +68,7 @@ describe('the progress of a model', () => {
     move('b', 30e6, 100e6)
     const ended = performance.now()
     const { bytesPerSecond, remainingMs } = last()
-    // Timers may fire early by a fraction of a millisecond: the clock says how long it was.
+    // A timer may fire a fraction of a millisecond early, so the clock is read.
     expect(bytesPerSecond).toBeGreaterThanOrEqual((10e6 / (ended - started)) * 1000)
     expect(bytesPerSecond).toBeLessThanOrEqual((10e6 / (waitedTo - waitedFrom)) * 1000)
     expect(remainingMs).toBeCloseTo((70e6 / bytesPerSecond!) * 1000)

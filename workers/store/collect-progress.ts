@@ -1,17 +1,18 @@
 import type { FileProgress, LoadProgress } from '../../lib/contract/worker-api.js'
 import type { TransferProgress } from './download-file.js'
 
-/** Puts the progress of single files together. */
+/** Adds up the progress of single files. */
 export interface CollectProgress {
-  /** It was there already. */
+  /** Reports a file that was already stored. */
   stored(path: string, sizeBytes: number): void
+  /** Reports the progress of a download. */
   moved(path: string, progress: TransferProgress): void
 }
 
-/** The rate is that of the last seconds: connections change. */
+/** The rate is measured over this window: connections change. */
 const rateWindowMs = 3000
 
-/** Files of less than this in all are what comes before the weights, whose size is not known yet. */
+/** While the known sizes add up to less, the weights' size is still unknown: the fraction stays at 0. */
 const minKnownBytes = 2e6
 
 export function collectProgress(onProgress: (progress: LoadProgress) => void): CollectProgress {
@@ -41,19 +42,19 @@ export function collectProgress(onProgress: (progress: LoadProgress) => void): C
     stored(path, sizeBytes) {
       report('download', path, { path, loadedBytes: sizeBytes, totalBytes: sizeBytes })
     },
-    moved(path, { phase, loadedBytes: there, totalBytes }) {
+    moved(path, { phase, loadedBytes: presentBytes, totalBytes }) {
       if (totalBytes === undefined) return report(phase, path, undefined)
       const before = files.get(path)
-      // What an earlier visit left was not fetched now.
-      if (before) rate.add(there - before.loadedBytes)
-      // A file that is fetched anew stands still until it is as far as it was.
-      const loadedBytes = Math.min(totalBytes, Math.max(there, before?.loadedBytes ?? 0))
+      // The first report counts what an earlier download left, which says nothing about the rate.
+      if (before) rate.add(presentBytes - before.loadedBytes)
+      // A file that is downloaded again keeps its progress until it has caught up.
+      const loadedBytes = Math.min(totalBytes, Math.max(presentBytes, before?.loadedBytes ?? 0))
       report(phase, path, { path, loadedBytes, totalBytes })
     },
   }
 }
 
-/** Where another size becomes known, the way that is left is divided anew: nothing falls, and 1 is the end. */
+/** When another file's size becomes known, the remaining fraction is rescaled: it never falls, and ends at 1. */
 function createFraction(): (loadedBytes: number, totalBytes: number) => number {
   let shown = { fraction: 0, loadedBytes: 0 }
   let from = shown

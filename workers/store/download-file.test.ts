@@ -9,7 +9,7 @@ import {
 } from './fault-server.test-support.js'
 import { createMemoryStore } from './memory-store.js'
 
-// Two whole segments and a part of one; the store in memory stands in for the browser's file system.
+// Two whole segments and a partial one; the memory store stands in for the browser's file system.
 const segmentBytes = 2 ** 20
 const content = createContent(2.5 * segmentBytes)
 const changed = createContent(content.length, 2)
@@ -49,8 +49,8 @@ async function download(job: Partial<DownloadJob> = {}, kept = createMemoryStore
 
 const verified = { known: { sizeBytes: undefined, sha256: sha256(content) } }
 
-describe('a file is fetched', () => {
-  it('in segments, each byte once, and told of as it comes', async () => {
+describe('a download', () => {
+  it('fetches segments, each byte once, and reports its progress', async () => {
     const { hash, progress } = await download()
     expect(hash).toBe(sha256(content))
     expect(server.sentBytes).toBe(content.length)
@@ -68,14 +68,14 @@ describe('a file is fetched', () => {
     })
   })
 
-  it('and hashed, where a hash is known', async () => {
+  it('is hashed if a hash is known', async () => {
     const { file, progress } = await download(verified)
     expect(file?.verifiedSha256).toBe(sha256(content))
     expect(progress.at(-1)?.phase).toBe('verify')
   })
 
-  it('and hashed, where the server tells the hash', async () => {
-    server.tellsHashes = true
+  it('is hashed if the server sends the hash', async () => {
+    server.sendsHashes = true
     server.files.get(name)!.faults.push('bit flip')
     const { file, hash } = await download()
     expect(file?.verifiedSha256).toBe(sha256(content))
@@ -83,13 +83,13 @@ describe('a file is fetched', () => {
     expect(server.sentBytes).toBe(2 * content.length)
   })
 
-  it('whole from a server without ranges', async () => {
+  it('fetches the whole file from a server without ranges', async () => {
     server.hasRanges = false
     expect((await download(verified)).hash).toBe(sha256(content))
     expect(server.requests).toHaveLength(1)
   })
 
-  it('by If-Range from the page’s own server, where another version then comes whole', async () => {
+  it('uses If-Range on the page’s origin, and starts again when the file has changed', async () => {
     vi.stubGlobal('location', { origin: new URL(server.url).origin })
     const file = server.files.get(name)!
     file.faults[1] = 'ETag swap'
@@ -101,23 +101,23 @@ describe('a file is fetched', () => {
     expect(conditions).toContain(`"${sha256(changed)}"`)
   })
 
-  it('from a server whose headers a page of another origin may not read', async () => {
+  it('works with a server that exposes no headers to other origins', async () => {
     server.hidesHeaders = true
     expect((await download(verified)).hash).toBe(sha256(content))
   })
 
-  it('from a server without ETags', async () => {
+  it('works with a server without ETags', async () => {
     server.hasEtags = false
     expect((await download(verified)).hash).toBe(sha256(content))
   })
 
-  it('that is empty', async () => {
+  it('stores an empty file', async () => {
     const { file, isKept } = await download({ path: 'empty' })
     expect(file?.record.sizeBytes).toBe(0)
     expect(isKept).toBe(true)
   })
 
-  it('but not kept, where nobody tells its length', async () => {
+  it('is not stored if the length is unknown', async () => {
     server.hasRanges = false
     server.isChunked = true
     const { hash, isKept } = await download()
@@ -125,21 +125,21 @@ describe('a file is fetched', () => {
     expect(isKept).toBe(false)
   })
 
-  it('decoded from an encoding that was not asked for', async () => {
+  it('is decoded if the server compresses without being asked', async () => {
     server.hasRanges = false
     server.isCompressing = true
     expect((await download(verified)).hash).toBe(sha256(content))
   })
 
-  it('or told to be missing', async () => {
+  it('reports a missing file', async () => {
     expect((await download({ path: 'nothing' })).file).toBeUndefined()
     server.files.get(name)!.faults.push('HTML with 200')
     expect((await download()).file).toBeUndefined()
   })
 })
 
-describe('a fault on the way is mended', () => {
-  // The first answer tells what the file is, the second is that of a later segment.
+describe('a download recovers from a fault', () => {
+  // The first answer describes the file; the second is for a later segment.
   const requests = { first: 0, later: 1 }
   for (const [which, index] of Object.entries(requests)) {
     for (const fault of faults) {
@@ -158,15 +158,15 @@ describe('a fault on the way is mended', () => {
     }
   }
 
-  it('where every connection breaks, with little fetched twice', async () => {
+  it('recovers when every connection breaks, and fetches few bytes twice', async () => {
     server.files.get(name)!.faults.push('truncation', 'truncation', 'truncation', 'truncation', 'truncation')
     expect((await download()).hash).toBe(sha256(content))
     expect(server.sentBytes).toBeLessThan(content.length * 1.1)
   })
 })
 
-describe('a download that cannot be had', () => {
-  it('is refused where its hash is wrong twice, and nothing of it stays', async () => {
+describe('a failed download', () => {
+  it('is refused if its hash is wrong twice, and is removed', async () => {
     const kept = createMemoryStore()
     const wrong = sha256(changed)
     await expect(download({ known: { sizeBytes: undefined, sha256: wrong } }, kept)).rejects.toMatchObject({
@@ -177,9 +177,9 @@ describe('a download that cannot be had', () => {
     expect(server.sentBytes).toBe(2 * content.length)
   })
 
-  it('fails when the server stays down, with what came kept for the next try', async () => {
+  it('fails when the server stays down, and keeps its data for the next attempt', async () => {
     const kept = createMemoryStore()
-    const begun = new Promise<void>((resolve) => {
+    const firstSegmentSent = new Promise<void>((resolve) => {
       server.bytesPerSecond = 4 * 2 ** 20
       const poll = setInterval(() => {
         if (server.sentBytes < segmentBytes) return
@@ -191,7 +191,7 @@ describe('a download that cannot be had', () => {
     })
     server.files.get(name)!.faults.push('truncation', 'truncation', 'truncation')
     const failing = download({}, kept)
-    await begun
+    await firstSegmentSent
     await expect(failing).rejects.toMatchObject({ code: 'download-failed' })
     server.isDown = false
     server.files.get(name)!.faults.length = 0
@@ -200,7 +200,7 @@ describe('a download that cannot be had', () => {
     expect(server.sentBytes - sentBytes).toBeLessThan(content.length)
   }, 30_000)
 
-  it('is not tried again where the server refuses', async () => {
+  it('is not retried if the server refuses access', async () => {
     server.secret = 'Bearer secret'
     const refused = download({ headers: { authorization: 'Bearer wrong' } })
     await expect(refused).rejects.toMatchObject({
@@ -211,7 +211,7 @@ describe('a download that cannot be had', () => {
     expect((await download({ headers: { authorization: server.secret } })).hash).toBe(sha256(content))
   })
 
-  it('fails where no server answers', async () => {
+  it('fails if no server answers', async () => {
     await expect(download({ folderUrl: 'http://localhost:1/', path: 'x' })).rejects.toMatchObject({
       code: 'download-failed',
       message: expect.stringMatching('could not be fetched'),

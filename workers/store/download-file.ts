@@ -12,23 +12,23 @@ import {
 import { NoRoomError, createQuotaError } from './room.js'
 import { hashSegments } from './sha256.js'
 
-/** Of one file. Servers that share their bandwidth by connection give more to more; past a few they refuse. */
+/** Per file. Servers that limit each connection's bandwidth send more over several; above a few they refuse. */
 const maxConnections = 4
-/** In a row, without a byte in between. */
+/** In a row, without receiving a byte. */
 const maxFruitlessAttempts = 5
-/** Before the second attempt; doubled with each. */
+/** Before the second attempt; doubles with each further one. */
 const firstPauseMs = 250
-/** A file that changes as often as this while it is fetched, or is damaged so often. */
+/** How many times a download is started when the file keeps changing on the server. */
 const maxStarts = 3
 
-/** A file to fetch, and what is known of it. */
+/** A file to download, and what is already known about it. */
 export interface DownloadJob {
   readonly folderUrl: string
   readonly path: string
-  /** From a catalogue or a hub's listing; what the server says fills the rest. */
+  /** From `download.sha256` or a hub's listing; the server's answer adds the rest. */
   readonly known: Omit<FileFacts, 'validator'>
   readonly objectId: string | undefined
-  /** How much of it one request asks for, where the server sends ranges. */
+  /** The range that one request asks for, if the server supports ranges. */
   readonly segmentBytes: number
   readonly headers: Readonly<Record<string, string>>
   readonly idleTimeoutMs: number
@@ -42,18 +42,18 @@ export interface TransferProgress {
   readonly totalBytes: number | undefined
 }
 
-/** Where a download goes. */
+/** Where a download is written. */
 export interface DownloadStores {
   readonly kept: FileStore
-  /** For files whose length nobody tells: they cannot be checked, so they are good for this once. */
+  /** For files of unknown length: they cannot be checked, so they are used for this load only. */
   readonly unkept: FileStore
 }
 
 /**
- * Fetches a file into a store, from where an earlier download stopped: in segments side by side where the server sends
- * ranges, again where a connection breaks, anew where the file has changed. Its length is checked, and its SHA-256 where
- * that is known. The caller holds the file's lock.
- * @returns the file, complete; undefined where the server has none
+ * Downloads a file into a store and resumes an earlier download. Segments are fetched in parallel if the server supports
+ * ranges. A broken connection is retried; a file that has changed on the server is started again. The length is checked,
+ * and the SHA-256 where it is known. The caller holds the file's lock.
+ * @returns the complete file, or undefined if the server does not have it
  * @throws RivuletError `download-failed`, `integrity-failed`, `quota-exceeded`; the reason of `signal`
  */
 export async function downloadFile(
@@ -68,7 +68,7 @@ export async function downloadFile(
       if (job.signal.aborted) throw job.signal.reason
       if (error instanceof NoRoomError) throw await explainNoRoom(job, stores.kept)
       if (error instanceof RivuletError) {
-        // Once is an accident on the way.
+        // Damage in transit is retried once.
         if (error.code !== 'integrity-failed' || damage) throw error
         damage = error
         continue
@@ -82,8 +82,8 @@ export async function downloadFile(
 }
 
 async function transfer(job: DownloadJob, { kept, unkept }: DownloadStores): Promise<StoredFile | undefined> {
-  const begun = await kept.open(job.path)
-  if (begun && canResume(begun, job.known)) return fill(job, kept, begun, undefined)
+  const partial = await kept.open(job.path)
+  if (partial && canResume(partial, job.known)) return fill(job, kept, partial, undefined)
   const answer = await retry(job, () =>
     requestRange({
       ...job,
@@ -117,7 +117,7 @@ async function transfer(job: DownloadJob, { kept, unkept }: DownloadStores): Pro
 
 const urlOf = ({ folderUrl, path }: Pick<DownloadJob, 'folderUrl' | 'path'>) => new URL(path, folderUrl).href
 
-/** Without a mark by which to know it again, a file's two halves could be of two files. */
+/** Without an ETag, date or hash, the two halves could belong to different versions of the file. */
 function canResume({ record, isComplete }: StoredFile, known: DownloadJob['known']): boolean {
   if (isComplete || record.isMissing || !(record.validator ?? record.sha256)) return false
   return (['sizeBytes', 'sha256'] as const).every(
@@ -125,7 +125,7 @@ function canResume({ record, isComplete }: StoredFile, known: DownloadJob['known
   )
 }
 
-/** Fetches what is not there, checks the whole, and marks it complete. */
+/** Fetches the missing segments, checks the file and marks it complete. */
 async function fill(
   job: DownloadJob,
   store: FileStore,
@@ -159,7 +159,7 @@ async function fill(
       ? Promise.resolve(undefined)
       : hashSegments(file, segments, () => report('verify'))
   for (const work of [hashing, ...segments]) work.catch((error: unknown) => stop.abort(error))
-  // No writer is left open.
+  // Waits until every writer is closed.
   await Promise.allSettled([hashing, ...segments])
   stop.signal.throwIfAborted()
   const sha256 = await hashing
@@ -193,10 +193,10 @@ async function fillSegment(
         const first = index * record.segmentBytes + writer.sizeBytes
         const last = Math.max(first, index * record.segmentBytes + Math.min(wholeBytes, job.segmentBytes) - 1)
         answer ??= await requestRange({ ...job, url: urlOf(job), first, last, expected: record })
-        const asked = answer
+        const current = answer
         answer = undefined
-        if (!asked) throw new FileChangedError(`${urlOf(job)} is gone.`)
-        await pour(asked, record, writer, wholeBytes, onLoaded)
+        if (!current) throw new FileChangedError(`${urlOf(job)} was removed from the server.`)
+        await pour(current, record, writer, wholeBytes, onLoaded)
       },
       () => writer.sizeBytes,
     )
@@ -205,7 +205,7 @@ async function fillSegment(
   }
 }
 
-/** @throws TransferError unless the segment is then whole */
+/** @throws TransferError if the segment is not complete afterwards */
 async function pour(
   answer: RangeAnswer,
   record: FileRecord,
@@ -215,12 +215,13 @@ async function pour(
 ): Promise<void> {
   try {
     if (!answer.isPartial) {
-      if (countSegments(record) > 1) throw new FileChangedError('The server sends no ranges any more.')
+      if (countSegments(record) > 1)
+        throw new FileChangedError('The server stopped supporting range requests.')
       writer.clear()
     }
     for await (const piece of answer.pieces) {
       if (writer.sizeBytes + piece.byteLength > wholeBytes) {
-        throw new TransferError(`${record.path}: more bytes came than were asked for.`)
+        throw new TransferError(`The server sent more bytes of ${record.path} than requested.`)
       }
       writer.write(piece)
       onLoaded(writer.sizeBytes)
@@ -228,31 +229,35 @@ async function pour(
   } finally {
     answer.end()
   }
-  // A body cut short by a closed connection can end as if it were whole.
+  // When the connection closes early, the body can end without an error.
   if (wholeBytes !== Infinity && writer.sizeBytes < wholeBytes) {
-    throw new TransferError(`${record.path} was cut short.`)
+    throw new TransferError(`The download of ${record.path} ended early.`)
   }
 }
 
-/** Runs again what failed by a `TransferError`, with pauses that grow until something comes. */
-async function retry<T>(
-  { signal }: DownloadJob,
+/** Retries after a `TransferError`, with growing pauses; progress resets them. */
+export async function retry<T>(
+  { signal }: Pick<DownloadJob, 'signal'>,
   run: () => Promise<T>,
   measure: () => number = () => 0,
 ): Promise<T> {
-  let fruitless = 0
+  let fruitlessAttempts = 0
   for (let before = measure(); ; before = measure()) {
     try {
       return await run()
     } catch (error) {
       if (!(error instanceof TransferError)) throw error
-      fruitless = measure() > before ? 1 : fruitless + 1
-      if (fruitless === maxFruitlessAttempts) {
-        throw new RivuletError('download-failed', `${error.message} Try again: what has come is kept.`, {
-          cause: error,
-        })
+      fruitlessAttempts = measure() > before ? 1 : fruitlessAttempts + 1
+      if (fruitlessAttempts === maxFruitlessAttempts) {
+        throw new RivuletError(
+          'download-failed',
+          `${error.message} Retry to resume; the data downloaded so far is kept.`,
+          {
+            cause: error,
+          },
+        )
       }
-      await pause(Math.max(error.retryAfterMs, firstPauseMs * 2 ** (fruitless - 1)), signal)
+      await pause(Math.max(error.retryAfterMs, firstPauseMs * 2 ** (fruitlessAttempts - 1)), signal)
     }
   }
 }
@@ -277,14 +282,14 @@ function createLimit(max: number): (task: () => Promise<void>) => Promise<void> 
 function createIntegrityError({ path }: DownloadJob, expected: string, got: string): RivuletError {
   return new RivuletError(
     'integrity-failed',
-    `${path} is damaged: its SHA-256 must be ${expected}; what came has ${got}. It was removed.`,
+    `The SHA-256 of ${path} is ${got}, but ${expected} is required. The file was removed. Retry, or correct "download.sha256" or the file on the server.`,
     { details: { file: path, expected, got } },
   )
 }
 
 async function explainNoRoom(job: DownloadJob, store: FileStore): Promise<RivuletError> {
   const file = await store.open(job.path)
-  const there = file ? (await file.read()).size : 0
-  const sizeBytes = file?.record.sizeBytes ?? job.known.sizeBytes ?? there
-  return createQuotaError(job.path, sizeBytes - there, 0)
+  const storedBytes = file ? (await file.read()).size : 0
+  const sizeBytes = file?.record.sizeBytes ?? job.known.sizeBytes ?? storedBytes
+  return createQuotaError(job.path, sizeBytes - storedBytes, 0)
 }

@@ -1,32 +1,32 @@
-// A server of files that goes wrong on request: real HTTP, as far as Node goes.
+// A file server that injects faults on request, over Node's real HTTP.
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { gzipSync } from 'node:zlib'
 
-/** What can be wrong with one answer. */
+/** A fault in one answer. */
 export type Fault =
-  /** One bit of the body is another. */
+  /** One bit of the body is flipped. */
   | 'bit flip'
-  /** The body's second half is zeros. */
+  /** The second half of the body is zeros. */
   | 'zero padding'
-  /** The connection ends in the middle of a body whose length was told. */
+  /** The connection closes in the middle of a body whose length was sent. */
   | 'truncation'
-  /** The same, where only the connection's end tells of the body's. */
+  /** The same, without a length: only closing the connection marks the end of the body. */
   | 'silent truncation'
-  /** The connection ends before an answer. */
+  /** The connection closes before an answer. */
   | 'dropped connection'
-  /** The body stops in the middle; the connection stays. */
+  /** The body stops in the middle; the connection stays open. */
   | 'stalled socket'
-  /** A web page with status 200, as servers of single-page apps send it. */
+  /** A web page with status 200, as servers of single-page apps send. */
   | 'HTML with 200'
-  /** Status 416, whatever was asked for. */
+  /** Status 416 for any range. */
   | '416'
-  /** Another range than was asked for. */
+  /** A different range than requested. */
   | 'wrong Content-Range'
   /** Status 503, with `Retry-After: 0`. */
   | '503'
-  /** The file becomes another, with another ETag, after half of this answer. */
+  /** The file changes, with a new ETag, after half of this answer. */
   | 'ETag swap'
 
 export const faults = [
@@ -45,50 +45,54 @@ export const faults = [
 
 interface ServedFile {
   bytes: Uint8Array
-  /** The next requests' faults, in order; GET alone. */
+  /** The faults of the next GET requests, in order. */
   readonly faults: (Fault | undefined)[]
   /** The file after an `ETag swap`. */
   next?: Uint8Array
 }
 
-/** One request, as the server saw it. */
+/** A received request. */
 interface SeenRequest {
   readonly method: string
   readonly path: string
+  /** With its question mark, or empty. */
+  readonly query: string
   readonly range: string | undefined
   readonly ifRange: string | undefined
   readonly headers: IncomingMessage['headers']
 }
 
 export interface FaultServer {
-  /** With a slash at its end. */
+  /** With a trailing slash. */
   readonly url: string
   readonly files: Map<string, ServedFile>
   readonly requests: SeenRequest[]
-  /** Bytes of bodies that were sent. */
+  /** Body bytes sent so far. */
   readonly sentBytes: number
-  /** Of all connections together; infinite at first. */
+  /** For all connections together; initially infinite. */
   bytesPerSecond: number
   hasRanges: boolean
   hasEtags: boolean
-  /** Tells each file's SHA-256 as the Hugging Face hub does, in `X-Linked-ETag`. */
-  tellsHashes: boolean
-  /** Compresses what it sends. */
+  /** Sends each file's SHA-256 in `X-Linked-ETag`, as the Hugging Face hub does. */
+  sendsHashes: boolean
+  /** Compresses bodies. */
   isCompressing: boolean
-  /** Does not tell a body's length. */
+  /** Sends no `Content-Length`. */
   isChunked: boolean
-  /** Pages of other origins cannot read more than the safelisted headers. */
+  /** Other origins can read only the safelisted headers. */
   hidesHeaders: boolean
+  /** Answers `HEAD` with status 405. */
+  refusesHead: boolean
   /** Breaks all connections. */
   isDown: boolean
-  /** What a request's `Authorization` must be, if anything. */
+  /** The required `Authorization` header, if any. */
   secret: string | undefined
   close(): Promise<void>
 }
 
 const pieceBytes = 16 * 1024
 
-/** Serves files by path, below a port of its own. */
+/** Serves files by path on a free port. */
 export async function startFaultServer(files: Record<string, Uint8Array> = {}): Promise<FaultServer> {
   const state = {
     files: new Map(Object.entries(files).map(([path, bytes]) => [path, { bytes, faults: [] } as ServedFile])),
@@ -97,16 +101,17 @@ export async function startFaultServer(files: Record<string, Uint8Array> = {}): 
     bytesPerSecond: Infinity,
     hasRanges: true,
     hasEtags: true,
-    tellsHashes: false,
+    sendsHashes: false,
     isCompressing: false,
     isChunked: false,
     hidesHeaders: false,
+    refusesHead: false,
     isDown: false,
     secret: undefined as string | undefined,
   }
   let nextPieceMs = 0
 
-  /** Pieces of all connections leave one after the other, at the server's rate. */
+  /** Sends the pieces of all connections one after the other, at the server's rate. */
   async function send(response: ServerResponse, body: Uint8Array): Promise<void> {
     for (let start = 0; start < body.length && !response.destroyed; start += pieceBytes) {
       const piece = body.subarray(start, start + pieceBytes)
@@ -122,7 +127,8 @@ export async function startFaultServer(files: Record<string, Uint8Array> = {}): 
   }
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname.slice(1))
+    const { pathname, search } = new URL(request.url ?? '/', 'http://localhost')
+    const path = decodeURIComponent(pathname.slice(1))
     const { range, 'if-range': ifRange } = request.headers
     if (state.isDown) return void request.socket.destroy()
     response.setHeader('access-control-allow-origin', '*')
@@ -137,6 +143,7 @@ export async function startFaultServer(files: Record<string, Uint8Array> = {}): 
     state.requests.push({
       method: request.method ?? '',
       path,
+      query: search,
       range,
       ifRange: typeof ifRange === 'string' ? ifRange : undefined,
       headers: request.headers,
@@ -144,6 +151,7 @@ export async function startFaultServer(files: Record<string, Uint8Array> = {}): 
     if (state.secret !== undefined && request.headers.authorization !== state.secret) {
       return void response.writeHead(401).end()
     }
+    if (request.method === 'HEAD' && state.refusesHead) return void response.writeHead(405).end()
     const file = state.files.get(path)
     if (!file) return void response.writeHead(404).end()
     const fault = request.method === 'GET' ? file.faults.shift() : undefined
@@ -157,7 +165,7 @@ export async function startFaultServer(files: Record<string, Uint8Array> = {}): 
     const { bytes } = file
     const etag = `"${sha256(bytes)}"`
     if (state.hasEtags) response.setHeader('etag', etag)
-    if (state.tellsHashes) response.setHeader('x-linked-etag', etag)
+    if (state.sendsHashes) response.setHeader('x-linked-etag', etag)
     if (fault === '416') {
       return void response.writeHead(416, { 'content-range': `bytes */${bytes.length}` }).end()
     }
@@ -173,7 +181,7 @@ export async function startFaultServer(files: Record<string, Uint8Array> = {}): 
       response.statusCode = 206
       response.setHeader('content-range', `bytes ${first + shift}-${last + shift}/${bytes.length}`)
     }
-    // A copy, also of Node's own buffers.
+    // Copies: the slice of a Node buffer would share its memory.
     let body = damage(new Uint8Array(bytes.subarray(first, last + 1)), fault)
     if (state.isCompressing) {
       body = gzipSync(body)
@@ -193,7 +201,7 @@ export async function startFaultServer(files: Record<string, Uint8Array> = {}): 
     }
     if (isCut || fault === 'stalled socket') {
       await send(response, half)
-      // What was written is on its way before the connection ends.
+      // Lets the written bytes leave before the connection closes.
       if (fault === 'truncation') setTimeout(() => response.destroy(), 50)
       if (fault === 'silent truncation') response.end()
       return
@@ -203,7 +211,7 @@ export async function startFaultServer(files: Record<string, Uint8Array> = {}): 
   }
 
   const server = createServer((request, response) => {
-    // A client that leaves in the middle is no error of this server's.
+    // A client that disconnects is not a server error.
     answer(request, response).catch(() => response.destroy())
   })
   await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve))
@@ -233,7 +241,7 @@ function damage(body: Uint8Array, fault: Fault | undefined): Uint8Array {
   return body
 }
 
-/** Of bytes that do not change: a server gives it with every answer. */
+/** Cached by array, since every answer needs it: the bytes must not change. */
 export function sha256(bytes: Uint8Array): string {
   const known = hashes.get(bytes) ?? createHash('sha256').update(bytes).digest('hex')
   hashes.set(bytes, known)
@@ -242,7 +250,7 @@ export function sha256(bytes: Uint8Array): string {
 
 const hashes = new WeakMap<Uint8Array, string>()
 
-/** Bytes that look like none of their neighbours. */
+/** Pseudorandom bytes. */
 export function createContent(length: number, seed = 1): Uint8Array {
   const words = new Uint32Array(Math.ceil(length / 4))
   for (let index = 0, state = seed; index < words.length; index += 1) {

@@ -1,41 +1,42 @@
 import type { FileRecord } from '../../lib/contract/store-layout.js'
 
-/** Where the files of one model are kept. */
+/** Stores the files of one model. */
 export interface FileStore {
-  /** @returns undefined where nothing of it is kept */
+  /** @returns undefined if nothing of the file is stored */
   open(path: string): Promise<StoredFile | undefined>
-  /** Begins a file anew; what was there under its path is dropped. */
+  /** Starts a new file and discards what was stored under its path. @throws RivuletError `quota-exceeded` */
   create(record: FileRecord): Promise<StoredFile>
   remove(path: string): Promise<void>
-  /** Paths of which something is kept. */
+  /** Paths of all files with a stored part or record. */
   list(): Promise<readonly string[]>
 }
 
-/** A file that is kept, or is coming. */
+/** A file that is stored or being downloaded. */
 export interface StoredFile {
   readonly record: FileRecord
-  /** All bytes are there. */
+  /** All bytes are stored. */
   readonly isComplete: boolean
-  /** What the bytes were found to have. */
+  /** The SHA-256 that was computed from the stored bytes. */
   readonly verifiedSha256: string | undefined
-  /** One writer a segment at a time. @throws RivuletError `quota-exceeded` */
+  /** Only one writer per segment at a time. */
   openSegment(index: number): Promise<SegmentWriter>
-  /** How many bytes of it are there. */
+  /** How many bytes of the segment are stored. */
   measureSegment(index: number): Promise<number>
-  /** A whole segment's bytes, in pieces that are each to be used before the next is asked for. */
+  /** Reads a complete segment in pieces. Use each before you request the next: they share one buffer. */
   readSegment(index: number): AsyncIterable<Uint8Array>
-  /** The whole file, without a copy. */
+  /** The whole file, without copying it. */
   read(): Promise<Blob>
+  /** Marks the file as complete. */
   complete(sha256: string | undefined): Promise<void>
 }
 
 /** Appends to a segment. */
 export interface SegmentWriter {
-  /** Bytes that are there. */
+  /** Bytes that are stored. */
   readonly sizeBytes: number
-  /** Does not keep `bytes`. @throws RivuletError `quota-exceeded` */
+  /** Copies `bytes`; the caller may reuse the buffer. @throws NoRoomError */
   write(bytes: Uint8Array): void
-  /** Drops what is there. */
+  /** Discards the stored bytes. */
   clear(): void
   close(): void
 }

@@ -1,19 +1,19 @@
-/** What a hub knows of a file. */
+/** A hub's description of a file. */
 interface ListedFile {
   readonly sizeBytes: number
-  /** Of this version of it. */
+  /** Identifies this version of the file. */
   readonly objectId: string
-  /** Of large files alone. */
+  /** Only for large files. */
   readonly sha256: string | undefined
 }
 
-/** The files of a hub's folder, by path. */
+/** The files of a folder on a hub, by path. */
 export type HubListing = ReadonlyMap<string, ListedFile>
 
 /**
- * Asks the hub for a folder's files: one request tells what is there, how large, and for large files their SHA-256
+ * Fetches the list of a folder's files: one request returns all paths and sizes, and the SHA-256 of large files
  * (huggingface_hub, `list_repo_tree`; `lfs.oid` is that hash).
- * @returns undefined where the hub does not say: files are then looked for one by one
+ * @returns undefined if the hub does not answer; files are then requested one by one
  */
 export async function fetchHubListing(
   url: string,

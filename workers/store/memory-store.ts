@@ -1,7 +1,7 @@
 import { countSegments, type FileRecord } from '../../lib/contract/store-layout.js'
 import type { FileStore, StoredFile } from './file-store.js'
 
-/** Keeps files as long as the worker lives: for pages that have no file system, and files whose length nobody tells. */
+/** Keeps files while the worker lives: for pages without a private file system, and for files of unknown length. */
 export function createMemoryStore(): FileStore {
   const files = new Map<string, StoredFile>()
   return {
@@ -20,7 +20,7 @@ export function createMemoryStore(): FileStore {
 }
 
 function createMemoryFile(record: FileRecord): StoredFile {
-  // The browser keeps these, on disk if it must: they are no part of the worker's heap.
+  // The browser keeps blobs outside the worker's heap, on disk if necessary.
   const segments = Array.from({ length: countSegments(record) }, (): Blob[] => [])
   const measure = (index: number) => segments[index]!.reduce((sum, piece) => sum + piece.size, 0)
   let isComplete = false

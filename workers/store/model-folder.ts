@@ -4,33 +4,35 @@ import type { ModelLocation } from '../../lib/contract/model-source.js'
 import { openRemoteFiles } from './remote-files.js'
 import type { LoadProgress } from '../../lib/contract/worker-api.js'
 import { collectProgress } from './collect-progress.js'
+import { createUnknownFileError } from './pinned-hashes.js'
+import { hashBlob } from './sha256.js'
 
 /** The files of one model. Paths are relative to the model's folder. */
 export interface ModelFolder {
-  /** Where it is: a URL, or the name of a folder of the visitor's. */
+  /** The folder's URL, or the name of a local folder. */
   readonly url: string
-  /** @returns the file's bytes, or undefined where the folder has no such file */
+  /** @returns the file's bytes, or undefined if the folder has no such file */
   readBytes(path: string): Promise<Uint8Array<ArrayBuffer> | undefined>
-  /** @returns the parsed object, or undefined where the folder has no such file */
+  /** @returns the parsed object, or undefined if the folder has no such file */
   readJson(path: string): Promise<Record<string, unknown> | undefined>
-  /** @returns the file's text, or undefined where the folder has no such file */
+  /** @returns the file's text, or undefined if the folder has no such file */
   readText(path: string): Promise<string | undefined>
 }
 
-/** A folder that is open for loading: nobody removes its files meanwhile. */
+/** A folder that is open for loading. Its files cannot be removed until it is closed. */
 export interface OpenModelFolder extends ModelFolder {
-  /** @returns the file as it is stored, without a copy, or undefined where the folder has no such file */
+  /** @returns the stored file without copying it, or undefined if the folder has no such file */
   readBlob(path: string): Promise<Blob | undefined>
-  /** @returns the paths of its files, as far as anybody tells: its hub, what is stored, the visitor's files */
+  /** @returns the known paths: from the hub's listing, else of the stored files, or of the local files */
   list(): Promise<readonly string[]>
-  /** A folder that turned out to be no model may become one: files that it lacked are looked for again next time. */
+  /** For a folder that is not a model: discards the records of missing files, so that the next load requests them again. */
   forgetMissing(): Promise<void>
   close(): void
 }
 
-/** The files of a place: stored, fetched, or the visitor's own. */
+/** The files of one location: stored, downloaded or local. */
 export interface ModelFiles {
-  /** Without a copy. Undefined where there is no such file. */
+  /** @returns the file without copying it, or undefined if there is no such file */
   read(path: string): Promise<Blob | undefined>
   list(): Promise<readonly string[]>
   forgetMissing(): Promise<void>
@@ -38,9 +40,11 @@ export interface ModelFiles {
 }
 
 /**
- * Opens a model's folder. What is fetched counts into `onProgress`.
- * Its methods throw RivuletError `download-failed`, `integrity-failed`, `quota-exceeded`, `readJson` also
+ * Opens a model's folder. Downloads are reported to `onProgress`.
+ * The folder's methods throw RivuletError `download-failed`, `integrity-failed` or `quota-exceeded`, `readJson` also
  * `model-invalid`; or the reason of `signal`.
+ * @throws RivuletError `invalid-option` for a hash in `download.sha256` whose file the folder does not have,
+ *   `download-failed`; the reason of `signal`
  */
 export async function openModelFolder(
   location: Exclude<ModelLocation, { kind: 'none' }>,
@@ -50,7 +54,7 @@ export async function openModelFolder(
   const url = location.kind === 'local' ? location.name : location.url
   const files =
     location.kind === 'local'
-      ? openLocalFiles(location.files)
+      ? openLocalFiles(location.files, location.name, download.sha256)
       : await openRemoteFiles(location, download, { onProgress: collectProgress(onProgress), signal })
 
   async function readBlob(path: string): Promise<Blob | undefined> {
@@ -82,14 +86,42 @@ export async function openModelFolder(
   }
 }
 
-/** Files that were chosen one by one come without their folders. */
-function openLocalFiles(files: ReadonlyMap<string, File>): ModelFiles {
+function openLocalFiles(
+  files: ReadonlyMap<string, File>,
+  folderName: string,
+  pinned: DownloadRequest['sha256'],
+): ModelFiles {
+  // Files that were chosen one by one come without their folders.
+  const find = (path: string) => files.get(path) ?? files.get(path.slice(path.lastIndexOf('/') + 1))
+  const pins = new Map(
+    Object.entries(pinned).map(([path, sha256]) => {
+      const file = find(path)
+      if (!file) throw createUnknownFileError(path, `"${folderName}"`, [...files.keys()])
+      return [file, sha256]
+    }),
+  )
   return {
     forgetMissing: () => Promise.resolve(),
     list: () => Promise.resolve([...files.keys()]),
-    read: (path) => Promise.resolve(files.get(path) ?? files.get(path.slice(path.lastIndexOf('/') + 1))),
+    async read(path) {
+      const file = find(path)
+      const expected = file && pins.get(file)
+      if (expected !== undefined) await checkHash(path, file!, expected)
+      return file
+    },
     close() {},
   }
+}
+
+/** @throws RivuletError `integrity-failed` */
+async function checkHash(path: string, file: File, expected: string): Promise<void> {
+  const got = await readFrom(path, hashBlob(file))
+  if (got === expected) return
+  throw new RivuletError(
+    'integrity-failed',
+    `The SHA-256 of ${path} is ${got}, but "download.sha256" requires ${expected}. Choose the matching file, or correct the hash.`,
+    { details: { file: path, expected, got } },
+  )
 }
 
 async function readFrom<T>(path: string, reading: Promise<T>): Promise<T> {
@@ -98,7 +130,7 @@ async function readFrom<T>(path: string, reading: Promise<T>): Promise<T> {
   } catch (error) {
     throw new RivuletError(
       'download-failed',
-      `${path} could not be read (${describeError(error)}): it was changed or removed meanwhile, or there is no memory for it.`,
+      `${path} could not be read (${describeError(error)}). It was changed or removed, or there is not enough memory.`,
       { cause: error },
     )
   }
@@ -109,10 +141,12 @@ function parseObject(text: string, path: string): Record<string, unknown> {
   try {
     value = JSON.parse(text)
   } catch (error) {
-    throw new RivuletError('model-invalid', `${path} is not JSON: ${describeError(error)}`, { cause: error })
+    throw new RivuletError('model-invalid', `${path} is not valid JSON: ${describeError(error)}`, {
+      cause: error,
+    })
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new RivuletError('model-invalid', `${path} must hold a JSON object.`)
+    throw new RivuletError('model-invalid', `${path} must contain a JSON object.`)
   }
   return value as Record<string, unknown>
 }

@@ -1,33 +1,29 @@
 import type { DownloadRequest } from '../../lib/contract/download-options.js'
 import type { RemoteLocation } from '../../lib/contract/model-source.js'
-import {
-  countSegments,
-  nameFileLock,
-  nameModelDirectory,
-  nameModelLock,
-  storeFolderName,
-  usedName,
-  type FileRecord,
-} from '../../lib/contract/store-layout.js'
+import { countSegments, nameFileLock, type FileRecord } from '../../lib/contract/store-layout.js'
+import { askHead, type HeadAnswer } from './ask-head.js'
 import type { CollectProgress } from './collect-progress.js'
-import { downloadFile } from './download-file.js'
-import type { FileStore, StoredFile } from './file-store.js'
+import { downloadFile, retry } from './download-file.js'
+import type { StoredFile } from './file-store.js'
 import { fetchHubListing, type HubListing } from './hub-listing.js'
 import { createMemoryStore } from './memory-store.js'
 import type { ModelFiles } from './model-folder.js'
-import { createOpfsStore } from './opfs-store.js'
-import { readFacts } from './request-range.js'
+import { openStore } from './open-store.js'
+import { createUnknownFileError, locateFile } from './pinned-hashes.js'
+import { requestRange } from './request-range.js'
 import { hashSegments } from './sha256.js'
-import { hearProgress, tellProgress } from './share-progress.js'
-import { sweepOrphans } from './sweep.js'
+import { shareProgress, watchProgress } from './share-progress.js'
 
-/** A server that takes longer to say whether a file has changed is not waited for. */
+/** How long a server may take to report whether a stored file has changed; after that, the stored file is used. */
 const revalidationTimeoutMs = 3000
 
-/** Small enough that a file of a hundred megabytes comes over several connections. */
+/** Small enough that a file of a hundred megabytes uses several connections. */
 const segmentBytes = 16 * 2 ** 20
 
-/** Files behind URLs, kept in this browser: one tab fetches a file for all that want it. */
+/**
+ * Opens a folder's files, which are stored in this browser. When several tabs need a file, one downloads it for all.
+ * @throws RivuletError `invalid-option` for a hash of a file that the folder does not have, `download-failed`
+ */
 export async function openRemoteFiles(
   location: RemoteLocation,
   { headers, sha256: pinned, revalidate, idleTimeoutMs }: DownloadRequest,
@@ -36,27 +32,81 @@ export async function openRemoteFiles(
   const { store: kept, directory, close } = await openStore(location.url)
   const unkept = createMemoryStore()
   const mayHaveChanged = revalidate && !(location.kind === 'hub' && location.isCommit)
-  /** Asked once, and not where everything is stored and may stay as it is. */
+  /** Fetched once, and not at all when everything is stored and needs no revalidation. */
   let listing: Promise<HubListing | undefined> | undefined
   const list = () => {
     if (location.kind !== 'hub') return undefined
     const timeout = AbortSignal.any([signal, AbortSignal.timeout(idleTimeoutMs)])
     return (listing ??= fetchHubListing(location.listingUrl, headers, timeout))
   }
-  /** Files that were found missing, or known to be, each with what is being written of that. */
+  /** Files that are missing, each with the pending write of the record that says so. */
   const missing = new Map<string, Promise<void>>()
-  /** What is read beside may find out later what is to be forgotten. */
+  /** Set by `forgetMissing`: reads that are still running then record no more missing files. */
   let isForgetting = false
 
-  // A model's own file names reach this: they are no names of an object's methods.
-  const readPin = (path: string) => (Object.hasOwn(pinned, path) ? pinned[path] : undefined)
+  const pins = new Map(Object.entries(pinned).map(([path, hash]) => [locateFile(path, location.url), hash]))
+  const readPin = (path: string) => pins.get(locateFile(path, location.url))
+  /** The GGUF file's URL can end in a query, such as a signature; its other parts need the same. */
+  const query = /\?.*$/.exec(location.file ?? '')?.[0] ?? ''
+
+  /** @throws RivuletError `invalid-option` for a hash of a file that the folder does not have */
+  async function checkPins(): Promise<void> {
+    await Promise.all(
+      Object.keys(pinned).map(async (path) => {
+        const address = locateFile(path, location.url)
+        if (address !== undefined && (await hasFile(path, address))) return
+        throw createUnknownFileError(path, location.url, await listKnown())
+      }),
+    )
+  }
+
+  /**
+   * Also true when the model is stored and the server cannot be reached: with hashes for several variants of a model, only
+   * one is stored, and it must open offline.
+   */
+  async function hasFile(path: string, address: string): Promise<boolean> {
+    const stored = await kept.open(path + query)
+    if (stored && !stored.record.isMissing) return true
+    if (stored && !mayHaveChanged) return false
+    const isModelStored = (await listStored()).length > 0
+    const listed = await (isModelStored ? Promise.race([list(), wait(revalidationTimeoutMs)]) : list())
+    if (listed) return [...listed.keys()].some((each) => locateFile(each, location.url) === address)
+    const head = await askServer(path + query)
+    if (head.kind !== 'unknown') return head.kind === 'file'
+    const url = new URL(path + query, location.url).href
+    const request = { url, first: 0, last: 0, headers, idleTimeoutMs, signal }
+    try {
+      const answer = await (isModelStored
+        ? requestRange({ ...request, idleTimeoutMs: revalidationTimeoutMs })
+        : retry({ signal }, () => requestRange(request)))
+      answer?.end()
+      return answer !== undefined
+    } catch (error) {
+      signal.throwIfAborted()
+      if (isModelStored) return !stored
+      throw error
+    }
+  }
+
+  /** Paths of files that are stored completely or partly. */
+  async function listStored(): Promise<readonly string[]> {
+    const files = await Promise.all((await kept.list()).map(kept.open))
+    return files.flatMap((file) => (file && !file.record.isMissing ? [file.record.path] : []))
+  }
+
+  /** Paths to show in an error: without queries, which can be secret signatures. */
+  async function listKnown(): Promise<readonly string[]> {
+    const named = location.file === undefined ? [] : [location.file]
+    const paths = (await list())?.keys() ?? [...(await listStored()), ...named]
+    return [...new Set([...paths].map((path) => path.replace(/\?.*$/, '')))]
+  }
 
   async function read(path: string): Promise<Blob | undefined> {
     const stored = await kept.open(path)
     if (stored && (await isGood(stored))) return readStored(path, stored)
     const lock = nameFileLock(directory, path)
     return withLock(path, lock, async (hasWaited) => {
-      // Whoever held the lock before may have fetched it.
+      // The tab that held the lock before may have downloaded it.
       const fetched = hasWaited ? await kept.open(path) : undefined
       return fetched && (await isGood(fetched)) ? readStored(path, fetched) : fetchFile(path, lock)
     })
@@ -81,48 +131,30 @@ export async function openRemoteFiles(
   async function isCurrent(record: FileRecord): Promise<boolean> {
     if (location.kind === 'folder') return isUnchanged(record)
     const listed = await Promise.race([list(), wait(revalidationTimeoutMs)])
-    // A hub that does not answer is as good as none.
+    // Without an answer, the stored file is used.
     return !listed || listed.get(record.path)?.objectId === record.objectId
   }
 
-  /** True where nobody answers: what is stored is better than nothing. */
-  async function isUnchanged({
-    folderUrl,
-    path,
-    isMissing,
-    validator,
-    sizeBytes,
-  }: FileRecord): Promise<boolean> {
-    try {
-      const timeout = AbortSignal.any([signal, AbortSignal.timeout(revalidationTimeoutMs)])
-      // The range keeps servers from naming the tag of a compressed file, as it did when the file was fetched.
-      const sent = { ...headers, range: 'bytes=0-' }
-      const request = { method: 'HEAD', headers: sent, signal: timeout, cache: 'no-store' } as const
-      const response = await fetch(new URL(path, folderUrl), request)
-      const isPage = response.headers.get('content-type')?.startsWith('text/html')
-      // Gone, forbidden, or behind a network's login page: no reason to give up what is here.
-      if (!response.ok || isPage) return true
-      if (isMissing) return false
-      const facts = readFacts(response)
-      if (facts.validator !== undefined && validator !== undefined) return facts.validator === validator
-      return (facts.sizeBytes ?? sizeBytes) === sizeBytes
-    } catch {
-      signal.throwIfAborted()
-      return true
-    }
+  async function isUnchanged({ path, isMissing, validator, sizeBytes }: FileRecord): Promise<boolean> {
+    const head = await askServer(path)
+    // Offline, gone, forbidden, or a network's login page: the stored file stays in use.
+    if (head.kind !== 'file') return true
+    if (isMissing) return false
+    if (head.validator !== undefined && validator !== undefined) return head.validator === validator
+    return (head.sizeBytes ?? sizeBytes) === sizeBytes
+  }
+
+  async function askServer(path: string): Promise<HeadAnswer> {
+    const timeout = AbortSignal.any([signal, AbortSignal.timeout(revalidationTimeoutMs)])
+    const answer = await askHead(new URL(path, location.url).href, headers, timeout)
+    signal.throwIfAborted()
+    return answer
   }
 
   async function fetchFile(path: string, lock: string): Promise<Blob | undefined> {
     const listed = await list()
     const known = listed?.get(path)
-    const describe = {
-      folderUrl: location.url,
-      path,
-      segmentBytes: 1,
-      validator: undefined,
-      objectId: undefined,
-    }
-    const others = tellProgress(lock)
+    const sharing = shareProgress(lock)
     try {
       const file =
         listed && !known
@@ -139,25 +171,38 @@ export async function openRemoteFiles(
                 signal,
                 onProgress(progress) {
                   onProgress.moved(path, progress)
-                  others.tell(progress)
+                  sharing.post(progress)
                 },
               },
               { kept, unkept },
             )
       if (file) return await file.read()
-      const nothing = { ...describe, isMissing: true, sizeBytes: undefined, sha256: undefined }
       if (!isForgetting) {
-        const writing = kept.create(nothing).then((begun) => begun.complete(undefined))
+        const writing = recordMissing(path)
         missing.set(path, writing)
         await writing
       }
       return undefined
     } finally {
-      others.end()
+      sharing.end()
     }
   }
 
-  /** Runs when no other tab fetches the same file; shows the other's progress until then. */
+  async function recordMissing(path: string): Promise<void> {
+    const record = await kept.create({
+      folderUrl: location.url,
+      path,
+      isMissing: true,
+      sizeBytes: undefined,
+      segmentBytes: 1,
+      validator: undefined,
+      objectId: undefined,
+      sha256: undefined,
+    })
+    await record.complete(undefined)
+  }
+
+  /** Waits until no other tab downloads the file, and reports that tab's progress meanwhile. */
   async function withLock<T>(
     path: string,
     lock: string,
@@ -168,7 +213,7 @@ export async function openRemoteFiles(
       held ? { value: await run(false) } : undefined,
     )
     if (first) return first.value
-    const stop = hearProgress(lock, (progress) => onProgress.moved(path, progress))
+    const stop = watchProgress(lock, (progress) => onProgress.moved(path, progress))
     try {
       return await navigator.locks.request(lock, { signal }, () => run(true))
     } finally {
@@ -176,6 +221,12 @@ export async function openRemoteFiles(
     }
   }
 
+  try {
+    await checkPins()
+  } catch (error) {
+    close()
+    throw error
+  }
   return {
     read,
     close,
@@ -194,57 +245,6 @@ async function hasHash(file: StoredFile, sha256: string): Promise<boolean> {
     await file.complete(await hashSegments(file, segments))
   }
   return file.verifiedSha256 === sha256
-}
-
-interface OpenStore {
-  readonly store: FileStore
-  readonly directory: string
-  close(): void
-}
-
-/** In memory where the page is not secure or the window is private: there is no file system then. */
-async function openStore(folderUrl: string): Promise<OpenStore> {
-  let release = () => {}
-  try {
-    const root = await navigator.storage.getDirectory()
-    const directory = await nameModelDirectory(folderUrl)
-    release = await holdShared(nameModelLock(directory))
-    const models = await root.getDirectoryHandle(storeFolderName, { create: true })
-    const model = await models.getDirectoryHandle(directory, { create: true })
-    await touch(model)
-    // Nobody waits for it; what it does not come to, it will next time.
-    sweepOrphans(models).catch(() => {})
-    return { store: createOpfsStore(model), directory, close: release }
-  } catch {
-    release()
-    return { store: createMemoryStore(), directory: folderUrl, close() {} }
-  }
-}
-
-/** Holds a lock until the returned function is called. */
-function holdShared(name: string): Promise<() => void> {
-  return new Promise((resolve) => {
-    void navigator.locks.request(
-      name,
-      { mode: 'shared' },
-      () => new Promise<void>((release) => resolve(release)),
-    )
-  })
-}
-
-/** Its time says when the model was opened last. */
-async function touch(model: FileSystemDirectoryHandle): Promise<void> {
-  const file = await model.getFileHandle(usedName, { create: true })
-  try {
-    const handle = await file.createSyncAccessHandle()
-    try {
-      handle.write(Uint8Array.of(0), { at: 0 })
-    } finally {
-      handle.close()
-    }
-  } catch {
-    // Another tab does the same at the same time, or the disk is full.
-  }
 }
 
 function wait(ms: number): Promise<undefined> {

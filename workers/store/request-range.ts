@@ -3,9 +3,9 @@ import { readRetryAfterMs } from '../http-retry.js'
 import { watchIdle, type IdleWatch } from '../idle-watch.js'
 import { readPieces } from '../read-pieces.js'
 
-/** A failure that another try may mend. */
+/** A failure that a retry may fix. */
 export class TransferError extends Error {
-  /** How long the server asks to be left alone, in milliseconds. */
+  /** How long to wait before the retry, as the server asked, in milliseconds. */
   readonly retryAfterMs: number
 
   constructor(
@@ -17,25 +17,25 @@ export class TransferError extends Error {
   }
 }
 
-/** The file on the server is not the one that was begun. */
+/** The file on the server is not the one whose download was started. */
 export class FileChangedError extends Error {}
 
-/** What the server says of a file. */
+/** A file's properties as the server reports them. */
 export interface FileFacts {
-  /** Undefined where the server does not say. */
+  /** Undefined if the server does not report it. */
   readonly sizeBytes: number | undefined
   /** Its `ETag`, or else `Last-Modified`. */
   readonly validator: string | undefined
   readonly sha256: string | undefined
 }
 
-/** A file's bytes as they come, from the first that was asked for on. */
+/** A file's bytes as they arrive, from the first requested byte. */
 export interface RangeAnswer extends FileFacts {
-  /** False where the server sends the whole file, whatever was asked for. */
+  /** False if the server ignores ranges and sends the whole file. */
   readonly isPartial: boolean
-  /** Throws `TransferError`. */
+  /** @throws TransferError */
   readonly pieces: AsyncGenerator<Uint8Array, undefined>
-  /** Frees the connection, for those who want no more of it. */
+  /** Closes the connection. */
   end(): void
 }
 
@@ -44,7 +44,7 @@ export interface RangeRequest {
   readonly first: number
   /** Inclusive. */
   readonly last: number
-  /** What is known of the file: the answer must be of the same. */
+  /** What is known about the file; the answer must match. */
   readonly expected?: FileFacts | undefined
   readonly headers: Readonly<Record<string, string>>
   readonly idleTimeoutMs: number
@@ -52,10 +52,10 @@ export interface RangeRequest {
 }
 
 /**
- * Asks for a part of a file.
- * A range also keeps servers from compressing it (Fetch standard, "HTTP-network-or-cache fetch"): its length is then known.
- * @returns undefined where the server has no such file
- * @throws TransferError, FileChangedError; RivuletError `download-failed` where it would not help to try again
+ * Requests a part of a file.
+ * With a range, servers do not compress the body (Fetch standard, "HTTP-network-or-cache fetch"), so its length is known.
+ * @returns undefined if the server has no such file
+ * @throws TransferError, FileChangedError; RivuletError `download-failed` where a retry would not help
  */
 export async function requestRange(request: RangeRequest): Promise<RangeAnswer | undefined> {
   const { url, first, last } = request
@@ -63,13 +63,13 @@ export async function requestRange(request: RangeRequest): Promise<RangeAnswer |
   const watch = watchIdle(
     idleTimeoutMs,
     request.signal,
-    () => new TransferError(`Nothing came for ${idleTimeoutMs} ms.`),
+    () => new TransferError(`${url} sent no data for ${idleTimeoutMs} ms.`),
   )
   try {
     let response = await send(request, `bytes=${first}-${last}`, watch.signal)
     const isOfUnknownFile = response?.status === 206 && !response.headers.has('content-range')
     if (isOfUnknownFile && request.expected?.sizeBytes === undefined) {
-      // Some servers do not let pages of others read this header.
+      // Some servers do not expose this header to other origins.
       response?.body?.cancel().catch(() => {})
       response = await send(request, undefined, watch.signal)
     }
@@ -91,12 +91,12 @@ async function send(
   const sent = {
     ...headers,
     ...(range !== undefined && { range }),
-    // Elsewhere this header would cost a preflight request; the answer's own validator is compared in any case.
+    // Only on this origin: elsewhere the header costs a preflight request, and the answer's validator is compared anyway.
     ...(conditional && { 'if-range': expected.validator }),
   }
   let response: Response
   try {
-    // What the browser's own cache would keep is kept by the store.
+    // The store keeps the file; the HTTP cache would keep a second copy.
     response = await fetch(url, { headers: sent, signal, cache: 'no-store' })
   } catch (error) {
     throw explainFetch(url, error, signal)
@@ -110,7 +110,7 @@ async function send(
   throw new RivuletError(
     'download-failed',
     response.status === 401 || response.status === 403
-      ? `${message}: a private model needs download: { headers }, with its Authorization.`
+      ? `${message}. For a private model, set the Authorization header in "download.headers".`
       : `${message}.`,
   )
 }
@@ -123,14 +123,13 @@ function readAnswer(
   const facts = readFacts(response)
   const total = range?.[3] === undefined || range[3] === '*' ? undefined : Number(range[3])
   if (response.status === 416) {
-    // There is no first byte in an empty file.
+    // An empty file has no byte 0.
     if (total === 0 && first === 0) return { ...facts, sizeBytes: 0, isPartial: false }
-    throw new FileChangedError(`${url} has no byte ${first} any more.`)
+    throw new FileChangedError(`${url} is now shorter than ${first} bytes.`)
   }
-  // Servers of single-page apps answer any unknown path with their index page.
-  if (response.headers.get('content-type')?.startsWith('text/html')) {
+  if (isPage(response)) {
     if (!expected || Object.values(expected).every((fact) => fact === undefined)) return undefined
-    throw new TransferError(`${url} answered with a web page.`)
+    throw new TransferError(`${url} answered with a web page instead of the file.`)
   }
   if (response.status !== 206) {
     checkSame(url, expected, facts)
@@ -139,25 +138,31 @@ function readAnswer(
   const answer = { ...facts, sizeBytes: total ?? expected?.sizeBytes }
   checkSame(url, expected, answer)
   const end = Math.min(last, (answer.sizeBytes ?? Infinity) - 1)
-  const isAsked = range
+  const isRequestedRange = range
     ? Number(range[1]) === first && Number(range[2]) === end
     : facts.sizeBytes === end - first + 1
-  if (isAsked) return { ...answer, isPartial: true }
+  if (isRequestedRange) return { ...answer, isPartial: true }
   throw new TransferError(
-    `${url} sent ${response.headers.get('content-range') ?? 'something'} for bytes ${first} to ${end}.`,
+    `${url} sent ${response.headers.get('content-range') ?? 'another range'} instead of bytes ${first} to ${end}.`,
   )
+}
+
+/** Servers of single-page apps answer an unknown path with their index page; a model file is never HTML. */
+export function isPage({ headers }: Response): boolean {
+  return headers.get('content-type')?.startsWith('text/html') ?? false
 }
 
 /** @throws FileChangedError */
 function checkSame(url: string, expected: FileFacts | undefined, facts: FileFacts): void {
   const differs = (name: keyof FileFacts) =>
     expected?.[name] !== undefined && facts[name] !== undefined && expected[name] !== facts[name]
-  if (differs('validator') || differs('sizeBytes')) throw new FileChangedError(`${url} has changed.`)
+  if (differs('validator') || differs('sizeBytes'))
+    throw new FileChangedError(`${url} has changed on the server.`)
 }
 
-/** What a whole file's answer says of it. */
+/** Reads a file's properties from the headers of a response. */
 export function readFacts({ headers }: Response): FileFacts {
-  // With a content encoding the length is that of the encoded bytes.
+  // With a content encoding, this is the length of the encoded bytes.
   const length = headers.has('content-encoding') ? null : headers.get('content-length')
   const linked = /^"?([0-9a-f]{64})"?$/.exec(headers.get('x-linked-etag') ?? '')
   return {
@@ -188,7 +193,7 @@ async function* readWatched(
 function explainFetch(url: string, error: unknown, signal: AbortSignal): unknown {
   if (signal.aborted) return signal.reason
   return new TransferError(
-    `${url} could not be fetched (${describeError(error)}): the network is down, or CORS or the page's CSP (connect-src) forbids it.`,
+    `${url} could not be fetched (${describeError(error)}). Check the network, the server's CORS headers and the page's CSP (connect-src).`,
     { cause: error },
   )
 }

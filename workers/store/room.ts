@@ -1,11 +1,11 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 
-/** A write found the disk, or the site's share of it, full. */
+/** A write failed because the disk or the site's quota is full. */
 export class NoRoomError extends Error {}
 
 /**
- * Asks for room before a byte is fetched that could not be kept. Browsers may tell more than they give, so that sites
- * do not learn what else is on the disk: a write can still be refused.
+ * Checks for free space before a download. Browsers may report more than there is, so that sites cannot learn what else is
+ * on the disk: a write can still fail.
  * @throws RivuletError `quota-exceeded`
  */
 export async function checkRoom(path: string, neededBytes: number): Promise<void> {
@@ -17,8 +17,8 @@ export async function checkRoom(path: string, neededBytes: number): Promise<void
 export function createQuotaError(path: string, neededBytes: number, availableBytes: number): RivuletError {
   return new RivuletError(
     'quota-exceeded',
-    `${path} needs ${neededBytes} bytes more, and the browser gives this site ${availableBytes}. ` +
-      'Free some with store.evict() or store.remove(), and try again: what has come is kept.',
+    `${path} needs ${neededBytes} more bytes, but the browser allows this site only ${availableBytes}. ` +
+      'Free space with store.evict() or store.remove(), then retry to resume; the data downloaded so far is kept.',
     { details: { file: path, neededBytes, availableBytes } },
   )
 }

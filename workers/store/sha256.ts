@@ -2,8 +2,8 @@ import { toHex } from '../../lib/contract/store-layout.js'
 import type { StoredFile } from './file-store.js'
 
 /**
- * The SHA-256 of a file in 64 hexadecimal digits, each segment as soon as it is there: one by the browser's own code, which
- * is several times as fast; more without holding them all in memory.
+ * Computes the SHA-256 of a file, in 64 hexadecimal digits. A file of one segment is hashed by Web Crypto, which is several
+ * times as fast; segments of a larger file are hashed as they arrive, without holding the file in memory.
  */
 export async function hashSegments(
   { read, readSegment }: Pick<StoredFile, 'read' | 'readSegment'>,
@@ -24,7 +24,21 @@ export async function hashSegments(
   return hash.finish()
 }
 
-/** Hashes what comes in order. */
+const maxWholeBytes = 64 * 2 ** 20
+const pieceBytes = 4 * 2 ** 20
+
+/** The SHA-256 of a user's file, in 64 hexadecimal digits; a large one is read in pieces. */
+export async function hashBlob(blob: Blob): Promise<string> {
+  if (blob.size <= maxWholeBytes)
+    return toHex(await crypto.subtle.digest('SHA-256', await blob.arrayBuffer()))
+  const hash = await createSha256()
+  for (let start = 0; start < blob.size; start += pieceBytes) {
+    hash.add(new Uint8Array(await blob.slice(start, start + pieceBytes).arrayBuffer()))
+  }
+  return hash.finish()
+}
+
+/** Hashes bytes in the order in which they are added. */
 interface Sha256 {
   add(bytes: Uint8Array): void
   /** 64 hexadecimal digits. */

@@ -1,35 +1,35 @@
 import type { TransferProgress } from './download-file.js'
 
-/** Tabs that wait for a file tell its readers how far the tab that fetches it has come. */
+/** The tab that downloads a file reports its progress here to the tabs that wait for the file. */
 const channelName = 'rivulet downloads'
 
 const intervalMs = 100
 
-interface Told {
+interface SharedProgress {
   readonly lock: string
   readonly progress: TransferProgress
 }
 
-/** Tells the other tabs of this site, a few times a second. */
-export function tellProgress(lock: string): { tell(progress: TransferProgress): void; end(): void } {
+/** Posts progress to this site's other tabs, at most ten times a second. */
+export function shareProgress(lock: string): { post(progress: TransferProgress): void; end(): void } {
   const channel = new BroadcastChannel(channelName)
-  let toldMs = 0
+  let postedMs = 0
   return {
-    tell(progress) {
+    post(progress) {
       const nowMs = performance.now()
-      if (nowMs - toldMs < intervalMs) return
-      toldMs = nowMs
+      if (nowMs - postedMs < intervalMs) return
+      postedMs = nowMs
       // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a BroadcastChannel has no target
-      channel.postMessage({ lock, progress } satisfies Told)
+      channel.postMessage({ lock, progress } satisfies SharedProgress)
     },
     end: () => channel.close(),
   }
 }
 
-/** Hears of the download that holds `lock`, until the returned function is called. */
-export function hearProgress(lock: string, onProgress: (progress: TransferProgress) => void): () => void {
+/** Receives the progress of the download that holds `lock`, until the returned function is called. */
+export function watchProgress(lock: string, onProgress: (progress: TransferProgress) => void): () => void {
   const channel = new BroadcastChannel(channelName)
-  channel.onmessage = ({ data }: MessageEvent<Told>) => {
+  channel.onmessage = ({ data }: MessageEvent<SharedProgress>) => {
     if (data.lock === lock) onProgress(data.progress)
   }
   return () => channel.close()

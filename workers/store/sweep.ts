@@ -1,8 +1,8 @@
 import { getFile, nameFileLock, recordName, removeEntry } from '../../lib/contract/store-layout.js'
 
 /**
- * Removes what a removal that was cut short has left of any model: bytes of which no record tells. A file that another
- * tab begins just now has no record either; its lock says so.
+ * Removes bytes without a record, in any model: an interrupted removal leaves them behind. A file that another tab is just
+ * starting to download has no record either, but its lock is held.
  */
 export async function sweepOrphans(models: FileSystemDirectoryHandle): Promise<void> {
   for await (const model of models.values()) {

@@ -1,4 +1,4 @@
-// Tests are compiled with a page's types, which lack what only workers have.
+// Tests are compiled with the page's types, which lack these worker-only methods.
 interface FileSystemSyncAccessHandle {
   close(): void
   flush(): void

@@ -3,23 +3,23 @@ import type { GenerateRequest, RequestOptions } from '../../lib/contract/request
 import { toOpenAiBody } from '../openai-body.js'
 import type { ChatConfig, ConversationTemplate, Message, SamplingParameters } from './runtime.js'
 
-/** A checked request, in web-llm's terms. */
+/** A checked request in web-llm's format. */
 export type DescribedRequest =
   | { readonly kind: 'chat'; readonly messages: readonly Message[]; readonly parameters: SamplingParameters }
   | { readonly kind: 'raw'; readonly prompt: string; readonly parameters: SamplingParameters }
 
-/** What of the model a request is checked against. */
+/** The model's properties that a request is checked against. */
 export interface RequestRules {
   readonly vocabSize: number
-  /** Of the model's template: what would forge a turn. */
+  /** Strings of the model's template that would forge a turn. */
   readonly controlStrings: readonly string[]
-  /** The model's own, beside a request's. */
+  /** The model's stop strings; a request can add others. */
   readonly stopStrings: readonly string[]
-  /** The roles whose contents web-llm puts into a template by `String.replace`. */
+  /** The roles whose contents web-llm inserts into a template with `String.replace`. */
   readonly replacedRoles: ReadonlySet<Message['role']>
 }
 
-/** @param hasManifest such models get their contents joined, not replaced, but for the system's */
+/** @param hasManifest for such models, web-llm inserts only the system message with `String.replace` */
 export function readRequestRules(config: ChatConfig, hasManifest: boolean): RequestRules {
   const template: ConversationTemplate = { ...config.conv_template, ...config.conv_config }
   const roles = hasManifest ? [] : (['user', 'assistant'] as const)
@@ -34,7 +34,7 @@ export function readRequestRules(config: ChatConfig, hasManifest: boolean): Requ
   }
 }
 
-/** `<|im_end|>`, `</s>`, `[INST]`: what MLC's conversation templates mark turns with. */
+/** `<|im_end|>`, `</s>`, `[INST]`: the markers of turns in MLC's conversation templates. */
 const controlString = /<[^\s<>]+>|\[\/?[A-Z_]+\]/g
 
 function findControlStrings(template: ConversationTemplate): readonly string[] {

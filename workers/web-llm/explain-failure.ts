@@ -2,7 +2,7 @@ import { RivuletError, asRivuletError, describeError, type WrappingCode } from '
 import type { WebLlmModelRecord } from '../../lib/contract/web-llm-options.js'
 import type { AppConfig, WebLlmRuntime } from './runtime.js'
 
-/** web-llm exports hardly any of its error classes: they are told by name. */
+/** By error name: web-llm exports hardly any of its error classes. */
 const loadCodes: Readonly<Record<string, WrappingCode>> = {
   ModelNotFoundError: 'model-not-found',
   WebGPUNotAvailableError: 'backend-unavailable',
@@ -13,11 +13,11 @@ const loadCodes: Readonly<Record<string, WrappingCode>> = {
   DeviceLostError: 'device-lost',
 }
 
-/** Of errors without a class: web-llm's own words for an adapter that it cannot use. */
+/** web-llm's messages for an adapter that it cannot use; these errors have no class. */
 const unusableAdapter = /compatible GPU|Cannot initialize runtime because/
-/** web-llm's IndexedDB store turns errors into strings. */
+/** Matched in the message too: web-llm's IndexedDB store turns errors into strings. */
 const fullStore = /QuotaExceeded/
-/** What the browser and web-llm's three stores say of a file that did not come. */
+/** Messages of the browser and of web-llm's three stores for a failed download. */
 const failedFetch = /fetch|network|on 'Cache'|Failed to store/i
 
 interface FailedModel {
@@ -25,7 +25,7 @@ interface FailedModel {
   readonly appConfig: AppConfig
 }
 
-/** What `reload` threw, as one of our errors; forgets a file that would fail every later load too. */
+/** Turns an error of `reload` into a `RivuletError`. Removes a stored file that would fail every later load too. */
 export async function explainLoadFailure(
   error: unknown,
   model: FailedModel,
@@ -42,15 +42,15 @@ export async function explainLoadFailure(
   const missing = await findMissingFile(listSuspects(error, model.record), error)
   if (missing) return missing
   if (failedFetch.test(words)) {
-    return asRivuletError(error, 'download-failed', 'A file of the model did not come')
+    return asRivuletError(error, 'download-failed', 'A model file could not be downloaded')
   }
   const what = isCompileError(error)
-    ? `${model.record.model_lib} is no library for this web-llm`
+    ? `${model.record.model_lib} is not a valid model library for this version of web-llm`
     : 'web-llm could not load the model'
   return asRivuletError(error, 'model-invalid', what)
 }
 
-/** An app's own page, with which its server answers for what it has not, is stored like any other file. */
+/** A server can answer with the app's HTML page for a missing file; web-llm stores it like any other file. */
 async function forgetBrokenFile(
   error: unknown,
   { record, appConfig }: FailedModel,
@@ -67,7 +67,7 @@ async function explainFullStore({ record }: FailedModel, cause: unknown): Promis
   const availableBytes = Math.max(0, quota - usage)
   return new RivuletError(
     'quota-exceeded',
-    `The browser has no room for "${record.model_id}": it keeps ${availableBytes} more bytes for this site.`,
+    `The browser has no space for "${record.model_id}": it allows this site ${availableBytes} more bytes. Free space, then retry.`,
     { cause, details: { availableBytes } },
   )
 }
@@ -76,7 +76,7 @@ function isCompileError(error: unknown): boolean {
   return error instanceof WebAssembly.CompileError || error instanceof WebAssembly.LinkError
 }
 
-/** What the server may lack: a missing library shows as a compile error of its 404 page. */
+/** The files that may be missing on the server. A missing library shows up as a compile error of its 404 page. */
 function listSuspects(
   error: unknown,
   { model, model_lib, model_manifest }: WebLlmModelRecord,
@@ -96,7 +96,7 @@ interface IntegrityError {
   readonly actual: string
 }
 
-/** web-llm stores a file before it looks at it. */
+/** Removes the damaged file: web-llm stores a file before it checks it. */
 async function explainMismatch(
   error: IntegrityError,
   { record, appConfig }: FailedModel,
@@ -113,17 +113,17 @@ async function explainMismatch(
   await tryForget(forget(record.model_id, appConfig))
   return new RivuletError(
     'integrity-failed',
-    `${url} is not what it must be: its hash is ${actual}, not ${expected}.`,
+    `The hash of ${url} is ${actual}, but ${expected} is required. The stored file was removed. Retry, or correct "integrity" in the model record.`,
     { cause: error, details: { file: url, expected, got: actual } },
   )
 }
 
-/** What stays behind fails the next load in the same words. */
+/** A file that cannot be removed fails the next load with the same error. */
 async function tryForget(forgotten: Promise<void>): Promise<void> {
   await forgotten.catch(() => {})
 }
 
-/** web-llm does not tell a status: it is asked for. */
+/** Asks the server for each status, since web-llm does not report it. */
 async function findMissingFile(urls: readonly string[], cause: unknown): Promise<RivuletError | undefined> {
   const statuses = await Promise.all(urls.map(askStatus))
   const failed = urls.findIndex((_, index) => isFailure(statuses[index]))
@@ -132,12 +132,14 @@ async function findMissingFile(urls: readonly string[], cause: unknown): Promise
   const isMissing = status === 404 || status === 410
   return new RivuletError(
     isMissing ? 'model-not-found' : 'download-failed',
-    `${urls[failed]} answers ${status}${isMissing ? ': this model is not there, or not for this version of web-llm' : ''}.`,
+    isMissing
+      ? `${urls[failed]} does not exist (${status}). Check the model id; the model may not be available for this version of web-llm.`
+      : `${urls[failed]} answered ${status}. Retry later.`,
     { cause },
   )
 }
 
-/** As web-llm's `cleanModelUrl` has it. */
+/** The folder's URL, as computed by web-llm's `cleanModelUrl`. */
 function locateFolder(model: string): string {
   const folder = model.endsWith('/') ? model : `${model}/`
   return /.+\/resolve\/.+\//.test(folder) ? folder : `${folder}resolve/main/`
@@ -145,7 +147,7 @@ function locateFolder(model: string): string {
 
 const statusTimeoutMs = 5000
 
-/** @returns 404 also for a page, which no file of a model is; undefined where nothing answers */
+/** @returns also 404 for an HTML page, which is never a model file; undefined without an answer */
 async function askStatus(url: string): Promise<number | undefined> {
   try {
     const response = await fetch(url, { method: 'HEAD', signal: AbortSignal.timeout(statusTimeoutMs) })
@@ -156,22 +158,22 @@ async function askStatus(url: string): Promise<number | undefined> {
   }
 }
 
-/** Some servers know no HEAD. */
+/** 405 and 501 only mean that the server does not support HEAD. */
 function isFailure(status: number | undefined): boolean {
   return status !== undefined && status >= 400 && status !== 405 && status !== 501
 }
 
-/** web-llm checks the order of messages itself, before any work. */
+/** By error name. web-llm checks the order of messages itself, before any work. */
 const requestCodes: Readonly<Record<string, WrappingCode>> = {
   ContextWindowSizeExceededError: 'prompt-too-long',
   MessageOrderError: 'invalid-option',
   SystemMessageOrderError: 'invalid-option',
-  // A lost device empties the engine.
+  // When the device is lost, web-llm unloads the model.
   ModelNotLoadedError: 'device-lost',
   DeviceLostError: 'device-lost',
 }
 
-/** What a generation threw: as one of our errors where its kind is known, else as it is. */
+/** Turns an error of a generation into a `RivuletError` if its kind is known; returns others unchanged. */
 export function explainGenerationFailure(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof RivuletError) return error
   const code = /already been disposed/.test(error.message) ? 'device-lost' : requestCodes[error.name]

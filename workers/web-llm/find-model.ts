@@ -6,7 +6,10 @@ import type { AppConfig } from './runtime.js'
 const embeddingType = 1
 const maxNamedModels = 3
 
-/** @throws RivuletError `model-not-found`, naming ids that are near; `model-unsupported` for what writes no text */
+/**
+ * Finds a model's record by its id.
+ * @throws RivuletError `model-not-found`, with similar ids; `model-unsupported` for an embedding model
+ */
 export function findModel(
   { model, modelRecords, cache }: WebLlmLoadOptions,
   prebuilt: AppConfig,
@@ -14,23 +17,26 @@ export function findModel(
   const records = [...modelRecords, ...prebuilt.model_list]
   const record = records.find(({ model_id }) => model_id === model)
   if (!record) {
-    const near = findNear(
+    const near = findSimilar(
       model,
       records.map(({ model_id }) => model_id),
     )
     throw new RivuletError(
       'model-not-found',
-      `web-llm has no model "${model}"${near.length > 0 ? `; near to it: ${near.join(', ')}` : ''}. Give one of its ids, or a record in "modelRecords".`,
+      `web-llm has no model "${model}".${near.length > 0 ? ` Similar ids: ${near.join(', ')}.` : ''} Use one of web-llm's ids, or add a record to "modelRecords".`,
     )
   }
   if (record.model_type === embeddingType) {
-    throw new RivuletError('model-unsupported', `"${model}" is an embedding model: it writes no text.`)
+    throw new RivuletError(
+      'model-unsupported',
+      `"${model}" is an embedding model and cannot generate text. Use a language model.`,
+    )
   }
   return { record, appConfig: { ...prebuilt, ...(cache && { cacheBackend: cache }), model_list: records } }
 }
 
-/** Those that share the most words with `model`. */
-function findNear(model: string, ids: readonly string[]): readonly string[] {
+/** The ids that share the most words with `model`. */
+function findSimilar(model: string, ids: readonly string[]): readonly string[] {
   const words = splitWords(model)
   return ids
     .map((id) => ({ id, shared: [...splitWords(id)].filter((word) => words.has(word)).length }))
@@ -40,7 +46,7 @@ function findNear(model: string, ids: readonly string[]): readonly string[] {
     .map(({ id }) => id)
 }
 
-/** `MLC` ends nearly all of them. */
+/** Leaves out `MLC`, which ends nearly all ids. */
 function splitWords(id: string): ReadonlySet<string> {
   return new Set(
     id
@@ -50,7 +56,7 @@ function splitWords(id: string): ReadonlySet<string> {
   )
 }
 
-/** The quantisation in an MLC model's id: `q4f16_1`. */
+/** Reads the quantization from an MLC model's id: `q4f16_1`. */
 export function readDtype(modelId: string): string | undefined {
   return /(?:^|-)(q\d+f\d+(?:_\d+)?)(?:-|$)/.exec(modelId)?.[1]
 }

@@ -6,7 +6,7 @@ import type { Script } from './script.test-support.js'
 import { createScriptedRuntime, scriptedModel } from './scripted-engine.test-support.js'
 import { createWebLlmBackend } from './web-llm-backend.js'
 
-/** What a backend is loaded with. */
+/** The default load options. */
 export const options = {
   model: scriptedModel,
   modelRecords: [],
@@ -20,7 +20,7 @@ export const place = {
 export const request: GenerateRequest = { prompt: 'Tell me a story.', stop: [], seed: 1 }
 export const story = ['Once', ' upon', ' a', ' time']
 
-/** A backend on the real engine, whose loading and pipeline are scripted. */
+/** Opens a backend on the real engine, with scripted loading and a scripted pipeline. */
 export async function open(
   script: Script,
   changes: Partial<typeof options> | { contextLength: number } = {},

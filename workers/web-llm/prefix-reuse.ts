@@ -1,11 +1,11 @@
 import type { DescribedRequest } from './describe-request.js'
 import type { Message, Usage } from './runtime.js'
 
-/** Knows what web-llm computes again and what it does not: it counts only the former, and tells nothing of the latter. */
+/** Tracks how much of a prompt web-llm takes from its KV cache: web-llm counts only the tokens that it computes. */
 export interface PrefixReuse {
-  /** @returns how many of the prompt's tokens the KV cache holds, by web-llm's own rule */
+  /** @returns how many prompt tokens are in the KV cache, by web-llm's rule */
   begin(request: DescribedRequest): number
-  /** After an answer that ended with `stop`: no other is gone on from. */
+  /** Call it after an answer that ended with `stop`: web-llm reuses the KV cache of no other. */
   keep(request: DescribedRequest, answer: string, usage: Usage): void
 }
 
@@ -28,7 +28,7 @@ export function createPrefixReuse(): PrefixReuse {
       if (request.kind !== 'chat') return
       last = {
         messages: [...request.messages, { role: 'assistant', content: answer }],
-        // The last token was drawn, not computed.
+        // The last token was sampled, but not computed.
         tokens: cachedTokens + prompt_tokens + completion_tokens - 1,
       }
     },

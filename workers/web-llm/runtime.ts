@@ -2,7 +2,7 @@ import { asRivuletError } from '../../lib/contract/errors.js'
 import type { Role } from '../../lib/contract/request.js'
 import type { WebLlmCache, WebLlmModelRecord } from '../../lib/contract/web-llm-options.js'
 
-/** What is used of @mlc-ai/web-llm 0.2.86. */
+/** The used part of @mlc-ai/web-llm 0.2.86. */
 export interface WebLlmRuntime {
   readonly MLCEngine: new (config: {
     readonly appConfig: AppConfig
@@ -24,13 +24,13 @@ export interface InitProgressReport {
   readonly text: string
 }
 
-/** One engine holds one model here. */
+/** A web-llm engine. It can hold several models; here it has one. */
 export interface MlcEngine {
-  /** Resolves without a model when it is aborted, or goes on to load it. */
+  /** When aborted, resolves without a model, or continues loading. */
   reload(modelId: string, overrides: Readonly<Record<string, unknown>>): Promise<void>
   /** Also aborts a `reload`. */
   unload(): Promise<void>
-  /** Lost before the running request's first step has begun. */
+  /** Has no effect before the first step of the running request. */
   interruptGenerate(): Promise<void>
   /** The whole answer so far, without the stop string that ended it. */
   getMessage(): Promise<string>
@@ -42,7 +42,7 @@ interface Completions<Request> {
   create(request: Request): Promise<AsyncIterable<Chunk>>
 }
 
-/** Without what a request leaves to the model's configuration. */
+/** Left-out fields take the model's defaults. */
 export interface SamplingParameters {
   readonly stream: true
   readonly stream_options: { readonly include_usage: true }
@@ -70,23 +70,23 @@ export interface Message {
   readonly content: string
 }
 
-/** Of a stream: its texts are not read, since they tear characters and hold halves of stop strings. */
+/** A chunk of a stream. Its text is not used: it can split characters and contain parts of stop strings. */
 export interface Chunk {
   readonly choices: readonly { readonly finish_reason: string | null }[]
   readonly usage?: Usage | null
 }
 
-/** What web-llm counts: of the prompt what it computed, of the answer also the token that ends it. */
+/** web-llm's counts: only the computed prompt tokens, and all answer tokens, including the end token. */
 export interface Usage {
   readonly prompt_tokens: number
   readonly completion_tokens: number
   readonly extra: { readonly time_to_first_token_s: number; readonly time_per_output_token_s: number }
 }
 
-/** What is read of `mlc-chat-config.json`, with what was put over it. */
+/** The used part of `mlc-chat-config.json`, with the overrides applied. */
 export interface ChatConfig {
   readonly vocab_size: number
-  /** -1 where a window slides. */
+  /** -1 with a sliding window. */
   readonly context_window_size: number
   readonly conv_template: ConversationTemplate
   readonly conv_config?: Partial<ConversationTemplate>
@@ -100,17 +100,17 @@ export interface ConversationTemplate {
   readonly stop_str: readonly string[]
 }
 
-/** @throws RivuletError `backend-unavailable` */
+/** Imports the optional peer dependency. @throws RivuletError `backend-unavailable` */
 export async function importWebLlm(): Promise<WebLlmRuntime> {
   try {
-    // Its request types are the mutable twins of ours.
+    // web-llm's request types are mutable, ours are readonly.
     return (await import('@mlc-ai/web-llm')) as unknown as WebLlmRuntime
   } catch (error) {
     throw asRivuletError(error, 'backend-unavailable', '@mlc-ai/web-llm could not be loaded')
   }
 }
 
-/** The configuration that the engine really runs with. It tells it nowhere; the peer's version is pinned. */
+/** Reads the engine's actual configuration from a private field: there is no public way. The peer's version is pinned. */
 export function readChatConfig(engine: MlcEngine, modelId: string): ChatConfig | undefined {
   const { loadedModelIdToChatConfig } = engine as {
     readonly loadedModelIdToChatConfig?: ReadonlyMap<string, ChatConfig>

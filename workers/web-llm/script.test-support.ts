@@ -1,21 +1,21 @@
 import type { ChatConfig, ChatRequest, InitProgressReport, RawRequest } from './runtime.js'
 
-/** What a model says, and what befalls it. */
+/** A scripted model: its answers and its failures. */
 export interface Script {
-  /** The next answers' tokens: texts, or single bytes. Behind the last comes the end token. */
+  /** The tokens of the next answers: texts or single bytes. The end token follows the last one. */
   answers?: (readonly (string | Uint8Array)[])[]
-  /** What is said where `answers` has run out. */
+  /** Generates an answer when `answers` is empty. */
   speak?(sampling: ScriptedSampling): readonly string[]
-  /** Of each answer: the step, from 0, at which the device is lost. */
+  /** The step of each answer, from 0, at which the device is lost. */
   lostAt?: number
-  /** Called in each step, before it ends. */
+  /** Called in each step, before the step ends. */
   onStep?(step: number): void | Promise<void>
-  /** Called while the model is loaded. `false` ends that without a model, as a swallowed abort does. */
+  /** Called during loading. `false` ends loading without a model, as a swallowed abort does. */
   onReload?(report: (report: InitProgressReport) => void, aborted: Promise<void>): Promise<void | false>
   readonly config?: Partial<ChatConfig>
 }
 
-/** What of a request decides over its answer. */
+/** The request's fields that affect its answer. */
 export interface ScriptedSampling {
   readonly temperature?: number
   readonly top_p?: number
@@ -23,23 +23,23 @@ export interface ScriptedSampling {
   readonly seed: number
 }
 
-/** What the engine was asked for, and where it stands. */
+/** The requests that the engine received, and its state. */
 export interface Seen {
   steps: number
   readonly requests: (ChatRequest | RawRequest)[]
-  /** What was tokenised for each request. */
+  /** The text tokenized for each request. */
   readonly prefilled: string[]
-  /** In the KV cache, when a prompt has been computed. */
+  /** The number of tokens in the KV cache after each prefill. */
   readonly promptTokens: number[]
   overrides: Readonly<Record<string, unknown>> | undefined
   isLocked: boolean
   readonly isLoaded: boolean
   interrupts: number
-  /** What the engine does when its device is lost. */
+  /** Does what the engine does when its device is lost. */
   loseDevice(): void
 }
 
-/** An error as web-llm makes them: told by its name alone. */
+/** Creates an error as web-llm does: only its name identifies it. */
 export function createNamedError(name: string, message: string): Error {
   return Object.assign(new Error(message), { name })
 }

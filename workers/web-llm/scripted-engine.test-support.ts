@@ -1,5 +1,5 @@
-// The real engine of @mlc-ai/web-llm, its loop, locks, prompts and prefix reuse, around a scripted pipeline. Loading is
-// scripted too: the real one ends where it instantiates a model library.
+// The real engine of @mlc-ai/web-llm (its loop, locks, prompts and prefix reuse) with a scripted pipeline. Loading is scripted
+// too: real loading needs a model library.
 import type { MLCEngineConfig } from '@mlc-ai/web-llm'
 import type {
   ChatConfig,
@@ -30,7 +30,7 @@ const config: ChatConfig = { vocab_size: 1000, context_window_size: 400, conv_te
 /** web-llm's `ModelType.LLM`. */
 const modelTypeLlm = 0
 
-/** What web-llm keeps to itself, and the stand-in sets. */
+/** web-llm's private fields, which the stand-in sets. */
 interface EngineInside {
   readonly loadedModelIdToPipeline: Map<string, unknown>
   readonly loadedModelIdToChatConfig: Map<string, ChatConfig>
@@ -43,7 +43,7 @@ interface EngineInside {
   getModelStates(requestName: string, modelType: number, modelId?: string): unknown
 }
 
-/** Imported when it is asked for, as the library itself imports web-llm. */
+/** Imports web-llm on demand, as the library does. */
 export function createScriptedRuntime(script: Script): {
   readonly importRuntime: () => Promise<WebLlmRuntime>
   readonly seen: Seen
@@ -97,7 +97,7 @@ function scriptLoading(engine: EngineInside & MlcEngine, script: Script, seen: S
       engine.loadedModelIdToModelType.set(modelId, modelTypeLlm)
       engine.loadedModelIdToLock.set(modelId, createLock(seen))
     },
-    /** The real one wants a pipeline of its own class. */
+    /** The real method requires a pipeline of its own class. */
     getModelStates(requestName: string, modelType: number, modelId?: string) {
       const pipeline = engine.loadedModelIdToPipeline.get(scriptedModel)
       if (!pipeline) return getModelStates.call(engine, requestName, modelType, modelId)
@@ -126,7 +126,7 @@ function watchRequests(engine: EngineInside & MlcEngine, seen: Seen): void {
   })
 }
 
-/** As web-llm's, whose class cannot be had from outside. */
+/** Works as web-llm's lock, whose class is not exported. */
 function createLock(seen: Seen) {
   const waiting: (() => void)[] = []
   return {

@@ -1,9 +1,9 @@
-// A stand-in for web-llm 0.2.86's `LLMChatPipeline`, after its source (llm_chat.ts): the part that computes needs a model
-// library, which cannot be had where the tests run. A token of a prompt is a character here.
+// A stand-in for web-llm 0.2.86's `LLMChatPipeline`, modelled on its source (llm_chat.ts): the real one needs a model library,
+// which is not available to the tests. Here, each character of a prompt is a token.
 import { createNamedError, type Script, type ScriptedSampling, type Seen } from './script.test-support.js'
 import type { ChatConfig } from './runtime.js'
 
-/** web-llm's `Conversation`: it renders prompts, and tells whether one goes on from another. */
+/** web-llm's `Conversation`: renders prompts, and detects whether one continues another. */
 interface Conversation {
   readonly isTextCompletion: boolean
   prompt?: string
@@ -22,7 +22,7 @@ interface GenerationConfig extends Omit<ScriptedSampling, 'seed'> {
 
 export function createScriptedPipeline(script: Script, seen: Seen, config: ChatConfig) {
   let conversation: Conversation | undefined
-  // Makes the engine begin with a conversation of its own.
+  // Makes the engine start with a new conversation.
   let finishReason: string | undefined = 'abort'
   let kvTokens = 0
   let promptTokens = 0
@@ -39,7 +39,7 @@ export function createScriptedPipeline(script: Script, seen: Seen, config: ChatC
     finishReason = reason
   }
 
-  /** As `processNextToken`: end token, stop string, length, context, in this order. */
+  /** Checks end token, stop string, length and context in the order of `processNextToken`. */
   function commit({ max_tokens = Infinity, stop: stops = [] }: GenerationConfig): void {
     const token = answer[completionTokens]
     completionTokens += 1
@@ -55,7 +55,7 @@ export function createScriptedPipeline(script: Script, seen: Seen, config: ChatC
     if (hasStopped && !conversation!.isTextCompletion) conversation!.finishReply(message)
   }
 
-  /** @returns how long it took */
+  /** @returns its duration in milliseconds */
   async function compute(): Promise<number> {
     const started = performance.now()
     await script.onStep?.(completionTokens)
@@ -128,7 +128,7 @@ function readPrompt(conversation: Conversation, isContinued: boolean): string {
   return (isContinued ? conversation.getPromptArrayLastRound() : conversation.getPromptArray()).join('')
 }
 
-/** As tokenizers' `ByteFallback` decodes: bytes in a row are text together, or U+FFFD each. */
+/** Decodes like `ByteFallback` of tokenizers: consecutive bytes form text, or one U+FFFD each if they are invalid. */
 function decode(tokens: readonly (string | Uint8Array)[]): string {
   let text = ''
   let bytes: number[] = []

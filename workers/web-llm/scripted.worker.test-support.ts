@@ -1,5 +1,5 @@
-// A worker of `webLlm()`, with the real engine around a scripted pipeline. A prompt with "lose" loses the device in its
-// answer.
+// A worker of `webLlm()` with the real engine and a scripted pipeline. A prompt that contains "lose" loses the device during
+// its answer.
 import type { Endpoint } from 'comlink'
 import { exposeMethods } from '../expose.js'
 import { createHost } from '../host.js'

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { findCounted, generate, joinText, openLoaded, request, story } from './open-scripted.test-support.js'
 
 describe('an answer (real engine, scripted pipeline)', () => {
-  it('comes token by token, with what was counted', async () => {
+  it('is streamed token by token, with the token counts at the end', async () => {
     const { generate: ask } = await openLoaded({ answers: [story] })
     const { steps, finishReason } = await ask()
     expect(finishReason).toBe('stop')
@@ -19,7 +19,7 @@ describe('an answer (real engine, scripted pipeline)', () => {
     ])
   })
 
-  it('runs a step for each pull, and none ahead', async () => {
+  it('runs one step per pull, and none ahead', async () => {
     const { backend, seen } = await openLoaded({ answers: [story] })
     const generator = backend.generate(request, { signal: new AbortController().signal })
     expect(seen.steps).toBe(0)
@@ -32,7 +32,7 @@ describe('an answer (real engine, scripted pipeline)', () => {
     expect(seen).toMatchObject({ steps: 2, isLocked: false })
   })
 
-  it('has no torn characters, and loses no tail', async () => {
+  it('has no split characters, and keeps an incomplete one at its end', async () => {
     const bytes = [...new TextEncoder().encode('é🐉')].map((byte) => Uint8Array.of(byte))
     const { generate: ask } = await openLoaded({ answers: [['a', ...bytes, 'ü', ...bytes.slice(2, 4)]] })
     const { text, steps } = await ask()
@@ -40,7 +40,7 @@ describe('an answer (real engine, scripted pipeline)', () => {
     expect(joinText(steps.slice(0, -2))).toBe('aé🐉ü')
   })
 
-  it('ends before a stop string that comes in pieces, and keeps what only began like one', async () => {
+  it('ends before a stop string that spans tokens, and keeps text that only starts like one', async () => {
     const tokens = ['a E', 'N', 'd, the E', 'N', 'D of it']
     const { generate: ask, seen } = await openLoaded({ answers: [tokens, ['a E', 'N']] })
     expect(await ask({ stop: ['END'] })).toMatchObject({ text: 'a ENd, the ', finishReason: 'stop' })
@@ -53,14 +53,14 @@ describe('an answer (real engine, scripted pipeline)', () => {
     expect(await ask()).toMatchObject({ text: 'Hi', finishReason: 'stop' })
   })
 
-  it('ends at its length', async () => {
+  it('ends after maxTokens', async () => {
     const { generate: ask } = await openLoaded({ answers: [story] })
     const { text, finishReason, steps } = await ask({ maxTokens: 2 })
     expect({ text, finishReason }).toEqual({ text: 'Once upon', finishReason: 'length' })
     expect(findCounted(steps)).toMatchObject({ completionTokens: 2 })
   })
 
-  it('counts the whole prompt of a follow-up, with what of it was not computed again', async () => {
+  it('counts the whole prompt of a follow-up, and its cached part', async () => {
     const { generate: ask, seen } = await openLoaded({ answers: [story, ['Yes'], ['No']] })
     const first = { role: 'user', content: 'Tell me a story.' } as const
     const answer = { role: 'assistant', content: story.join('') } as const
@@ -77,7 +77,7 @@ describe('an answer (real engine, scripted pipeline)', () => {
     })
   })
 
-  it('counts right also where a request in between was refused or never begun', async () => {
+  it('counts correctly after a request that was refused or never started', async () => {
     const { backend, generate: ask, seen } = await openLoaded({ answers: [story, ['Yes']] })
     const first = { role: 'user', content: 'Tell me a story.' } as const
     const answer = { role: 'assistant', content: story.join('') } as const
@@ -107,7 +107,7 @@ describe('a cancel (real engine, scripted pipeline)', () => {
     expect(seen).toMatchObject({ steps: 0, requests: [], isLocked: false })
   })
 
-  it.each([0, 1, 2])('in step %i ends with that step, and the next request runs clean', async (cancelled) => {
+  it.each([0, 1, 2])('in step %i stops after that step, and the next request runs', async (cancelled) => {
     const abort = new AbortController()
     const { backend, seen } = await openLoaded({
       answers: [story, ['Yes', '.']],
@@ -118,7 +118,7 @@ describe('a cancel (real engine, scripted pipeline)', () => {
     expect(await generate(backend)).toMatchObject({ text: 'Yes.', finishReason: 'stop' })
   })
 
-  it('ends a step that spans tokens, of which none is a character', async () => {
+  it('stops between tokens that do not complete a character', async () => {
     const abort = new AbortController()
     const half = Uint8Array.of(0xf0)
     const { backend, seen } = await openLoaded({
@@ -129,7 +129,7 @@ describe('a cancel (real engine, scripted pipeline)', () => {
     expect(seen.steps).toBe(3)
   })
 
-  it('leaves nothing that a follow-up is gone on from', async () => {
+  it('leaves no KV cache that a follow-up reuses', async () => {
     const { backend, seen } = await openLoaded({ answers: [story, ['Yes']] })
     const generator = backend.generate(request, { signal: new AbortController().signal })
     await generator.next()

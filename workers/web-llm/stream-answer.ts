@@ -5,19 +5,19 @@ import type { DescribedRequest } from './describe-request.js'
 import type { PrefixReuse } from './prefix-reuse.js'
 import type { Chunk, MlcEngine, Usage } from './runtime.js'
 
-/** A character's bytes can come in several tokens; a model can also mean U+FFFD. */
+/** A character can span several tokens. More U+FFFD than this are the model's own text, not an unfinished character. */
 const maxHeldReplacements = 32
 
 interface AnswerContext {
   readonly engine: MlcEngine
   readonly reuse: PrefixReuse
-  /** The model's own: web-llm streams what may become one, and takes it back. */
+  /** The model's stop strings: web-llm streams their start, and removes it later. */
   readonly stopStrings: readonly string[]
   readonly signal: AbortSignal
   readonly queueMs: number
 }
 
-/** One of web-llm's steps for each pull, but where a token brings no text that can be told yet. */
+/** Runs one web-llm step per pull; several if a token completes no text yet. */
 export async function* streamAnswer(
   request: DescribedRequest,
   { engine, reuse, stopStrings, signal, queueMs }: AnswerContext,
@@ -30,10 +30,10 @@ export async function* streamAnswer(
   const text = createTextReader([...stopStrings, ...(request.parameters.stop ?? [])])
   let finishReason: string | undefined
   let usage: Usage | undefined
-  let untold = 0
+  let unreportedTokens = 0
   let hasStarted = false
   try {
-    // Not earlier: what web-llm has refused leaves its KV cache as it is.
+    // Not earlier: a request that web-llm refuses leaves its KV cache unchanged.
     signal.throwIfAborted()
     const cachedPromptTokens = reuse.begin(request)
     for (;;) {
@@ -46,11 +46,11 @@ export async function* streamAnswer(
         yield { kind: 'started', promptTokens: undefined, cachedPromptTokens, queueMs, prefillMs }
       }
       hasStarted = true
-      if (isToken(value)) untold += 1
+      if (isToken(value)) unreportedTokens += 1
       const piece = text.read(await engine.getMessage())
       if (piece !== '') {
-        yield { kind: 'chunk', text: piece, tokenIds: [], tokenCount: untold }
-        untold = 0
+        yield { kind: 'chunk', text: piece, tokenIds: [], tokenCount: unreportedTokens }
+        unreportedTokens = 0
       }
       signal.throwIfAborted()
     }
@@ -58,14 +58,14 @@ export async function* streamAnswer(
     const end = readFinishReason(finishReason)
     if (usage && end === 'stop') reuse.keep(request, answer, usage)
     const tail = text.readTail(answer)
-    // The token that ends the answer is none of it.
-    const tokenCount = Math.max(0, end === 'stop' ? untold - 1 : untold)
+    // The end-of-sequence token is not part of the answer.
+    const tokenCount = Math.max(0, end === 'stop' ? unreportedTokens - 1 : unreportedTokens)
     if (tail !== '') yield { kind: 'chunk', text: tail, tokenIds: [], tokenCount }
     if (usage) yield { kind: 'counted', ...countTokens(usage, cachedPromptTokens, end) }
     return end
   } finally {
     signal.removeEventListener('abort', interrupt)
-    // Frees the engine's lock, also where the answer is left in its middle.
+    // Releases the engine's lock, also when the reader stops early.
     await chunks.return?.()
   }
 }
@@ -79,10 +79,13 @@ function openStream(engine: MlcEngine, request: DescribedRequest): Promise<Async
 
 function readFinishReason(finishReason: string | undefined): 'stop' | 'length' {
   if (finishReason === 'stop' || finishReason === 'length') return finishReason
-  throw new RivuletError('generation-failed', `web-llm ended the answer with "${finishReason}".`)
+  throw new RivuletError(
+    'generation-failed',
+    `web-llm ended the answer with the unexpected finish reason "${finishReason}".`,
+  )
 }
 
-/** Its last two tell why it ended, and what was counted. */
+/** False for the last two chunks, which contain the finish reason and the usage. */
 function isToken({ choices: [choice] }: Chunk): boolean {
   return choice !== undefined && choice.finish_reason === null
 }
@@ -92,7 +95,7 @@ function countTokens(
   cachedPromptTokens: number,
   end: 'stop' | 'length',
 ): CountedTokens {
-  // The first token comes with the prompt.
+  // Prefill produces the first token.
   const decodeSeconds = extra.time_per_output_token_s * Math.max(0, completion_tokens - 1)
   return {
     promptTokens: cachedPromptTokens + prompt_tokens,
@@ -102,32 +105,32 @@ function countTokens(
   }
 }
 
-/** Reads what can be told of an answer of which web-llm shows the whole, as it stands. */
+/** Extracts the new text from web-llm's growing answer. */
 function createTextReader(stopStrings: readonly string[]) {
   const matcher = createStopMatcher(stopStrings)
   let readLength = 0
-  let toldLength = 0
+  let reportedLength = 0
   let hasStopped = false
   return {
-    /** What has become certain, without halves of characters and of stop strings. */
+    /** Returns the text that is final: without unfinished characters and possible starts of stop strings. */
     read(message: string): string {
       const stableLength = message.length - countReplacements(message)
-      // At its end an answer becomes shorter: web-llm takes the stop string away.
+      // The answer gets shorter at its end, when web-llm removes the stop string.
       if (hasStopped || stableLength <= readLength) return ''
       const piece = matcher.push(message.slice(readLength, stableLength))
       readLength = stableLength
-      toldLength += piece.text.length
+      reportedLength += piece.text.length
       hasStopped = piece.hasStopped
       return piece.text
     },
-    /** What was held back, of an answer that is complete. */
+    /** Returns the text held back so far, when the answer is complete. */
     readTail(message: string): string {
-      return hasStopped ? '' : message.slice(toldLength)
+      return hasStopped ? '' : message.slice(reportedLength)
     },
   }
 }
 
-/** How many U+FFFD end the text that may yet become a character. */
+/** Counts the U+FFFD at the end of the text that the next tokens may turn into a character. */
 function countReplacements(text: string): number {
   let count = 0
   while (text[text.length - 1 - count] === '\uFFFD') count += 1

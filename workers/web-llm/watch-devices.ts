@@ -1,6 +1,6 @@
 /**
- * Tells when a device that is requested during `run` is lost, also long after. web-llm makes its device by itself, shows
- * it to nobody, and only logs its loss.
+ * Calls `onLost` when a device that is requested during `run` is lost, even long afterwards. web-llm creates its device
+ * itself, does not expose it, and only logs its loss.
  */
 export async function watchDevices<T>(run: () => Promise<T>, onLost: (reason: string) => void): Promise<T> {
   const { prototype } = GPUAdapter

@@ -6,7 +6,7 @@ import { createNamedError } from './script.test-support.js'
 import { createScriptedRuntime, scriptedModel } from './scripted-engine.test-support.js'
 import { createWebLlmBackend } from './web-llm-backend.js'
 
-it('a request that is refused leaves its turn to the next one (real engine, scripted pipeline)', async () => {
+it('after a refused request, the next one runs (real engine, scripted pipeline)', async () => {
   const { importRuntime } = createScriptedRuntime({ answers: [story] })
   const host = createHost(createWebLlmBackend(importRuntime))
   const loading = host.load({ ...place, options, lifeLock: crypto.randomUUID() }).getReader()
@@ -19,14 +19,14 @@ it('a request that is refused leaves its turn to the next one (real engine, scri
 })
 
 describe('a lost device (real engine, scripted pipeline)', () => {
-  it('in mid-stream ends the answer, and tells that only a new load helps', async () => {
+  it('fails a running answer, and is reported as a loss', async () => {
     const { generate: ask, losses } = await openLoaded({ answers: [story], lostAt: 2 })
     await expect(ask()).rejects.toMatchObject({ code: 'device-lost' })
     expect(losses).toMatchObject([{ code: 'device-lost' }])
     await expect(ask()).rejects.toMatchObject({ code: 'device-lost' })
   })
 
-  it('that the engine made for itself is noticed while nothing runs', async () => {
+  it('is detected while nothing runs', async () => {
     let device: GPUDevice | undefined
     const { losses, loading } = await open({
       answers: [],
@@ -40,7 +40,7 @@ describe('a lost device (real engine, scripted pipeline)', () => {
     await expect.poll(() => losses).toMatchObject([{ code: 'device-lost' }])
   })
 
-  it('is no loss once the model is unloaded', async () => {
+  it('is not reported after the model is unloaded', async () => {
     let device: GPUDevice | undefined
     const { backend, seen, losses, loading } = await open({
       answers: [],
@@ -59,7 +59,7 @@ describe('a lost device (real engine, scripted pipeline)', () => {
 })
 
 describe('loading (scripted)', () => {
-  it('tells what is loaded', async () => {
+  it('reports the loaded model', async () => {
     const { info } = await openLoaded({ answers: [] })
     expect(info).toMatchObject({
       model: scriptedModel,
@@ -72,13 +72,13 @@ describe('loading (scripted)', () => {
     expect(info.deviceDescription).not.toBe('')
   })
 
-  it('takes another context window, also for a model whose own slides', async () => {
+  it('sets another context window, also for a model with a sliding window', async () => {
     const { loading, seen } = await open({ answers: [] }, { contextLength: 64 })
     expect(await loading).toMatchObject({ contextLength: 64 })
     expect(seen.overrides).toEqual({ context_window_size: 64, sliding_window_size: -1 })
   })
 
-  it('tells its phases, and a fraction that never falls', async () => {
+  it('reports its phases, and a fraction that never falls', async () => {
     const { progress, loading } = await open({
       answers: [],
       async onReload(report) {
@@ -108,7 +108,7 @@ describe('loading (scripted)', () => {
     ])
   })
 
-  it.each(['resolves', 'rejects', 'goes on'])('ends with an abort where the engine %s', async (how) => {
+  it.each(['resolves', 'rejects', 'continues'])('stops on an abort, whether web-llm %s', async (how) => {
     let proceed = () => {}
     const { loading, abort, seen } = await open({
       answers: [],
@@ -128,7 +128,7 @@ describe('loading (scripted)', () => {
     expect(seen.isLoaded).toBe(false)
   })
 
-  it('that stops without a word is no success', async () => {
+  it('fails if web-llm stops without an error', async () => {
     const { loading } = await open({ answers: [], onReload: async () => false })
     await expect(loading).rejects.toMatchObject({ code: 'download-failed' })
   })
@@ -138,21 +138,21 @@ describe('loading (scripted)', () => {
     ['FeatureSupportError', 'model-unsupported'],
     ['WebGPUNotAvailableError', 'backend-unavailable'],
     ['DeviceLostError', 'device-lost'],
-  ])('tells %s as %s', async (name, code) => {
+  ])('reports %s as %s', async (name, code) => {
     const { loading } = await open({
       answers: [],
-      onReload: () => Promise.reject(createNamedError(name, 'told by the engine')),
+      onReload: () => Promise.reject(createNamedError(name, 'reported by the engine')),
     })
     await expect(loading).rejects.toMatchObject({
       code,
-      message: expect.stringContaining('told by the engine'),
+      message: expect.stringContaining('reported by the engine'),
     })
   })
 
   it.each([
     new DOMException('Quota exceeded.', 'QuotaExceededError'),
     new Error('Failed to store https://models.invalid/1.bin with error: QuotaExceededError'),
-  ])('says how much room there is where a store is full: %s', async (error) => {
+  ])('reports the available space if a store is full: %s', async (error) => {
     const { loading } = await open({
       answers: [],
       async onReload() {
@@ -165,7 +165,7 @@ describe('loading (scripted)', () => {
     })
   })
 
-  it('refuses a model that is not there, naming near ones, and one that writes no text', async () => {
+  it('refuses an unknown model with similar ids, and an embedding model', async () => {
     const unknown = await open({ answers: [] }, { model: 'Story-2B-q4f16_1-MLC' })
     await expect(unknown.loading).rejects.toMatchObject({
       code: 'model-not-found',

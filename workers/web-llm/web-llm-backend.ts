@@ -30,8 +30,8 @@ interface LoadedModel {
 }
 
 /**
- * MLC models on web-llm, whose engine runs here: its own worker would cost a round trip a token, and turn errors into
- * strings.
+ * Runs MLC models on web-llm. Its engine runs in this worker: web-llm's own worker would cost a round trip per token, and turn
+ * errors into strings.
  */
 export function createWebLlmBackend(importRuntime = importWebLlm): Backend<WebLlmLoadOptions> {
   let loaded: LoadedModel | undefined
@@ -45,7 +45,7 @@ export function createWebLlmBackend(importRuntime = importWebLlm): Backend<WebLl
       const model = findModel(options, runtime.prebuiltAppConfig)
       const engine = createMlcEngine(runtime, model.appConfig, onProgress)
       const loseDevice = (error: RivuletError) => {
-        // Not where it was unloaded.
+        // Ignores the loss of an unloaded model's device.
         if (loaded?.engine === engine) onLost(error)
       }
       try {
@@ -115,13 +115,13 @@ function describeModel(model: string, config: ChatConfig, deviceDescription: str
   }
 }
 
-/** Ends at once when it is aborted: web-llm itself resolves then, or goes on to load. */
+/** Rejects as soon as `signal` aborts: web-llm itself then resolves, or continues loading. */
 async function reload(engine: MlcEngine, options: WebLlmLoadOptions, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()
   const { contextLength } = options
   const loading = engine.reload(
     options.model,
-    // A model has one kind of window or the other.
+    // A model has either a context window or a sliding window.
     contextLength === undefined ? {} : { context_window_size: contextLength, sliding_window_size: -1 },
   )
   const unload = () => engine.unload().catch(() => {})
@@ -143,14 +143,19 @@ async function reload(engine: MlcEngine, options: WebLlmLoadOptions, signal: Abo
 
 async function readLoadedConfig(engine: MlcEngine, modelId: string): Promise<ChatConfig> {
   try {
-    // Fails where there is no model.
+    // Fails if no model is loaded.
     await engine.getMessage()
   } catch (error) {
-    throw new RivuletError('download-failed', 'web-llm stopped loading without saying why.', { cause: error })
+    throw new RivuletError('download-failed', 'web-llm stopped loading without an error. Retry.', {
+      cause: error,
+    })
   }
   const config = readChatConfig(engine, modelId)
   if (config) return config
-  throw new RivuletError('backend-unavailable', 'This version of web-llm is not the one that is supported.')
+  throw new RivuletError(
+    'backend-unavailable',
+    'This version of @mlc-ai/web-llm is not supported. Install 0.2.86.',
+  )
 }
 
 async function* generateAnswer(

@@ -1,4 +1,4 @@
-// Against the real @mlc-ai/web-llm, as far as it goes without a model library: to where it would instantiate one.
+// With the real @mlc-ai/web-llm, up to the point where it would instantiate a model library.
 import * as webLlm from '@mlc-ai/web-llm'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { WebLlmLoadOptions, WebLlmModelRecord } from '../../lib/contract/web-llm-options.js'
@@ -6,10 +6,10 @@ import { readDtype } from './find-model.js'
 import { watchDevices } from './watch-devices.js'
 import { createWebLlmBackend } from './web-llm-backend.js'
 
-/** The test runner's server: it has the files of this repository, and answers 404 to what it has not. */
+/** The test runner's server serves this repository's files, and answers 404 to other paths. */
 const folder = new URL('/no-such-model/resolve/main/', location.href).href
 const configUrl = `${folder}mlc-chat-config.json`
-const noLibrary = new URL('/README.md', location.href).href
+const invalidLibrary = new URL('/README.md', location.href).href
 const record: WebLlmModelRecord = {
   model: folder,
   model_id: 'Story-1B-q4f32_1-MLC',
@@ -28,19 +28,19 @@ function load(
   options: Partial<WebLlmLoadOptions> = {},
   signal = new AbortController().signal,
 ) {
-  const told = { model: record.model_id, modelRecords: [{ ...record, ...changes }] }
+  const defaults = { model: record.model_id, modelRecords: [{ ...record, ...changes }] }
   return createWebLlmBackend().load(
     {
       model: { kind: 'none' },
       download: { headers: {}, sha256: {}, revalidate: true, idleTimeoutMs: 1000 },
-      options: { cache: undefined, contextLength: undefined, ...told, ...options },
+      options: { cache: undefined, contextLength: undefined, ...defaults, ...options },
       lifeLock: '',
     },
     { onProgress() {}, onLost() {}, signal },
   )
 }
 
-/** As web-llm itself stores it. */
+/** Stores a configuration as web-llm does. */
 async function storeConfig(): Promise<Cache> {
   const cache = await caches.open('webllm/config')
   await cache.put(configUrl, Response.json({ vocab_size: 1000 }))
@@ -48,7 +48,7 @@ async function storeConfig(): Promise<Cache> {
 }
 
 describe('a model (real package)', () => {
-  it('that no list has is refused, with ids that are near', async () => {
+  it('that is not in the list is refused with similar ids', async () => {
     await expect(load({}, { model: 'Qwen2.5-0.5B-Instruct' })).rejects.toMatchObject({
       code: 'model-not-found',
       message: expect.stringContaining('Qwen2.5-0.5B-Instruct-q4f16_1-MLC'),
@@ -56,7 +56,7 @@ describe('a model (real package)', () => {
   })
 
   it.each(['cache', 'indexeddb', 'opfs'] as const)(
-    'whose configuration is not there is not found, with the %s store',
+    'without a configuration is reported as missing, with the %s store',
     async (cache) => {
       await expect(load({}, { cache })).rejects.toMatchObject({
         code: 'model-not-found',
@@ -65,7 +65,7 @@ describe('a model (real package)', () => {
     },
   )
 
-  it('whose library is not there is not found', async () => {
+  it('without a library is reported as missing', async () => {
     await storeConfig()
     await expect(load()).rejects.toMatchObject({
       code: 'model-not-found',
@@ -73,21 +73,21 @@ describe('a model (real package)', () => {
     })
   })
 
-  it('whose library is none is invalid', async () => {
+  it('with an invalid library is refused', async () => {
     await storeConfig()
-    await expect(load({ model_lib: noLibrary })).rejects.toMatchObject({ code: 'model-invalid' })
+    await expect(load({ model_lib: invalidLibrary })).rejects.toMatchObject({ code: 'model-invalid' })
     const emptyModule = 'data:application/wasm;base64,AGFzbQEAAAA='
     await expect(load({ model_lib: emptyModule })).rejects.toMatchObject({ code: 'model-invalid' })
   })
 
-  it('whose server fails, or cannot be reached, could not be downloaded', async () => {
+  it('whose server fails or cannot be reached ends in download-failed', async () => {
     vi.stubGlobal('fetch', async () => new Response('', { status: 503 }))
     await expect(load({}, { cache: 'opfs' })).rejects.toMatchObject({ code: 'download-failed' })
     vi.stubGlobal('fetch', () => Promise.reject(new TypeError('Failed to fetch')))
     await expect(load({}, { cache: 'opfs' })).rejects.toMatchObject({ code: 'download-failed' })
   })
 
-  it('for whose files the server shows its own page is not found, and the page forgotten', async () => {
+  it('whose server answers with an HTML page is reported as missing, and the page is removed', async () => {
     const page = () => new Response('<html></html>', { headers: { 'content-type': 'text/html' } })
     vi.stubGlobal('fetch', async () => page())
     const configs = await caches.open('webllm/config')
@@ -99,7 +99,7 @@ describe('a model (real package)', () => {
     expect(await configs.match(configUrl)).toBeUndefined()
   })
 
-  it('of one’s own comes before one of the same id in the list', async () => {
+  it('in modelRecords takes precedence over one with the same id in the list', async () => {
     const [prebuilt] = webLlm.prebuiltAppConfig.model_list
     const model = prebuilt!.model_id
     await expect(load({ model_id: model }, { model })).rejects.toMatchObject({
@@ -109,7 +109,7 @@ describe('a model (real package)', () => {
 })
 
 describe('integrity (real package)', () => {
-  it('that a configuration fails is told with both hashes, and the file forgotten', async () => {
+  it('of a damaged configuration is reported with both hashes, and the file is removed', async () => {
     const cache = await storeConfig()
     await expect(load({ integrity: { config: wrongHash } })).rejects.toMatchObject({
       code: 'integrity-failed',
@@ -118,18 +118,18 @@ describe('integrity (real package)', () => {
     expect(await cache.match(configUrl)).toBeUndefined()
   })
 
-  it('that a library fails keeps it from being compiled', async () => {
+  it('is checked before a library is compiled', async () => {
     await storeConfig()
     const compile = vi.spyOn(WebAssembly, 'instantiate')
     const integrity = { model_lib: wrongHash }
-    await expect(load({ model_lib: noLibrary, integrity })).rejects.toMatchObject({
+    await expect(load({ model_lib: invalidLibrary, integrity })).rejects.toMatchObject({
       code: 'integrity-failed',
-      details: { file: noLibrary },
+      details: { file: invalidLibrary },
     })
     expect(compile).not.toHaveBeenCalled()
   })
 
-  it('of a configuration that holds goes on to the library', async () => {
+  it('of a correct configuration lets loading continue with the library', async () => {
     const bytes = await (await (await storeConfig()).match(configUrl))!.arrayBuffer()
     const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
     const config = `sha256-${btoa(String.fromCharCode(...digest))}`
@@ -137,7 +137,7 @@ describe('integrity (real package)', () => {
   })
 })
 
-it('an abort ends loading at once, with its reason (real package)', async () => {
+it('an abort stops loading at once, with its reason (real package)', async () => {
   await storeConfig()
   const fetching = new Promise<void>((resolve) => {
     vi.stubGlobal('fetch', () => {
@@ -152,22 +152,22 @@ it('an abort ends loading at once, with its reason (real package)', async () => 
   await expect(loading).rejects.toThrow('enough')
 })
 
-it('the device that the engine makes for itself is watched (real package)', async () => {
+it('the loss of a device that web-llm creates is reported (real package)', async () => {
   const requestDevice = vi.spyOn(GPUAdapter.prototype, 'requestDevice')
   const lost: string[] = []
   await watchDevices(
     () => new webLlm.MLCEngine().getGPUVendor(),
     (reason) => lost.push(reason),
   )
-  // `getGPUVendor` finds its adapter as `reload` does.
+  // `getGPUVendor` requests a device as `reload` does.
   const device = await requestDevice.mock.results[0]!.value
   device.destroy()
   await expect.poll(() => lost).toHaveLength(1)
   expect(GPUAdapter.prototype.requestDevice).toBe(requestDevice)
 })
 
-describe('what the mapping of errors takes for granted (real package)', () => {
-  it('an engine without a model tells so by an error’s name, and holds configurations by model', async () => {
+describe('assumptions about web-llm’s errors (real package)', () => {
+  it('an engine without a model throws ModelNotLoadedError, and has a map of configurations by model', async () => {
     const engine = new webLlm.MLCEngine()
     await expect(engine.getMessage()).rejects.toMatchObject({ name: 'ModelNotLoadedError' })
     const messages = [{ role: 'user', content: 'Hi' }] as const
@@ -188,7 +188,7 @@ describe('what the mapping of errors takes for granted (real package)', () => {
     ).toThrow(expect.objectContaining({ name }))
   })
 
-  it('each model of the list names its quantisation in its id', () => {
+  it('each model id in the list contains its quantization', () => {
     const ids = webLlm.prebuiltAppConfig.model_list.map(({ model_id }) => model_id)
     expect(ids.filter((id) => readDtype(id) === undefined)).toEqual([])
   })
