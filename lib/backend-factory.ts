@@ -1,4 +1,4 @@
-import type { ModelSource } from './contract/model-source.js'
+import type { ModelSource } from './locate-model.js'
 
 /** Whether a backend can run in this browser. */
 export type BackendAvailability =

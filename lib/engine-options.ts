@@ -1,8 +1,8 @@
 import type { BackendFactory } from './backend-factory.js'
 import { refuse, refuseUnknown } from './contract/check-options.js'
-import type { DownloadOptions } from './contract/download-options.js'
+import type { DownloadOptions } from './download-options.js'
 import type { RivuletError } from './contract/errors.js'
-import type { ModelSource } from './contract/model-source.js'
+import type { ModelSource } from './locate-model.js'
 import type { LoadProgress } from './contract/worker-api.js'
 import type { EngineObserver } from './observer.js'
 
@@ -16,7 +16,7 @@ export interface EngineOptions {
   readonly backend: BackendFactory | readonly BackendFactory[]
   /** The model's folder or file, for backends without a model of their own. `remote()` and `webLlm()` name theirs. */
   readonly model?: ModelSource | undefined
-  /** How the model's files are downloaded and stored. Local files are not affected. */
+  /** How the model's files are downloaded, checked and stored. Of local files, only the hashes are checked. */
   readonly download?: DownloadOptions | undefined
   /** Called while the model is loaded, also after a loss. For the next backend of a list, progress starts at 0 again. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined

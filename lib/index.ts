@@ -23,7 +23,7 @@ export type {
   RivuletErrorOf,
   RivuletErrorOptions,
 } from './contract/errors.js'
-export type { DownloadOptions } from './contract/download-options.js'
+export type { DownloadOptions } from './download-options.js'
 export { store } from './store.js'
 export type { EvictOptions, StoredModel } from './store.js'
 export type { ChatMessage, GenerateOptions, Prompt, Role, SamplingOptions } from './contract/request.js'
@@ -40,7 +40,7 @@ export type {
   TokenLogprob,
   TokenLogprobs,
 } from './contract/worker-api.js'
-export type { ModelSource } from './contract/model-source.js'
+export type { ModelSource } from './locate-model.js'
 export type { Latency, Percentiles } from './latency.js'
 export type { BackendAvailability, BackendFactory, BackendModel } from './backend-factory.js'
 export type { Devices, GpuAdapterFacts } from './contract/devices.js'

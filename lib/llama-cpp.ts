@@ -3,7 +3,7 @@ import { refuse, refuseUnknown } from './contract/check-options.js'
 import { chooseLlamaCppDevice } from './contract/choose-device.js'
 import { probeDevices } from './contract/devices.js'
 import { llamaCppDevices, type LlamaCppLoadOptions } from './contract/llama-cpp-options.js'
-import type { ModelSource } from './contract/model-source.js'
+import type { ModelSource } from './locate-model.js'
 import { resolveUrl } from './resolve-url.js'
 
 export { llamaCppDevices } from './contract/llama-cpp-options.js'

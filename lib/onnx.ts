@@ -2,7 +2,7 @@ import { chooseModel, type BackendAvailability, type BackendFactory } from './ba
 import { refuse, refuseUnknown } from './contract/check-options.js'
 import { chooseOnnxDevice } from './contract/choose-device.js'
 import { probeDevices } from './contract/devices.js'
-import type { ModelSource } from './contract/model-source.js'
+import type { ModelSource } from './locate-model.js'
 import { onnxDevices, onnxDtypes, onnxWasmFiles, type OnnxLoadOptions } from './contract/onnx-options.js'
 import { resolveUrl } from './resolve-url.js'
 

@@ -1,6 +1,6 @@
 import type { BackendFactory } from './backend-factory.js'
 import { refuse, refuseUnknown } from './contract/check-options.js'
-import { readHeaders } from './contract/read-headers.js'
+import { readHeaders } from './read-headers.js'
 import type { RemoteLoadOptions } from './contract/remote-options.js'
 import { resolveUrl } from './resolve-url.js'
 

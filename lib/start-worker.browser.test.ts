@@ -1,6 +1,6 @@
 import { expose } from 'comlink'
 import { expect, it } from 'vitest'
-import { checkDownloadOptions } from './contract/download-options.js'
+import { checkDownloadOptions } from './download-options.js'
 import { holdLifeLock } from './contract/life-lock.js'
 import { transferStream } from './contract/stream-transfer.js'
 import type { LoadEvent, LoadProgress, LoadRequest } from './contract/worker-api.js'

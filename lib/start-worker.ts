@@ -1,8 +1,8 @@
 import type { BackendAvailability, BackendFactory } from './backend-factory.js'
 import { connectWorker, type WorkerConnection } from './connect-worker.js'
 import { RivuletError, describeError } from './contract/errors.js'
-import type { DownloadRequest } from './contract/download-options.js'
-import type { ModelLocation } from './contract/model-source.js'
+import type { DownloadRequest } from './contract/download-request.js'
+import type { ModelLocation } from './contract/model-location.js'
 import type { LoadProgress, ModelInfo } from './contract/worker-api.js'
 import { loadModel } from './load-model.js'
 

@@ -1,5 +1,5 @@
 import { refuse } from './contract/check-options.js'
-import { defaultHubUrl, locateRemote } from './contract/model-source.js'
+import { defaultHubUrl, locateRemote } from './locate-model.js'
 import {
   completeName,
   getDirectory,

@@ -2,7 +2,7 @@
 import { RivuletError } from '../lib/contract/errors.js'
 import { holdLifeLock, watchLifeLock } from '../lib/contract/life-lock.js'
 import { describeFailure, writeError, type ErrorBody } from '../lib/contract/openai-error.js'
-import { readRouteScope, type OpenaiRouteOptions } from '../lib/contract/openai-route-options.js'
+import { readRouteScope, type OpenaiRouteOptions } from './openai-route-options.js'
 import {
   introduction,
   nameServingLock,
@@ -14,7 +14,7 @@ import {
 import { writeDone, writeFailure } from '../lib/contract/server-sent-events.js'
 import { receiveStream } from '../lib/contract/stream-transfer.js'
 
-export type { OpenaiRouteOptions } from '../lib/contract/openai-route-options.js'
+export type { OpenaiRouteOptions } from './openai-route-options.js'
 
 // TypeScript's library has one `self` for all workers.
 const worker = self as unknown as ServiceWorkerGlobalScope

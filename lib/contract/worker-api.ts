@@ -1,5 +1,5 @@
-import type { DownloadRequest } from './download-options.js'
-import type { ModelLocation } from './model-source.js'
+import type { DownloadRequest } from './download-request.js'
+import type { ModelLocation } from './model-location.js'
 import type { OptionName } from './option-table.js'
 import type { GenerateRequest, Role } from './request.js'
 

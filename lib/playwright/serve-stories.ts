@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { BrowserContext } from '@playwright/test'
-import { defaultHubUrl, locateRemote } from '../contract/model-source.js'
+import { defaultHubUrl, locateRemote } from '../locate-model.js'
 import { refuse } from '../contract/check-options.js'
 
 /** The package's folder of models. The package resolves its own name, so this works wherever the module runs. */

@@ -1,6 +1,6 @@
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { LlamaCppLoadOptions } from '../../lib/contract/llama-cpp-options.js'
-import type { ModelLocation } from '../../lib/contract/model-source.js'
+import type { ModelLocation } from '../../lib/contract/model-location.js'
 import { listOptions } from '../../lib/contract/option-table.js'
 import { roles } from '../../lib/contract/request.js'
 import type { LoadProgress, ModelInfo } from '../../lib/contract/worker-api.js'

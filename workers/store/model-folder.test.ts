@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { DownloadRequest } from '../../lib/contract/download-options.js'
-import type { ModelLocation } from '../../lib/contract/model-source.js'
+import type { DownloadRequest } from '../../lib/contract/download-request.js'
+import type { ModelLocation } from '../../lib/contract/model-location.js'
 import { sha256, startFaultServer, type FaultServer } from './fault-server.test-support.js'
 import { openModelFolder } from './model-folder.js'
 

@@ -1,6 +1,6 @@
-import type { DownloadRequest } from '../../lib/contract/download-options.js'
+import type { DownloadRequest } from '../../lib/contract/download-request.js'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
-import type { ModelLocation } from '../../lib/contract/model-source.js'
+import type { ModelLocation } from '../../lib/contract/model-location.js'
 import { openRemoteFiles } from './remote-files.js'
 import type { LoadProgress } from '../../lib/contract/worker-api.js'
 import { collectProgress } from './collect-progress.js'

@@ -1,5 +1,5 @@
-import type { DownloadRequest } from '../../lib/contract/download-options.js'
-import type { RemoteLocation } from '../../lib/contract/model-source.js'
+import type { DownloadRequest } from '../../lib/contract/download-request.js'
+import type { RemoteLocation } from '../../lib/contract/model-location.js'
 import { countSegments, nameFileLock, type FileRecord } from '../../lib/contract/store-layout.js'
 import { askHead, type HeadAnswer } from './ask-head.js'
 import type { CollectProgress } from './collect-progress.js'

@@ -1,4 +1,4 @@
-import { refuse, refuseUnknown } from './check-options.js'
+import { refuse, refuseUnknown } from '../lib/contract/check-options.js'
 
 /** Options of `openaiRoute`. */
 export interface OpenaiRouteOptions {

@@ -1,4 +1,5 @@
-import { refuse, refuseUnknown } from './check-options.js'
+import { refuse, refuseUnknown } from './contract/check-options.js'
+import type { DownloadRequest } from './contract/download-request.js'
 import { readHeaders } from './read-headers.js'
 
 /** How a model's files are downloaded and stored. */
@@ -28,15 +29,6 @@ export interface DownloadOptions {
   readonly idleTimeoutMs?: number | undefined
 }
 
-/** The checked options that the worker needs. */
-export interface DownloadRequest {
-  readonly headers: Readonly<Record<string, string>>
-  /** In lower case. */
-  readonly sha256: Readonly<Record<string, string>>
-  readonly revalidate: boolean
-  readonly idleTimeoutMs: number
-}
-
 const optionNames: readonly string[] = [
   'hubUrl',
   'headers',
@@ -48,7 +40,7 @@ const optionNames: readonly string[] = [
 
 /** @throws RivuletError `invalid-option` */
 export function checkDownloadOptions(options: DownloadOptions): DownloadRequest {
-  if (!isRecord(options)) refuse('"download" must be an object.')
+  if (!isRecord(options)) refuse('"download" must be an object.', 'download')
   refuseUnknown('"download"', options, optionNames)
   const {
     hubUrl,
@@ -58,15 +50,16 @@ export function checkDownloadOptions(options: DownloadOptions): DownloadRequest 
     persist = true,
     idleTimeoutMs = 30_000,
   } = options
-  if (hubUrl !== undefined && !URL.canParse(String(hubUrl))) refuse('"hubUrl" must be an absolute URL.')
-  if (typeof revalidate !== 'boolean' || typeof persist !== 'boolean') {
-    refuse('"revalidate" and "persist" must be true or false.')
-  }
+  if (hubUrl !== undefined && !URL.canParse(String(hubUrl)))
+    refuse('"hubUrl" must be an absolute URL.', 'hubUrl')
+  if (typeof revalidate !== 'boolean') refuse('"revalidate" must be true or false.', 'revalidate')
+  if (typeof persist !== 'boolean') refuse('"persist" must be true or false.', 'persist')
   if (typeof idleTimeoutMs !== 'number' || !(idleTimeoutMs > 0 && idleTimeoutMs < 2 ** 31)) {
-    refuse('"idleTimeoutMs" must be a number of milliseconds, above 0 and below 2^31.')
+    refuse('"idleTimeoutMs" must be a number of milliseconds, above 0 and below 2^31.', 'idleTimeoutMs')
   }
   return {
-    headers: readHeaders(headers) ?? refuse('"headers" must be an object of header names and values.'),
+    headers:
+      readHeaders(headers) ?? refuse('"headers" must be an object of header names and values.', 'headers'),
     sha256: checkHashes(sha256),
     revalidate,
     idleTimeoutMs,
@@ -74,11 +67,11 @@ export function checkDownloadOptions(options: DownloadOptions): DownloadRequest 
 }
 
 function checkHashes(hashes: unknown): Record<string, string> {
-  if (!isRecord(hashes)) return refuse('"sha256" must be an object of file paths and hashes.')
+  if (!isRecord(hashes)) return refuse('"sha256" must be an object of file paths and hashes.', 'sha256')
   return Object.fromEntries(
     Object.entries(hashes).map(([path, hash]) => {
       if (typeof hash === 'string' && /^[0-9a-f]{64}$/i.test(hash)) return [path, hash.toLowerCase()]
-      return refuse(`"sha256" of "${path}" must be 64 hexadecimal digits.`)
+      return refuse(`"sha256" of "${path}" must be 64 hexadecimal digits.`, 'sha256')
     }),
   )
 }
