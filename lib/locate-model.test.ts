@@ -1,5 +1,5 @@
 import { describe, expect, expectTypeOf, it } from 'vitest'
-import { defaultHubUrl, locateModel, locateRemote, type ModelSource } from './model-source.js'
+import { defaultHubUrl, locateModel, locateRemote, type ModelSource } from './locate-model.js'
 
 const base = 'https://app.example/chat/index.html?tab=1#top'
 
