@@ -70,7 +70,7 @@ test('the next request completes, however the last one was left', async ({ page 
       async () => {
         const iterator = start()[Symbol.asyncIterator]()
         await iterator.next()
-        await iterator.return!(undefined)
+        await iterator.return(undefined)
       },
       async () => {
         const stream = start()

@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { optionNames } from '../../lib/contract/option-table.js'
 import type { GenerateRequest, RequestOptions } from '../../lib/contract/request.js'
 import type { GenerationStep } from '../../lib/contract/worker-api.js'
 import { chatRequest, textRequest } from '../request.test-support.js'
@@ -228,6 +229,12 @@ describe('an answer from a server', () => {
     answers.push(sendStream(write(events)))
     await generate(chatRequest(question))
     expect(requests[0]!.body).not.toHaveProperty('seed')
+  })
+
+  it('takes every option but "topLogprobs": no token ids cross this wire', async () => {
+    const { supports } = (await open()).info
+    expect(supports.options).toEqual(optionNames.filter((name) => name !== 'topLogprobs'))
+    expect(supports).toMatchObject({ inputs: ['chat', 'text'], continuation: true })
   })
 
   it('is told what the server says of the model', async () => {

@@ -77,7 +77,9 @@ describe('loading (scripted)', () => {
       dtype: 'q4f16_1',
       execution: 'mlc',
       contextLength: 400,
+      supports: { inputs: ['chat', 'text'], continuation: false, concurrency: 1 },
     })
+    for (const name of ['topK', 'minP', 'topLogprobs']) expect(info.supports.options).not.toContain(name)
     expect(info.deviceDescription).not.toBe('')
   })
 
