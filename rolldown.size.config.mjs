@@ -14,11 +14,9 @@ const pageEntries = Object.values(exports)
 export default pageEntries.map((entry) => ({
   input: `dist/lib/${entry}.js`,
   external: Object.keys(peerDependencies),
-  // As an app's own entry: a script that comes later may import from it, and needs no third one for what both use.
-  preserveEntrySignatures: 'allow-extension',
   // React's `'use client'` says something to a framework, and nothing of the size.
   onLog(level, log, report) {
     if (log.code !== 'MODULE_LEVEL_DIRECTIVE') report(level, log)
   },
-  output: { dir: `.cache/entries/${entry}`, cleanDir: true, chunkFileNames: '[name].js', minify: true },
+  output: { dir: `.cache/entries/${entry}`, cleanDir: true, minify: true },
 }))

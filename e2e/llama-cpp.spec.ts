@@ -46,7 +46,7 @@ test('says what computes: threads where the page is isolated, one elsewhere', as
     execution: 'multi-threaded',
     dtype: 'Q8_0',
     contextLength: 512,
-    hasChatTemplate: true,
+    supports: { inputs: ['chat', 'text'], continuation: true },
   })
   const text = (await streamAnswer(many, 'Tell me a story.', { temperature: 0, maxTokens: 20 })).result.text
   await page.route(barePageUrl, async (route) => {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test, type JSHandle, type Page } from '@playwright/test'
-import type { ChatMessage, Engine, GenerationRecord, Prompt, TokenLogprobs } from 'rivulet'
+import type { ChatMessage, Engine, Prompt, TokenLogprobs } from 'rivulet'
+import type { GenerationRecord } from 'rivulet/opentelemetry'
 import { embeddedModel, loadEngine, openBarePage, streamAnswer, type Device } from './bare-page.js'
 
 /**
@@ -279,15 +280,15 @@ test.describe('generating', () => {
     page.on('pageerror', ({ message }) => thrown.push(message))
     const seen = await page.evaluate(
       async ({ model, question }) => {
-        const { createEngine, onnx } = window.rivulet
+        const { createEngine, onnx, recordGenerations } = window.rivulet
         const records: GenerationRecord[] = []
         const engine = await createEngine({
           backend: onnx({ device: 'wasm' }),
           model,
-          onGeneration(record) {
+          observer: recordGenerations((record) => {
             records.push(record)
             throw new Error('a broken exporter')
-          },
+          }),
         })
         const stream = engine.generate(question, { temperature: 0, maxTokens: 4, stop: 'zebra' })
         const text = await stream.text()

@@ -6,6 +6,7 @@ import type { Backend } from './backend.js'
 import { exposeMethods } from './expose.js'
 import { createHost } from './host.js'
 import { maxWaiting } from './queue.js'
+import { readPrompt, textRequest } from './request.test-support.js'
 
 const info: ModelInfo = {
   model: 'https://models.example/scripted/',
@@ -13,10 +14,16 @@ const info: ModelInfo = {
   device: 'wasm',
   deviceDescription: 'none',
   dtype: 'none',
-  execution: 'none',
+  execution: 'growing-cache',
   contextLength: 100,
-  hasChatTemplate: false,
-  canContinue: true,
+  supports: {
+    inputs: ['text'],
+    roles: [],
+    options: [],
+    continuation: true,
+    seededContinuation: true,
+    concurrency: 1,
+  },
 }
 
 const someProgress = {
@@ -41,7 +48,6 @@ function createScriptedBackend(stepsInFlight: 0 | 1) {
     lose: () => {},
   }
   const backend: Backend<{ isMissing?: boolean }> = {
-    maxConcurrentGenerations: 1,
     stepsInFlight,
     async load({ options }, { onProgress, onLost }) {
       seen.lose = () => onLost(new RivuletError('device-lost', 'gone'))
@@ -53,13 +59,14 @@ function createScriptedBackend(stepsInFlight: 0 | 1) {
         throw new RivuletError('model-not-found', 'no such folder', { cause: new Error('404') })
       return info
     },
-    async *generate({ prompt }, { signal }) {
-      seen.started.push(String(prompt))
+    async *generate({ input }, { signal, queueMs }) {
+      const prompt = readPrompt(input)
+      seen.started.push(prompt)
       seen.running += 1
       seen.mostRunning = Math.max(seen.mostRunning, seen.running)
       try {
-        yield { kind: 'prefilled', promptTokens: 3, cachedPromptTokens: 1 }
-        for (const text of String(prompt).split(/(?= )/)) {
+        yield { kind: 'started', promptTokens: 3, cachedPromptTokens: 1, queueMs, prefillMs: 2 }
+        for (const text of prompt.split(/(?= )/)) {
           await nextTask()
           signal.throwIfAborted()
           seen.steps += 1
@@ -68,7 +75,7 @@ function createScriptedBackend(stepsInFlight: 0 | 1) {
             setTimeout(seen.lose, 20)
             throw new Error('the device is gone')
           }
-          yield { kind: 'token', text, tokenIds: [seen.steps], tokenCount: 1 }
+          yield { kind: 'chunk', text, tokenIds: [seen.steps], tokenCount: 1 }
         }
         return 'stop'
       } finally {
@@ -124,11 +131,11 @@ async function readAll<T>(stream: ReadableStream<T>): Promise<T[]> {
 }
 
 async function generate(host: Remote<WorkerApi>, prompt: string): Promise<ReadableStream<GenerationEvent>> {
-  return host.generate({ prompt, stop: [], seed: 0 })
+  return host.generate(textRequest(prompt))
 }
 
 const textOf = (events: readonly GenerationEvent[]) =>
-  events.map((event) => (event.kind === 'chunk' ? event.chunk.text : '')).join('')
+  events.map((event) => (event.kind === 'chunk' ? event.text : '')).join('')
 
 describe('loading', () => {
   it('reports progress and then the model’s info', async () => {
@@ -182,8 +189,8 @@ describe('generating', () => {
     await loading
     const events = await readAll(await generate(host, 'a b'))
     expect(events.map((event) => event.kind)).toEqual(['started', 'chunk', 'chunk', 'ended'])
-    expect(events[0]).toMatchObject({ promptTokens: 3, cachedPromptTokens: 1 })
-    expect(events[2]).toEqual({ kind: 'chunk', chunk: { text: ' b', tokenIds: [2], tokenCount: 1 } })
+    expect(events[0]).toMatchObject({ promptTokens: 3, cachedPromptTokens: 1, prefillMs: 2 })
+    expect(events[2]).toEqual({ kind: 'chunk', text: ' b', tokenIds: [2], tokenCount: 1 })
     expect(events[3]).toMatchObject({ finishReason: 'stop' })
   })
 

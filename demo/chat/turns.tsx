@@ -8,7 +8,7 @@ import type { ShownTurn, Thread } from './thread.js'
 interface TurnsProps {
   readonly thread: Thread
   /** Of the engine that answers next; undefined while there is none. */
-  readonly model: Pick<ModelInfo, 'contextLength' | 'canContinue'> | undefined
+  readonly model: Pick<ModelInfo, 'contextLength' | 'supports'> | undefined
   readonly scroll: StickyScroll
   readonly say: (status: string) => void
   readonly ask: (begin: (thread: Thread) => Promise<void>) => void
@@ -26,7 +26,7 @@ export function Turns({ model, ...shared }: TurnsProps) {
         ),
         <Turn
           key={shown.turn.id}
-          canContinue={model?.canContinue === true && index === turns.length - 1}
+          canContinue={model?.supports.continuation === true && index === turns.length - 1}
           shown={shown}
           {...shared}
         />,

@@ -21,6 +21,7 @@ export function createRun(prompt: string, { startedAt = 0, gapMs = 10 } = {}): R
       queueMs: 0,
       prefillTokensPerSecond: 1000,
       decodeTokensPerSecond: 1000 / gapMs,
+      decodeMs: 9 * gapMs,
       totalMs: 11 * gapMs,
       model: undefined,
     },

@@ -21,6 +21,7 @@ const result: GenerationResult = {
     queueMs: 7,
     prefillTokensPerSecond: 500,
     decodeTokensPerSecond: 90,
+    decodeMs: 22,
     totalMs: 130,
     model: undefined,
   },

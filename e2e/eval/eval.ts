@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import type { ChatMessage, SamplingOptions } from '../../lib/contract/options.js'
+import type { ChatMessage } from '../../lib/contract/request.js'
 import { preparePython, runScript } from '../models/prepare.js'
 import {
   measureKnownWords,
@@ -10,7 +10,7 @@ import {
   splitWords,
 } from './measures.js'
 import { storyRequests, type StoryRequest } from './requests.js'
-import { openStoryteller, type Story, type Storyteller } from './storyteller.js'
+import { openStoryteller, type Story, type Storyteller, type StorySampling } from './storyteller.js'
 
 const root = resolve(import.meta.dirname, '../..')
 const cache = join(root, '.cache/eval')
@@ -89,7 +89,7 @@ function exportVersion1(): readonly (readonly [string, string])[] {
   return [['version 1', join(output, 'stories')]]
 }
 
-async function tellAll(storyteller: Storyteller, sampling: SamplingOptions): Promise<readonly Answer[]> {
+async function tellAll(storyteller: Storyteller, sampling: StorySampling): Promise<readonly Answer[]> {
   const answers: Answer[] = []
   for (const [index, request] of storyRequests.entries()) {
     const options = { ...sampling, seed: index + 1 }
@@ -104,7 +104,7 @@ async function tellAll(storyteller: Storyteller, sampling: SamplingOptions): Pro
 async function converse(
   storyteller: Storyteller,
   { text, after }: StoryRequest,
-  options: SamplingOptions & { readonly seed: number },
+  options: StorySampling,
 ): Promise<readonly ChatMessage[]> {
   const question: ChatMessage = { role: 'user', content: text }
   if (after === undefined) return [question]

@@ -6,7 +6,9 @@ import { readModelWeights } from '../../workers/onnx/model-weights.js'
 import { openDecoder } from '../../workers/onnx/open-decoder.js'
 import { generateTokens } from '../../workers/onnx/generate.js'
 import type { ModelFolder } from '../../workers/store/model-folder.js'
-import type { ChatMessage, SamplingOptions } from '../../lib/contract/options.js'
+import type { ChatMessage, RequestOptions } from '../../lib/contract/request.js'
+
+export type StorySampling = Omit<RequestOptions, 'stop'>
 
 export interface Story {
   readonly text: string
@@ -19,10 +21,7 @@ export interface Story {
 /** A model that tells stories in Node: the library's own prompt, sampler and session, on onnxruntime-web's WASM. */
 export interface Storyteller {
   readonly contextLength: number
-  tell(
-    messages: readonly ChatMessage[],
-    sampling: SamplingOptions & { readonly seed: number },
-  ): Promise<Story>
+  tell(messages: readonly ChatMessage[], sampling: StorySampling): Promise<Story>
   release(): Promise<void>
 }
 
@@ -40,16 +39,18 @@ export async function openStoryteller(path: string): Promise<Storyteller> {
   })
   return {
     contextLength,
-    async tell(messages, { stop, ...sampling }) {
-      const request = { prompt: messages, stop: [stop ?? []].flat(), ...sampling }
-      const steps = generateTokens(decoder, config, request, new AbortController().signal)
+    async tell(messages, sampling) {
+      const input = { kind: 'chat', messages, assistantPrefix: '' } as const
+      const { signal } = new AbortController()
+      const request = { input, options: { stop: [], ...sampling } }
+      const steps = generateTokens(decoder, config, request, { signal, queueMs: 0 })
       let text = ''
       let tokens = 0
       let promptTokens: number | undefined
       let step = await steps.next()
       for (; !step.done; step = await steps.next()) {
-        if (step.value.kind === 'prefilled') promptTokens = step.value.promptTokens
-        else if (step.value.kind === 'token') {
+        if (step.value.kind === 'started') promptTokens = step.value.promptTokens
+        else if (step.value.kind === 'chunk') {
           text += step.value.text
           tokens += step.value.tokenCount
         }

@@ -5,6 +5,7 @@ import { createChat } from 'rivulet/chat'
 import { llamaCpp } from 'rivulet/llama-cpp'
 import { onnx } from 'rivulet/onnx'
 import { openaiFetch } from 'rivulet/openai'
+import { recordGenerations } from 'rivulet/opentelemetry'
 import { remote } from 'rivulet/remote'
 import { serveOpenai } from 'rivulet/serve-openai'
 import { webLlm } from 'rivulet/web-llm'
@@ -20,6 +21,7 @@ const library = {
   llamaCpp,
   onnx,
   openaiFetch,
+  recordGenerations,
   remote,
   serveOpenai,
   webLlm,
@@ -70,6 +72,7 @@ function createScriptedEngine(): Promise<rivulet.Engine> {
     backend: {
       name: scriptedName,
       options: {},
+      model: { kind: 'engine' },
       checkAvailability: () => Promise.resolve({ isAvailable: true }),
       createWorker: () =>
         new Worker(new URL('./scripted.worker.ts', import.meta.url), { type: 'module', name: scriptedName }),

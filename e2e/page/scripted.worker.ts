@@ -16,7 +16,6 @@ function runTask(): Promise<unknown> {
 
 exposeMethods(
   createHost({
-    maxConcurrentGenerations: 1,
     stepsInFlight: 0,
     async load({ model }) {
       return {
@@ -25,27 +24,33 @@ exposeMethods(
         device: 'wasm',
         deviceDescription: 'none',
         dtype: 'none',
-        execution: 'none',
+        execution: 'growing-cache',
         contextLength: 1000,
-        hasChatTemplate: false,
-        canContinue: true,
+        supports: {
+          inputs: ['text'],
+          roles: [],
+          options: [],
+          continuation: true,
+          seededContinuation: true,
+          concurrency: 1,
+        },
       }
     },
-    async *generate({ prompt, said }, { signal }) {
-      const words = String(prompt).split(/(?= )/)
+    async *generate({ input, resume }, { signal, queueMs }) {
+      const words = input.kind === 'text' ? input.text.split(/(?= )/) : []
       // Does not look at its signal: what ends it is the host.
       let stepsBehindCancel = 0
       // Whoever holds this lock has the prefill take as long.
       await navigator.locks.request('scripted prefill', () => {})
-      yield { kind: 'prefilled', promptTokens: words.length, cachedPromptTokens: 0 }
+      yield { kind: 'started', promptTokens: words.length, cachedPromptTokens: 0, queueMs, prefillMs: 1 }
       for (const [index, text] of words.entries()) {
-        if (index < (said?.own.tokens ?? 0)) continue
+        if (index < (resume?.generated.tokens ?? 0)) continue
         await runTask()
         seen.steps += 1
         if (signal.aborted) stepsBehindCancel += 1
         seen.mostStepsBehindCancel = Math.max(seen.mostStepsBehindCancel, stepsBehindCancel)
         if (text === ' fail') throw new Error('the runtime broke')
-        yield { kind: 'token', text, tokenIds: [index], tokenCount: 1 }
+        yield { kind: 'chunk', text, tokenIds: [index], tokenCount: 1 }
       }
       return 'stop'
     },

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import type { GenerateRequest } from '../../lib/contract/options.js'
-import type { Step } from '../backend.js'
+import type { GenerateRequest, RequestOptions } from '../../lib/contract/request.js'
+import type { GenerationStep } from '../../lib/contract/worker-api.js'
+import { readPrompt, textRequest } from '../request.test-support.js'
 import { createConversationMemory } from './conversation-memory.js'
 import { generateTokens } from './generate.js'
 import type { CompletionOptions, LlamaCpp } from './runtime.js'
@@ -50,20 +51,21 @@ function createRuntime({ prefillSteps = 2, failAt = Infinity } = {}) {
   return { seen, runtime }
 }
 
-const request: GenerateRequest = { prompt: 'Tell me a story.', stop: [], seed: 1 }
+const storyRequest = (options: Partial<RequestOptions> = {}) =>
+  textRequest('Tell me a story.', { seed: 1, ...options })
 
 function generate(
   { runtime }: ReturnType<typeof createRuntime>,
-  changes: Partial<GenerateRequest> = {},
+  request: GenerateRequest = storyRequest(),
   signal = new AbortController().signal,
 ) {
-  const renderPrompt = ({ prompt }: Pick<GenerateRequest, 'prompt'>) => String(prompt)
+  const renderPrompt = ({ input }: GenerateRequest) => readPrompt(input)
   const memory = createConversationMemory(1, Infinity)
-  return generateTokens({ runtime, renderPrompt, memory }, { ...request, ...changes }, signal)
+  return generateTokens({ runtime, renderPrompt, memory }, request, { signal, queueMs: 5 })
 }
 
-async function readAll(steps: AsyncGenerator<Step, 'stop' | 'length', undefined>) {
-  const all: Step[] = []
+async function readAll(steps: AsyncGenerator<GenerationStep, 'stop' | 'length', undefined>) {
+  const all: GenerationStep[] = []
   for (;;) {
     const { done, value } = await steps.next()
     if (done) return { all, finishReason: value }
@@ -71,15 +73,21 @@ async function readAll(steps: AsyncGenerator<Step, 'stop' | 'length', undefined>
   }
 }
 
-const readTexts = (steps: readonly Step[]) =>
-  steps.flatMap((step) => (step.kind === 'token' ? [step.text] : []))
+const readTexts = (steps: readonly GenerationStep[]) =>
+  steps.flatMap((step) => (step.kind === 'chunk' ? [step.text] : []))
 const settle = () => new Promise((resolve) => setTimeout(resolve, 30))
 
 describe('an answer of llama.cpp’s (scripted runtime)', () => {
   it('is streamed token by token, without the end token, and with the counts at the end', async () => {
     const { all, finishReason } = await readAll(generate(createRuntime()))
     expect(finishReason).toBe('stop')
-    expect(all[0]).toEqual({ kind: 'prefilled', promptTokens: 7, cachedPromptTokens: 3 })
+    expect(all[0]).toEqual({
+      kind: 'started',
+      promptTokens: 7,
+      cachedPromptTokens: 3,
+      queueMs: 5,
+      prefillMs: expect.any(Number),
+    })
     expect(readTexts(all)).toEqual(words)
     expect(all.at(-1)).toEqual({
       kind: 'counted',
@@ -113,7 +121,7 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
     async (how) => {
       const scripted = createRuntime()
       const abort = new AbortController()
-      const steps = generate(scripted, {}, abort.signal)
+      const steps = generate(scripted, undefined, abort.signal)
       await steps.next()
       await steps.next()
       const before = scripted.seen.steps
@@ -131,7 +139,7 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
   it('can be cancelled during prefill', async () => {
     const scripted = createRuntime({ prefillSteps: 1000 })
     const abort = new AbortController()
-    const reading = readAll(generate(scripted, {}, abort.signal))
+    const reading = readAll(generate(scripted, undefined, abort.signal))
     await settle()
     abort.abort(new Error('enough'))
     await expect(reading).rejects.toThrow('enough')
@@ -141,15 +149,15 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
 
   it('does not start if its signal is already aborted', async () => {
     const scripted = createRuntime()
-    await expect(readAll(generate(scripted, {}, AbortSignal.abort(new Error('before'))))).rejects.toThrow(
-      'before',
-    )
+    await expect(
+      readAll(generate(scripted, undefined, AbortSignal.abort(new Error('before')))),
+    ).rejects.toThrow('before')
     expect(scripted.seen.options).toEqual([])
   })
 
   it('ends before a stop string, which may span tokens', async () => {
     const scripted = createRuntime()
-    const { all, finishReason } = await readAll(generate(scripted, { stop: ['n a t'] }))
+    const { all, finishReason } = await readAll(generate(scripted, storyRequest({ stop: ['n a t'] })))
     expect(readTexts(all).join('')).toBe('Once upo')
     expect(finishReason).toBe('stop')
     expect(all.at(-1)).toMatchObject({ kind: 'counted', promptTokens: 7, completionTokens: 4 })
@@ -157,24 +165,29 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
   })
 
   it('contains text that only started like a stop string', async () => {
-    const { all } = await readAll(generate(createRuntime(), { stop: ['. Then'] }))
+    const { all } = await readAll(generate(createRuntime(), storyRequest({ stop: ['. Then'] })))
     expect(readTexts(all).join('')).toBe(words.join(''))
   })
 
   it('continues the text of another model within the same maxTokens', async () => {
     const scripted = createRuntime()
-    const said = { before: { text: 'Well', tokens: 1 }, own: { text: ',', tokens: 1, tokenIds: [] } }
-    const { all, finishReason } = await readAll(generate(scripted, { said, maxTokens: 5 }))
+    const resume = {
+      handedOver: { text: 'Well', tokens: 1 },
+      generated: { text: ',', tokens: 1, tokenIds: [] },
+    }
+    const { all, finishReason } = await readAll(
+      generate(scripted, { ...storyRequest({ maxTokens: 5 }), resume }),
+    )
     expect(scripted.seen.options[0]).toMatchObject({ max_tokens: 3 })
     expect(finishReason).toBe('length')
     expect(all.at(-1)).toMatchObject({ completionTokens: 5 })
-    const { all: none } = await readAll(generate(scripted, { said, maxTokens: 2 }))
+    const { all: none } = await readAll(generate(scripted, { ...storyRequest({ maxTokens: 2 }), resume }))
     expect(none).toEqual([])
   })
 
   it('fails with llama.cpp’s error, after the text so far', async () => {
     const steps = generate(createRuntime({ prefillSteps: 0, failAt: 3 }))
-    expect(await steps.next()).toMatchObject({ value: { kind: 'prefilled' } })
+    expect(await steps.next()).toMatchObject({ value: { kind: 'started' } })
     expect(await steps.next()).toMatchObject({ value: { text: 'Once' } })
     expect(await steps.next()).toMatchObject({ value: { text: ' upon' } })
     await expect(steps.next()).rejects.toThrow('the runtime broke')
@@ -183,17 +196,20 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
   it('passes every option under llama.cpp’s name', async () => {
     const scripted = createRuntime()
     await readAll(
-      generate(scripted, {
-        temperature: 0.5,
-        topK: 3,
-        topP: 0.9,
-        minP: 0.1,
-        repetitionPenalty: 1.1,
-        frequencyPenalty: 0.2,
-        presencePenalty: 0.3,
-        logitBias: { 5: 1 },
-        topLogprobs: 0,
-      }),
+      generate(
+        scripted,
+        storyRequest({
+          temperature: 0.5,
+          topK: 3,
+          topP: 0.9,
+          minP: 0.1,
+          repetitionPenalty: 1.1,
+          frequencyPenalty: 0.2,
+          presencePenalty: 0.3,
+          logitBias: { 5: 1 },
+          topLogprobs: 0,
+        }),
+      ),
     )
     expect(scripted.seen.options[0]).toMatchObject({
       prompt: 'Tell me a story.',

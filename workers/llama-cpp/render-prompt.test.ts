@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { chatRequest, textRequest } from '../request.test-support.js'
 import type { GgufHeader } from './gguf-header.js'
 import { createPromptRenderer } from './render-prompt.js'
 
@@ -21,9 +22,9 @@ const findTokens = (text: string) => text.match(/<s>|<\|\w+\|>|🐉x/g) ?? []
 
 describe('a prompt for llama.cpp', () => {
   it('is the template’s text, without the begin token that the tokenizer adds', () => {
-    expect(render({ prompt: 'Hello' })).toBe('<|user|>Hello<|end|><|assistant|>')
+    expect(render(chatRequest('Hello'))).toBe('<|user|>Hello<|end|><|assistant|>')
     const bare = createPromptRenderer({ ...header, addsBeginToken: false })
-    expect(bare({ prompt: 'Hello' })).toBe('<s><|user|>Hello<|end|><|assistant|>')
+    expect(bare(chatRequest('Hello'))).toBe('<s><|user|>Hello<|end|><|assistant|>')
   })
 
   it.each([
@@ -34,7 +35,7 @@ describe('a prompt for llama.cpp', () => {
     '<s><s>',
     'half <|en',
   ])('has no control tokens from message contents: %j', (content) => {
-    const text = render({ prompt: [{ role: 'user', content }] })
+    const text = render(chatRequest(content))
     expect(findTokens(text)).toEqual(['<|user|>', '<|end|>', '<|assistant|>'])
     expect(text.replaceAll(joiner, '')).toBe(`<|user|>${content}<|end|><|assistant|>`)
   })
@@ -45,38 +46,38 @@ describe('a prompt for llama.cpp', () => {
       addsBeginToken: false,
       chatTemplate: "<|{{ messages[0]['content'] }}",
     })
-    expect(findTokens(meeting({ prompt: 'end|> and' }))).toEqual([])
+    expect(findTokens(meeting(chatRequest('end|> and')))).toEqual([])
   })
 
   it('has no control tokens from raw text', () => {
-    expect(findTokens(render({ prompt: '<s> <|end|>', applyChatTemplate: false }))).toEqual([])
+    expect(findTokens(render(textRequest('<s> <|end|>')))).toEqual([])
   })
 
   it('ends with the text generated so far, without control tokens', () => {
-    const said = {
-      before: { text: 'Once', tokens: 1 },
-      own: { text: ' <|end|>', tokens: 2, tokenIds: [] },
+    const resume = {
+      handedOver: { text: 'Once', tokens: 1 },
+      generated: { text: ' <|end|>', tokens: 2, tokenIds: [] },
     }
-    expect(render({ prompt: 'Hello', said })).toBe(`<|user|>Hello<|end|><|assistant|>Once <${joiner}|end|>`)
-    const begun = { prompt: 'Hello', begun: 'Well <|end|> ', said }
-    expect(render(begun)).toBe(`<|user|>Hello<|end|><|assistant|>Well <${joiner}|end|> Once <${joiner}|end|>`)
+    const resumed = { ...chatRequest('Hello'), resume }
+    expect(render(resumed)).toBe(`<|user|>Hello<|end|><|assistant|>Once <${joiner}|end|>`)
+    const continued = { ...chatRequest('Hello', {}, 'Well <|end|> '), resume }
+    expect(render(continued)).toBe(
+      `<|user|>Hello<|end|><|assistant|>Well <${joiner}|end|> Once <${joiner}|end|>`,
+    )
   })
 
   it('takes a megabyte of control tokens in linear time', () => {
     const start = performance.now()
-    render({ prompt: '<|end|>'.repeat(10_000) })
+    render(chatRequest('<|end|>'.repeat(10_000)))
     const once = performance.now() - start
     const again = performance.now()
-    render({ prompt: '<|end|>'.repeat(100_000) })
+    render(chatRequest('<|end|>'.repeat(100_000)))
     // Ten times the input, with a margin for a busy machine; quadratic time would be a hundred times.
     expect(performance.now() - again).toBeLessThan(Math.max(once, 5) * 50)
   })
 
-  it('of messages needs a template', () => {
+  it('of raw text needs no template', () => {
     const bare = createPromptRenderer({ ...header, chatTemplate: undefined })
-    expect(() => bare({ prompt: [{ role: 'user', content: 'Hello' }] })).toThrow(
-      expect.objectContaining({ code: 'invalid-option' }),
-    )
-    expect(bare({ prompt: 'Hello' })).toBe('Hello')
+    expect(bare(textRequest('Hello'))).toBe('Hello')
   })
 })

@@ -2,6 +2,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { RivuletError } from '../../lib/contract/errors.js'
+import { chatRequest } from '../request.test-support.js'
 import type { ModelFolder } from '../store/model-folder.js'
 import { encodePrompt } from '../text/prompt.js'
 import { expandWeights } from './expand-weights.js'
@@ -60,7 +61,7 @@ async function useFiles(replaced: Readonly<Record<string, Uint8Array>>): Promise
   const folder = openFolder(replaced)
   try {
     const config = await readModelConfig(folder)
-    encodePrompt(config.tokenizer, { prompt: 'Tell me a story about a dragon. <|end|>' })
+    encodePrompt(config.tokenizer, chatRequest('Tell me a story about a dragon. <|end|>').input)
     config.tokenizer.decode([1, 5, 9, 2047])
     const weights = await readModelWeights(folder, ['q8'], () => {})
     rewriteGraph(weights.model)

@@ -2,8 +2,10 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { GenerateRequest } from '../../lib/contract/options.js'
-import type { Step } from '../backend.js'
+import { optionNames } from '../../lib/contract/option-table.js'
+import type { GenerateRequest, RequestOptions } from '../../lib/contract/request.js'
+import type { GenerationStep } from '../../lib/contract/worker-api.js'
+import { chatRequest, textRequest } from '../request.test-support.js'
 import { createRemoteBackend } from './remote-backend.js'
 
 interface Seen {
@@ -85,7 +87,8 @@ const sendError =
   (response) =>
     void response.writeHead(status, headers).end(typeof body === 'string' ? body : JSON.stringify(body))
 
-const request: GenerateRequest = { prompt: 'Tell me a story.', stop: [], seed: 1 }
+const question = 'Tell me a story.'
+const storyRequest = (options: Partial<RequestOptions> = {}) => chatRequest(question, { seed: 1, ...options })
 const { signal } = new AbortController()
 const context = { onProgress() {}, onLost() {}, signal }
 
@@ -111,13 +114,13 @@ async function open(
 
 type Backend = Awaited<ReturnType<typeof open>>['backend']
 
-async function generate(changes: Partial<GenerateRequest> = {}, options: Parameters<typeof open>[0] = {}) {
-  return answerWith((await open(options)).backend, changes)
+async function generate(request?: GenerateRequest, options: Parameters<typeof open>[0] = {}) {
+  return answerWith((await open(options)).backend, request)
 }
 
-async function answerWith(backend: Backend, changes: Partial<GenerateRequest> = {}) {
-  const steps: Step[] = []
-  const generator = backend.generate({ ...request, ...changes }, { signal })
+async function answerWith(backend: Backend, request: GenerateRequest = storyRequest()) {
+  const steps: GenerationStep[] = []
+  const generator = backend.generate(request, { signal, queueMs: 5 })
   for (;;) {
     const { done, value } = await generator.next()
     if (done) return { steps, finishReason: value, text: joinText(steps) }
@@ -125,8 +128,14 @@ async function answerWith(backend: Backend, changes: Partial<GenerateRequest> = 
   }
 }
 
-const joinText = (steps: readonly Step[]) =>
-  steps.map((step) => (step.kind === 'token' ? step.text : '')).join('')
+/** The answer without what differs between two runs. */
+const leaveOutTimes = ({ steps, ...answer }: Awaited<ReturnType<typeof answerWith>>) => ({
+  ...answer,
+  steps: steps.map((step) => (step.kind === 'started' ? { ...step, prefillMs: 0 } : step)),
+})
+
+const joinText = (steps: readonly GenerationStep[]) =>
+  steps.map((step) => (step.kind === 'chunk' ? step.text : '')).join('')
 
 describe('an answer from a server', () => {
   it('is streamed chunk by chunk, with the server’s token counts', async () => {
@@ -134,8 +143,14 @@ describe('an answer from a server', () => {
     const { steps, finishReason } = await generate()
     expect(finishReason).toBe('stop')
     expect(steps).toEqual([
-      { kind: 'prefilled', promptTokens: undefined, cachedPromptTokens: 0 },
-      ...texts.map((text) => ({ kind: 'token', text, tokenIds: [], tokenCount: 1 })),
+      {
+        kind: 'started',
+        promptTokens: undefined,
+        cachedPromptTokens: 0,
+        queueMs: 5,
+        prefillMs: expect.any(Number),
+      },
+      ...texts.map((text) => ({ kind: 'chunk', text, tokenIds: [], tokenCount: 1 })),
       { kind: 'counted', promptTokens: 7, cachedPromptTokens: 4, completionTokens: 3, timings: undefined },
     ])
   })
@@ -155,7 +170,7 @@ describe('an answer from a server', () => {
           await new Promise((resolve) => setImmediate(resolve))
           response.end(bytes.subarray(at))
         })
-        expect(await answerWith(backend), `cut at ${at}`).toEqual(whole)
+        expect(leaveOutTimes(await answerWith(backend)), `cut at ${at}`).toEqual(leaveOutTimes(whole))
       }
     },
     60_000,
@@ -164,7 +179,7 @@ describe('an answer from a server', () => {
   it('is requested with every option, under the names of OpenAI and vLLM', async () => {
     answers.push(sendStream(write(events)))
     await generate(
-      {
+      storyRequest({
         maxTokens: 5,
         temperature: 0.5,
         topP: 0.9,
@@ -175,7 +190,7 @@ describe('an answer from a server', () => {
         presencePenalty: 0.3,
         logitBias: { 5: -1 },
         stop: ['END'],
-      },
+      }),
       { headers: { authorization: 'Bearer key-of-mine' } },
     )
     expect(requests[0]).toMatchObject({
@@ -204,16 +219,22 @@ describe('an answer from a server', () => {
   it('is requested without unset options, and can continue raw text', async () => {
     const raw = [JSON.stringify({ choices: [{ text: 'upon', finish_reason: 'length' }] }), '[DONE]']
     answers.push(sendStream(write(raw)))
-    const { text, finishReason } = await generate({ prompt: 'Once', applyChatTemplate: false })
+    const { text, finishReason } = await generate(textRequest('Once'))
     expect({ text, finishReason }).toEqual({ text: 'upon', finishReason: 'length' })
     expect(requests[0]).toMatchObject({ url: '/v1/completions' })
-    expect(Object.keys(requests[0]!.body).toSorted()).toEqual([
-      'model',
-      'prompt',
-      'seed',
-      'stream',
-      'stream_options',
-    ])
+    expect(Object.keys(requests[0]!.body).toSorted()).toEqual(['model', 'prompt', 'stream', 'stream_options'])
+  })
+
+  it('is requested without a seed if the request has none', async () => {
+    answers.push(sendStream(write(events)))
+    await generate(chatRequest(question))
+    expect(requests[0]!.body).not.toHaveProperty('seed')
+  })
+
+  it('takes every option but "topLogprobs": no token ids cross this wire', async () => {
+    const { supports } = (await open()).info
+    expect(supports.options).toEqual(optionNames.filter((name) => name !== 'topLogprobs'))
+    expect(supports).toMatchObject({ inputs: ['chat', 'text'], continuation: true })
   })
 
   it('comes with the server’s information about the model', async () => {
@@ -321,7 +342,7 @@ describe('an answer that fails', () => {
 
   it('because of the API key does not quote the key, even if the server does', async () => {
     answers.push(sendError(401, { error: { message: 'Incorrect API key provided: sk-very-secret.' } }))
-    const refused = generate({}, { headers: { authorization: 'Bearer sk-very-secret' } })
+    const refused = generate(undefined, { headers: { authorization: 'Bearer sk-very-secret' } })
     await expect(refused).rejects.toMatchObject({
       code: 'connection-failed',
       message: expect.stringMatching(/Incorrect API key provided: …\. Check the "apiKey" of remote\(\)/),
@@ -339,22 +360,17 @@ describe('an answer that fails', () => {
     close()
     await expect(open()).rejects.toMatchObject({ code: 'connection-failed' })
   })
-
-  it('because of an unsupported option sends no request', async () => {
-    await expect(generate({ topLogprobs: 1 })).rejects.toMatchObject({ name: 'RivuletError' })
-    expect(requests).toHaveLength(0)
-  })
 })
 
 describe('an answer that another model started', () => {
-  const said = {
-    before: { text: 'Once', tokens: 1 },
-    own: { text: ' upon', tokens: 2, tokenIds: [] },
+  const resume = {
+    handedOver: { text: 'Once', tokens: 1 },
+    generated: { text: ' upon', tokens: 2, tokenIds: [] },
   }
 
   it('is sent as the last message, which the server continues', async () => {
     answers.push(sendStream(write(events)))
-    await generate({ said, maxTokens: 10 })
+    await generate({ ...storyRequest({ maxTokens: 10 }), resume })
     expect(requests[0]!.body).toMatchObject({
       messages: [
         { role: 'user', content: 'Tell me a story.' },
@@ -368,7 +384,7 @@ describe('an answer that another model started', () => {
 
   it('is sent after the raw text', async () => {
     answers.push(sendStream(write(events)))
-    await generate({ said, applyChatTemplate: false })
+    await generate({ ...textRequest(question), resume })
     expect(requests[0]!.body).toMatchObject({ prompt: 'Tell me a story.Once upon' })
   })
 })
@@ -378,7 +394,7 @@ describe('an answer that is to be continued', () => {
 
   it('is sent as the last message; maxTokens counts only the new text', async () => {
     answers.push(sendStream(write(events)))
-    await generate({ prompt, begun: 'Once', maxTokens: 10 })
+    await generate(chatRequest(prompt, { maxTokens: 10 }, 'Once'))
     expect(requests[0]!.body).toMatchObject({
       messages: [...prompt, { role: 'assistant', content: 'Once' }],
       max_tokens: 10,
@@ -389,8 +405,11 @@ describe('an answer that is to be continued', () => {
 
   it('includes the text generated before a loss', async () => {
     answers.push(sendStream(write(events)))
-    const own = { text: ' upon', tokens: 2, tokenIds: [] }
-    await generate({ prompt, begun: 'Once', said: { before: { text: '', tokens: 0 }, own }, maxTokens: 10 })
+    const resume = {
+      handedOver: { text: '', tokens: 0 },
+      generated: { text: ' upon', tokens: 2, tokenIds: [] },
+    }
+    await generate({ ...chatRequest(prompt, { maxTokens: 10 }, 'Once'), resume })
     expect(requests[0]!.body).toMatchObject({
       messages: [...prompt, { role: 'assistant', content: 'Once upon' }],
       max_tokens: 8,
@@ -440,7 +459,7 @@ describe('a reader', () => {
   it('who stops closes the connection at once', async () => {
     answers.push(endless)
     const { backend } = await open()
-    const generator = backend.generate(request, { signal })
+    const generator = backend.generate(storyRequest(), { signal, queueMs: 0 })
     for (let step = 0; step < 4; step += 1) await generator.next()
     const left = performance.now()
     await generator.return('stop')
@@ -454,7 +473,7 @@ describe('a reader', () => {
     )
     const { backend } = await open()
     const abort = new AbortController()
-    const generator = backend.generate(request, { signal: abort.signal })
+    const generator = backend.generate(storyRequest(), { signal: abort.signal, queueMs: 0 })
     const step = generator.next()
     setTimeout(() => abort.abort(new Error('left')), 50)
     await expect(step).rejects.toThrow('left')
@@ -473,7 +492,7 @@ describe('a reader', () => {
       response.end(write(['[DONE]']))
     })
     const { backend } = await open({ idleTimeoutMs: 1000 })
-    const generator = backend.generate(request, { signal })
+    const generator = backend.generate(storyRequest(), { signal, queueMs: 0 })
     for (let step = 0; step < 3; step += 1) await generator.next()
     await new Promise((resolve) => setTimeout(resolve, 2500))
     // Of the 20 MB, only the buffers of the two sockets were filled.

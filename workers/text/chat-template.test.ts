@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { ChatMessage } from '../../lib/contract/options.js'
+import type { ChatMessage } from '../../lib/contract/request.js'
 import { renderChatTemplate, type PromptPart } from './chat-template.js'
 
 const user = (content: string): ChatMessage => ({ role: 'user', content })

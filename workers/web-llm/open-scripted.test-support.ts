@@ -1,7 +1,7 @@
 import type { RivuletError } from '../../lib/contract/errors.js'
-import type { GenerateRequest } from '../../lib/contract/options.js'
-import type { LoadProgress } from '../../lib/contract/worker-api.js'
-import type { Step } from '../backend.js'
+import type { GenerateRequest, RequestOptions } from '../../lib/contract/request.js'
+import type { GenerationStep, LoadProgress } from '../../lib/contract/worker-api.js'
+import { chatRequest } from '../request.test-support.js'
 import type { Script } from './script.test-support.js'
 import { createScriptedRuntime, scriptedModel } from './scripted-engine.test-support.js'
 import { createWebLlmBackend } from './web-llm-backend.js'
@@ -17,7 +17,8 @@ export const place = {
   model: { kind: 'none' },
   download: { headers: {}, sha256: {}, revalidate: true, idleTimeoutMs: 1000 },
 } as const
-export const request: GenerateRequest = { prompt: 'Tell me a story.', stop: [], seed: 1 }
+export const storyRequest = (sampling: Partial<RequestOptions> = {}) =>
+  chatRequest('Tell me a story.', { seed: 1, ...sampling })
 export const story = ['Once', ' upon', ' a', ' time']
 
 /** Opens a backend on the real engine, with scripted loading and a scripted pipeline. */
@@ -51,11 +52,11 @@ type ScriptedBackend = Awaited<ReturnType<typeof open>>['backend']
 
 export async function generate(
   backend: ScriptedBackend,
-  changes: Partial<GenerateRequest> = {},
+  request: GenerateRequest = storyRequest(),
   signal = new AbortController().signal,
 ) {
-  const steps: Step[] = []
-  const generator = backend.generate({ ...request, ...changes }, { signal })
+  const steps: GenerationStep[] = []
+  const generator = backend.generate(request, { signal, queueMs: 5 })
   for (;;) {
     const { done, value } = await generator.next()
     if (done) return { steps, finishReason: value, text: joinText(steps) }
@@ -64,6 +65,6 @@ export async function generate(
 }
 
 export const settle = () => new Promise((resolve) => setTimeout(resolve, 20))
-export const joinText = (steps: readonly Step[]) =>
-  steps.map((step) => (step.kind === 'token' ? step.text : '')).join('')
-export const findCounted = (steps: readonly Step[]) => steps.find(({ kind }) => kind === 'counted')
+export const joinText = (steps: readonly GenerationStep[]) =>
+  steps.map((step) => (step.kind === 'chunk' ? step.text : '')).join('')
+export const findCounted = (steps: readonly GenerationStep[]) => steps.find(({ kind }) => kind === 'counted')

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { findCounted, generate, joinText, openLoaded, request, story } from './open-scripted.test-support.js'
+import { chatRequest, textRequest } from '../request.test-support.js'
+import {
+  findCounted,
+  generate,
+  joinText,
+  openLoaded,
+  story,
+  storyRequest,
+} from './open-scripted.test-support.js'
 
 describe('an answer (real engine, scripted pipeline)', () => {
   it('is streamed token by token, with the token counts at the end', async () => {
@@ -7,8 +15,14 @@ describe('an answer (real engine, scripted pipeline)', () => {
     const { steps, finishReason } = await ask()
     expect(finishReason).toBe('stop')
     expect(steps).toEqual([
-      { kind: 'prefilled', promptTokens: undefined, cachedPromptTokens: 0 },
-      ...story.map((text) => ({ kind: 'token', text, tokenIds: [], tokenCount: 1 })),
+      {
+        kind: 'started',
+        promptTokens: undefined,
+        cachedPromptTokens: 0,
+        queueMs: 5,
+        prefillMs: expect.any(Number),
+      },
+      ...story.map((text) => ({ kind: 'chunk', text, tokenIds: [], tokenCount: 1 })),
       {
         kind: 'counted',
         promptTokens: expect.any(Number),
@@ -21,7 +35,10 @@ describe('an answer (real engine, scripted pipeline)', () => {
 
   it('runs one step per pull, and none ahead', async () => {
     const { backend, seen } = await openLoaded({ answers: [story] })
-    const generator = backend.generate(request, { signal: new AbortController().signal })
+    const generator = backend.generate(storyRequest(), {
+      signal: new AbortController().signal,
+      queueMs: 0,
+    })
     expect(seen.steps).toBe(0)
     await generator.next()
     await generator.next()
@@ -43,9 +60,12 @@ describe('an answer (real engine, scripted pipeline)', () => {
   it('ends before a stop string that spans tokens, and keeps text that only starts like one', async () => {
     const tokens = ['a E', 'N', 'd, the E', 'N', 'D of it']
     const { generate: ask, seen } = await openLoaded({ answers: [tokens, ['a E', 'N']] })
-    expect(await ask({ stop: ['END'] })).toMatchObject({ text: 'a ENd, the ', finishReason: 'stop' })
+    expect(await ask(storyRequest({ stop: ['END'] }))).toMatchObject({
+      text: 'a ENd, the ',
+      finishReason: 'stop',
+    })
     expect(seen.steps).toBe(5)
-    expect(await ask({ stop: ['END'] })).toMatchObject({ text: 'a EN', finishReason: 'stop' })
+    expect(await ask(storyRequest({ stop: ['END'] }))).toMatchObject({ text: 'a EN', finishReason: 'stop' })
   })
 
   it("does not show pieces of the model's own stop string", async () => {
@@ -55,7 +75,7 @@ describe('an answer (real engine, scripted pipeline)', () => {
 
   it('ends after maxTokens', async () => {
     const { generate: ask } = await openLoaded({ answers: [story] })
-    const { text, finishReason, steps } = await ask({ maxTokens: 2 })
+    const { text, finishReason, steps } = await ask(storyRequest({ maxTokens: 2 }))
     expect({ text, finishReason }).toEqual({ text: 'Once upon', finishReason: 'length' })
     expect(findCounted(steps)).toMatchObject({ completionTokens: 2 })
   })
@@ -64,13 +84,13 @@ describe('an answer (real engine, scripted pipeline)', () => {
     const { generate: ask, seen } = await openLoaded({ answers: [story, ['Yes'], ['No']] })
     const first = { role: 'user', content: 'Tell me a story.' } as const
     const answer = { role: 'assistant', content: story.join('') } as const
-    await ask({ prompt: [first] })
-    const followUp = await ask({ prompt: [first, answer, { role: 'user', content: 'Go on?' }] })
+    await ask(chatRequest([first]))
+    const followUp = await ask(chatRequest([first, answer, { role: 'user', content: 'Go on?' }]))
     const counted = findCounted(followUp.steps)
     expect(counted).toMatchObject({ promptTokens: seen.promptTokens[1] })
     expect(counted).toMatchObject({ cachedPromptTokens: seen.promptTokens[1]! - seen.prefilled[1]!.length })
     expect(seen.prefilled[1]).not.toContain('story')
-    const other = await ask({ prompt: [first, { ...answer, content: 'edited' }, first] })
+    const other = await ask(chatRequest([first, { ...answer, content: 'edited' }, first]))
     expect(findCounted(other.steps)).toMatchObject({
       promptTokens: seen.promptTokens[2],
       cachedPromptTokens: 0,
@@ -81,10 +101,10 @@ describe('an answer (real engine, scripted pipeline)', () => {
     const { backend, generate: ask, seen } = await openLoaded({ answers: [story, ['Yes']] })
     const first = { role: 'user', content: 'Tell me a story.' } as const
     const answer = { role: 'assistant', content: story.join('') } as const
-    await ask({ prompt: [first] })
-    await expect(ask({ prompt: [first, { role: 'system', content: 'No.' }, first] })).rejects.toThrow()
-    await expect(generate(backend, {}, AbortSignal.abort())).rejects.toThrow()
-    const { steps } = await ask({ prompt: [first, answer, first] })
+    await ask(chatRequest([first]))
+    await expect(ask(chatRequest([first, { role: 'system', content: 'No.' }, first]))).rejects.toThrow()
+    await expect(generate(backend, undefined, AbortSignal.abort())).rejects.toThrow()
+    const { steps } = await ask(chatRequest([first, answer, first]))
     expect(findCounted(steps)).toMatchObject({
       promptTokens: seen.promptTokens[1],
       cachedPromptTokens: seen.promptTokens[1]! - seen.prefilled[1]!.length,
@@ -94,7 +114,7 @@ describe('an answer (real engine, scripted pipeline)', () => {
 
   it('continues raw text without a template', async () => {
     const { generate: ask, seen } = await openLoaded({ answers: [story] })
-    await ask({ prompt: 'Once upon', applyChatTemplate: false })
+    await ask(textRequest('Once upon'))
     expect(seen.prefilled).toEqual(['Once upon'])
   })
 })
@@ -103,7 +123,7 @@ describe('a cancel (real engine, scripted pipeline)', () => {
   it('before the first step does no work', async () => {
     const { backend, seen } = await openLoaded({ answers: [story] })
     const signal = AbortSignal.abort(new Error('enough'))
-    await expect(generate(backend, {}, signal)).rejects.toThrow('enough')
+    await expect(generate(backend, undefined, signal)).rejects.toThrow('enough')
     expect(seen).toMatchObject({ steps: 0, requests: [], isLocked: false })
   })
 
@@ -113,7 +133,7 @@ describe('a cancel (real engine, scripted pipeline)', () => {
       answers: [story, ['Yes', '.']],
       onStep: (step) => (step === cancelled ? abort.abort(new Error('enough')) : undefined),
     })
-    await expect(generate(backend, {}, abort.signal)).rejects.toThrow('enough')
+    await expect(generate(backend, undefined, abort.signal)).rejects.toThrow('enough')
     expect(seen).toMatchObject({ steps: cancelled + 1, interrupts: 1, isLocked: false })
     expect(await generate(backend)).toMatchObject({ text: 'Yes.', finishReason: 'stop' })
   })
@@ -125,13 +145,16 @@ describe('a cancel (real engine, scripted pipeline)', () => {
       answers: [['a', half, half, half, half]],
       onStep: (step) => (step === 2 ? abort.abort(new Error('enough')) : undefined),
     })
-    await expect(generate(backend, {}, abort.signal)).rejects.toThrow('enough')
+    await expect(generate(backend, undefined, abort.signal)).rejects.toThrow('enough')
     expect(seen.steps).toBe(3)
   })
 
   it('leaves no KV cache that a follow-up reuses', async () => {
     const { backend, seen } = await openLoaded({ answers: [story, ['Yes']] })
-    const generator = backend.generate(request, { signal: new AbortController().signal })
+    const generator = backend.generate(storyRequest(), {
+      signal: new AbortController().signal,
+      queueMs: 0,
+    })
     await generator.next()
     await generator.next()
     await generator.return('stop')
@@ -140,7 +163,7 @@ describe('a cancel (real engine, scripted pipeline)', () => {
       { role: 'assistant', content: 'Once' },
       { role: 'user', content: 'Go on.' },
     ] as const
-    const { steps } = await generate(backend, { prompt })
+    const { steps } = await generate(backend, chatRequest(prompt))
     expect(findCounted(steps)).toMatchObject({ cachedPromptTokens: 0, promptTokens: seen.promptTokens[1] })
   })
 })

@@ -1,7 +1,15 @@
 // With a real GPU adapter and real devices.
 import { describe, expect, it } from 'vitest'
 import { createHost } from '../host.js'
-import { open, openLoaded, options, place, request, settle, story } from './open-scripted.test-support.js'
+import {
+  open,
+  openLoaded,
+  options,
+  place,
+  settle,
+  story,
+  storyRequest,
+} from './open-scripted.test-support.js'
 import { createNamedError } from './script.test-support.js'
 import { createScriptedRuntime, scriptedModel } from './scripted-engine.test-support.js'
 import { createWebLlmBackend } from './web-llm-backend.js'
@@ -11,9 +19,9 @@ it('after a refused request, the next one runs (real engine, scripted pipeline)'
   const host = createHost(createWebLlmBackend(importRuntime))
   const loading = host.load({ ...place, options, lifeLock: crypto.randomUUID() }).getReader()
   for (let read = await loading.read(); read.value?.kind !== 'ready';) read = await loading.read()
-  const refused = host.generate({ ...request, topK: 40 }).getReader()
+  const refused = host.generate(storyRequest({ logitBias: { 1000: 1 } })).getReader()
   await expect(refused.read()).rejects.toMatchObject({ code: 'invalid-option' })
-  const next = host.generate(request).getReader()
+  const next = host.generate(storyRequest()).getReader()
   expect(await next.read()).toMatchObject({ value: { kind: 'started' } })
   await next.cancel()
 })
@@ -54,7 +62,8 @@ describe('a lost device (real engine, scripted pipeline)', () => {
     await device?.lost
     expect(losses).toEqual([])
     expect(seen.isLoaded).toBe(false)
-    expect(() => backend.generate(request, { signal: new AbortController().signal })).toThrow('No model')
+    const { signal } = new AbortController()
+    expect(() => backend.generate(storyRequest(), { signal, queueMs: 0 })).toThrow('No model')
   })
 })
 
@@ -68,7 +77,9 @@ describe('loading (scripted)', () => {
       dtype: 'q4f16_1',
       execution: 'mlc',
       contextLength: 400,
+      supports: { inputs: ['chat', 'text'], continuation: false, concurrency: 1 },
     })
+    for (const name of ['topK', 'minP', 'topLogprobs']) expect(info.supports.options).not.toContain(name)
     expect(info.deviceDescription).not.toBe('')
   })
 

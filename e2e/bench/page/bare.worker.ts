@@ -18,15 +18,16 @@ serveLoop({
     await backend.load(request, { onProgress() {}, onLost() {}, signal })
   },
   async answer({ prompt, maxTokens }) {
-    const request = { prompt, maxTokens, temperature: 0, applyChatTemplate: false, stop: [], seed: 0 }
+    const input = { kind: 'text', text: prompt } as const
+    const options = { maxTokens, temperature: 0, stop: [] }
     const tokenTimesMs: number[] = []
     let promptTokens = 0
     let text = ''
     const startMs = performance.now()
-    for await (const step of backend.generate(request, { signal })) {
-      if (step.kind === 'prefilled') {
+    for await (const step of backend.generate({ input, options }, { signal, queueMs: 0 })) {
+      if (step.kind === 'started') {
         promptTokens = step.promptTokens ?? 0
-      } else if (step.kind === 'token') {
+      } else if (step.kind === 'chunk') {
         if (step.tokenCount > 0) tokenTimesMs.push(performance.now())
         text += step.text
       }

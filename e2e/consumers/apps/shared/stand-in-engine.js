@@ -3,7 +3,7 @@ const words = ['Once', ' upon', ' a', ' time']
 /** A stand-in for an engine, which would need a browser: says the same words to everything. */
 export function createStandIn({ onDispose = () => {} } = {}) {
   return {
-    info: { canContinue: true },
+    info: { supports: { continuation: true } },
     generate() {
       const result = { text: words.join(''), finishReason: 'stop', usage: {}, latency: {} }
       return {
