@@ -4,7 +4,7 @@ import { RivuletError } from './errors.js'
 export function refuseUnknown(what: string, options: object, names: readonly string[]): void {
   for (const name of Object.keys(options)) {
     if (!names.includes(name)) {
-      refuse(`${what} has no option "${name}". Its options are: ${names.join(', ')}.`, name)
+      refuse(`${what} has no option "${name}". It has: ${names.join(', ')}.`, name)
     }
   }
 }
