@@ -231,15 +231,14 @@ export function createChat(options: ChatOptions): Chat {
     continue(overrides) {
       const { messages } = snapshot
       const last = messages.at(-1)
-      if (last?.role !== 'assistant')
-        refuse('There is no answer to continue: the last message is not one. Call send() or regenerate().')
+      if (last?.role !== 'assistant') refuse('There is no answer to continue. Call send() first.')
       checkTurn(last.text || '?', overrides)
       return answer(messages.slice(0, -1), overrides, last)
     },
     resend(id, text, overrides) {
       const { messages } = snapshot
       const asked = messages.findIndex((turn) => turn.id === id && turn.role === 'user')
-      if (asked === -1) refuse('There is no question with this id. Pass the id of a user message.', 'id')
+      if (asked === -1) refuse('There is no question with this id.', 'id')
       return ask(messages.slice(0, asked), text, overrides)
     },
     async stop() {

@@ -31,10 +31,10 @@ export function checkEngine(engine: unknown): void {
 
 /** Options of `engine.generate` that a chat does not take, with the reason. */
 const refusedSampling: Readonly<Record<string, string>> = {
-  signal: 'call stop() to cancel an answer',
+  signal: 'call stop() to cancel',
   applyChatTemplate: 'a chat always uses the chat template',
-  topLogprobs: 'the messages of a chat are only text',
-  continueFinalMessage: 'call continue() to continue the last answer',
+  topLogprobs: 'messages are only text',
+  continueFinalMessage: 'call continue()',
 } satisfies Partial<Record<keyof GenerateOptions, string>>
 
 /** @throws RivuletError `invalid-option` */
@@ -56,36 +56,32 @@ export function readTurns(messages: unknown): readonly ChatTurn[] {
   if (!Array.isArray(messages)) refuse('"messages" must be an array.', 'messages')
   const turns = Array.from(messages as readonly unknown[], readTurn)
   const ids = new Set(turns.map(({ id }) => id))
-  if (ids.size < turns.length)
-    refuse('"messages" contains the same id twice. Give each message its own id.', 'messages')
+  if (ids.size < turns.length) refuse('"messages" contains the same id twice.', 'messages')
   return turns
 }
 
 function readTurn(turn: unknown, index: number): ChatTurn {
+  const name = `messages[${index}]`
   const { id, role, text, state } = (turn ?? {}) as Partial<Record<keyof ChatTurn | 'state', unknown>>
   if (typeof id !== 'string' || typeof text !== 'string') {
-    refuse(`messages[${index}] must have an id and a text.`, `messages[${index}]`)
+    refuse(`${name} must have an id and a text.`, name)
   }
   if (role === 'user' && text !== '') return { id, role, text }
-  if (role === 'assistant') return { id, role, text, state: readState(state, index) }
+  if (role === 'assistant') return { id, role, text, state: readState(state, `${name}.state`) }
   refuse(
-    `messages[${index}] must have the role "user", with a text, or "assistant". Put instructions into "system".`,
-    `messages[${index}]`,
+    `${name} must have the role "user", with a text, or "assistant". Put instructions into "system".`,
+    name,
   )
 }
 
 const interruptedState = { kind: 'finished', finishReason: 'cancelled' } as const satisfies AnswerState
 
-function readState(state: unknown, index: number): AnswerState {
+function readState(state: unknown, name: string): AnswerState {
   const { kind, finishReason, error } = (state ?? {}) as Partial<Record<string, unknown>>
   if (kind === 'waiting' || kind === 'streaming') return interruptedState
   const isState =
     (kind === 'finished' && typeof finishReason === 'string') || (kind === 'failed' && error !== undefined)
-  if (!isState)
-    refuse(
-      `messages[${index}].state must be the state of an answer, as in a chat's messages.`,
-      `messages[${index}].state`,
-    )
+  if (!isState) refuse(`${name} must be the state of an answer.`, name)
   // `structuredClone` would fail on a framework's proxies.
   return JSON.parse(JSON.stringify(state)) as AnswerState
 }

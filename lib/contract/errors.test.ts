@@ -74,7 +74,7 @@ describe('a refused option', () => {
   it('that is unknown is named too, with the options that there are', () => {
     expect(() => refuseUnknown('onnx()', { deivce: 'wasm' }, ['device'])).toThrow(
       expect.objectContaining({
-        message: 'onnx() has no option "deivce". Its options are: device.',
+        message: 'onnx() has no option "deivce". It has: device.',
         details: { option: 'deivce' },
       }),
     )
