@@ -9,7 +9,7 @@ interface RunComparisonProps {
   readonly second: Run
 }
 
-/** Two runs figure by figure, with the second's ratio to the first. */
+/** A table of two runs' figures with the ratio of the second to the first. */
 export function RunComparison({ first, second }: RunComparisonProps) {
   return (
     <Scrollable label="Comparison">
