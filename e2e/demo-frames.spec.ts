@@ -32,7 +32,7 @@ function follow(slope: number): string {
 At its mouth the river is slow, and drops the sand that it has carried all the way. What it leaves there is a
 delta: new land, made of old mountains.
 `
-/** The answer in pieces of five characters, filled up to `tokenCount` tokens. The last token contains the rest of the answer. */
+/** The answer in pieces of five characters, filled up with words to `tokenCount` tokens. The last token contains any rest. */
 const tokens = Array.from({ length: tokenCount }, (_, index) => {
   const text = index === tokenCount - 1 ? answer.slice(index * 5) : answer.slice(index * 5, (index + 1) * 5)
   return text === '' ? ` w${index}` : text

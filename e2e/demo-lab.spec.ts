@@ -113,7 +113,7 @@ test.describe('with one lab page for all tests', () => {
     await download(page).getByRole('button', { name: 'Go online' }).click()
     await expect.poll(received).toBeGreaterThan(1)
     await download(page).getByRole('button', { name: 'Go offline' }).click()
-    await expect(inState(download(page), 'failed')).toContainText('downloaded part is kept')
+    await expect(inState(download(page), 'failed')).toContainText('download-failed')
     await download(page).getByRole('button', { name: 'Go online' }).click()
     await download(page).getByRole('button', { name: 'Resume download' }).click()
     await expect(inState(download(page), 'done')).toContainText(/Its answer to “Hello!”: \w+/)

@@ -1,4 +1,4 @@
-// Uses only Node's own modules, because it runs in a clean clone before any package is installed.
+// Uses no npm packages, because it runs in a clean clone before any is installed.
 import { spawnSync } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
 

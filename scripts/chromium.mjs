@@ -1,4 +1,4 @@
-// Uses only Node's own modules, because it runs before any package is installed.
+// Uses no npm packages, because it runs before any is installed.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { chromiumArguments } from '../lib/playwright/chromium-arguments.mjs'

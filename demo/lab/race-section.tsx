@@ -47,8 +47,8 @@ export function RaceSection({ left, right, history }: RaceSectionProps) {
     <section class="lab-section" aria-labelledby="race-title">
       <h2 id="race-title">Race</h2>
       <p>
-        Runs the same prompt with two configurations. Both models are loaded before the race; loading time is
-        not measured. At the same time, the two share this device. One after the other, each has all of it.
+        Runs the same prompt with two configurations. Both models are loaded before the race, so loading time
+        is not included. By default, both run at the same time and share this device.
       </p>
       <StreamForm
         prompt={prompt}
@@ -64,7 +64,7 @@ export function RaceSection({ left, right, history }: RaceSectionProps) {
             checked={isSequential.value}
             onChange={({ currentTarget }) => (isSequential.value = currentTarget.checked)}
           />
-          One after the other
+          Run one after the other
         </label>
       </StreamForm>
       <div class="lanes">
