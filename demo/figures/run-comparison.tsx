@@ -37,9 +37,7 @@ function RunHeading({ run: { prompt, model } }: { readonly run: Run }) {
   return (
     <th scope="col">
       {prompt}
-      <span class="unit">
-        {model.name} · {describeDevice(model)}
-      </span>
+      <span class="unit">{[model.name, model.backend, describeDevice(model)].join(' · ')}</span>
     </th>
   )
 }

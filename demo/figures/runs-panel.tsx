@@ -56,8 +56,8 @@ function Runs({ runs, onClear }: { readonly runs: readonly Run[]; readonly onCle
       <section>
         <h3>All runs</h3>
         <p class="form-note">
-          Only this browser stores the runs, the newest 200. Select one to see its details, or two to compare
-          them.
+          The newest 200 runs are stored in this browser only. Select one to see its details, or two to
+          compare them.
         </p>
         <RunList runs={runs} selectedIds={selectedIds.value} onSelect={select} />
         <div class="run-actions">

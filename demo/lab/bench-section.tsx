@@ -153,7 +153,7 @@ function BenchTableRow({ row, scale }: { readonly row: BenchRow; readonly scale:
         {quantity}
         <span class="unit">
           {' '}
-          {[model, context !== undefined && `${context} tokens`].filter(Boolean).join(', ')}
+          {[model, context !== undefined && `context ${context}`].filter(Boolean).join(', ')}
         </span>
       </th>
       <td>{formatSpread(value, unit)}</td>

@@ -17,11 +17,11 @@ export function DownloadSection({ download }: { readonly download: BrokenDownloa
       <h2 id="download-title">Network loss during a download</h2>
       <p>
         Deletes the built-in model from this browser’s model store and downloads it again at 0.4 MB/s. Go
-        offline meanwhile: the download resumes where it stopped.
+        offline during the download: it resumes where it stopped.
       </p>
       <div class="fault-buttons" role="group" aria-label="Download">
         <button type="button" class="primary" disabled={isLoading} onClick={() => void download.restart()}>
-          Download again
+          Delete and download
         </button>
         <button type="button" class="quiet" onClick={() => download.setOffline(!isOffline)}>
           {isOffline ? 'Go online' : 'Go offline'}
