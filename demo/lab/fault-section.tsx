@@ -74,6 +74,7 @@ export function FaultSection({ faults }: { readonly faults: FaultStream }) {
           Lose GPU (WebGPU only): a page cannot crash the GPU, so the worker destroys its GPU device. To the
           library, the GPU is lost.
         </li>
+        <li>Slow reader: reads one token per second. The worker generates at most two chunks ahead.</li>
         <li>
           Hide tab: opens an empty tab and closes it after five seconds. While this tab is hidden, it reads at
           full speed, because browsers throttle timers in hidden tabs.
