@@ -23,7 +23,7 @@ interface HeapUsage {
   readonly backingStorageSize?: number
 }
 
-/** Samples the total heap size of the page's workers every 10 ms between `start` and `end`. */
+/** Samples the total heap size of the page's workers, with pauses of 10 ms, between `start` and `end`. */
 export async function watchWorkerHeaps(page: Page) {
   const session = await page.context().newCDPSession(page)
   const workers = new Set<string>()
