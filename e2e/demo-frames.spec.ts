@@ -8,7 +8,7 @@ const tokenMs = 1000 / 50
 const maxLongTaskMs = 50
 const maxFrameGapP99Ms = 34
 
-/** Prose, a list, a table and code: what a model writes. */
+/** An answer with typical Markdown: prose, a list, a table and code. */
 const answer = `## How a river finds the sea
 
 A river **begins** as rain on high ground. It runs to the lowest place it can find, and where there is none it
@@ -32,13 +32,13 @@ function follow(slope: number): string {
 At its mouth the river is slow, and drops the sand that it has carried all the way. What it leaves there is a
 delta: new land, made of old mountains.
 `
-/** About four characters a token, and more text than that at the end: as many tokens as there have to be. */
+/** The answer in pieces of five characters, filled up with words to `tokenCount` tokens. The last token contains any rest. */
 const tokens = Array.from({ length: tokenCount }, (_, index) => {
   const text = index === tokenCount - 1 ? answer.slice(index * 5) : answer.slice(index * 5, (index + 1) * 5)
   return text === '' ? ` w${index}` : text
 })
 
-/** How the main thread and the frames were while the tokens came. */
+/** Long tasks and frame times during the stream. */
 interface Smoothness {
   readonly longTasksMs: readonly number[]
   readonly frameGapP50Ms: number
@@ -46,14 +46,14 @@ interface Smoothness {
   readonly frames: number
 }
 
-/** Streams the answer in the demo with the chart of its gaps open. */
+/** Streams the answer in the demo while the gap chart is open. */
 async function measure(page: Page, server: PacedServer): Promise<Smoothness> {
   await page.goto(`/?backend=remote&server=${encodeURIComponent(server.url)}&model=paced-model`)
   await expect(page.locator('main[data-state=ready]')).toBeVisible()
   await page.getByRole('textbox', { name: 'Message' }).fill('How does a river find the sea?')
-  const asked = page.waitForResponse((response) => response.url().includes('/chat/completions'))
+  const responded = page.waitForResponse((response) => response.url().includes('/chat/completions'))
   await page.keyboard.press('Enter')
-  await asked
+  await responded
   await page.getByRole('button', { name: 'Runs and charts' }).click()
   await expect(page.getByRole('dialog').locator('canvas').first()).toBeVisible()
   await page.evaluate(startMeasuring)
@@ -93,27 +93,27 @@ function startMeasuring(): void {
 const isSmooth = ({ longTasksMs, frameGapP99Ms }: Smoothness) =>
   longTasksMs.every((ms) => ms <= maxLongTaskMs) && frameGapP99Ms <= maxFrameGapP99Ms
 
-test('200 tokens at 50 a second, with the chart open: no long task, and frames without a gap', async ({
+test('streaming 200 tokens at 50 tokens/s with the chart open causes no long task and no late frame', async ({
   page,
 }, testInfo) => {
   const server = await startPacedServer(tokens, tokenMs)
   const measured: Smoothness[] = []
   try {
-    // Another program may hold up a frame: three times in a row it is the page.
+    // Another process may delay a frame. Three failures in a row are the page's fault.
     while (measured.length < 3 && !measured.some(isSmooth)) measured.push(await measure(page, server))
   } finally {
     server.close()
   }
-  const figures = measured.map((smoothness) => JSON.stringify(smoothness)).join('\n')
-  console.log(figures)
-  testInfo.annotations.push({ type: 'frames', description: figures })
+  const results = measured.map((smoothness) => JSON.stringify(smoothness)).join('\n')
+  console.log(results)
+  testInfo.annotations.push({ type: 'frames', description: results })
   expect(measured.filter(isSmooth)).toHaveLength(1)
 })
 
-test('the same measure sees a page whose main thread is held up', async ({ page }) => {
+test('the measurement detects a blocked main thread', async ({ page }) => {
   await page.goto('about:blank')
   await page.evaluate(startMeasuring)
-  const held = await page.evaluate(async () => {
+  const blocked = await page.evaluate(async () => {
     for (let task = 0; task < 5; task += 1) {
       const startMs = performance.now()
       while (performance.now() - startMs < 80);
@@ -121,6 +121,6 @@ test('the same measure sees a page whose main thread is held up', async ({ page 
     }
     return (globalThis as unknown as { readSmoothness(): Smoothness }).readSmoothness()
   })
-  expect(held.longTasksMs.length).toBeGreaterThan(0)
-  expect(held.frameGapP99Ms).toBeGreaterThan(maxFrameGapP99Ms)
+  expect(blocked.longTasksMs.length).toBeGreaterThan(0)
+  expect(blocked.frameGapP99Ms).toBeGreaterThan(maxFrameGapP99Ms)
 })

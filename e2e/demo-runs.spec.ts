@@ -5,7 +5,7 @@ import { answers, ask, openDemo, state } from './demo-page.js'
 
 const questions = ['Tell me a story about a dragon.', 'And one about a boat.'] as const
 
-/** Each question becomes a run. */
+/** Asks all questions; each answer is recorded as a run. */
 async function askAll(page: Page): Promise<void> {
   await openDemo(page)
   for (const question of questions) await ask(page, question)
@@ -20,7 +20,7 @@ async function openRuns(page: Page) {
   return dialog
 }
 
-test('answers become runs that outlive the page, with waterfall and chart, compared by two and exported as JSON', async ({
+test('answers are stored as runs across reloads, with waterfall, chart, comparison and JSON export', async ({
   page,
 }) => {
   await askAll(page)
@@ -38,16 +38,16 @@ test('answers become runs that outlive the page, with waterfall and chart, compa
 
   for (const question of questions) await dialog.getByRole('checkbox', { name: question }).check()
   const comparison = dialog.getByRole('table', { name: 'Two runs compared' })
-  await expect(comparison.getByRole('row', { name: /^Speed/ })).toHaveText(/[\d.]+ ×/)
+  await expect(comparison.getByRole('row', { name: /^Decode speed/ })).toHaveText(/[\d.]+ ×/)
 
   const downloading = page.waitForEvent('download')
-  await dialog.getByRole('button', { name: 'Export the chosen as JSON' }).click()
+  await dialog.getByRole('button', { name: 'Export selected as JSON' }).click()
   const exported: unknown = JSON.parse(await readFile(await (await downloading).path(), 'utf8'))
   expect(exported).toMatchObject({ format: 'rivulet-runs', version: 1 })
   const { runs } = exported as { runs: { prompt: string; gapsMs: number[]; figures: { tokens: number } }[] }
   expect(runs.map(({ prompt }) => prompt)).toEqual(questions)
   for (const { gapsMs, figures } of runs) expect(gapsMs).toHaveLength(figures.tokens - 1)
 
-  await dialog.getByRole('button', { name: 'Forget all runs' }).click()
+  await dialog.getByRole('button', { name: 'Delete all runs' }).click()
   await expect(dialog.getByText('No runs yet')).toBeVisible()
 })

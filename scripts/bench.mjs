@@ -1,5 +1,5 @@
-// npm run bench: rivulet against transformers.js in real Chromium, a table in the terminal and in .cache/bench.
-// npm run bench -- --rounds 1 --contexts 64 --only host,host-stack --models bench-135m: quick, and less of it.
+// npm run bench: compares rivulet with other libraries in Chromium; prints a table and writes .cache/bench/results.json.
+// npm run bench -- --rounds 1 --contexts 64 --only host,host-stack --models bench-135m: a quick run of a few sections.
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
@@ -17,11 +17,14 @@ const { values } = parseArgs({
 /** @param {string} list */
 const splitList = (list) => list.split(',').filter(Boolean)
 
-/** @param {string} value */
-function readCount(value) {
+/**
+ * @param {string} option
+ * @param {string} value
+ */
+function readCount(option, value) {
   const count = Number(value)
   if (Number.isInteger(count) && count > 0) return count
-  throw new Error(`"${value}" is not a count.`)
+  throw new Error(`--${option}: "${value}" is not a positive integer.`)
 }
 
 ensureInstalled()
@@ -31,9 +34,9 @@ const { runnerImport } = await import('vite')
 /** @type {{ module: typeof import('../e2e/bench/bench.ts') }} */
 const { module } = await runnerImport(fileURLToPath(new URL('../e2e/bench/bench.ts', import.meta.url)))
 await module.runBench({
-  rounds: readCount(values.rounds),
+  rounds: readCount('rounds', values.rounds),
   contexts: splitList(values.contexts)
-    .map(readCount)
+    .map((value) => readCount('contexts', value))
     .toSorted((a, b) => a - b),
   sections: splitList(values.only),
   models: splitList(values.models),

@@ -1,9 +1,9 @@
-// Node, without dependencies: this is what makes a clean clone runnable.
+// Uses no npm packages, because it runs in a clean clone before any is installed.
 import { spawnSync } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
 
 /**
- * Installs the pinned packages where they are missing or older than the lockfile. Not `npm ci`: that fails where a
+ * Installs the pinned packages if they are missing or older than the lockfile. Does not use `npm ci`: it fails if the
  * registry lacks the binaries of other platforms, which are optional and not in the lockfile.
  */
 export function ensureInstalled() {
@@ -14,7 +14,7 @@ export function ensureInstalled() {
 }
 
 /**
- * Runs npm; ends this process with npm's exit code when it fails.
+ * Runs npm. If it fails, exits this process with npm's exit code.
  * @param {string[]} args
  */
 export function runNpm(...args) {

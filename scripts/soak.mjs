@@ -1,9 +1,9 @@
-// npm run soak: the tests of the contract under faults and load, each many times. An hour and a half on two cores.
-// npm run soak -- load: only the files whose names begin so.
+// npm run soak: repeats the tests under faults and load many times. Takes an hour and a half on two cores.
+// npm run soak -- load: only the files whose names contain "load".
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
 import { ensureChromium } from './chromium.mjs'
 
-/** How many times what `npm test` does; tests have their own upper ends. */
+/** Multiplies the repetitions of `npm test`; some tests have an upper limit. */
 process.env.RIVULET_SOAK ??= '34'
 const files = process.argv.slice(2)
 

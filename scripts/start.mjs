@@ -1,12 +1,13 @@
-// npm start: the demo on this machine. npm start -- --once "prompt": the same page, headless, in the terminal.
+// npm start: serves the demo. npm start -- --once "prompt": runs the demo page headless and prints the answer.
 import { parseArgs } from 'node:util'
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
 import { ensureChromium } from './chromium.mjs'
 import { fetchSmolLm2 } from './smollm2.mjs'
 
-const usage = `npm start                       the demo on this machine
-npm start -- --once "prompt"    the same page, headless, in the terminal
-             --device wasm      on the CPU; webgpu, or auto, which is the default`
+const usage = `Usage:
+npm start                       serve the demo on this machine
+npm start -- --once "prompt"    answer one prompt in the terminal (runs the demo page headless)
+             --device wasm      auto (default), webgpu or wasm (CPU); only with --once`
 
 const values = readArguments()
 
@@ -15,7 +16,7 @@ function readArguments() {
     const { values } = parseArgs({
       options: { once: { type: 'string' }, device: { type: 'string', default: 'auto' } },
     })
-    if (values.once?.trim() === '') throw new Error('The prompt is empty.')
+    if (values.once?.trim() === '') throw new Error('The prompt is empty. Pass a text after --once.')
     return values
   } catch (error) {
     console.error(`${/** @type {Error} */ (error).message}\n\n${usage}`)
@@ -29,13 +30,15 @@ runNpm('run', '--silent', 'build:demo')
 const { preview } = await import('vite')
 const server = await preview()
 const url = server.resolvedUrls?.local[0]
-if (url === undefined) throw new Error('The preview server has no address on this machine.')
+if (url === undefined) throw new Error('The preview server has no local URL.')
 if (values.once === undefined) {
-  console.log(`\nThe demo is at ${url}`)
-  console.log(`SmolLM2-135M-Instruct is at ${url}?model=smollm2-135m-instruct\n`)
-  const complaint = await fetchSmolLm2()
-  if (complaint !== undefined) {
-    console.log(`SmolLM2-135M-Instruct is not served from here (${complaint}): the page asks the hub for it.`)
+  console.log(`\nDemo: ${url}`)
+  console.log(`Demo with SmolLM2-135M-Instruct: ${url}?model=smollm2-135m-instruct\n`)
+  const failure = await fetchSmolLm2()
+  if (failure !== undefined) {
+    console.log(
+      `SmolLM2-135M-Instruct could not be downloaded (${failure}). The page will load it from the Hugging Face Hub.`,
+    )
   }
 } else {
   ensureChromium()

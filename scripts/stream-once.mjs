@@ -1,4 +1,4 @@
-// The demo page in headless Chromium, with its answer and its readouts in the terminal.
+// Runs the demo page in headless Chromium and prints its answer and figures.
 import { chromium } from '@playwright/test'
 import { chooseLaunchOptions } from './chromium.mjs'
 
@@ -7,17 +7,17 @@ const readouts = {
   tps: 'tokens per second',
   'itl-p50': 'inter-token p50',
   'itl-p95': 'inter-token p95',
-  total: 'total',
+  total: 'total time',
   tokens: 'tokens',
 }
 
 /**
- * Asks the demo one question, writes the answer as the page shows it, then the figures.
- * @param {string} url the demo's address
- * @param {string} question
+ * Sends one prompt to the demo and prints the answer while the page streams it, then the figures.
+ * @param {string} url the demo's URL
+ * @param {string} prompt
  * @param {string} device auto, webgpu or wasm
  */
-export async function streamOnce(url, question, device) {
+export async function streamOnce(url, prompt, device) {
   const browser = await chromium.launch(chooseLaunchOptions())
   try {
     const page = await browser.newPage()
@@ -30,7 +30,7 @@ export async function streamOnce(url, question, device) {
     console.log(`\n${model}, ${await page.getByTestId('device').innerText()}\n`)
     await page.exposeFunction('writeText', (/** @type {string} */ text) => process.stdout.write(text))
     await page.evaluate(watchAnswer)
-    await page.getByRole('textbox', { name: 'Message' }).fill(question)
+    await page.getByRole('textbox', { name: 'Message' }).fill(prompt)
     await page.keyboard.press('Enter')
     await page.locator('[data-state=generating]').waitFor()
     await page.locator('[data-state=ready], [data-state=failed]').waitFor({ timeout: 0 })
@@ -43,17 +43,17 @@ export async function streamOnce(url, question, device) {
   }
 }
 
-/** Runs in the page: passes on what each change adds to the newest answer. */
+/** Runs in the page: passes the text that each change adds to the newest answer. */
 function watchAnswer() {
   let written = 0
   new MutationObserver(() => {
     /** @type {NodeListOf<HTMLElement>} */
     const answers = document.querySelectorAll('[data-testid=answer]')
-    // As it is seen: with its line breaks, which are elements.
+    // `innerText` includes the line breaks, which are elements.
     const text = [...answers].at(-1)?.innerText.trimEnd() ?? ''
     const added = text.slice(written)
     written = text.length
-    // The binding that streamOnce has put into the page.
+    // The binding that streamOnce exposed to the page.
     if (added) void (/** @type {any} */ (window).writeText(added))
   }).observe(document.body, { subtree: true, childList: true, characterData: true })
 }

@@ -1,13 +1,13 @@
-// npm test: everything that CI runs, on a clean clone too. npm test -- unit e2e: only these.
+// npm test: runs everything that CI runs; works in a clean clone. npm test -- unit e2e: only these.
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
 import { ensureChromium } from './chromium.mjs'
 
 const all = ['format', 'types', 'lint', 'package', 'size', 'unused', 'docs', 'unit', 'e2e', 'consumers']
-/** Bundlers take minutes to install and build: all of them are for `npm run test:consumers`. */
+/** Installing and building with all bundlers takes minutes: only `npm run test:consumers` runs them all. */
 const onlyFast = ['--', '--grep', '@ci']
 const chosen = process.argv.slice(2)
 const unknown = chosen.find((name) => !all.includes(name))
-if (unknown) throw new Error(`There is no test "${unknown}". There are: ${all.join(', ')}.`)
+if (unknown) throw new Error(`Unknown test "${unknown}". Use one or more of: ${all.join(', ')}.`)
 
 ensureInstalled()
 ensureChromium()

@@ -1,34 +1,34 @@
 import { useEffect, useRef } from 'preact/hooks'
 import type uPlot from 'uplot'
 
-/** The page's colours, as a canvas takes them. */
+/** The theme's colours, resolved to values that a canvas accepts. */
 export type ChartColors = Readonly<Record<(typeof colorNames)[number], string>>
 
 const colorNames = ['water', 'ink', 'ink-soft', 'line', 'edge', 'alarm'] as const
 
 interface ChartProps {
-  /** Says in words what the picture shows. */
+  /** Describes the chart in words, for screen readers. */
   readonly label: string
   readonly height: number
-  /** Called anew for another theme, and when the data has another number of series. */
+  /** Called again when the theme or the number of series changes. */
   readonly describe: (colors: ChartColors) => Omit<uPlot.Options, 'width' | 'height'>
   readonly data: uPlot.AlignedData
 }
 
-/** A chart by uPlot, which comes when the first chart is shown. As wide as its place, in the theme's colours. */
+/** A uPlot chart that fills its container's width and follows the theme. uPlot is loaded with the first chart. */
 export function Chart({ label, height, describe, data }: ChartProps) {
-  const place = useRef<HTMLDivElement>(null)
+  const container = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | undefined>(undefined)
   const newest = useRef({ describe, data })
   newest.current = { describe, data }
 
   useEffect(() => {
-    const element = place.current!
-    const leaving = new AbortController()
+    const element = container.current!
+    const unmounted = new AbortController()
     void start()
     async function start(): Promise<void> {
       const Plot = await loadPlot()
-      if (leaving.signal.aborted) return
+      if (unmounted.signal.aborted) return
       const draw = () => {
         plot.current?.destroy()
         const options = newest.current.describe(readColors(element))
@@ -36,11 +36,11 @@ export function Chart({ label, height, describe, data }: ChartProps) {
         plot.current = new Plot({ ...options, ...size }, newest.current.data, element)
       }
       draw()
-      watchTheme(draw, leaving.signal)
-      watchWidth(element, (width) => plot.current?.setSize({ width, height }), leaving.signal)
+      watchTheme(draw, unmounted.signal)
+      watchWidth(element, (width) => plot.current?.setSize({ width, height }), unmounted.signal)
     }
     return () => {
-      leaving.abort()
+      unmounted.abort()
       plot.current?.destroy()
       plot.current = undefined
     }
@@ -48,7 +48,7 @@ export function Chart({ label, height, describe, data }: ChartProps) {
 
   useEffect(() => plot.current?.setData(data), [data])
 
-  return <div class="chart" ref={place} role="img" aria-label={label} style={{ minHeight: height }} />
+  return <div class="chart" ref={container} role="img" aria-label={label} style={{ minHeight: height }} />
 }
 
 async function loadPlot(): Promise<typeof uPlot> {
@@ -56,7 +56,7 @@ async function loadPlot(): Promise<typeof uPlot> {
   return Plot
 }
 
-/** A custom property is only resolved where it is used. */
+/** Reads the colours through a probe element: a custom property is resolved only where it is used. */
 function readColors(element: HTMLElement): ChartColors {
   const probe = element.appendChild(document.createElement('span'))
   const read = (name: string) => {
@@ -86,7 +86,7 @@ function watchWidth(element: HTMLElement, onChange: (width: number) => void, sig
   signal.addEventListener('abort', () => observer.disconnect())
 }
 
-/** An axis in the theme's colours. */
+/** Returns the options of an axis in the theme's colours. */
 export function createAxis(colors: ChartColors, axis: uPlot.Axis): uPlot.Axis {
   return {
     stroke: colors['ink-soft'],

@@ -2,17 +2,17 @@ import { expect, test } from 'vitest'
 import { compareRuns } from './compare-runs.js'
 import { createRun } from './run.test-support.js'
 
-test('two runs are compared by ratio, and the better one is named where one is better', () => {
+test('compares two runs by ratio and names the better one, if any', () => {
   const comparisons = compareRuns(createRun('one'), createRun('two', { gapMs: 20 }))
   const find = (name: string) => comparisons.find(({ figure }) => figure.name === name)
   expect(find('timeToFirstTokenMs')).toMatchObject({ first: 10, second: 20, ratio: 2, winner: 'first' })
   expect(find('tokensPerSecond')).toMatchObject({ first: 100, second: 50, ratio: 0.5, winner: 'first' })
   expect(find('tokens')).toMatchObject({ ratio: 1, winner: undefined })
-  // Nothing is a multiple of nothing.
+  // A ratio to 0 is undefined.
   expect(find('recoveries')).toMatchObject({ first: 0, second: 0, ratio: undefined, winner: undefined })
 })
 
-test('a figure that one run has not got is not compared', () => {
+test('does not compare a figure that one of the runs lacks', () => {
   const [first] = compareRuns(
     { ...createRun('one'), figures: { ...createRun('one').figures, timeToFirstTokenMs: undefined } },
     createRun('two'),

@@ -1,23 +1,25 @@
 import { figureList, type FigureDescription } from './figure-list.js'
 import type { Run, RunFigures } from './run.js'
 
-/** One figure of two runs. */
+/** The values of one figure in two runs. */
 export interface Comparison {
   readonly figure: FigureDescription
   readonly first: number | undefined
   readonly second: number | undefined
-  /** Second to first; undefined where one of them is missing, or the first is 0. */
+  /** `second / first`; undefined if either value is missing or the first is 0. */
   readonly ratio: number | undefined
+  /** Undefined if the values are equal, or if neither low nor high is better for this figure. */
   readonly winner: 'first' | 'second' | undefined
 }
 
+/** Compares all figures of two runs, in the order of `figureList`. */
 export function compareRuns(first: Run, second: Run): readonly Comparison[] {
   return figureList.map((figure) => compareFigure(figure, first.figures, second.figures))
 }
 
-function compareFigure(figure: FigureDescription, one: RunFigures, other: RunFigures): Comparison {
-  const { [figure.name]: first } = one
-  const { [figure.name]: second } = other
+function compareFigure(figure: FigureDescription, firstRun: RunFigures, secondRun: RunFigures): Comparison {
+  const { [figure.name]: first } = firstRun
+  const { [figure.name]: second } = secondRun
   const values = { figure, first, second, ratio: undefined, winner: undefined }
   if (first === undefined || second === undefined) return values
   const ratio = first === 0 ? undefined : second / first

@@ -1,30 +1,30 @@
 import { formatMs, formatNumber, type FormattedFigure } from '../figure-format.js'
 import type { RunFigures } from './run.js'
 
-/** How a figure is shown and compared. */
+/** How to display a figure and how to compare two values of it. */
 export interface FigureDescription {
   readonly name: keyof RunFigures
   readonly testId: string
   readonly label: string
-  /** A sentence that explains it. */
+  /** A sentence that explains the figure; shown as a tooltip. */
   readonly title: string
   readonly format: (value: number) => FormattedFigure
-  /** Which of two values is the better one; undefined where neither is. */
+  /** Which of two values is better; undefined if neither is. */
   readonly better: 'lower' | 'higher' | undefined
-  /** Also shown where there is room for few. */
+  /** Also shown where there is little space. */
   readonly isMain: boolean
 }
 
 const speed = (value: number) => formatNumber(value, 'tok/s')
 const count = (value: number) => ({ value: String(value), unit: '' })
 
-/** All figures of a run, in the order in which they are shown. */
+/** All figures of a run, in display order. */
 export const figureList = [
   {
     name: 'timeToFirstTokenMs',
     testId: 'ttft',
-    label: 'First token',
-    title: 'Time to first token (TTFT): from the question to the first token on this page.',
+    label: 'TTFT',
+    title: 'Time to first token: from sending the prompt to the first token on this page.',
     format: formatMs,
     better: 'lower',
     isMain: true,
@@ -32,8 +32,8 @@ export const figureList = [
   {
     name: 'tokensPerSecond',
     testId: 'tps',
-    label: 'Speed',
-    title: 'Tokens a second, from the first token to the last.',
+    label: 'Decode speed',
+    title: 'Tokens per second, from the first token to the last.',
     format: speed,
     better: 'higher',
     isMain: true,
@@ -42,7 +42,7 @@ export const figureList = [
     name: 'interTokenP50Ms',
     testId: 'itl-p50',
     label: 'Inter-token p50',
-    title: 'Half of the gaps between one token and the next were at most this long.',
+    title: 'Inter-token latency, 50th percentile: 50 % of the gaps between tokens were at most this long.',
     format: formatMs,
     better: 'lower',
     isMain: true,
@@ -51,7 +51,7 @@ export const figureList = [
     name: 'interTokenP95Ms',
     testId: 'itl-p95',
     label: 'Inter-token p95',
-    title: '95 of 100 gaps between one token and the next were at most this long.',
+    title: 'Inter-token latency, 95th percentile: 95 % of the gaps between tokens were at most this long.',
     format: formatMs,
     better: 'lower',
     isMain: true,
@@ -59,8 +59,8 @@ export const figureList = [
   {
     name: 'totalMs',
     testId: 'total',
-    label: 'Total',
-    title: 'From the question to the end of the answer.',
+    label: 'Total time',
+    title: 'From sending the prompt to the end of the answer.',
     format: formatMs,
     better: 'lower',
     isMain: true,
@@ -69,7 +69,7 @@ export const figureList = [
     name: 'tokens',
     testId: 'tokens',
     label: 'Tokens',
-    title: 'Tokens of the answer.',
+    title: 'Number of generated tokens.',
     format: count,
     better: undefined,
     isMain: true,
@@ -78,7 +78,7 @@ export const figureList = [
     name: 'interTokenP99Ms',
     testId: 'itl-p99',
     label: 'Inter-token p99',
-    title: '99 of 100 gaps between one token and the next were at most this long.',
+    title: 'Inter-token latency, 99th percentile: 99 % of the gaps between tokens were at most this long.',
     format: formatMs,
     better: 'lower',
     isMain: false,
@@ -86,8 +86,8 @@ export const figureList = [
   {
     name: 'prefillTokensPerSecond',
     testId: 'prefill',
-    label: 'Prefill',
-    title: 'How fast the prompt was computed, in tokens a second; cached tokens do not count.',
+    label: 'Prefill speed',
+    title: 'Prompt tokens processed per second, without cached tokens.',
     format: speed,
     better: 'higher',
     isMain: false,
@@ -95,8 +95,8 @@ export const figureList = [
   {
     name: 'queueMs',
     testId: 'queue',
-    label: 'Queue',
-    title: 'How long the question waited in the worker for earlier ones.',
+    label: 'Queue time',
+    title: 'How long the request waited in the worker for earlier requests.',
     format: formatMs,
     better: 'lower',
     isMain: false,
@@ -104,8 +104,8 @@ export const figureList = [
   {
     name: 'promptTokens',
     testId: 'prompt-tokens',
-    label: 'Prompt',
-    title: 'Tokens of the whole prompt, with earlier turns and the chat template.',
+    label: 'Prompt tokens',
+    title: 'Tokens of the whole prompt, including earlier turns and the chat template.',
     format: count,
     better: undefined,
     isMain: false,
@@ -113,9 +113,9 @@ export const figureList = [
   {
     name: 'cachedTokens',
     testId: 'cached',
-    label: 'Cached',
+    label: 'Cached tokens',
     title:
-      'Tokens of the prompt that were not computed again, since an earlier prompt or answer began alike.',
+      'Prompt tokens reused from the KV cache, because an earlier prompt or answer starts with the same tokens.',
     format: count,
     better: 'higher',
     isMain: false,
@@ -124,7 +124,7 @@ export const figureList = [
     name: 'recoveries',
     testId: 'recoveries',
     label: 'Recoveries',
-    title: 'How often the GPU, the worker or the server was lost and the answer went on all the same.',
+    title: 'How often the answer continued after the GPU, the worker or the server was lost.',
     format: count,
     better: 'lower',
     isMain: false,
@@ -134,7 +134,7 @@ export const figureList = [
     testId: 'read-ahead',
     label: 'Read-ahead',
     title:
-      'The most tokens that waited behind one that the page was taking: 0 where the page keeps up, 2 at most.',
+      'The largest number of tokens that were ready while the page read an earlier one: 0 if the page keeps up, at most 2.',
     format: count,
     better: undefined,
     isMain: false,

@@ -8,8 +8,8 @@ import type { LiveRun, Run, RunModel } from './run.js'
 import type { RunsPanelProps } from './runs-panel.js'
 
 /**
- * The figures beside the chat: the loaded model, the readouts of the run that goes on or went last, its last gaps, and a
- * dialog with all runs, which is loaded when it is opened.
+ * The figures beside the chat: the loaded model, the readouts and latest gaps of the current or last run, and a dialog with
+ * all runs. The dialog's code is loaded when it is opened.
  *
  * ```tsx
  * const history = openRunHistory() // run-history.ts
@@ -23,12 +23,12 @@ import type { RunsPanelProps } from './runs-panel.js'
  * ```
  */
 export interface FiguresProps {
-  /** Undefined while none is loaded. */
+  /** Undefined while no model is loaded. */
   readonly model: ReadonlySignal<RunModel | undefined>
   readonly live: ReadonlySignal<LiveRun | undefined>
   /** Newest first. */
   readonly runs: ReadonlySignal<readonly Run[]>
-  /** Forget all runs. */
+  /** Deletes all runs. */
   readonly onClear: () => void
 }
 
@@ -61,7 +61,7 @@ function RunningModel({ model: { value: model } }: Pick<FiguresProps, 'model'>) 
   return (
     <p class="running">
       <span class="model" data-testid="model">
-        {model ? [model.name, model.dtype].filter(Boolean).join(' · ') : 'No model yet'}
+        {model ? [model.name, model.dtype].filter(Boolean).join(' · ') : 'No model loaded'}
       </span>
       <span class="device" data-testid="device">
         {model && describeDevice(model)}
@@ -70,7 +70,7 @@ function RunningModel({ model: { value: model } }: Pick<FiguresProps, 'model'>) 
   )
 }
 
-/** By itself: nothing else is drawn anew with every frame. */
+/** A separate component, so that only this part renders again on each frame. */
 function LiveReadouts({ live: { value: live } }: Pick<FiguresProps, 'live'>) {
   return (
     <>

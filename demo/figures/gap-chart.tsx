@@ -4,7 +4,7 @@ import { formatMs } from '../figure-format.js'
 import { Chart, createAxis, type ChartColors } from './chart.js'
 import type { LiveRun } from './run.js'
 
-/** All gaps of a run, token by token, with their percentiles as lines; it grows with the run. */
+/** A chart of a run's inter-token gaps with lines at p50, p95 and p99. It grows during the run. */
 export function GapChart({ run }: { readonly run: Pick<LiveRun, 'figures' | 'gapsMs'> }) {
   const { gapsMs, figures } = run
   const { interTokenP50Ms: p50, interTokenP95Ms: p95, interTokenP99Ms: p99 } = figures
@@ -16,12 +16,12 @@ export function GapChart({ run }: { readonly run: Pick<LiveRun, 'figures' | 'gap
 }
 
 function describeGaps({ gapsMs, figures }: Pick<LiveRun, 'figures' | 'gapsMs'>): string {
-  const say = (ms: number | undefined) => {
+  const format = (ms: number | undefined) => {
     const { value, unit } = formatMs(ms ?? 0)
     return `${value} ${unit}`
   }
   const { interTokenP50Ms, interTokenP95Ms, interTokenP99Ms } = figures
-  const percentiles = `p50 ${say(interTokenP50Ms)}, p95 ${say(interTokenP95Ms)}, p99 ${say(interTokenP99Ms)}`
+  const percentiles = `p50 ${format(interTokenP50Ms)}, p95 ${format(interTokenP95Ms)}, p99 ${format(interTokenP99Ms)}`
   return gapsMs.length === 0 ? 'No gaps yet' : `${gapsMs.length} gaps between tokens: ${percentiles}`
 }
 

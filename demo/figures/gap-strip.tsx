@@ -1,10 +1,10 @@
 import { formatMs } from '../figure-format.js'
 
-/** The strip's own coordinates: one unit a gap across, `height` for the longest gap that is shown. */
+/** The strip's coordinates: one unit of width per gap; the longest visible gap is `height` units high. */
 const shownGaps = 96
 const height = 40
 
-/** The last gaps between tokens as a row of strokes; a picture beside the figures, not instead of them. */
+/** The latest gaps between tokens as a row of strokes. Hidden from screen readers: the readouts show the same data. */
 export function GapStrip({ gapsMs }: { readonly gapsMs: readonly number[] }) {
   const gaps = gapsMs.slice(-shownGaps)
   const longest = Math.max(...gaps, 0)

@@ -18,25 +18,25 @@ const figures: RunFigures = {
   tokens: 3,
 }
 
-function listSpans(given: Partial<RunFigures>, gapsMs: readonly number[] = [10, 30]) {
-  const { spans } = layOutWaterfall({ figures: { ...figures, ...given }, gapsMs })
+function listSpans(changed: Partial<RunFigures>, gapsMs: readonly number[] = [10, 30]) {
+  const { spans } = layOutWaterfall({ figures: { ...figures, ...changed }, gapsMs })
   return spans.map(({ name, startMs, endMs }) => [name, startMs, endMs])
 }
 
 describe('a waterfall', () => {
-  test('goes from the queue to the end, each part where the last one ended', () => {
+  test('covers the request from queue to end without gaps', () => {
     expect(listSpans({})).toEqual([
       ['Queue', 0, 20],
-      // 30 tokens at 500 a second.
+      // 30 tokens at 500 tokens/s.
       ['Prefill', 20, 80],
       ['First token', 80, 100],
-      ['Tokens', 100, 140],
+      ['Decode', 100, 140],
       ['End', 140, 160],
     ])
     expect(layOutWaterfall({ figures, gapsMs: [10, 30] }).tokenTimesMs).toEqual([100, 110, 140])
   })
 
-  test('leaves what is not known to the part behind it', () => {
+  test('adds an unknown duration to the next span', () => {
     const unknown = { queueMs: undefined, promptTokens: undefined, prefillTokensPerSecond: undefined }
     expect(listSpans(unknown).slice(0, 3)).toEqual([
       ['Queue', 0, 0],
@@ -45,17 +45,17 @@ describe('a waterfall', () => {
     ])
   })
 
-  test('without a token ends behind the prompt', () => {
+  test('has empty token spans if no token was generated', () => {
     expect(listSpans({ timeToFirstTokenMs: undefined, totalMs: 90 }, [])).toEqual([
       ['Queue', 0, 20],
       ['Prefill', 20, 80],
       ['First token', 80, 80],
-      ['Tokens', 80, 80],
+      ['Decode', 80, 80],
       ['End', 80, 90],
     ])
   })
 
-  test('puts no part of the worker’s clock behind the token that the page saw', () => {
+  test('never ends a span measured in the worker after the first token on the page', () => {
     const spans = layOutWaterfall({ figures: { ...figures, queueMs: 90 }, gapsMs: [10, 30] }).spans
     expect(spans.map(({ endMs }) => endMs)).toEqual([90, 100, 100, 140, 160])
   })

@@ -1,6 +1,6 @@
 import type { Run } from './run.js'
 
-/** A part of a request, on a line from 0 to its total. */
+/** A part of a request, in milliseconds since its start. */
 interface WaterfallSpan {
   readonly name: keyof typeof spanTitles
   readonly startMs: number
@@ -8,26 +8,26 @@ interface WaterfallSpan {
 }
 
 export interface Waterfall {
-  /** Without gaps, from 0 to `totalMs`. */
+  /** Cover 0 to `totalMs` without gaps. */
   readonly spans: readonly WaterfallSpan[]
-  /** When each token was in the reader's hands. */
+  /** When the reader received each token. */
   readonly tokenTimesMs: readonly number[]
   readonly totalMs: number
 }
 
-/** The parts in their order, each with a sentence that explains it. */
+/** The spans in order, each with a sentence that explains it. */
 export const spanTitles = {
-  Queue: 'Waiting in the worker for earlier questions.',
-  Prefill: 'Computing the prompt, but for what was cached.',
+  Queue: 'Waiting in the worker for earlier requests.',
+  Prefill: 'Processing the prompt, without cached tokens.',
   'First token':
-    'What the first token took beyond that: the ways between page and worker, the tokenizer, choosing the token.',
-  Tokens: 'From the first token to the last.',
-  End: 'Until the page knew that the last token was the last.',
+    'The rest of the time to first token: messages between page and worker, tokenization and sampling.',
+  Decode: 'From the first token to the last.',
+  End: 'From the last token until the stream ended.',
 } as const
 
 /**
- * A run's figures as parts of one line. Durations of the worker's clock are put on the page's line in the order in which
- * they were; what is not known, as of a run that failed, is left to the next part.
+ * Lays out a run's figures as consecutive spans. Durations measured in the worker are placed on the page's timeline in the
+ * order in which they occurred. An unknown duration (a failed run has some) is added to the next span.
  */
 export function layOutWaterfall({ figures, gapsMs }: Pick<Run, 'figures' | 'gapsMs'>): Waterfall {
   const { totalMs, timeToFirstTokenMs: firstMs } = figures
@@ -42,7 +42,7 @@ export function layOutWaterfall({ figures, gapsMs }: Pick<Run, 'figures' | 'gaps
     ['Queue', queueEnd],
     ['Prefill', prefillEnd],
     ['First token', firstMs === undefined ? prefillEnd : untilFirst],
-    ['Tokens', firstMs === undefined ? prefillEnd : lastMs],
+    ['Decode', firstMs === undefined ? prefillEnd : lastMs],
     ['End', totalMs],
   ] as const
   const spans = ends.map(([name, endMs], index) => ({

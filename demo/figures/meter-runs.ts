@@ -2,18 +2,18 @@ import { signal, type ReadonlySignal } from '@preact/signals'
 import type { TokenChunk } from 'rivulet'
 import { recordRun, type LiveRun, type Run, type RunEnding, type RunModel } from './run.js'
 
-/** Measures the runs of a page, one at a time, and shows the newest at most once a frame. */
+/** Measures a page's runs and publishes the newest one, at most once per frame. */
 export interface RunMeter {
-  /** The run that goes on, or the last one; undefined before the first. */
+  /** The current run, else the last one; undefined before the first. */
   readonly live: ReadonlySignal<LiveRun | undefined>
-  /** Starts the clock, at the call of `generate`; a run that goes on is no longer shown. */
+  /** Starts the clock; call it just before `generate`. It replaces the run in `live`. */
   start(prompt: string, model: RunModel): MeteredRun
-  /** Shows none, as for a new chat. */
+  /** Sets `live` to undefined, for a new chat. */
   clear(): void
 }
 
 interface MeteredRun {
-  /** For each chunk, as soon as it is read. */
+  /** Call it for each chunk as soon as it is read. */
   addChunk(chunk: Pick<TokenChunk, 'tokenCount'>): void
   /** Stops the clock. */
   finish(ending: RunEnding): Run
@@ -22,8 +22,8 @@ interface MeteredRun {
 export function meterRuns(): RunMeter {
   const live = signal<LiveRun | undefined>(undefined)
   let frame = 0
-  /** Of the run that is shown. */
-  let shown = 0
+  /** The number of the run in `live`. */
+  let shownNumber = 0
   const show = (run: LiveRun | undefined) => {
     cancelAnimationFrame(frame)
     live.value = run
@@ -33,10 +33,10 @@ export function meterRuns(): RunMeter {
     live,
     start(prompt, model) {
       const recorder = recordRun(prompt, model, performance.now())
-      shown += 1
-      const own = shown
+      shownNumber += 1
+      const runNumber = shownNumber
       const drawFrame = () => {
-        show(recorder.look(performance.now()))
+        show(recorder.read(performance.now()))
         frame = requestAnimationFrame(drawFrame)
       }
       drawFrame()
@@ -44,13 +44,13 @@ export function meterRuns(): RunMeter {
         addChunk: (chunk) => recorder.addChunk(chunk, performance.now()),
         finish(ending) {
           const run = recorder.finish(ending, performance.now())
-          if (own === shown) show({ isRunning: false, ...run })
+          if (runNumber === shownNumber) show({ isRunning: false, ...run })
           return run
         },
       }
     },
     clear() {
-      shown += 1
+      shownNumber += 1
       show(undefined)
     },
   }

@@ -1,7 +1,7 @@
-/** Keeps gaps in order, so that looking at a long answer's percentiles once a frame sorts nothing. */
+/** Keeps gaps sorted, so that reading a long answer's percentiles on each frame needs no sorting. */
 export interface RankedGaps {
   add(gapMs: number): void
-  /** The nearest-rank percentile, as the library computes it; undefined of none. */
+  /** The nearest-rank percentile, as the library computes it; undefined if there are no gaps. */
   find(percent: number): number | undefined
 }
 

@@ -4,11 +4,11 @@ import type { RunFigures } from './run.js'
 
 interface ReadoutsProps {
   readonly figures: RunFigures | undefined
-  /** Only those that are shown where there is room for few. */
+  /** Show only the main figures. */
   readonly isShort?: boolean
 }
 
-/** A run's figures, each with a title that explains it. */
+/** A run's figures, each with an explanatory tooltip. */
 export function Readouts({ figures, isShort = false }: ReadoutsProps) {
   const shown: readonly FigureDescription[] = isShort ? figureList.filter(({ isMain }) => isMain) : figureList
   return (

@@ -9,7 +9,7 @@ interface RunComparisonProps {
   readonly second: Run
 }
 
-/** Two runs figure by figure, with the second's ratio to the first. */
+/** A table of two runs' figures with the ratio of the second to the first. */
 export function RunComparison({ first, second }: RunComparisonProps) {
   return (
     <Scrollable label="Comparison">
@@ -37,9 +37,7 @@ function RunHeading({ run: { prompt, model } }: { readonly run: Run }) {
   return (
     <th scope="col">
       {prompt}
-      <span class="unit">
-        {model.name} · {describeDevice(model)}
-      </span>
+      <span class="unit">{[model.name, model.backend, describeDevice(model)].join(' · ')}</span>
     </th>
   )
 }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { createRunExport } from './run-export.js'
 import { createRun } from './run.test-support.js'
 
-test('an export says what it is, and holds each run whole', () => {
+test('an export names its format and contains each complete run', () => {
   const run = createRun('Tell me a story.', { startedAt: 1234 })
   const exported = createRunExport([run], new Date('2026-11-26T12:00:00Z'))
   expect(JSON.parse(JSON.stringify(exported))).toEqual({

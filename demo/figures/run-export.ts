@@ -1,15 +1,15 @@
 import type { Run } from './run.js'
 
 /**
- * What "Export as JSON" writes. `version` grows when a field changes its meaning or goes; new fields may come without
- * that. Times and gaps are in milliseconds, `startedAt` since 1970; a figure that there is none of is left out.
+ * The file that "Export as JSON" writes. `version` increases when a field is removed or changes its meaning, not when a
+ * field is added. Times and gaps are in milliseconds; `startedAt` is milliseconds since 1970. Unknown figures are omitted.
  */
 export interface RunExport {
   readonly format: 'rivulet-runs'
   readonly version: 1
   /** ISO 8601. */
   readonly exportedAt: string
-  /** Newest first, or in the order in which they were chosen. */
+  /** All runs, newest first, or the selected runs in the order of selection. */
   readonly runs: readonly Run[]
 }
 
@@ -17,7 +17,7 @@ export function createRunExport(runs: readonly Run[], now: Date): RunExport {
   return { format: 'rivulet-runs', version: 1, exportedAt: now.toISOString(), runs }
 }
 
-/** Hands the runs to the visitor as a file. */
+/** Downloads the runs as a JSON file. */
 export function downloadRuns(runs: readonly Run[]): void {
   const exported = createRunExport(runs, new Date())
   const text = JSON.stringify(exported, undefined, 1) + '\n'
@@ -26,6 +26,6 @@ export function downloadRuns(runs: readonly Run[]): void {
   link.href = url
   link.download = `rivulet-runs-${exported.exportedAt.slice(0, 10)}.json`
   link.click()
-  // The download has begun by then.
+  // The download has started by then.
   setTimeout(() => URL.revokeObjectURL(url))
 }

@@ -2,30 +2,30 @@ import { signal, type ReadonlySignal } from '@preact/signals'
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb'
 import type { Run } from './run.js'
 
-/** Of which the newest stay. */
-export const keptRuns = 200
+/** When there are more runs, the oldest ones are deleted. */
+export const maxRuns = 200
 
 interface RunsSchema extends DBSchema {
   runs: { key: string; value: Run; indexes: { startedAt: number } }
 }
 
-/** The runs that this browser remembers, newest first; with storage off, those of this page. */
+/** The runs stored in this browser, newest first. If storage is disabled, only the runs of this page. */
 export interface RunHistory {
   readonly runs: ReadonlySignal<readonly Run[]>
-  /** Resolves when it is kept, where it can be. */
+  /** Resolves when the run is stored, or at once if storage is disabled. */
   add(run: Run): Promise<void>
   clear(): Promise<void>
 }
 
-/** Opens the history; what was kept is there a moment later. */
+/** Opens the history. Stored runs are loaded asynchronously. */
 export function openRunHistory(databaseName = 'rivulet-demo-runs'): RunHistory {
   const runs = signal<readonly Run[]>([])
   const database = openDatabase(databaseName)
-  const merge = (more: readonly Run[]) => {
+  const merge = (added: readonly Run[]) => {
     const known = new Set(runs.value.map(({ id }) => id))
-    runs.value = [...runs.value, ...more.filter(({ id }) => !known.has(id))]
+    runs.value = [...runs.value, ...added.filter(({ id }) => !known.has(id))]
       .toSorted((a, b) => b.startedAt - a.startedAt)
-      .slice(0, keptRuns)
+      .slice(0, maxRuns)
   }
   const loaded = database.then(async (opened) => opened && merge(await opened.getAll('runs')))
 
@@ -34,7 +34,7 @@ export function openRunHistory(databaseName = 'rivulet-demo-runs'): RunHistory {
     async add(run) {
       merge([run])
       const opened = await database
-      if (opened) await keep(opened, run)
+      if (opened) await storeRun(opened, run)
     },
     async clear() {
       await loaded
@@ -51,16 +51,16 @@ async function openDatabase(name: string): Promise<IDBPDatabase<RunsSchema> | un
         void database.createObjectStore('runs', { keyPath: 'id' }).createIndex('startedAt', 'startedAt'),
     })
   } catch {
-    // Storage is off, as in private windows of some browsers.
+    // Storage is disabled, for example in private windows of some browsers.
     return undefined
   }
 }
 
-/** Another tab may have added runs too: what is too many is counted in the store. */
-async function keep(database: IDBPDatabase<RunsSchema>, run: Run): Promise<void> {
+/** Stores a run and deletes the oldest ones. Counts in the database, because other tabs add runs too. */
+async function storeRun(database: IDBPDatabase<RunsSchema>, run: Run): Promise<void> {
   const { store, done } = database.transaction('runs', 'readwrite')
   await store.put(run)
-  let surplus = (await store.count()) - keptRuns
+  let surplus = (await store.count()) - maxRuns
   let oldest = await store.index('startedAt').openCursor()
   for (; oldest && surplus > 0; surplus -= 1) {
     await oldest.delete()

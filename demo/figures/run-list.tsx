@@ -6,25 +6,25 @@ import type { Run, RunOutcome } from './run.js'
 
 interface RunListProps {
   readonly runs: readonly Run[]
-  readonly chosenIds: readonly string[]
-  readonly onChoose: (id: string, isChosen: boolean) => void
+  readonly selectedIds: readonly string[]
+  readonly onSelect: (id: string, isSelected: boolean) => void
 }
 
-/** Runs as a table, to choose from. */
-export function RunList({ runs, chosenIds, onChoose }: RunListProps) {
+/** A table of runs with a checkbox for each. */
+export function RunList({ runs, selectedIds, onSelect }: RunListProps) {
   return (
     <Scrollable label="All runs">
       <table class="run-list">
         <thead>
           <tr>
             <th scope="col">Prompt</th>
-            <th scope="col">When</th>
+            <th scope="col">Started</th>
             <th scope="col">Model</th>
-            <th scope="col">First token</th>
-            <th scope="col">Speed</th>
-            <th scope="col">p99</th>
+            <th scope="col">TTFT</th>
+            <th scope="col">Decode speed</th>
+            <th scope="col">Inter-token p99</th>
             <th scope="col">Tokens</th>
-            <th scope="col">Ended</th>
+            <th scope="col">Outcome</th>
           </tr>
         </thead>
         <tbody>
@@ -32,8 +32,8 @@ export function RunList({ runs, chosenIds, onChoose }: RunListProps) {
             <RunRow
               key={run.id}
               run={run}
-              isChosen={chosenIds.includes(run.id)}
-              onChoose={(isChosen) => onChoose(run.id, isChosen)}
+              isSelected={selectedIds.includes(run.id)}
+              onSelect={(isSelected) => onSelect(run.id, isSelected)}
             />
           ))}
         </tbody>
@@ -44,11 +44,11 @@ export function RunList({ runs, chosenIds, onChoose }: RunListProps) {
 
 interface RunRowProps {
   readonly run: Run
-  readonly isChosen: boolean
-  readonly onChoose: (isChosen: boolean) => void
+  readonly isSelected: boolean
+  readonly onSelect: (isSelected: boolean) => void
 }
 
-function RunRow({ run: { prompt, startedAt, model, figures, outcome }, isChosen, onChoose }: RunRowProps) {
+function RunRow({ run: { prompt, startedAt, model, figures, outcome }, isSelected, onSelect }: RunRowProps) {
   const { timeToFirstTokenMs, tokensPerSecond, interTokenP99Ms, tokens } = figures
   return (
     <tr>
@@ -56,8 +56,8 @@ function RunRow({ run: { prompt, startedAt, model, figures, outcome }, isChosen,
         <label>
           <input
             type="checkbox"
-            checked={isChosen}
-            onChange={({ currentTarget }) => onChoose(currentTarget.checked)}
+            checked={isSelected}
+            onChange={({ currentTarget }) => onSelect(currentTarget.checked)}
           />
           <span>{prompt}</span>
         </label>
@@ -77,7 +77,7 @@ function describeOutcome(outcome: RunOutcome): string {
   return outcome.kind === 'failed' ? outcome.code : outcome.finishReason
 }
 
-/** What is wider than its place scrolls in itself, also by keyboard. */
+/** Lets content that is wider than its container scroll horizontally, by keyboard too. */
 export function Scrollable({
   label,
   children,
@@ -86,7 +86,7 @@ export function Scrollable({
   readonly children: ComponentChildren
 }) {
   return (
-    // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- a region that scrolls must take the focus
+    // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- a scrollable region must be focusable
     <div class="scrollable" role="region" aria-label={label} tabIndex={0}>
       {children}
     </div>

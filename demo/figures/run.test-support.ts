@@ -1,6 +1,6 @@
 import { recordRun, type Run } from './run.js'
 
-/** A made-up run: ten tokens, one every `gapMs`. */
+/** Creates an artificial run: ten tokens, one every `gapMs`. */
 export function createRun(prompt: string, { startedAt = 0, gapMs = 10 } = {}): Run {
   const model = {
     name: 'stories',

@@ -30,15 +30,15 @@ const result: GenerationResult = {
 }
 
 describe('a run', () => {
-  test('is counted while it goes on', () => {
+  test('has figures while it is running', () => {
     const recorder = recordRun('Hello', model, 1000)
-    expect(recorder.look(1050)).toMatchObject({
+    expect(recorder.read(1050)).toMatchObject({
       isRunning: true,
       figures: { timeToFirstTokenMs: undefined, tokensPerSecond: undefined, tokens: 0, totalMs: 50 },
       gapsMs: [],
     })
     for (const nowMs of [1100, 1110, 1140]) recorder.addChunk(token, nowMs)
-    expect(recorder.look(1150)).toMatchObject({
+    expect(recorder.read(1150)).toMatchObject({
       figures: {
         timeToFirstTokenMs: 100,
         tokensPerSecond: 50,
@@ -52,7 +52,7 @@ describe('a run', () => {
     })
   })
 
-  test('ends with the library’s figures, and keeps the gaps and the read-ahead that the page saw', () => {
+  test('ends with the library’s figures and keeps the gaps and the read-ahead measured on the page', () => {
     const recorder = recordRun('Hello', model, 1000)
     for (const nowMs of [1100, 1110, 1110]) recorder.addChunk(token, nowMs)
     const run = recorder.finish({ kind: 'finished', result }, 1150)
@@ -74,14 +74,14 @@ describe('a run', () => {
       promptTokens: 40,
       cachedTokens: 30,
       recoveries: 1,
-      // All three in one task: two waited behind the first.
+      // All three were read in one task: two were ready while the first was read.
       readAhead: 2,
       totalMs: 130,
       tokens: 3,
     })
   })
 
-  test('that failed has the code, and what was counted by then', () => {
+  test('that failed has the error code and the figures measured so far', () => {
     const recorder = recordRun('Hello', model, 1000)
     recorder.addChunk(token, 1100)
     const run = recorder.finish({ kind: 'failed', code: 'worker-failed' }, 1200)
@@ -94,10 +94,10 @@ describe('a run', () => {
     })
   })
 
-  test('does not take a chunk without a token for one', () => {
+  test('does not count a chunk without tokens', () => {
     const recorder = recordRun('Hello', model, 1000)
     recorder.addChunk({ tokenCount: 0 }, 1050)
     recorder.addChunk(token, 1100)
-    expect(recorder.look(1100).figures).toMatchObject({ timeToFirstTokenMs: 100, tokens: 1 })
+    expect(recorder.read(1100).figures).toMatchObject({ timeToFirstTokenMs: 100, tokens: 1 })
   })
 })

@@ -2,26 +2,26 @@ import type { FinishReason, GenerationResult, ModelInfo, TokenChunk } from 'rivu
 import { rankGaps } from './rank-gaps.js'
 import { watchReadAhead } from './watch-read-ahead.js'
 
-/** The record of one answer. Plain data: it is kept in IndexedDB and exported as it is. */
+/** The record of one answer. Plain data: it is stored in IndexedDB and exported unchanged. */
 export interface Run {
   readonly id: string
   readonly prompt: string
   readonly model: RunModel
-  /** Of the call of `generate`, in milliseconds since 1970. */
+  /** When `generate` was called, in milliseconds since 1970. */
   readonly startedAt: number
   readonly outcome: RunOutcome
   readonly figures: RunFigures
-  /** Between one token and the next, in milliseconds, as the page's reader saw them. */
+  /** Milliseconds between consecutive tokens, measured where the page reads the stream. */
   readonly gapsMs: readonly number[]
 }
 
-/** What wrote the answer. */
+/** The model that generated the answer. */
 export interface RunModel extends Pick<ModelInfo, 'backend' | 'device' | 'deviceDescription' | 'dtype'> {
-  /** As people call it. */
+  /** The display name. */
   readonly name: string
 }
 
-/** @param name as people call it */
+/** @param name the display name */
 export function describeModel(info: ModelInfo, name: string): RunModel {
   const { backend, device, deviceDescription, dtype } = info
   return { name, backend, device, deviceDescription, dtype }
@@ -31,7 +31,7 @@ export type RunOutcome =
   | { readonly kind: 'finished'; readonly finishReason: FinishReason }
   | { readonly kind: 'failed'; readonly code: string }
 
-/** A figure that there is none of, or none yet, is undefined. */
+/** A figure that is unknown, or not known yet, is undefined. */
 export interface RunFigures {
   readonly timeToFirstTokenMs: number | undefined
   readonly tokensPerSecond: number | undefined
@@ -48,51 +48,51 @@ export interface RunFigures {
   readonly tokens: number
 }
 
-/** A run as far as it has come. */
+/** The state of a run so far. */
 export interface LiveRun {
   readonly isRunning: boolean
   readonly figures: RunFigures
-  /** Grows with the run. */
+  /** Grows during the run. */
   readonly gapsMs: readonly number[]
 }
 
-/** How a stream ended, as its reader learns it. */
+/** How a stream ended. */
 export type RunEnding =
   | { readonly kind: 'finished'; readonly result: GenerationResult }
   | { readonly kind: 'failed'; readonly code: string }
 
-/** Fills a run while its stream is read. Times are `performance.now()` values. */
+/** Records a run while its stream is read. Times are `performance.now()` values. */
 export interface RunRecorder {
   addChunk(chunk: Pick<TokenChunk, 'tokenCount'>, nowMs: number): void
-  look(nowMs: number): LiveRun
-  /** The library's own figures take the place of those that were counted here, where there are some. */
+  read(nowMs: number): LiveRun
+  /** Replaces the figures measured here with the library's, if the stream finished. */
   finish(ending: RunEnding, nowMs: number): Run
 }
 
-/** @param model as it is loaded when the run begins */
+/** @param model the model that is loaded when the run starts */
 export function recordRun(prompt: string, model: RunModel, startMs: number): RunRecorder {
   const startedAt = performance.timeOrigin + startMs
   const gapsMs: number[] = []
-  const ranks = rankGaps()
+  const rankedGaps = rankGaps()
   const readAhead = watchReadAhead()
   let firstMs: number | undefined
   let lastMs = startMs
   let tokens = 0
 
-  function count(nowMs: number): RunFigures {
+  function measure(nowMs: number): RunFigures {
     const decodeMs = firstMs === undefined ? 0 : lastMs - firstMs
     return {
       timeToFirstTokenMs: firstMs === undefined ? undefined : firstMs - startMs,
       tokensPerSecond: decodeMs > 0 ? (gapsMs.length * 1000) / decodeMs : undefined,
-      interTokenP50Ms: ranks.find(50),
-      interTokenP95Ms: ranks.find(95),
-      interTokenP99Ms: ranks.find(99),
+      interTokenP50Ms: rankedGaps.find(50),
+      interTokenP95Ms: rankedGaps.find(95),
+      interTokenP99Ms: rankedGaps.find(99),
       prefillTokensPerSecond: undefined,
       queueMs: undefined,
       promptTokens: undefined,
       cachedTokens: undefined,
       recoveries: undefined,
-      readAhead: readAhead.most,
+      readAhead: readAhead.max,
       totalMs: nowMs - startMs,
       tokens,
     }
@@ -106,20 +106,20 @@ export function recordRun(prompt: string, model: RunModel, startMs: number): Run
       if (firstMs === undefined) firstMs = nowMs
       else {
         gapsMs.push(nowMs - lastMs)
-        ranks.add(nowMs - lastMs)
+        rankedGaps.add(nowMs - lastMs)
       }
       lastMs = nowMs
     },
-    look: (nowMs) => ({ isRunning: true, figures: count(nowMs), gapsMs }),
+    read: (nowMs) => ({ isRunning: true, figures: measure(nowMs), gapsMs }),
     finish(ending, nowMs) {
-      const counted = count(nowMs)
-      const about = { id: drawId(), prompt, model, startedAt, gapsMs }
-      if (ending.kind === 'failed') return { ...about, outcome: ending, figures: counted }
+      const measured = measure(nowMs)
+      const shared = { id: createId(), prompt, model, startedAt, gapsMs }
+      if (ending.kind === 'failed') return { ...shared, outcome: ending, figures: measured }
       const { result } = ending
       return {
-        ...about,
+        ...shared,
         outcome: { kind: 'finished', finishReason: result.finishReason },
-        figures: { ...counted, ...readResult(result) },
+        figures: { ...measured, ...readResult(result) },
       }
     },
   }
@@ -142,7 +142,7 @@ function readResult({ latency, usage, recoveries }: GenerationResult): Omit<RunF
   }
 }
 
-/** `crypto.randomUUID` is for secure pages alone. */
-function drawId(): string {
+/** A random ID. `crypto.randomUUID` exists only in secure contexts. */
+function createId(): string {
   return crypto.getRandomValues(new Uint32Array(4)).join('-')
 }

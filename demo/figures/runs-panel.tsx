@@ -14,7 +14,7 @@ export interface RunsPanelProps {
   readonly onClear: () => void
 }
 
-/** The run that goes on, all earlier ones, one of them in full or two side by side, and the way out as JSON. */
+/** The current run, details of one run or a comparison of two, the list of all runs, and the JSON export. */
 export function RunsPanel({ live, runs, onClear }: RunsPanelProps) {
   return (
     <div class="runs-panel">
@@ -28,47 +28,48 @@ function LiveChart({ live: { value: live } }: Pick<RunsPanelProps, 'live'>) {
   if (!live?.isRunning) return null
   return (
     <section>
-      <h3>Now</h3>
+      <h3>Current run</h3>
       <GapChart run={live} />
     </section>
   )
 }
 
-/** How many can be chosen: the second is compared to the first. */
-const mostChosen = 2
+/** With two selected runs, the second is compared to the first. */
+const maxSelected = 2
 
 function Runs({ runs, onClear }: { readonly runs: readonly Run[]; readonly onClear: () => void }) {
-  const chosenIds = useSignal<readonly string[]>([])
-  const chosen = chosenIds.value.flatMap((id) => runs.find((run) => run.id === id) ?? [])
-  const [first = runs[0], second] = chosen
+  const selectedIds = useSignal<readonly string[]>([])
+  const selected = selectedIds.value.flatMap((id) => runs.find((run) => run.id === id) ?? [])
+  const [first = runs[0], second] = selected
 
-  function choose(id: string, isChosen: boolean): void {
-    const others = chosenIds.value.filter((other) => other !== id)
-    chosenIds.value = isChosen ? [...others, id].slice(-mostChosen) : others
+  function select(id: string, isSelected: boolean): void {
+    const others = selectedIds.value.filter((other) => other !== id)
+    selectedIds.value = isSelected ? [...others, id].slice(-maxSelected) : others
   }
 
-  if (!first) return <p class="none-yet">No runs yet: each answer becomes one.</p>
+  if (!first) return <p class="none-yet">No runs yet. Each answer is recorded as a run.</p>
   return (
     <>
-      <section aria-label="Chosen runs">
+      <section aria-label="Selected runs">
         {second ? <RunComparison first={first} second={second} /> : <RunDetails run={first} />}
       </section>
       <section>
         <h3>All runs</h3>
         <p class="form-note">
-          Kept in this browser alone, the newest 200. Choose one to see it, or two to compare them.
+          The newest 200 runs are stored in this browser only. Select one to see its details, or two to
+          compare them.
         </p>
-        <RunList runs={runs} chosenIds={chosenIds.value} onChoose={choose} />
+        <RunList runs={runs} selectedIds={selectedIds.value} onSelect={select} />
         <div class="run-actions">
           <button
             type="button"
             class="primary"
-            onClick={() => downloadRuns(chosen.length > 0 ? chosen : runs)}
+            onClick={() => downloadRuns(selected.length > 0 ? selected : runs)}
           >
-            {chosen.length > 0 ? 'Export the chosen as JSON' : 'Export all as JSON'}
+            {selected.length > 0 ? 'Export selected as JSON' : 'Export all as JSON'}
           </button>
           <button type="button" class="quiet" onClick={onClear}>
-            Forget all runs
+            Delete all runs
           </button>
         </div>
       </section>

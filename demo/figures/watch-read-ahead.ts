@@ -1,30 +1,31 @@
-/** How many chunks were there before their reader came for them. */
+/** Measures how many chunks were ready before the page read them. */
 export interface ReadAheadWatch {
   addChunk(): void
-  /** The most that waited behind one that was being read. */
-  readonly most: number
+  /** The largest number of chunks that were ready while an earlier one was read. */
+  readonly max: number
 }
 
 /**
- * Chunks that are read within one task were all there when it began: a chunk on its way takes a task of its own to arrive.
- * @param afterTask calls back in a later task
+ * Counts the chunks that are read in one task. All of them were ready when the task started, because each new chunk arrives
+ * in a separate task.
+ * @param afterTask calls the callback in a later task
  */
 export function watchReadAhead(afterTask: (callback: () => void) => void = runInNextTask): ReadAheadWatch {
   let read = 0
-  let most = 0
+  let max = 0
   return {
     addChunk() {
       if (read === 0) afterTask(() => (read = 0))
-      else most = Math.max(most, read)
+      else max = Math.max(max, read)
       read += 1
     },
-    get most() {
-      return most
+    get max() {
+      return max
     },
   }
 }
 
-/** Not a timer: those are put off by milliseconds, in which another chunk comes. */
+/** Uses a message: a timer is delayed by milliseconds, and another chunk could arrive meanwhile. */
 function runInNextTask(callback: () => void): void {
   const { port1, port2 } = new MessageChannel()
   port1.onmessage = () => {

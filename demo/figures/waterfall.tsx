@@ -3,21 +3,21 @@ import { layOutWaterfall, spanTitles } from './lay-out-waterfall.js'
 import { Figure } from './readouts.js'
 import type { Run } from './run.js'
 
-/** More would be a solid bar. */
-const mostMarks = 400
+/** More marks would look like a solid bar. */
+const maxMarks = 400
 
-/** One request from question to end: a row for each part, and its tokens as marks. */
+/** One request from start to end: a row for each span, and a mark for each token. */
 export function Waterfall({ run }: { readonly run: Run }) {
   const { spans, tokenTimesMs, totalMs } = layOutWaterfall(run)
   const percent = (ms: number) => `${totalMs > 0 ? ((ms / totalMs) * 100).toFixed(3) : 0}%`
-  const marks = tokenTimesMs.length <= mostMarks ? tokenTimesMs : []
+  const marks = tokenTimesMs.length <= maxMarks ? tokenTimesMs : []
   return (
     <table class="waterfall">
       <caption>Waterfall</caption>
       <thead class="visually-hidden">
         <tr>
-          <th scope="col">Part</th>
-          <th scope="col">Picture</th>
+          <th scope="col">Span</th>
+          <th scope="col">Chart</th>
           <th scope="col">Duration</th>
         </tr>
       </thead>
@@ -27,7 +27,7 @@ export function Waterfall({ run }: { readonly run: Run }) {
             <th scope="row">{name}</th>
             <td class="lane" aria-hidden="true">
               <span class="bar" style={{ left: percent(startMs), width: percent(endMs - startMs) }} />
-              {name === 'Tokens' &&
+              {name === 'Decode' &&
                 marks.map((ms, index) => (
                   <span key={index} class="mark-token" style={{ left: percent(ms) }} />
                 ))}

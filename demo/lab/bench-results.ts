@@ -1,4 +1,4 @@
-/** What `npm run bench` writes to `.cache/bench/results.json`, as far as the plots need it. */
+/** The part of `.cache/bench/results.json` (written by `npm run bench`) that the charts need. */
 export interface BenchResults {
   /** ISO 8601. */
   readonly date: string
@@ -6,7 +6,7 @@ export interface BenchResults {
   readonly rows: readonly BenchRow[]
 }
 
-/** Over all rounds. */
+/** A value over all rounds. */
 export interface Spread {
   readonly median: number
   readonly min: number
@@ -16,29 +16,30 @@ export interface Spread {
 export interface BenchRow {
   readonly section: string
   readonly model: string
-  /** Tokens before the first that is measured. */
+  /** Tokens in the context before the first measured token. */
   readonly context: number | undefined
   readonly quantity: string
   readonly unit: string
-  /** rivulet's. */
+  /** The value of rivulet. */
   readonly value: Spread
   readonly baseline: { readonly name: string; readonly value: Spread } | undefined
-  /** Value to baseline within each round. */
+  /** `value / baseline`, computed within each round. */
   readonly ratio: Spread | undefined
   readonly bound:
     | { readonly of: 'value' | 'ratio'; readonly kind: 'at most' | 'at least'; readonly limit: number }
     | undefined
-  readonly isHeld: boolean | undefined
+  /** Whether the bound is met. */
+  readonly isMet: boolean | undefined
 }
 
 /**
- * Reads a file that may be anything.
- * @throws Error with a sentence for whoever chose it
+ * Validates and reads the results file. The text can be any file's content.
+ * @throws Error with a message for the user
  */
 export function readBenchResults(text: string): BenchResults {
   const { date, machine, rows } = parseRecord(text)
   if (!Array.isArray(rows) || typeof date !== 'string' || !isRecord(machine)) {
-    throw new Error('This is no result of the benchmark: it has no date, machine and rows.')
+    throw new Error('This file does not contain benchmark results: date, machine or rows is missing.')
   }
   const { processor, cores, adapter } = machine
   return {
@@ -53,27 +54,27 @@ function parseRecord(text: string): Record<string, unknown> {
   try {
     parsed = JSON.parse(text)
   } catch {
-    throw new Error('This file is not JSON.')
+    throw new Error('This file is not valid JSON.')
   }
   return isRecord(parsed) ? parsed : {}
 }
 
 function readRow(row: unknown, index: number): BenchRow {
-  const given = isRecord(row) ? row : {}
-  const { section, model, context, quantity, unit, value, baseline, ratio, bound, isHeld } = given
-  const areNamed = [section, model, quantity, unit].every((name) => typeof name === 'string')
-  const isWhole =
-    areNamed &&
+  const fields = isRecord(row) ? row : {}
+  const { section, model, context, quantity, unit, value, baseline, ratio, bound, isMet } = fields
+  const hasNames = [section, model, quantity, unit].every((name) => typeof name === 'string')
+  const isValid =
+    hasNames &&
     isSpread(value) &&
     (baseline === undefined || (isRecord(baseline) && isSpread(baseline.value))) &&
     (ratio === undefined || isSpread(ratio)) &&
     (bound === undefined || (isRecord(bound) && typeof bound.limit === 'number'))
-  if (!isWhole) throw new Error(`Row ${index + 1} of this file is not one of the benchmark’s.`)
-  // Checked above, as far as the plots look at it.
-  return { section, model, context, quantity, unit, value, baseline, ratio, bound, isHeld } as BenchRow
+  if (!isValid) throw new Error(`Row ${index + 1} of this file is invalid.`)
+  // The fields that the charts use are checked above.
+  return { section, model, context, quantity, unit, value, baseline, ratio, bound, isMet } as BenchRow
 }
 
-/** What is not a number is `null` in JSON: a ratio to nothing. */
+/** An infinite or undefined ratio (baseline 0) is `null` in JSON and therefore invalid. */
 function isSpread(value: unknown): value is Spread {
   return isRecord(value) && [value.median, value.min, value.max].every((each) => typeof each === 'number')
 }

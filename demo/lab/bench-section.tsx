@@ -9,20 +9,20 @@ import { layOutRatios, type RatioRow, type RatioScale } from './lay-out-ratios.j
 
 type BenchState =
   | { readonly kind: 'empty' }
-  | { readonly kind: 'refused'; readonly message: string }
-  | { readonly kind: 'read'; readonly results: BenchResults }
+  | { readonly kind: 'invalid'; readonly message: string }
+  | { readonly kind: 'loaded'; readonly results: BenchResults }
 
-/** The benchmark's JSON as plots. The file stays in the page. */
+/** Charts and tables of the benchmark's JSON file. The file is read locally and not uploaded. */
 export function BenchSection() {
   const state = useSignal<BenchState>({ kind: 'empty' })
-  const isOver = useSignal(false)
+  const isDragOver = useSignal(false)
 
   async function read(file: File | null | undefined): Promise<void> {
     if (!file) return
     try {
-      state.value = { kind: 'read', results: readBenchResults(await file.text()) }
+      state.value = { kind: 'loaded', results: readBenchResults(await file.text()) }
     } catch (error) {
-      state.value = { kind: 'refused', message: (error as Error).message }
+      state.value = { kind: 'invalid', message: (error as Error).message }
     }
   }
 
@@ -30,23 +30,23 @@ export function BenchSection() {
     <section class="lab-section" aria-labelledby="bench-title">
       <h2 id="bench-title">Benchmark</h2>
       <p>
-        <code>npm run bench</code> measures against other libraries and writes{' '}
-        <code>.cache/bench/results.json</code>. Drop that file here.
+        <code>npm run bench</code> compares rivulet with other libraries and writes{' '}
+        <code>.cache/bench/results.json</code>. Drop that file here to see charts. It is not uploaded.
       </p>
       <label
-        class={isOver.value ? 'drop-zone over' : 'drop-zone'}
+        class={isDragOver.value ? 'drop-zone over' : 'drop-zone'}
         onDragOver={(event) => {
           event.preventDefault()
-          isOver.value = true
+          isDragOver.value = true
         }}
-        onDragLeave={() => (isOver.value = false)}
+        onDragLeave={() => (isDragOver.value = false)}
         onDrop={(event) => {
           event.preventDefault()
-          isOver.value = false
+          isDragOver.value = false
           void read(event.dataTransfer?.files[0])
         }}
       >
-        <span>Results of the benchmark (JSON)</span>
+        <span>Benchmark results (JSON)</span>
         <input
           type="file"
           accept=".json,application/json"
@@ -54,15 +54,15 @@ export function BenchSection() {
         />
       </label>
       <div role="status">
-        {state.value.kind === 'refused' && <p class="note error">{state.value.message}</p>}
-        {state.value.kind === 'read' && (
+        {state.value.kind === 'invalid' && <p class="note error">{state.value.message}</p>}
+        {state.value.kind === 'loaded' && (
           <p>
-            {state.value.results.rows.length} rows of {state.value.results.date.slice(0, 10)}.{' '}
+            {state.value.results.rows.length} rows, measured on {state.value.results.date.slice(0, 10)}.{' '}
             {state.value.results.machine}.
           </p>
         )}
       </div>
-      {state.value.kind === 'read' && <BenchPlots rows={state.value.results.rows} />}
+      {state.value.kind === 'loaded' && <BenchPlots rows={state.value.results.rows} />}
     </section>
   )
 }
@@ -86,12 +86,12 @@ function ContextChart({ lines }: { readonly lines: ContextLines }) {
   const data = useMemo((): uPlot.AlignedData => [[...contexts], [...values], [...baselines]], [lines])
   const describe = (colors: ChartColors): Omit<uPlot.Options, 'width' | 'height'> => ({
     scales: { x: { time: false }, y: { range: (_, _min, max) => [0, max * 1.1] } },
-    axes: [createAxis(colors, { label: 'Context, tokens' }), createAxis(colors, { label: unit, size: 56 })],
+    axes: [createAxis(colors, { label: 'Context (tokens)' }), createAxis(colors, { label: unit, size: 56 })],
     series: [
       { label: 'Context' },
       { label: 'rivulet', stroke: colors.water, width: 2 },
       {
-        label: baselineName ?? 'none',
+        label: baselineName ?? 'no baseline',
         stroke: colors.alarm,
         width: 2,
         dash: [6, 4],
@@ -103,7 +103,7 @@ function ContextChart({ lines }: { readonly lines: ContextLines }) {
     <figure class="bench-chart">
       <figcaption>{title}</figcaption>
       <Chart
-        label={`${title} over the length of the context; the table below has the figures`}
+        label={`${title} by context length; the table below has the same values`}
         height={200}
         describe={describe}
         data={data}
@@ -129,9 +129,9 @@ function SectionTable({ section, rows }: SectionTableProps) {
           <tr>
             <th scope="col">Quantity</th>
             <th scope="col">rivulet</th>
-            <th scope="col">Against</th>
+            <th scope="col">Baseline</th>
             <th scope="col">Ratio</th>
-            <th scope="col">Ratio, on a logarithmic line</th>
+            <th scope="col">Ratio (log scale)</th>
             <th scope="col">Bound</th>
           </tr>
         </thead>
@@ -146,14 +146,14 @@ function SectionTable({ section, rows }: SectionTableProps) {
 }
 
 function BenchTableRow({ row, scale }: { readonly row: BenchRow; readonly scale: RatioScale }) {
-  const { model, context, quantity, unit, value, baseline, ratio, bound, isHeld } = row
+  const { model, context, quantity, unit, value, baseline, ratio, bound, isMet } = row
   return (
     <tr>
       <th scope="row">
         {quantity}
         <span class="unit">
           {' '}
-          {[model, context !== undefined && `${context} tokens`].filter(Boolean).join(', ')}
+          {[model, context !== undefined && `context ${context}`].filter(Boolean).join(', ')}
         </span>
       </th>
       <td>{formatSpread(value, unit)}</td>
@@ -162,8 +162,8 @@ function BenchTableRow({ row, scale }: { readonly row: BenchRow; readonly scale:
       <td class="lane" aria-hidden="true">
         {hasRatio(row) && <RatioLine row={row} scale={scale} />}
       </td>
-      <td class={isHeld === false ? 'missed' : undefined}>
-        {bound ? `${bound.of} ${bound.kind} ${bound.limit}: ${isHeld ? 'held' : 'missed'}` : '–'}
+      <td class={isMet === false ? 'missed' : undefined}>
+        {bound ? `${bound.of} ${bound.kind} ${bound.limit}: ${isMet ? 'met' : 'missed'}` : '–'}
       </td>
     </tr>
   )

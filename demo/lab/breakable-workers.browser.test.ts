@@ -4,17 +4,17 @@ import { createBreakableWorkers } from './breakable-workers.js'
 const startWorker = () =>
   new Worker(new URL('./losable-gpu.worker.test-support.ts', import.meta.url), { type: 'module' })
 
-test('losing the device destroys the GPU device of a real worker', async () => {
+test('the lose-device fault destroys the GPU device in a real worker', async () => {
   const workers = createBreakableWorkers(startWorker)
   const worker = workers.create()
-  const waitFor = (what: string) =>
+  const waitForMessage = (message: string) =>
     new Promise<void>((resolve) => {
-      worker.addEventListener('message', ({ data }) => data === what && resolve())
+      worker.addEventListener('message', ({ data }) => data === message && resolve())
     })
-  const lost = waitFor('destroyed')
-  await waitFor('device there')
-  expect(await workers.askCounts()).toMatchObject({ gpuDevices: 1 })
+  const lost = waitForMessage('destroyed')
+  await waitForMessage('device created')
+  expect(await workers.readCounts()).toMatchObject({ gpuDevices: 1 })
   workers.loseDevice()
   await lost
-  workers.kill()
+  workers.terminate()
 })

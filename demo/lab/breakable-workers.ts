@@ -1,19 +1,19 @@
 import { signal, type ReadonlySignal } from '@preact/signals'
-import type { CountsMessage, Line, WorkerCounts, WorkerOrder } from './worker-faults.js'
+import type { CountsMessage, FaultCommand, NetworkCondition, WorkerCounts } from './worker-faults.js'
 
-/** The workers that one engine starts, one after another; the newest can be broken behind the library's back. */
+/** Creates the workers of one engine, one after another, and injects faults into the newest without notifying the library. */
 export interface BreakableWorkers {
-  /** For `onnx({ worker })` and `llamaCpp({ worker })`. */
+  /** Pass it as `onnx({ worker })` or `llamaCpp({ worker })`. */
   create(): Worker
-  /** Ends the newest without a word to the library, as a crash does. */
-  kill(): void
-  /** Destroys the newest's GPU devices, which is what it sees of a lost GPU. */
+  /** Terminates the newest worker. To the library it looks like a crash. */
+  terminate(): void
+  /** Destroys the GPU devices of the newest worker. To the library it looks like a lost GPU. */
   loseDevice(): void
-  /** From now on, and for each worker that starts. */
-  setLine(line: Line): void
-  /** Asks the newest for its counts; they come when it has a moment, and never from one that has ended. */
-  askCounts(): Promise<WorkerCounts>
-  /** What the newest answered last. */
+  /** Sets the network condition of the newest worker and of all later ones. */
+  setNetwork(network: NetworkCondition): void
+  /** Requests the counts of the newest worker. Resolves when the worker is idle; never resolves if it was terminated. */
+  readCounts(): Promise<WorkerCounts>
+  /** The latest counts of the newest worker. */
   readonly counts: ReadonlySignal<WorkerCounts>
 }
 
@@ -27,13 +27,13 @@ const noCounts: WorkerCounts = {
   receivedBytes: 0,
 }
 
-/** @param start makes a worker whose script calls `beBreakable` */
+/** @param start creates a worker whose script calls `acceptFaults` */
 export function createBreakableWorkers(start: () => Worker): BreakableWorkers {
   const counts = signal(noCounts)
   let newest: Worker | undefined
   const waiting: ((counts: WorkerCounts) => void)[] = []
-  let line: Line | undefined
-  const tell = (order: WorkerOrder) => newest?.postMessage(order, [])
+  let network: NetworkCondition | undefined
+  const send = (command: FaultCommand) => newest?.postMessage(command, [])
 
   return {
     counts,
@@ -46,17 +46,17 @@ export function createBreakableWorkers(start: () => Worker): BreakableWorkers {
         counts.value = data.counts
         for (const resolve of waiting.splice(0)) resolve(data.counts)
       })
-      if (line) tell({ order: 'set the line', line })
+      if (network) send({ kind: 'set-network', network })
       return worker
     },
-    kill: () => newest?.terminate(),
-    loseDevice: () => tell({ order: 'lose the device' }),
-    setLine(next) {
-      line = next
-      tell({ order: 'set the line', line })
+    terminate: () => newest?.terminate(),
+    loseDevice: () => send({ kind: 'lose-device' }),
+    setNetwork(next) {
+      network = next
+      send({ kind: 'set-network', network })
     },
-    askCounts() {
-      tell({ order: 'count' })
+    readCounts() {
+      send({ kind: 'read-counts' })
       return new Promise((resolve) => waiting.push(resolve))
     },
   }

@@ -9,56 +9,56 @@ import type { WorkerCounts } from './worker-faults.js'
 export type DownloadState =
   | { readonly kind: 'idle' }
   | { readonly kind: 'loading'; readonly progress: LoadProgress | undefined }
-  /** What has come is kept, and the next try goes on there. */
+  /** The downloaded part is kept; the next attempt resumes there. */
   | { readonly kind: 'failed'; readonly message: string }
   | { readonly kind: 'done'; readonly totalBytes: number; readonly text: string }
 
-type LineSums = Pick<WorkerCounts, 'requests' | 'failedRequests' | 'receivedBytes'>
+type NetworkTotals = Pick<WorkerCounts, 'requests' | 'failedRequests' | 'receivedBytes'>
 
-/** A download of the built-in model over a slow line that can be cut. */
+/** A download of the built-in model over a slow network that can be cut. */
 export interface BrokenDownload {
   readonly state: ReadonlySignal<DownloadState>
-  readonly isDown: ReadonlySignal<boolean>
-  /** Since the last download from nothing. */
-  readonly line: ReadonlySignal<LineSums>
-  /** Removes the model from this browser's store, then loads it. */
-  startAnew(): Promise<void>
-  /** Loads what is missing. */
-  goOn(): Promise<void>
-  setDown(isDown: boolean): void
+  readonly isOffline: ReadonlySignal<boolean>
+  /** Totals since the last call of `restart`. */
+  readonly network: ReadonlySignal<NetworkTotals>
+  /** Removes the model from the model store, then downloads it. */
+  restart(): Promise<void>
+  /** Downloads the missing part. */
+  resume(): Promise<void>
+  setOffline(isOffline: boolean): void
 }
 
 const bytesPerSecond = 400_000
 const pollMs = 100
-const nothingSeen: LineSums = { requests: 0, failedRequests: 0, receivedBytes: 0 }
+const noTraffic: NetworkTotals = { requests: 0, failedRequests: 0, receivedBytes: 0 }
 
 export function createBrokenDownload(): BrokenDownload {
   const state = signal<DownloadState>({ kind: 'idle' })
-  const isDown = signal(false)
-  const line = signal(nothingSeen)
+  const isOffline = signal(false)
+  const network = signal(noTraffic)
   const workers = createBreakableWorkers(startOnnxWorker)
   const url = String(locateLabModel(defaultSettings))
-  /** Of the workers before this one. */
-  let before = nothingSeen
+  /** The totals of all earlier workers. */
+  let earlier = noTraffic
 
-  const setLine = () => workers.setLine({ url, bytesPerSecond, isDown: isDown.value })
+  const updateNetwork = () => workers.setNetwork({ url, bytesPerSecond, isOffline: isOffline.value })
 
-  function look(): void {
+  function updateTotals(): void {
     const { requests, failedRequests, receivedBytes } = workers.counts.value
-    line.value = {
-      requests: before.requests + requests,
-      failedRequests: before.failedRequests + failedRequests,
-      receivedBytes: before.receivedBytes + receivedBytes,
+    network.value = {
+      requests: earlier.requests + requests,
+      failedRequests: earlier.failedRequests + failedRequests,
+      receivedBytes: earlier.receivedBytes + receivedBytes,
     }
   }
 
-  async function goOn(): Promise<void> {
-    before = line.value
+  async function resume(): Promise<void> {
+    earlier = network.value
     state.value = { kind: 'loading', progress: undefined }
-    setLine()
+    updateNetwork()
     const polling = setInterval(() => {
-      void workers.askCounts()
-      look()
+      void workers.readCounts()
+      updateTotals()
     }, pollMs)
     let totalBytes = 0
     try {
@@ -72,8 +72,8 @@ export function createBrokenDownload(): BrokenDownload {
       const text = await engine
         .generate('Hello!', { ...toGenerateOptions(defaultSettings), maxTokens: 16 })
         .text()
-      await workers.askCounts()
-      look()
+      await workers.readCounts()
+      updateTotals()
       await engine.dispose()
       state.value = { kind: 'done', totalBytes, text }
     } catch (error) {
@@ -85,18 +85,18 @@ export function createBrokenDownload(): BrokenDownload {
 
   return {
     state,
-    isDown,
-    line,
-    async startAnew() {
+    isOffline,
+    network,
+    async restart() {
       state.value = { kind: 'loading', progress: undefined }
-      line.value = nothingSeen
+      network.value = noTraffic
       await store.remove(url)
-      await goOn()
+      await resume()
     },
-    goOn,
-    setDown(next) {
-      isDown.value = next
-      setLine()
+    resume,
+    setOffline(next) {
+      isOffline.value = next
+      updateNetwork()
     },
   }
 }

@@ -15,20 +15,20 @@ function createRow(quantity: string, context: number | undefined, value: number)
     baseline: { name: 'transformers.js', value: spread(value * 2) },
     ratio: spread(0.5),
     bound: undefined,
-    isHeld: undefined,
+    isMet: undefined,
   }
 }
 
-test('what was measured with several lengths of context is a line, in their order', () => {
+test('a quantity measured at several context lengths becomes a line, sorted by context', () => {
   const rows = [
-    createRow('a token', 512, 3),
-    createRow('a token', 64, 1),
-    createRow('second turn', 64, 7),
+    createRow('time per token', 512, 3),
+    createRow('time per token', 64, 1),
+    createRow('second-turn TTFT', 64, 7),
     createRow('heap', undefined, 9),
   ]
   expect(findContextLines(rows)).toEqual([
     {
-      title: 'wasm, stories: a token',
+      title: 'wasm, stories: time per token',
       unit: 'ms',
       baselineName: 'transformers.js',
       contexts: [64, 512],

@@ -1,18 +1,18 @@
 import type { BenchRow } from './bench-results.js'
 
-/** One quantity over the length of the context. */
+/** The values of one quantity at several context lengths. */
 export interface ContextLines {
-  /** `wasm, bench-135m: a token` */
+  /** Example: `wasm, bench-135m: time per token`. */
   readonly title: string
   readonly unit: string
   readonly baselineName: string | undefined
-  /** Ascending. */
+  /** Context lengths in tokens, ascending. */
   readonly contexts: readonly number[]
   readonly values: readonly number[]
   readonly baselines: readonly (number | undefined)[]
 }
 
-/** The quantities that were measured with more than one length of context. */
+/** Returns the quantities that were measured at more than one context length. */
 export function findContextLines(rows: readonly BenchRow[]): readonly ContextLines[] {
   const groups = new Map<string, BenchRow[]>()
   for (const row of rows) {

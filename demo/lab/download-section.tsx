@@ -2,10 +2,10 @@ import { formatBytes } from '../figure-format.js'
 import type { BrokenDownload, DownloadState } from './broken-download.js'
 import { LabReadouts } from './lab-readouts.js'
 
-/** A download whose line is cut and comes back. */
+/** A model download during which the user can cut and restore the network. */
 export function DownloadSection({ download }: { readonly download: BrokenDownload }) {
   const state = download.state.value
-  const isDown = download.isDown.value
+  const isOffline = download.isOffline.value
   const isLoading = state.kind === 'loading'
   return (
     <section
@@ -14,42 +14,47 @@ export function DownloadSection({ download }: { readonly download: BrokenDownloa
       data-state={state.kind}
       data-testid="download"
     >
-      <h2 id="download-title">Off line during a download</h2>
+      <h2 id="download-title">Network loss during a download</h2>
       <p>
-        Removes the built-in model from this browser’s store and downloads it anew, over a line of 0.4 MB a
-        second.
+        Deletes the built-in model from this browser’s model store and downloads it again at 0.4 MB/s. Go
+        offline during the download: it resumes where it stopped.
       </p>
       <div class="fault-buttons" role="group" aria-label="Download">
-        <button type="button" class="primary" disabled={isLoading} onClick={() => void download.startAnew()}>
-          Download anew
+        <button type="button" class="primary" disabled={isLoading} onClick={() => void download.restart()}>
+          Delete and download
         </button>
-        <button type="button" class="quiet" onClick={() => download.setDown(!isDown)}>
-          {isDown ? 'Go on line again' : 'Go off line'}
+        <button type="button" class="quiet" onClick={() => download.setOffline(!isOffline)}>
+          {isOffline ? 'Go online' : 'Go offline'}
         </button>
         {state.kind === 'failed' && (
-          <button type="button" class="primary" onClick={() => void download.goOn()}>
-            Go on where it stopped
+          <button type="button" class="primary" onClick={() => void download.resume()}>
+            Resume download
           </button>
         )}
       </div>
       <ul class="lab-notes">
         <li>
-          A page cannot take its browser off line: here the worker’s own <code>fetch</code> is made slow and
-          breaks, as it does when the network is gone.
+          A page cannot take the browser offline. Instead, the lab throttles <code>fetch</code> in the worker
+          and makes it fail in the same way as without a network.
         </li>
-        <li>Without a line for some four seconds the download gives up; what has come is kept.</li>
+        <li>After about four seconds offline, the download fails. The downloaded part is kept.</li>
       </ul>
-      <DownloadProgress state={state} isDown={isDown} />
-      <LineFigures download={download} />
+      <DownloadProgress state={state} isOffline={isOffline} />
+      <NetworkReadouts download={download} />
     </section>
   )
 }
 
-function DownloadProgress({ state, isDown }: { readonly state: DownloadState; readonly isDown: boolean }) {
+interface DownloadProgressProps {
+  readonly state: DownloadState
+  readonly isOffline: boolean
+}
+
+function DownloadProgress({ state, isOffline }: DownloadProgressProps) {
   const progress = state.kind === 'loading' ? state.progress : undefined
   return (
     <div class="load-panel">
-      <label for="download-progress">{describeState(state, isDown)}</label>
+      <label for="download-progress">{describeState(state, isOffline)}</label>
       <progress
         id="download-progress"
         max={1}
@@ -60,40 +65,40 @@ function DownloadProgress({ state, isDown }: { readonly state: DownloadState; re
   )
 }
 
-function describeState(state: DownloadState, isDown: boolean): string {
+function describeState(state: DownloadState, isOffline: boolean): string {
   if (state.kind === 'failed') return state.message
-  if (state.kind === 'done') return `Loaded. It says: ${state.text}`
-  if (state.kind === 'idle') return 'Nothing is downloaded yet'
-  return isDown ? 'Off line' : 'Downloading'
+  if (state.kind === 'done') return `Loaded. Its answer to “Hello!”: ${state.text}`
+  if (state.kind === 'idle') return 'Not started'
+  return isOffline ? 'Offline' : 'Downloading'
 }
 
-function LineFigures({ download: { line, state } }: { readonly download: BrokenDownload }) {
-  const { requests, failedRequests, receivedBytes } = line.value
+function NetworkReadouts({ download: { network, state } }: { readonly download: BrokenDownload }) {
+  const { requests, failedRequests, receivedBytes } = network.value
   const megabytes = (bytes: number) => (bytes / 1e6).toFixed(2)
   const readouts = [
     {
       label: 'Requests',
-      testId: 'line-requests',
+      testId: 'network-requests',
       value: requests,
-      title: 'Asked of the server, in all.',
+      title: 'Requests sent to the server.',
     },
     {
-      label: 'Broken',
-      testId: 'line-failed',
+      label: 'Failed requests',
+      testId: 'network-failed',
       value: failedRequests,
-      title: 'Requests that failed, or broke off.',
+      title: 'Requests that failed before or during the response.',
     },
     {
-      label: 'Over the line',
-      testId: 'line-received',
+      label: 'Received',
+      testId: 'network-received',
       value: `${megabytes(receivedBytes)} MB`,
-      title: 'Bytes that came; nothing comes twice.',
+      title: 'Bytes received over the network. Bytes of the weights are never downloaded twice.',
     },
     {
-      label: 'Files',
-      testId: 'line-files',
+      label: 'Model files',
+      testId: 'network-files',
       value: state.value.kind === 'done' ? `${megabytes(state.value.totalBytes)} MB` : '–',
-      title: 'What the model’s files take, once they are there.',
+      title: 'The total size of the model’s files, once they are downloaded.',
     },
   ]
   return <LabReadouts readouts={readouts} />

@@ -1,35 +1,35 @@
 import { useSignal } from '@preact/signals'
 import { GapStrip } from '../figures/gap-strip.js'
 import { Readouts } from '../figures/readouts.js'
-import { paces, type FaultState, type FaultStream, type PaceName } from './fault-stream.js'
+import { readingSpeeds, type FaultState, type FaultStream, type ReadingSpeed } from './fault-stream.js'
 import { LabReadouts } from './lab-readouts.js'
-import { NumberField, RunsOn } from './settings-form.js'
+import { NumberField, BackendField } from './settings-form.js'
 import { StreamForm } from './stream-form.js'
 
-/** Buttons that break what computes an answer, and the answer going on. */
+/** Buttons that inject faults during a generation, and the recovering stream. */
 export function FaultSection({ faults }: { readonly faults: FaultStream }) {
   const prompt = useSignal('Tell me a story about a dragon.')
   const state = faults.state.value
   const isStreaming = state.kind === 'streaming'
-  const isBusy = isStreaming || state.kind === 'loading' || state.kind === 'rehearsing'
+  const isBusy = isStreaming || state.kind === 'loading' || state.kind === 'generating-reference'
   return (
     <section class="lab-section" aria-labelledby="faults-title" data-state={state.kind} data-testid="faults">
-      <h2 id="faults-title">Faults</h2>
+      <h2 id="faults-title">Fault injection</h2>
       <p>
-        A greedy answer is streamed twice: first in peace, out of sight, then here, where you break things.
-        The two texts have to be the same.
+        The lab generates the same greedy answer twice: first a hidden reference without faults, then a
+        visible one into which you inject faults. Both texts must be identical.
       </p>
       <StreamForm
         prompt={prompt}
-        begin="Stream"
-        canBegin={!isBusy}
+        startLabel="Start"
+        canStart={!isBusy}
         canStop={isStreaming}
-        onBegin={() => void faults.start(prompt.value)}
+        onStart={() => void faults.start(prompt.value)}
         onStop={faults.stop}
       >
-        <RunsOn
-          settings={{ runsOn: faults.runsOn.value }}
-          onChange={({ runsOn }) => (faults.runsOn.value = runsOn)}
+        <BackendField
+          settings={{ backend: faults.backend.value }}
+          onChange={({ backend }) => (faults.backend.value = backend)}
         />
         <NumberField
           value={faults.maxTokens.value}
@@ -37,13 +37,13 @@ export function FaultSection({ faults }: { readonly faults: FaultStream }) {
           step={1}
           onChange={(maxTokens) => (faults.maxTokens.value = maxTokens)}
         >
-          Most tokens
+          Max tokens
         </NumberField>
-        <PaceField faults={faults} />
+        <ReadingSpeedField faults={faults} />
       </StreamForm>
       <div class="fault-buttons" role="group" aria-label="Faults">
-        <button type="button" class="quiet" disabled={!isStreaming} onClick={faults.killWorker}>
-          Kill the worker
+        <button type="button" class="quiet" disabled={!isStreaming} onClick={faults.terminateWorker}>
+          Terminate worker
         </button>
         <button
           type="button"
@@ -51,38 +51,42 @@ export function FaultSection({ faults }: { readonly faults: FaultStream }) {
           disabled={!faults.canLoseDevice.value}
           onClick={faults.loseDevice}
         >
-          Lose the GPU
+          Lose GPU
         </button>
         <button
           type="button"
           class="quiet"
           disabled={!isStreaming}
-          onClick={() => faults.setPace('Slow reader: one a second')}
+          onClick={() => faults.setReadingSpeed('Slow: 1 token/s')}
         >
-          Read slowly
+          Slow reader
         </button>
         <button type="button" class="quiet" disabled={!isStreaming} onClick={faults.hideTab}>
-          Hide this tab
+          Hide tab
         </button>
       </div>
       <ul class="lab-notes">
-        <li>The worker is ended from the page, behind the library’s back: to the library this is a crash.</li>
         <li>
-          A page cannot crash the GPU. On WebGPU the worker destroys its GPU device instead, which is what it
-          sees of a lost GPU.
+          Terminate worker: the page terminates the worker without notifying the library. To the library, the
+          worker has crashed.
         </li>
         <li>
-          A page cannot hide itself either: an empty tab opens over it and closes after five seconds. While
-          hidden it reads as fast as chunks come, since timers of hidden tabs are slowed.
+          Lose GPU (WebGPU only): a page cannot crash the GPU, so the worker destroys its GPU device. To the
+          library, the GPU is lost.
+        </li>
+        <li>Slow reader: reads one token per second. The worker generates at most two chunks ahead.</li>
+        <li>
+          Hide tab: opens an empty tab and closes it after five seconds. While this tab is hidden, it reads at
+          full speed, because browsers throttle timers in hidden tabs.
         </li>
       </ul>
       <p class="lane-state">{describeState(state)}</p>
       <p class="lane-text" data-testid="fault-text">
         {faults.text}
       </p>
-      <WireFigures faults={faults} />
-      <FaultFigures faults={faults} />
-      <ol class="fault-events" aria-live="polite" aria-label="What befell it">
+      <StreamReadouts faults={faults} />
+      <RunReadouts faults={faults} />
+      <ol class="fault-events" aria-live="polite" aria-label="Events">
         {faults.events.value.map((event) => (
           <li key={event}>{event}</li>
         ))}
@@ -94,15 +98,15 @@ export function FaultSection({ faults }: { readonly faults: FaultStream }) {
   )
 }
 
-function PaceField({ faults }: { readonly faults: FaultStream }) {
+function ReadingSpeedField({ faults }: { readonly faults: FaultStream }) {
   return (
     <label>
-      Reading
+      Reading speed
       <select
-        value={faults.pace.value}
-        onChange={({ currentTarget }) => faults.setPace(currentTarget.value as PaceName)}
+        value={faults.readingSpeed.value}
+        onChange={({ currentTarget }) => faults.setReadingSpeed(currentTarget.value as ReadingSpeed)}
       >
-        {Object.keys(paces).map((name) => (
+        {Object.keys(readingSpeeds).map((name) => (
           <option key={name}>{name}</option>
         ))}
       </select>
@@ -110,40 +114,41 @@ function PaceField({ faults }: { readonly faults: FaultStream }) {
   )
 }
 
-function WireFigures({ faults: { wire } }: { readonly faults: FaultStream }) {
-  const { read, sent, credits, ahead, mostAhead } = wire.value
+function StreamReadouts({ faults: { messages } }: { readonly faults: FaultStream }) {
+  const { read, sent, credits, unread, maxUnread } = messages.value
   const readouts = [
-    { label: 'Read', testId: 'wire-read', value: read, title: 'Chunks that this page has taken.' },
+    { label: 'Chunks read', testId: 'chunks-read', value: read, title: 'Chunks that this page has read.' },
     {
-      label: 'Sent',
-      testId: 'wire-sent',
+      label: 'Chunks sent',
+      testId: 'chunks-sent',
       value: sent,
-      title: 'Chunks that the worker has computed and sent.',
+      title: 'Chunks that the worker has generated and sent.',
     },
     {
-      label: 'Ahead',
-      testId: 'wire-ahead',
-      value: ahead,
-      title: 'Sent and not read; the library allows two.',
+      label: 'Unread',
+      testId: 'chunks-unread',
+      value: unread,
+      title: 'Chunks sent but not read yet. The library limits this read-ahead to two.',
     },
     {
-      label: 'Most ahead',
-      testId: 'wire-most',
-      value: mostAhead,
-      title: 'The most that were ever sent and not read.',
+      label: 'Max unread',
+      testId: 'chunks-max-unread',
+      value: maxUnread,
+      title: 'The largest number of unread chunks so far.',
     },
     {
       label: 'Credits',
-      testId: 'wire-credits',
+      testId: 'credits',
       value: credits,
-      title: 'Messages that the page has allowed: two at first, one more for each it takes.',
+      title:
+        'Messages that the page has allowed the worker to send: two at the start, one more for each message read.',
     },
   ]
   return <LabReadouts readouts={readouts} />
 }
 
-/** By itself: it is drawn anew with every frame. */
-function FaultFigures({ faults: { live } }: { readonly faults: FaultStream }) {
+/** A separate component, because it renders again on each frame. */
+function RunReadouts({ faults: { live } }: { readonly faults: FaultStream }) {
   return (
     <>
       <Readouts figures={live.value?.figures} />
@@ -152,28 +157,27 @@ function FaultFigures({ faults: { live } }: { readonly faults: FaultStream }) {
   )
 }
 
-function Verdict({ run, isWhole, undisturbed }: Extract<FaultState, { readonly kind: 'done' }>) {
+function Verdict({ run, isIdentical, referenceText }: Extract<FaultState, { readonly kind: 'done' }>) {
   const { recoveries = 0, tokens } = run.figures
-  const times = recoveries === 1 ? 'once' : `${recoveries} times`
-  const losses = recoveries === 0 ? 'nothing was lost' : `what computed it was lost ${times}`
-  if (isWhole) {
+  const recoveryCount = recoveries === 1 ? '1 recovery' : `${recoveries || 'no'} recoveries`
+  if (isIdentical) {
     return (
       <p>
-        The text is whole: {tokens} tokens, and {losses}. It is the undisturbed answer to the letter.
+        The text is identical to the reference: {tokens} tokens, {recoveryCount}.
       </p>
     )
   }
   if (run.outcome.kind === 'finished' && run.outcome.finishReason === 'cancelled') return <p>Stopped.</p>
-  return <p>The text differs from the undisturbed answer, which was: {undisturbed}</p>
+  return <p>The text differs from the reference, which is: {referenceText}</p>
 }
 
 function describeState(state: FaultState): string {
   if (state.kind === 'failed') return state.message
   return {
-    idle: 'Nothing streams yet',
+    idle: 'Not started',
     loading: 'Loading the model',
-    rehearsing: 'First, undisturbed',
-    streaming: 'Streaming: break it',
-    done: 'Over',
+    'generating-reference': 'Generating the reference without faults',
+    streaming: 'Streaming: inject faults now',
+    done: 'Finished',
   }[state.kind]
 }

@@ -13,128 +13,137 @@ import {
 import { defaultSettings, toGenerateOptions, type LabSettings } from './lab-settings.js'
 import { describeFailure } from './lane.js'
 import { loadLabEngine } from './load-lab-engine.js'
-import { paceReading } from './pace-reading.js'
+import { createReadPacer } from './read-pacer.js'
 
-/** Chunks a second, by name. */
-export const paces = {
-  'As fast as it comes': undefined,
-  '20 tokens a second': 20,
-  'Slow reader: one a second': 1,
+/** Chunks per second, by label. */
+export const readingSpeeds = {
+  'Full speed': undefined,
+  '20 tokens/s': 20,
+  'Slow: 1 token/s': 1,
 } as const
 
-/** Slow enough to press a button meanwhile. */
-const firstPace = '20 tokens a second'
+/** Slow enough to click a button during the stream. */
+const defaultSpeed = '20 tokens/s'
 
-export type PaceName = keyof typeof paces
+export type ReadingSpeed = keyof typeof readingSpeeds
 
 export type FaultState =
   | { readonly kind: 'idle' }
   | { readonly kind: 'loading' }
-  /** The answer as it is without faults. */
-  | { readonly kind: 'rehearsing' }
+  /** The same answer without faults. */
+  | { readonly kind: 'generating-reference' }
   | { readonly kind: 'streaming' }
-  | { readonly kind: 'done'; readonly run: Run; readonly isWhole: boolean; readonly undisturbed: string }
+  | {
+      readonly kind: 'done'
+      readonly run: Run
+      readonly isIdentical: boolean
+      readonly referenceText: string
+    }
   | { readonly kind: 'failed'; readonly message: string }
 
-/** How far the model is ahead of its reader. */
-interface WireLook {
+/** How many chunks the worker has sent and the page has read. */
+interface MessageCounts {
   readonly read: number
   readonly sent: number
   readonly credits: number
-  readonly ahead: number
-  readonly mostAhead: number
+  /** Sent but not read yet. */
+  readonly unread: number
+  readonly maxUnread: number
 }
 
-/** A greedy answer that is streamed twice: once in peace, then under whatever befalls it. */
+/** Generates a greedy answer twice: first a reference without faults, then a stream into which faults are injected. */
 export interface FaultStream {
-  readonly runsOn: Signal<LabSettings['runsOn']>
+  readonly backend: Signal<LabSettings['backend']>
   readonly maxTokens: Signal<number>
-  readonly pace: ReadonlySignal<PaceName>
+  readonly readingSpeed: ReadonlySignal<ReadingSpeed>
   readonly state: ReadonlySignal<FaultState>
   readonly text: ReadonlySignal<string>
   readonly live: ReadonlySignal<LiveRun | undefined>
-  /** Counted up to the first loss: behind it another worker sends. */
-  readonly wire: ReadonlySignal<WireLook>
-  /** What befell it, in sentences, in order. */
+  /** Counted until the first loss; after it another worker sends. */
+  readonly messages: ReadonlySignal<MessageCounts>
+  /** Sentences, in order of time. */
   readonly events: ReadonlySignal<readonly string[]>
   readonly canLoseDevice: ReadonlySignal<boolean>
   start(prompt: string): Promise<void>
   stop(): void
-  setPace(name: PaceName): void
-  killWorker(): void
+  setReadingSpeed(speed: ReadingSpeed): void
+  terminateWorker(): void
   loseDevice(): void
-  /** Opens an empty tab over this one, and closes it after five seconds. */
+  /** Opens an empty tab over this one and closes it after five seconds. */
   hideTab(): void
 }
 
-/** Chunks that a worker has sent when it dies are read all the same. */
-const mostOnTheWay = 2
+/** The most chunks that can still arrive from a worker that has crashed. */
+const maxInFlight = 2
 const pollMs = 100
 const hiddenMs = 5000
-const nothingSeen: WireLook = { read: 0, sent: 0, credits: 0, ahead: 0, mostAhead: 0 }
+const noMessages: MessageCounts = { read: 0, sent: 0, credits: 0, unread: 0, maxUnread: 0 }
 
 export function createFaultStream(): FaultStream {
-  const runsOn = signal(defaultSettings.runsOn)
+  const backend = signal(defaultSettings.backend)
   const maxTokens = signal(defaultSettings.maxTokens)
-  const pace = signal<PaceName>(firstPace)
+  const readingSpeed = signal<ReadingSpeed>(defaultSpeed)
   const state = signal<FaultState>({ kind: 'idle' })
   const text = signal('')
-  const wire = signal(nothingSeen)
+  const messages = signal(noMessages)
   const events = signal<readonly string[]>([])
   const device = signal<string | undefined>(undefined)
   const meter = meterRuns()
-  const reading = paceReading(paces[firstPace])
-  let loaded: { readonly engine: Engine; readonly runsOn: LabSettings['runsOn'] } | undefined
+  const pacer = createReadPacer(readingSpeeds[defaultSpeed])
+  let loaded: { readonly engine: Engine; readonly backend: LabSettings['backend'] } | undefined
   let workers: BreakableWorkers | undefined
   let running: TokenStream | undefined
   let startedMs = 0
   let read = 0
-  /** The undisturbed answer's number, by which the worker counts. */
-  let rehearsal = 0
-  /** Read by then, where something was lost. */
+  /** The worker's number for the reference generation. */
+  let referenceGeneration = 0
+  /** Chunks read before the latest loss. */
   let readAtLoss: number | undefined
-  /** Read by then, where the tab was hidden in mid-stream. */
+  /** Chunks read before the tab was hidden; undefined while it is visible. */
   let readWhenHidden: number | undefined
 
   const readOptions = () => toGenerateOptions({ ...defaultSettings, maxTokens: maxTokens.value })
 
-  function tell(what: string): void {
+  function addEvent(sentence: string): void {
     const { value, unit } = formatMs(performance.now() - startedMs)
-    events.value = [...events.value, `${value} ${unit}, ${read} tokens: ${what}`]
+    events.value = [...events.value, `${value} ${unit}, ${read} tokens: ${sentence}`]
   }
 
   async function load(): Promise<Engine> {
-    if (loaded?.runsOn === runsOn.value) return loaded.engine
+    if (loaded?.backend === backend.value) return loaded.engine
     await loaded?.engine.dispose()
     loaded = undefined
-    const made = createBreakableWorkers(runsOn.value === 'llama-cpp' ? startLlamaCppWorker : startOnnxWorker)
-    workers = made
-    const settings = { ...defaultSettings, runsOn: runsOn.value }
-    const engine = await loadLabEngine(settings, { worker: made.create, onRecovery: noticeLoss })
-    loaded = { engine, runsOn: settings.runsOn }
+    const created = createBreakableWorkers(
+      backend.value === 'llama-cpp' ? startLlamaCppWorker : startOnnxWorker,
+    )
+    workers = created
+    const settings = { ...defaultSettings, backend: backend.value }
+    const engine = await loadLabEngine(settings, { worker: created.create, onRecovery })
+    loaded = { engine, backend: settings.backend }
     return engine
   }
 
-  function noticeLoss({ code }: RivuletError): void {
+  function onRecovery({ code }: RivuletError): void {
     readAtLoss = read
-    tell(`the library noticed (${code}) and loads the model again.`)
+    addEvent(`the library detected the loss (${code}) and reloads the model.`)
   }
 
-  function look(): void {
+  function updateMessages(): void {
     if (readAtLoss !== undefined || !workers) return
     const { generation, sentChunks: sent, credits } = workers.counts.value
-    if (generation === rehearsal) return
-    const ahead = Math.max(0, sent - read)
-    wire.value = { read, sent, credits, ahead, mostAhead: Math.max(wire.value.mostAhead, ahead) }
+    if (generation === referenceGeneration) return
+    const unread = Math.max(0, sent - read)
+    const maxUnread = Math.max(messages.value.maxUnread, unread)
+    messages.value = { read, sent, credits, unread, maxUnread }
   }
 
-  function noticeHiding(): void {
+  function updateVisibility(): void {
     if (document.hidden && readWhenHidden === undefined && state.value.kind === 'streaming') {
       readWhenHidden = read
-      tell('the tab is hidden.')
+      addEvent('the tab is hidden.')
     } else if (!document.hidden && readWhenHidden !== undefined) {
-      // Also when all of the answer came meanwhile.
-      tell(`the tab is shown again; ${read - readWhenHidden} tokens came meanwhile.`)
+      // Also if the stream ended while the tab was hidden.
+      addEvent(`the tab is visible again; ${read - readWhenHidden} tokens arrived while it was hidden.`)
       readWhenHidden = undefined
     }
   }
@@ -145,9 +154,9 @@ export function createFaultStream(): FaultStream {
   ) {
     const reader = stream.getReader()
     for (;;) {
-      // Chromium sends no event where the tab that hides this one was opened by it.
-      noticeHiding()
-      await reading.waitForTurn()
+      // Chromium sends no visibilitychange event when a tab opened by this page hides it.
+      updateVisibility()
+      await pacer.waitForTurn()
       const { done, value } = await reader.read()
       if (done) break
       read += 1
@@ -159,8 +168,8 @@ export function createFaultStream(): FaultStream {
 
   async function streamUnderFaults(engine: Engine, prompt: string): Promise<Run> {
     const polling = setInterval(() => {
-      void workers?.askCounts()
-      look()
+      void workers?.readCounts()
+      updateMessages()
     }, pollMs)
     const metered = meter.start(prompt, describeModel(engine.info, nameModel(engine.info.model)))
     startedMs = performance.now()
@@ -170,7 +179,9 @@ export function createFaultStream(): FaultStream {
       const result = await readPaced(stream, (chunk) => {
         metered.addChunk(chunk)
         text.value += chunk.text
-        if (readAtLoss !== undefined && read === readAtLoss + mostOnTheWay + 1) tell('the stream goes on.')
+        if (readAtLoss !== undefined && read === readAtLoss + maxInFlight + 1) {
+          addEvent('the stream continues.')
+        }
       })
       return metered.finish({ kind: 'finished', result })
     } finally {
@@ -183,7 +194,7 @@ export function createFaultStream(): FaultStream {
       state.value = { kind: 'loading' }
       text.value = ''
       events.value = []
-      wire.value = nothingSeen
+      messages.value = noMessages
       meter.clear()
     })
     read = 0
@@ -192,48 +203,48 @@ export function createFaultStream(): FaultStream {
     try {
       const engine = await load()
       device.value = engine.info.device
-      state.value = { kind: 'rehearsing' }
-      const undisturbed = await engine.generate(prompt, readOptions()).text()
-      rehearsal = (await workers!.askCounts()).generation
+      state.value = { kind: 'generating-reference' }
+      const referenceText = await engine.generate(prompt, readOptions()).text()
+      referenceGeneration = (await workers!.readCounts()).generation
       state.value = { kind: 'streaming' }
       const run = await streamUnderFaults(engine, prompt)
-      state.value = { kind: 'done', run, isWhole: text.value === undisturbed, undisturbed }
+      state.value = { kind: 'done', run, isIdentical: text.value === referenceText, referenceText }
     } catch (error) {
       state.value = { kind: 'failed', message: describeFailure(error) }
     }
   }
 
-  document.addEventListener('visibilitychange', noticeHiding)
+  document.addEventListener('visibilitychange', updateVisibility)
 
   return {
-    runsOn,
+    backend,
     maxTokens,
-    pace,
+    readingSpeed,
     state,
     text,
     live: meter.live,
-    wire,
+    messages,
     events,
     canLoseDevice: computed(() => state.value.kind === 'streaming' && device.value === 'webgpu'),
     start,
     stop: () => void running?.cancel(),
-    setPace(name) {
-      pace.value = name
-      reading.set(paces[name])
+    setReadingSpeed(speed) {
+      readingSpeed.value = speed
+      pacer.set(readingSpeeds[speed])
     },
-    killWorker() {
-      tell('the page ends the worker.')
-      workers?.kill()
+    terminateWorker() {
+      addEvent('the page terminated the worker.')
+      workers?.terminate()
     },
     loseDevice() {
-      tell('the worker’s GPU device is destroyed.')
+      addEvent('the worker’s GPU device was destroyed.')
       workers?.loseDevice()
     },
     hideTab() {
       const tab = window.open('about:blank')
-      if (!tab) return tell('the browser opens no tab; switch to another one by hand.')
+      if (!tab) return addEvent('the browser blocked the new tab. Switch to another tab yourself.')
       tab.document.title = 'Hides the lab'
-      tab.document.body.textContent = 'This tab hides the lab for five seconds.'
+      tab.document.body.textContent = 'This tab hides the lab and closes after five seconds.'
       setTimeout(() => tab.close(), hiddenMs)
     },
   }

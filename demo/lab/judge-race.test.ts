@@ -2,17 +2,17 @@ import { expect, test } from 'vitest'
 import { createRun } from '../figures/run.test-support.js'
 import { judgeRace } from './judge-race.js'
 
-test('the winner is named by first token and by speed, with the ratio', () => {
+test('names the winner by TTFT and by decode speed, with the ratio', () => {
   const [slow, fast] = [createRun('Hello', { gapMs: 25 }), createRun('Hello', { gapMs: 10 })]
   expect(judgeRace(slow, fast)).toEqual([
-    'Right had its first token 2.50 times sooner.',
-    'Right wrote 2.50 times faster.',
+    'TTFT: right was 2.50 times faster.',
+    'Decode speed: right was 2.50 times faster.',
   ])
-  expect(judgeRace(fast, slow)[0]).toBe('Left had its first token 2.50 times sooner.')
-  expect(judgeRace(fast, fast)[1]).toBe('By speed they are even.')
+  expect(judgeRace(fast, slow)[0]).toBe('TTFT: left was 2.50 times faster.')
+  expect(judgeRace(fast, fast)[1]).toBe('Decode speed: no difference.')
 })
 
-test('nothing is said of a run without a token', () => {
+test('omits figures that one of the runs lacks', () => {
   const run = createRun('Hello')
   const figures = { ...run.figures, timeToFirstTokenMs: undefined, tokensPerSecond: undefined }
   expect(judgeRace(run, { ...run, figures })).toEqual([])

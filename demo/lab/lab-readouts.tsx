@@ -1,4 +1,4 @@
-/** A readout of the lab's own: what it is called, what it says now, and a title that explains it. */
+/** A value that only the lab shows, with a tooltip that explains it. */
 interface LabReadout {
   readonly label: string
   readonly testId: string

@@ -1,18 +1,18 @@
 import type { GenerateOptions } from 'rivulet'
 import { onnxDtypes, type OnnxDtype } from 'rivulet/onnx'
 
-/** What one of the lab's engines runs, and how it answers. */
+/** The configuration of one of the lab's engines and its sampling options. */
 export interface LabSettings {
-  readonly runsOn: keyof typeof runsOnChoices
-  /** Empty is the model that is served with this page. */
+  readonly backend: keyof typeof backendChoices
+  /** A URL or a Hugging Face name; empty for the model that is served with this page. */
   readonly model: string
-  /** Empty is what the library takes by itself; of `onnx()` alone. */
+  /** Empty to let the library choose. Only `onnx()` uses it. */
   readonly dtype: OnnxDtype | ''
   readonly temperature: number
   readonly maxTokens: number
 }
 
-export const runsOnChoices = {
+export const backendChoices = {
   'onnx-wasm': 'ONNX Runtime, WebAssembly',
   'onnx-webgpu': 'ONNX Runtime, WebGPU',
   'llama-cpp': 'llama.cpp, WebAssembly',
@@ -21,19 +21,19 @@ export const runsOnChoices = {
 export const dtypeChoices: readonly LabSettings['dtype'][] = ['', ...onnxDtypes]
 
 export const defaultSettings: LabSettings = {
-  runsOn: 'onnx-wasm',
+  backend: 'onnx-wasm',
   model: '',
   dtype: '',
   temperature: 0,
   maxTokens: 120,
 }
 
-/** The seed is always the same: two lanes with the same settings say the same. */
+/** Uses a fixed seed, so that two lanes with the same settings generate the same text. */
 export function toGenerateOptions({ temperature, maxTokens }: LabSettings): GenerateOptions {
   return { temperature, maxTokens, seed: 1 }
 }
 
-/** Whether the same engine can serve both. */
-export function needSameEngine(first: LabSettings, second: LabSettings): boolean {
-  return (['runsOn', 'model', 'dtype'] as const).every((name) => first[name] === second[name])
+/** Whether one engine can serve both settings. */
+export function canShareEngine(first: LabSettings, second: LabSettings): boolean {
+  return (['backend', 'model', 'dtype'] as const).every((name) => first[name] === second[name])
 }

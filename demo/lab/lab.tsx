@@ -36,8 +36,8 @@ export function Lab({ theme, left, right, faults, download, history }: LabProps)
       </header>
       <main class="lab-main">
         <p class="lab-intro">
-          Every promise of the library, to be tried: streams that race, break and go on. All of it runs in
-          this tab.
+          Try the library’s guarantees: race two configurations side by side, inject faults and watch the
+          streams recover. Everything runs in this tab.
         </p>
         <RaceSection left={left} right={right} history={history} />
         <FaultSection faults={faults} />

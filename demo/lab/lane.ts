@@ -3,7 +3,7 @@ import { RivuletError, type Engine, type TokenStream } from 'rivulet'
 import { meterRuns } from '../figures/meter-runs.js'
 import { describeModel, type LiveRun, type Run, type RunEnding } from '../figures/run.js'
 import { nameModel } from '../model-choice.js'
-import { defaultSettings, needSameEngine, toGenerateOptions, type LabSettings } from './lab-settings.js'
+import { defaultSettings, canShareEngine, toGenerateOptions, type LabSettings } from './lab-settings.js'
 import { loadLabEngine } from './load-lab-engine.js'
 
 export type LaneState =
@@ -14,22 +14,22 @@ export type LaneState =
   | { readonly kind: 'done'; readonly run: Run }
   | { readonly kind: 'failed'; readonly message: string }
 
-/** One side of a race: settings, the engine that they need, and what it wrote. */
+/** One side of a race: its settings, its engine and the generated text. */
 export interface Lane {
   readonly name: string
   readonly settings: Signal<LabSettings>
   readonly state: ReadonlySignal<LaneState>
   readonly text: ReadonlySignal<string>
   readonly live: ReadonlySignal<LiveRun | undefined>
-  /** @returns whether its engine is there; the state says why it is not */
+  /** Loads the engine for the current settings. @returns whether that succeeded; if not, `state` contains the reason */
   load(): Promise<boolean>
-  /** Streams an answer; `load` has gone before. Never rejects. */
+  /** Streams an answer; call `load` first. Never rejects. */
   stream(prompt: string): Promise<Run>
   stop(): void
 }
 
-export function createLane(name: string, given: Partial<LabSettings>): Lane {
-  const settings = signal<LabSettings>({ ...defaultSettings, ...given })
+export function createLane(name: string, initial: Partial<LabSettings>): Lane {
+  const settings = signal<LabSettings>({ ...defaultSettings, ...initial })
   const state = signal<LaneState>({ kind: 'idle' })
   const text = signal('')
   const meter = meterRuns()
@@ -37,17 +37,17 @@ export function createLane(name: string, given: Partial<LabSettings>): Lane {
   let running: TokenStream | undefined
 
   async function load(): Promise<boolean> {
-    const wanted = settings.value
+    const newSettings = settings.value
     text.value = ''
     meter.clear()
-    if (!loaded || !needSameEngine(loaded.settings, wanted)) {
+    if (!loaded || !canShareEngine(loaded.settings, newSettings)) {
       state.value = { kind: 'loading', fraction: 0 }
       await loaded?.engine.dispose()
       loaded = undefined
       try {
         const onProgress = ({ fraction }: { readonly fraction: number }) =>
           (state.value = { kind: 'loading', fraction })
-        loaded = { engine: await loadLabEngine(wanted, { onProgress }), settings: wanted }
+        loaded = { engine: await loadLabEngine(newSettings, { onProgress }), settings: newSettings }
       } catch (error) {
         state.value = { kind: 'failed', message: describeFailure(error) }
         return false
@@ -96,7 +96,7 @@ export function createLane(name: string, given: Partial<LabSettings>): Lane {
   }
 }
 
-/** A sentence, with the code where there is one. */
+/** Returns the error's message, followed by its code if it has one. */
 export function describeFailure(error: unknown): string {
   return error instanceof RivuletError ? `${error.message} (${error.code})` : String(error)
 }

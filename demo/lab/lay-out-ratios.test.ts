@@ -3,7 +3,7 @@ import { layOutRatios } from './lay-out-ratios.js'
 
 const spread = (median: number, min = median, max = median) => ({ median, min, max })
 
-test('half and double are equally far from the same', () => {
+test('ratios of 0.5 and 2 are equally far from 1', () => {
   const scale = layOutRatios([{ ratio: spread(1), bound: undefined }])
   expect(scale.one).toBeCloseTo(0.5)
   expect(scale.place({ ratio: spread(1, 0.5, 2), bound: undefined })).toEqual({
@@ -14,7 +14,7 @@ test('half and double are equally far from the same', () => {
   })
 })
 
-test('the line holds every spread and every bound on a ratio', () => {
+test('the scale includes every spread and every bound on a ratio', () => {
   const rows = [
     { ratio: spread(0.2, 0.1, 0.4), bound: { of: 'ratio', kind: 'at most', limit: 0.05 } },
     { ratio: spread(3, 2, 4), bound: { of: 'value', kind: 'at most', limit: 900 } },
@@ -29,7 +29,7 @@ test('the line holds every spread and every bound on a ratio', () => {
   )
 })
 
-test('a ratio to nothing is drawn at the end', () => {
+test('an infinite ratio is drawn at the end of the scale', () => {
   const row = { ratio: spread(Infinity, 0, Infinity), bound: undefined }
   expect(layOutRatios([row]).place(row)).toMatchObject({ median: 1, min: 0, max: 1 })
 })

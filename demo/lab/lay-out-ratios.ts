@@ -1,6 +1,6 @@
 import type { BenchRow, Spread } from './bench-results.js'
 
-/** Where a row's ratio is on the line, from 0 to 1. */
+/** Positions of a row's ratio on the scale, from 0 to 1. */
 interface RatioMarks {
   readonly median: number
   readonly min: number
@@ -8,22 +8,22 @@ interface RatioMarks {
   readonly limit: number | undefined
 }
 
-/** A logarithmic line, so that half and double are equally far from "the same". */
+/** A logarithmic scale: ratios of 0.5 and 2 are equally far from 1. */
 export interface RatioScale {
-  /** Of a ratio of 1. */
+  /** The position of ratio 1. */
   readonly one: number
   place(row: RatioRow): RatioMarks
 }
 
 export type RatioRow = Pick<BenchRow, 'bound'> & { readonly ratio: Spread }
 
-/** Ratios beyond are drawn at the line's ends. */
-const mostDistance = 100
+/** Ratios above this, or below its inverse, are drawn at the ends of the scale. */
+const maxRatio = 100
 
-/** @param rows those that share the line */
+/** @param rows the rows that share the scale */
 export function layOutRatios(rows: readonly RatioRow[]): RatioScale {
   const all = rows.flatMap(({ ratio, bound }) => [ratio.min, ratio.max, findLimit(bound) ?? 1])
-  const isDrawn = (ratio: number) => ratio >= 1 / mostDistance && ratio <= mostDistance
+  const isDrawn = (ratio: number) => ratio >= 1 / maxRatio && ratio <= maxRatio
   const drawn = all.filter(isDrawn)
   const low = Math.log(Math.min(0.5, ...drawn))
   const high = Math.log(Math.max(2, ...drawn))

@@ -1,4 +1,4 @@
 import 'rivulet/llama-cpp.worker'
-import { beBreakable } from './be-breakable.js'
+import { acceptFaults } from './accept-faults.js'
 
-beBreakable()
+acceptFaults()

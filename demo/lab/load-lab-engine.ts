@@ -4,11 +4,11 @@ import { onnx } from 'rivulet/onnx'
 import type { LabSettings } from './lab-settings.js'
 
 type LoadOptions = Pick<EngineOptions, 'onProgress' | 'onRecovery' | 'signal'> & {
-  /** Makes its workers, where they are not to be the library's own. */
+  /** Creates the workers; by default the library does. */
   readonly worker?: (() => Worker) | undefined
 }
 
-/** @throws RivuletError as `createEngine` */
+/** Creates an engine for the settings. @throws RivuletError like `createEngine` */
 export function loadLabEngine(
   settings: LabSettings,
   { worker, ...options }: LoadOptions = {},
@@ -20,13 +20,13 @@ export function loadLabEngine(
   })
 }
 
-/** The model's address, or its name on the hub. */
-export function locateLabModel({ model, runsOn }: LabSettings): string | URL {
-  const builtIn = runsOn === 'llama-cpp' ? 'models/stories.gguf' : 'models/stories/'
+/** Returns the model's URL, or its name on the Hugging Face Hub. */
+export function locateLabModel({ model, backend }: LabSettings): string | URL {
+  const builtIn = backend === 'llama-cpp' ? 'models/stories.gguf' : 'models/stories/'
   return model || new URL(builtIn, document.baseURI)
 }
 
-function createBackend({ runsOn, dtype }: LabSettings, worker: (() => Worker) | undefined): BackendFactory {
-  if (runsOn === 'llama-cpp') return llamaCpp({ device: 'wasm', worker })
-  return onnx({ device: runsOn === 'onnx-webgpu' ? 'webgpu' : 'wasm', dtype: dtype || undefined, worker })
+function createBackend({ backend, dtype }: LabSettings, worker: (() => Worker) | undefined): BackendFactory {
+  if (backend === 'llama-cpp') return llamaCpp({ device: 'wasm', worker })
+  return onnx({ device: backend === 'onnx-webgpu' ? 'webgpu' : 'wasm', dtype: dtype || undefined, worker })
 }

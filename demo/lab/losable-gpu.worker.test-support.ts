@@ -1,11 +1,11 @@
-// A worker of the lab with a GPU device and no model.
-import { beBreakable } from './be-breakable.js'
+// A lab worker with a GPU device but without a model.
+import { acceptFaults } from './accept-faults.js'
 
-/** This folder's types are a page's. */
+/** This folder is compiled with the types of a page. */
 const page = self as unknown as MessagePort
 
-beBreakable()
+acceptFaults()
 const adapter = await navigator.gpu.requestAdapter()
 const device = await adapter!.requestDevice()
-page.postMessage('device there', [])
+page.postMessage('device created', [])
 page.postMessage((await device.lost).reason, [])

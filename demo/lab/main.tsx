@@ -14,8 +14,8 @@ import './lab.css'
 render(
   <Lab
     theme={installTheme()}
-    left={createLane('Left', { runsOn: 'onnx-wasm' })}
-    right={createLane('Right', { runsOn: 'llama-cpp' })}
+    left={createLane('Left', { backend: 'onnx-wasm' })}
+    right={createLane('Right', { backend: 'llama-cpp' })}
     faults={createFaultStream()}
     download={createBrokenDownload()}
     history={openRunHistory()}

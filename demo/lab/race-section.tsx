@@ -13,7 +13,7 @@ import { StreamForm } from './stream-form.js'
 type RaceState =
   | { readonly kind: 'idle' }
   | { readonly kind: 'running' }
-  | { readonly kind: 'over'; readonly left: Run; readonly right: Run }
+  | { readonly kind: 'finished'; readonly left: Run; readonly right: Run }
 
 interface RaceSectionProps {
   readonly left: Lane
@@ -21,50 +21,50 @@ interface RaceSectionProps {
   readonly history: RunHistory
 }
 
-/** The same prompt on two engines, side by side. */
+/** Runs the same prompt on two engines, side by side. */
 export function RaceSection({ left, right, history }: RaceSectionProps) {
   const prompt = useSignal('Tell me a story about a dragon.')
-  const isInTurns = useSignal(false)
+  const isSequential = useSignal(false)
   const race = useSignal<RaceState>({ kind: 'idle' })
   const isRunning = race.value.kind === 'running'
 
   async function start(): Promise<void> {
     race.value = { kind: 'running' }
-    // One after the other: what both of them load is then fetched once.
-    const areLoaded = (await left.load()) && (await right.load())
-    race.value = areLoaded ? await runRace() : { kind: 'idle' }
+    // One after the other, so that files that both need are downloaded once.
+    const hasLoaded = (await left.load()) && (await right.load())
+    race.value = hasLoaded ? await runRace() : { kind: 'idle' }
   }
 
   async function runRace(): Promise<RaceState> {
     const first = left.stream(prompt.value)
-    if (isInTurns.value) await first
+    if (isSequential.value) await first
     const [leftRun, rightRun] = await Promise.all([first, right.stream(prompt.value)])
     for (const run of [leftRun, rightRun]) await history.add(run)
-    return { kind: 'over', left: leftRun, right: rightRun }
+    return { kind: 'finished', left: leftRun, right: rightRun }
   }
 
   return (
     <section class="lab-section" aria-labelledby="race-title">
       <h2 id="race-title">Race</h2>
       <p>
-        The same prompt on two backends or with two settings. Both models are loaded first, which the figures
-        leave out. Side by side they share this device; in turns each has it alone.
+        Runs the same prompt with two configurations. Both models are loaded before the race, so loading time
+        is not included. By default, both run at the same time and share this device.
       </p>
       <StreamForm
         prompt={prompt}
-        begin="Race"
-        canBegin={!isRunning}
+        startLabel="Start race"
+        canStart={!isRunning}
         canStop={isRunning}
-        onBegin={() => void start()}
+        onStart={() => void start()}
         onStop={() => [left, right].forEach((lane) => lane.stop())}
       >
         <label class="check">
           <input
             type="checkbox"
-            checked={isInTurns.value}
-            onChange={({ currentTarget }) => (isInTurns.value = currentTarget.checked)}
+            checked={isSequential.value}
+            onChange={({ currentTarget }) => (isSequential.value = currentTarget.checked)}
           />
-          In turns
+          Run one after the other
         </label>
       </StreamForm>
       <div class="lanes">
@@ -72,10 +72,10 @@ export function RaceSection({ left, right, history }: RaceSectionProps) {
         <LaneView lane={right} isLocked={isRunning} />
       </div>
       <div class="verdict" role="status" data-testid="race-verdict">
-        {race.value.kind === 'over' &&
+        {race.value.kind === 'finished' &&
           judgeRace(race.value.left, race.value.right).map((sentence) => <p key={sentence}>{sentence}</p>)}
       </div>
-      {race.value.kind === 'over' && <RunComparison first={race.value.left} second={race.value.right} />}
+      {race.value.kind === 'finished' && <RunComparison first={race.value.left} second={race.value.right} />}
     </section>
   )
 }
@@ -86,7 +86,7 @@ function LaneView({ lane, isLocked }: { readonly lane: Lane; readonly isLocked: 
     <section class="lane-view" aria-label={lane.name} data-state={state.kind}>
       <h3>{lane.name}</h3>
       <SettingsForm
-        legend={`Settings, ${lane.name.toLowerCase()}`}
+        legend={`${lane.name} settings`}
         settings={lane.settings.value}
         isLocked={isLocked}
         onChange={(settings) => (lane.settings.value = settings)}
@@ -95,14 +95,14 @@ function LaneView({ lane, isLocked }: { readonly lane: Lane; readonly isLocked: 
       <p class="lane-text" data-testid="lane-text">
         {lane.text}
       </p>
-      <LaneFigures lane={lane} />
+      <LaneReadouts lane={lane} />
       {state.kind === 'done' && <Waterfall run={state.run} />}
     </section>
   )
 }
 
-/** By itself: it is drawn anew with every frame. */
-function LaneFigures({ lane: { live } }: { readonly lane: Lane }) {
+/** A separate component, because it renders again on each frame. */
+function LaneReadouts({ lane: { live } }: { readonly lane: Lane }) {
   return (
     <>
       <Readouts figures={live.value?.figures} isShort />
@@ -115,8 +115,9 @@ function describeState(state: LaneState): string {
   if (state.kind === 'loading') return `Loading the model, ${Math.round(state.fraction * 100)} %`
   if (state.kind === 'failed') return state.message
   if (state.kind !== 'done')
-    return { idle: 'Not loaded yet', ready: 'Loaded', streaming: 'Streaming' }[state.kind]
+    return { idle: 'No model loaded', ready: 'Loaded', streaming: 'Streaming' }[state.kind]
   const { model, outcome } = state.run
-  const ending = outcome.kind === 'failed' ? `failed: ${outcome.code}` : outcome.finishReason
-  return `${model.backend}, ${model.deviceDescription}: ${ending}`
+  const reason =
+    outcome.kind === 'failed' ? `failed: ${outcome.code}` : `finish reason: ${outcome.finishReason}`
+  return `${model.backend}, ${model.deviceDescription}; ${reason}`
 }

@@ -1,34 +1,34 @@
 import type { ComponentChildren } from 'preact'
-import { dtypeChoices, runsOnChoices, type LabSettings } from './lab-settings.js'
+import { dtypeChoices, backendChoices, type LabSettings } from './lab-settings.js'
 
 interface SettingsFormProps {
-  /** Of the group of fields. */
+  /** The name of the fieldset. */
   readonly legend: string
   readonly settings: LabSettings
   readonly isLocked: boolean
   readonly onChange: (settings: LabSettings) => void
 }
 
-/** What one of the lab's engines runs, and how it answers. */
+/** Edits the settings of one of the lab's engines. */
 export function SettingsForm({ legend, settings, isLocked, onChange }: SettingsFormProps) {
   const change = (changed: Partial<LabSettings>) => onChange({ ...settings, ...changed })
   return (
     <fieldset class="lab-settings" disabled={isLocked}>
       <legend>{legend}</legend>
-      <RunsOn settings={settings} onChange={change} />
+      <BackendField settings={settings} onChange={change} />
       <label>
         Model
         <input
           type="text"
-          placeholder="built in"
+          placeholder="Built-in model"
           spellcheck={false}
           value={settings.model}
           onChange={({ currentTarget }) => change({ model: currentTarget.value.trim() })}
         />
       </label>
-      {settings.runsOn !== 'llama-cpp' && (
+      {settings.backend !== 'llama-cpp' && (
         <label>
-          Weights
+          Quantization (dtype)
           <select
             value={settings.dtype}
             onChange={({ currentTarget }) => change({ dtype: currentTarget.value as LabSettings['dtype'] })}
@@ -55,26 +55,26 @@ export function SettingsForm({ legend, settings, isLocked, onChange }: SettingsF
         step={1}
         onChange={(maxTokens) => change({ maxTokens })}
       >
-        Most tokens
+        Max tokens
       </NumberField>
     </fieldset>
   )
 }
 
-interface RunsOnProps {
-  readonly settings: Pick<LabSettings, 'runsOn'>
-  readonly onChange: (changed: Pick<LabSettings, 'runsOn'>) => void
+interface BackendFieldProps {
+  readonly settings: Pick<LabSettings, 'backend'>
+  readonly onChange: (changed: Pick<LabSettings, 'backend'>) => void
 }
 
-export function RunsOn({ settings, onChange }: RunsOnProps) {
+export function BackendField({ settings, onChange }: BackendFieldProps) {
   return (
     <label>
-      Runs on
+      Backend
       <select
-        value={settings.runsOn}
-        onChange={({ currentTarget }) => onChange({ runsOn: currentTarget.value as LabSettings['runsOn'] })}
+        value={settings.backend}
+        onChange={({ currentTarget }) => onChange({ backend: currentTarget.value as LabSettings['backend'] })}
       >
-        {Object.entries(runsOnChoices).map(([value, name]) => (
+        {Object.entries(backendChoices).map(([value, name]) => (
           <option key={value} value={value}>
             {name}
           </option>

@@ -3,24 +3,31 @@ import type { ComponentChildren } from 'preact'
 
 interface StreamFormProps {
   readonly prompt: Signal<string>
-  /** What else is chosen before it begins. */
+  /** Further fields. */
   readonly children: ComponentChildren
-  /** On the button that begins. */
-  readonly begin: string
-  readonly canBegin: boolean
+  readonly startLabel: string
+  readonly canStart: boolean
   readonly canStop: boolean
-  readonly onBegin: () => void
+  readonly onStart: () => void
   readonly onStop: () => void
 }
 
-/** Where a prompt is written, streamed and stopped. */
-export function StreamForm({ prompt, children, begin, canBegin, canStop, onBegin, onStop }: StreamFormProps) {
+/** A form with a prompt, a start button and a stop button. */
+export function StreamForm({
+  prompt,
+  children,
+  startLabel,
+  canStart,
+  canStop,
+  onStart,
+  onStop,
+}: StreamFormProps) {
   return (
     <form
       class="race-form"
       onSubmit={(event) => {
         event.preventDefault()
-        onBegin()
+        onStart()
       }}
     >
       <label class="wide">
@@ -33,8 +40,8 @@ export function StreamForm({ prompt, children, begin, canBegin, canStop, onBegin
         />
       </label>
       {children}
-      <button type="submit" class="primary" disabled={!canBegin}>
-        {begin}
+      <button type="submit" class="primary" disabled={!canStart}>
+        {startLabel}
       </button>
       <button type="button" class="quiet" disabled={!canStop} onClick={onStop}>
         Stop

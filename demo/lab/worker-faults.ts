@@ -1,24 +1,24 @@
-/** What the lab tells a worker of its own, beside the library's calls, which pass over what is not theirs. */
-export type WorkerOrder =
-  | { readonly order: 'lose the device' }
-  | { readonly order: 'set the line'; readonly line: Line }
-  | { readonly order: 'count' }
+/** A message from the lab to its worker. The library ignores messages that are not its own. */
+export type FaultCommand =
+  | { readonly kind: 'lose-device' }
+  | { readonly kind: 'set-network'; readonly network: NetworkCondition }
+  | { readonly kind: 'read-counts' }
 
-/** The worker's line to the server of its model. */
-export interface Line {
-  /** Of the model's folder: nothing else is touched. */
+/** The simulated network between the worker and the model's server. */
+export interface NetworkCondition {
+  /** The URL of the model's folder. Other requests are not affected. */
   readonly url: string
   readonly bytesPerSecond: number
-  readonly isDown: boolean
+  readonly isOffline: boolean
 }
 
-/** What the worker has seen; its answer to `count`. */
+/** The worker's reply to `read-counts`. */
 export interface WorkerCounts {
-  /** Which one is the newest: 1, 2, 3 …; 0 before the first. */
+  /** The number of the newest generation: 1, 2, 3 …; 0 before the first. */
   readonly generation: number
-  /** Of that generation. */
+  /** Chunks sent by that generation. */
   readonly sentChunks: number
-  /** What the page granted that generation, one for each message that may be sent. */
+  /** Send credits that the page granted to that generation; each allows one message. */
   readonly credits: number
   readonly gpuDevices: number
   readonly requests: number

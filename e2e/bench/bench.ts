@@ -21,7 +21,7 @@ import { formatTable } from './table.js'
 const root = resolve(import.meta.dirname, '../..')
 const resultsFile = join(root, '.cache/bench/results.json')
 
-/** The device whose weights a section loads. */
+/** The device for which each section loads weights. */
 const devices = {
   host: 'webgpu',
   gpu: 'webgpu',
@@ -34,27 +34,27 @@ const devices = {
   memory: 'webgpu',
 } satisfies Record<SectionName, 'webgpu' | 'wasm'>
 
-/** A software adapter computes for minutes what says nothing of a GPU. */
+/** The `gpu` sections need a graphics card: a software adapter takes minutes, and its times say nothing about a GPU. */
 const defaultSections = (Object.keys(devices) as SectionName[]).filter(
   (section) => !section.startsWith('gpu') || process.env.RIVULET_GPU === 'hardware',
 )
 
-/** What `npm run bench` was told; what it was not told is everything. */
+/** The options of `npm run bench`. An empty list selects the defaults. */
 export interface BenchOptions {
   readonly rounds: number
-  /** Ascending. */
+  /** Prompt lengths in tokens, ascending. */
   readonly contexts: readonly number[]
   readonly sections: readonly string[]
   readonly models: readonly string[]
 }
 
-/** Measures, prints the table, and writes it to `.cache/bench/results.json`. */
+/** Runs the sections, prints the table and writes `.cache/bench/results.json`. */
 export async function runBench({ rounds, contexts, ...chosen }: BenchOptions): Promise<void> {
   const sections = choose('section', Object.keys(devices) as SectionName[], chosen.sections, defaultSections)
   const models = prepareModels(choose('model', modelNames, chosen.models, modelNames))
   const versions = readVersions()
   const server = await serveBenchPage()
-  // With a profile on disk: without one, what a page stores is kept in memory.
+  // With a profile on disk: without one, the browser keeps stored files in memory.
   const browser = await chromium.launchPersistentContext('', chooseLaunchOptions())
   const fileServer = await startFaultServer()
   const file = servePacedFile(fileServer)
@@ -65,16 +65,16 @@ export async function runBench({ rounds, contexts, ...chosen }: BenchOptions): P
       for (const model of models) {
         if (model.only && !model.only.includes(section)) continue
         rows.push(...(await measure(browser, server.url, section, model, { rounds, contexts, file })))
-        // After each section: a later one may fail.
+        // After each section, because a later one may fail.
         writeResults({ machine, versions, options: { rounds, contexts, sections }, rows })
       }
     }
-    const missed = rows.filter(({ isHeld }) => isHeld === false)
+    const missed = rows.filter(({ isMet }) => isMet === false)
     console.log(`\n${formatTable(rows)}\n`)
     console.log(
-      `${missed.length} bounds missed. ${machine.processor}, ${machine.cores} cores; ${machine.adapter}.`,
+      `Missed bounds: ${missed.length}. Machine: ${machine.processor}, ${machine.cores} cores; ${machine.adapter}.`,
     )
-    console.log(`All figures: ${resultsFile}`)
+    console.log(`Results written to ${resultsFile}`)
   } finally {
     await browser.close()
     await server.close()
@@ -82,14 +82,14 @@ export async function runBench({ rounds, contexts, ...chosen }: BenchOptions): P
   }
 }
 
-/** As fast as a good line at home. */
-const lineBytesPerSecond = 40 * 2 ** 20
+/** A fast home connection. */
+const fileBytesPerSecond = 40 * 2 ** 20
 
 function servePacedFile(server: FaultServer): PacedFile {
   const bytes = createContent(64 * 2 ** 20)
   server.files.set('weights.bin', { bytes, faults: [] })
-  server.bytesPerSecond = lineBytesPerSecond
-  const description = `${bytes.length / 2 ** 20} MiB at ${lineBytesPerSecond / 2 ** 20} MiB/s, hashed`
+  server.bytesPerSecond = fileBytesPerSecond
+  const description = `${bytes.length / 2 ** 20} MiB at ${fileBytesPerSecond / 2 ** 20} MiB/s, with hash verification`
   return { url: server.url, path: 'weights.bin', sha256: sha256(bytes), description }
 }
 
@@ -102,15 +102,15 @@ function choose<Name extends string>(
   kind: string,
   all: readonly Name[],
   chosen: readonly string[],
-  byDefault: readonly Name[],
+  defaults: readonly Name[],
 ): readonly Name[] {
   const unknown = chosen.find((name) => !all.some((known) => known === name))
   if (unknown !== undefined)
-    throw new Error(`There is no ${kind} "${unknown}". There are: ${all.join(', ')}.`)
-  return chosen.length === 0 ? byDefault : all.filter((name) => chosen.includes(name))
+    throw new Error(`Unknown ${kind} "${unknown}". Use one or more of: ${all.join(', ')}.`)
+  return chosen.length === 0 ? defaults : all.filter((name) => chosen.includes(name))
 }
 
-/** In a page of its own: no section finds what another has left. */
+/** Runs one section with one model in a new page, so that sections do not affect each other. */
 async function measure(
   browser: BrowserContext,
   url: string,

@@ -4,7 +4,7 @@ import type { ProcessBytes } from './page/browser-memory.js'
 
 const samplingIntervalMs = 10
 
-/** Gives a page what only the browser's debugger and the system know: the functions of `page/browser-memory.ts`. */
+/** Provides the functions of `page/browser-memory.ts`, which read memory through the DevTools protocol and `/proc`. */
 export async function exposeBrowserMemory(browser: Browser, page: Page): Promise<void> {
   const session = await browser.newBrowserCDPSession()
   const heaps = await watchWorkerHeaps(page)
@@ -19,15 +19,15 @@ export async function exposeBrowserMemory(browser: Browser, page: Page): Promise
 
 interface HeapUsage {
   readonly usedSize: number
-  /** ArrayBuffers. */
+  /** Size of ArrayBuffers. */
   readonly backingStorageSize?: number
 }
 
-/** Asks all workers of the page for their heaps, as often as it goes, between `start` and `end`. */
+/** Samples the total heap size of the page's workers, with pauses of 10 ms, between `start` and `end`. */
 export async function watchWorkerHeaps(page: Page) {
   const session = await page.context().newCDPSession(page)
   const workers = new Set<string>()
-  const answers = new Map<number, (usage: HeapUsage) => void>()
+  const pendingReplies = new Map<number, (usage: HeapUsage) => void>()
   let calls = 0
   let peakBytes = 0
   let isSampling = false
@@ -39,7 +39,7 @@ export async function watchWorkerHeaps(page: Page) {
   session.on('Target.detachedFromTarget', ({ sessionId }) => workers.delete(sessionId))
   session.on('Target.receivedMessageFromTarget', ({ message }) => {
     const { id, result } = JSON.parse(message) as { id?: number; result?: HeapUsage }
-    if (id !== undefined && result) answers.get(id)?.(result)
+    if (id !== undefined && result) pendingReplies.get(id)?.(result)
   })
   await session.send('Target.setAutoAttach', {
     autoAttach: true,
@@ -50,8 +50,8 @@ export async function watchWorkerHeaps(page: Page) {
   async function readHeap(sessionId: string): Promise<number> {
     const id = ++calls
     const usage = await new Promise<HeapUsage>((resolve) => {
-      answers.set(id, resolve)
-      // A worker that ends meanwhile does not answer.
+      pendingReplies.set(id, resolve)
+      // A worker that is terminated meanwhile does not reply.
       setTimeout(() => resolve({ usedSize: 0 }), 1000)
       session
         .send('Target.sendMessageToTarget', {
@@ -60,7 +60,7 @@ export async function watchWorkerHeaps(page: Page) {
         })
         .catch(() => resolve({ usedSize: 0 }))
     })
-    answers.delete(id)
+    pendingReplies.delete(id)
     return usage.usedSize + (usage.backingStorageSize ?? 0)
   }
 
@@ -89,7 +89,7 @@ export async function watchWorkerHeaps(page: Page) {
   }
 }
 
-/** @returns resident memory by kind of process, or undefined where the system does not tell it as Linux does */
+/** @returns resident memory by process type; undefined if the system is not Linux */
 export async function readProcesses(session: CDPSession): Promise<ProcessBytes | undefined> {
   if (process.platform !== 'linux') return undefined
   const { processInfo } = await session.send('SystemInfo.getProcessInfo')
@@ -105,7 +105,7 @@ function readResidentBytes(processId: number): number {
     const [, kilobytes] = /^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${processId}/status`, 'utf8')) ?? []
     return Number(kilobytes ?? 0) * 1024
   } catch {
-    // It has ended since it was listed.
+    // The process ended after it was listed.
     return 0
   }
 }

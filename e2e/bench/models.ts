@@ -3,24 +3,24 @@ import { join, resolve } from 'node:path'
 import type { SectionName } from './page/main.js'
 import { preparePython, prepareSmolLm2, runScript, smolLm2Gguf, type Prepared } from '../models/prepare.js'
 
-/** Where every model's folder is. */
+/** Contains a folder for each model. */
 export const modelsFolder = resolve(import.meta.dirname, '../../.cache/models')
 
-/** A folder below `modelsFolder`, and the weights that each device computes. */
+/** A model folder in `modelsFolder`, and the dtype for each device. */
 export interface PreparedModel {
   readonly name: string
   readonly dtypes: Readonly<Record<'webgpu' | 'wasm', 'q4' | 'q8'>>
-  /** The same model as a GGUF file, in the folder. */
+  /** The file name of the same model as GGUF, in the same folder. */
   readonly gguf: string | undefined
-  /** What is measured with it; everything where it says nothing. */
+  /** The sections that use the model; undefined for all. */
   readonly only?: readonly SectionName[]
 }
 
 const models = {
-  // So small that what is around the kernels shows; and too short a context for the other sections.
+  // So small that the overhead around the kernels is visible. Its context is too short for the other sections.
   stories: { dtypes: { webgpu: 'q8', wasm: 'q8' }, only: ['llama-cpp'], prepare: copyStories },
   'bench-135m': { dtypes: { webgpu: 'q4', wasm: 'q4' }, prepare: prepareRandomModel },
-  // WebGPU has no kernel for the fractional zero points of its 4-bit weights (e2e/models/README.md).
+  // q8 on WebGPU, which has no kernel for the fractional zero points of the 4-bit weights (e2e/models/README.md).
   'smollm2-135m-instruct': { dtypes: { webgpu: 'q8', wasm: 'q4' }, prepare: prepareBothDtypes },
 } satisfies Record<
   string,
@@ -30,13 +30,13 @@ const models = {
 export type ModelName = keyof typeof models
 export const modelNames = Object.keys(models) as ModelName[]
 
-/** Makes what is missing. Says what cannot be had here, and leaves that out. */
+/** Creates missing models. Reports and skips a model that is unavailable on this machine. */
 export function prepareModels(names: readonly ModelName[]): PreparedModel[] {
   return names.flatMap((name) => {
     const { prepare, ...model } = models[name]
     const prepared = prepare(name)
     if ('value' in prepared) return { name, ...model, gguf: linkGguf(name) }
-    console.log(`Without ${name}: ${prepared.unavailable}`)
+    console.log(`Skipping model ${name}: ${prepared.unavailable}`)
     return []
   })
 }
@@ -48,7 +48,7 @@ const ggufs: Partial<Record<ModelName, string>> = {
   'smollm2-135m-instruct': smolLm2Gguf,
 }
 
-/** Beside the ONNX files of the same model. */
+/** Links the GGUF file into the folder of the same model's ONNX files. @returns its file name */
 function linkGguf(name: ModelName): string | undefined {
   const gguf = ggufs[name]
   if (gguf === undefined) return undefined
@@ -64,7 +64,7 @@ function copyStories(name: string): Prepared<string> {
   return { value: folder }
 }
 
-/** The size of a variant's graph and of its external data. */
+/** Returns the size of the graph file and its external data. */
 export function countWeightBytes(name: string, dtype: 'q4' | 'q8'): number {
   const folder = join(modelsFolder, name, 'onnx')
   const graphFile = { q4: 'model_q4.onnx', q8: 'model_quantized.onnx' }[dtype]
@@ -88,7 +88,7 @@ function prepareBothDtypes(name: string): Prepared<string> {
   )
 }
 
-/** Runs a script that writes a file as its last, unless it has. */
+/** Runs a script, unless the last file that it writes exists. */
 function prepareWith(
   script: string,
   parameters: string[],
@@ -98,7 +98,7 @@ function prepareWith(
   if (existsSync(join(folder, lastFile))) return { value: folder }
   const python = preparePython()
   if ('unavailable' in python) return python
-  console.log(`Making ${folder} …`)
+  console.log(`Creating ${folder} …`)
   const { status, output } = runScript(script, ...parameters)
   if (status !== 0) throw new Error(`${script} failed:\n${output}`)
   return { value: folder }

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Plugin } from 'vite'
 
-/** What rivulet is compared with. */
+/** The version that rivulet is compared with. */
 const transformersVersion = '4.3.1'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -12,7 +12,8 @@ const packageFolder = join(folder, 'node_modules/@huggingface/transformers')
 const shim = join(import.meta.dirname, 'page/onnxruntime.ts')
 
 /**
- * Installs transformers.js into `.cache/bench`, once. Without install scripts: its onnxruntime-node would download.
+ * Installs transformers.js into `.cache/bench` if it is missing. Install scripts are disabled: its dependency
+ * onnxruntime-node would download binaries.
  * @returns its version
  */
 export function ensureTransformers(): string {
@@ -20,7 +21,7 @@ export function ensureTransformers(): string {
   if (existsSync(manifest) && readVersion(manifest) === transformersVersion) return transformersVersion
   console.log(`Installing transformers.js ${transformersVersion} …`)
   mkdirSync(folder, { recursive: true })
-  // Ends npm's search for a project: without it the packages would go to this one.
+  // Without a package.json here, npm would install into the repository's own node_modules.
   writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
   const options = ['--ignore-scripts', '--no-save', '--no-audit', '--no-fund', '--prefix', folder]
   execFileSync('npm', ['install', ...options, `@huggingface/transformers@${transformersVersion}`], {
@@ -30,12 +31,12 @@ export function ensureTransformers(): string {
   return readVersion(manifest)
 }
 
-/** The version in a package's manifest. */
+/** Returns the version in a package.json. */
 export function readVersion(manifest: string): string {
   return (JSON.parse(readFileSync(manifest, 'utf8')) as { readonly version: string }).version
 }
 
-/** Lets the page import transformers.js, and gives that rivulet's own build of ONNX Runtime instead of the one it pins. */
+/** Resolves transformers.js for the page, and replaces its pinned ONNX Runtime with the build that rivulet uses. */
 export function resolveTransformers(): Plugin {
   return {
     name: 'rivulet-bench-transformers',

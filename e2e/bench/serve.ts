@@ -21,22 +21,22 @@ const config: InlineConfig = {
   worker: { format: 'es', plugins: () => [resolveTransformers()] },
   preview: {
     host: 'localhost',
-    // WASM threads, and the browser's measure of memory, are for isolated pages.
+    // WASM threads and `measureUserAgentSpecificMemory` need a cross-origin isolated page.
     headers: { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' },
   },
   plugins: [serveModels()],
 }
 
-/** Builds the page and serves it, with the models below `models/`. */
+/** Builds and serves the page. The models are served below `models/`. */
 export async function serveBenchPage(): Promise<{ url: string; close(): Promise<void> }> {
   await build(config)
   const server = await preview(config)
   const url = server.resolvedUrls?.local[0]
-  if (url === undefined) throw new Error('The preview server has no address on this machine.')
+  if (url === undefined) throw new Error('The preview server has no local URL.')
   return { url, close: () => server.close() }
 }
 
-/** Hundreds of megabytes that a copy into the built page would only double. */
+/** Serves the models from their folder: copying hundreds of megabytes into the build would waste disk space. */
 function serveModels(): Plugin {
   return {
     name: 'rivulet-bench-models',

@@ -6,14 +6,14 @@ const columns = [
   'context',
   'quantity',
   'rivulet',
-  'against',
+  'baseline',
   '',
   'ratio',
   'bound',
   '',
 ] as const
 
-/** The rows in aligned columns, as median [its 95 % confidence] (least–most); a value measured once has no spread. */
+/** Formats the rows as aligned columns: median [95 % confidence interval] (min–max). A value measured once has no spread. */
 export function formatTable(rows: readonly Row[]): string {
   const lines = [columns, ...rows.map(formatRow)]
   const widths = columns.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)))
@@ -37,7 +37,7 @@ function formatRow({
   baseline,
   ratio,
   bound,
-  isHeld,
+  isMet,
 }: Row): string[] {
   return [
     section,
@@ -49,7 +49,7 @@ function formatRow({
     baseline?.name ?? '',
     ratio ? formatSpread(ratio, '') : '',
     bound ? formatBound(bound) : '',
-    isHeld === undefined ? '' : isHeld ? 'held' : 'MISSED',
+    isMet === undefined ? '' : isMet ? 'met' : 'MISSED',
   ]
 }
 
@@ -61,8 +61,8 @@ function formatSpread({ median, min, max, confidence }: Spread, unit: string): s
   const [scale, scaledUnit] = unit === 'B' && median >= 1e6 ? [1e6, 'MB'] : [1, unit]
   const format = (value: number) => formatNumber(value / scale)
   const spread = min === max ? '' : ` (${format(min)}–${format(max)})`
-  const surely = min === max || !confidence ? '' : ` [${confidence.map(format).join('–')}]`
-  return `${format(median)}${surely}${spread} ${scaledUnit}`.trimEnd()
+  const interval = min === max || !confidence ? '' : ` [${confidence.map(format).join('–')}]`
+  return `${format(median)}${interval}${spread} ${scaledUnit}`.trimEnd()
 }
 
 function formatNumber(value: number): string {

@@ -16,7 +16,7 @@ const root = resolve(import.meta.dirname, '../..')
 const cache = join(root, '.cache/eval')
 
 export interface EvalOptions {
-  /** Folders in the layout of Hugging Face ONNX models, beside the embedded one and version 1. */
+  /** Further models: folders in the layout of Hugging Face ONNX models. */
   readonly models: readonly string[]
   readonly temperature: number
   readonly maxTokens: number
@@ -24,7 +24,7 @@ export interface EvalOptions {
 
 interface Answer extends StoryRequest, Story {
   readonly seed: number
-  readonly isOnSubject: boolean
+  readonly namesSubject: boolean
 }
 
 interface Column {
@@ -33,40 +33,42 @@ interface Column {
 }
 
 const measures = [
-  'names its subject',
-  'ends by itself',
-  "words in the corpus's vocabulary",
+  'stories that name their subject',
+  'stories with an end-of-sequence token',
+  'words in the vocabulary of the corpus',
   'repeated trigrams',
   'sentences that name the subject twice',
-  'held-out loss, nats a token',
-  'the same on stories it was trained on',
-  'tokens a story',
+  'loss on held-out stories, nats per token',
+  'loss on training stories, nats per token',
+  'tokens per story',
 ]
 
-/** Tells all stories with each model, prints the table, and writes the stories to `.cache/eval/stories.json`. */
+/** Generates all stories with each model, prints the table and writes the stories to `.cache/eval/stories.json`. */
 export async function evalStories({ models, ...sampling }: EvalOptions): Promise<void> {
   const corpus = process.env.RIVULET_STORIES_CORPUS ?? join(root, '../shared/data/tinystories/stories.txt')
   if (!existsSync(corpus))
-    throw new Error(`RIVULET_STORIES_CORPUS names the corpus, stories.txt; there is none at ${corpus}.`)
+    throw new Error(
+      `The corpus ${corpus} does not exist. Set RIVULET_STORIES_CORPUS to the path of stories.txt.`,
+    )
   const python = preparePython()
   if ('unavailable' in python) throw new Error(python.unavailable)
   mkdirSync(cache, { recursive: true })
   const stories = readFileSync(corpus, 'utf8').split('<|endoftext|>')
   const vocabulary = new Set(stories.flatMap(splitWords))
-  const known: readonly (readonly [string, string])[] = [
+  const evaluated: readonly (readonly [string, string])[] = [
     ...exportVersion1(),
     ['embedded', join(root, 'demo/public/models/stories')],
     ...models.map((folder) => [folder, folder] as const),
   ]
   const columns: Column[] = []
-  const told: Record<string, readonly Answer[]> = {}
-  for (const [name, folder] of known) {
+  const storiesByModel: Record<string, readonly Answer[]> = {}
+  for (const [name, folder] of evaluated) {
     const storyteller = await openStoryteller(folder)
-    const answers = await tellAll(storyteller, sampling).finally(() => storyteller.release())
+    const answers = await generateAll(storyteller, sampling).finally(() => storyteller.release())
     const losses = measureLosses(folder, corpus)
     columns.push({ name, cells: describe(answers, vocabulary, losses) })
-    told[name] = answers
-    writeFileSync(join(cache, 'stories.json'), `${JSON.stringify(told, undefined, 1)}\n`)
+    storiesByModel[name] = answers
+    writeFileSync(join(cache, 'stories.json'), `${JSON.stringify(storiesByModel, undefined, 1)}\n`)
   }
   columns.push({
     name: 'corpus',
@@ -74,12 +76,12 @@ export async function evalStories({ models, ...sampling }: EvalOptions): Promise
   })
   console.log(
     `${storyRequests.length} requests (e2e/eval/requests.ts), seeds 1 to ${storyRequests.length}, ` +
-      `temperature ${sampling.temperature}, at most ${sampling.maxTokens} tokens, the rest from generation_config.json.\n`,
+      `temperature ${sampling.temperature}, max tokens ${sampling.maxTokens}, other options from generation_config.json.\n`,
   )
   console.log(formatTable(columns))
 }
 
-/** Version 1, exported from its weights where they are at hand. */
+/** Exports version 1 from its weights, if they exist on this machine. */
 function exportVersion1(): readonly (readonly [string, string])[] {
   const source = process.env.RIVULET_STORIES_MODEL ?? join(root, '../shared/data/stories-model')
   if (!existsSync(source)) return []
@@ -89,18 +91,21 @@ function exportVersion1(): readonly (readonly [string, string])[] {
   return [['version 1', join(output, 'stories')]]
 }
 
-async function tellAll(storyteller: Storyteller, sampling: StorySampling): Promise<readonly Answer[]> {
+async function generateAll(storyteller: Storyteller, sampling: StorySampling): Promise<readonly Answer[]> {
   const answers: Answer[] = []
   for (const [index, request] of storyRequests.entries()) {
     const options = { ...sampling, seed: index + 1 }
-    const story = await storyteller.tell(await converse(storyteller, request, options), options)
-    const isOnSubject = namesSubjects(story.text, request.subjects)
-    answers.push({ seed: options.seed, ...request, ...story, isOnSubject })
+    const story = await storyteller.generate(await converse(storyteller, request, options), options)
+    const namesSubject = namesSubjects(story.text, request.subjects)
+    answers.push({ seed: options.seed, ...request, ...story, namesSubject })
   }
   return answers
 }
 
-/** A follow-up comes behind the model's own answer to what was asked before, unless the demo would have left that out. */
+/**
+ * Returns the messages of a request. A follow-up contains the earlier question and the model's answer to it, unless the demo
+ * would drop them because they exceed half of the context.
+ */
 async function converse(
   storyteller: Storyteller,
   { text, after }: StoryRequest,
@@ -109,14 +114,14 @@ async function converse(
   const question: ChatMessage = { role: 'user', content: text }
   if (after === undefined) return [question]
   const earlier: ChatMessage = { role: 'user', content: after }
-  const story = await storyteller.tell([earlier], options)
-  const isForgotten = story.promptTokens + story.tokens > storyteller.contextLength / 2
-  return isForgotten ? [question] : [earlier, { role: 'assistant', content: story.text }, question]
+  const story = await storyteller.generate([earlier], options)
+  const isDropped = story.promptTokens + story.tokens > storyteller.contextLength / 2
+  return isDropped ? [question] : [earlier, { role: 'assistant', content: story.text }, question]
 }
 
 interface Losses {
   readonly heldOut: number
-  /** Measured alike. */
+  /** The loss on stories of the training set, measured in the same way. */
   readonly trainedOn: number
 }
 
@@ -136,8 +141,8 @@ function describe(
     formatShare(answers.filter(isCounted).length / answers.length)
   const tokens = answers.reduce((sum, answer) => sum + answer.tokens, 0) / answers.length
   return [
-    share(({ isOnSubject }) => isOnSubject),
-    share(({ hasEnded }) => hasEnded),
+    share(({ namesSubject }) => namesSubject),
+    share(({ hasEndToken }) => hasEndToken),
     formatShare(measureKnownWords(texts, vocabulary)),
     formatShare(measureRepeatedTrigrams(texts)),
     formatShare(measureNamedTwice(answers)),
@@ -149,7 +154,7 @@ function describe(
 
 const formatShare = (share: number) => `${(share * 100).toFixed(1)} %`
 
-/** A Markdown table: a row for each measure. */
+/** Formats a Markdown table with a row for each measure. */
 function formatTable(columns: readonly Column[]): string {
   const rows = [
     ['', ...columns.map(({ name }) => name)],

@@ -1,4 +1,4 @@
-/** Words as the measures count them: in small letters, without punctuation. */
+/** Splits a text into lower-case words without punctuation. */
 export function splitWords(text: string): readonly string[] {
   return text.toLowerCase().match(/[a-z]+(?:'[a-z]+)*/g) ?? []
 }
@@ -18,7 +18,7 @@ function pluralOf(noun: string): string {
   return /[^aeiou]y$/.test(noun) ? `${noun.slice(0, -1)}ies` : `${noun}s`
 }
 
-/** Whether the text names each subject, in the singular or the plural, as a whole word. */
+/** Whether the text contains each subject as a whole word, in the singular or plural. */
 export function namesSubjects(text: string, subjects: readonly string[]): boolean {
   const words = new Set(splitWords(text).map((word) => word.replace(/'s$/, '')))
   return subjects
@@ -26,7 +26,7 @@ export function namesSubjects(text: string, subjects: readonly string[]): boolea
     .every((subject) => words.has(subject) || words.has(pluralOf(subject)))
 }
 
-/** How many sentences name one of their story's subjects more than once, 0 to 1: "the robot and the robot". */
+/** The share (0 to 1) of sentences that name a subject of their story more than once: "the robot and the robot". */
 export function measureNamedTwice(
   stories: readonly { readonly text: string; readonly subjects: readonly string[] }[],
 ): number {
@@ -44,13 +44,13 @@ function countName(words: readonly string[], subject: string): number {
   return words.filter((word) => word === subject || word === pluralOf(subject)).length
 }
 
-/** How many of the texts' words are in the vocabulary, 0 to 1. */
+/** The share (0 to 1) of words that are in the vocabulary. */
 export function measureKnownWords(texts: readonly string[], vocabulary: ReadonlySet<string>): number {
   const words = texts.flatMap(splitWords)
   return words.filter((word) => vocabulary.has(word)).length / words.length
 }
 
-/** How many of the texts' word trigrams their own text has had before, 0 to 1. */
+/** The share (0 to 1) of word trigrams that occurred earlier in the same text. */
 export function measureRepeatedTrigrams(texts: readonly string[]): number {
   let total = 0
   let repeated = 0

@@ -1,9 +1,9 @@
-/** What is asked of the stories model: fixed before anybody saw an answer. */
+/** A request to the stories model. The requests were written before any answer was seen. */
 export interface StoryRequest {
   readonly text: string
-  /** Nouns in the singular; the story keeps to the subject when it names each of them. */
+  /** Nouns in the singular. The story must name each of them. */
   readonly subjects: readonly string[]
-  /** For a follow-up, what was asked before: the model has answered that itself. */
+  /** For a follow-up: the earlier question, which the model answers first. */
   readonly after?: string
 }
 
@@ -12,7 +12,7 @@ const about = (phrase: string, ...subjects: readonly string[]): StoryRequest => 
   subjects,
 })
 
-/** 100 requests; the seed of each is its place, from 1. */
+/** 100 requests. The seed of each is its position, starting at 1. */
 export const storyRequests: readonly StoryRequest[] = [
   about('a dragon', 'dragon'),
   about('a cat', 'cat'),

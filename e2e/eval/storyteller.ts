@@ -14,14 +14,14 @@ export interface Story {
   readonly text: string
   readonly tokens: number
   readonly promptTokens: number
-  /** Whether the model ended it by itself. */
-  readonly hasEnded: boolean
+  /** Whether the model ended the story with an end-of-sequence token. */
+  readonly hasEndToken: boolean
 }
 
-/** A model that tells stories in Node: the library's own prompt, sampler and session, on onnxruntime-web's WASM. */
+/** Runs a story model in Node with the library's chat template, sampler and session on onnxruntime-web (WASM). */
 export interface Storyteller {
   readonly contextLength: number
-  tell(messages: readonly ChatMessage[], sampling: StorySampling): Promise<Story>
+  generate(messages: readonly ChatMessage[], sampling: StorySampling): Promise<Story>
   release(): Promise<void>
 }
 
@@ -39,7 +39,7 @@ export async function openStoryteller(path: string): Promise<Storyteller> {
   })
   return {
     contextLength,
-    async tell(messages, sampling) {
+    async generate(messages, sampling) {
       const input = { kind: 'chat', messages, assistantPrefix: '' } as const
       const { signal } = new AbortController()
       const request = { input, options: { stop: [], ...sampling } }
@@ -55,13 +55,13 @@ export async function openStoryteller(path: string): Promise<Storyteller> {
           tokens += step.value.tokenCount
         }
       }
-      return { text, tokens, promptTokens: promptTokens ?? 0, hasEnded: step.value === 'stop' }
+      return { text, tokens, promptTokens: promptTokens ?? 0, hasEndToken: step.value === 'stop' }
     },
     release: () => decoder.release(),
   }
 }
 
-/** A folder on disk, as the backend reads one. */
+/** Opens a folder on disk as the model folder that the backend reads. */
 function openFolder(url: string): ModelFolder {
   const read = (path: string) =>
     existsSync(join(url, path)) ? new Uint8Array(readFileSync(join(url, path))) : undefined

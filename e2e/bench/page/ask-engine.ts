@@ -1,7 +1,7 @@
 import type { Engine } from 'rivulet'
 import { measureTimes, type Answer, type Turn } from './subject.js'
 
-/** A turn through rivulet's public API: times are those of the page's reader. */
+/** Runs a turn through rivulet's public API. Times are taken where the page reads the stream. */
 export async function askEngine(engine: Engine, { prompt, maxTokens }: Turn): Promise<Answer> {
   const tokenTimesMs: number[] = []
   const startMs = performance.now()

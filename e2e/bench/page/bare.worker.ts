@@ -1,4 +1,4 @@
-// The library's backend without its stack: the same loop, read in the worker itself.
+// Runs the library's backend without the rest of the stack: its tokens are read inside the worker.
 import { startProbe } from './probe.js'
 import { createOnnxBackend } from '../../../dist/workers/onnx/onnx-backend.js'
 import { serveLoop } from './loop-worker.js'

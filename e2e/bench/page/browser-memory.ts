@@ -1,4 +1,4 @@
-/** Page and Node: resident memory of Chromium's processes, all of one kind together. */
+/** For page and Node: resident memory of Chromium's processes, summed by process type. */
 export interface ProcessBytes {
   readonly renderer: number
   readonly gpu: number
@@ -6,10 +6,10 @@ export interface ProcessBytes {
 
 declare global {
   interface Window {
-    /** Undefined where the system does not tell. */
+    /** Resolves to undefined if the system is not Linux. */
     readonly readProcesses: () => Promise<ProcessBytes | undefined>
     readonly startHeapPeak: () => Promise<void>
-    /** @returns the most that the workers' heaps held since `startHeapPeak`, ArrayBuffers with them */
+    /** @returns the peak total size of the workers' heaps since `startHeapPeak`, including ArrayBuffers */
     readonly endHeapPeak: () => Promise<number>
   }
 }

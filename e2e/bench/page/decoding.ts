@@ -5,30 +5,30 @@ import { createRow, type Bound, type Measured, type Row } from './rows.js'
 import { openRivulet, openTransformers } from './subjects.js'
 import type { Answer, Subject } from './subject.js'
 
-/** How a section decodes, and what has to come of it. */
+/** How a section decodes, and the bounds that it must meet. */
 export interface Decoding extends WorkerRole {
-  /** Tokens decoded behind each prompt. */
+  /** Tokens generated after each prompt. */
   readonly newTokens: number
-  /** Compiling shaders for a prompt's length is not what is measured; a CPU has none, and long prompts cost it dearly. */
+  /** On WebGPU, warm up every context: shaders are compiled for each prompt length. A CPU has none, and long prompts are slow. */
   readonly warmUpAt: 'every context' | 'first context'
   readonly bounds: {
     readonly msPerToken: (context: number) => number | undefined
     readonly ttft: (context: number) => number | undefined
-    /** First token of a second turn to that of the first. */
+    /** TTFT of the second turn relative to the first. */
     readonly secondTurn: (history: number) => number | undefined
-    /** Cost a token at the last context to that at the first. */
+    /** Time per token at the last context relative to the first. */
     readonly growth?: number
     readonly counts?: Partial<Record<keyof Counts, number>>
   }
 }
 
-/** Tokens that a second turn adds to its history. */
+/** Tokens that the second turn adds to the history. */
 const addedTokens = 20
-/** Tokens of the first turn's answer, which are part of that history. */
+/** Tokens of the first turn's answer, part of the history. */
 const answerTokens = 16
 const fewTokens = 4
 
-/** rivulet and transformers.js, each in its turn: cost of a token, time to the first, the GPU's work, a second turn. */
+/** Measures rivulet and transformers.js alternately: time per token, TTFT, GPU work and second-turn TTFT. */
 export function measureDecoding(decoding: Decoding): Section {
   return async (plan) => {
     const setup = { device: decoding.device, mode: decoding.mode, model: plan.model }
@@ -37,7 +37,7 @@ export function measureDecoding(decoding: Decoding): Section {
       const createPrompt = createPrompts()
       const bench = { plan, decoding, createPrompt }
       const warmUps = decoding.warmUpAt === 'every context' ? plan.contexts : plan.contexts.slice(0, 1)
-      // Twice: a prompt that follows another can take another way than the first.
+      // Twice, because a later prompt can take a different code path than the first one.
       for (const context of [...warmUps, ...warmUps]) {
         for (const subject of subjects) {
           await answerExactly(subject, context, { prompt: createPrompt(context), maxTokens: fewTokens })
@@ -81,8 +81,8 @@ async function measureContexts(bench: Bench, ours: Subject, theirs: Subject): Pr
         bound: boundRatio(limit),
       })
     return [
-      compare('a token', 'msPerToken', bounds.msPerToken(context)),
-      compare('first token', 'ttftMs', bounds.ttft(context)),
+      compare('time per token', 'msPerToken', bounds.msPerToken(context)),
+      compare('TTFT', 'ttftMs', bounds.ttft(context)),
     ]
   })
   return [...rows, ...compareContexts(plan, bounds.growth, answers)]
@@ -101,10 +101,10 @@ function compareContexts(plan: Plan, growth: number | undefined, answers: Map<nu
     createRow({
       ...describePlan(plan),
       context: last,
-      quantity: 'a token',
+      quantity: 'time per token',
       unit: 'ms',
       values: read(last),
-      baseline: { name: `at ${first}`, values: read(first) },
+      baseline: { name: `context ${first}`, values: read(first) },
       bound: boundRatio(growth),
     }),
   ]
@@ -113,10 +113,10 @@ function compareContexts(plan: Plan, growth: number | undefined, answers: Map<nu
 const gpuWork = {
   submits: 'submits',
   dispatches: 'dispatches',
-  bindGroups: 'bind groups made',
-  buffers: 'buffers made',
-  bytesAllocated: 'allocated',
-  bytesReadBack: 'read back',
+  bindGroups: 'bind groups created',
+  buffers: 'buffers created',
+  bytesAllocated: 'memory allocated',
+  bytesReadBack: 'memory read back',
 } satisfies Partial<Record<keyof Counts, string>>
 
 type Work = Record<keyof typeof gpuWork, number>
@@ -129,14 +129,14 @@ async function measureGpuWork(bench: Bench, ours: Subject, theirs: Subject): Pro
     for (const round of sequence(plan.rounds)) {
       work.ours.push(await countWork(bench, ours, context))
       work.theirs.push(await countWork(bench, theirs, context))
-      console.log(`${plan.section}, ${plan.model.name}: round ${round + 1}, counts at ${context}`)
+      console.log(`${plan.section}, ${plan.model.name}: round ${round + 1}, counts at context ${context}`)
     }
     for (const [counter, quantity] of Object.entries(gpuWork) as [keyof Work, string][]) {
       const limit = decoding.bounds.counts?.[counter]
       const row: Measured = {
         ...describePlan(plan),
         context,
-        quantity: `${quantity} a token`,
+        quantity: `${quantity} per token`,
         unit: counter.startsWith('bytes') ? 'B' : '',
         values: work.ours.map((each) => each[counter]),
         baseline: { name: theirs.name, values: work.theirs.map((each) => each[counter]) },
@@ -149,8 +149,8 @@ async function measureGpuWork(bench: Bench, ours: Subject, theirs: Subject): Pro
 }
 
 /**
- * The GPU's work for one token: what a long answer takes more than a short one.
- * A prefill may take a buffer or a submit more than the last: hence rounds, of which the median counts.
+ * Counts the GPU work per token: the difference between a long and a short answer, per extra token. One prefill may need a
+ * buffer or a submit more than another; the median over the rounds removes this.
  */
 async function countWork({ createPrompt }: Bench, subject: Subject, context: number): Promise<Work> {
   const extraTokens = 16
@@ -172,7 +172,7 @@ async function measureSecondTurn(bench: Bench, ours: Subject, theirs: Subject): 
   const { plan, decoding } = bench
   const { bounds } = decoding
   const history = plan.contexts.at(-1)!
-  // Too short to hold the first turn's answer.
+  // The context is too short for the first turn's answer.
   if (history <= answerTokens) return []
   const turns: { ours: Conversation[]; theirs: Conversation[] } = { ours: [], theirs: [] }
   if (bench.decoding.warmUpAt === 'every context') {
@@ -186,7 +186,7 @@ async function measureSecondTurn(bench: Bench, ours: Subject, theirs: Subject): 
   const second = {
     ...describePlan(plan),
     context: history,
-    quantity: `first token, ${addedTokens} more`,
+    quantity: `second-turn TTFT, ${addedTokens} new tokens`,
     unit: 'ms',
     values: turns.ours.map((turn) => turn.secondTtftMs),
   }
@@ -212,7 +212,7 @@ interface Conversation {
 async function converse({ createPrompt }: Bench, subject: Subject, history: number): Promise<Conversation> {
   const prompt = createPrompt(history - answerTokens)
   const first = await subject.answer({ prompt, maxTokens: answerTokens })
-  // How the answer is split into tokens is the model's matter: about `history` tokens, and `addedTokens` more.
+  // The answer may be split into tokens differently: about `history` tokens, and `addedTokens` more.
   const next = prompt + first.text + createPrompt(addedTokens)
   const second = await subject.answer({ prompt: next, maxTokens: fewTokens })
   return { firstTtftMs: first.ttftMs, secondTtftMs: second.ttftMs }

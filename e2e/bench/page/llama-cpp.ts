@@ -9,12 +9,12 @@ import { createRow } from './rows.js'
 import { measureTimes, type Answer, type Subject } from './subject.js'
 
 const contextLength = 4096
-/** As many as cores would have what delivers the tokens wait for one, here as there: on two cores that drowns the rest. */
+/** With one thread per core, the code that delivers the tokens would wait for a core: on two cores this hides all else. */
 const threads = 1
-/** What rivulet computes a prompt in: the same for both, so that only what is around llama.cpp differs. */
+/** rivulet's prefill chunk size. wllama uses the same, so that only the code around llama.cpp differs. */
 const chunkTokens = 32
 
-/** llamaCpp() and wllama itself, called on the page as its documentation has it: the same file, the same llama.cpp. */
+/** Compares llamaCpp() with wllama called on the page, as its documentation shows: same file, same build of llama.cpp. */
 export function measureLlamaCpp({ newTokens }: { readonly newTokens: number }): Section {
   return async (plan) => {
     const { ggufUrl } = plan.model
@@ -37,9 +37,9 @@ async function compare(
   for (const subject of [ours, theirs]) await answer(subject)
   const answers = { ours: [] as Answer[], theirs: [] as Answer[] }
   for (const round of sequence(plan.rounds)) {
-    // In turns, also in who begins.
+    // Alternate which one is first.
     const order = round % 2 === 0 ? (['ours', 'theirs'] as const) : (['theirs', 'ours'] as const)
-    for (const who of order) answers[who].push(await answer(who === 'ours' ? ours : theirs))
+    for (const side of order) answers[side].push(await answer(side === 'ours' ? ours : theirs))
     console.log(`${plan.section}, ${plan.model.name}: round ${round + 1}`)
   }
   const named = { ...describePlan(plan), context }
@@ -47,7 +47,7 @@ async function compare(
   return [
     createRow({
       ...named,
-      quantity: 'tokens a second',
+      quantity: 'tokens/s',
       unit: '',
       values: answers.ours.map(toRate),
       baseline: { name: theirs.name, values: answers.theirs.map(toRate) },
@@ -55,20 +55,20 @@ async function compare(
     }),
     createRow({
       ...named,
-      quantity: `a token, longer than ${theirs.name}'s`,
+      quantity: `time per token minus ${theirs.name}'s`,
       unit: 'ms',
       values: answers.ours.map(({ msPerToken }, round) => msPerToken - answers.theirs[round]!.msPerToken),
     }),
     createRow({
       ...named,
-      quantity: 'first token',
+      quantity: 'TTFT',
       unit: 'ms',
       values: answers.ours.map(({ ttftMs }) => ttftMs),
       baseline: { name: theirs.name, values: answers.theirs.map(({ ttftMs }) => ttftMs) },
     }),
     createRow({
       ...named,
-      quantity: `first token, later than ${theirs.name}`,
+      quantity: `TTFT minus ${theirs.name}'s`,
       unit: 'ms',
       values: answers.ours.map(({ ttftMs }, round) => ttftMs - answers.theirs[round]!.ttftMs),
       bound: { of: 'value', kind: 'at most', limit: 5 },
@@ -76,7 +76,7 @@ async function compare(
   ]
 }
 
-const noCounts = () => Promise.reject(new Error('llama.cpp on the CPU does nothing that is counted.'))
+const noCounts = () => Promise.reject(new Error('llama.cpp on the CPU has no WebGPU counters.'))
 
 async function openLlamaCpp(model: string): Promise<Subject> {
   const engine = await createEngine({ backend: llamaCpp({ device: 'wasm', threads, contextLength }), model })

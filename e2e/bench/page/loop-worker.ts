@@ -1,10 +1,10 @@
-// Both threads: a call of a bench worker's method, one at a time, with word of each token on the way.
+// For both threads: calls the methods of a bench worker, one at a time, with a message for each token.
 import type { Setup, Turn } from './subject.js'
 
 /** The methods of a bench worker. */
 export interface Loop {
   load(setup: Setup): Promise<void>
-  /** Calls `onToken` for each token where it is the page that takes the times. */
+  /** Calls `onToken` for each token if the page takes the times. */
   answer(turn: Turn, onToken: () => void): Promise<LoopAnswer>
   unload(): Promise<void>
 }
@@ -12,7 +12,7 @@ export interface Loop {
 interface LoopAnswer {
   readonly promptTokens: number
   readonly text: string
-  /** The worker's own times, where it takes them. */
+  /** Set if the worker takes the times. */
   readonly times?: { readonly startMs: number; readonly tokenTimesMs: readonly number[] }
 }
 
@@ -27,9 +27,9 @@ type Message =
   | { readonly kind: 'returned'; readonly result: LoopAnswer | undefined }
   | { readonly kind: 'thrown'; readonly reason: string }
 
-/** Page: the methods of `worker`, once it listens. */
+/** For the page: resolves to the methods of `worker` when it is ready. */
 export async function connectLoop(worker: Worker): Promise<Loop> {
-  /** Until the worker says that it is ready, has returned or has thrown. */
+  /** Waits until the worker is ready, returns or throws. */
   const waitForEnd = (onToken: () => void) =>
     new Promise<LoopAnswer | undefined>((resolve, reject) => {
       worker.onerror = ({ message }) => reject(new Error(`The worker failed: ${message}`))
@@ -49,14 +49,14 @@ export async function connectLoop(worker: Worker): Promise<Loop> {
     load: async (argument) => void (await call({ method: 'load', argument })),
     async answer(argument, onToken) {
       const answer = await call({ method: 'answer', argument }, onToken)
-      if (!answer) throw new Error('The worker gave no answer.')
+      if (!answer) throw new Error('The worker returned no answer.')
       return answer
     },
     unload: async () => void (await call({ method: 'unload' })),
   }
 }
 
-/** Worker: answers calls from now on. */
+/** For the worker: serves calls from the page. */
 export function serveLoop(loop: Loop): void {
   const post = (message: Message) => self.postMessage(message, {})
   const run = async (call: Call): Promise<LoopAnswer | undefined> => {

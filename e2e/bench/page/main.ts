@@ -1,4 +1,4 @@
-// The bench page: hands the sections to `bench.ts`, which calls them from Node.
+// The benchmark page: exposes the sections to `bench.ts`, which calls them from Node.
 import { measureDecoding } from './decoding.js'
 import { measureLlamaCpp } from './llama-cpp.js'
 import { measureMemory } from './memory.js'

@@ -10,7 +10,7 @@ const cyclesPerRound = 10
 const reloads = 3
 const newTokens = 4
 
-/** What loading takes, what a loaded model holds, and what is left of it when it is gone. */
+/** Measures memory while a model loads, while it is loaded, and after it is unloaded. */
 export function measureMemory(role: WorkerRole): Section {
   return async (plan) => {
     const setup = { ...role, model: plan.model }
@@ -22,8 +22,8 @@ export function measureMemory(role: WorkerRole): Section {
   }
 }
 
-interface Held extends Pick<Counts, 'gpuBytesAlive' | 'wasmBytes'> {
-  /** JavaScript objects and buffers, WebAssembly's too, of page and worker, by the browser's own count. */
+interface MemoryUse extends Pick<Counts, 'gpuBytesAlive' | 'wasmBytes'> {
+  /** JavaScript objects and buffers, including WebAssembly's, of page and worker; reported by the browser. */
   readonly agentBytes: number
 }
 
@@ -31,20 +31,20 @@ const quantities = {
   gpuBytesAlive: 'GPU buffers',
   wasmBytes: 'WebAssembly memory',
   agentBytes: 'page and worker',
-} satisfies Record<keyof Held, string>
+} satisfies Record<keyof MemoryUse, string>
 
-async function readHeld(subject: Subject): Promise<Held> {
+async function readMemoryUse(subject: Subject): Promise<MemoryUse> {
   const agentBytes = await measureAgents()
   return { ...(await subject.readCounts()), agentBytes }
 }
 
 interface Loaded {
   readonly name: string
-  readonly held: Held
+  readonly used: MemoryUse
   readonly peakHeapBytes: number
 }
 
-/** One after the other: the browser counts all workers together. */
+/** Measures one library after the other, because the browser reports all workers together. */
 async function compareLoaded(plan: Plan, setup: Setup): Promise<Row[]> {
   const ours = await measureLoaded(plan, setup, openRivulet)
   const theirs = await measureLoaded(plan, setup, openTransformers)
@@ -52,24 +52,24 @@ async function compareLoaded(plan: Plan, setup: Setup): Promise<Row[]> {
   const row = { ...describePlan(plan), unit: 'B' }
   const weights = { name: 'weights', values: [weightBytes] }
   return [
-    ...describe(plan, 'loaded', ours.held, theirs.name, theirs.held),
+    ...describe(plan, 'loaded', ours.used, theirs.name, theirs.used),
     createRow({
       ...row,
-      quantity: 'worker heap, while loading',
+      quantity: 'peak worker heap while loading',
       values: [ours.peakHeapBytes],
       baseline: weights,
       bound: { of: 'ratio', kind: 'at most', limit: 1.2 },
     }),
     createRow({
       ...row,
-      quantity: 'worker heap, while loading',
+      quantity: 'peak worker heap while loading',
       values: [ours.peakHeapBytes],
       baseline: { name: theirs.name, values: [theirs.peakHeapBytes] },
     }),
     createRow({
       ...row,
       quantity: 'page and worker, loaded',
-      values: [ours.held.agentBytes],
+      values: [ours.used.agentBytes],
       baseline: weights,
       bound: { of: 'ratio', kind: 'at most', limit: 0.2 },
     }),
@@ -86,16 +86,16 @@ async function measureLoaded(
   const peakHeapBytes = await window.endHeapPeak()
   return withSubjects([subject] as const, async () => {
     await answerOnce(subject, plan)
-    const held = await readHeld(subject)
+    const used = await readMemoryUse(subject)
     console.log(`${plan.section}, ${plan.model.name}: ${subject.name}`)
-    return { name: subject.name, held, peakHeapBytes }
+    return { name: subject.name, used, peakHeapBytes }
   })
 }
 
-/** In one worker, where it shows what unloading leaves. */
+/** Loads and unloads several times in one worker, to detect memory that unloading does not free. */
 async function measureReloads(plan: Plan, setup: Setup): Promise<Row[]> {
   return withSubjects([await openBare(setup)] as const, async ([subject]) => {
-    const left: Held[] = []
+    const left: MemoryUse[] = []
     for (const cycle of sequence(reloads)) {
       if (cycle > 0) await subject.load()
       left.push(await answerAndUnload(subject, plan))
@@ -105,7 +105,7 @@ async function measureReloads(plan: Plan, setup: Setup): Promise<Row[]> {
   })
 }
 
-/** As an app has it: each engine has a worker of its own, which ends with it. */
+/** Creates and disposes engines as an app does: each engine has a worker that is terminated with it. */
 async function measureCycles(plan: Plan, setup: Setup): Promise<Row[]> {
   const cycles = plan.rounds * cyclesPerRound
   const left: ProcessBytes[] = []
@@ -129,41 +129,41 @@ async function measureCycles(plan: Plan, setup: Setup): Promise<Row[]> {
   return [compare('renderer process', 'renderer'), compare('GPU process', 'gpu')]
 }
 
-async function answerAndUnload(subject: LoopSubject, plan: Plan): Promise<Held> {
+async function answerAndUnload(subject: LoopSubject, plan: Plan): Promise<MemoryUse> {
   await answerOnce(subject, plan)
   await subject.unload()
-  return readHeld(subject)
+  return readMemoryUse(subject)
 }
 
 async function answerOnce(subject: Subject, { contexts: [context = 64] }: Plan): Promise<void> {
   await answerExactly(subject, context, { prompt: createPrompts()(context), maxTokens: newTokens })
 }
 
-/** How far a collector's or an allocator's timing may move what is left. */
+/** Allows for variation by the timing of garbage collection and allocators. */
 const collectorTolerance = 1.05
 
-function describe(plan: Plan, state: string, held: Held, name: string, baseline: Held): Row[] {
-  const isLeft = state !== 'loaded'
-  const boundLeft = (quantity: keyof Held): Bound => ({
+function describe(plan: Plan, state: string, used: MemoryUse, name: string, baseline: MemoryUse): Row[] {
+  const isUnloaded = state !== 'loaded'
+  const createBound = (quantity: keyof MemoryUse): Bound => ({
     of: 'ratio',
     kind: 'at most',
     limit: quantity === 'agentBytes' ? collectorTolerance : 1,
   })
-  return (Object.keys(quantities) as (keyof Held)[]).map((quantity) =>
+  return (Object.keys(quantities) as (keyof MemoryUse)[]).map((quantity) =>
     createRow({
       ...describePlan(plan),
       quantity: `${quantities[quantity]}, ${state}`,
       unit: 'B',
-      values: [held[quantity]],
+      values: [used[quantity]],
       baseline: { name, values: [baseline[quantity]] },
-      bound: isLeft ? boundLeft(quantity) : undefined,
+      bound: isUnloaded ? createBound(quantity) : undefined,
     }),
   )
 }
 
-/** Waits for the browser to collect first. Only for pages that are cross-origin isolated. */
+/** Measures after a garbage collection. Needs a cross-origin isolated page. */
 async function measureAgents(): Promise<number> {
-  // Chromium's own, and in no standard library of TypeScript.
+  // Only Chromium has it, and TypeScript's DOM types do not include it.
   const { bytes } = await (
     performance as Performance & { measureUserAgentSpecificMemory(): Promise<{ readonly bytes: number }> }
   ).measureUserAgentSpecificMemory()

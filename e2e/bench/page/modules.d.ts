@@ -1,6 +1,6 @@
 /// <reference types="vite/client" />
 
-/** What is used of transformers.js: `peer.ts` puts it where only the bench's own build finds it. */
+/** The used part of transformers.js. `peer.ts` installs it where only the benchmark's build finds it. */
 declare module '@huggingface/transformers' {
   export const env: object
 
@@ -47,6 +47,6 @@ declare module '@wllama/wllama/esm/index.min.js' {
 
 declare module '*?url' {
   const url: string
-  // oxlint-disable-next-line import/no-default-export -- Vite has it so
+  // oxlint-disable-next-line import/no-default-export -- Vite defines it this way
   export default url
 }

@@ -1,29 +1,29 @@
 import type { Row } from './rows.js'
 import type { Answer, BenchModel, Subject, Turn } from './subject.js'
 
-/** A file on a server that sends no faster than a line would. */
+/** A file on a server with a limited transfer rate. */
 export interface PacedFile {
-  /** Of the folder, with a slash at its end. */
+  /** The folder's URL, with a trailing slash. */
   readonly url: string
   readonly path: string
   readonly sha256: string
-  /** Its size and the server's rate. */
+  /** The file's size and the transfer rate. */
   readonly description: string
 }
 
-/** What one section measures. */
+/** The input of a section. */
 export interface Plan {
   readonly section: string
   readonly model: BenchModel
   readonly rounds: number
   readonly contexts: readonly number[]
-  /** For the store. */
+  /** For the `store` section. */
   readonly file: PacedFile
 }
 
 export type Section = (plan: Plan) => Promise<Row[]>
 
-/** Closes what a section has opened, however it ends. */
+/** Calls `measure` and closes the subjects, also if it fails. */
 export async function withSubjects<Subjects extends readonly Subject[], Result>(
   subjects: Subjects,
   measure: (subjects: Subjects) => Promise<Result>,
@@ -35,18 +35,18 @@ export async function withSubjects<Subjects extends readonly Subject[], Result>(
   }
 }
 
-/** An answer to a prompt that must have been of `tokens` tokens. */
+/** Runs a turn and checks that its prompt had exactly `tokens` tokens. */
 export async function answerExactly(subject: Subject, tokens: number, turn: Turn): Promise<Answer> {
   const answer = await subject.answer(turn)
   if (answer.promptTokens === tokens) return answer
-  throw new Error(`${subject.name} read ${answer.promptTokens} tokens where ${tokens} were meant.`)
+  throw new Error(`${subject.name} counted ${answer.promptTokens} prompt tokens instead of ${tokens}.`)
 }
 
 export function sequence(length: number): number[] {
   return Array.from({ length }, (_, index) => index)
 }
 
-/** The first columns of a plan's rows. */
+/** Returns the first columns of a plan's rows. */
 export function describePlan({ section, model }: Plan): Pick<Row, 'section' | 'model'> {
   return { section, model: model.name }
 }

@@ -1,43 +1,44 @@
-// Both threads: how the page reads the counters of a worker whose own messages belong to the library under test.
+// For both threads: lets the page read a worker's counters. It uses a separate channel, because the worker's message port
+// belongs to the library under test.
 
-/** What a worker has done so far, and what it holds. */
+/** Counters of a worker since its start, and its current memory. */
 export interface Counts {
   readonly submits: number
   readonly dispatches: number
   readonly bindGroups: number
   readonly buffers: number
-  /** Sizes of the buffers made. */
+  /** Total size of all buffers created. */
   readonly bytesAllocated: number
-  /** Sizes of the ranges mapped for reading. */
+  /** Total size of the ranges mapped for reading. */
   readonly bytesReadBack: number
-  /** Sizes of the buffers made and not destroyed. */
+  /** Total size of the buffers not destroyed yet. */
   readonly gpuBytesAlive: number
-  /** Sizes of WebAssembly memories, which never shrink; one that has been collected counts no more. */
+  /** Total size of the WebAssembly memories that are not garbage-collected. A memory never shrinks. */
   readonly wasmBytes: number
 }
 
-/** What a worker's dispatches do: `no-op` ones run no workgroup, which leaves the host's own cost. */
+/** In `no-op` mode, dispatches run no workgroups, so that only the CPU-side cost remains. */
 type DispatchMode = 'real' | 'no-op'
 
-/** What a worker has to know before its first line runs: it travels in its name, which is also its channel's. */
+/** A worker's configuration. It is part of the worker's name, because it is needed before any message can arrive. */
 export interface WorkerRole {
   readonly mode: DispatchMode
   readonly device: 'webgpu' | 'wasm'
 }
 
-/** A name that no other worker has. */
+/** Returns a unique worker name that contains the role. It also names the worker's BroadcastChannel. */
 export function nameWorker({ mode, device }: WorkerRole): string {
   return `${mode} ${device} ${crypto.randomUUID()}`
 }
 
-/** The role that a worker was named for. */
+/** Reads the role from a name created by `nameWorker`. */
 export function readRole(workerName: string): WorkerRole {
   const [mode, device] = workerName.split(' ')
-  // The names are those of `nameWorker`.
+  // Valid because `nameWorker` created the name.
   return { mode, device } as WorkerRole
 }
 
-/** Asks a worker that has installed a probe. */
+/** Requests the counters of a worker that calls `startProbe`. */
 export async function requestCounts(workerName: string): Promise<Counts> {
   const channel = new BroadcastChannel(workerName)
   try {
@@ -51,7 +52,7 @@ export async function requestCounts(workerName: string): Promise<Counts> {
   }
 }
 
-/** Answers `requestCounts`. */
+/** Replies to `requestCounts`. */
 export function answerCounts(workerName: string, read: () => Counts): void {
   const channel = new BroadcastChannel(workerName)
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a BroadcastChannel has no target

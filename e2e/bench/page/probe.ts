@@ -1,5 +1,5 @@
-// Worker: importing this wraps WebGPU and WebAssembly, so it comes before whatever starts a runtime.
-// Prototypes are wrapped, not instances: a runtime that wraps its own device still ends up here.
+// Runs in a worker. Importing it wraps WebGPU and WebAssembly; import it before a runtime starts.
+// It wraps prototypes, not instances, so that it also counts calls by a runtime that wraps its device.
 import { answerCounts, readRole, type Counts } from './probe-channel.js'
 
 type Counter = 'submits' | 'dispatches' | 'bindGroups' | 'buffers' | 'bytesAllocated' | 'bytesReadBack'
@@ -13,7 +13,7 @@ const counters: Record<Counter, number> = {
   bytesReadBack: 0,
 }
 
-/** Each device with the buffers that are alive on it. */
+/** The live buffers of each device. */
 const devices = new Set<Set<GPUBuffer>>()
 const buffersOf = new WeakMap<GPUDevice, Set<GPUBuffer>>()
 const ownerOf = new WeakMap<GPUBuffer, Set<GPUBuffer>>()
@@ -28,7 +28,7 @@ countReadBack()
 countDispatches(readRole(self.name).mode === 'no-op')
 countMemories()
 
-/** Begins to answer the page. */
+/** Starts replying to the page's requests for counters. */
 export function startProbe(): void {
   answerCounts(self.name, readCounts)
 }
@@ -102,7 +102,7 @@ function countDispatches(isNoOp: boolean): void {
   }
 }
 
-/** ONNX Runtime's builds make their memory here and hand it to WebAssembly, with threads or without. */
+/** ONNX Runtime's builds create their memory in JavaScript, with and without threads. */
 function countMemories(): void {
   WebAssembly.Memory = new Proxy(WebAssembly.Memory, {
     construct(Memory, parameters: ConstructorParameters<typeof WebAssembly.Memory>) {

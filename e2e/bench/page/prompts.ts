@@ -1,4 +1,4 @@
-/** Words that are one token each, with the space before them, in the vocabularies of SmolLM2 and of random_llama.py. */
+/** Words that, with a leading space, are one token each in the vocabularies of SmolLM2 and random_llama.py. */
 const words = [
   'the',
   'of',
@@ -18,7 +18,7 @@ const words = [
   'at',
 ]
 
-/** Text of `tokens` tokens. No two begin with the same few words: what a runtime has kept of one is no help with another. */
+/** Returns a text of `tokens` tokens. Each starts with different words, so that no runtime can reuse a cached prefix. */
 export type CreatePrompt = (tokens: number) => string
 
 export function createPrompts(): CreatePrompt {

@@ -1,4 +1,4 @@
-// The library's own worker, behind a probe.
+// The library's worker, with a probe.
 import { startProbe } from './probe.js'
 import 'rivulet/onnx.worker'
 

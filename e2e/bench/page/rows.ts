@@ -1,15 +1,15 @@
-// Page and Node: what a measurement comes to, one row of the table each.
+// For page and Node: the result of a measurement, one table row each.
 import { findMedian } from './subject.js'
 
 export interface Spread {
   readonly median: number
   readonly min: number
   readonly max: number
-  /** Between which the median lies at 95 %, by order statistics; undefined with fewer than 6 rounds, too few to say. */
+  /** The 95 % confidence interval of the median, by order statistics; undefined with fewer than 6 rounds. */
   readonly confidence: readonly [low: number, high: number] | undefined
 }
 
-/** What has to hold of a row's `value`, or of its `ratio`. */
+/** A limit that the median of a row's `value` or `ratio` must meet. */
 export interface Bound {
   readonly of: 'value' | 'ratio'
   readonly kind: 'at most' | 'at least'
@@ -19,20 +19,21 @@ export interface Bound {
 export interface Row {
   readonly section: string
   readonly model: string
-  /** Tokens before the first that is measured. */
+  /** Tokens in the context before the first measured token. */
   readonly context: number | undefined
   readonly quantity: string
   readonly unit: string
-  /** rivulet's, over all rounds. */
+  /** The value of rivulet over all rounds. */
   readonly value: Spread
   readonly baseline: { readonly name: string; readonly value: Spread } | undefined
-  /** Value to baseline within each round. */
+  /** `value / baseline`, computed within each round. */
   readonly ratio: Spread | undefined
   readonly bound: Bound | undefined
-  readonly isHeld: boolean | undefined
+  /** Whether the bound is met. */
+  readonly isMet: boolean | undefined
 }
 
-/** A row's figures, round by round. */
+/** The measured values of a row, one per round. */
 export interface Measured extends Pick<Row, 'section' | 'model' | 'quantity' | 'unit'> {
   readonly context?: number
   readonly values: readonly number[]
@@ -50,11 +51,11 @@ export function createRow({ values, baseline, bound, context, ...names }: Measur
     baseline: baseline && { name: baseline.name, value: measureSpread(baseline.values) },
     ratio,
     bound,
-    isHeld: bound && isHeld(bound, bound.of === 'ratio' ? ratio : value),
+    isMet: bound && isMet(bound, bound.of === 'ratio' ? ratio : value),
   }
 }
 
-function isHeld({ kind, limit }: Bound, spread: Spread | undefined): boolean {
+function isMet({ kind, limit }: Bound, spread: Spread | undefined): boolean {
   if (!spread) throw new Error('A bound on a ratio needs a baseline.')
   return kind === 'at most' ? spread.median <= limit : spread.median >= limit
 }
@@ -69,13 +70,13 @@ function measureSpread(values: readonly number[]): Spread {
   }
 }
 
-/** How many of the values lie below the median is binomial, here as its normal approximation. */
+/** Uses the normal approximation of the binomial number of values below the median. */
 function measureConfidence(sorted: readonly number[]): Spread['confidence'] {
   const rank = Math.floor((sorted.length - 1 - 1.96 * Math.sqrt(sorted.length)) / 2)
   return rank < 0 ? undefined : [sorted[rank]!, sorted.at(-1 - rank)!]
 }
 
-/** Nothing to nothing is as much. */
+/** 0 / 0 counts as an equal amount: 1. */
 function divide(value: number, baseline: number): number {
   return value === 0 && baseline === 0 ? 1 : value / baseline
 }

@@ -4,12 +4,12 @@ import { createPrompts } from './prompts.js'
 import { createRow } from './rows.js'
 import { openBare, openRivulet } from './subjects.js'
 
-/** How a section decodes: enough tokens that one late message does not decide. */
+/** How a section decodes. Use enough tokens that one late message has little effect. */
 export interface Stack extends WorkerRole {
   readonly newTokens: number
 }
 
-/** What the way from worker to page costs: tokens a second at the page's reader, to those of the loop in the worker. */
+/** Measures the cost of the transfer from worker to page: tokens/s on the page relative to tokens/s inside the worker. */
 export function measureStack({ newTokens, ...role }: Stack): Section {
   return async ({ section, model, rounds, contexts: [context = 64] }) => {
     const setup = { ...role, model }
@@ -32,7 +32,7 @@ export function measureStack({ newTokens, ...role }: Stack): Section {
           section,
           model: model.name,
           context,
-          quantity: 'tokens a second',
+          quantity: 'tokens/s',
           unit: '',
           values: rates.stack,
           baseline: { name: bare.name, values: rates.bare },

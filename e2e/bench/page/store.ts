@@ -3,7 +3,7 @@ import { describePlan, sequence, type Section } from './plan.js'
 import { createRow } from './rows.js'
 import type { StoreCall, StoreReply } from './store.worker.js'
 
-/** How much longer a first visit takes than a bare fetch, and a later one than the Cache API. */
+/** Compares the first download with a plain fetch, and a start from the model store with one from the Cache API. */
 export const measureStore: Section = async (plan) => {
   const { model, file, rounds } = plan
   const downloads = { stored: [] as number[], bare: [] as number[] }
@@ -27,12 +27,12 @@ export const measureStore: Section = async (plan) => {
       ...row,
       quantity: `download, ${file.description}`,
       values: downloads.stored,
-      baseline: { name: 'bare fetch', values: downloads.bare },
+      baseline: { name: 'plain fetch', values: downloads.bare },
       bound: { of: 'ratio', kind: 'at most', limit: 1.15 },
     }),
     createRow({
       ...row,
-      quantity: 'ready, stored, on WASM',
+      quantity: 'start from the store, WASM',
       values: starts.stored,
       baseline: { name: 'Cache API', values: starts.cached },
       bound: { of: 'ratio', kind: 'at most', limit: 1.1 },
@@ -40,7 +40,7 @@ export const measureStore: Section = async (plan) => {
   ]
 }
 
-/** In a worker of its own, as an app would. @returns milliseconds in the worker */
+/** Runs the call in a new worker, as an app would. @returns the duration in milliseconds, measured in the worker */
 async function call(request: StoreCall): Promise<number> {
   const worker = new Worker(new URL('./store.worker.ts', import.meta.url), { type: 'module' })
   try {

@@ -1,4 +1,4 @@
-// The model store, and what it is compared with: a bare fetch, and the browser's Cache API.
+// Runs the model store and its baselines: a plain fetch and the Cache API.
 import { createOnnxBackend } from '../../../dist/workers/onnx/onnx-backend.js'
 import { readModelConfig } from '../../../dist/workers/onnx/model-config.js'
 import { readModelWeights } from '../../../dist/workers/onnx/model-weights.js'
@@ -13,7 +13,7 @@ export type StoreCall =
   | { readonly method: 'store' | 'fetch'; readonly file: PacedFile }
   | { readonly method: 'openStored' | 'openCached' | 'fillCache'; readonly model: BenchModel }
 
-/** In milliseconds, or why it failed. */
+/** The duration in milliseconds, or the reason of the failure. */
 export type StoreReply = { readonly ms: number } | { readonly failure: string }
 
 const cacheName = 'bench'
@@ -51,7 +51,7 @@ const methods: Record<StoreCall['method'], (call: never) => Promise<unknown>> = 
   },
 }
 
-/** A model's folder as an app without a store would keep it. */
+/** A model folder in the Cache API, as an app without a model store would keep it. */
 function openCacheFolder(folderUrl: string, isFilling = false): ModelFolder {
   async function find(path: string): Promise<Response | undefined> {
     const cache = await caches.open(cacheName)

@@ -3,27 +3,27 @@ import type { Counts, WorkerRole } from './probe-channel.js'
 /** A model as both libraries load it. */
 export interface BenchModel {
   readonly name: string
-  /** The folder's URL, absolute, with a slash at its end. */
+  /** The folder's absolute URL, with a trailing slash. */
   readonly url: string
   readonly dtype: 'q4' | 'q8'
-  /** The graph's file and those of its external data. */
+  /** The size of the graph file and its external data. */
   readonly weightBytes: number
-  /** Of the same model as a GGUF file, where there is one. */
+  /** The URL of the same model as a GGUF file, if there is one. */
   readonly ggufUrl: string | undefined
 }
 
-/** What a subject is to be: one model on one device. */
+/** The configuration of a subject: one model on one device. */
 export interface Setup extends WorkerRole {
   readonly model: BenchModel
 }
 
-/** One greedy continuation of raw text. */
+/** One greedy completion of raw text. */
 export interface Turn {
   readonly prompt: string
   readonly maxTokens: number
 }
 
-/** What came of a turn. */
+/** The result of a turn. */
 export interface Answer {
   readonly promptTokens: number
   readonly text: string
@@ -32,7 +32,7 @@ export interface Answer {
   readonly msPerToken: number
 }
 
-/** One of those that are compared: a loaded model in a worker of its own. */
+/** One side of a comparison: a library with a loaded model in a separate worker. */
 export interface Subject {
   readonly name: string
   answer(turn: Turn): Promise<Answer>
@@ -40,10 +40,13 @@ export interface Subject {
   close(): Promise<void>
 }
 
-/** Tokens that a pipelined decoder may hand out in one go. */
+/** Tokens that a pipelined decoder may deliver at once. */
 const burst = 4
 
-/** Times of one clock → figures. A token's cost is the median over `burst` tokens, so that neither bursts nor pauses count. */
+/**
+ * Computes TTFT and time per token. All times must be from one clock. Time per token is the median over spans of `burst`
+ * tokens, so that bursts and pauses have no effect.
+ */
 export function measureTimes(
   startMs: number,
   tokenTimesMs: readonly number[],
@@ -51,13 +54,13 @@ export function measureTimes(
   const [firstMs] = tokenTimesMs
   const span = Math.min(burst, tokenTimesMs.length - 1)
   if (firstMs === undefined || span < 1) {
-    throw new Error(`${tokenTimesMs.length} tokens came: too few to measure.`)
+    throw new Error(`Only ${tokenTimesMs.length} tokens were generated. At least two are needed to measure.`)
   }
   const costs = tokenTimesMs.slice(span).map((time, index) => (time - tokenTimesMs[index]!) / span)
   return { ttftMs: firstMs - startMs, msPerToken: findMedian(costs) }
 }
 
-/** The middle value, or the mean of the two in the middle, of a non-empty list. */
+/** Returns the median of a non-empty list: the middle value, or the mean of the two middle values. */
 export function findMedian(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length / 2

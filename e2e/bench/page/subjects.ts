@@ -5,7 +5,7 @@ import { connectLoop } from './loop-worker.js'
 import { nameWorker, requestCounts } from './probe-channel.js'
 import { measureTimes, type Setup, type Subject } from './subject.js'
 
-/** rivulet through its public API: times are those of the page's reader. */
+/** rivulet through its public API. Times are taken where the page reads the stream. */
 export async function openRivulet({ model, device, ...role }: Setup): Promise<Subject> {
   const name = nameWorker({ device, ...role })
   const engine = await createEngine({
@@ -24,14 +24,14 @@ export async function openRivulet({ model, device, ...role }: Setup): Promise<Su
   }
 }
 
-/** rivulet's backend read in the worker: times are the worker's. */
+/** rivulet's backend without the rest of the stack. Times are taken in the worker. */
 export function openBare(setup: Setup): Promise<LoopSubject> {
   const createWorker = (name: string) =>
     new Worker(new URL('./bare.worker.ts', import.meta.url), { type: 'module', name })
-  return openLoop('bare loop', createWorker, setup)
+  return openLoop('loop in the worker', createWorker, setup)
 }
 
-/** transformers.js: each token is posted to the page, where the times are taken as for rivulet. */
+/** transformers.js in a worker. It posts each token to the page, where the times are taken as for rivulet. */
 export function openTransformers(setup: Setup): Promise<LoopSubject> {
   const createWorker = (name: string) =>
     new Worker(new URL('./transformers.worker.ts', import.meta.url), { type: 'module', name })

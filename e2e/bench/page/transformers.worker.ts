@@ -1,4 +1,4 @@
-// transformers.js in a worker of its own, as its documentation has it.
+// Runs transformers.js in a worker, as its documentation shows.
 import { startProbe } from './probe.js'
 import { AutoModelForCausalLM, AutoTokenizer, env, TextStreamer } from '@huggingface/transformers'
 import { serveLoop } from './loop-worker.js'
@@ -9,7 +9,8 @@ serveLoop({
   async load({ model: { url, dtype }, device }) {
     const folder = new URL(url)
     const [, root, name] = /^(.*\/)([^/]+)\/$/.exec(folder.pathname) ?? []
-    if (root === undefined || name === undefined) throw new Error(`${url} is not a folder.`)
+    if (root === undefined || name === undefined)
+      throw new Error(`${url} is not a folder URL. It must end with a slash.`)
     Object.assign(env, {
       allowRemoteModels: false,
       allowLocalModels: true,
@@ -31,7 +32,7 @@ serveLoop({
       token_callback_function: onToken,
     })
     const inputs = tokenizer(prompt)
-    // No token ends the text: in no-op mode all are garbage.
+    // No end-of-sequence token: in no-op mode all tokens are garbage, and one could end the text early.
     await model.generate({
       ...inputs,
       max_new_tokens: maxTokens,

@@ -1,37 +1,37 @@
-// In the lab's workers: makes the line to the model's server slow, and cuts it. A page cannot take its browser off line;
-// what `fetch` then does, it can do.
-import type { Line } from './worker-faults.js'
+// Runs in the lab's workers: throttles or fails requests for the model's files. A page cannot take the browser offline, but
+// it can make `fetch` fail in the same way.
+import type { NetworkCondition } from './worker-faults.js'
 
-interface LineCounts {
+interface NetworkCounts {
   readonly requests: number
   readonly failedRequests: number
-  /** Of bodies, as far as they were passed on. */
+  /** Bytes of response bodies that were passed to the reader. */
   readonly receivedBytes: number
 }
 
-export interface ShapedLine {
-  readonly counts: LineCounts
-  set(line: Line): void
+export interface ThrottledFetch {
+  readonly counts: NetworkCounts
+  set(network: NetworkCondition): void
 }
 
-/** So much is passed on at once. */
+/** The size of the pieces in which a body is passed on. */
 const pieceBytes = 16 * 1024
 
-/** Puts itself into the place of the worker's `fetch`. */
-export function shapeLine(): ShapedLine {
+/** Replaces the worker's global `fetch`. */
+export function throttleFetch(): ThrottledFetch {
   const counts = { requests: 0, failedRequests: 0, receivedBytes: 0 }
-  const unshapedFetch = globalThis.fetch
-  let line: Line | undefined
-  let down = new AbortController()
-  /** When the line is free for the next piece. */
+  const originalFetch = globalThis.fetch
+  let network: NetworkCondition | undefined
+  let offline = new AbortController()
+  /** When the next piece may be passed on. */
   let freeAtMs = 0
 
   globalThis.fetch = async (input, init) => {
     const url = input instanceof Request ? input.url : String(input)
-    if (!line || !url.startsWith(line.url)) return unshapedFetch(input, init)
+    if (!network || !url.startsWith(network.url)) return originalFetch(input, init)
     counts.requests += 1
-    if (line.isDown) throw failRequest()
-    const response = await unshapedFetch(input, init)
+    if (network.isOffline) throw failRequest()
+    const response = await originalFetch(input, init)
     const { body } = response
     if (body) Object.defineProperty(response, 'body', { value: slowDown(body) })
     return response
@@ -43,7 +43,7 @@ export function shapeLine(): ShapedLine {
   }
 
   function slowDown(body: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
-    const cut = down.signal
+    const cut = offline.signal
     const reader = body.getReader()
     let rest = new Uint8Array()
     return new ReadableStream({
@@ -54,7 +54,7 @@ export function shapeLine(): ShapedLine {
           rest = value as typeof rest
         }
         const piece = rest.subarray(0, pieceBytes)
-        await waitForLine(piece.byteLength, cut)
+        await waitForBandwidth(piece.byteLength, cut)
         if (cut.aborted) {
           reader.cancel().catch(() => {})
           throw failRequest()
@@ -67,9 +67,9 @@ export function shapeLine(): ShapedLine {
     })
   }
 
-  async function waitForLine(bytes: number, cut: AbortSignal): Promise<void> {
+  async function waitForBandwidth(bytes: number, cut: AbortSignal): Promise<void> {
     const now = performance.now()
-    freeAtMs = Math.max(freeAtMs, now) + (bytes * 1000) / (line?.bytesPerSecond ?? Infinity)
+    freeAtMs = Math.max(freeAtMs, now) + (bytes * 1000) / (network?.bytesPerSecond ?? Infinity)
     await new Promise<void>((resolve) => {
       const stop = () => {
         clearTimeout(timer)
@@ -86,11 +86,11 @@ export function shapeLine(): ShapedLine {
   return {
     counts,
     set(next) {
-      line = next
-      if (next.isDown) {
-        down.abort()
+      network = next
+      if (next.isOffline) {
+        offline.abort()
         freeAtMs = 0
-      } else if (down.signal.aborted) down = new AbortController()
+      } else if (offline.signal.aborted) offline = new AbortController()
     },
   }
 }
