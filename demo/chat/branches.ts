@@ -57,8 +57,8 @@ function addChild({ nodes, forks }: Branches, parent: string, id: string): void 
   // Nobody goes back to an empty answer: the new one replaces it.
   const isEmpty = replaced?.role === 'assistant' && replaced.text === '' && !forks.has(replaced.id)
   if (isEmpty) nodes.delete(replaced.id)
-  const kept = isEmpty ? children.filter((child) => child !== chosen) : children
-  forks.set(parent, { children: [...kept, id], chosen: id })
+  const siblings = isEmpty ? children.filter((child) => child !== chosen) : children
+  forks.set(parent, { children: [...siblings, id], chosen: id })
 }
 
 /** Returns the ids of all versions of the turn `id`, oldest first. */
