@@ -1,10 +1,10 @@
-/** A number and its unit, as they are set on the page. */
+/** A number and its unit, formatted for display. */
 export interface FormattedFigure {
   readonly value: string
   readonly unit: string
 }
 
-/** Three digits that count, so that a figure hardly moves its neighbours while it changes. */
+/** Three significant digits, so that a changing figure keeps nearly the same width. */
 export function formatNumber(value: number, unit: string): FormattedFigure {
   const decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0
   return { value: value.toFixed(decimals), unit }
@@ -20,7 +20,7 @@ export function formatBytes(loadedBytes: number, totalBytes: number): string {
   return `${megabytes(loadedBytes)} of ${megabytes(totalBytes)} MB`
 }
 
-/** `24 s`, `3 min`: an estimate has no use for more. */
+/** `24 s`, `3 min`: an estimate needs no more precision. */
 export function formatTimeLeft(ms: number): string {
   const seconds = Math.ceil(ms / 1000)
   return seconds < 100 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`

@@ -12,6 +12,6 @@ import './conversations/conversations.css'
 
 const theme = installTheme()
 const page = await openPage()
-// Nothing of the visitor's is lost while the conversation is empty.
+// While the chat is empty, a reload loses nothing.
 void installServiceWorker(() => page.session.thread.peek().turns.peek().length === 0)
 render(<App page={page} theme={theme} />, document.getElementById('app')!)

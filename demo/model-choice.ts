@@ -1,21 +1,21 @@
 import type { BackendFactory, ModelSource } from 'rivulet'
 import type { OnnxDevice, OnnxDtype } from 'rivulet/onnx'
 
-/** What to load. */
+/** The model to load, and what to run it on. */
 export interface ModelChoice {
-  /** Empty is the model that is served with this page; a name to show, where there are `files`. */
+  /** Empty for the built-in model. With `files`, the name to show. */
   readonly model: string
   readonly backend: string
-  /** The API of a server, where that is to answer. */
+  /** Base URL of the server's API, for the backend `remote`. */
   readonly server: string
   readonly device: string
-  /** Empty is what the library takes by itself. */
+  /** Empty for the library's default. */
   readonly dtype: string
-  /** The visitor's own. They stand in no address: it then says what the page loads without them. */
-  readonly files?: OwnFiles | undefined
+  /** The user's local files. A URL cannot name them, so the page's URL then describes the default model. */
+  readonly files?: LocalFiles | undefined
 }
 
-export type OwnFiles = Exclude<ModelSource, string | URL>
+export type LocalFiles = Exclude<ModelSource, string | URL>
 
 export const defaultChoice = {
   model: '',
@@ -30,7 +30,7 @@ export const backendChoices = {
   onnx: 'ONNX Runtime',
   'llama-cpp': 'llama.cpp',
   'web-llm': 'WebLLM',
-  remote: 'A server',
+  remote: 'Server',
 } as const
 
 export const deviceChoices = {
@@ -48,17 +48,17 @@ export const dtypeChoices = {
   fp32: 'fp32',
 } satisfies Record<'' | OnnxDtype, string>
 
-/** A model that this page knows by a short name, for each of the runtimes that can take it. */
+/** A model that this page knows by a short name, with its source for each backend that supports it. */
 export const smolLm2 = {
   name: 'smollm2-135m-instruct',
   onnx: 'HuggingFaceTB/SmolLM2-135M-Instruct',
   gguf: 'bartowski/SmolLM2-135M-Instruct-GGUF/SmolLM2-135M-Instruct-Q4_K_M.gguf',
-  /** `npm start` serves it here, once it has come. */
+  /** `npm start` serves the model here after downloading it. */
   served: 'models/smollm2/smollm2-135m-instruct.gguf',
 } as const
 
-/** What the settings offer by name. */
-export const modelPresets = { 'Stories, built in': '', 'SmolLM2 135M': smolLm2.name } as const
+/** The presets in the settings: label and model. */
+export const modelPresets = { 'Stories (built-in)': '', 'SmolLM2 135M': smolLm2.name } as const
 
 export function readModelChoice(): ModelChoice {
   const parameters = new URLSearchParams(location.search)
@@ -72,7 +72,7 @@ export function readModelChoice(): ModelChoice {
   }
 }
 
-/** Puts the choice into the page's address, so that it can be shared and survives a reload. */
+/** Writes the choice to the page's URL, so that it can be shared and survives a reload. */
 export function writeModelChoice(choice: ModelChoice): void {
   const url = new URL(location.href)
   for (const name of Object.keys(defaultChoice) as (keyof typeof defaultChoice)[]) {
@@ -82,15 +82,15 @@ export function writeModelChoice(choice: ModelChoice): void {
   history.replaceState(null, '', url)
 }
 
-/** Whether it can only be llama.cpp that runs it. */
+/** Whether only llama.cpp can run the model. */
 export function takesGguf({ backend, model }: Pick<ModelChoice, 'backend' | 'model'>): boolean {
   return backend === 'llama-cpp' || (backend === 'auto' && /\.gguf$/i.test(model))
 }
 
 /**
- * The backends to try in order, each with its model. Left to itself, SmolLM2 runs on ONNX Runtime where there is a GPU, and
- * on llama.cpp elsewhere: which of them is the library's choice.
- * @throws RivuletError `invalid-option`: the library, not this page, knows which values there are
+ * Returns the backends to try in order, each with its model. With the backend `auto`, SmolLM2 gets ONNX Runtime and llama.cpp;
+ * the library takes ONNX Runtime if there is a GPU, and llama.cpp otherwise.
+ * @throws RivuletError `invalid-option`: the library validates the values, not this page
  */
 export async function createBackends(
   choice: ModelChoice,
@@ -106,15 +106,15 @@ export async function createBackends(
   return isEither ? [onnx, await createLlamaCpp(choice, settings)] : [onnx]
 }
 
-/** How a model is loaded, whichever it is. */
+/** Load settings that apply to every model. */
 export interface LoadSettings {
-  /** Prompt and answer together, in tokens, for backends that take it. @default the model's own */
+  /** Prompt and answer together, in tokens, on backends that support it. @default the model's context length */
   readonly contextLength?: number | undefined
 }
 
 async function createForFiles(
   { backend, device, dtype }: ModelChoice,
-  files: OwnFiles,
+  files: LocalFiles,
   settings: LoadSettings,
 ): Promise<BackendFactory> {
   if (backend === 'llama-cpp') {
@@ -145,15 +145,15 @@ async function createLlamaCpp(
 
 async function findSmolLm2(): Promise<ModelSource> {
   const served = servedUrl(smolLm2.served)
-  return (await measureServed(served)) === undefined ? smolLm2.gguf : served
+  return (await readServedSize(served)) === undefined ? smolLm2.gguf : served
 }
 
-/** @returns the file's length; undefined where there is no such file, or nobody tells */
-export async function measureServed(url: URL): Promise<number | undefined> {
-  const answer = await fetch(url, { method: 'HEAD' }).catch(() => undefined)
-  // What is not there may be answered with this page.
-  if (!answer?.ok || answer.headers.get('content-type')?.startsWith('text/html')) return undefined
-  const length = answer.headers.get('content-length')
+/** @returns the file's size in bytes; undefined if the file does not exist or the server does not report its size */
+export async function readServedSize(url: URL): Promise<number | undefined> {
+  const response = await fetch(url, { method: 'HEAD' }).catch(() => undefined)
+  // Some hosts answer requests for missing files with this page.
+  if (!response?.ok || response.headers.get('content-type')?.startsWith('text/html')) return undefined
+  const length = response.headers.get('content-length')
   return length === null ? undefined : Number(length)
 }
 
@@ -161,7 +161,7 @@ export function servedUrl(path: string): URL {
   return new URL(path, document.baseURI)
 }
 
-/** A model as people call it: `owner/name` on the hub, a file's or folder's name elsewhere, a server's own name. */
+/** A model's display name: `owner/name` on the hub, the file or folder name of another URL, or the name as it is. */
 export function nameModel(model: string): string {
   if (!URL.canParse(model)) return model
   const { hostname, pathname } = new URL(model)

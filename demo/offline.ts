@@ -4,37 +4,37 @@ import type { ModelInfo } from 'rivulet'
 import wllamaWasm from '@wllama/wllama/esm/wasm/wllama.wasm?url'
 
 /**
- * Keeps the page for visits without a network. On hosts that do not isolate their pages, it is loaded once more, and
- * then may use WASM threads.
- * @param mayReload whether nothing of the visitor's would be lost
+ * Caches the page for offline use. If the host does not send the isolation headers, reloads the page once: the service
+ * worker adds them, and the page can use WASM threads.
+ * @param mayReload whether a reload would lose nothing
  */
 export async function installServiceWorker(mayReload: () => boolean): Promise<void> {
-  // The development server makes every file anew.
+  // The development server builds every file on request.
   if (!import.meta.env.PROD || !('serviceWorker' in navigator)) return
-  const wasTouched = watchTouch()
+  const hadInput = watchInput()
   const address = new URL('./service-worker.js', document.baseURI)
   address.searchParams.set('embedder-policy', chooseEmbedderPolicy())
   try {
     await navigator.serviceWorker.register(address)
   } catch {
-    // Private windows of some browsers, and pages that are not secure: everything works, online and on one thread.
+    // Private windows of some browsers and insecure pages: the page works, but only online and on one thread.
     return
   }
   if (crossOriginIsolated) return
   await waitForControl()
-  if (!wasTouched() && mayReload() && claimReload()) location.reload()
+  if (!hadInput() && mayReload() && claimReload()) location.reload()
 }
 
-/** Who has clicked or typed is in the middle of something. */
-function watchTouch(): () => boolean {
-  let isTouched = false
+/** A user who has clicked or typed must not be interrupted by a reload. */
+function watchInput(): () => boolean {
+  let hasInput = false
   for (const type of ['pointerdown', 'keydown', 'input']) {
-    addEventListener(type, () => (isTouched = true), { once: true, capture: true })
+    addEventListener(type, () => (hasInput = true), { once: true, capture: true })
   }
-  return () => isTouched
+  return () => hasInput
 }
 
-/** Safari does not know `credentialless`, and no browser says whether it does. */
+/** Safari does not support `credentialless`, and there is no way to detect support. */
 function chooseEmbedderPolicy(): 'credentialless' | 'require-corp' {
   return navigator.vendor.startsWith('Apple') ? 'require-corp' : 'credentialless'
 }
@@ -47,7 +47,7 @@ function waitForControl(): Promise<void> {
   })
 }
 
-/** Once in each tab: a page that stays as it is, in a frame of another page say, is not loaded for ever. */
+/** Allows one reload per tab: a page that cannot be isolated (for example in another page's frame) would reload forever. */
 function claimReload(): boolean {
   const key = `rivulet-demo-reloaded ${new URL('./', document.baseURI).pathname}`
   try {
@@ -55,7 +55,7 @@ function claimReload(): boolean {
     sessionStorage.setItem(key, '1')
     return true
   } catch {
-    // Without a memory it could go on for ever.
+    // Without session storage the page could reload forever.
     return false
   }
 }
@@ -67,11 +67,14 @@ const runtimes: Readonly<Record<string, string>> = {
   'llama-cpp webgpu': wllamaWasm,
 }
 
-/** Has the service worker keep what this model runs on: it may have been fetched before the service worker was there. */
-export async function keepRuntime({ backend, device }: Pick<ModelInfo, 'backend' | 'device'>): Promise<void> {
+/** Makes the service worker cache this model's runtime, which may have been fetched before the service worker started. */
+export async function cacheRuntime({
+  backend,
+  device,
+}: Pick<ModelInfo, 'backend' | 'device'>): Promise<void> {
   const path = runtimes[`${backend} ${device}`]
   if (path === undefined || !import.meta.env.PROD || !('serviceWorker' in navigator)) return
   const { active } = await navigator.serviceWorker.ready
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a service worker's takes none
-  active?.postMessage({ keepRuntime: new URL(path, import.meta.url).href })
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a service worker's postMessage takes no origin
+  active?.postMessage({ cacheRuntime: new URL(path, import.meta.url).href })
 }

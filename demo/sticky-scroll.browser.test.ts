@@ -1,4 +1,4 @@
-// The reader's input goes through the browser's own input pipeline, as from a device.
+// User input goes through the browser's real input pipeline (Chrome DevTools Protocol).
 /// <reference types="@vitest/browser-playwright" />
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { cdp } from 'vitest/browser'
@@ -30,7 +30,7 @@ function grow(px: number): void {
 const readDistance = () => page.scrollHeight - page.clientHeight - page.scrollTop
 const nextFrame = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 0)))
 
-/** Text goes on to come for a while. */
+/** Adds text for ten frames. */
 async function stream(): Promise<void> {
   for (let frame = 0; frame < 10; frame += 1) {
     grow(height + 20)
@@ -38,7 +38,7 @@ async function stream(): Promise<void> {
   }
 }
 
-/** In the coordinates of the whole browser page: the test's own is a frame of it. */
+/** Converts to coordinates of the whole browser page: the test runs in a frame of that page. */
 function locate(x: number, y: number): { readonly x: number; readonly y: number } {
   const frame = window.frameElement?.getBoundingClientRect()
   const scale = frame === undefined ? 1 : frame.width / innerWidth
@@ -69,33 +69,30 @@ const waysUp: Readonly<Record<string, () => Promise<void>>> = {
   'with the wheel': () => wheel(-60),
   'with a finger': () => swipe(60),
   'with the keyboard': () => press('PageUp'),
-  // As dragging the scroll bar's thumb does, which leaves no event but the scrolling.
+  // Like dragging the scroll bar's thumb: the only event is `scroll`.
   'with the scroll bar': async () => void (page.scrollTop -= 60),
 }
 
-it('the end is followed while text comes', async () => {
+it('follows the end while text streams', async () => {
   await stream()
   expect(readDistance()).toBeLessThan(1)
   expect(scroll.isFollowing.value).toBe(true)
 })
 
-it.each(Object.entries(waysUp))(
-  'a reader who scrolls up %s is left alone while text comes',
-  async (_, scrollUp) => {
-    const streaming = stream()
-    await nextFrame()
-    await scrollUp()
-    await streaming
-    await stream()
-    expect(scroll.isFollowing.value).toBe(false)
-    const { scrollTop } = page
-    expect(readDistance()).toBeGreaterThan(100)
-    await stream()
-    expect(page.scrollTop).toBe(scrollTop)
-  },
-)
+it.each(Object.entries(waysUp))('stops following when the user scrolls up %s', async (_, scrollUp) => {
+  const streaming = stream()
+  await nextFrame()
+  await scrollUp()
+  await streaming
+  await stream()
+  expect(scroll.isFollowing.value).toBe(false)
+  const { scrollTop } = page
+  expect(readDistance()).toBeGreaterThan(100)
+  await stream()
+  expect(page.scrollTop).toBe(scrollTop)
+})
 
-it('back at the end, the text is followed again', async () => {
+it('follows again when the user scrolls back to the end', async () => {
   await wheel(-60)
   await vi.waitFor(() => expect(scroll.isFollowing.value).toBe(false))
   await vi.waitFor(() => expect(readDistance()).toBeGreaterThan(0))
@@ -105,7 +102,7 @@ it('back at the end, the text is followed again', async () => {
   expect(readDistance()).toBeLessThan(1)
 })
 
-it('a button brings the reader back to the end', async () => {
+it('resume() scrolls back to the end', async () => {
   await press('PageUp')
   await vi.waitFor(() => expect(scroll.isFollowing.value).toBe(false))
   scroll.resume()
@@ -113,7 +110,7 @@ it('a button brings the reader back to the end', async () => {
   expect(readDistance()).toBeLessThan(1)
 })
 
-it('a text that becomes shorter is not a reader who scrolls up', async () => {
+it('keeps following when the text becomes shorter', async () => {
   grow(600)
   await nextFrame()
   expect(scroll.isFollowing.value).toBe(true)
@@ -121,7 +118,7 @@ it('a text that becomes shorter is not a reader who scrolls up', async () => {
   expect(readDistance()).toBeLessThan(1)
 })
 
-it('the wheel changes nothing where there is nothing above', async () => {
+it('keeps following when the wheel turns up on a page too short to scroll', async () => {
   grow(100)
   await nextFrame()
   await wheel(-60)

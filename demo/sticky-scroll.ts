@@ -1,16 +1,16 @@
 import { signal, type ReadonlySignal } from '@preact/signals'
 
-/** Keeps the page at its end while text comes, until the reader scrolls up. */
+/** Keeps the page scrolled to its end while text streams, until the user scrolls up. */
 export interface StickyScroll {
-  /** False while the reader looks at something else: there is a way back to show then. */
+  /** False after the user scrolls up. The page then shows a button to scroll to the bottom. */
   readonly isFollowing: ReadonlySignal<boolean>
-  /** Call it behind every change: scrolls to the end, unless the reader looks at something else. */
+  /** Scrolls to the end if `isFollowing`. Call it after every change of the content. */
   follow(): void
-  /** Goes to the end and follows again, as for a new question. */
+  /** Scrolls to the end and follows again, for example after a new message. */
   resume(): void
 }
 
-/** Whoever scrolls back to within this distance of the end follows the text again. */
+/** Scrolling down to within this distance of the end resumes following. */
 const followWithinPx = 32
 
 export function createStickyScroll(page: Element = document.documentElement): StickyScroll {
@@ -22,25 +22,28 @@ export function createStickyScroll(page: Element = document.documentElement): St
   function onScroll(): void {
     const top = page.scrollTop
     const end = readEnd()
-    // Up by however little is a reader who wants to see something else: no one else scrolls up, but for a page
-    // that has become shorter, which the browser moves to its new end.
+    // Any upward scroll comes from the user, except when the page becomes shorter and the browser moves it to its new end.
     if (top < previousTop && !(end < previousEnd && end - top < 1)) isFollowing.value = false
     else if (top > previousTop && end - top < followWithinPx) isFollowing.value = true
     previousTop = top
     previousEnd = end
   }
 
-  /** Lets go before the first pixel has moved, which a change in the same frame would undo. */
-  function letGo(): void {
+  /** Stops before the page has scrolled: a content change in the same frame would scroll it back to the end. */
+  function stopFollowing(): void {
     if (page.scrollTop > 0) isFollowing.value = false
   }
 
   const target = page === document.documentElement ? window : page
   let touchY = 0
   target.addEventListener('scroll', onScroll, { passive: true })
-  target.addEventListener('wheel', (event) => (event as WheelEvent).deltaY < 0 && letGo(), { passive: true })
+  target.addEventListener('wheel', (event) => (event as WheelEvent).deltaY < 0 && stopFollowing(), {
+    passive: true,
+  })
   target.addEventListener('touchstart', (event) => (touchY = readTouchY(event)), { passive: true })
-  target.addEventListener('touchmove', (event) => readTouchY(event) > touchY && letGo(), { passive: true })
+  target.addEventListener('touchmove', (event) => readTouchY(event) > touchY && stopFollowing(), {
+    passive: true,
+  })
 
   function follow(): void {
     if (!isFollowing.peek()) return

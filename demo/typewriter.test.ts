@@ -3,14 +3,14 @@ import { createTypewriter, maxLagMs, type Display } from './typewriter.js'
 
 const frameMs = 1000 / 60
 
-/** A display whose time is set by hand. Its frames are `everyMs` apart; Infinity: it has none. */
+/** A display with a manual clock. Its frames are `everyMs` apart; Infinity means no frames. */
 function createDisplay(everyMs: number) {
   let nowMs = 0
   let count = 0
   let drawsAtOnce = false
   const frames = new Map<number, () => void>()
   const timers = new Map<number, { readonly atMs: number; readonly draw: () => void }>()
-  const turns = new Set<() => void>()
+  const listeners = new Set<() => void>()
   const display: Display = {
     now: () => nowMs,
     requestFrame: (draw) => (frames.set((count += 1), draw), count),
@@ -18,18 +18,18 @@ function createDisplay(everyMs: number) {
     startTimer: (draw, ms) => (timers.set((count += 1), { atMs: nowMs + ms, draw }), count),
     stopTimer: (timer) => void timers.delete(timer),
     drawsAtOnce: () => drawsAtOnce,
-    onTurn(turn) {
-      turns.add(turn)
-      return () => void turns.delete(turn)
+    onVisibilityChange(listener) {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
     },
   }
   return {
     display,
     now: () => nowMs,
-    isIdle: () => frames.size + timers.size + turns.size === 0,
+    isIdle: () => frames.size + timers.size + listeners.size === 0,
     setDrawsAtOnce: (value: boolean) => (drawsAtOnce = value),
-    turn: () => turns.forEach((turn) => turn()),
-    /** A millisecond passes. */
+    changeVisibility: () => listeners.forEach((listener) => listener()),
+    /** Advances the clock by one millisecond. */
     tick() {
       const isFrame = Math.floor((nowMs + 1) / everyMs) > Math.floor(nowMs / everyMs)
       nowMs += 1
@@ -44,10 +44,10 @@ function createDisplay(everyMs: number) {
   }
 }
 
-/** Text by the millisecond at which it arrives. */
+/** Text by arrival time in milliseconds. */
 type Arrivals = ReadonlyMap<number, string>
 
-/** Writes all that arrives, and looks after each millisecond how much has arrived and how much is drawn. */
+/** Writes all text as it arrives, and records after each millisecond how much has arrived and how much is drawn. */
 function drawAll(arrivals: Arrivals, everyMs: number) {
   const { display, tick, isIdle } = createDisplay(everyMs)
   const all = [...arrivals.values()].join('')
@@ -81,7 +81,7 @@ function createRandom(seed: number) {
   }
 }
 
-/** Bursts of up to 800 characters, up to 300 ms apart, some of them many at once. */
+/** Bursts of up to 800 characters, up to 300 ms apart. */
 function createBursts(seed: number): Arrivals {
   const random = createRandom(seed)
   const arrivals = new Map<number, string>()
@@ -95,14 +95,14 @@ function createBursts(seed: number): Arrivals {
 }
 
 const frameRates = {
-  '60 frames a second': frameMs,
-  '120 frames': frameMs / 2,
-  '4 frames': 250,
-  'no frame': Infinity,
+  '60 frames per second': frameMs,
+  '120 frames per second': frameMs / 2,
+  '4 frames per second': 250,
+  'no frames': Infinity,
 }
 
 describe.each(Object.entries(frameRates))('at %s', (_, ms) => {
-  it('random bursts are drawn in order, in whole characters, and a frame before they are late', () => {
+  it('draws random bursts in order, in whole characters, and one frame before the maximum lag', () => {
     for (let seed = 0; seed < 25; seed += 1) {
       const { steps, isFaithful, isIdle } = drawAll(createBursts(seed), ms)
       const late = steps.findIndex(({ arrived, shown }, timeMs) => {
@@ -114,13 +114,13 @@ describe.each(Object.entries(frameRates))('at %s', (_, ms) => {
   })
 })
 
-it('the characters of a token come one after the other', () => {
+it('draws the characters of a token one after another', () => {
   const { steps } = drawAll(new Map([[0, 'twelve chars']]), frameMs)
   const lengths = new Set(steps.map(({ shown }) => shown))
   expect(lengths.size).toBeGreaterThan(5)
 })
 
-it('a burst of 200 characters never jumps by more than half of them', () => {
+it('never draws more than half of a 200-character burst at once', () => {
   const { steps } = drawAll(new Map([[0, 'x'.repeat(200)]]), frameMs)
   const jumps = steps.map(({ shown }, index) => shown - (steps[index - 1]?.shown ?? 0))
   expect(Math.max(...jumps)).toBeLessThan(100)
@@ -134,7 +134,7 @@ describe('a text', () => {
     return { ...page, seen, typewriter, write: () => typewriter.write(text) }
   }
 
-  it('is drawn at once where the tab is hidden or less motion is asked for', () => {
+  it('is drawn immediately if the tab is hidden or the user prefers reduced motion', () => {
     const { seen, setDrawsAtOnce, write: writeText, isIdle } = write('A long enough sentence.')
     setDrawsAtOnce(true)
     writeText()
@@ -142,16 +142,16 @@ describe('a text', () => {
     expect(isIdle()).toBe(true)
   })
 
-  it('is there at once when the reader comes back to the tab', () => {
-    const { seen, turn, write: writeText, isIdle } = write('A long enough sentence.')
+  it('is drawn completely when the tab becomes visible again', () => {
+    const { seen, changeVisibility, write: writeText, isIdle } = write('A long enough sentence.')
     writeText()
     expect(seen.text).toBe('')
-    turn()
+    changeVisibility()
     expect(seen.text).toBe('A long enough sentence.')
     expect(isIdle()).toBe(true)
   })
 
-  it('stands still once it is flushed', () => {
+  it('is drawn completely by flush', () => {
     const { seen, typewriter, write: writeText, isIdle } = write('A long enough sentence.')
     writeText()
     typewriter.flush()
@@ -159,7 +159,7 @@ describe('a text', () => {
     expect(isIdle()).toBe(true)
   })
 
-  it('that is empty draws nothing', () => {
+  it('draws nothing if it is empty', () => {
     const { seen, write: writeText, isIdle } = write('')
     writeText()
     expect(seen.text).toBe('')

@@ -1,33 +1,33 @@
-/** Text that arrived this long ago is seen, whatever its pace was. */
+/** Text is visible at most this long after it arrived, at any speed. */
 export const maxLagMs = 100
-/** What is drawn is seen with the next frame: at 60 a second, up to this much later. */
+/** Drawn text becomes visible with the next frame: at 60 frames per second, up to this much later. */
 const frameMs = 1000 / 60
 const drawWithinMs = maxLagMs - frameMs
 
-/** Of a backlog, 63 % is drawn in this time: quick behind a fast model, smooth between the tokens of a slow one. */
+/** 63 % of the backlog is drawn in this time: fast enough for a fast model, smooth between the tokens of a slow one. */
 const easeMs = 30
-/** Lets the last few characters of a backlog come steadily, where the easing alone would crawl. */
+/** Minimum speed: with easing only, the last characters of a backlog would appear too slowly. */
 const minCharactersPerMs = 0.05
 
-/** Draws a growing text at a reader's pace. */
+/** Draws a growing text smoothly. */
 export interface Typewriter {
-  /** Takes text as fast as it comes; never waits. */
+  /** Accepts text immediately and never waits. */
   write(text: string): void
-  /** Draws what is left at once. */
+  /** Draws the remaining text immediately. */
   flush(): void
 }
 
-/** Where and when text is drawn. */
+/** Clock, frames and timers that the typewriter draws with. */
 export interface Display {
   now(): number
   requestFrame(draw: () => void): number
   cancelFrame(frame: number): void
   startTimer(draw: () => void, ms: number): number
   stopTimer(timer: number): void
-  /** Whether nobody sees it (a hidden tab has no frames) or less motion is asked for. */
+  /** Whether to draw without animation: the tab is hidden (it gets no frames) or the user prefers reduced motion. */
   drawsAtOnce(): boolean
-  /** Calls back whenever the tab is hidden or seen again. Returns what ends that. */
-  onTurn(turn: () => void): () => void
+  /** Calls `listener` when the tab becomes hidden or visible. Returns a function that removes the listener. */
+  onVisibilityChange(listener: () => void): () => void
 }
 
 const tab: Display = {
@@ -37,35 +37,35 @@ const tab: Display = {
   startTimer: (draw, ms) => window.setTimeout(draw, ms),
   stopTimer: (timer) => clearTimeout(timer),
   drawsAtOnce: () => document.hidden || matchMedia('(prefers-reduced-motion: reduce)').matches,
-  onTurn(turn) {
-    document.addEventListener('visibilitychange', turn)
-    return () => document.removeEventListener('visibilitychange', turn)
+  onVisibilityChange(listener) {
+    document.addEventListener('visibilitychange', listener)
+    return () => document.removeEventListener('visibilitychange', listener)
   },
 }
 
-/** How far the text reached at a moment. */
+/** The text's length at a point in time. */
 interface Arrival {
   readonly timeMs: number
   readonly length: number
 }
 
-/** What runs while some of the text is yet to be drawn. */
+/** State while some of the text is not drawn yet. */
 interface Run {
   readonly arrivals: Arrival[]
-  readonly endTurns: () => void
+  readonly stopWatching: () => void
   frame: number
   timer: number
   drawnMs: number
 }
 
 /**
- * Paces the drawing of a stream's text, never the reading: holding back reads would hold back the model. Frames set
- * the pace; a timer keeps to `maxLagMs` where they come late or, as in a hidden tab, not at all.
- * @param drawText called with all that is to be seen, whenever that has grown
+ * Slows down the drawing of a stream's text, never the reading: slow reads would slow down the model (backpressure).
+ * Frames set the pace. A timer enforces `maxLagMs` when frames are late or missing, as in a hidden tab.
+ * @param drawText called with the whole visible text whenever it has grown
  */
 export function createTypewriter(drawText: (shown: string) => void, display: Display = tab): Typewriter {
   let text = ''
-  /** Drawn up to here, in UTF-16 units; a fraction is kept for the next frame. */
+  /** Drawn up to here, in UTF-16 units. The fraction carries over to the next frame. */
   let position = 0
   let drawn = 0
   let run: Run | undefined
@@ -81,14 +81,14 @@ export function createTypewriter(drawText: (shown: string) => void, display: Dis
     if (run === undefined) return
     display.cancelFrame(run.frame)
     display.stopTimer(run.timer)
-    run.endTurns()
+    run.stopWatching()
     run = undefined
   }
 
   function start(): Run {
     return {
       arrivals: [],
-      endTurns: display.onTurn(flush),
+      stopWatching: display.onVisibilityChange(flush),
       frame: display.requestFrame(drawFrame),
       timer: display.startTimer(drawDue, drawWithinMs),
       drawnMs: display.now(),
@@ -102,7 +102,7 @@ export function createTypewriter(drawText: (shown: string) => void, display: Dis
     drawTo(advance(position, text.length, nowMs - drawnMs))
   }
 
-  /** What has waited as long as it may. */
+  /** Draws the text that has waited for the maximum time. */
   function drawDue(): void {
     const { arrivals } = run!
     const dueMs = display.now() - drawWithinMs
@@ -129,13 +129,13 @@ export function createTypewriter(drawText: (shown: string) => void, display: Dis
   }
 }
 
-/** Up to where to draw, `elapsedMs` after the last time. */
+/** Returns the position to draw up to, `elapsedMs` after the last drawing. */
 function advance(position: number, arrived: number, elapsedMs: number): number {
   const eased = (arrived - position) * (1 - Math.exp(-elapsedMs / easeMs))
   return Math.min(arrived, position + Math.max(eased, elapsedMs * minCharactersPerMs))
 }
 
-/** Whole characters only: half of a surrogate pair would be drawn as a replacement character. */
+/** Rounds down to a whole character: half of a surrogate pair would be drawn as a replacement character. */
 function floorToCharacter(text: string, length: number): number {
   const end = Math.floor(length)
   const splitsPair = isHighSurrogate(text.charCodeAt(end - 1)) && isLowSurrogate(text.charCodeAt(end))

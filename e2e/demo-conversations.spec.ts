@@ -1,6 +1,6 @@
 import type { Page } from '@playwright/test'
 import { expect, test } from 'rivulet/playwright'
-import { answers, ask, button, openServerDemo, state } from './demo-page.js'
+import { answers, ask, button, newChatButton, openServerDemo, state } from './demo-page.js'
 import { startFakeServer, type FakeServer } from './fake-server.js'
 
 test.use({ serviceWorkers: 'block' })
@@ -14,27 +14,29 @@ test.beforeEach(async ({ page }) => {
 test.afterEach(() => server.close())
 
 const questions = (page: Page) => page.locator('.question .turn-text')
-const list = (page: Page) => page.getByRole('navigation', { name: 'Conversations' })
+const list = (page: Page) => page.getByRole('navigation', { name: 'Chats' })
 
-/** Asks, and waits for the whole answer. */
+/** Asks a question and waits for the complete answer. */
 async function converse(page: Page, question: string): Promise<void> {
   await ask(page, question)
   await expect(answers(page).last()).toHaveText('Once upon a time')
   await expect(state(page, 'ready')).toBeVisible()
 }
 
-test('a reload in mid-answer finds the conversation with the text so far', async ({ page }) => {
+test('after a reload during an answer, the conversation has the text generated so far', async ({ page }) => {
   server.isEndless = true
   await ask(page, 'Tell me a story.')
   await expect(answers(page)).toContainText('time more more')
   const seen = await answers(page).innerText()
-  // What came within the last moment may be missing: it is kept a few times a second.
+  // The most recent text may be missing: the page saves only a few times per second.
   const later = seen.length + ' more'.length * 25
   await expect.poll(async () => (await answers(page).innerText()).length).toBeGreaterThan(later)
   await page.reload()
   await expect(questions(page)).toHaveText('Tell me a story.')
   await expect(answers(page)).toContainText(seen.trim())
-  await expect(page.getByText('Cut off here: the page was closed meanwhile.')).toBeVisible()
+  await expect(
+    page.getByText('Interrupted: the page was closed before the answer was complete.'),
+  ).toBeVisible()
   await expect(list(page).getByRole('button', { name: 'Tell me a story.', exact: true })).toBeVisible()
   server.isEndless = false
   await expect(state(page, 'ready')).toBeVisible()
@@ -42,27 +44,27 @@ test('a reload in mid-answer finds the conversation with the text so far', async
   await expect(answers(page)).toHaveText('Once upon a time')
 })
 
-test('an edited question begins a branch, and the earlier one is still there, also after a reload', async ({
+test('editing a question starts a branch and keeps the earlier one, also after a reload', async ({
   page,
 }) => {
   await converse(page, 'First question')
   await converse(page, 'Second question')
   await button(page, 'Edit').first().click()
-  await page.getByRole('textbox', { name: 'Edit the question' }).fill('Another question')
+  await page.getByRole('textbox', { name: 'Edit message' }).fill('Another question')
   await page.keyboard.press('Enter')
   await expect(questions(page)).toHaveText(['Another question'])
   await expect(answers(page)).toHaveText(['Once upon a time'])
   await expect(state(page, 'ready')).toBeVisible()
-  await button(page, 'Previous question').click()
+  await button(page, 'Previous version of this message').click()
   await expect(questions(page)).toHaveText(['First question', 'Second question'])
   await page.reload()
   await expect(questions(page)).toHaveText(['First question', 'Second question'])
-  await button(page, 'Next question').click()
+  await button(page, 'Next version of this message').click()
   await expect(questions(page)).toHaveText(['Another question'])
-  await expect(page.getByRole('group', { name: 'Versions of this question' })).toContainText('2/2')
+  await expect(page.getByRole('group', { name: 'Versions of this message' })).toContainText('2/2')
 })
 
-test('a regenerated answer keeps the one before as a version', async ({ page }) => {
+test('regenerating keeps the earlier answer as a version', async ({ page }) => {
   await converse(page, 'Tell me a story.')
   server.isEndless = true
   await button(page, 'Regenerate').click()
@@ -70,19 +72,19 @@ test('a regenerated answer keeps the one before as a version', async ({ page }) 
   await page.keyboard.press('Escape')
   await expect(page.getByText('Stopped.', { exact: true }).first()).toBeVisible()
   const second = await answers(page).innerText()
-  await button(page, 'Previous answer').click()
+  await button(page, 'Previous version of this answer').click()
   await expect(answers(page)).toHaveText('Once upon a time')
-  await button(page, 'Next answer').click()
+  await button(page, 'Next version of this answer').click()
   await expect(answers(page)).toHaveText(second)
 })
 
-test('an answer before the last one is regenerated in a branch of its own', async ({ page }) => {
+test('regenerating an answer before the last one starts a branch', async ({ page }) => {
   await converse(page, 'First question')
   await converse(page, 'Second question')
   await button(page, 'Regenerate').first().click()
   await expect(questions(page)).toHaveText(['First question'])
   await expect(answers(page)).toHaveText(['Once upon a time'])
-  await button(page, 'Previous answer').click()
+  await button(page, 'Previous version of this answer').click()
   await expect(questions(page)).toHaveText(['First question', 'Second question'])
 })
 
@@ -97,9 +99,9 @@ test('Copy copies the text of a question and of an answer', async ({ page, conte
   await expect.poll(readClipboard).toBe('Tell me a story.')
 })
 
-test('conversations are listed, renamed, deleted and brought back', async ({ page }) => {
+test('conversations can be listed, renamed, deleted and restored', async ({ page }) => {
   await converse(page, 'About dragons')
-  await button(page, 'New chat').click()
+  await newChatButton(page).click()
   await converse(page, 'About boats')
   await expect(list(page).locator('.conversation-title')).toHaveText(['About boats', 'About dragons'])
 
@@ -118,7 +120,7 @@ test('conversations are listed, renamed, deleted and brought back', async ({ pag
   await expect(list(page).locator('.conversation-title')).toContainText(['Dragons'])
 })
 
-test('two tabs keep a conversation each, and list both', async ({ page, context }) => {
+test('two tabs have different conversations open and list both', async ({ page, context }) => {
   const other = await context.newPage()
   await openServerDemo(other, server)
   await converse(page, 'In the first tab')
@@ -136,7 +138,7 @@ test('two tabs keep a conversation each, and list both', async ({ page, context 
   await expect(questions(other)).toHaveText(['In the first tab', 'Once more in the first'])
 })
 
-test('the focus comes back from editing, renaming and dialogs, and Escape there stops no answer', async ({
+test('Escape closes the editor and dialogs, returns the focus and does not stop the answer', async ({
   page,
 }) => {
   await converse(page, 'First question')
@@ -144,7 +146,7 @@ test('the focus comes back from editing, renaming and dialogs, and Escape there 
   await ask(page, 'Second question')
   await expect(answers(page).last()).toContainText('more')
   await button(page, 'Edit').first().click()
-  await expect(page.getByRole('textbox', { name: 'Edit the question' })).toBeFocused()
+  await expect(page.getByRole('textbox', { name: 'Edit message' })).toBeFocused()
   await page.keyboard.press('Escape')
   await expect(button(page, 'Edit').first()).toBeFocused()
   for (const name of ['Settings', 'Models']) {
@@ -158,7 +160,7 @@ test('the focus comes back from editing, renaming and dialogs, and Escape there 
   await expect(state(page, 'ready')).toBeVisible()
 })
 
-test('settings are checked by the library, kept, and sent with the next question', async ({ page }) => {
+test('settings are validated by the library, saved, and sent with the next message', async ({ page }) => {
   await button(page, 'Settings').click()
   await page.getByLabel('Top-p').fill('2')
   await expect(page.getByText('"topP" must be a number above 0 up to 1; got 2.')).toBeVisible()
@@ -184,7 +186,7 @@ test('settings are checked by the library, kept, and sent with the next question
 test.describe('in a small window', () => {
   test.use({ viewport: { width: 480, height: 400 } })
 
-  test('whoever scrolls up in a streaming answer is let go, and a button or its key leads back to the end', async ({
+  test('scrolling up in a streaming answer stops following, and the button scrolls back to the bottom', async ({
     page,
   }) => {
     const readTop = () => page.evaluate(() => document.documentElement.scrollTop)
@@ -198,12 +200,12 @@ test.describe('in a small window', () => {
       const later = (await readLength()) + ' more'.length * 20
       await expect.poll(readLength).toBeGreaterThan(later)
     }
-    const toEnd = button(page, 'To the end')
+    const toBottom = button(page, 'Scroll to bottom')
     const scrollUp = async () => {
       await page.mouse.move(240, 150)
       await page.mouse.wheel(0, -120)
-      await expect(toEnd).toBeVisible()
-      // Until the wheel's own scrolling is over.
+      await expect(toBottom).toBeVisible()
+      // Wait until the wheel's scroll animation has ended.
       await waitForMore()
       const top = await readTop()
       await waitForMore()
@@ -211,7 +213,7 @@ test.describe('in a small window', () => {
       expect(await readDistance()).toBeGreaterThan(60)
     }
     const expectFollowing = async () => {
-      await expect(toEnd).toHaveCount(0)
+      await expect(toBottom).toHaveCount(0)
       await waitForMore()
       await expect.poll(readDistance).toBeLessThanOrEqual(1)
     }
@@ -221,12 +223,12 @@ test.describe('in a small window', () => {
     await expect.poll(readTop).toBeGreaterThan(150)
     await expectFollowing()
     await scrollUp()
-    await toEnd.click()
+    await toBottom.click()
     await expectFollowing()
     await expect(page.getByRole('textbox', { name: 'Message' })).toBeFocused()
     await scrollUp()
     await page.keyboard.press('Shift+Tab')
-    await expect(toEnd).toBeFocused()
+    await expect(toBottom).toBeFocused()
     await page.keyboard.press('Enter')
     await expectFollowing()
     await expect(page.getByRole('textbox', { name: 'Message' })).toBeFocused()

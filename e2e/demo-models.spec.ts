@@ -1,4 +1,4 @@
-// The picker of models in the built demo, with real files and a real store.
+// The model picker of the built demo, with real files and a real model store.
 import { AxeBuilder } from '@axe-core/playwright'
 import { readFileSync } from 'node:fs'
 import type { Locator, Page } from '@playwright/test'
@@ -18,14 +18,14 @@ const storiesFiles = [
 ]
 
 interface Servers {
-  /** Of models. */
+  /** Serves model files. */
   readonly server: FaultServer
-  /** Of answers: where the picker is opened, most models need not be loaded. */
+  /** Generates answers, for tests of the picker that need no local model. */
   readonly answering: FakeServer
 }
 
 const test = base.extend<Servers>({
-  // oxlint-disable-next-line no-empty-pattern -- Playwright reads the parameter's form
+  // oxlint-disable-next-line no-empty-pattern -- Playwright requires destructuring here
   server: async ({}, use) => {
     const server = await startFaultServer()
     await use(server)
@@ -38,12 +38,12 @@ test.use({ serviceWorkers: 'block' })
 const picker = (page: Page) => page.getByRole('dialog', { name: 'Models' })
 const row = (page: Page, name: string) => picker(page).getByRole('listitem', { name, exact: true })
 
-/** With the built-in model, or what a server answers for: then nothing is loaded. */
+/** Opens the picker with the built-in model, or with a server as the backend: then no model is loaded. */
 async function openPicker(page: Page, answering?: FakeServer): Promise<Locator> {
   await (answering ? openServerDemo(page, answering) : openDemo(page))
   await expect(state(page, 'ready')).toBeVisible()
   await page.getByRole('button', { name: 'Models', exact: true }).click()
-  await expect(picker(page).getByText('Fits').first()).toBeVisible()
+  await expect(picker(page).getByText('Compatible').first()).toBeVisible()
   return picker(page)
 }
 
@@ -52,14 +52,14 @@ async function expectAnswer(page: Page): Promise<void> {
   await expect(answers(page).last()).toHaveText(/\w+ \w+ \w+ \w+/)
 }
 
-function addByAddress(page: Page, address: string): Promise<void> {
-  return test.step(`add ${address}`, async () => {
-    await picker(page).getByLabel('Name on the hub, or address').fill(address)
-    await picker(page).getByRole('button', { name: 'Add to the list' }).click()
+function addByUrl(page: Page, url: string): Promise<void> {
+  return test.step(`add ${url}`, async () => {
+    await picker(page).getByLabel('Hugging Face name or URL').fill(url)
+    await picker(page).getByRole('button', { name: 'Add to list' }).click()
   })
 }
 
-/** Chromium's own picker of files cannot be driven; other browsers have an input. */
+/** Playwright cannot drive Chromium's file pickers. Without them the page shows a file input, as in other browsers. */
 async function removeFilePickers(page: Page): Promise<void> {
   await page.addInitScript(() => {
     Reflect.deleteProperty(window, 'showOpenFilePicker')
@@ -67,30 +67,33 @@ async function removeFilePickers(page: Page): Promise<void> {
   })
 }
 
-test('each model shows its size, memory, runtime, licence and whether it fits', async ({ page }) => {
+test('each model shows its size, memory, backend, licence and compatibility', async ({ page }) => {
   await openPicker(page)
   const size = readFileSync(storiesGguf).length
   const stories = row(page, 'Stories, llama.cpp')
-  await expect(stories).toContainText(`Download${(size / 1e6).toPrecision(3)} MB`)
+  await expect(stories).toContainText(`Download size${(size / 1e6).toPrecision(3)} MB`)
   await expect(stories).toContainText(/MemoryAbout [\d.]+ MB/)
   await expect(stories).toContainText('LicenceMIT')
-  await expect(stories).toContainText('Fits')
+  await expect(stories).toContainText('Compatible')
   await expect(row(page, 'Stories, ONNX Runtime')).toContainText('In use')
   const llama = row(page, 'Llama 3.2 1B Instruct, llama.cpp')
-  await expect(llama).toContainText('Download808 MB')
+  await expect(llama).toContainText('Download size808 MB')
   await expect(llama).toContainText('Llama 3.2 Community License')
 })
 
-test('what this device cannot run says why, and is not offered for download', async ({ page, answering }) => {
+test('a model that cannot run here shows the reason and has no Download button', async ({
+  page,
+  answering,
+}) => {
   await page.addInitScript(() => Reflect.deleteProperty(Navigator.prototype, 'gpu'))
   await openPicker(page, answering)
   const mlc = row(page, 'Llama 3.2 1B Instruct, WebLLM')
-  await expect(mlc).toContainText('Does not fit')
+  await expect(mlc).toContainText('Not supported')
   await expect(mlc).toContainText('no WebGPU')
   await expect(mlc.getByRole('button', { name: /^Download/ })).toHaveCount(0)
 })
 
-test('a model chosen from the list is loaded, and stands in the address', async ({ page, answering }) => {
+test('a model chosen from the list is loaded and written to the page’s URL', async ({ page, answering }) => {
   await openPicker(page, answering)
   await row(page, 'Stories, llama.cpp').getByRole('button', { name: /^Use/ }).click()
   await expect(picker(page)).toHaveCount(0)
@@ -99,7 +102,7 @@ test('a model chosen from the list is loaded, and stands in the address', async 
   expect(new URL(page.url()).searchParams.get('backend')).toBe('llama-cpp')
 })
 
-test('a download shows its progress, pauses, goes on behind what came, and is used without its server', async ({
+test('a download shows its progress, pauses, resumes, and then the model loads without its server', async ({
   page,
   server,
   answering,
@@ -112,7 +115,7 @@ test('a download shows its progress, pauses, goes on behind what came, and is us
   }
   server.bytesPerSecond = 400_000
   await openPicker(page, answering)
-  await addByAddress(page, `${server.url}tiny/`)
+  await addByUrl(page, `${server.url}tiny/`)
   const added = row(page, 'tiny, ONNX Runtime')
   await added.getByRole('button', { name: /^Download/ }).click()
   await expect(added.getByRole('progressbar')).toBeVisible()
@@ -124,16 +127,16 @@ test('a download shows its progress, pauses, goes on behind what came, and is us
   const pausedBytes = server.sentBytes
   expect(pausedBytes).toBeLessThan(sizeBytes)
 
-  // Also in another tab's life: what came is in the store.
+  // The partial download is in the store and survives a reload.
   await page.reload()
   await expect(state(page, 'ready')).toBeVisible()
   await page.getByRole('button', { name: 'Models', exact: true }).click()
   await expect(added).toContainText(/Paused at [\d.]+ (KB|MB) of 3\.\d+ MB/)
   server.bytesPerSecond = Infinity
   await added.getByRole('button', { name: /^Resume/ }).click()
-  await expect(added).toContainText('On this device: 3.28 MB')
+  await expect(added).toContainText('Downloaded: 3.28 MB')
   await expect(picker(page).getByRole('status')).toHaveText('tiny: downloaded.')
-  // A second of the first rate may lie in the sockets when the download is paused.
+  // When the download is paused, the sockets may still buffer a second of data at the first rate.
   expect(server.sentBytes - sizeBytes).toBeLessThan(500_000)
 
   server.isDown = true
@@ -142,41 +145,44 @@ test('a download shows its progress, pauses, goes on behind what came, and is us
   await expectAnswer(page)
 })
 
-test('a removed model frees its storage', async ({ page, server }) => {
+test('deleting a model frees its storage', async ({ page, server }) => {
   server.files.set('small/stories.gguf', { bytes: readFileSync(storiesGguf), faults: [] })
   await openPicker(page)
   await row(page, 'Stories, ONNX Runtime')
-    .getByRole('button', { name: /^Remove/ })
+    .getByRole('button', { name: /^Delete/ })
     .click()
   await expect(page.getByTestId('model-bytes')).toHaveText('0 bytes')
   const usedBefore = await page.evaluate(async () => (await navigator.storage.estimate()).usage ?? 0)
-  await addByAddress(page, `${server.url}small/stories.gguf`)
+  await addByUrl(page, `${server.url}small/stories.gguf`)
   const added = row(page, 'stories, llama.cpp')
   await added.getByRole('button', { name: /^Download/ }).click()
-  await expect(added).toContainText('On this device: 3.00 MB')
+  await expect(added).toContainText('Downloaded: 3.00 MB')
   await expect(page.getByTestId('model-bytes')).toHaveText('3.00 MB')
-  await added.getByRole('button', { name: /^Remove/ }).click()
+  await added.getByRole('button', { name: /^Delete/ }).click()
   await expect(page.getByTestId('model-bytes')).toHaveText('0 bytes')
   await expect
     .poll(() => page.evaluate(async () => (await navigator.storage.estimate()).usage ?? 0))
     .toBeLessThan(usedBefore + 1_000_000)
-  await added.getByRole('button', { name: /^Forget/ }).click()
+  await added.getByRole('button', { name: /^Remove from list/ }).click()
   await expect(added).toHaveCount(0)
 })
 
-test('a download that fails says why, and can be tried again', async ({ page, server, answering }) => {
+test('a failed download shows the reason and can be retried', async ({ page, server, answering }) => {
   await openPicker(page, answering)
-  await addByAddress(page, `${server.url}none/model.gguf`)
+  await addByUrl(page, `${server.url}none/model.gguf`)
   const added = row(page, 'model, llama.cpp')
   await added.getByRole('button', { name: /^Download/ }).click()
   await expect(added.getByRole('alert')).toContainText('model-not-found')
   server.files.set('none/model.gguf', { bytes: readFileSync(storiesGguf), faults: [] })
   await added.getByRole('button', { name: /^Download/ }).click()
-  await expect(added).toContainText('On this device: 3.00 MB')
+  await expect(added).toContainText('Downloaded: 3.00 MB')
   await expect(added.getByRole('alert')).toHaveCount(0)
 })
 
-test('a dropped GGUF file is loaded and answers; no address leads to it', async ({ page, answering }) => {
+test('a dropped GGUF file loads and answers; the page’s URL does not name it', async ({
+  page,
+  answering,
+}) => {
   await openPicker(page, answering)
   const bytes = readFileSync(storiesGguf).toString('base64')
   const transfer = await page.evaluateHandle(async (encoded) => {
@@ -191,26 +197,26 @@ test('a dropped GGUF file is loaded and answers; no address leads to it', async 
   expect(page.url()).not.toContain('mine')
 })
 
-test('an ONNX folder chosen by an input is loaded and answers', async ({ page, answering }) => {
+test('an ONNX folder from a file input loads and answers', async ({ page, answering }) => {
   await removeFilePickers(page)
   await openPicker(page, answering)
-  await expect(page.getByTestId('drop-zone')).toContainText('forgets the files when the tab is closed')
+  await expect(page.getByTestId('drop-zone')).toContainText('does not remember the files')
   await picker(page).getByLabel('Choose an ONNX folder').setInputFiles(storiesFolder)
   await expect(page.getByTestId('model')).toHaveText(/^stories/)
   await expectAnswer(page)
 })
 
-test('files that are no model are refused with a sentence', async ({ page, answering }) => {
+test('files that are not a model are rejected with a message', async ({ page, answering }) => {
   await removeFilePickers(page)
   await openPicker(page, answering)
   const input = picker(page).getByLabel('Choose a GGUF file')
   await input.setInputFiles('README.md')
-  await expect(picker(page).getByRole('alert')).toContainText('That is no model')
+  await expect(picker(page).getByRole('alert')).toContainText('This is not a model')
   await input.setInputFiles(`${storiesFolder}/onnx/model_quantized.onnx`)
-  await expect(picker(page).getByRole('alert')).toContainText('choose the whole folder')
+  await expect(picker(page).getByRole('alert')).toContainText('Choose the whole folder')
 })
 
-test('a folder is remembered where the browser gives a handle, and can be forgotten', async ({
+test('a folder with a handle is remembered, and can be removed from the list', async ({
   page,
   answering,
 }) => {
@@ -219,11 +225,11 @@ test('a folder is remembered where the browser gives a handle, and can be forgot
     readFileSync(`${storiesFolder}/${path}`).toString('base64'),
   ])
   await openPicker(page, answering)
-  // A folder of the site's own file system, in place of one that a person would choose.
-  await page.evaluate(async (given) => {
+  // A folder in the origin private file system stands in for a folder on the user's disk.
+  await page.evaluate(async (entries) => {
     const root = await navigator.storage.getDirectory()
     const folder = await root.getDirectoryHandle('my-stories', { create: true })
-    for (const [path, encoded] of given as [string, string][]) {
+    for (const [path, encoded] of entries as [string, string][]) {
       const segments = path.split('/')
       let parent = folder
       for (const name of segments.slice(0, -1))
@@ -243,28 +249,31 @@ test('a folder is remembered where the browser gives a handle, and can be forgot
   await openServerDemo(page, answering)
   await expect(page.getByTestId('model')).toHaveText(/^story-model/)
   await page.getByRole('button', { name: 'Models', exact: true }).click()
-  const remembered = picker(page).getByRole('list', { name: 'Your files' })
+  const remembered = picker(page).getByRole('list', { name: 'Local files' })
   await remembered.getByRole('button', { name: 'Open: my-stories' }).click()
   await expect(page.getByTestId('model')).toHaveText(/^my-stories/)
   await expectAnswer(page)
 
   await page.getByRole('button', { name: 'Models', exact: true }).click()
-  await remembered.getByRole('button', { name: 'Forget: my-stories' }).click()
+  await remembered.getByRole('button', { name: 'Remove from list: my-stories' }).click()
   await expect(remembered.getByRole('listitem')).toHaveCount(0)
 })
 
-test('the storage is told in all, with whether the browser keeps it', async ({ page }) => {
+test('the storage panel shows the storage used and whether the browser may delete it', async ({ page }) => {
   await openPicker(page)
   const storage = picker(page).getByRole('region', { name: 'Storage' })
-  await expect(storage).toContainText(/Models take 3\.28 MB\. In all, this site takes .* of .* GB/)
-  await expect(storage).toContainText('may delete them')
-  await storage.getByRole('button', { name: 'Ask the browser to keep them' }).click()
+  await expect(storage).toContainText(/models: 3\.28 MB\. Storage used by this site: .* of .* GB/)
+  await expect(storage).toContainText('may delete the models')
+  await storage.getByRole('button', { name: 'Request persistent storage' }).click()
   await expect(picker(page).getByRole('status')).toHaveText(/browser/)
-  await storage.getByRole('button', { name: 'Remove all downloads' }).click()
+  await storage.getByRole('button', { name: 'Delete all models' }).click()
   await expect(page.getByTestId('model-bytes')).toHaveText('0 bytes')
 })
 
-test('the keyboard opens and closes the picker, and the focus comes back', async ({ page, answering }) => {
+test('the keyboard opens and closes the picker, and the focus returns to its button', async ({
+  page,
+  answering,
+}) => {
   await openServerDemo(page, answering)
   await expect(state(page, 'ready')).toBeVisible()
   const opener = page.getByRole('button', { name: 'Models', exact: true })
@@ -276,13 +285,13 @@ test('the keyboard opens and closes the picker, and the focus comes back', async
   await expect(opener).toBeFocused()
 })
 
-test('axe finds nothing in the picker in both themes, and nothing overflows at 320 pixels', async ({
+test('axe reports nothing in the picker in both themes, and nothing overflows at 320 pixels', async ({
   page,
   server,
   answering,
 }) => {
   await openPicker(page, answering)
-  await addByAddress(page, `${server.url}a-very-long-name-of-a-folder-for-a-narrow-window/model.gguf`)
+  await addByUrl(page, `${server.url}a-very-long-name-of-a-folder-for-a-narrow-window/model.gguf`)
   const added = row(page, 'model, llama.cpp')
   await added.getByRole('button', { name: /^Download/ }).click()
   await expect(added.getByRole('alert')).toBeVisible()

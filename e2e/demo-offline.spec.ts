@@ -1,4 +1,4 @@
-// The built demo on a plain host of files, below a path of its own: without a network, and isolated by its service worker.
+// The built demo on a static file host below a path: offline, and isolated by its service worker.
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,12 +17,12 @@ const isolatingHeaders = {
 
 interface Servers {
   readonly host: StaticHost
-  /** Of answers: where no runtime is looked at, none has to be loaded. */
+  /** Generates answers, for tests that need no local model. */
   readonly answering: FakeServer
 }
 
 const test = base.extend<Servers>({
-  // oxlint-disable-next-line no-empty-pattern -- Playwright reads the parameter's form
+  // oxlint-disable-next-line no-empty-pattern -- Playwright requires destructuring here
   host: async ({}, use) => {
     const host = await startStaticHost(built)
     await use(host)
@@ -32,28 +32,28 @@ const test = base.extend<Servers>({
 })
 
 const device = (page: Page) => page.getByTestId('device')
-/** The page's address on the host, with a server to answer. */
+/** The page's URL on the host, with a server as the backend. */
 const locateServerDemo = (host: StaticHost, { url }: FakeServer) =>
   `${host.url}?backend=remote&server=${encodeURIComponent(url)}&model=story-model`
 
 const isIsolated = (page: Page) => page.evaluate(() => crossOriginIsolated).catch(() => false)
 
-/** How many documents the page has shown. */
+/** Counts how many documents the page has loaded. */
 function countLoads(page: Page): () => number {
   let loads = 0
   page.on('domcontentloaded', () => (loads += 1))
   return () => loads
 }
 
-/** Until the service worker answers for the page. */
+/** Waits until the service worker controls the page. */
 async function waitForControl(page: Page): Promise<void> {
   await expect
     .poll(() => page.evaluate(() => navigator.serviceWorker.controller !== null).catch(() => false))
     .toBe(true)
 }
 
-/** The paths that are kept in the caches of this site. */
-function listKept(page: Page): Promise<readonly string[]> {
+/** Returns the paths of all cached files of this site. */
+function listCached(page: Page): Promise<readonly string[]> {
   return page.evaluate(async () => {
     const names = await caches.keys()
     const requests = await Promise.all(names.map(async (name) => (await caches.open(name)).keys()))
@@ -63,14 +63,14 @@ function listKept(page: Page): Promise<readonly string[]> {
 
 async function waitForRuntime(page: Page, file: RegExp): Promise<void> {
   await waitForControl(page)
-  await expect.poll(async () => (await listKept(page)).some((path) => file.test(path))).toBe(true)
+  await expect.poll(async () => (await listCached(page)).some((path) => file.test(path))).toBe(true)
 }
 
 for (const { backend, runtime } of [
   { backend: 'onnx', runtime: /ort-wasm-simd-threaded-[^/]*\.wasm$/ },
   { backend: 'llama-cpp', runtime: /wllama-[^/]*\.wasm$/ },
 ]) {
-  test(`after one visit the page opens and answers on ${backend} with the network off`, async ({
+  test(`after one visit the page opens and answers offline on ${backend}`, async ({
     page,
     context,
     host,
@@ -96,7 +96,7 @@ test('the page can be installed', async ({ page, host }) => {
   await waitForControl(page)
   const session = await page.context().newCDPSession(page)
   const { installabilityErrors } = await session.send('Page.getInstallabilityErrors')
-  // Of this window, not of the page.
+  // This error is about the test's incognito window, not about the page.
   const errors = installabilityErrors.filter(({ errorId }) => errorId !== 'in-incognito')
   expect(errors).toEqual([])
 })
@@ -104,7 +104,7 @@ test('the page can be installed', async ({ page, host }) => {
 test.describe('without a service worker', () => {
   test.use({ serviceWorkers: 'block' })
 
-  test('a host without headers serves a page that works on one thread', async ({ page, host }) => {
+  test('without isolation headers the page works on one thread', async ({ page, host }) => {
     const countedLoads = countLoads(page)
     await page.goto(`${host.url}?device=wasm&backend=llama-cpp`)
     await ask(page, 'Tell me a story about a dragon.')
@@ -115,7 +115,7 @@ test.describe('without a service worker', () => {
   })
 })
 
-test('a host without headers: the page is loaded once more, is isolated, and uses threads', async ({
+test('without isolation headers the page reloads once, is isolated, and uses threads', async ({
   page,
   host,
   answering,
@@ -134,18 +134,18 @@ test('a host without headers: the page is loaded once more, is isolated, and use
   expect(countedLoads()).toBe(3)
 })
 
-test('whoever has written already is not interrupted, and has threads on the next visit', async ({
+test('a user who has started typing is not interrupted by a reload, and gets threads on the next visit', async ({
   page,
   host,
   answering,
 }) => {
   await page.addInitScript(() => {
-    // A service worker that takes its time: the question comes first.
+    // Delays the service worker until the user types.
     const { serviceWorker } = navigator
     const register = serviceWorker.register.bind(serviceWorker)
-    const begun = new Promise((resolve) => addEventListener('keydown', resolve, { once: true }))
+    const typing = new Promise((resolve) => addEventListener('keydown', resolve, { once: true }))
     serviceWorker.register = async (...address) => {
-      if (sessionStorage.getItem('visited') === null) await begun
+      if (sessionStorage.getItem('visited') === null) await typing
       sessionStorage.setItem('visited', '1')
       return register(...address)
     }
@@ -162,7 +162,7 @@ test('whoever has written already is not interrupted, and has threads on the nex
   await expect.poll(() => isIsolated(page)).toBe(true)
 })
 
-test('a host with the headers is left alone: no second load, and its own policy', async ({
+test('with isolation headers from the host the page does not reload, and keeps the host’s policy', async ({
   page,
   host,
   answering,
@@ -178,11 +178,7 @@ test('a host with the headers is left alone: no second load, and its own policy'
   expect(reloaded?.headers()['cross-origin-embedder-policy']).toBe('require-corp')
 })
 
-test('a page that cannot be isolated is loaded once more and never again', async ({
-  page,
-  host,
-  answering,
-}) => {
+test('a page that cannot be isolated reloads only once', async ({ page, host, answering }) => {
   host.headers = { 'cross-origin-embedder-policy': 'unsafe-none' }
   const countedLoads = countLoads(page)
   await page.goto(locateServerDemo(host, answering))
@@ -194,7 +190,7 @@ test('a page that cannot be isolated is loaded once more and never again', async
   expect(countedLoads()).toBe(2)
 })
 
-test('isolated by its service worker, the page still reaches servers and models of other origins', async ({
+test('a page isolated by its service worker can use servers and models of other origins', async ({
   page,
   host,
   answering,
@@ -214,7 +210,7 @@ test('isolated by its service worker, the page still reaches servers and models 
   }
 })
 
-test('another build replaces what an earlier one kept, and takes over the runtimes', async ({
+test('a new build replaces the cached files of the previous one and takes over its runtimes', async ({
   page,
   context,
   host,
@@ -234,7 +230,7 @@ test('another build replaces what an earlier one kept, and takes over the runtim
     host.folder = next
     await page.goto(locateServerDemo(host, answering))
     await expect(page).toHaveTitle('Another')
-    // The new one waits until no page of the old one is open.
+    // The new service worker waits until no page of the old one is open.
     await expect
       .poll(() =>
         page.evaluate(async () => (await navigator.serviceWorker.getRegistration())?.waiting !== null),
@@ -242,7 +238,7 @@ test('another build replaces what an earlier one kept, and takes over the runtim
       .toBe(true)
     await page.close()
     const later = await context.newPage()
-    // Opened before the old page is quite gone, a page still has the old one's service worker.
+    // A page that opens before the old page is completely closed still gets the old service worker.
     await expect
       .poll(async () => {
         await later.goto('about:blank')
@@ -250,7 +246,7 @@ test('another build replaces what an earlier one kept, and takes over the runtim
         return later.evaluate(async () => (await caches.keys()).join())
       })
       .toMatch(/^[^,]* another$/)
-    expect((await listKept(later)).some((path) => runtime.test(path))).toBe(true)
+    expect((await listCached(later)).some((path) => runtime.test(path))).toBe(true)
     await context.setOffline(true)
     await later.goto(`${host.url}?device=wasm`)
     await expect(later).toHaveTitle('Another')

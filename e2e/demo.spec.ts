@@ -6,6 +6,7 @@ import {
   answers,
   ask,
   button,
+  newChatButton,
   openDemo,
   openServerDemo,
   readAnswer,
@@ -16,10 +17,10 @@ import {
 import { startFakeServer } from './fake-server.js'
 import { prepareSmolLm2 } from './models/prepare.js'
 
-// For what the service worker does there are tests of their own.
+// demo-offline.spec.ts tests the service worker.
 test.use({ serviceWorkers: 'block' })
 
-test.describe('in one page, each in a new chat', () => {
+test.describe('in one page, with a new chat for each test', () => {
   let page: Page
   let rivulet: Rivulet
 
@@ -31,11 +32,11 @@ test.describe('in one page, each in a new chat', () => {
   })
   test.beforeEach(async () => {
     await page.setViewportSize({ width: 1280, height: 720 })
-    await button(page, 'New chat').click()
+    await newChatButton(page).click()
   })
   test.afterAll(() => page.context().close())
 
-  test('a question is answered in many steps, the readouts fill, and a second question works', async () => {
+  test('an answer streams in many chunks, the readouts fill, and a second question works', async () => {
     const stream = rivulet.nextStream()
     await ask(page, 'Tell me a story about a dragon.')
     await expect(stream).toHaveStreamed(/\w+ \w+ \w+ \w+/)
@@ -52,7 +53,7 @@ test.describe('in one page, each in a new chat', () => {
     await expect(answers(page).last()).toHaveText(/\w+ \w+/)
   })
 
-  test('what the model or the visitor writes is never markup', async () => {
+  test('model output and user input are never rendered as HTML', async () => {
     await ask(page, '<img src=x onerror="document.title=1"> <b>bold</b>')
     await expect(answers(page)).toHaveCount(1)
     await expect(state(page, 'ready')).toBeVisible()
@@ -60,7 +61,7 @@ test.describe('in one page, each in a new chat', () => {
     await expect(page).toHaveTitle(/rivulet/)
   })
 
-  test('a long conversation drops its oldest turns and says so', async () => {
+  test('a long conversation drops its oldest turns and shows a note', async () => {
     for (let turn = 0; turn < 4; turn += 1) {
       await ask(page, 'Tell me a long story about a dragon and a princess. '.repeat(3))
       await expect(answers(page)).toHaveCount(turn + 1)
@@ -71,7 +72,7 @@ test.describe('in one page, each in a new chat', () => {
   })
 
   for (const colorScheme of ['light', 'dark'] as const) {
-    test(`axe finds nothing in the ${colorScheme} theme, with an answer, the list, the settings and the drawer`, async () => {
+    test(`axe reports nothing in the ${colorScheme} theme for an answer, the chat list, the settings and the drawer`, async () => {
       const check = async () => {
         const { violations } = await new AxeBuilder({ page }).analyze()
         expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([])
@@ -80,7 +81,7 @@ test.describe('in one page, each in a new chat', () => {
       await ask(page, 'Hello!')
       await expect(answers(page)).toHaveCount(1)
       await expect(state(page, 'ready')).toBeVisible()
-      await expect(page.getByRole('navigation', { name: 'Conversations' })).toContainText('Hello!')
+      await expect(page.getByRole('navigation', { name: 'Chats' })).toContainText('Hello!')
       await check()
       await button(page, 'Settings').click()
       await page.getByLabel('Top-p').fill('2')
@@ -88,13 +89,15 @@ test.describe('in one page, each in a new chat', () => {
       await check()
       await page.keyboard.press('Escape')
       await page.setViewportSize({ width: 320, height: 640 })
-      await button(page, 'Conversations').click()
-      await expect(page.getByRole('dialog', { name: 'Conversations' })).toBeVisible()
+      // Before the page has adapted to the new width, the button would close the list beside the chat.
+      await expect(page.getByRole('navigation', { name: 'Chats' })).toHaveCount(0)
+      await button(page, 'Chats').click()
+      await expect(page.getByRole('dialog', { name: 'Chats' })).toBeVisible()
       await check()
     })
   }
 
-  test('nothing overflows from 320 pixels to 4K', async () => {
+  test('nothing overflows between 320 pixels and 4K', async () => {
     await page.setViewportSize({ width: 320, height: 640 })
     await ask(page, 'Hello!')
     await expect(answers(page)).toHaveCount(1)
@@ -109,11 +112,11 @@ test.describe('in one page, each in a new chat', () => {
     }
   })
 
-  test('the built-in model also answers on llama.cpp, which is chosen in the settings', async () => {
+  test('the built-in model also answers on llama.cpp when the settings select it', async () => {
     await page.getByRole('button', { name: 'Settings', exact: true }).click()
-    await page.getByLabel('Runs on').selectOption('llama.cpp')
-    await expect(page.getByLabel('Weights')).toBeHidden()
-    await page.getByRole('button', { name: 'Load this model' }).click()
+    await page.getByRole('combobox', { name: 'Backend' }).selectOption('llama.cpp')
+    await expect(page.getByLabel('Quantization')).toBeHidden()
+    await button(page, 'Load model').click()
     await expect(page.getByTestId('model')).toHaveText('stories · Q8_0')
     await ask(page, 'Tell me a story about a dragon.')
     await expect(answers(page).first()).toHaveText(/\w+ \w+ \w+ \w+/)
@@ -123,7 +126,7 @@ test.describe('in one page, each in a new chat', () => {
   })
 })
 
-test('the same page streams on WebGPU, Escape stops it, and Continue goes on behind what was said', async ({
+test('an answer streams on WebGPU, Escape stops it, and Continue extends its text', async ({
   page,
   rivulet,
 }) => {
@@ -136,7 +139,7 @@ test('the same page streams on WebGPU, Escape stops it, and Continue goes on beh
   await expect(state(page, 'ready')).toBeVisible()
   const { text, finishReason } = await stream.result
   expect(finishReason).toBe('cancelled')
-  await expect(page.getByRole('region', { name: 'Conversation' }).getByText('Stopped.')).toBeVisible()
+  await expect(page.getByRole('region', { name: 'Chat' }).getByText('Stopped.')).toBeVisible()
   await expect.poll(() => readAnswer(page)).toBe(readWords(text))
   const more = rivulet.nextStream()
   await button(page, 'Continue').click()
@@ -147,7 +150,7 @@ test('the same page streams on WebGPU, Escape stops it, and Continue goes on beh
   await expect.poll(() => readAnswer(page)).toBe(whole)
 })
 
-test('the keyboard alone is enough', async ({ page }) => {
+test('the chat can be used with the keyboard only', async ({ page }) => {
   const server = await startFakeServer()
   try {
     await openServerDemo(page, server)
@@ -165,7 +168,7 @@ test('the keyboard alone is enough', async ({ page }) => {
   }
 })
 
-test('an unknown model is named, with a way to try again', async ({ page }) => {
+test('a model that does not exist is named in the error, and Try again retries', async ({ page }) => {
   await openDemo(page, 'device=wasm&model=./models/no-such-model/')
   await expect(state(page, 'failed')).toBeVisible()
   await expect(page.getByRole('alert')).toContainText('no-such-model')
@@ -174,27 +177,27 @@ test('an unknown model is named, with a way to try again', async ({ page }) => {
   await expect(state(page, 'failed')).toBeVisible()
 })
 
-test('SmolLM2 is offered by name, and chats without a GPU on llama.cpp', async ({ page }) => {
+test('SmolLM2 is a preset and chats on llama.cpp without a GPU', async ({ page }) => {
   test.setTimeout(900_000)
   const model = prepareSmolLm2()
   test.skip('unavailable' in model, 'unavailable' in model ? model.unavailable : '')
   await openDemo(page, '')
-  // Greedy: so small a model may say anything else, once in a while.
+  // Greedy decoding: with sampling, such a small model sometimes gives a wrong answer.
   await page.getByRole('button', { name: 'Settings', exact: true }).click()
   await page.getByLabel('Temperature').fill('0')
   await page.getByRole('button', { name: 'SmolLM2 135M' }).click()
-  await page.getByRole('button', { name: 'Load this model' }).click()
+  await button(page, 'Load model').click()
   await expect(page.getByTestId('model')).toHaveText('smollm2-135m-instruct · Q4_1')
   await expect(page.getByTestId('device')).toHaveText(/WASM · CPU, \d thread/)
   await ask(page, 'What is the capital of France?')
   await expect(answers(page).first()).toContainText('Paris')
 })
 
-test('a server’s answers are said to be a server’s, and count as tokens', async ({ page }) => {
+test('with a server as the backend, the page names the server and counts its tokens', async ({ page }) => {
   const server = await startFakeServer()
   try {
     await openServerDemo(page, server)
-    await expect(page.getByText(`The answers come from ${server.url}`)).toBeVisible()
+    await expect(page.getByText(`Answers come from ${server.url}`)).toBeVisible()
     await expect(page.getByTestId('device')).toHaveText(`Server · ${new URL(server.url).host}`)
     await ask(page, 'Tell me a story.')
     await expect(answers(page).first()).toHaveText('Once upon a time')
@@ -204,7 +207,7 @@ test('a server’s answers are said to be a server’s, and count as tokens', as
   }
 })
 
-test('a browser with neither WebGPU nor WebAssembly is told so', async ({ page }) => {
+test('without WebGPU and WebAssembly, the failure panel reports both', async ({ page }) => {
   await page.addInitScript(() => {
     Reflect.deleteProperty(Navigator.prototype, 'gpu')
     Reflect.deleteProperty(globalThis, 'WebAssembly')
@@ -215,13 +218,12 @@ test('a browser with neither WebGPU nor WebAssembly is told so', async ({ page }
   await expect(page.getByRole('alert')).toContainText(/no WebGPU/)
 })
 
-test('WebGPU that computes on the CPU is not called available where it is refused for that', async ({
-  page,
-}) => {
+test('a software WebGPU adapter that the backend rejects is not reported as available', async ({ page }) => {
   await openDemo(page, 'backend=web-llm&model=any')
   const alert = page.getByRole('alert')
-  await expect(alert).toContainText('WebGPU here computes on the CPU')
-  await expect(alert).toContainText('Only a software adapter, which computes on the CPU.')
+  await expect(alert).toContainText('backend-unavailable')
+  await expect(alert).toContainText(/\bCPU\b/)
+  await expect(alert).not.toContainText('Available')
 })
 
 test('the first load is under 60 kB before a model is chosen', async ({ page }) => {
@@ -230,7 +232,7 @@ test('the first load is under 60 kB before a model is chosen', async ({ page }) 
     const kind = response.request().resourceType()
     if (['document', 'script', 'stylesheet'].includes(kind)) bodies.push(response.body())
   })
-  // A server without an address: the page has all that it needs to say so, and nothing of a runtime.
+  // Without a server URL the page shows an error before it loads any runtime.
   await openDemo(page, 'backend=remote')
   await expect(page.getByRole('alert')).toContainText('invalid-option')
   const sizes = (await Promise.all(bodies)).map((body) => gzipSync(body).length)

@@ -5,6 +5,7 @@ import { describeOption, optionNames, type BackendName, type OptionRow } from '.
 
 const backends: readonly BackendName[] = ['onnx', 'llama-cpp', 'web-llm', 'remote']
 const guide = new URL('../docs/guides/options.md', import.meta.url)
+const docstrings = new URL('./contract/request.ts', import.meta.url)
 
 function describeValue({ value }: OptionRow): string {
   if (value.kind === 'number') return describeRange(value)
@@ -12,14 +13,22 @@ function describeValue({ value }: OptionRow): string {
   return `a string or up to ${value.maxStrings}`
 }
 
-/** The guide's table, from the option table. */
+/** Option name → the text after `@default` in its docstring, on one line. */
+function readDefaults(): ReadonlyMap<string, string> {
+  const source = readFileSync(docstrings, 'utf8')
+  const found = source.matchAll(/@default ([^@]*?)\s*\*\/\s*readonly (\w+)\?/g)
+  return new Map([...found].map(([, text, name]) => [name!, text!.replaceAll(/\s*\n\s*\* ?/g, ' ').trim()]))
+}
+
+/** The guide's table, from the option table and the docstrings. */
 function writeTable(): string[][] {
+  const defaults = readDefaults()
   const header = ['option', 'value', 'default', 'OpenAI field', ...backends]
   const rows = optionNames.map((name) => {
     const row = describeOption(name)
     const marks = backends.map((backend) => (row.backends.includes(backend) ? 'yes' : 'no'))
     const fields = row.openAi.map((field) => `\`${field}\``).join(', ')
-    return [`\`${name}\``, describeValue(row), row.default, fields].concat(marks)
+    return [`\`${name}\``, describeValue(row), defaults.get(name) ?? '', fields].concat(marks)
   })
   return [header, ...rows]
 }

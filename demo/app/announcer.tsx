@@ -1,10 +1,10 @@
 import { signal, type ReadonlySignal } from '@preact/signals'
 
-/** Tells a screen reader what the eye sees. */
+/** Announces changes to screen readers. */
 export interface Announcer {
-  /** Says one thing about the page, when the reader is free. */
-  say(status: string): void
-  /** Reads an answer out by sentences while it is written. */
+  /** Announces a status message politely: the screen reader finishes its current sentence first. */
+  announce(status: string): void
+  /** Announces an answer sentence by sentence while it streams. */
   startAnswer(): SpokenAnswer
   readonly status: ReadonlySignal<string>
   readonly sentences: ReadonlySignal<readonly string[]>
@@ -12,7 +12,7 @@ export interface Announcer {
 
 interface SpokenAnswer {
   add(text: string): void
-  /** Reads the last, perhaps unfinished, sentence. */
+  /** Announces the last sentence, even if it is incomplete. */
   finish(): void
 }
 
@@ -22,14 +22,14 @@ export function createAnnouncer(): Announcer {
   return {
     status,
     sentences,
-    say: (text) => (status.value = text),
+    announce: (text) => (status.value = text),
     startAnswer() {
       sentences.value = []
       status.value = ''
       let pending = ''
       const speak = (spoken: readonly string[]) => {
-        const said = spoken.filter((sentence) => sentence.trim() !== '')
-        if (said.length > 0) sentences.value = [...sentences.value, ...said]
+        const nonEmpty = spoken.filter((sentence) => sentence.trim() !== '')
+        if (nonEmpty.length > 0) sentences.value = [...sentences.value, ...nonEmpty]
       }
       return {
         add(text) {
@@ -46,7 +46,7 @@ export function createAnnouncer(): Announcer {
   }
 }
 
-/** Where a screen reader listens. */
+/** The live regions that screen readers read out. */
 export function LiveRegions({ announcer }: { readonly announcer: Announcer }) {
   return (
     <>
@@ -64,7 +64,7 @@ export function LiveRegions({ announcer }: { readonly announcer: Announcer }) {
 
 const segmenter = new Intl.Segmenter(undefined, { granularity: 'sentence' })
 
-/** The sentences of a growing text that are over, and what may still go on. */
+/** Splits a growing text into its complete sentences and the rest, which may still grow. */
 function takeSentences(text: string): { readonly complete: readonly string[]; readonly rest: string } {
   const segments = Array.from(segmenter.segment(text), ({ segment }) => segment)
   const rest = segments.pop() ?? ''

@@ -15,7 +15,7 @@ import { NoticeBar } from './notices.js'
 import type { Page } from './page.js'
 import type { ThemeChoice } from './theme.js'
 
-/** Where there is room for the conversations beside the chat. */
+/** Whether there is room for the chat list beside the chat. */
 const hasRoomForList = watchMedia('(width >= 50rem)')
 
 export function App({ page, theme }: { readonly page: Page; readonly theme: ThemeChoice }) {
@@ -25,7 +25,7 @@ export function App({ page, theme }: { readonly page: Page; readonly theme: Them
 
   useEffect(focusPrompt, [])
   useEffect(() => {
-    // A drawer that nobody has opened would cover the chat.
+    // On a narrow page the list is a drawer that covers the chat: close it until the user opens it.
     isListOpen.value = hasRoomForList.value
   }, [hasRoomForList.value])
   useEffect(() => {
@@ -42,7 +42,7 @@ export function App({ page, theme }: { readonly page: Page; readonly theme: Them
     session.startNew()
     meter.clear()
     announcer.startAnswer()
-    announcer.say('New chat.')
+    announcer.announce('New chat.')
     focusPrompt()
   }
 
@@ -51,7 +51,7 @@ export function App({ page, theme }: { readonly page: Page; readonly theme: Them
       <Masthead {...{ theme, isListOpen, isSettingsOpen }} onModels={openModels} onNewChat={startNew} />
       <ConversationPanel page={page} isOpen={isListOpen} hasRoom={hasRoomForList.value} onNew={startNew} />
       <Chat page={page} />
-      <aside class="figures" aria-label="Model and speed">
+      <aside class="figures" aria-label="Model and performance">
         <Figures
           model={page.model}
           live={meter.live}
@@ -72,34 +72,39 @@ export function App({ page, theme }: { readonly page: Page; readonly theme: Them
   )
 }
 
-/** The open conversation, and where one writes. */
+/** The open chat and the message field. */
 function Chat({ page }: { readonly page: Page }) {
   const { session, loader, announcer, scroll } = page
   const thread = session.thread.value
   const load = loader.state.value
   const isAnswering = thread.status.value.kind === 'answering'
   const isEmpty = thread.turns.value.length === 0
-  const send = (text: string) => page.ask(({ send: begin }) => begin(text))
-  const goToEnd = () => {
+  const send = (text: string) => page.ask((open) => open.send(text))
+  const scrollToBottom = () => {
     scroll.resume()
-    // The button goes.
+    // The focused button disappears.
     focusPrompt()
   }
   const model = load.kind === 'ready' ? load.engine.info : undefined
   return (
     <main data-state={isAnswering && load.kind === 'ready' ? 'generating' : load.kind}>
-      <section class="conversation" aria-label="Conversation">
+      <section class="conversation" aria-label="Chat">
         {isEmpty && load.kind !== 'failed' && <PageWelcome page={page} />}
-        <Turns key={thread.id} {...{ thread, model, scroll }} say={announcer.say} ask={page.ask} />
+        <Turns key={thread.id} {...{ thread, model, scroll }} announce={announcer.announce} ask={page.ask} />
         {load.kind !== 'ready' && (
-          <LoadPanel state={load} onRetry={page.load} onPhase={announcer.say} onFocusLost={focusPrompt} />
+          <LoadPanel
+            state={load}
+            onRetry={page.load}
+            onPhase={announcer.announce}
+            onFocusLost={focusPrompt}
+          />
         )}
         {isEmpty && load.kind === 'ready' && <Suggestions onChoose={send} />}
       </section>
       <Composer isAnswering={isAnswering} onSend={send} onStop={() => void thread.stop()}>
         {isAnswering && !scroll.isFollowing.value && (
-          <button type="button" class="quiet to-end" onClick={goToEnd}>
-            To the end
+          <button type="button" class="quiet scroll-to-bottom" onClick={scrollToBottom}>
+            Scroll to bottom
           </button>
         )}
       </Composer>
@@ -109,13 +114,13 @@ function Chat({ page }: { readonly page: Page }) {
 
 function PageWelcome({ page }: { readonly page: Page }) {
   const { model, backend, server } = page.choice.value
-  const { server: alsoServer, serverModel } = page.settings.current.value
-  const isFallback = backend === 'auto' && alsoServer !== undefined && serverModel !== undefined
+  const { server: fallbackServer, serverModel } = page.settings.current.value
+  const hasFallback = backend === 'auto' && fallbackServer !== undefined && serverModel !== undefined
   return (
     <Welcome
       isBuiltInModel={model === ''}
       server={backend === 'remote' ? server : undefined}
-      fallbackServer={isFallback ? alsoServer : undefined}
+      fallbackServer={hasFallback ? fallbackServer : undefined}
     />
   )
 }

@@ -10,7 +10,7 @@ interface DialogProps {
   readonly children: ComponentChildren
 }
 
-/** A modal dialog: the browser keeps the focus inside, closes it on Escape, and gives the focus back. */
+/** A modal dialog. The browser traps the focus inside, closes the dialog on Escape, and then restores the focus. */
 export function Dialog({ isOpen, title, class: className, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null)
   const titleId = useId()
@@ -26,7 +26,7 @@ export function Dialog({ isOpen, title, class: className, children }: DialogProp
       aria-labelledby={titleId}
       onClose={() => (isOpen.value = false)}
       onClick={({ target }) => {
-        // The dialog's own box is covered by its content: a click on it is a click on the backdrop.
+        // The content covers the whole dialog, so a click whose target is the dialog itself hit the backdrop.
         if (target === dialog.current) isOpen.value = false
       }}
     >

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact'
 
-/** Drawn with strokes on a field of 24 by 24; they take the colour of the text. */
+/** Stroke icons on a 24×24 grid, in the text colour. */
 const icons = {
   add: <path d="M12 5v14M5 12h14" />,
   settings: (
@@ -21,13 +21,13 @@ const icons = {
   model: <path d="M12 3.5l7.5 4.25v8.5L12 20.5l-7.5-4.25v-8.5zM4.5 7.75L12 12l7.5-4.25M12 12v8.5" />,
   lab: <path d="M9 4h6M10 4v6l-5 9.5h14L14 10V4M7.5 15h9" />,
   copy: <path d="M9 9h10v11H9zM15 9V4H5v11h4" />,
-  done: <path d="M5 12.5l4.5 4.5L19 7.5" />,
+  check: <path d="M5 12.5l4.5 4.5L19 7.5" />,
   edit: <path d="M5 19h3.5L19 8.5 15.5 5 5 15.5zM13 7.5l3.5 3.5" />,
-  again: <path d="M19 12a7 7 0 1 1-2.5-5.4M19 4v4.5h-4.5" />,
-  goOn: <path d="M5 5v14l8-7zM14 5v14l6-7z" />,
+  regenerate: <path d="M19 12a7 7 0 1 1-2.5-5.4M19 4v4.5h-4.5" />,
+  continue: <path d="M5 5v14l8-7zM14 5v14l6-7z" />,
   previous: <path d="M14.5 6l-6 6 6 6" />,
   next: <path d="M9.5 6l6 6-6 6" />,
-  remove: <path d="M5 7h14M10 7V4.5h4V7M7 7l1 12.5h8L17 7" />,
+  delete: <path d="M5 7h14M10 7V4.5h4V7M7 7l1 12.5h8L17 7" />,
 } satisfies Record<string, JSX.Element>
 
 export function Icon({ name }: { readonly name: keyof typeof icons }) {

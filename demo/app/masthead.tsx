@@ -18,9 +18,9 @@ export function Masthead({ theme, isListOpen, isSettingsOpen, onModels, onNewCha
         <button
           type="button"
           class="action"
-          aria-label="Conversations"
+          aria-label="Chats"
           aria-expanded={isListOpen.value}
-          title="Conversations"
+          title="Chats"
           onClick={() => (isListOpen.value = !isListOpen.value)}
         >
           <Icon name="list" />

@@ -1,6 +1,6 @@
 import { signal, type ReadonlySignal } from '@preact/signals'
 
-/** Whether a media query holds, as it changes. */
+/** A signal that is true while the media query matches. */
 export function watchMedia(query: string): ReadonlySignal<boolean> {
   const list = matchMedia(query)
   const matches = signal(list.matches)

@@ -7,7 +7,7 @@ interface Notice {
   readonly action?: { readonly label: string; readonly run: () => void } | undefined
 }
 
-/** One thing at a time that the page has to say, for as long as the visitor lets it stand. */
+/** Shows one notice at a time, until the user dismisses it or another one replaces it. */
 export interface Notices {
   readonly current: ReadonlySignal<Notice | undefined>
   show(text: string, action?: Notice['action']): void
@@ -20,7 +20,7 @@ export function createNotices(announcer: Announcer): Notices {
     current,
     show(text, action) {
       current.value = { text, action }
-      announcer.say(action ? `${text} ${action.label} is offered.` : text)
+      announcer.announce(action ? `${text} ${action.label} is available.` : text)
     },
     dismiss: () => (current.value = undefined),
   }

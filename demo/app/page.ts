@@ -12,20 +12,20 @@ import { meterRuns, type RunMeter } from '../figures/meter-runs.js'
 import { openRunHistory, type RunHistory } from '../figures/run-history.js'
 import { describeModel, type RunModel } from '../figures/run.js'
 import { nameModel, readModelChoice, writeModelChoice, type ModelChoice } from '../model-choice.js'
-import { keepRuntime } from '../offline.js'
+import { cacheRuntime } from '../offline.js'
 import { chooseBackends } from '../settings/choose-backends.js'
 import { openSettings, readSampling, type SettingsStore } from '../settings/settings.js'
 import { createStickyScroll, type StickyScroll } from '../sticky-scroll.js'
 import { createAnnouncer, type Announcer } from './announcer.js'
 import { createNotices, type Notices } from './notices.js'
 
-/** All that the page's parts share. Each piece of it is owned by one of these. */
+/** The state that the page's parts share. Each member owns one piece of it. */
 export interface Page {
   readonly settings: SettingsStore
   readonly choice: ReadonlySignal<ModelChoice>
   readonly loader: EngineLoader
   readonly session: Session
-  /** Whether conversations outlive the page. */
+  /** Whether the browser saves conversations. */
   readonly isPersistent: boolean
   readonly announcer: Announcer
   readonly notices: Notices
@@ -33,11 +33,11 @@ export interface Page {
   readonly model: ReadonlySignal<RunModel | undefined>
   readonly meter: RunMeter
   readonly history: RunHistory
-  /** Loads the model of the choice, by the settings of now. */
+  /** Loads the chosen model with the current settings. */
   load(): void
   choose(choice: ModelChoice): void
-  /** Has the open conversation go on: with a question, or an answer. What is refused is said. */
-  ask(begin: (thread: Thread) => Promise<void>): void
+  /** Starts an answer in the open conversation. If `start` rejects, shows the error as a notice. */
+  ask(start: (thread: Thread) => Promise<void>): void
 }
 
 export async function openPage(): Promise<Page> {
@@ -56,7 +56,7 @@ export async function openPage(): Promise<Page> {
     const loading = loader
       .load(() => chooseBackends(choice.peek(), settings.current.peek()))
       .then((engine) => observeEngine(engine, (prompt) => measureRun(prompt)))
-    // The loader shows why, and the chat fails with it.
+    // The loader shows the error, and the chat fails with it.
     loading.catch(() => {})
     return loading
   }
@@ -81,8 +81,7 @@ export async function openPage(): Promise<Page> {
       sampling: readSampling(settings.current.peek()),
     }),
     onAnswer: (ending) => void speakAnswer(session, announcer, ending),
-    onNotKept: (error) =>
-      notices.show(`This conversation could not be kept: ${describeError(error).message}`),
+    onSaveError: (error) => notices.show(`This chat could not be saved: ${describeError(error).message}`),
   })
 
   effect(() => {
@@ -90,16 +89,16 @@ export async function openPage(): Promise<Page> {
     if (state.kind !== 'ready') return (model.value = undefined)
     const { info } = state.engine
     model.value = describeModel(info, nameModel(info.model))
-    announcer.say('The model is ready.')
-    void keepRuntime(info)
+    announcer.announce('The model is ready.')
+    void cacheRuntime(info)
   })
   effect(() => {
     const status = session.thread.value.status.value
     if (status.kind !== 'failed' || status.error.code !== 'worker-failed') return
-    // A worker that died for good does not come back: the model has to be loaded again.
+    // The library has given up restarting the worker: the user has to load the model again.
     loader.fail({
       title: 'The model stopped working',
-      message: 'The conversation is kept. Load the model again to go on with it.',
+      message: 'Your chat is saved. Load the model again to continue.',
       code: status.error.code,
     })
   })
@@ -125,15 +124,15 @@ export async function openPage(): Promise<Page> {
       writeModelChoice(chosen)
       page.load()
     },
-    ask(begin) {
+    ask(start) {
       scroll.resume()
-      begin(session.thread.peek()).catch((error: unknown) => notices.show(describeError(error).message))
+      start(session.thread.peek()).catch((error: unknown) => notices.show(describeError(error).message))
     },
   }
   return page
 }
 
-/** Reads an answer out while it is written, and how it ended. */
+/** Announces an answer while it streams, and then how it ended. */
 async function speakAnswer(session: Session, announcer: Announcer, ending: Promise<Answer>): Promise<void> {
   const thread = session.thread.peek()
   const spoken = announcer.startAnswer()
@@ -149,7 +148,7 @@ async function speakAnswer(session: Session, announcer: Announcer, ending: Promi
   spoken.add(answer.text.slice(length))
   spoken.finish()
   const note = describeEnding(answer, false)
-  if (note) announcer.say(note.text)
+  if (note) announcer.announce(note.text)
 }
 
 function findQuestion(prompt: Prompt): string {

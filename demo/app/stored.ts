@@ -1,6 +1,6 @@
-/** What the page keeps as text in this browser: for good, or for as long as its tab is there. */
+/** Text values saved in this browser (`browserTexts`) or for the lifetime of the tab (`tabTexts`). */
 export interface TextStore {
-  /** Undefined where there is nothing, or nothing can be kept. */
+  /** Undefined if nothing is stored or storage is not available. */
   read(key: string): string | undefined
   write(key: string, value: string): void
 }
@@ -8,7 +8,7 @@ export interface TextStore {
 export const browserTexts = openTexts(() => localStorage)
 export const tabTexts = openTexts(() => sessionStorage)
 
-/** @param open throws where storage is off: what is chosen then lasts as long as the page */
+/** @param open throws if storage is not available: nothing is saved then */
 function openTexts(open: () => Storage): TextStore {
   return {
     read(key) {
@@ -22,7 +22,7 @@ function openTexts(open: () => Storage): TextStore {
       try {
         open().setItem(key, value)
       } catch {
-        // As above.
+        // Storage is full or not available.
       }
     },
   }

@@ -10,7 +10,7 @@ export interface ThemeChoice {
   toggle(): void
 }
 
-/** Follows the system until a theme is chosen on the page; the choice is kept where the browser lets it. */
+/** Follows the system theme until the user chooses one on the page. The choice is saved if the browser allows it. */
 export function installTheme(): ThemeChoice {
   const systemDark = matchMedia('(prefers-color-scheme: dark)')
   const system = signal<Theme>(systemDark.matches ? 'dark' : 'light')

@@ -8,7 +8,7 @@ interface MarkdownProps {
 
 const loaded = signal<ComponentType<MarkdownProps> | undefined>(undefined)
 
-/** Markdown, whose code comes with the first answer: until it is there, its text stands as it is. */
+/** Renders Markdown. Its code is loaded with the first answer; until then the text is shown as plain text. */
 export function AnswerMarkdown(props: MarkdownProps) {
   const Markdown = loaded.value
   if (Markdown) return <Markdown {...props} />

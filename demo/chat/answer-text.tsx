@@ -6,9 +6,9 @@ import { createTypewriter, type Typewriter } from '../typewriter.js'
 
 interface AnswerTextProps {
   readonly answer: Answer
-  /** Grows while the answer is written. */
+  /** The answer's text; grows while the answer streams. */
   readonly writtenText: ReadonlySignal<string>
-  /** Called behind every change of what is seen. */
+  /** Called after every change of the visible text. */
   readonly onDraw: () => void
 }
 
@@ -16,7 +16,7 @@ export function isBeingWritten({ state }: Answer): boolean {
   return state.kind === 'waiting' || state.kind === 'streaming'
 }
 
-/** An answer's text: drawn at a reader's pace while it is written, at once where it was written before. */
+/** An answer's text: animated while the answer streams, shown immediately otherwise. */
 export function AnswerText({ answer, writtenText, onDraw }: AnswerTextProps) {
   const isWriting = isBeingWritten(answer)
   const shown = useSignal(answer.text)
@@ -31,7 +31,7 @@ export function AnswerText({ answer, writtenText, onDraw }: AnswerTextProps) {
   useLayoutEffect(() => {
     if (isWriting || !writer.current) return
     writer.current.grow(answer.text)
-    // Whoever stops an answer wants it to stand still.
+    // After Stop or a failure the text must not move any more.
     const { state } = answer
     if (state.kind === 'failed' || (state.kind === 'finished' && state.finishReason === 'cancelled'))
       writer.current.flush()
@@ -47,11 +47,11 @@ export function AnswerText({ answer, writtenText, onDraw }: AnswerTextProps) {
 }
 
 interface GrowingText extends Pick<Typewriter, 'flush'> {
-  /** The text as it is now: what it was, and more. */
+  /** @param text the whole text: the previous text and what was added to it */
   grow(text: string): void
 }
 
-/** @param start is seen already */
+/** @param start the text that is visible already */
 function createGrowingText(start: string, draw: (text: string) => void): GrowingText {
   const typewriter = createTypewriter((text) => draw(start + text))
   let length = start.length

@@ -9,16 +9,16 @@ interface AnswerTurnProps {
   readonly answer: Answer
   readonly shown: ShownTurn
   readonly writtenText: ReadonlySignal<string>
-  readonly say: (status: string) => void
+  readonly announce: (status: string) => void
   readonly onDraw: () => void
   readonly onRegenerate: () => void
-  /** Undefined where the answer cannot go on. */
+  /** Undefined if the answer cannot be continued. */
   readonly onContinue: (() => void) | undefined
   readonly onShowVersion: (id: string) => void
 }
 
 export function AnswerTurn(props: AnswerTurnProps) {
-  const { answer, shown, writtenText, say, onDraw, onRegenerate, onContinue, onShowVersion } = props
+  const { answer, shown, writtenText, announce, onDraw, onRegenerate, onContinue, onShowVersion } = props
   const note = describeEnding(answer, shown.isCut)
   return (
     <li class="turn answer">
@@ -32,18 +32,18 @@ export function AnswerTurn(props: AnswerTurnProps) {
       {!isBeingWritten(answer) && (
         <div class="turn-actions">
           <Versions shown={shown} onChoose={onShowVersion} />
-          {answer.text !== '' && <CopyAction text={answer.text} say={say} />}
+          {answer.text !== '' && <CopyAction text={answer.text} announce={announce} />}
           {onContinue && isUnfinished(answer) && (
-            <TurnAction label="Continue" icon="goOn" onClick={onContinue} />
+            <TurnAction label="Continue" icon="continue" onClick={onContinue} />
           )}
-          <TurnAction label="Regenerate" icon="again" onClick={onRegenerate} />
+          <TurnAction label="Regenerate" icon="regenerate" onClick={onRegenerate} />
         </div>
       )}
     </li>
   )
 }
 
-/** It broke off, and has something to go on from. */
+/** Whether the answer ended early and has text to continue from. */
 function isUnfinished({ text, state }: Answer): boolean {
   return (
     text !== '' && (state.kind === 'failed' || (state.kind === 'finished' && state.finishReason !== 'stop'))

@@ -25,7 +25,7 @@ function branchesOf(...paths: ChatTurn[][]): Branches {
   return branches
 }
 
-it('keeps an edited question and all behind it as a branch of its own', () => {
+it('an edited question starts a new branch and keeps the earlier one', () => {
   const first = [ask('q1'), answer('a1'), ask('q2'), answer('a2')]
   const branches = branchesOf(first, [ask('q1b')], [ask('q1b'), answer('a1b')])
   expect(shownIds(branches)).toEqual(['q1b', 'a1b'])
@@ -34,7 +34,7 @@ it('keeps an edited question and all behind it as a branch of its own', () => {
   expect(shownIds(branches)).toEqual(['q1', 'a1', 'q2', 'a2'])
 })
 
-it('goes back to the branch that was shown behind a turn last', () => {
+it('choosing a turn shows the branch below it that was shown last', () => {
   const branches = branchesOf([ask('q'), answer('a1')], [ask('q'), answer('a2')], [ask('r'), answer('b')])
   chooseBranch(branches, 'q')
   expect(shownIds(branches)).toEqual(['q', 'a2'])
@@ -44,18 +44,18 @@ it('goes back to the branch that was shown behind a turn last', () => {
   expect(shownIds(branches)).toEqual(['q', 'a1'])
 })
 
-it('shows the newest text of a turn that is written or continued, as one version', () => {
+it('a streaming or continued turn stays one version and shows its newest text', () => {
   const branches = branchesOf([ask('q'), answer('a', 'Once')], [ask('q'), answer('a', 'Once upon')])
   expect(readPath(branches).at(-1)?.turn.text).toBe('Once upon')
   expect(listVersions(branches, 'a')).toEqual(['a'])
 })
 
-it('drops an answer that said nothing when it is answered again', () => {
+it('regenerating drops an empty answer', () => {
   const branches = branchesOf([ask('q'), answer('a1', '')], [ask('q'), answer('a2')])
   expect(listVersions(branches, 'a2')).toEqual(['a2'])
 })
 
-it('marks what was being written when its page was closed, until it is gone on with', () => {
+it('an answer that was streaming when the page closed is marked as cut until it is continued', () => {
   const writing: ChatTurn = { id: 'a', role: 'assistant', text: 'Once', state: { kind: 'streaming' } }
   const branches = branchesOf([ask('q'), writing])
   settleBranches(branches)

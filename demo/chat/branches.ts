@@ -1,23 +1,23 @@
 import type { ChatTurn } from 'rivulet/chat'
 
 /**
- * A conversation with all that it could have been: whoever asks a question anew, or has it answered again, begins a branch
- * there, and the earlier ones stay. Plain data: structured clones keep it.
+ * A conversation with all its branches. Editing a question or regenerating an answer starts a branch there and keeps the
+ * earlier ones. Plain data that can be cloned.
  */
 export interface Branches {
   readonly nodes: Map<string, BranchNode>
-  /** By the turn they are behind; `root` is where conversations begin. */
+  /** By the id of the turn before the fork; `root` before the first turn. */
   readonly forks: Map<string, Fork>
 }
 
 export interface BranchNode {
   readonly turn: ChatTurn
   readonly parent: string
-  /** Its page was closed while it was written. */
+  /** Whether the page was closed while this turn was streaming. */
   readonly isCut: boolean
 }
 
-/** The turns that follow the same one, oldest first, and which of them is shown. */
+/** The turns that follow the same turn, oldest first, and the one that is shown. */
 interface Fork {
   readonly children: readonly string[]
   readonly chosen: string
@@ -29,14 +29,14 @@ export function createBranches(): Branches {
   return { nodes: new Map(), forks: new Map() }
 }
 
-/** The conversation that is shown, from its beginning. */
+/** Returns the shown branch, from the first turn. */
 export function readPath({ nodes, forks }: Branches): readonly BranchNode[] {
   const path: BranchNode[] = []
   for (let fork = forks.get(root); fork; fork = forks.get(fork.chosen)) path.push(nodes.get(fork.chosen)!)
   return path
 }
 
-/** Takes a chat's messages in: new ones become branches where others stand already. They are what is shown then. */
+/** Records a chat's messages and shows them. A new message that has siblings starts a branch. */
 export function recordTurns(branches: Branches, turns: readonly ChatTurn[]): void {
   let parent = root
   for (const turn of turns) {
@@ -54,25 +54,25 @@ export function recordTurns(branches: Branches, turns: readonly ChatTurn[]): voi
 function addChild({ nodes, forks }: Branches, parent: string, id: string): void {
   const { children = [], chosen } = forks.get(parent) ?? {}
   const replaced = chosen === undefined ? undefined : nodes.get(chosen)!.turn
-  // An answer that never said anything is no branch that anybody would go back to.
+  // Nobody goes back to an empty answer: the new one replaces it.
   const isEmpty = replaced?.role === 'assistant' && replaced.text === '' && !forks.has(replaced.id)
   if (isEmpty) nodes.delete(replaced.id)
-  const kept = isEmpty ? children.filter((child) => child !== chosen) : children
-  forks.set(parent, { children: [...kept, id], chosen: id })
+  const siblings = isEmpty ? children.filter((child) => child !== chosen) : children
+  forks.set(parent, { children: [...siblings, id], chosen: id })
 }
 
-/** All versions of the turn `id`, oldest first. */
+/** Returns the ids of all versions of the turn `id`, oldest first. */
 export function listVersions({ nodes, forks }: Branches, id: string): readonly string[] {
   return forks.get(nodes.get(id)!.parent)!.children
 }
 
-/** Shows this turn, and what was shown behind it last. */
+/** Shows this turn and the branch below it that was shown last. */
 export function chooseBranch({ nodes, forks }: Branches, id: string): void {
   const { parent } = nodes.get(id)!
   forks.set(parent, { ...forks.get(parent)!, chosen: id })
 }
 
-/** As a page finds them that was not there when they were written: nothing is being written any more. */
+/** Marks answers that were streaming when their page was closed as cancelled. Called after reading from the store. */
 export function settleBranches({ nodes }: Branches): void {
   for (const [id, node] of nodes) {
     const { turn } = node

@@ -3,28 +3,28 @@ import type { ComponentChildren } from 'preact'
 import { useLayoutEffect, useRef } from 'preact/hooks'
 
 interface ComposerProps {
-  /** Whether an answer is being written. */
+  /** Whether an answer is streaming. */
   readonly isAnswering: boolean
   readonly onSend: (text: string) => void
   readonly onStop: () => void
-  /** What floats above it. */
+  /** Floats above the message field. */
   readonly children?: ComponentChildren
 }
 
 const finePointer = matchMedia('(any-pointer: fine)')
 
-/** Puts the cursor into the message field, unless that would open an on-screen keyboard unasked. */
+/** Focuses the message field, except on touch devices: there the focus would open the on-screen keyboard. */
 export function focusPrompt(): void {
   if (finePointer.matches) document.getElementById('prompt')?.focus()
 }
 
-/** Where a message is written, sent, and its answer stopped. Writing is possible at any time. */
+/** The message field with Send, or with Stop while an answer streams. The user can type at any time. */
 export function Composer({ isAnswering, onSend, onStop, children }: ComposerProps) {
   const text = useSignal('')
   const button = useRef<HTMLButtonElement>(null)
   const hadFocus = useRef(false)
   hadFocus.current = button.current !== null && document.activeElement === button.current
-  // The button that was pressed is gone: what takes its place takes the focus.
+  // Send and Stop replace each other: move the focus to the new button, or to the field after the answer.
   useLayoutEffect(() => {
     if (!hadFocus.current) return
     if (isAnswering) button.current?.focus()
@@ -55,14 +55,14 @@ export function Composer({ isAnswering, onSend, onStop, children }: ComposerProp
         <textarea
           id="prompt"
           rows={2}
-          placeholder="Write a message"
+          placeholder="Send a message"
           aria-describedby="prompt-hint"
           enterkeyhint="send"
           autocomplete="off"
           value={text}
           onInput={({ currentTarget }) => (text.value = currentTarget.value)}
           onKeyDown={(event) => {
-            // While an input method composes, Enter belongs to it (Safari says so only by the key code 229).
+            // During IME composition Enter belongs to the input method (Safari reports it only as key code 229).
             if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return
             event.preventDefault()
             send()
@@ -79,8 +79,7 @@ export function Composer({ isAnswering, onSend, onStop, children }: ComposerProp
         )}
       </div>
       <p class="hint" id="prompt-hint">
-        <kbd>Enter</kbd> sends, <kbd>Shift</kbd>+<kbd>Enter</kbd> starts a new line, <kbd>Esc</kbd> stops the
-        answer.
+        <kbd>Enter</kbd> to send, <kbd>Shift</kbd>+<kbd>Enter</kbd> for a new line, <kbd>Esc</kbd> to stop.
       </p>
     </form>
   )

@@ -8,15 +8,16 @@ export interface AnswerNote {
 }
 
 /**
- * What is said below an answer about how it ended; nothing where it just ended.
- * @param isCut the page was closed while it was written
+ * Returns the note below an answer that says how it ended; undefined if it ended normally.
+ * @param isCut whether the page was closed while the answer was streaming
  */
 export function describeEnding({ text, state }: Answer, isCut: boolean): AnswerNote | undefined {
   if (state.kind === 'failed') return { kind: 'error', text: state.error.message, code: state.error.code }
   if (state.kind !== 'finished') return undefined
-  if (isCut) return { kind: 'quiet', text: 'Cut off here: the page was closed meanwhile.' }
+  if (isCut)
+    return { kind: 'quiet', text: 'Interrupted: the page was closed before the answer was complete.' }
   if (state.finishReason === 'stop' && text === '')
-    return { kind: 'quiet', text: 'The model ended its answer at once.' }
+    return { kind: 'quiet', text: 'The model returned an empty answer.' }
   const note = finishNotes[state.finishReason]
   return note === undefined ? undefined : { kind: 'quiet', text: note }
 }
@@ -24,5 +25,5 @@ export function describeEnding({ text, state }: Answer, isCut: boolean): AnswerN
 const finishNotes = {
   stop: undefined,
   cancelled: 'Stopped.',
-  length: 'Cut off here: no more tokens were allowed, or the model’s context was full.',
+  length: 'Cut off: the answer reached the maximum number of tokens, or the model’s context is full.',
 } satisfies Record<FinishReason, string | undefined>

@@ -5,19 +5,19 @@ import type { ShownTurn } from './thread.js'
 
 interface QuestionProps {
   readonly shown: ShownTurn
-  readonly say: (status: string) => void
+  readonly announce: (status: string) => void
   readonly onEdit: (text: string) => void
   readonly onShowVersion: (id: string) => void
 }
 
-/** What the visitor said: text, never markup. */
-export function QuestionTurn({ shown, say, onEdit, onShowVersion }: QuestionProps) {
+/** A message of the user: text, never markup. */
+export function QuestionTurn({ shown, announce, onEdit, onShowVersion }: QuestionProps) {
   const isEditing = useSignal(false)
   const actions = useRef<HTMLDivElement>(null)
   const { text } = shown.turn
   const close = () => {
     isEditing.value = false
-    // The field that had the focus is gone.
+    // The focused field was removed.
     requestAnimationFrame(() => actions.current?.querySelector<HTMLElement>('[aria-label="Edit"]')?.focus())
   }
   return (
@@ -41,7 +41,7 @@ export function QuestionTurn({ shown, say, onEdit, onShowVersion }: QuestionProp
           <div class="turn-actions" ref={actions}>
             <Versions shown={shown} onChoose={onShowVersion} />
             <TurnAction label="Edit" icon="edit" onClick={() => (isEditing.value = true)} />
-            <CopyAction text={text} say={say} />
+            <CopyAction text={text} announce={announce} />
           </div>
         </>
       )}
@@ -75,7 +75,7 @@ function QuestionEditor({ text, onDone, onCancel }: QuestionEditorProps) {
       }}
       onKeyDown={(event) => {
         if (event.key !== 'Escape' || event.isComposing) return
-        // It ends the editing here, and no answer.
+        // Escape only closes the editor; it must not stop a streaming answer.
         event.stopPropagation()
         onCancel()
       }}
@@ -84,7 +84,7 @@ function QuestionEditor({ text, onDone, onCancel }: QuestionEditorProps) {
         ref={field}
         rows={2}
         dir="auto"
-        aria-label="Edit the question"
+        aria-label="Edit message"
         value={edited}
         onInput={({ currentTarget }) => (edited.value = currentTarget.value)}
         onKeyDown={(event) => {
@@ -98,7 +98,7 @@ function QuestionEditor({ text, onDone, onCancel }: QuestionEditorProps) {
           Cancel
         </button>
         <button type="submit" class="primary">
-          Ask this
+          Send
         </button>
       </div>
     </form>

@@ -13,18 +13,18 @@ import type { Conversation, ConversationStore } from '../conversations/conversat
 import { composeTitle } from '../conversations/title.js'
 import { chooseBranch, listVersions, readPath, recordTurns } from './branches.js'
 
-/** How the next answer is asked for. */
+/** System prompt and sampling options for the next answer. */
 interface Instructions {
   readonly system: string | undefined
   readonly sampling: ChatSampling
 }
 
-/** One turn of the shown branch. While it is written, its text is the thread's `writtenText`. */
+/** One turn of the shown branch. While it streams, its current text is the thread's `writtenText`. */
 export interface ShownTurn {
   readonly turn: ChatTurn
-  /** Its page was closed while it was written. */
+  /** Whether the page was closed while this turn was streaming. */
   readonly isCut: boolean
-  /** All versions of this turn, oldest first. */
+  /** The ids of all versions of this turn, oldest first. */
   readonly versions: readonly string[]
 }
 
@@ -33,41 +33,41 @@ export interface ThreadOptions {
   readonly store: ConversationStore
   readonly engine: Promise<Engine>
   readonly readInstructions: () => Instructions
-  /** Called with each answer that is begun or gone on with, and the promise of its end. */
+  /** Called when an answer starts or continues, with a promise that resolves when it ends. */
   readonly onAnswer: (ending: Promise<Answer>) => void
-  /** Called where the browser has no room left, or does not keep the conversation for another reason. */
-  readonly onNotKept: (error: unknown) => void
+  /** Called when the conversation cannot be saved, for example because the storage is full. */
+  readonly onSaveError: (error: unknown) => void
 }
 
-/** A conversation that is open: its branches, and the chat that writes the shown one. */
+/** An open conversation: its branches, and the chat that extends the shown branch. */
 export interface Thread {
   readonly id: string
   readonly turns: ReadonlySignal<readonly ShownTurn[]>
-  /** Of the answer that is being written. */
+  /** The text of the streaming answer. */
   readonly writtenText: ReadonlySignal<string>
   readonly status: ReadonlySignal<ChatStatus>
-  /** How many of the first turns the model is no longer sent. */
+  /** How many of the first turns are no longer sent to the model. */
   readonly forgottenTurns: ReadonlySignal<number>
   /** @throws RivuletError `invalid-option` */
   send(text: string): Promise<void>
-  /** Asks `text` in place of the question `id`, in a branch of its own. Otherwise as `send()`. */
+  /** Sends `text` instead of the question `id`, in a new branch. Otherwise like `send()`. */
   edit(id: string, text: string): Promise<void>
-  /** Answers the question before the answer `id` again, in a branch of its own. Otherwise as `send()`. */
+  /** Generates the answer `id` again, in a new branch. Otherwise like `send()`. */
   regenerate(id: string): Promise<void>
-  /** Has the last answer go on, behind its text. Otherwise as `send()`. */
+  /** Continues the last answer after its existing text. Otherwise like `send()`. */
   continue(): Promise<void>
   stop(): Promise<void>
-  /** Shows another version of a turn, and what was shown behind it last. */
+  /** Shows another version of a turn, and the branch below it that was shown last. */
   showVersion(id: string): Promise<void>
   setEngine(engine: Promise<Engine>): void
-  /** Stops, and keeps everything. */
-  leave(): Promise<void>
-  /** Stops, and writes nothing any more. */
+  /** Stops the answer and saves the conversation. */
+  close(): Promise<void>
+  /** Stops the answer; saves nothing from now on. */
   discard(): void
 }
 
 export function createThread(options: ThreadOptions): Thread {
-  const { conversation, store, readInstructions, onAnswer, onNotKept } = options
+  const { conversation, store, readInstructions, onAnswer, onSaveError } = options
   const { id, createdAt, branches } = conversation
   const turns = signal<readonly ShownTurn[]>(readShownTurns())
   const writtenText = signal('')
@@ -81,7 +81,7 @@ export function createThread(options: ThreadOptions): Thread {
   let { chat, unsubscribe } = openChat()
 
   const autosave = createAutosave(async () => {
-    if (!isDiscarded) await store.write({ id, createdAt, updatedAt, branches }).catch(onNotKept)
+    if (!isDiscarded) await store.write({ id, createdAt, updatedAt, branches }).catch(onSaveError)
   })
 
   function readShownTurns(): readonly ShownTurn[] {
@@ -95,11 +95,11 @@ export function createThread(options: ThreadOptions): Thread {
   function openChat() {
     const path = readPath(branches).map(({ turn }) => turn)
     const opened = createChat({ engine, system: instructions.system, messages: path })
-    return { chat: opened, unsubscribe: opened.subscribe(takeSnapshot) }
+    return { chat: opened, unsubscribe: opened.subscribe(applySnapshot) }
   }
 
-  function takeSnapshot(snapshot: ChatSnapshot): void {
-    const hasOnlyGrown = isSameBut(messages, snapshot.messages)
+  function applySnapshot(snapshot: ChatSnapshot): void {
+    const hasOnlyGrown = differOnlyInText(messages, snapshot.messages)
     messages = snapshot.messages
     recordTurns(branches, messages)
     const wasAnswering = status.peek().kind === 'answering'
@@ -117,7 +117,7 @@ export function createThread(options: ThreadOptions): Thread {
     autosave.touch()
   }
 
-  /** Stops what is written, and has `ask` write the next answer by the instructions of now. */
+  /** Stops the current answer, then starts the next one with `ask` and the current instructions. */
   async function answer(ask: (sampling: ChatSampling) => Promise<Answer>): Promise<void> {
     await chat.stop()
     const isFirst = branches.nodes.size === 0
@@ -151,7 +151,7 @@ export function createThread(options: ThreadOptions): Thread {
     stop: () => chat.stop(),
     async showVersion(version) {
       await chat.stop()
-      takeSnapshot(chat.getSnapshot())
+      applySnapshot(chat.getSnapshot())
       chooseBranch(branches, version)
       autosave.touch()
       await autosave.flush()
@@ -161,9 +161,9 @@ export function createThread(options: ThreadOptions): Thread {
       engine = next
       chat.setEngine(next)
     },
-    async leave() {
+    async close() {
       await chat.stop()
-      takeSnapshot(chat.getSnapshot())
+      applySnapshot(chat.getSnapshot())
       unsubscribe()
       await autosave.close()
     },
@@ -176,8 +176,8 @@ export function createThread(options: ThreadOptions): Thread {
   }
 }
 
-/** Whether nothing has changed but the text of the answer that is being written. */
-function isSameBut(before: readonly ChatTurn[], after: readonly ChatTurn[]): boolean {
+/** Whether only the text of the streaming answer has changed. */
+function differOnlyInText(before: readonly ChatTurn[], after: readonly ChatTurn[]): boolean {
   const [last, newLast] = [before.at(-1), after.at(-1)]
   return (
     before.length === after.length && last?.id === newLast?.id && isStreaming(last) && isStreaming(newLast)

@@ -18,22 +18,22 @@ export function TurnAction({ label, icon, onClick }: TurnActionProps) {
 
 interface CopyActionProps {
   readonly text: string
-  readonly say: (status: string) => void
+  readonly announce: (status: string) => void
 }
 
-export function CopyAction({ text, say }: CopyActionProps) {
+export function CopyAction({ text, announce }: CopyActionProps) {
   const isCopied = useSignal(false)
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(text)
       isCopied.value = true
-      say('Copied.')
+      announce('Copied.')
       setTimeout(() => (isCopied.value = false), 2000)
     } catch {
-      say('This browser does not let the page copy.')
+      announce('Copying failed: the browser blocked access to the clipboard.')
     }
   }
-  return <TurnAction label="Copy" icon={isCopied.value ? 'done' : 'copy'} onClick={() => void copy()} />
+  return <TurnAction label="Copy" icon={isCopied.value ? 'check' : 'copy'} onClick={() => void copy()} />
 }
 
 interface VersionsProps {
@@ -41,17 +41,17 @@ interface VersionsProps {
   readonly onChoose: (id: string) => void
 }
 
-/** ‹ 2/3 ›: the versions of a question or an answer. */
+/** ‹ 2/3 ›: switches between the versions of a question or an answer. */
 export function Versions({ shown: { turn, versions }, onChoose }: VersionsProps) {
   if (versions.length < 2) return null
   const index = versions.indexOf(turn.id)
-  const what = turn.role === 'user' ? 'question' : 'answer'
+  const noun = turn.role === 'user' ? 'message' : 'answer'
   const step = (label: string, icon: 'previous' | 'next', target: string | undefined) => (
     <button
       type="button"
       class="turn-action"
-      aria-label={`${label} ${what}`}
-      // Not `disabled`: the focus would be lost at the last one.
+      aria-label={`${label} version of this ${noun}`}
+      // Not `disabled`: a disabled button loses the focus at the last version.
       aria-disabled={target === undefined}
       onClick={() => target !== undefined && onChoose(target)}
     >
@@ -59,7 +59,7 @@ export function Versions({ shown: { turn, versions }, onChoose }: VersionsProps)
     </button>
   )
   return (
-    <span class="versions" role="group" aria-label={`Versions of this ${what}`}>
+    <span class="versions" role="group" aria-label={`Versions of this ${noun}`}>
       {step('Previous', 'previous', versions[index - 1])}
       <span class="version-count">
         {index + 1}/{versions.length}

@@ -7,14 +7,14 @@ import type { ShownTurn, Thread } from './thread.js'
 
 interface TurnsProps {
   readonly thread: Thread
-  /** Of the engine that answers next; undefined while there is none. */
+  /** The loaded model; undefined while none is loaded. */
   readonly model: Pick<ModelInfo, 'contextLength' | 'supports'> | undefined
   readonly scroll: StickyScroll
-  readonly say: (status: string) => void
-  readonly ask: (begin: (thread: Thread) => Promise<void>) => void
+  readonly announce: (status: string) => void
+  readonly ask: (start: (thread: Thread) => Promise<void>) => void
 }
 
-/** The conversation as it is shown. Whatever was typed or generated is text there, never markup. */
+/** The turns of the open conversation. Typed and generated text is shown as text, never as markup. */
 export function Turns({ model, ...shared }: TurnsProps) {
   const forgotten = shared.thread.forgottenTurns.value
   const turns = shared.thread.turns.value
@@ -40,26 +40,26 @@ interface TurnProps extends Omit<TurnsProps, 'model'> {
   readonly canContinue: boolean
 }
 
-/** Drawn again only when something of it has changed. */
-function Turn({ shown, canContinue, thread, scroll, say, ask }: TurnProps) {
+/** Renders again only when its own data changes. */
+function Turn({ shown, canContinue, thread, scroll, announce, ask }: TurnProps) {
   const { turn, isCut, versions } = shown
   return useMemo(() => {
     const onShowVersion = (id: string) => void thread.showVersion(id)
     if (turn.role === 'user') {
       const onEdit = (text: string) => ask(() => thread.edit(turn.id, text))
-      return <QuestionTurn {...{ shown, say, onEdit, onShowVersion }} />
+      return <QuestionTurn {...{ shown, announce, onEdit, onShowVersion }} />
     }
     const onRegenerate = () => ask(() => thread.regenerate(turn.id))
     const onContinue = canContinue ? () => ask(thread.continue) : undefined
     const { writtenText } = thread
     const onDraw = scroll.follow
-    const does = { say, onDraw, onRegenerate, onContinue, onShowVersion }
-    return <AnswerTurn answer={turn} shown={shown} writtenText={writtenText} {...does} />
+    const actions = { announce, onDraw, onRegenerate, onContinue, onShowVersion }
+    return <AnswerTurn answer={turn} shown={shown} writtenText={writtenText} {...actions} />
   }, [turn, isCut, versions, canContinue])
 }
 
-/** The line above which the model no longer remembers anything. */
+/** Separates the messages that no longer fit into the model's context from those that do. */
 function ForgottenLine({ contextLength }: { readonly contextLength: number | undefined }) {
-  const size = contextLength === undefined ? 'is full' : `holds ${contextLength} tokens`
-  return <li class="forgotten">The model no longer remembers what is above: its context {size}.</li>
+  const context = contextLength === undefined ? 'context' : `context of ${contextLength} tokens`
+  return <li class="forgotten">The model’s {context} is full: it no longer sees the messages above.</li>
 }

@@ -6,30 +6,30 @@ const suggestions = [
 
 interface WelcomeProps {
   readonly isBuiltInModel: boolean
-  /** Whose answers are shown, where they come from elsewhere. */
+  /** The server that answers, if the chosen backend is a server. */
   readonly server: string | undefined
-  /** Who answers where no backend of this browser can. */
+  /** The server that answers if no backend can run in this browser. */
   readonly fallbackServer: string | undefined
 }
 
-/** What an empty chat says. */
+/** The text of an empty chat. */
 export function Welcome(props: WelcomeProps) {
   return (
     <div class="welcome">
-      <h2>{props.isBuiltInModel ? 'Ask for a story' : 'Ask it anything'}</h2>
-      <p>{describePlace(props)}</p>
+      <h2>{props.isBuiltInModel ? 'Ask for a story' : 'Ask anything'}</h2>
+      <p>{describePrivacy(props)}</p>
     </div>
   )
 }
 
-/** Where the model runs, and who learns what is written. */
-function describePlace({ isBuiltInModel, server, fallbackServer }: WelcomeProps): string {
-  if (server !== undefined) return `The answers come from ${server}: what you write is sent there.`
+/** Says where the model runs and where the messages go. */
+function describePrivacy({ isBuiltInModel, server, fallbackServer }: WelcomeProps): string {
+  if (server !== undefined) return `Answers come from ${server}. Your messages are sent there.`
   if (fallbackServer !== undefined)
-    return `The model runs in this tab. Where it cannot, ${fallbackServer} answers: what you write is sent there then.`
+    return `The model runs in this tab. If it cannot run here, ${fallbackServer} answers instead and your messages are sent there.`
   return isBuiltInModel
-    ? 'A very small model makes one up, right here in this tab. Nothing you write leaves it.'
-    : 'The model runs in this tab. Nothing you write leaves it.'
+    ? 'A very small model writes it in this tab. Your messages stay on this device.'
+    : 'The model runs in this tab. Your messages stay on this device.'
 }
 
 export function Suggestions({ onChoose }: { readonly onChoose: (text: string) => void }) {

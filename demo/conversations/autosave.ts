@@ -1,17 +1,17 @@
-/** While an answer streams, at most this much of it is not kept yet. */
+/** While an answer streams, at most this much time of it is unsaved. */
 const intervalMs = 400
 
-/** Keeps something that changes all the time. */
+/** Saves data that changes often. */
 export interface Autosave {
-  /** It has changed: it is written within the interval, or at once where the page may be about to go. */
+  /** Reports a change. It is saved within the interval, or immediately when the page is hidden or closed. */
   touch(): void
-  /** Writes what is not written yet. */
+  /** Saves pending changes now. */
   flush(): Promise<void>
-  /** The same, and watches no longer. */
+  /** Saves pending changes and stops watching the page. */
   close(): Promise<void>
 }
 
-/** @param write must begin at once: a page that is being closed gets no second turn */
+/** @param write must start its work synchronously: a page that is being closed may run no later task */
 export function createAutosave(write: () => Promise<void>): Autosave {
   const listening = new AbortController()
   let timer: ReturnType<typeof setTimeout> | undefined

@@ -6,7 +6,7 @@ import type { ConversationSummary } from './conversation-store.js'
 interface ConversationListProps {
   readonly conversations: readonly ConversationSummary[]
   readonly openId: string
-  /** Whether they outlive the page. */
+  /** Whether the browser saves conversations. */
   readonly isPersistent: boolean
   readonly onOpen: (id: string) => void
   readonly onRename: (id: string, title: string) => void
@@ -19,11 +19,13 @@ export function ConversationList(props: ConversationListProps) {
   return (
     <div class="conversations">
       <button type="button" class="quiet new-conversation" onClick={onNew}>
-        <Icon name="add" /> New conversation
+        <Icon name="add" /> New chat
       </button>
-      {conversations.length === 0 && <p class="form-note">What you ask is kept here, in this browser.</p>}
+      {conversations.length === 0 && isPersistent && (
+        <p class="form-note">Your chats are saved in this browser and listed here.</p>
+      )}
       {!isPersistent && (
-        <p class="form-note">This browser keeps nothing for this page: conversations go when it is closed.</p>
+        <p class="form-note">This browser cannot save chats. They are lost when you close this page.</p>
       )}
       <ul>
         {conversations.map((conversation) => (
@@ -50,7 +52,7 @@ function ConversationItem({ conversation, isOpen, onOpen, onRename, onRemove }: 
   const { id, title } = conversation
   const closeEditor = () => {
     isRenaming.value = false
-    // The field that had the focus is gone.
+    // The focused field was removed.
     requestAnimationFrame(() => item.current?.querySelector<HTMLElement>('.conversation-title')?.focus())
   }
   if (isRenaming.value) {
@@ -95,7 +97,7 @@ function ConversationItem({ conversation, isOpen, onOpen, onRename, onRemove }: 
         title="Delete"
         onClick={() => onRemove(conversation)}
       >
-        <Icon name="remove" />
+        <Icon name="delete" />
       </button>
     </li>
   )
@@ -120,7 +122,7 @@ function TitleEditor({ title, onDone, onCancel }: TitleEditorProps) {
       }}
       onKeyDown={(event) => {
         if (event.key !== 'Escape' || event.isComposing) return
-        // It ends the renaming, not the drawer around it, and no answer.
+        // Escape only ends the renaming: it must not close the drawer or stop an answer.
         event.preventDefault()
         event.stopPropagation()
         onCancel()

@@ -7,7 +7,7 @@ import type { ConversationSummary } from './conversation-store.js'
 interface ConversationPanelProps {
   readonly page: Page
   readonly isOpen: Signal<boolean>
-  /** Beside the chat; else it is a drawer over it. */
+  /** Whether the list fits beside the chat; otherwise it is a drawer over it. */
   readonly hasRoom: boolean
   readonly onNew: () => void
 }
@@ -18,8 +18,8 @@ export function ConversationPanel({ page, isOpen, hasRoom, onNew }: Conversation
     if (!hasRoom) isOpen.value = false
   }
   const remove = async ({ id, title }: ConversationSummary) => {
-    const bringBack = await session.remove(id)
-    notices.show(`Deleted “${title}”.`, { label: 'Undo', run: () => void bringBack() })
+    const restore = await session.remove(id)
+    notices.show(`Deleted “${title}”.`, { label: 'Undo', run: () => void restore() })
   }
   const list = (
     <ConversationList
@@ -42,14 +42,14 @@ export function ConversationPanel({ page, isOpen, hasRoom, onNew }: Conversation
   )
   if (!hasRoom) {
     return (
-      <Dialog isOpen={isOpen} title="Conversations" class="settings drawer">
+      <Dialog isOpen={isOpen} title="Chats" class="settings drawer">
         {list}
       </Dialog>
     )
   }
   if (!isOpen.value) return null
   return (
-    <nav class="side-panel" aria-label="Conversations">
+    <nav class="side-panel" aria-label="Chats">
       {list}
     </nav>
   )

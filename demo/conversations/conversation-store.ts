@@ -9,28 +9,28 @@ export interface Conversation {
   readonly branches: Branches
 }
 
-/** What a list of conversations shows of one. */
+/** A conversation's entry in the list. */
 export interface ConversationSummary extends Omit<Conversation, 'branches'> {
   readonly title: string
 }
 
-/** The conversations of this browser, the same in all of its tabs. Of two that write one conversation, the last one wins. */
+/** The conversations of this browser, shared by all its tabs. If two tabs write the same conversation, the last write wins. */
 export interface ConversationStore {
-  /** Whether they outlive the page. */
+  /** Whether the browser saves conversations beyond the lifetime of the page. */
   readonly isPersistent: boolean
-  /** The one that was changed last comes first. */
+  /** Most recently changed first. */
   list(): Promise<readonly ConversationSummary[]>
-  /** Undefined where it is gone. */
+  /** Resolves to undefined if the conversation does not exist. */
   read(id: string): Promise<Conversation | undefined>
-  /** Its title stays, whoever gave it. */
+  /** Does not change the title. */
   write(conversation: Conversation): Promise<void>
   setTitle(id: string, title: string): Promise<void>
   remove(id: string): Promise<void>
-  /** Calls `listener` when something has changed, also in another tab. */
+  /** Calls `listener` after every change, also in another tab. */
   watch(listener: () => void): void
 }
 
-/** Where they are kept: titles on their own, so that who renames one does not write over what is said in it. */
+/** Titles have a separate object store, so that renaming in one tab does not overwrite turns that another tab writes. */
 interface Schema extends DBSchema {
   summaries: { key: string; value: Omit<Conversation, 'branches'> }
   titles: { key: string; value: string }
@@ -39,7 +39,7 @@ interface Schema extends DBSchema {
 
 const stores = ['summaries', 'titles', 'branches'] as const
 
-/** Kept in IndexedDB, or in memory where the browser keeps nothing for this page. */
+/** Opens the store in IndexedDB, or in memory if the page cannot use IndexedDB. */
 export async function openConversationStore(): Promise<ConversationStore> {
   try {
     const database = await openDB<Schema>('rivulet-demo', 1, {
@@ -48,7 +48,7 @@ export async function openConversationStore(): Promise<ConversationStore> {
         fresh.createObjectStore('titles')
         fresh.createObjectStore('branches')
       },
-      // A newer page wants another version: this one must not be in its way.
+      // Another tab runs a newer version of this page: an open connection would block its upgrade.
       blocking: (_current, _blocked, event) => (event.target as IDBDatabase).close(),
     })
     return createDatabaseStore(database)
@@ -62,13 +62,13 @@ function createDatabaseStore(database: IDBPDatabase<Schema>): ConversationStore 
   const notify = () => listeners.forEach((listener) => listener())
   const otherTabs = new BroadcastChannel('rivulet-demo-conversations')
   otherTabs.addEventListener('message', notify)
-  const announce = () => {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- A channel of this origin has none.
+  const broadcastChange = () => {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- BroadcastChannel's postMessage takes no origin
     otherTabs.postMessage('changed')
     notify()
   }
-  // Relaxed: once the system has it, a page that closes does not lose it; nobody waits for the disk.
-  const beginWrite = () => database.transaction(stores, 'readwrite', { durability: 'relaxed' })
+  // Relaxed: the write survives closing the page without waiting for the disk.
+  const startWrite = () => database.transaction(stores, 'readwrite', { durability: 'relaxed' })
   return {
     isPersistent: true,
     async list() {
@@ -91,42 +91,42 @@ function createDatabaseStore(database: IDBPDatabase<Schema>): ConversationStore 
       return summary && { ...summary, branches: settle(branches ?? createBranches()) }
     },
     async write({ branches, ...summary }) {
-      // All is asked for before this returns, the commit too: a page that is being closed gets no second turn.
-      const transaction = beginWrite()
+      // All requests and the commit are issued synchronously: a page that is being closed may run no later task.
+      const transaction = startWrite()
       void transaction.objectStore('summaries').put(summary)
       void transaction.objectStore('branches').put(branches, summary.id)
       transaction.commit()
       await transaction.done
-      announce()
+      broadcastChange()
     },
     async setTitle(id, title) {
       await database.put('titles', title, id)
-      announce()
+      broadcastChange()
     },
     async remove(id) {
-      const transaction = beginWrite()
+      const transaction = startWrite()
       for (const name of stores) void transaction.objectStore(name).delete(id)
       await transaction.done
-      announce()
+      broadcastChange()
     },
     watch: (listener) => listeners.push(listener),
   }
 }
 
 function createMemoryStore(): ConversationStore {
-  const kept = new Map<string, Conversation>()
+  const conversations = new Map<string, Conversation>()
   const titles = new Map<string, string>()
   const listeners: (() => void)[] = []
   const notify = () => listeners.forEach((listener) => listener())
   return {
     isPersistent: false,
-    list: async () => sortNewestFirst([...kept.values()].map((one) => addTitle(one, titles))),
+    list: async () => sortNewestFirst([...conversations.values()].map((one) => addTitle(one, titles))),
     async read(id) {
-      const conversation = structuredClone(kept.get(id))
+      const conversation = structuredClone(conversations.get(id))
       return conversation && { ...conversation, branches: settle(conversation.branches) }
     },
     async write(conversation) {
-      kept.set(conversation.id, structuredClone(conversation))
+      conversations.set(conversation.id, structuredClone(conversation))
       notify()
     },
     async setTitle(id, title) {
@@ -134,7 +134,7 @@ function createMemoryStore(): ConversationStore {
       notify()
     },
     async remove(id) {
-      kept.delete(id)
+      conversations.delete(id)
       titles.delete(id)
       notify()
     },

@@ -5,23 +5,23 @@ import { createBranches } from '../chat/branches.js'
 import { createThread, type Thread, type ThreadOptions } from '../chat/thread.js'
 import type { Conversation, ConversationStore, ConversationSummary } from './conversation-store.js'
 
-/** All conversations, and the one that is open in this tab. */
+/** All conversations and the one that is open in this tab. */
 export interface Session {
   readonly thread: ReadonlySignal<Thread>
   readonly conversations: ReadonlySignal<readonly ConversationSummary[]>
   startNew(): void
-  /** Opens a conversation, as it was left. */
+  /** Opens a conversation and shows the branch that was shown last. */
   open(id: string): Promise<void>
   rename(id: string, title: string): Promise<void>
-  /** @returns what brings it back */
+  /** @returns a function that restores the conversation */
   remove(id: string): Promise<() => Promise<void>>
   setEngine(engine: Promise<Engine>): void
 }
 
-/** Of this tab: another tab has another conversation open. */
+/** In session storage: each tab has its own open conversation. */
 const openKey = 'rivulet-demo-open'
 
-/** A session that goes on with the conversation that this tab had open when it was left or reloaded. */
+/** Opens the session with the conversation that this tab had open before it was reloaded. */
 export async function openSession(
   store: ConversationStore,
   options: Omit<ThreadOptions, 'conversation' | 'store'>,
@@ -36,7 +36,7 @@ export async function openSession(
   }
 
   function show(conversation: Conversation): void {
-    void thread.peek().leave()
+    void thread.peek().close()
     thread.value = createFrom(conversation)
     tabTexts.write(openKey, conversation.id)
   }
@@ -55,7 +55,7 @@ export async function openSession(
       const isOpen = thread.peek().id === id
       const title = conversations.peek().find((summary) => summary.id === id)?.title ?? ''
       if (isOpen) {
-        await thread.peek().leave()
+        await thread.peek().close()
         thread.peek().discard()
       }
       const removed = await store.read(id)
@@ -84,10 +84,10 @@ async function readOpen(store: ConversationStore): Promise<Conversation | undefi
 
 function createConversation(): Conversation {
   const now = Date.now()
-  return { id: drawId(), createdAt: now, updatedAt: now, branches: createBranches() }
+  return { id: createId(), createdAt: now, updatedAt: now, branches: createBranches() }
 }
 
-/** Unlike `crypto.randomUUID`, also on pages that are not secure. */
-function drawId(): string {
+/** `crypto.randomUUID` does not exist on insecure pages. */
+function createId(): string {
   return crypto.getRandomValues(new Uint32Array(4)).join('-')
 }

@@ -1,9 +1,9 @@
 import { RivuletError, type ErrorCode } from 'rivulet'
 
-/** An error as the page shows it. */
+/** An error's message and code, as shown on the page. */
 export interface DescribedError {
   readonly message: string
-  /** Undefined where it is not one of the library's. */
+  /** Undefined if the error is not a RivuletError. */
   readonly code: ErrorCode | undefined
 }
 

@@ -2,7 +2,7 @@ import { signal, type ReadonlySignal } from '@preact/signals'
 import type { BackendFactory, Devices, Engine, LoadProgress } from 'rivulet'
 import { describeError, type DescribedError } from './describe-error.js'
 
-/** How the page's engine is. */
+/** The state of the page's engine. */
 export type LoadState =
   | { readonly kind: 'loading'; readonly progress: LoadProgress | undefined }
   | { readonly kind: 'ready'; readonly engine: Engine }
@@ -10,19 +10,19 @@ export type LoadState =
 
 export interface LoadFailure extends DescribedError {
   readonly title: string
-  /** What this browser has, where the failure is that it has too little. */
+  /** What this browser can compute on, if the error is `backend-unavailable`. */
   readonly devices?: Devices | undefined
 }
 
-/** The page's engine: one at a time. */
+/** Loads the page's engine, one at a time. */
 export interface EngineLoader {
   readonly state: ReadonlySignal<LoadState>
   /**
-   * Gives up what is loading, disposes of what was loaded, and loads anew.
-   * @returns the engine, as a chat takes it: what supersedes this one rejects it
+   * Aborts the current load, disposes the current engine, and loads a new one.
+   * @returns the engine; rejects if a later call replaces this load
    */
   load(choose: () => Promise<readonly BackendFactory[]>): Promise<Engine>
-  /** The engine does not work any more. */
+  /** Disposes the engine and shows why it stopped working. */
   fail(failure: LoadFailure): void
 }
 
@@ -30,14 +30,14 @@ export function createEngineLoader(): EngineLoader {
   const state = signal<LoadState>({ kind: 'loading', progress: undefined })
   let loading = new AbortController()
 
-  function leave(): void {
+  function disposeCurrent(): void {
     loading.abort()
-    const left = state.peek()
-    if (left.kind === 'ready') void left.engine.dispose()
+    const current = state.peek()
+    if (current.kind === 'ready') void current.engine.dispose()
   }
 
   async function load(choose: () => Promise<readonly BackendFactory[]>): Promise<Engine> {
-    leave()
+    disposeCurrent()
     const abort = new AbortController()
     loading = abort
     state.value = { kind: 'loading', progress: undefined }
@@ -61,10 +61,10 @@ export function createEngineLoader(): EngineLoader {
 
   async function showFailure(error: unknown, superseded: AbortSignal): Promise<void> {
     const described = describeError(error)
-    const isTooLittle = described.code === 'backend-unavailable'
-    const devices = isTooLittle ? await (await import('./start-engine.js')).readDevices() : undefined
+    const isUnavailable = described.code === 'backend-unavailable'
+    const devices = isUnavailable ? await (await import('./start-engine.js')).readDevices() : undefined
     if (superseded.aborted) return
-    const title = isTooLittle ? 'This browser cannot run the model' : 'The model could not be loaded'
+    const title = isUnavailable ? 'This browser cannot run the model' : 'The model could not be loaded'
     state.value = { kind: 'failed', title, ...described, devices }
   }
 
@@ -72,7 +72,7 @@ export function createEngineLoader(): EngineLoader {
     state,
     load,
     fail(failure) {
-      leave()
+      disposeCurrent()
       state.value = { kind: 'failed', ...failure }
     },
   }

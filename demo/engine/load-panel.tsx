@@ -6,13 +6,13 @@ import type { LoadFailure, LoadState } from './engine-loader.js'
 interface LoadPanelProps {
   readonly state: LoadState
   readonly onRetry: () => void
-  /** Called when loading enters a new phase, for those who do not see the bar. */
+  /** Called when loading enters a new phase, for screen readers. */
   readonly onPhase: (label: string) => void
-  /** Called where the panel had the focus when it went. */
+  /** Called if the panel had the focus when it was removed. */
   readonly onFocusLost: () => void
 }
 
-/** How loading goes, and why it went wrong. */
+/** Shows the load progress, or why loading failed. */
 export function LoadPanel({ state, onRetry, onPhase, onFocusLost }: LoadPanelProps) {
   const panel = useRef<HTMLDivElement>(null)
   useEffect(
@@ -22,13 +22,13 @@ export function LoadPanel({ state, onRetry, onPhase, onFocusLost }: LoadPanelPro
     [],
   )
   return (
-    <div class="load-panel" role="group" aria-label="Loading the model" tabIndex={-1} ref={panel}>
+    <div class="load-panel" role="group" aria-label="Model loading" tabIndex={-1} ref={panel}>
       {state.kind === 'loading' && <Loading progress={state.progress} onPhase={onPhase} />}
       {state.kind === 'failed' && (
         <Failure
           failure={state}
           onRetry={() => {
-            // The button that is pressed will be gone.
+            // The pressed button will be removed.
             panel.current?.focus()
             onRetry()
           }}
@@ -39,9 +39,9 @@ export function LoadPanel({ state, onRetry, onPhase, onFocusLost }: LoadPanelPro
 }
 
 const phaseLabels = {
-  download: 'Fetching the model',
-  verify: 'Checking the model',
-  load: 'Starting the model',
+  download: 'Downloading the model',
+  verify: 'Verifying the model',
+  load: 'Loading the model',
   'warm-up': 'Warming up the model',
 } satisfies Record<LoadProgress['phase'], string>
 
@@ -56,7 +56,7 @@ function Loading({
   const isMeasured = progress?.phase === 'download' && progress.fraction > 0
   return (
     <div>
-      <label for="load-progress">{phase ? phaseLabels[phase] : 'Looking for the model'}</label>
+      <label for="load-progress">{phase ? phaseLabels[phase] : 'Preparing to load the model'}</label>
       <progress id="load-progress" {...(isMeasured && { value: progress.fraction })} />
       <p class="load-detail">{isMeasured && describeDownload(progress)}</p>
     </div>
@@ -80,10 +80,10 @@ function Failure({ failure, onRetry }: { readonly failure: LoadFailure; readonly
       <div class="failure" role="alert">
         <h2>{title}</h2>
         <p>{message}</p>
-        {devices && <DeviceList devices={devices} />}
+        {devices && <p>{describeOptions(devices, message)}</p>}
         {code !== undefined && (
           <p class="failure-code">
-            Code <code>{code}</code>
+            Error code: <code>{code}</code>
           </p>
         )}
       </div>
@@ -91,26 +91,15 @@ function Failure({ failure, onRetry }: { readonly failure: LoadFailure; readonly
         <button type="button" class="primary" onClick={onRetry}>
           Try again
         </button>
-        {location.search !== '' && <a href="./">Start over with the built-in model</a>}
+        {location.search !== '' && <a href="./">Use the built-in model</a>}
       </div>
     </>
   )
 }
 
-function DeviceList({ devices: { webgpu, wasm } }: { readonly devices: Devices }) {
-  return (
-    <dl>
-      <dt>WebGPU</dt>
-      <dd>{describeWebGpu(webgpu)}</dd>
-      <dt>WebAssembly</dt>
-      <dd>{'unavailable' in wasm ? wasm.unavailable : 'Available.'}</dd>
-    </dl>
-  )
-}
-
-function describeWebGpu(webgpu: Devices['webgpu']): string {
-  if ('unavailable' in webgpu) return webgpu.unavailable
-  // As the library sees it: an adapter that computes on the CPU is refused by who needs a GPU.
-  if (webgpu.adapter.isFallbackAdapter) return 'Only a software adapter, which computes on the CPU.'
-  return 'Available.'
+/** Says what else this browser is missing, beyond the error's own reason, and what the user can do. */
+function describeOptions({ webgpu, wasm }: Devices, message: string): string {
+  const missing = [webgpu, wasm].flatMap((device) => ('unavailable' in device ? [device.unavailable] : []))
+  const advice = 'Choose another model or a server under Models.'
+  return [...missing.filter((reason) => !message.includes(reason)), advice].join(' ')
 }

@@ -3,17 +3,17 @@ import { createElement } from './create-element.js'
 import { toInlineNodes, type Definitions } from './inline-nodes.js'
 import { revealControls } from './reveal-controls.js'
 
-/** The nodes of blocks: one for each, but for blank lines. Ids and styles are never taken from the text. */
+/** Returns one node per block; blank lines have none. Ids and styles are never taken from the text. */
 export function toBlockNodes(tokens: readonly Token[], definitions: Definitions): ChildNode[] {
   return (
     tokens
-      // The box of a task is its list's to draw.
+      // `createList` draws the checkbox of a task.
       .filter(({ type }) => type !== 'space' && type !== 'checkbox')
       .map((token) => toBlock(token as MarkedToken, definitions))
   )
 }
 
-/** Where the pieces of a block are that grows piece by piece: a list's items, a table's rows, a code block's lines. */
+/** Returns the parent of a growing block's pieces: a list's items, a table's rows, a code block's lines. */
 export function findPieces(block: ChildNode): HTMLElement {
   const element = block as HTMLElement
   return element.querySelector<HTMLElement>(':scope > pre > code, :scope > table > tbody') ?? element
@@ -25,7 +25,7 @@ function toBlock(token: MarkedToken, definitions: Definitions): HTMLElement {
   const inline = (tokens: readonly Token[] = []) => toInlineNodes(tokens, definitions)
   switch (token.type) {
     case 'heading': {
-      // The page's own headings come first: an answer is under an h2.
+      // The page uses h1 and h2; an answer is below an h2.
       const name = (['h3', 'h4', 'h5'] as const)[token.depth - 1] ?? 'h6'
       return createElement(name, autoDirection, ...inline(token.tokens))
     }
@@ -54,7 +54,7 @@ function createCodeBlock({ lang, text }: Tokens.Code): HTMLElement {
   const copy = createElement('button', { type: 'button', class: 'copy-code' }, 'Copy')
   const lines = text === '' ? [] : [createElement('span', { class: 'code-lines' }, revealControls(text))]
   const code = createElement('code', {}, ...lines)
-  // Who has no mouse scrolls it with the arrow keys.
+  // Focusable, so that keyboard users can scroll it with the arrow keys.
   const pre = createElement('pre', { tabindex: '0', role: 'group', dir: 'ltr' }, code)
   pre.setAttribute('aria-label', language === '' ? 'Code' : `Code: ${language}`)
   const caption = createElement('div', { class: 'code-header' }, createElement('span', {}, language), copy)
@@ -65,7 +65,7 @@ function createList({ ordered, items }: Tokens.List, definitions: Definitions): 
   const list = createElement(ordered ? 'ol' : 'ul', autoDirection)
   for (const item of items) {
     const element = createElement('li', autoDirection, ...toBlockNodes(item.tokens, definitions))
-    // As it was numbered, which need not be one by one.
+    // Keep the number from the text: the items need not be numbered consecutively.
     const number = ordered ? /^\s*(\d+)/.exec(item.raw)?.[1] : undefined
     if (number !== undefined) element.setAttribute('value', number)
     if (item.task) {
@@ -112,7 +112,7 @@ function createTable(token: Tokens.Table, inline: (tokens?: readonly Token[]) =>
   )
 }
 
-/** What a row has behind its last column: marked leaves it out. */
+/** Returns a row's cells after the last column, which marked drops. */
 function findSurplusCells(line: string, columns: number): readonly string[] {
   const cells = line.trim().match(/(?:\\.|[^\\|])+|\||\\/gs) ?? ['']
   const texts: string[] = ['']
@@ -125,7 +125,7 @@ function findSurplusCells(line: string, columns: number): readonly string[] {
   return texts.slice(columns)
 }
 
-/** It stays on the page, as a list of sources would, with its address as a link. */
+/** A link definition stays visible, like a list of sources, with its address as a link. */
 function toDefinitionTokens(raw: string): readonly Token[] {
   const [, before = raw, address = '', after = ''] =
     /^(\s*\[[^]*?\]:\s*)(<[^>\n]*>|\S+)([^]*)$/.exec(raw) ?? []

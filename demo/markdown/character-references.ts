@@ -1,4 +1,4 @@
-/** Those that models write; any other stays as it is written, so nothing is lost. */
+/** The references that models commonly write. Others stay as they are written, so nothing is lost. */
 const named: Readonly<Record<string, string>> = {
   amp: '&',
   apos: "'",
@@ -44,7 +44,7 @@ const named: Readonly<Record<string, string>> = {
   yen: '¥',
 }
 
-/** `&amp;`, `&#8212;` and `&#x2014;` as the characters that they stand for. */
+/** Replaces `&amp;`, `&#8212;` and `&#x2014;` with the characters they stand for. */
 export function decodeCharacterReferences(text: string): string {
   if (!text.includes('&')) return text
   return text.replace(

@@ -1,16 +1,16 @@
 import type { Tokens } from 'marked'
 
-/** A fenced code block whose end may be yet to come. */
+/** A fenced code block that may not be closed yet. */
 export interface CodeFence {
-  /** The length of the line that opens it. */
+  /** Length of the opening line. */
   readonly openingLength: number
   toToken(code: string): Tokens.Code
   isClosing(line: string): boolean
-  /** Whether the line may become the closing one. */
+  /** Whether the incomplete line may become the closing line. */
   mayClose(line: string): boolean
 }
 
-/** The fence that the text begins with, once its first line is complete. */
+/** Returns the fence at the start of the text, if its first line is complete. */
 export function readFence(text: string): CodeFence | undefined {
   const match = /^( {0,3})(`{3,}(?=[^`\n]*\n)|~{3,})([^\n]*)\n/.exec(text)
   if (match === null) return undefined

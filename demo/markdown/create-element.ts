@@ -1,4 +1,4 @@
-/** An element with these attributes and children; nothing in them is read as markup. */
+/** Creates an element with these attributes and children. Nothing in them is parsed as markup. */
 export function createElement<Name extends keyof HTMLElementTagNameMap>(
   name: Name,
   attributes: Readonly<Record<string, string>> = {},

@@ -7,7 +7,7 @@ const bidiControls = /[\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/
 const activeElements =
   'script, iframe, frame, object, embed, img, image, picture, source, video, audio, svg, math, style, link, meta, base, form, template'
 
-/** What a text has done to the page that shows it. */
+/** The effects of a text on the page that shows it. */
 interface Harm {
   readonly didRun: boolean
   readonly requests: readonly string[]
@@ -24,7 +24,7 @@ afterEach(() => {
   Reflect.deleteProperty(globalThis, runMark)
 })
 
-/** Shows something, and looks what happened. What a click would do is in the addresses. */
+/** Shows a text and records its effects. `addresses` covers what a click would do. */
 async function observe(show: (element: HTMLElement) => Promise<void> | void): Promise<Harm> {
   const requests: string[] = []
   const observer = new PerformanceObserver((list) => {
@@ -41,7 +41,7 @@ async function observe(show: (element: HTMLElement) => Promise<void> | void): Pr
   const dialogs = replaceDialogs()
   host = document.body.appendChild(document.createElement('div'))
   await show(host)
-  // A script of an image that fails to load runs a little later.
+  // The `onerror` script of an image runs a little later.
   await new Promise((resolve) => setTimeout(resolve, 30))
   document.removeEventListener('securitypolicyviolation', onViolation)
   observer.disconnect()
@@ -82,18 +82,18 @@ async function stream(text: string, length: number, element: HTMLElement): Promi
 
 const nextRender = () => new Promise((resolve) => setTimeout(resolve, 0))
 
-it('the texts are many, and no two are the same', () => {
+it('there are at least 60 different texts', () => {
   expect(new Set(hostileTexts).size).toBeGreaterThanOrEqual(60)
   expect(new Set(hostileTexts).size).toBe(hostileTexts.length)
 })
 
 describe.each(hostileTexts)('%j', (text) => {
-  it('runs nothing and fetches nothing, whole', async () => {
+  it('runs nothing and fetches nothing when shown at once', async () => {
     expect(await observe((element) => stream(text, Infinity, element))).toEqual(none)
     expectReadable()
   })
 
-  it('runs nothing and fetches nothing, while it comes', async () => {
+  it('runs nothing and fetches nothing while it streams', async () => {
     expect(await observe((element) => stream(text, 5, element))).toEqual(none)
     expectReadable()
   })
@@ -108,8 +108,8 @@ function expectReadable(): void {
   }
 }
 
-/** What marked's documentation has an app do, without a sanitizer behind it. */
-it('the same texts as HTML do run, fetch and place elements, and all of it is seen', async () => {
+/** Renders as in marked's documentation, without a sanitizer. */
+it('rendered as HTML without a sanitizer, the same texts run scripts, send requests and insert elements', async () => {
   const { marked } = await import('marked')
   const seen: Harm[] = []
   for (const text of hostileTexts.filter((hostile) => !/<(meta|base|body)/.test(hostile))) {

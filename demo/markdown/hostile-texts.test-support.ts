@@ -1,12 +1,12 @@
-/** Sets this where a hostile text has run a script. */
+/** Name of the global that a hostile text sets when its script runs. */
 export const runMark = 'hostileTextRan'
 
 const run = `globalThis.${runMark}=1`
 const host = 'http://hostile.test'
 
-/** Each would run a script or send a request in some renderer of Markdown that makes HTML. */
+/** Each of these runs a script or sends a request in some Markdown renderer that produces HTML. */
 export const hostileTexts: readonly string[] = [
-  // Links whose address is a script.
+  // Links with a script as their address.
   `[a](javascript:${run})`,
   `[a](JaVaScRiPt:${run})`,
   `[a](javascript&colon;${run})`,
@@ -126,7 +126,7 @@ export const hostileTexts: readonly string[] = [
   `    <script>${run}</script>`,
   `$$\\href{javascript:${run}}{a}$$ $\\includegraphics{${host}/tex.png}$`,
   `[^1]\n\n[^1]: <img src=x onerror="${run}">`,
-  // Text that reads as another text.
+  // Text that looks like a different text.
   `\`if (isAdmin\u202E \u2066) {\u2069 \u2066\`\n\n\`\`\`c\n/*\u202E } \u2066if (isAdmin)\u2069 \u2066 begin */\n\`\`\``,
   `[https://bank.test\u202E/moc.elitsoh](https://hostile.test/)`,
   `[\u200Bhttps://bank.test](https://hostile.test/\u202Egpj.exe)`,

@@ -5,7 +5,7 @@ import type { ReferenceToken } from './lex-markdown.js'
 import { revealControls } from './reveal-controls.js'
 import { toSafeUrl } from './safe-url.js'
 
-/** The addresses of the lines `[label]: address`, by label. */
+/** Addresses of link definitions (`[label]: address`), by label. */
 export type Definitions = ReadonlyMap<string, string>
 
 interface Context {
@@ -13,12 +13,12 @@ interface Context {
   readonly isInLink: boolean
 }
 
-/** The nodes of a run of text. What makes no safe link stays as it was written. */
+/** Returns the nodes of inline text. Unsafe links stay as they are written. */
 export function toInlineNodes(tokens: readonly Token[], definitions: Definitions): Node[] {
   return toNodes(tokens, { definitions, isInLink: false })
 }
 
-/** Makes links of the references below `root` whose label has been defined since they were shown. */
+/** Turns references inside `root` into links if their label was defined after they were shown. */
 export function linkReferences(root: Element, definitions: Definitions): void {
   if (definitions.size === 0) return
   for (const reference of root.querySelectorAll<HTMLElement>(`span[${labelAttribute}]`)) {
@@ -67,7 +67,7 @@ function toText(text: string, { isInLink }: Context): Text {
 }
 
 function toLink({ href, autolink, tokens, raw, title }: Tokens.Link, context: Context): Node {
-  // In an autolink the address is meant as it stands.
+  // Character references are not decoded in an autolink.
   const url = toSafeUrl(autolink ? href : decodeCharacterReferences(href))
   if (url === undefined || context.isInLink) return document.createTextNode(revealControls(raw))
   const link = createLink(url, toNodes(tokens, { ...context, isInLink: true }))
@@ -75,12 +75,12 @@ function toLink({ href, autolink, tokens, raw, title }: Tokens.Link, context: Co
   return link
 }
 
-/** The picture is never fetched: the request alone would tell another server who reads what. */
+/** Shows an image as a link. Images are never fetched: the request itself would reveal the reader to another server. */
 function toImageLink({ href, raw, text }: Tokens.Image, context: Context): Node {
   const url = toSafeUrl(decodeCharacterReferences(href))
   if (url === undefined) return document.createTextNode(revealControls(raw))
   const name = revealControls(decodeCharacterReferences(text)) || url
-  // A link holds no other link: of a picture in one, the address is in its title.
+  // Links cannot be nested: inside a link, the image's address is in its title.
   if (context.isInLink) return createElement('span', { class: 'image-link', title: url }, name)
   const link = createLink(url, [document.createTextNode(name)])
   link.className = 'image-link'
@@ -94,7 +94,7 @@ function toReference({ label, opening, tokens, closing }: ReferenceToken, contex
   return createElement('span', { [labelAttribute]: label }, opening, ...shown, revealControls(closing))
 }
 
-/** Isolated: a link's text cannot turn round what stands beside it. */
+/** Creates a link with isolated text direction (`bdi`): its text cannot reorder the text beside it. */
 function createLink(url: string, shown: readonly Node[]): HTMLAnchorElement {
   const attributes = { href: url, rel: 'noopener noreferrer', target: '_blank' }
   return createElement('a', attributes, createElement('bdi', {}, ...shown))

@@ -1,29 +1,30 @@
 import { Lexer, Tokenizer, type Token, type Tokens } from 'marked'
 
-/** Turns Markdown into marked's tokens; its HTML is never made. */
+/** Turns Markdown into marked's tokens. HTML is never generated. */
 export interface MarkdownLexer {
-  /** The blocks with the text in them. */
+  /** Returns blocks with their inline tokens. */
   lex(source: string): Token[]
-  /** The blocks alone, for where they begin and end. */
+  /** Returns blocks without inline tokens, to find where blocks start and end. */
   lexBlocks(source: string): Token[]
-  /** The inside of a paragraph. */
+  /** Returns the inline tokens of a paragraph's text. */
   lexInline(source: string): Token[]
 }
 
-/** `[text][label]`, `[label][]` and `[label]`: a link as soon as the label is defined, which may be far below. */
+/** `[text][label]`, `[label][]` or `[label]`. Becomes a link when the label is defined, possibly much later in the text. */
 export interface ReferenceToken extends Tokens.Generic {
   readonly type: 'reference'
   readonly label: string
-  /** `[` or `![`, what the link would show, and the rest. */
+  /** `[` or `![`. */
   readonly opening: string
+  /** The link's text. */
   readonly tokens: Token[]
   readonly closing: string
 }
 
-/** What is nested deeper is text: marked calls itself for each level, and reads its source again. */
+/** Deeper nesting is shown as text: marked recurses for each level and reads the source again. */
 const maxDepth = 24
 
-/** A longer run of text is lexed in pieces: what opens in one and closes in another is text. */
+/** Longer inline text is lexed in pieces. A mark that opens in one piece and closes in another is shown as text. */
 const maxInlineLength = 4096
 
 export const markdownLexer = {
@@ -35,7 +36,7 @@ export const markdownLexer = {
   lexInline: (source) => guard(source, () => createLexer().inlineTokens(source)),
 } satisfies MarkdownLexer
 
-/** marked throws where its rules find no way on; the text is shown then, as it is. */
+/** marked throws if none of its rules match. The text is then shown unchanged. */
 function guard(source: string, lex: () => Token[]): Token[] {
   try {
     return lex()
@@ -64,7 +65,7 @@ function findPieceEnd(text: string): number {
   return text.codePointAt(maxInlineLength - 1)! > 0xff_ff ? maxInlineLength - 1 : maxInlineLength
 }
 
-/** marked's rules, but that HTML is text, that nesting has a limit, and that references wait for their definitions. */
+/** marked's rules with three changes: HTML is text, nesting is limited, and references wait for their definitions. */
 class TextTokenizer extends Tokenizer {
   #depth = 0
 
@@ -78,10 +79,10 @@ class TextTokenizer extends Tokenizer {
     }
   }
 
-  // A block of HTML would swallow the lines up to its end, which may never come.
+  // An HTML block would consume all lines up to its end, which may be missing.
   override html(): undefined {}
 
-  /** The tag as it is written. It changes nothing for what follows: marked would make no links inside of `<a>`. */
+  /** Shows the tag as text and restores the lexer state: marked would not create links after an `<a>`. */
   override tag(source: string): Tokens.Tag | undefined {
     const { inLink, inRawBlock } = this.lexer.state
     const token = super.tag(source)
@@ -109,7 +110,7 @@ class TextTokenizer extends Tokenizer {
     return this.#nest(() => super.link(source))
   }
 
-  /** A footnote's text is a paragraph, not an address. */
+  /** A footnote is a paragraph, not a link definition. */
   override def(source: string): Tokens.Def | undefined {
     return /^ {0,3}\[\^/.test(source) ? undefined : super.def(source)
   }
@@ -132,11 +133,11 @@ class TextTokenizer extends Tokenizer {
       tokens,
       closing,
     }
-    // The lexer passes on what it gets; its types know only its own tokens.
+    // The lexer passes custom tokens through, but its types only include marked's tokens.
     return token as unknown as Tokens.Text
   }
 }
 
-/** As marked's for definitions. */
+/** Normalizes like marked does for definitions. */
 const normalizeLabel = (label: string) =>
   label.trim().replaceAll(/\s+/g, ' ').toLowerCase().toUpperCase().toLowerCase()

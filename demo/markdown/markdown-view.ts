@@ -5,9 +5,9 @@ import type { MarkdownLexer } from './lex-markdown.js'
 import { patchFirstNodes, patchNodes } from './patch-nodes.js'
 import { createBlockReader, type BlockReader, type BlockSink } from './read-blocks.js'
 
-/** Shows Markdown in an element that is its own. */
+/** Shows Markdown in an element that nothing else changes. */
 export interface MarkdownView {
-  /** Shows the text; where it only grew, what is shown already stays the same nodes. */
+  /** Shows the text. If the text only grew, the existing nodes are kept. */
   show(text: string, isDone: boolean): void
 }
 
@@ -35,7 +35,7 @@ interface MarkdownSink extends BlockSink {
   readDefinitions(): Definitions
 }
 
-/** Where the next pieces go: behind `last`, the last child that is final. */
+/** Where the next nodes are inserted: after `last`, the last settled child; null for the start. */
 interface Place {
   readonly parent: HTMLElement
   last: ChildNode | null
@@ -43,8 +43,8 @@ interface Place {
 
 function createSink(root: HTMLElement): MarkdownSink {
   const definitions = new Map<string, string>()
-  const behind: Place = { parent: root, last: null }
-  /** Inside of the last settled block, while it goes on. */
+  const blocks: Place = { parent: root, last: null }
+  /** Inside the last settled block, while that block is still open. */
   let inside: Place | undefined
   let drawn: readonly Token[] = []
   let plain: HTMLElement | undefined
@@ -58,16 +58,16 @@ function createSink(root: HTMLElement): MarkdownSink {
     const first = inside === undefined ? undefined : nodes.shift()
     const pieces = first === undefined ? [] : [...findPieces(first).childNodes]
     const lastPiece = inside === undefined ? null : patchNodes(inside.parent, inside.last, pieces)
-    return { last: patchBlocks(root, behind.last, nodes), lastPiece }
+    return { last: patchBlocks(root, blocks.last, nodes), lastPiece }
   }
 
   return {
     settle(tokens, isOpen) {
       define(tokens, definitions)
-      // What is drawn behind them has not settled, and is drawn again next.
+      // The unsettled nodes after them stay until the next draw.
       const { last, lastPiece } = place(tokens, patchFirstNodes)
-      const isSame = inside !== undefined && last === behind.last
-      behind.last = last
+      const isSame = inside !== undefined && last === blocks.last
+      blocks.last = last
       if (!isOpen) inside = undefined
       else if (isSame) inside!.last = lastPiece
       else {
@@ -83,12 +83,12 @@ function createSink(root: HTMLElement): MarkdownSink {
       if (plain === undefined) root.append((plain = document.createElement('p')))
       patchNodes(plain, null, [document.createTextNode(text)])
     },
-    // The last line may be a definition too, and it may grow: it counts, but is not kept.
+    // The drawn tokens may contain a definition that can still grow: it is used, but not stored.
     readDefinitions: () => define(drawn, new Map(definitions)),
   }
 }
 
-/** The first definition of a label counts. */
+/** Adds the definitions among the tokens. The first definition of a label wins. */
 function define(tokens: readonly Token[], definitions: Map<string, string>): Definitions {
   for (const token of tokens) {
     if (token.type === 'def' && !definitions.has(token.tag)) definitions.set(token.tag, token.href)

@@ -28,14 +28,14 @@ async function stream(text: string, length: number): Promise<void> {
 const content = () => host.querySelector('.markdown > div')!
 const find = (selector: string) => content().querySelector<HTMLElement>(selector)
 
-/** Of a code block without its header, and of an answer without its announcements. */
+/** The visible text without the Copy buttons. */
 function readText(): string {
   const copy = content().cloneNode(true) as HTMLElement
   copy.querySelectorAll('.copy-code').forEach((button) => button.remove())
   return copy.textContent
 }
 
-/** The nodes of the page as they are to be seen: texts side by side are one. */
+/** The HTML with adjacent text nodes merged. */
 function readHtml(): string {
   const copy = content().cloneNode(true)
   copy.normalize()
@@ -43,7 +43,7 @@ function readHtml(): string {
 }
 
 describe.each(Object.entries(oddTexts))('%s', (_, text) => {
-  it('is the same at the end, whole and in pieces', async () => {
+  it('looks the same whether it arrives at once or in pieces', async () => {
     await show(text)
     const whole = readHtml()
     await stream(text, text.length > 3000 ? 211 : 9)
@@ -78,12 +78,12 @@ it.each([
   ['```\nunclosed\n``', 'unclosed ``'],
   ['\\*not bold\\*', '*not bold*'],
   ['`a\u202Eb`', 'a\\u202Eb'],
-])('%j reads %j', async (text, expected) => {
+])('%j is shown as %j', async (text, expected) => {
   await show(text)
   expect(readText().replaceAll(/\s+/g, ' ').trim()).toBe(expected)
 })
 
-it('random texts of marks and words lose no word and are the same in pieces', async () => {
+it('random texts of marks and words lose no word and look the same in pieces', async () => {
   const marks = [
     '*',
     '**',
@@ -129,7 +129,7 @@ it('random texts of marks and words lose no word and are the same in pieces', as
   }
 })
 
-it('what is shown stays: a selection outlives the text that comes behind it', async () => {
+it('a selection survives while more text streams', async () => {
   const text = 'First paragraph.\n\n- an item\n- another with **words**\n\nLast paragraph that grows'
   await show(text, false)
   const first = find('p')!
@@ -143,7 +143,7 @@ it('what is shown stays: a selection outlives the text that comes behind it', as
   expect(find('p')).toBe(first)
 })
 
-it('code that grows stays selected, and is one text when it is copied', async () => {
+it('growing code stays selected, and Copy copies all of it', async () => {
   const code = Array.from({ length: 300 }, (_, line) => `const line${line} = [${line}]`).join('\n')
   const text = `\`\`\`ts\n${code}\n\`\`\`\n`
   await show(text.slice(0, 100), false)
@@ -161,14 +161,14 @@ it('code that grows stays selected, and is one text when it is copied', async ()
   expect(find('.code-header span')!.textContent).toBe('ts')
 })
 
-it('says so where the browser does not let the page copy', async () => {
+it('reports when the browser blocks copying', async () => {
   await show('```\ncode\n```')
   vi.spyOn(navigator.clipboard, 'writeText').mockRejectedValue(new DOMException('', 'NotAllowedError'))
   find('.copy-code')!.click()
-  await vi.waitFor(() => expect(host.querySelector('[role=status]')!.textContent).toMatch(/not allow/))
+  await vi.waitFor(() => expect(host.querySelector('[role=status]')!.textContent).toMatch(/blocked/))
 })
 
-it('code that is wider than the page can be reached and scrolled with the keyboard', async () => {
+it('code that is wider than the page can be focused and scrolled with the keyboard', async () => {
   host.style.width = '200px'
   await show(`\`\`\`js\n${'x'.repeat(500)}\n\`\`\``)
   const code = find('pre')!
@@ -179,7 +179,7 @@ it('code that is wider than the page can be reached and scrolled with the keyboa
   expect(code.getAttribute('aria-label')).toBe('Code: js')
 })
 
-it('a reference becomes a link when its definition comes', async () => {
+it('a reference becomes a link when its definition arrives', async () => {
   await stream('See [the page][p], [none][q].\n\nMore.\n\n[p]: https://example.com/p\n', 4)
   expect([...content().querySelectorAll('a')].map(({ textContent, href }) => [textContent, href])).toEqual([
     ['the page', 'https://example.com/p'],
@@ -188,14 +188,14 @@ it('a reference becomes a link when its definition comes', async () => {
   expect(readText()).toContain('[none][q]')
 })
 
-it('a picture is a link, and is not fetched', async () => {
+it('an image is shown as a link and is not fetched', async () => {
   await show('![A cat](https://example.com/cat.png)')
   expect(find('img')).toBeNull()
   expect(find('a')!.textContent).toBe('A cat')
   expect(find('a')!.getAttribute('href')).toBe('https://example.com/cat.png')
 })
 
-it('another text takes the place of the first', async () => {
+it('a different text replaces the first one', async () => {
   await show('# One\n\n- a')
   await show('Two')
   expect(readHtml()).toBe('<p dir="auto">Two</p>')

@@ -8,7 +8,7 @@ export interface MarkdownProps {
   readonly isDone: boolean
 }
 
-/** A text that a model writes, as it grows. Nothing in it becomes markup or script, and nothing is fetched for it. */
+/** Shows a model's growing text as Markdown. HTML in it is shown as text, no script runs, and nothing is fetched. */
 export function Markdown({ text, isDone }: MarkdownProps) {
   const content = useRef<HTMLDivElement>(null)
   const view = useRef<MarkdownView>(null)
@@ -33,13 +33,13 @@ export function Markdown({ text, isDone }: MarkdownProps) {
   )
 }
 
-/** Copies what the block shows, and says how that went. */
+/** Copies the block's code and returns the message to announce. */
 async function copyCode(button: Element): Promise<string> {
   const code = button.closest('.code-block')?.querySelector('code')?.textContent ?? ''
   try {
     await navigator.clipboard.writeText(code)
     return 'Code copied.'
   } catch {
-    return 'The browser did not allow copying.'
+    return 'Copying failed: the browser blocked access to the clipboard.'
   }
 }

@@ -1,4 +1,4 @@
-/** Texts in which Markdown's marks mean nothing, or are never closed, or are too many. */
+/** Texts in which Markdown's marks are plain text, are never closed, or are too many. */
 export const oddTexts: Readonly<Record<string, string>> = {
   'brackets of code': 'arr[0] and matrix[i][j] = f[0](x), see [1] and [a][b].',
   'underscores and dollars': 'snake_case_name, $HOME, __init__, ${PATH}, $x_1 + y_2$, 5 * 3 * 2, 2*3',
@@ -6,7 +6,7 @@ export const oddTexts: Readonly<Record<string, string>> = {
   'unclosed emphasis': '**bold that *never `ends, ~~not even here',
   'an unclosed fence': 'Code:\n\n```js\nconst a = `1`\n\n- no list\n  ``\n',
   'a fence in a fence': '````md\n```js\n1\n```\n````\nbehind it',
-  'fences that only begin': '```\n``\n`\n~~~\n',
+  'incomplete fences': '```\n``\n`\n~~~\n',
   'nested quotes': `${'> '.repeat(150)}deep\n\nafter`,
   'nested lists': Array.from({ length: 120 }, (_, depth) => `${'  '.repeat(depth)}- level ${depth}`).join(
     '\n',
@@ -14,18 +14,18 @@ export const oddTexts: Readonly<Record<string, string>> = {
   'nested emphasis': `${'*_'.repeat(150)}deep${'_*'.repeat(150)}`,
   'nested brackets': `${'['.repeat(300)}deep${']'.repeat(300)}`,
   'a table': 'Before\n| a | b |\n|---|:-:|\n| 1 | 2 |\n| 3 | `4` | surplus | more |\n| only |\n\nAfter',
-  'a table that is none': '| a | b |\n|---|\n| 1 | 2 |',
+  'an invalid table': '| a | b |\n|---|\n| 1 | 2 |',
   lists: '1. one\n1. one again\n7. seven\n\n- a\n- b\n\n  more of b\n* c\n  - d\n    1) e\n\nend',
   tasks: '- [ ] to do\n- [x] done\n- [X] Done\n\n- [ ] apart\n\n- [] none',
   footnotes: 'A claim[^1] and another[^note].\n\n[^1]: Source\n[^note]: Two words',
   references:
     'A [page][p], [p], [p][] and ![image][p], [none][q].\n\n[p]: https://example.com/p "Title"\n[r]: <https://example.com/r>\n',
   html: '<div class="a">\n**bold** <br> <!-- comment\n\nover lines --> <script>alert(1)</script>\n</div>\n<img src=x>',
-  'open html': '<script>\n\nlet a = 1\n\n<!-- and\n\n```\ncode\n```\n',
+  'unclosed html': '<script>\n\nlet a = 1\n\n<!-- and\n\n```\ncode\n```\n',
   entities: 'AT&T &amp; &lt;b&gt; &copy; &unknown; &#8212; &#x41; &#0; &#xD800; & &amp;amp; `&amp;`',
   escapes: '\\*not bold\\* \\# \\[a\\](b) \\\\ \\a C:\\dir\\new',
   'headings and rules': 'Title\n===\n\n# One #\n## Two\n####### Seven\n\nSub\n---\n\n***\n- - -\ntext\n-',
-  'line ends': 'one\r\ntwo\rthree\r\n\r\n- a\r\n- b\r\n\r\n```\r\ncode\r\n```\r\n',
+  'line endings': 'one\r\ntwo\rthree\r\n\r\n- a\r\n- b\r\n\r\n```\r\ncode\r\n```\r\n',
   'hard breaks': 'one  \ntwo\\\nthree\nfour',
   'indented code': 'text\n\n    code\n\n    more\n\tcode\n\nend',
   'lists with code':

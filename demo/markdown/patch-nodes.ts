@@ -1,7 +1,7 @@
 /**
- * Makes the children of `parent` behind `settled` (null: all of them) into `nodes`, and keeps every element and
- * text node that can become the new one: a selection in them stays, and so does the focus.
- * @returns the last of them, or `settled` where there is none
+ * Replaces the children of `parent` after `settled` (null: all children) with `nodes`. Existing nodes of the same kind are
+ * updated in place, so that a selection and the focus in them survive.
+ * @returns the last of the new children, or `settled` if `nodes` is empty
  */
 export function patchNodes(
   parent: ParentNode & Node,
@@ -13,7 +13,7 @@ export function patchNodes(
   return last
 }
 
-/** The same, and leaves what stands behind them as it is, for the next patch. */
+/** Like `patchNodes`, but keeps surplus old children after the new ones, for the next patch. */
 export function patchFirstNodes(
   parent: ParentNode & Node,
   settled: ChildNode | null,
@@ -47,7 +47,7 @@ function patchNode(old: ChildNode, node: ChildNode): void {
   }
 }
 
-/** Changes only what differs: setting the whole data would collapse a selection in it. */
+/** Changes only the part that differs: replacing the whole text would collapse a selection in it. */
 function patchText(old: Text, data: string): void {
   if (data.startsWith(old.data)) {
     if (data.length > old.length) old.appendData(data.slice(old.length))

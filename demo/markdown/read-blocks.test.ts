@@ -4,7 +4,7 @@ import { markdownLexer, type MarkdownLexer } from './lex-markdown.js'
 import { oddTexts } from './odd-texts.test-support.js'
 import { createBlockReader } from './read-blocks.js'
 
-/** Reads a text in pieces; what settled, and what stood behind it at the end. */
+/** Reads a text in pieces. Returns the settled blocks, and the blocks drawn after them at the end. */
 function readAll(pieces: readonly string[], lexer?: MarkdownLexer) {
   const settled: { tokens: readonly Token[]; isOpen: boolean }[] = []
   let drawn: readonly Token[] = []
@@ -26,12 +26,12 @@ function cut(text: string, length: number): string[] {
 }
 
 describe.each(Object.entries(oddTexts))('%s', (_, text) => {
-  it.each([7, 64, 1000])('settles the same in pieces of %i as whole', (length) => {
+  it.each([7, 64, 1000])('settles the same in pieces of %i characters as in one piece', (length) => {
     expect(readAll(cut(text, length))).toEqual(readAll([text]))
   })
 })
 
-/** How many characters are lexed for a text that comes in pieces, at 20 characters a piece. */
+/** Counts the lexed characters for a text that arrives in pieces of 20 characters. */
 function countLexed(text: string): number {
   let lexed = 0
   const counting =
@@ -62,7 +62,7 @@ const longTexts = {
   'one table': (length) => `| a | b |\n|---|---|\n${fill(length, (i) => `| row ${i} | *cell* |\n`)}`,
   'one quote': (length) => fill(length, (i) => `> line ${i} of it\n`),
   'one heading': (length) => `# ${fill(length, (i) => `word ${i} `)}`,
-  'open html': (length) => `<script>\n${fill(length, (i) => `let a${i}\n\n`)}`,
+  'unclosed html': (length) => `<script>\n${fill(length, (i) => `let a${i}\n\n`)}`,
   'blank lines': (length) => '\n'.repeat(length),
 } satisfies Record<string, (length: number) => string>
 
@@ -72,8 +72,8 @@ function fill(length: number, write: (index: number) => string): string {
   return text.slice(0, length)
 }
 
-describe.each(Object.entries(longTexts))('%s that grows by 5,000 pieces', (_, write) => {
-  it('takes at most about twice the work of one with 2,500', () => {
+describe.each(Object.entries(longTexts))('%s in 5,000 pieces', (_, write) => {
+  it('takes at most about twice the work of 2,500 pieces', () => {
     const ratio = countLexed(write(100_000)) / countLexed(write(50_000))
     expect(ratio).toBeLessThan(2.3)
   })

@@ -2,62 +2,62 @@ import type { Token, Tokens } from 'marked'
 import { readFence, type CodeFence } from './code-fence.js'
 import { markdownLexer, type MarkdownLexer } from './lex-markdown.js'
 
-/** Where the blocks of a growing text go. */
+/** Receives the blocks of a growing text. */
 export interface BlockSink {
   /**
-   * These are final; `draw` follows before the read is over. With `isOpen` the last one goes on: the tokens that come
-   * next, if any, begin with more of it.
+   * Receives final blocks. `draw` follows before `read` returns. With `isOpen` the last block is incomplete: the next
+   * tokens, if any, start with more of it.
    */
   settle(tokens: readonly Token[], isOpen: boolean): void
-  /** What stands behind the settled blocks for now. */
+  /** Receives the provisional blocks after the settled ones. Replaces the previous call's blocks. */
   draw(tokens: readonly Token[]): void
-  /** What has come since the last drawing and is not lexed yet. */
+  /** Receives the text that arrived since the last `draw` and is not lexed yet. */
   drawPlain(text: string): void
 }
 
-/** Reads Markdown that grows. */
+/** Reads growing Markdown. */
 export interface BlockReader {
-  /** Takes what has come since, and draws. */
+  /** Adds `more` to the text and draws. */
   read(more: string, isDone: boolean): void
 }
 
-/** A block that has settled in part, and what makes the rest of it be lexed as its rest. */
+/** A partly settled block. With `prefix` before it, the rest of the block is lexed as part of that block. */
 type OpenBlock =
   | { readonly kind: 'list' | 'paragraph' | 'table'; readonly prefix: string }
   | { readonly kind: 'code'; readonly fence: CodeFence }
 
-/** How often a line without an end is looked at. */
+/** A line without a line feed is checked every this many characters. */
 const checkLength = 1024
 /** Longer paragraphs and code blocks settle in pieces of about this length. */
 const pieceLength = 2048
-/** The end of a paragraph that stays open, for the emphasis and the links in it to be closed. */
+/** This much of a paragraph's end stays unsettled, so that emphasis and links in it can still close. */
 const openLength = 1024
-/** Blocks that settle only as a whole are lexed again, when they are longer than this, each time they grew by a quarter. */
+/** Longer blocks that only settle as a whole are lexed again each time they have grown by a quarter. */
 const longLength = 4096
 
-/** Any letter: behind one, nothing begins a block. */
+/** Any letter works: no block starts after a letter in the same line. */
 const paragraphPrefix = '\u3402'
 
 /**
- * Lexes a block anew only until the next one begins, and of a long one only the last piece: the work grows with
- * the text and no faster. What settles depends on the text alone and never on how it arrived, since it is
- * decided at the ends of lines.
+ * Creates a reader whose work grows linearly with the text: a block is lexed again only until the next block starts, and
+ * only the last piece of a long block is lexed again. Blocks settle at line ends, so the result does not depend on how the
+ * text was split on arrival.
  */
 export function createBlockReader(sink: BlockSink, lexer: MarkdownLexer = markdownLexer): BlockReader {
   let open: OpenBlock | undefined
-  /** The text behind what has settled. */
+  /** The text after the settled blocks. */
   let tail = ''
-  /** How far the tail has been looked at for what settles. */
+  /** Length of the tail that was checked for blocks to settle. */
   let checked = 0
-  /** How much of the tail the last drawing has lexed. */
+  /** Length of the tail that the last `draw` lexed. */
   let drawn = 0
-  /** A carriage return that may belong to a line feed to come. */
-  let held = ''
+  /** A carriage return that the next piece may complete to `\r\n`. */
+  let pendingReturn = ''
 
   function read(more: string, isDone: boolean): void {
-    const text = held + more
-    held = text.endsWith('\r') && !isDone ? '\r' : ''
-    tail += text.slice(0, text.length - held.length).replaceAll(/\r\n?/g, '\n')
+    const text = pendingReturn + more
+    pendingReturn = text.endsWith('\r') && !isDone ? '\r' : ''
+    tail += text.slice(0, text.length - pendingReturn.length).replaceAll(/\r\n?/g, '\n')
     for (let end = findNextCheck(); end <= tail.length; end = findNextCheck()) check(end)
     draw(isDone)
   }
@@ -83,7 +83,7 @@ export function createBlockReader(sink: BlockSink, lexer: MarkdownLexer = markdo
     const last = tokens[index]
     if (last === undefined) return void take(end)
     const before = tokens.slice(0, index).reduce((text, { raw }) => text + raw, '')
-    // A block's place is not known where marked has left something out before it.
+    // If marked dropped text before the last block, the block's position is unknown.
     if (!source.startsWith(before + last.raw) || (index > 0 && !isLineEnd)) return
     if (index > 0) {
       sink.settle(lex(take(before.length - prefix.length)), false)
@@ -104,7 +104,7 @@ export function createBlockReader(sink: BlockSink, lexer: MarkdownLexer = markdo
     return taken
   }
 
-  /** All items but the last one. */
+  /** Settles all items except the last one. */
   function settleItems({ items }: Tokens.List): void {
     if (items.length < 2) return
     const length = items.slice(0, -1).reduce((sum, { raw }) => sum + raw.length, 0)
@@ -140,7 +140,7 @@ export function createBlockReader(sink: BlockSink, lexer: MarkdownLexer = markdo
     }
   }
 
-  /** The last line feed is the fence's. */
+  /** The last line feed belongs to the fence, not to the code. */
   function toCodeTokens(fence: CodeFence, code: string): readonly Token[] {
     return code === '' ? [] : [fence.toToken(code.replace(/\n$/, ''))]
   }
@@ -153,7 +153,7 @@ export function createBlockReader(sink: BlockSink, lexer: MarkdownLexer = markdo
     open = { kind: 'paragraph', prefix: paragraphPrefix }
   }
 
-  /** Between two tokens or words, and so far back that nothing before it is waiting for its end. */
+  /** Returns a position between two tokens or words, far enough back that no mark before it is still open. */
   function findPieceEnd(paragraph: string): number {
     const limit = paragraph.length - openLength
     let end = 0
@@ -164,11 +164,11 @@ export function createBlockReader(sink: BlockSink, lexer: MarkdownLexer = markdo
       }
       end += raw.length
     }
-    // At the start of a line, the rest could be another block.
+    // At the start of a line, the rest could be lexed as a different block.
     return paragraph[end - 1] === '\n' ? end - 1 : end
   }
 
-  /** The inside of a paragraph, or of its rest. */
+  /** Lexes the inline text of a paragraph, or of the rest of an open one. */
   function lexInside(text: string): Token[] {
     if (open === undefined) return lexer.lexInline(text)
     return dropPrefix(lexer.lexInline(paragraphPrefix + text))

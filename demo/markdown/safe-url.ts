@@ -1,9 +1,9 @@
 const allowedProtocols = new Set(['http:', 'https:', 'mailto:'])
 
 /**
- * The address in the form in which it is followed, or undefined where no link may be made of it: another
- * protocol, a relative address (it would lead to this page's own site), or one with a user name, whose
- * `https://bank.example@evil.example` reads like another site.
+ * Returns the normalized URL, or undefined if the address is not safe to link: another protocol, a relative address (it
+ * would point to this page's site), or a URL with a user name (`https://bank.example@evil.example` looks like another
+ * site).
  */
 export function toSafeUrl(address: string): string | undefined {
   if (!URL.canParse(address)) return undefined

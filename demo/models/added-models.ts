@@ -1,7 +1,7 @@
 import { nameModel, takesGguf } from '../model-choice.js'
 import type { ModelEntry, Runtime } from './catalogue.js'
 
-/** A model that the visitor has named: on the hub, or by its address. */
+/** A model that the user added by its name on the hub or by its URL. */
 export interface AddedModel {
   readonly model: string
   readonly backend: 'auto' | Runtime
@@ -9,7 +9,7 @@ export interface AddedModel {
 
 const storageKey = 'rivulet-demo-models'
 
-/** Empty where the browser keeps nothing. */
+/** Returns the saved list; empty if nothing is saved. */
 export function readAdded(): readonly AddedModel[] {
   try {
     const stored: unknown = JSON.parse(localStorage.getItem(storageKey) ?? '[]')
@@ -24,7 +24,7 @@ function isAdded(value: unknown): value is AddedModel {
   return typeof model === 'string' && ['auto', 'onnx', 'llama-cpp', 'web-llm'].includes(backend ?? '')
 }
 
-/** @returns whether the browser keeps it for the next visit */
+/** @returns whether the browser saved the list */
 export function writeAdded(models: readonly AddedModel[]): boolean {
   try {
     localStorage.setItem(storageKey, JSON.stringify(models))
@@ -35,14 +35,14 @@ export function writeAdded(models: readonly AddedModel[]): boolean {
 }
 
 export function describeAdded({ model, backend }: AddedModel): ModelEntry {
-  const byItself = takesGguf({ model, backend }) ? 'llama-cpp' : 'onnx'
-  const runtime = backend === 'auto' ? byItself : backend
+  const automatic = takesGguf({ model, backend }) ? 'llama-cpp' : 'onnx'
+  const runtime = backend === 'auto' ? automatic : backend
   return {
     id: `added ${backend} ${model}`,
     name: nameModel(model),
     about: `Added by you: ${model}`,
     runtime,
-    licence: 'As its source says',
+    licence: 'See its source',
     choice: { model, backend },
     source: runtime === 'web-llm' ? undefined : model,
   }

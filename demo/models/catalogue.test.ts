@@ -4,12 +4,12 @@ import { hubModels, type ModelEntry } from './catalogue.js'
 
 const webLlmModels = (hubModels as readonly ModelEntry[]).filter(({ runtime }) => runtime === 'web-llm')
 
-test.each(webLlmModels)('$choice.model takes the memory that web-llm’s own list says', (entry) => {
+test.each(webLlmModels)('the memory of $choice.model is the value in web-llm’s model list', (entry) => {
   const listed = prebuiltAppConfig.model_list.find(({ model_id }) => model_id === entry.choice.model)
   expect(entry.memoryBytes).toBe((listed?.vram_required_MB ?? 0) * 1e6)
 })
 
-test('every entry has an id of its own', () => {
+test('every entry has a unique id', () => {
   const ids = (hubModels as readonly ModelEntry[]).map(({ id }) => id)
   expect(new Set(ids).size).toBe(ids.length)
 })

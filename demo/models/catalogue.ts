@@ -1,6 +1,6 @@
-import { measureServed, servedUrl, smolLm2, type ModelChoice } from '../model-choice.js'
+import { readServedSize, servedUrl, smolLm2, type ModelChoice } from '../model-choice.js'
 
-/** A runtime that the picker names. */
+/** A backend that can run the picker's models. */
 export type Runtime = 'onnx' | 'llama-cpp' | 'web-llm'
 
 export const runtimeNames = {
@@ -9,37 +9,39 @@ export const runtimeNames = {
   'web-llm': 'WebLLM',
 } satisfies Record<Runtime, string>
 
-/** A model on one runtime, as the picker offers it. */
+/** One entry of the picker: a model on one backend. */
 export interface ModelEntry {
   readonly id: string
   readonly name: string
   readonly about: string
   readonly runtime: Runtime
   readonly licence: string
-  /** Of the files that are fetched; undefined where their server tells it when the download begins. */
+  /** Download size; undefined if only the server knows it, when the download starts. */
   readonly sizeBytes?: number | undefined
-  /** Of weights and KV cache at the context that the library takes by itself. */
+  /** Weights and KV cache at the library's default context length. */
   readonly memoryBytes?: number | undefined
-  /** It computes in 16-bit floats, which not every graphics adapter does. */
+  /** The model computes in 16-bit floats, which not every GPU supports. */
   readonly needsFloat16?: boolean | undefined
   readonly choice: Pick<ModelChoice, 'model' | 'backend'>
-  /** What the model store knows it by; undefined where the runtime has a store of its own. */
+  /** The model's key in the model store; undefined if the backend uses its own cache. */
   readonly source?: string | URL | undefined
 }
 
-/** A key and a value for each layer and head, 16 bits each: what llama.cpp keeps of a token. */
+/** llama.cpp stores a 16-bit key and a 16-bit value per token, layer, KV head and head dimension. */
 const kvCacheBytes = (layers: number, kvHeads: number, headSize: number, tokens = 4096) =>
   2 * 2 * layers * kvHeads * headSize * tokens
 
+const smolLm2About = 'Small enough for any device. A good first model.'
+
 /**
- * What the hub has. Sizes are those of the files on the hub on 2026-11-26. Layers and heads are of each model's
+ * Models on the Hugging Face hub. Sizes are the file sizes on 2026-11-26. Layers and heads come from each model's
  * `config.json`.
  */
 export const hubModels = [
   {
     id: 'smollm2-135m-onnx',
     name: 'SmolLM2 135M Instruct',
-    about: 'Small enough for any device. Good for trying things out.',
+    about: smolLm2About,
     runtime: 'onnx',
     licence: 'Apache 2.0',
     choice: { model: smolLm2.name, backend: 'onnx' },
@@ -57,7 +59,7 @@ export const hubModels = [
   createGguf({
     id: 'qwen2.5-0.5b-gguf',
     name: 'Qwen2.5 0.5B Instruct',
-    about: 'Many languages, in a small download.',
+    about: 'Multilingual, with a small download.',
     licence: 'Apache 2.0',
     model: 'Qwen/Qwen2.5-0.5B-Instruct-GGUF/qwen2.5-0.5b-instruct-q4_k_m.gguf',
     sizeBytes: 491_400_032,
@@ -66,7 +68,7 @@ export const hubModels = [
   createGguf({
     id: 'llama-3.2-1b-gguf',
     name: 'Llama 3.2 1B Instruct',
-    about: 'Fluent answers; wants a recent machine.',
+    about: 'Fluent answers. Needs a recent computer.',
     licence: 'Llama 3.2 Community License',
     model: 'bartowski/Llama-3.2-1B-Instruct-GGUF/Llama-3.2-1B-Instruct-Q4_K_M.gguf',
     sizeBytes: 807_694_464,
@@ -75,7 +77,7 @@ export const hubModels = [
   createGguf({
     id: 'qwen2.5-1.5b-gguf',
     name: 'Qwen2.5 1.5B Instruct',
-    about: 'Many languages, some code.',
+    about: 'Multilingual, with some coding ability.',
     licence: 'Apache 2.0',
     model: 'Qwen/Qwen2.5-1.5B-Instruct-GGUF/qwen2.5-1.5b-instruct-q4_k_m.gguf',
     sizeBytes: 1_117_320_736,
@@ -83,21 +85,21 @@ export const hubModels = [
   }),
   createMlc({
     name: 'Llama 3.2 1B Instruct',
-    about: 'Fluent answers on a graphics card.',
+    about: 'Fluent answers. Needs a GPU.',
     licence: 'Llama 3.2 Community License',
     model: 'Llama-3.2-1B-Instruct-q4f16_1-MLC',
     memoryBytes: 879.04e6,
   }),
   createMlc({
     name: 'Qwen2.5 1.5B Instruct',
-    about: 'Many languages, some code, on a graphics card.',
+    about: 'Multilingual, with some coding ability. Needs a GPU.',
     licence: 'Apache 2.0',
     model: 'Qwen2.5-1.5B-Instruct-q4f16_1-MLC',
     memoryBytes: 1629.75e6,
   }),
   createMlc({
     name: 'Llama 3.2 3B Instruct',
-    about: 'The most able here; wants a graphics card with room.',
+    about: 'The most capable model in this list. Needs a GPU with enough memory.',
     licence: 'Llama 3.2 Community License',
     model: 'Llama-3.2-3B-Instruct-q4f16_1-MLC',
     memoryBytes: 2263.69e6,
@@ -122,7 +124,7 @@ function createGguf({
   }
 }
 
-/** Memory is web-llm's own figure, `vram_required_MB` in its list of models. */
+/** Memory is `vram_required_MB` from web-llm's model list. */
 function createMlc(
   facts: Pick<ModelEntry, 'name' | 'about' | 'licence' | 'memoryBytes'> & { readonly model: string },
 ): ModelEntry {
@@ -138,17 +140,17 @@ function createMlc(
 
 const storiesCacheTokens = 512
 
-/** All that the picker offers, those that this page serves first. Asks this page's own server for sizes, and no other. */
+/** Returns all entries of the picker, models served with this page first. Requests sizes only from this page's server. */
 export async function readCatalogue(): Promise<readonly ModelEntry[]> {
   const onnxFolder = servedUrl('models/stories/')
   const ggufFile = servedUrl('models/stories.gguf')
   const smolLm2File = servedUrl(smolLm2.served)
   const [onnxBytes, ggufBytes, smolLm2Bytes] = await Promise.all(
-    [new URL('onnx/model_quantized.onnx', onnxFolder), ggufFile, smolLm2File].map(measureServed),
+    [new URL('onnx/model_quantized.onnx', onnxFolder), ggufFile, smolLm2File].map(readServedSize),
   )
   const stories = {
     name: 'Stories',
-    about: 'Comes with this page. Makes up stories for small children.',
+    about: 'Included with this page. Writes simple stories for children.',
     licence: 'MIT',
   }
   const storiesCacheBytes = kvCacheBytes(6, 2, 32, storiesCacheTokens)
@@ -159,7 +161,7 @@ export async function readCatalogue(): Promise<readonly ModelEntry[]> {
       id: 'stories-onnx',
       runtime: 'onnx',
       sizeBytes: onnxBytes,
-      // Its 2.8 million weights are 32-bit floats while it runs, and so is its cache.
+      // At run time the 2.8 million weights and the KV cache are 32-bit floats.
       memoryBytes: 4 * 2.8e6 + 2 * storiesCacheBytes,
       choice: { model: '', backend: 'auto' },
       source: onnxFolder,
@@ -176,7 +178,7 @@ export async function readCatalogue(): Promise<readonly ModelEntry[]> {
     {
       id: 'smollm2-135m-gguf',
       name: 'SmolLM2 135M Instruct',
-      about: 'Small enough for any device. Good for trying things out.',
+      about: smolLm2About,
       runtime: 'llama-cpp',
       licence: 'Apache 2.0',
       sizeBytes: smolLm2Size,
@@ -188,7 +190,7 @@ export async function readCatalogue(): Promise<readonly ModelEntry[]> {
   ]
 }
 
-/** Whether the choice is this entry. */
+/** Whether `current` selects this entry. */
 export function isChosen({ choice, runtime }: ModelEntry, current: ModelChoice): boolean {
   if (current.files || current.model !== choice.model) return false
   return current.backend === choice.backend || (current.backend === 'auto' && runtime === 'onnx')

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { judgeFit, type DeviceFacts } from './device-fit.js'
+import { checkFit, type DeviceFacts } from './device-fit.js'
 
 const gpu = {
   vendor: 'v',
@@ -31,55 +31,55 @@ const small = { runtime: 'llama-cpp', sizeBytes: 100e6, memoryBytes: 200e6 } as 
 const noGpu = { unavailable: 'This browser has no WebGPU.' }
 
 describe('a model', () => {
-  it('fits where there is room in memory and on the disk', () => {
-    expect(judgeFit(small, device()).kind).toBe('fits')
+  it('fits if memory and storage are large enough', () => {
+    expect(checkFit(small, device()).kind).toBe('fits')
   })
 
-  it('cannot run where its runtime cannot, for the runtime’s own reason', () => {
+  it('cannot run if its backend cannot, for the backend’s reason', () => {
     const { availability, ...facts } = device()
     const backends = [{ name: 'web-llm', isAvailable: false, isSlow: false, reason: 'No WebGPU.' }]
-    const fit = judgeFit(
+    const fit = checkFit(
       { ...small, runtime: 'web-llm' },
       { ...facts, availability: { ...availability, backends } },
     )
     expect(fit).toEqual({ kind: 'impossible', reason: 'No WebGPU.' })
   })
 
-  it('of 16-bit floats cannot run on an adapter without them', () => {
+  it('with 16-bit floats cannot run on an adapter without them', () => {
     const facts = device({}, { adapter: { ...gpu, hasShaderF16: false } })
-    expect(judgeFit({ ...small, runtime: 'web-llm', needsFloat16: true }, facts).kind).toBe('impossible')
+    expect(checkFit({ ...small, runtime: 'web-llm', needsFloat16: true }, facts).kind).toBe('impossible')
   })
 
-  it('needs room on the disk for what is not there yet', () => {
+  it('needs storage for the part that is not downloaded yet', () => {
     const facts = device({ freeStorageBytes: 60e6 })
-    expect(judgeFit(small, facts)).toEqual({
+    expect(checkFit(small, facts)).toEqual({
       kind: 'impossible',
-      reason: 'Needs 100 MB of storage; the browser gives this site 60.0 MB more.',
+      reason: 'Needs 100 MB of storage. The browser has 60.0 MB left for this site.',
     })
-    expect(judgeFit(small, facts, 50e6).kind).toBe('fits')
+    expect(checkFit(small, facts, 50e6).kind).toBe('fits')
   })
 
-  it('cannot be larger than WebAssembly’s memory, but on a graphics card', () => {
+  it('cannot exceed WebAssembly’s memory unless it runs on a GPU', () => {
     const large = { ...small, memoryBytes: 5e9 }
-    expect(judgeFit(large, device()).kind).toBe('impossible')
-    expect(judgeFit({ ...large, runtime: 'onnx' }, device()).kind).toBe('fits')
-    expect(judgeFit({ ...large, runtime: 'onnx' }, device({}, noGpu)).kind).toBe('impossible')
+    expect(checkFit(large, device()).kind).toBe('impossible')
+    expect(checkFit({ ...large, runtime: 'onnx' }, device()).kind).toBe('fits')
+    expect(checkFit({ ...large, runtime: 'onnx' }, device({}, noGpu)).kind).toBe('impossible')
   })
 
-  it('is tight where it takes more than half of what the device has', () => {
+  it('is tight if it needs more than half of the device’s memory', () => {
     const facts = device({ deviceMemoryBytes: 2 * 2 ** 30 })
-    expect(judgeFit({ ...small, memoryBytes: 1.2e9 }, facts).kind).toBe('tight')
-    expect(judgeFit(small, facts).kind).toBe('fits')
+    expect(checkFit({ ...small, memoryBytes: 1.2e9 }, facts).kind).toBe('tight')
+    expect(checkFit(small, facts).kind).toBe('fits')
   })
 
-  it('is slow on the processor when it is large', () => {
-    expect(judgeFit({ ...small, memoryBytes: 1e9 }, device({}, noGpu)).kind).toBe('slow')
-    expect(judgeFit(small, device({}, noGpu)).kind).toBe('fits')
+  it('is slow on the CPU if it is large', () => {
+    expect(checkFit({ ...small, memoryBytes: 1e9 }, device({}, noGpu)).kind).toBe('slow')
+    expect(checkFit(small, device({}, noGpu)).kind).toBe('fits')
     const software = device({}, { adapter: { ...gpu, isFallbackAdapter: true } })
-    expect(judgeFit({ ...small, memoryBytes: 1e9 }, software).kind).toBe('slow')
+    expect(checkFit({ ...small, memoryBytes: 1e9 }, software).kind).toBe('slow')
   })
 
-  it('of unknown size is not judged', () => {
-    expect(judgeFit({ runtime: 'onnx' }, device()).kind).toBe('unknown')
+  it('of unknown size is reported as unknown', () => {
+    expect(checkFit({ runtime: 'onnx' }, device()).kind).toBe('unknown')
   })
 })

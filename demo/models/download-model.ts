@@ -2,10 +2,10 @@ import { createEngine, type LoadProgress } from 'rivulet'
 import { createBackends, type ModelChoice } from '../model-choice.js'
 
 /**
- * Fetches a model's files into the store, and goes on behind what is there already. Nothing is run: loading is given up
- * where it would begin, when all files are there.
- * @param signal pauses it: what has come stays
- * @throws as `createEngine`, or the signal's reason
+ * Downloads a model's files into the store, resuming a partial download. Does not run the model: loading is aborted as
+ * soon as all files are stored.
+ * @param signal pauses the download: the stored part stays
+ * @throws like `createEngine`, or the signal's reason
  */
 export async function downloadModel(
   choice: ModelChoice,

@@ -3,21 +3,21 @@ import { RivuletError, type LoadProgress } from 'rivulet'
 import type { ModelChoice } from '../model-choice.js'
 import { downloadModel } from './download-model.js'
 
-/** A download that runs, or that ended badly; what is stored is for the store to say. */
+/** A running or failed download. The model store knows what is stored. */
 export type Download =
   | { readonly kind: 'running'; readonly progress: LoadProgress | undefined; readonly abort: AbortController }
   | { readonly kind: 'failed'; readonly message: string; readonly code: string | undefined }
 
 export interface Downloads {
-  /** By id. */
+  /** By the entry's id. */
   readonly current: ReadonlySignal<ReadonlyMap<string, Download>>
-  /** Also goes on with one that was paused. */
+  /** Starts a download, or resumes a paused one. */
   start(id: string, choice: ModelChoice): Promise<void>
-  /** What has come stays. */
+  /** Stops the download and keeps the stored part. */
   pause(id: string): void
 }
 
-/** @param onEnd called when a download is over, or paused */
+/** @param onEnd called when a download completes, fails or is paused */
 export function createDownloads(
   onEnd: (id: string, outcome: 'complete' | 'paused' | 'failed') => void,
 ): Downloads {

@@ -1,12 +1,12 @@
-import type { OwnPart } from './own-files.js'
+import type { LocalPart } from './local-files.js'
 
-/** Not in every browser, nor in TypeScript's library. */
+/** Not available in every browser, and missing from TypeScript's DOM library. */
 interface HandleItem {
   getAsFileSystemHandle?(): Promise<FileSystemHandle | null>
 }
 
-/** What was dropped. Asks for everything at once: a drop can be read no longer than its event lasts. */
-export async function readDrop({ items }: Pick<DataTransfer, 'items'>): Promise<readonly OwnPart[]> {
+/** Returns the dropped files and folders. Requests all items synchronously: they are readable only during the drop event. */
+export async function readDrop({ items }: Pick<DataTransfer, 'items'>): Promise<readonly LocalPart[]> {
   const dropped = [...items]
     .filter(({ kind }) => kind === 'file')
     .map((item) => ({
@@ -15,9 +15,9 @@ export async function readDrop({ items }: Pick<DataTransfer, 'items'>): Promise<
       file: item.getAsFile(),
     }))
   const parts = await Promise.all(
-    dropped.map(async ({ handle, entry, file }): Promise<readonly OwnPart[]> => {
-      const given = await handle
-      if (given) return [given]
+    dropped.map(async ({ handle, entry, file }): Promise<readonly LocalPart[]> => {
+      const fileHandle = await handle
+      if (fileHandle) return [fileHandle]
       if (entry?.isDirectory) return readEntry(entry)
       return file ? [file] : []
     }),
@@ -25,7 +25,7 @@ export async function readDrop({ items }: Pick<DataTransfer, 'items'>): Promise<
   return parts.flat()
 }
 
-/** Folders where the browser gives no handles: Firefox and Safari. */
+/** Reads a dropped folder in browsers without file system handles: Firefox and Safari. */
 async function readEntry(entry: FileSystemEntry): Promise<readonly File[]> {
   if (entry.isFile) {
     const file = await new Promise<File>((resolve, reject) => {
@@ -36,7 +36,7 @@ async function readEntry(entry: FileSystemEntry): Promise<readonly File[]> {
   const reader = (entry as FileSystemDirectoryEntry).createReader()
   const found: File[] = []
   for (;;) {
-    // A hundred at a time, until there are no more.
+    // `readEntries` returns up to 100 entries per call, and none at the end.
     const entries = await new Promise<FileSystemEntry[]>((resolve, reject) => {
       reader.readEntries(resolve, reject)
     })

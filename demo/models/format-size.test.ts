@@ -9,6 +9,6 @@ test.each([
   [105_454_432, '105 MB'],
   [999_700_000, '1.00 GB'],
   [1_117_320_736, '1.12 GB'],
-])('%s bytes read as %s', (bytes, text) => {
+])('formats %s bytes as %s', (bytes, text) => {
   expect(formatSize(bytes)).toBe(text)
 })

@@ -1,4 +1,4 @@
-/** `539 bytes`, `3.23 MB`, `105 MB`, `1.12 GB`: three digits that count. */
+/** `539 bytes`, `3.23 MB`, `105 MB`, `1.12 GB`: three significant digits. */
 export function formatSize(bytes: number): string {
   if (bytes < 1000) return `${bytes} bytes`
   const units = ['KB', 'MB', 'GB', 'TB']

@@ -2,22 +2,22 @@ import './models.css'
 import { render } from 'preact'
 import { defaultChoice, type ModelChoice } from '../model-choice.js'
 import { isChosen, type ModelEntry } from './catalogue.js'
-import { judgeFit } from './device-fit.js'
+import { checkFit } from './device-fit.js'
 import { ModelRow } from './model-row.js'
-import type { OwnModel } from './own-files.js'
-import { OwnModels } from './own-model.js'
+import type { LocalModel } from './local-files.js'
+import { CustomModels } from './custom-models.js'
 import { createPickerState } from './picker-state.js'
 import { StoragePanel } from './storage-panel.js'
 
 interface Props {
-  /** What the page has loaded, or is loading. */
+  /** The model that is loaded or loading. */
   readonly choice: ModelChoice
   readonly onChoose: (choice: ModelChoice) => void
 }
 
 const state = createPickerState()
 
-/** Opens the dialog; it is taken from the page when it is closed. */
+/** Opens the models dialog. Closing it removes it from the page. */
 export function showModelPicker({ choice, onChoose }: Props): void {
   const dialog = document.createElement('dialog')
   dialog.className = 'models'
@@ -29,7 +29,7 @@ export function showModelPicker({ choice, onChoose }: Props): void {
     dialog.remove()
   })
   dialog.addEventListener('click', ({ target }) => {
-    // Its own box is covered by its content: a click on it is a click on the backdrop.
+    // The content covers the whole dialog, so a click whose target is the dialog itself hit the backdrop.
     if (target === dialog) dialog.close()
   })
   document.body.append(dialog)
@@ -60,33 +60,33 @@ function ModelPicker({ choice, onChoose, onClose }: Props & { readonly onClose: 
         {state.notice}
       </p>
       <section aria-labelledby="catalogue-title">
-        <h3 id="catalogue-title">To choose from</h3>
-        {rows.length === 0 && <p>Asking what this device can run.</p>}
+        <h3 id="catalogue-title">Available models</h3>
+        {rows.length === 0 && <p>Checking what this device can run…</p>}
         <ul class="model-rows">
           {rows.map(({ entry, stored }) => (
             <ModelRow
               key={entry.id}
               entry={entry}
               stored={stored}
-              fit={device && judgeFit(entry, device, stored?.storedBytes)}
+              fit={device && checkFit(entry, device, stored?.storedBytes)}
               download={state.downloads.value.get(entry.id)}
               isChosen={isChosen(entry, choice)}
               onUse={() => onChoose({ ...defaultChoice, ...entry.choice })}
               onDownload={() => void state.download(entry)}
               onPause={() => state.pause(entry)}
-              onRemove={() => entry.source && void state.remove(entry.name, entry.source)}
-              onForget={isAdded(entry) ? () => state.forgetAdded(entry) : undefined}
+              onDelete={() => entry.source && void state.deleteModel(entry.name, entry.source)}
+              onRemove={isAdded(entry) ? () => state.removeAdded(entry) : undefined}
             />
           ))}
         </ul>
       </section>
-      <OwnModels
-        kept={state.kept.value}
+      <CustomModels
+        saved={state.saved.value}
         onFiles={(model) => {
-          void state.keep(model)
+          void state.save(model)
           onChoose(chooseFiles(model))
         }}
-        onForget={(model) => void state.forgetKept(model)}
+        onRemove={(model) => void state.removeSaved(model)}
         onAdd={state.add}
         onServer={(server, model) => onChoose({ ...defaultChoice, backend: 'remote', server, model })}
       />
@@ -95,8 +95,8 @@ function ModelPicker({ choice, onChoose, onClose }: Props & { readonly onClose: 
           use={use}
           others={use.models.filter(({ model }) => !shown.has(model))}
           onPersist={() => void state.persist()}
-          onRemove={({ model }) => void state.remove(model, model)}
-          onRemoveAll={() => void state.removeAll()}
+          onDelete={({ model }) => void state.deleteModel(model, model)}
+          onDeleteAll={() => void state.deleteAll()}
         />
       )}
     </div>
@@ -107,6 +107,6 @@ function isAdded({ id }: ModelEntry): boolean {
   return id.startsWith('added ')
 }
 
-function chooseFiles({ name, runtime, files }: OwnModel): ModelChoice {
+function chooseFiles({ name, runtime, files }: LocalModel): ModelChoice {
   return { ...defaultChoice, model: name, backend: runtime, files }
 }

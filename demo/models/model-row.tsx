@@ -6,19 +6,20 @@ import type { Fit } from './device-fit.js'
 import type { Download } from './downloads.js'
 import { formatSize } from './format-size.js'
 
-/** What the row's buttons do. */
+/** Actions of the row's buttons. */
 interface RowActions {
   onUse(): void
   onDownload(): void
   onPause(): void
-  onRemove(): void
-  /** Takes it from the list; undefined where it belongs there. */
-  onForget?: (() => void) | undefined
+  /** Deletes the downloaded files. */
+  onDelete(): void
+  /** Removes the entry from the list; undefined for entries that the user did not add. */
+  onRemove?: (() => void) | undefined
 }
 
 interface Props extends RowActions {
   readonly entry: ModelEntry
-  /** Undefined while the device is being asked. */
+  /** Undefined while the device is being checked. */
   readonly fit: Fit | undefined
   readonly stored: StoredModel | undefined
   readonly download: Download | undefined
@@ -26,14 +27,14 @@ interface Props extends RowActions {
 }
 
 const fitLabels = {
-  fits: 'Fits',
-  slow: 'Slow here',
-  tight: 'Tight',
-  impossible: 'Does not fit',
+  fits: 'Compatible',
+  slow: 'Slow',
+  tight: 'Low memory',
+  impossible: 'Not supported',
   unknown: 'Unknown',
 } satisfies Record<Fit['kind'], string>
 
-/** One model on one runtime, with what can be done about it. */
+/** One model on one backend, with its actions. */
 export function ModelRow(props: Props) {
   const { entry, fit, isChosen } = props
   const title = `${entry.name}, ${runtimeNames[entry.runtime]}`
@@ -46,10 +47,10 @@ export function ModelRow(props: Props) {
       </header>
       <p class="model-about">{entry.about}</p>
       <dl class="model-facts">
-        <Fact name="Runs on">{runtimeNames[entry.runtime]}</Fact>
-        <Fact name="Download">{describeSize(entry)}</Fact>
+        <Fact name="Backend">{runtimeNames[entry.runtime]}</Fact>
+        <Fact name="Download size">{describeSize(entry)}</Fact>
         <Fact name="Memory">
-          {entry.memoryBytes === undefined ? 'Not known yet' : `About ${formatSize(entry.memoryBytes)}`}
+          {entry.memoryBytes === undefined ? 'Unknown' : `About ${formatSize(entry.memoryBytes)}`}
         </Fact>
         <Fact name="Licence">{entry.licence}</Fact>
       </dl>
@@ -70,11 +71,11 @@ function Fact({ name, children }: { readonly name: string; readonly children: Co
 
 function describeSize({ sizeBytes, runtime }: ModelEntry): string {
   if (sizeBytes !== undefined) return formatSize(sizeBytes)
-  return runtime === 'web-llm' ? 'By WebLLM' : 'Told when it begins'
+  return runtime === 'web-llm' ? 'Unknown' : 'Shown when the download starts'
 }
 
 function RowState(props: Props & { readonly title: string }) {
-  const { entry, fit, stored, download, isChosen, title, onUse, onDownload, onPause, onRemove, onForget } =
+  const { entry, fit, stored, download, isChosen, title, onUse, onDownload, onPause, onDelete, onRemove } =
     props
   const use = fit?.kind === 'impossible' ? 'Try anyway' : 'Use'
   if (download?.kind === 'running') {
@@ -82,7 +83,7 @@ function RowState(props: Props & { readonly title: string }) {
     return (
       <div class="model-state">
         <progress
-          aria-label={`Download of ${title}`}
+          aria-label={`Downloading ${title}`}
           aria-valuetext={text}
           value={download.progress?.fraction ?? 0}
         />
@@ -102,21 +103,23 @@ function RowState(props: Props & { readonly title: string }) {
         </p>
       )}
       {stored && <p>{describeStored(stored, isPartial, isChosen)}</p>}
-      {entry.runtime === 'web-llm' && <p>WebLLM fetches it at its first use, and keeps it by itself.</p>}
+      {entry.runtime === 'web-llm' && (
+        <p>WebLLM downloads the model on first use and stores it in its own cache.</p>
+      )}
       <div class="row-actions">
         {!isChosen && <Action label={use} title={title} onClick={onUse} isPrimary />}
         {isPartial && !isChosen && <Action label="Resume" title={title} onClick={onDownload} />}
         {!stored && entry.source && fit?.kind !== 'impossible' && (
           <Action label="Download" title={title} onClick={onDownload} />
         )}
-        {stored && <Action label="Remove" title={title} onClick={onRemove} />}
-        {!stored && onForget && <Action label="Forget" title={title} onClick={onForget} />}
+        {stored && <Action label="Delete" title={title} onClick={onDelete} />}
+        {!stored && onRemove && <Action label="Remove from list" title={title} onClick={onRemove} />}
       </div>
     </div>
   )
 }
 
-/** A folder whose weights were never begun holds nothing unfinished: then its size tells. */
+/** The store reports a folder as complete if its weights were never requested. The expected size reveals that case. */
 function isPartlyStored({ isComplete, storedBytes }: StoredModel, { sizeBytes = 0 }: ModelEntry): boolean {
   return !isComplete || storedBytes < sizeBytes
 }
@@ -126,14 +129,14 @@ function describeStored(
   isPartial: boolean,
   isChosen: boolean,
 ): string {
-  if (!isPartial) return `On this device: ${formatSize(storedBytes)}.`
-  const there = formatSize(storedBytes)
-  const part = totalBytes > storedBytes ? `${there} of ${formatSize(totalBytes)}` : there
-  // The page itself fetches what it has in use.
-  return isChosen ? `So far: ${part}.` : `Paused at ${part}.`
+  const stored = formatSize(storedBytes)
+  if (!isPartial) return `Downloaded: ${stored}.`
+  const part = totalBytes > storedBytes ? `${stored} of ${formatSize(totalBytes)}` : stored
+  // The page itself downloads the model in use.
+  return isChosen ? `Downloaded so far: ${part}.` : `Paused at ${part}.`
 }
 
-/** Its name says which model it is about, for those who hear the button alone. */
+/** A button whose accessible name includes the model, for screen reader users who jump between buttons. */
 export function Action({
   label,
   title,

@@ -1,6 +1,6 @@
 import type { ModelChoice } from '../model-choice.js'
 
-/** Opens the dialog in which a model is chosen. Its code comes when it is first asked for. */
+/** Opens the models dialog. Loads its code on first use. */
 export async function openModelPicker(
   choice: ModelChoice,
   onChoose: (choice: ModelChoice) => void,

@@ -6,35 +6,35 @@ import { readCatalogue, type ModelEntry } from './catalogue.js'
 import type { DeviceFacts } from './device-fit.js'
 import { createDownloads, type Download } from './downloads.js'
 import { formatSize } from './format-size.js'
-import { forgetFiles, keepFiles, listKept, type KeptModel } from './kept-files.js'
-import type { OwnModel } from './own-files.js'
+import { deleteSavedFiles, saveFiles, listSaved, type SavedModel } from './saved-files.js'
+import type { LocalModel } from './local-files.js'
 import { readDevice } from './read-device.js'
 import { askToPersist, readStorageUse, type StorageUse } from './storage-use.js'
 
-/** What the picker knows and does; it outlives the dialog, as downloads do. */
+/** The picker's state and actions. It outlives the dialog, because downloads continue after the dialog closes. */
 export interface PickerState {
-  /** The page's own, then the visitor's. */
+  /** The catalogue, then the models that the user added. */
   readonly entries: ReadonlySignal<readonly ModelEntry[]>
   readonly storage: ReadonlySignal<StorageUse | undefined>
   readonly device: ReadonlySignal<DeviceFacts | undefined>
-  readonly kept: ReadonlySignal<readonly KeptModel[]>
+  readonly saved: ReadonlySignal<readonly SavedModel[]>
   readonly downloads: ReadonlySignal<ReadonlyMap<string, Download>>
-  /** What happened last, for those who do not see it. */
+  /** The last event, for screen readers. */
   readonly notice: ReadonlySignal<string>
-  /** Reads everything, and what is stored once in a while, until the returned function is called. */
+  /** Reads everything once and the storage use repeatedly, until the returned function is called. */
   watch(): () => void
   findStored(entry: ModelEntry): StoredModel | undefined
   download(entry: ModelEntry): Promise<void>
   pause(entry: ModelEntry): void
-  /** Frees what is stored of it. */
-  remove(name: string, source: string | URL): Promise<void>
-  removeAll(): Promise<void>
+  /** Deletes the model's downloaded files. */
+  deleteModel(name: string, source: string | URL): Promise<void>
+  deleteAll(): Promise<void>
   add(model: AddedModel): void
-  /** Takes it from the list. */
-  forgetAdded(entry: ModelEntry): void
-  /** Keeps the way to the visitor's files, as far as the browser does. */
-  keep(model: OwnModel): Promise<void>
-  forgetKept(model: KeptModel): Promise<void>
+  /** Removes an added model from the list. */
+  removeAdded(entry: ModelEntry): void
+  /** Saves the handles of the user's files, if the browser supports it. */
+  save(model: LocalModel): Promise<void>
+  removeSaved(model: SavedModel): Promise<void>
   persist(): Promise<void>
 }
 
@@ -44,14 +44,14 @@ export function createPickerState(): PickerState {
   const catalogue = signal<readonly ModelEntry[]>([])
   const added = signal(readAdded())
   const storage = signal<StorageUse>()
-  const asked = signal<Omit<DeviceFacts, 'freeStorageBytes'>>()
-  const kept = signal<readonly KeptModel[]>([])
+  const deviceInfo = signal<Omit<DeviceFacts, 'freeStorageBytes'>>()
+  const saved = signal<readonly SavedModel[]>([])
   const notice = signal('')
   const device = computed(() => {
-    if (!asked.value || !storage.value) return undefined
+    if (!deviceInfo.value || !storage.value) return undefined
     const { quotaBytes, usedBytes } = storage.value
     const freeStorageBytes = quotaBytes === undefined ? undefined : Math.max(0, quotaBytes - usedBytes)
-    return { ...asked.value, freeStorageBytes }
+    return { ...deviceInfo.value, freeStorageBytes }
   })
   const entries = computed(() => [...catalogue.value, ...added.value.map(describeAdded)])
   const downloads = createDownloads((id, outcome) => {
@@ -65,27 +65,33 @@ export function createPickerState(): PickerState {
   }
 
   async function readAll(): Promise<void> {
-    const [read, found, facts] = await Promise.all([readCatalogue(), listKept(), readDevice(), readStorage()])
+    const [read, found, facts] = await Promise.all([
+      readCatalogue(),
+      listSaved(),
+      readDevice(),
+      readStorage(),
+    ])
     catalogue.value = read
-    kept.value = found
-    asked.value = facts
+    saved.value = found
+    deviceInfo.value = facts
   }
 
   function changeAdded(models: readonly AddedModel[]): void {
     added.value = models
-    if (!writeAdded(models)) notice.value = 'This browser keeps no list: it is gone when the tab is closed.'
+    if (!writeAdded(models))
+      notice.value = 'This browser cannot save the list. It is lost when you close the tab.'
   }
 
   return {
     entries,
     storage,
     device,
-    kept,
+    saved,
     notice,
     downloads: downloads.current,
     watch() {
       void readAll()
-      // The chat and other tabs fetch models too.
+      // The chat and other tabs download models too.
       const timer = setInterval(readStorage, storagePollMs)
       return () => clearInterval(timer)
     },
@@ -96,15 +102,15 @@ export function createPickerState(): PickerState {
     },
     download: ({ id, choice }) => downloads.start(id, { ...defaultChoice, ...choice }),
     pause: ({ id }) => downloads.pause(id),
-    async remove(name, source) {
+    async deleteModel(name, source) {
       await store.remove(source)
-      notice.value = `${name}: removed.`
+      notice.value = `${name}: deleted.`
       await readStorage()
     },
-    async removeAll() {
-      const removed = await store.evict({ keepBytes: 0 })
-      const bytes = removed.reduce((sum, { storedBytes }) => sum + storedBytes, 0)
-      notice.value = `Removed ${formatSize(bytes)}.`
+    async deleteAll() {
+      const deleted = await store.evict({ keepBytes: 0 })
+      const bytes = deleted.reduce((sum, { storedBytes }) => sum + storedBytes, 0)
+      notice.value = `Deleted ${formatSize(bytes)}.`
       await readStorage()
     },
     add(model) {
@@ -113,22 +119,22 @@ export function createPickerState(): PickerState {
       )
       changeAdded([...others, model])
     },
-    forgetAdded: ({ choice }) =>
+    removeAdded: ({ choice }) =>
       changeAdded(
         added.value.filter(({ model, backend }) => model !== choice.model || backend !== choice.backend),
       ),
-    async keep(model) {
-      if (await keepFiles(model)) kept.value = await listKept()
+    async save(model) {
+      if (await saveFiles(model)) saved.value = await listSaved()
     },
-    async forgetKept({ id }) {
-      await forgetFiles(id)
-      kept.value = await listKept()
+    async removeSaved({ id }) {
+      await deleteSavedFiles(id)
+      saved.value = await listSaved()
     },
     async persist() {
       const isPersisted = await askToPersist()
       notice.value = isPersisted
-        ? 'The browser keeps the models until you delete them.'
-        : 'The browser does not promise it: it asks, or decides by how often you come here.'
+        ? 'The browser now keeps the models until you delete them.'
+        : 'The browser did not grant persistent storage. Some browsers grant it only to sites that you visit often.'
       await readStorage()
     },
   }
@@ -137,10 +143,10 @@ export function createPickerState(): PickerState {
 const outcomes = {
   complete: 'downloaded.',
   paused: 'paused.',
-  failed: 'the download failed.',
+  failed: 'download failed.',
 } as const
 
-/** Undefined for what is no model's name or address: a download of it says so. */
+/** Returns undefined for an invalid model name or URL; downloading it reports the error. */
 function locate(source: string | URL): string | undefined {
   try {
     return store.locate(source)

@@ -5,46 +5,46 @@ import type { StorageUse } from './storage-use.js'
 
 interface Props {
   readonly use: StorageUse
-  /** Stored, and in none of the rows. */
+  /** Stored models that have no row in the picker. */
   readonly others: readonly StoredModel[]
   readonly onPersist: () => void
-  readonly onRemove: (model: StoredModel) => void
-  readonly onRemoveAll: () => void
+  readonly onDelete: (model: StoredModel) => void
+  readonly onDeleteAll: () => void
 }
 
-/** What models take of the disk, and whether the browser keeps them. */
-export function StoragePanel({ use, others, onPersist, onRemove, onRemoveAll }: Props) {
+/** Shows how much storage the models use, and whether the browser may delete them. */
+export function StoragePanel({ use, others, onPersist, onDelete, onDeleteAll }: Props) {
   const { models, usedBytes, quotaBytes, isPersisted } = use
   const modelBytes = models.reduce((sum, { storedBytes }) => sum + storedBytes, 0)
   return (
     <section class="storage" aria-labelledby="storage-title">
       <h3 id="storage-title">Storage</h3>
       <p>
-        Models take <strong data-testid="model-bytes">{formatSize(modelBytes)}</strong>. In all, this site
-        takes {formatSize(usedBytes)}
-        {quotaBytes !== undefined && ` of ${formatSize(quotaBytes)} that the browser gives it`}.
+        Storage used by models: <strong data-testid="model-bytes">{formatSize(modelBytes)}</strong>. Storage
+        used by this site: {formatSize(usedBytes)}
+        {quotaBytes !== undefined && ` of ${formatSize(quotaBytes)} available`}.
       </p>
       {quotaBytes !== undefined && (
-        <meter aria-label="Storage of this site" value={usedBytes} max={quotaBytes} />
+        <meter aria-label="Storage used by this site" value={usedBytes} max={quotaBytes} />
       )}
       <p>{persistenceTexts[String(isPersisted)]}</p>
       <ul class="others">
         {others.map((model) => (
           <li key={model.model}>
             <span class="other-name">{model.model}</span> {formatSize(model.storedBytes)}
-            <Action label="Remove" title={model.model} onClick={() => onRemove(model)} />
+            <Action label="Delete" title={model.model} onClick={() => onDelete(model)} />
           </li>
         ))}
       </ul>
       <div class="row-actions">
         {isPersisted === false && (
           <button type="button" class="secondary" onClick={onPersist}>
-            Ask the browser to keep them
+            Request persistent storage
           </button>
         )}
         {models.length > 0 && (
-          <button type="button" class="secondary" onClick={onRemoveAll}>
-            Remove all downloads
+          <button type="button" class="secondary" onClick={onDeleteAll}>
+            Delete all models
           </button>
         )}
       </div>
@@ -53,7 +53,7 @@ export function StoragePanel({ use, others, onPersist, onRemove, onRemoveAll }: 
 }
 
 const persistenceTexts: Readonly<Record<string, string>> = {
-  true: 'The browser keeps them until you delete them.',
-  false: 'The browser may delete them when the disk runs full.',
-  undefined: 'This browser does not say how long it keeps them.',
+  true: 'The browser keeps the models until you delete them.',
+  false: 'The browser may delete the models when the disk is almost full.',
+  undefined: 'This browser does not report how long it keeps the models.',
 }

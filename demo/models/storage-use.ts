@@ -1,18 +1,18 @@
 import { store, type StoredModel } from 'rivulet'
 
-/** What this site keeps in the browser. */
+/** Storage that this site uses in the browser. */
 export interface StorageUse {
   readonly models: readonly StoredModel[]
-  /** Of everything, as the browser counts. */
+  /** All storage of this site, as the browser reports it. */
   readonly usedBytes: number
-  /** Undefined where the browser does not tell. */
+  /** Undefined if the browser does not report it. */
   readonly quotaBytes: number | undefined
-  /** The browser keeps it until the visitor deletes it. Undefined where it cannot be asked to. */
+  /** Whether the browser keeps the data until the user deletes it; undefined if the browser does not support this. */
   readonly isPersisted: boolean | undefined
 }
 
 export async function readStorageUse(): Promise<StorageUse> {
-  // Missing on pages that are not secure.
+  // Missing on insecure pages.
   const storage: StorageManager | undefined = navigator.storage
   const [models, estimate, isPersisted] = await Promise.all([
     store.list(),
@@ -22,7 +22,7 @@ export async function readStorageUse(): Promise<StorageUse> {
   return { models, usedBytes: estimate?.usage ?? 0, quotaBytes: estimate?.quota, isPersisted }
 }
 
-/** @returns whether the browser agreed */
+/** @returns whether the browser granted persistent storage */
 export function askToPersist(): Promise<boolean> {
   return navigator.storage.persist()
 }

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { isolate } from './isolate.js'
 
-it('adds the two headers, and leaves the rest of an answer as it is', async () => {
+it('adds the two headers and keeps the rest of the response', async () => {
   const answer = new Response('body', { status: 201, headers: { 'content-type': 'application/wasm' } })
   const isolated = isolate(answer, 'credentialless')
   expect(isolated.status).toBe(201)
@@ -13,7 +13,7 @@ it('adds the two headers, and leaves the rest of an answer as it is', async () =
   expect(await isolated.text()).toBe('body')
 })
 
-it('does nothing where the host has sent them', () => {
+it('returns the same response if the host sent the headers', () => {
   const answer = new Response('', { headers: { 'cross-origin-embedder-policy': 'require-corp' } })
   expect(isolate(answer, 'credentialless')).toBe(answer)
 })

@@ -1,12 +1,12 @@
-/** Values of `Cross-Origin-Embedder-Policy` under which a page is isolated. */
+/** Values of `Cross-Origin-Embedder-Policy` that isolate a page. */
 export type EmbedderPolicy = 'credentialless' | 'require-corp'
 
 /**
- * The answer with the headers that isolate a page from other origins, so that it may use WASM threads. Answers that
- * carry them are left alone: their host knows better.
+ * Returns the response with the headers for cross-origin isolation, which WASM threads require. A response that has an
+ * embedder policy already is returned unchanged: the host's policy takes precedence.
  */
 export function isolate(response: Response, policy: EmbedderPolicy): Response {
-  // A redirect that the browser follows by itself shows nothing of what it is.
+  // The status and headers of an opaque redirect cannot be read; the browser follows it by itself.
   if (response.type === 'opaqueredirect' || response.headers.has('cross-origin-embedder-policy')) {
     return response
   }

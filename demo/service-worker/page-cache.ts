@@ -1,6 +1,6 @@
-/** What the build made, as `scripts/precache-demo.mjs` writes it. */
+/** The files of a build, as written by `scripts/precache-demo.mjs`. */
 export interface BuiltFiles {
-  /** Another for each build that differs. */
+  /** Changes with every build whose files differ. */
   readonly version: string
   readonly files: readonly BuiltFile[]
 }
@@ -8,44 +8,45 @@ export interface BuiltFiles {
 interface BuiltFile {
   /** Relative to the service worker. */
   readonly path: string
-  /** Its name changes with its content. */
+  /** Whether the file name contains a content hash. */
   readonly isHashed: boolean
-  /** Runtimes of several megabytes: kept when they are used. */
+  /** A runtime of several megabytes: cached only when it is used. */
   readonly isLarge: boolean
 }
 
-/** A request, and what keeps the service worker awake for work behind its answer. */
-interface Asked {
+/** The parts of a fetch event that the cache needs. */
+interface FetchRequest {
   readonly request: Request
+  /** Keeps the service worker alive until the work is done. */
   readonly waitUntil: (work: Promise<void>) => void
 }
 
-/** A slow network is not waited for longer, where there is a page to show. */
+/** After this time on a slow network, the cached page is used. */
 const networkTimeoutMs = 4000
 
-/** Keeps the files of one build, in a cache of their own for each place that the page is served from. */
+/** Caches the files of one build. Each scope that the page is served from has its own cache. */
 export function createPageCache({ version, files }: BuiltFiles, scope: string) {
   const family = `rivulet-demo ${scope} `
   const name = family + version
   const known = new Map(files.map((file) => [new URL(file.path, scope).href, file]))
   const open = () => caches.open(name)
 
-  async function keep(url: string, { isHashed }: BuiltFile): Promise<void> {
-    // Another build had the same file.
-    const kept = isHashed ? await caches.match(url, { ignoreVary: true }) : undefined
-    const response = kept ?? (await fetch(url, { cache: isHashed ? 'default' : 'reload' }))
-    if (!response.ok) throw new Error(`${url} was answered with status ${response.status}.`)
+  async function add(url: string, { isHashed }: BuiltFile): Promise<void> {
+    // An earlier build may have cached the same file.
+    const cached = isHashed ? await caches.match(url, { ignoreVary: true }) : undefined
+    const response = cached ?? (await fetch(url, { cache: isHashed ? 'default' : 'reload' }))
+    if (!response.ok) throw new Error(`Fetching ${url} failed with status ${response.status}.`)
     await (await open()).put(url, response)
   }
 
   async function find(url: string): Promise<Response | undefined> {
-    // Servers let their answers vary with headers that a page and its service worker send differently.
+    // The page and the service worker send different headers, which a server may name in `Vary`.
     return (await open()).match(url, { ignoreVary: true })
   }
 
-  async function takeHashed({ request, waitUntil }: Asked, url: string): Promise<Response> {
-    const kept = await find(url)
-    if (kept) return kept
+  async function readCacheFirst({ request, waitUntil }: FetchRequest, url: string): Promise<Response> {
+    const cached = await find(url)
+    if (cached) return cached
     const response = await fetch(request)
     if (response.status === 200) waitUntil(put(url, response.clone()))
     return response
@@ -53,26 +54,26 @@ export function createPageCache({ version, files }: BuiltFiles, scope: string) {
 
   async function put(url: string, response: Response): Promise<void> {
     const cache = await open()
-    // Where there is no room for it, it is fetched again next time.
+    // If the storage is full, the file is fetched again next time.
     await cache.put(url, response).catch(() => {})
   }
 
-  async function takeNewest({ request }: Asked, url: string): Promise<Response> {
+  async function readNetworkFirst({ request }: FetchRequest, url: string): Promise<Response> {
     const fetching = fetch(request)
-    const kept = await find(url)
-    if (!kept) return fetching
+    const cached = await find(url)
+    if (!cached) return fetching
     const timeout = new Promise<Response>((resolve) => {
-      setTimeout(() => resolve(kept), networkTimeoutMs)
+      setTimeout(() => resolve(cached), networkTimeoutMs)
     })
-    return Promise.race([fetching.catch(() => kept), timeout])
+    return Promise.race([fetching.catch(() => cached), timeout])
   }
 
   return {
-    /** Fetches all but the runtimes; of these it takes over what an earlier build kept. */
+    /** Caches all files except the runtimes, and takes over the runtimes that an earlier build cached. */
     async install(): Promise<void> {
       await Promise.all(
         [...known].map(async ([url, file]) => {
-          if (!file.isLarge || (await caches.match(url, { ignoreVary: true }))) await keep(url, file)
+          if (!file.isLarge || (await caches.match(url, { ignoreVary: true }))) await add(url, file)
         }),
       )
     },
@@ -81,21 +82,21 @@ export function createPageCache({ version, files }: BuiltFiles, scope: string) {
       const old = (await caches.keys()).filter((each) => each.startsWith(family) && each !== name)
       await Promise.all(old.map((each) => caches.delete(each)))
     },
-    /** Keeps a runtime that the page has in use. */
-    async keepRuntime(url: string): Promise<void> {
+    /** Caches a runtime that the page uses. */
+    async addRuntime(url: string): Promise<void> {
       const file = known.get(url)
-      if (file && !(await find(url))) await keep(url, file)
+      if (file && !(await find(url))) await add(url, file)
     },
-    /** @returns undefined for what the build has not made: models, servers, other pages */
-    answer(asked: Asked): Promise<Response> | undefined {
-      const { request } = asked
+    /** @returns undefined if the requested file is not part of the build: models, servers, other pages */
+    respond(fetchRequest: FetchRequest): Promise<Response> | undefined {
+      const { request } = fetchRequest
       const url = new URL(request.url)
       url.search = ''
       url.hash = ''
       if (url.pathname.endsWith('/')) url.pathname += 'index.html'
       const file = known.get(url.href)
       if (!file || request.method !== 'GET' || request.headers.has('range')) return undefined
-      return file.isHashed ? takeHashed(asked, url.href) : takeNewest(asked, url.href)
+      return file.isHashed ? readCacheFirst(fetchRequest, url.href) : readNetworkFirst(fetchRequest, url.href)
     },
   }
 }

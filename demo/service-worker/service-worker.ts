@@ -1,10 +1,10 @@
-// Runs beside the page: keeps what the build made for when there is no network, and isolates the page where its host
-// cannot. Models are the library's store's; servers and the hub are never answered for.
+// Runs in the service worker. Caches the built files for offline use, and adds the isolation headers if the host does not
+// send them. It does not handle models (the library's model store does) or requests to servers and the hub.
 import { isolate, type EmbedderPolicy } from './isolate.js'
 import { createPageCache, type BuiltFiles } from './page-cache.js'
 
 declare const self: ServiceWorkerGlobalScope
-/** Put in by the build. */
+/** Inserted by the build. */
 declare const builtFiles: BuiltFiles
 
 const scope = new URL('./', self.location.href).href
@@ -20,20 +20,20 @@ self.addEventListener('activate', (event) => {
   event.waitUntil(Promise.all([pages.removeOld(), self.clients.claim()]))
 })
 
-/** What a policy is for: a page's own files need none. */
+/** Only documents and workers need an embedder policy; other files do not. */
 const isolated: ReadonlySet<RequestDestination> = new Set(['document', 'iframe', 'worker', 'sharedworker'])
 
 self.addEventListener('fetch', (event) => {
   const { request } = event
-  const kept = pages.answer({ request, waitUntil: (work) => event.waitUntil(work) })
-  // Also what a newer build than this has made: an isolated page may start no worker without the policy.
-  const isIsolated = isolated.has(request.destination) && request.url.startsWith(scope)
-  if (isIsolated) {
-    event.respondWith((kept ?? fetch(request)).then((response) => isolate(response, policy)))
-  } else if (kept) event.respondWith(kept)
+  const response = pages.respond({ request, waitUntil: (work) => event.waitUntil(work) })
+  // Includes files of a newer build: an isolated page cannot start a worker that has no embedder policy.
+  const needsPolicy = isolated.has(request.destination) && request.url.startsWith(scope)
+  if (needsPolicy) {
+    event.respondWith((response ?? fetch(request)).then((found) => isolate(found, policy)))
+  } else if (response) event.respondWith(response)
 })
 
 self.addEventListener('message', (event) => {
-  const { keepRuntime } = event.data as { readonly keepRuntime?: string }
-  if (keepRuntime !== undefined) event.waitUntil(pages.keepRuntime(keepRuntime))
+  const { cacheRuntime } = event.data as { readonly cacheRuntime?: string }
+  if (cacheRuntime !== undefined) event.waitUntil(pages.addRuntime(cacheRuntime))
 })

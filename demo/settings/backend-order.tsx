@@ -5,7 +5,7 @@ interface BackendOrderProps {
   readonly onChange: (order: readonly string[]) => void
 }
 
-/** Which backend is tried first, of those that can take the model. */
+/** The order in which the backends that support the model are tried. */
 export function BackendOrder({ order, onChange }: BackendOrderProps) {
   const moveUp = (index: number) => {
     const moved = [...order]
@@ -24,18 +24,18 @@ export function BackendOrder({ order, onChange }: BackendOrderProps) {
               <button
                 type="button"
                 class="quiet"
-                aria-label={`Try ${(backendChoices as Record<string, string>)[name] ?? name} earlier`}
+                aria-label={`Move ${(backendChoices as Record<string, string>)[name] ?? name} up`}
                 onClick={() => moveUp(index)}
               >
-                Earlier
+                Move up
               </button>
             )}
           </li>
         ))}
       </ol>
       <p class="form-note">
-        The first one that can take the model and run here is taken; one that would compute on the CPU what is
-        made for a GPU comes later.
+        The first backend that supports the model and runs on this device is used. A backend made for GPUs
+        that would run on the CPU here is tried later.
       </p>
     </fieldset>
   )

@@ -3,7 +3,8 @@ import { createBackends, type ModelChoice } from '../model-choice.js'
 import type { Settings } from './settings.js'
 
 /**
- * The backends to try for a model, in the order of the settings. Where none is named, the server of the settings is one.
+ * Returns the backends to try for a model, in the order of the settings. With the backend `auto`, they include the server
+ * of the settings.
  * @throws RivuletError `invalid-option`
  */
 export async function chooseBackends(

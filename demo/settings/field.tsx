@@ -3,19 +3,19 @@ import { useId } from 'preact/hooks'
 
 interface FieldProps<Value> {
   readonly label: string
-  /** One sentence. */
+  /** One or two sentences, shown below the field. */
   readonly explanation: string
   readonly value: Value | undefined
   readonly placeholder: string
-  /** @returns what is wrong with the value; undefined where it is taken */
+  /** @returns an error message; undefined if the value is valid */
   readonly check: (value: Value) => string | undefined | Promise<string | undefined>
-  /** Called with what is taken, or undefined where the field is empty. */
+  /** Called with a valid value, or with undefined if the field is empty. */
   readonly onChange: (value: Value | undefined) => void
 }
 
 interface FieldKind<Value> {
   readonly type: 'number' | 'text' | 'textarea'
-  /** Undefined where what was typed is no value at all. */
+  /** @returns undefined if the typed text is empty */
   readonly read: (typed: string) => Value | undefined
 }
 
@@ -27,19 +27,19 @@ export function TextField({ type = 'text', ...props }: FieldProps<string> & { ty
   return <Field {...props} type={type} read={(typed) => typed.trim() || undefined} />
 }
 
-/** What is refused stays in the field with the reason below it, and what was set before stays in force. */
+/** An invalid value stays in the field with the error below it; the setting keeps its previous value. */
 function Field<Value extends string | number>(props: FieldProps<Value> & FieldKind<Value>) {
   const { label, explanation, value, placeholder, check, onChange, type, read } = props
-  const complaint = useSignal<string | undefined>(undefined)
+  const error = useSignal<string | undefined>(undefined)
   const id = useId()
-  const take = async ({ currentTarget }: { currentTarget: HTMLInputElement | HTMLTextAreaElement }) => {
+  const update = async ({ currentTarget }: { currentTarget: HTMLInputElement | HTMLTextAreaElement }) => {
     const typed = currentTarget.value
-    if (currentTarget.validity.badInput) return (complaint.value = 'This is not a number.')
+    if (currentTarget.validity.badInput) return (error.value = 'Enter a number.')
     const changed = read(typed)
     const found = changed === undefined ? undefined : await check(changed)
-    // More may have been typed since.
+    // The user may have typed more in the meantime.
     if (currentTarget.value !== typed) return undefined
-    complaint.value = found
+    error.value = found
     if (found === undefined) onChange(changed)
     return undefined
   }
@@ -49,8 +49,8 @@ function Field<Value extends string | number>(props: FieldProps<Value> & FieldKi
     spellcheck: false,
     defaultValue: value === undefined ? '' : String(value),
     'aria-describedby': `${id}-about`,
-    'aria-invalid': complaint.value !== undefined,
-    onInput: (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement }) => void take(event),
+    'aria-invalid': error.value !== undefined,
+    onInput: (event: { currentTarget: HTMLInputElement | HTMLTextAreaElement }) => void update(event),
   }
   return (
     <div class="field">
@@ -58,8 +58,8 @@ function Field<Value extends string | number>(props: FieldProps<Value> & FieldKi
       {type === 'textarea' && <textarea rows={3} dir="auto" {...shared} />}
       {type === 'number' && <input type="number" step="any" {...shared} />}
       {type === 'text' && <input type="text" {...shared} />}
-      <p id={`${id}-about`} class={complaint.value === undefined ? 'form-note' : 'form-note complaint'}>
-        {complaint.value ?? explanation}
+      <p id={`${id}-about`} class={error.value === undefined ? 'form-note' : 'form-note error'}>
+        {error.value ?? explanation}
       </p>
     </div>
   )

@@ -2,7 +2,7 @@ import { useSignal, useSignalEffect } from '@preact/signals'
 import type { ComponentType } from 'preact'
 import type { SettingsDialogProps } from './settings-dialog.js'
 
-/** The dialog with the settings. Its code comes when it is first opened. */
+/** The settings dialog. Loads its code when it is first opened. */
 export function LazySettings(props: SettingsDialogProps) {
   const dialog = useSignal<ComponentType<SettingsDialogProps> | undefined>(undefined)
   useSignalEffect(() => {

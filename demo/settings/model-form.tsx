@@ -13,7 +13,7 @@ interface ModelFormProps {
   readonly onChoose: (choice: ModelChoice) => void
 }
 
-/** Any model by its address or name, and what to run it on. */
+/** Chooses any model by URL or name, and what to run it on. */
 export function ModelForm({ choice, onChoose }: ModelFormProps) {
   const draft = useSignal(choice)
   const { model, backend, server, device, dtype } = draft.value
@@ -31,10 +31,10 @@ export function ModelForm({ choice, onChoose }: ModelFormProps) {
     >
       <h3 id="model-form-title">Model</h3>
       <p class="form-note" id="model-note">
-        The URL of a folder or of a GGUF file, or <code>owner/name</code> on the Hugging Face hub. Empty is
-        the built-in model. Servers and WebLLM name their own.
+        The URL of a folder or a GGUF file, or <code>owner/name</code> on the Hugging Face hub. For WebLLM or
+        a server, the name it uses for the model. Leave empty for the built-in model.
       </p>
-      <div class="presets" role="group" aria-label="Known models">
+      <div class="presets" role="group" aria-label="Model presets">
         {Object.entries(modelPresets).map(([label, preset]) => (
           <button key={label} type="button" onClick={() => choosePreset(preset)}>
             {label}
@@ -52,14 +52,14 @@ export function ModelForm({ choice, onChoose }: ModelFormProps) {
         />
       </label>
       <Select
-        label="Runs on"
+        label="Backend"
         choices={backendChoices}
         value={backend}
         onChange={(chosen) => change({ backend: chosen })}
       />
       {isServer && (
         <label>
-          Server
+          Server URL
           <input
             type="url"
             required
@@ -78,10 +78,10 @@ export function ModelForm({ choice, onChoose }: ModelFormProps) {
             value={device}
             onChange={(chosen) => change({ device: chosen })}
           />
-          {/* A GGUF file has the weights that it has. */}
+          {/* The weights of a GGUF file have a fixed type. */}
           {!takesGguf({ backend, model: model.trim() }) && (
             <Select
-              label="Weights"
+              label="Quantization (dtype)"
               choices={dtypeChoices}
               value={dtype}
               onChange={(chosen) => change({ dtype: chosen })}
@@ -90,7 +90,7 @@ export function ModelForm({ choice, onChoose }: ModelFormProps) {
         </div>
       )}
       <button type="submit" class="primary">
-        Load this model
+        Load model
       </button>
     </form>
   )
@@ -104,7 +104,7 @@ interface SelectProps {
 }
 
 function Select({ label, choices, value, onChange }: SelectProps) {
-  // A value from the address that is none of these is shown as it is: the library says what is wrong with it.
+  // An unknown value from the page's URL is shown as it is; the library reports the error.
   const all = value in choices ? choices : { ...choices, [value]: value }
   return (
     <label>

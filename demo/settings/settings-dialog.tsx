@@ -17,34 +17,34 @@ export interface SettingsDialogProps {
   readonly settings: SettingsStore
   readonly choice: ModelChoice
   readonly onChoose: (choice: ModelChoice) => void
-  /** Loads the model again, by what is set now. */
+  /** Loads the model again with the current settings. */
   readonly onReload: () => void
 }
 
 const samplingFields = {
   temperature: {
     label: 'Temperature',
-    explanation: 'How freely words are chosen: 0 always takes the likeliest, 1 chooses as the model learnt.',
-    placeholder: 'the model’s',
+    explanation: 'Randomness: 0 always picks the most likely token, 1 follows the model’s probabilities.',
+    placeholder: 'model default',
   },
   topP: {
     label: 'Top-p',
-    explanation: 'Chooses only among the likeliest tokens that together have this probability; 1 is all.',
-    placeholder: 'the model’s',
+    explanation: 'Samples only from the most likely tokens that together have this probability; 1 means all.',
+    placeholder: 'model default',
   },
   topK: {
     label: 'Top-k',
-    explanation: 'Chooses only among this many of the likeliest tokens; 0 is all.',
-    placeholder: 'the model’s',
+    explanation: 'Samples only from this many of the most likely tokens; 0 means all.',
+    placeholder: 'model default',
   },
   maxTokens: {
-    label: 'Most tokens',
-    explanation: 'Where an answer is cut off; a token is about three quarters of a word.',
-    placeholder: 'what fits',
+    label: 'Max tokens',
+    explanation: 'Maximum length of an answer. A token is about three quarters of a word.',
+    placeholder: 'context limit',
   },
   seed: {
     label: 'Seed',
-    explanation: 'The same seed with the same question and settings gives the same answer again.',
+    explanation: 'The same seed, message and settings give the same answer.',
     placeholder: 'random',
   },
 } satisfies Record<SamplingName, object>
@@ -56,11 +56,11 @@ export function SettingsDialog({ isOpen, settings, choice, onChoose, onReload }:
     <Dialog isOpen={isOpen} title="Settings" class="settings">
       <section>
         <h3>Answers</h3>
-        <p class="form-note">From the next message on.</p>
+        <p class="form-note">Changes apply to the next message.</p>
         <TextField
           type="textarea"
           label="System prompt"
-          explanation="Instructions that every conversation begins with, unseen."
+          explanation="Instructions for the model, sent at the start of every chat. Not shown in the chat."
           placeholder="none"
           value={current.system}
           check={() => undefined}
@@ -79,12 +79,12 @@ export function SettingsDialog({ isOpen, settings, choice, onChoose, onReload }:
         </div>
       </section>
       <section>
-        <h3>Running the model</h3>
-        <p class="form-note">From the next time that a model is loaded.</p>
+        <h3>Model loading</h3>
+        <p class="form-note">Changes apply the next time a model is loaded.</p>
         <NumberField
           label="Context length"
-          explanation="Prompt and answer together, in tokens: fewer take less memory. llama.cpp and WebLLM take it."
-          placeholder="the model’s"
+          explanation="Maximum tokens of prompt and answer together. Fewer tokens need less memory. Used by llama.cpp and WebLLM."
+          placeholder="model default"
           value={current.contextLength}
           check={checkContextLength}
           onChange={(contextLength) => change({ contextLength })}
@@ -92,16 +92,16 @@ export function SettingsDialog({ isOpen, settings, choice, onChoose, onReload }:
         <BackendOrder order={current.backendOrder} onChange={(backendOrder) => change({ backendOrder })} />
         <div class="fields wide">
           <TextField
-            label="Server"
-            explanation="A server with OpenAI’s API that answers where the backends before it cannot; your questions go there then."
+            label="Fallback server"
+            explanation="OpenAI-compatible server, used if no backend before it in the order can run the model. Your messages are then sent there."
             placeholder="http://localhost:8000/v1"
             value={current.server}
             check={checkServer}
             onChange={(server) => change({ server })}
           />
           <TextField
-            label="The server’s model"
-            explanation="What the server calls the model; without it the server is not used."
+            label="Server model"
+            explanation="The model’s name on the server. Without it, the server is not used."
             placeholder="none"
             value={current.serverModel}
             check={() => undefined}
@@ -116,7 +116,7 @@ export function SettingsDialog({ isOpen, settings, choice, onChoose, onReload }:
             onReload()
           }}
         >
-          Load the model again
+          Reload model
         </button>
       </section>
       <ModelForm

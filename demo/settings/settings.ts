@@ -3,14 +3,14 @@ import { RivuletError } from 'rivulet'
 import { createChat, type ChatSampling } from 'rivulet/chat'
 import { browserTexts } from '../app/stored.js'
 
-/** What the visitor has set, beside the model. A field that is left empty is undefined: the model's or the library's own. */
+/** The user's settings, except the model. An empty field is undefined: the default of the model or the library applies. */
 export interface Settings extends SamplingSettings {
   readonly system: string | undefined
-  /** Prompt and answer together, in tokens, for backends that take it. */
+  /** Prompt and answer together, in tokens, on backends that support it. */
   readonly contextLength: number | undefined
   /** Names of backends, the preferred one first. */
   readonly backendOrder: readonly string[]
-  /** The API of a server that also answers, in its place of the order, and its name for the model. */
+  /** Base URL of the fallback server, which has its place in the order, and the model's name there. */
   readonly server: string | undefined
   readonly serverModel: string | undefined
 }
@@ -21,7 +21,7 @@ export type SamplingName = 'temperature' | 'topP' | 'topK' | 'maxTokens' | 'seed
 
 export interface SettingsStore {
   readonly current: ReadonlySignal<Settings>
-  /** Keeps what is changed, also for the next visit. */
+  /** Applies and saves the changed settings. */
   change(changed: Partial<Settings>): void
 }
 
@@ -41,7 +41,7 @@ const defaults = {
 } satisfies Settings
 
 export function openSettings(): SettingsStore {
-  const current = signal<Settings>({ ...defaults, ...readKept() })
+  const current = signal<Settings>({ ...defaults, ...readSaved() })
   return {
     current,
     change(changed) {
@@ -51,13 +51,13 @@ export function openSettings(): SettingsStore {
   }
 }
 
-/** What was kept, and is still what the library takes. */
-function readKept(): Partial<Settings> {
-  const kept = parse(browserTexts.read(storageKey))
-  const { system, contextLength, backendOrder, server, serverModel } = kept
+/** Returns the saved settings that the library still accepts. */
+function readSaved(): Partial<Settings> {
+  const saved = parse(browserTexts.read(storageKey))
+  const { system, contextLength, backendOrder, server, serverModel } = saved
   const sampling = Object.fromEntries(
     samplingNames.flatMap((name) => {
-      const value = kept[name]
+      const value = saved[name]
       return typeof value === 'number' && checkSampling({ [name]: value }) === undefined
         ? [[name, value]]
         : []
@@ -89,25 +89,25 @@ export function readSampling(settings: Settings): ChatSampling {
   return Object.fromEntries(samplingNames.map((name) => [name, settings[name]]))
 }
 
-/** @returns the library's complaint about these options; undefined where it takes them */
+/** @returns the library's error message for these options; undefined if they are valid */
 export function checkSampling(sampling: ChatSampling): string | undefined {
-  return findComplaint(() => createChat({ engine: noEngine, sampling }))
+  return findError(() => createChat({ engine: noEngine, sampling }))
 }
 
-/** Checks need none. */
+/** Validation needs no engine. */
 const noEngine = new Promise<never>(() => {})
 
 export async function checkContextLength(contextLength: number): Promise<string | undefined> {
   const { llamaCpp } = await import('rivulet/llama-cpp')
-  return findComplaint(() => llamaCpp({ contextLength }))
+  return findError(() => llamaCpp({ contextLength }))
 }
 
 export async function checkServer(baseURL: string): Promise<string | undefined> {
   const { remote } = await import('rivulet/remote')
-  return findComplaint(() => remote({ baseURL, model: 'any' }))
+  return findError(() => remote({ baseURL, model: 'any' }))
 }
 
-function findComplaint(check: () => unknown): string | undefined {
+function findError(check: () => unknown): string | undefined {
   try {
     check()
     return undefined

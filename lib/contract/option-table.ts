@@ -24,13 +24,11 @@ export type OptionValue =
   /** One string or a list. */
   | { readonly kind: 'strings'; readonly maxStrings: number; readonly maxLength: number }
 
-/** All facts about one option. */
+/** The facts about one option. Its default is in the docstring of `SamplingOptions`. */
 export interface OptionRow {
   readonly value: OptionValue
   /** The value that has no effect: every backend takes it. */
   readonly off?: number
-  /** For the docs. */
-  readonly default: string
   /**
    * The field's names in OpenAI's API; vLLM's names where OpenAI has none. The first is sent, all are read.
    * https://platform.openai.com/docs/api-reference/chat/create
@@ -53,79 +51,67 @@ const withTokenIds = ['onnx', 'llama-cpp'] as const
 export const optionTable = {
   maxTokens: {
     value: { kind: 'number', isInteger: true, from: 1, to: Infinity },
-    default: "the model's `max_new_tokens`, else the rest of its context",
     openAi: ['max_tokens', 'max_completion_tokens'],
     backends: everywhere,
   },
   temperature: {
     value: { kind: 'number', from: 0, to: 100 },
-    default: "the model's",
     openAi: ['temperature'],
     backends: everywhere,
   },
   topK: {
     value: { kind: 'number', isInteger: true, from: 0, to: Infinity },
     off: 0,
-    default: "the model's, else 0 (all tokens)",
     openAi: ['top_k'],
     backends: notWebLlm,
   },
   topP: {
     value: { kind: 'number', above: 0, to: 1 },
     off: 1,
-    default: "the model's, else 1 (off)",
     openAi: ['top_p'],
     backends: everywhere,
   },
   minP: {
     value: { kind: 'number', from: 0, to: 1 },
     off: 0,
-    default: "the model's, else 0 (off)",
     openAi: ['min_p'],
     backends: notWebLlm,
   },
   repetitionPenalty: {
     value: { kind: 'number', above: 0, to: 100 },
     off: 1,
-    default: "the model's, else 1 (off)",
     openAi: ['repetition_penalty'],
     backends: everywhere,
   },
   frequencyPenalty: {
     value: { kind: 'number', from: -2, to: 2 },
     off: 0,
-    default: '0 (off)',
     openAi: ['frequency_penalty'],
     backends: everywhere,
   },
   presencePenalty: {
     value: { kind: 'number', from: -2, to: 2 },
     off: 0,
-    default: '0 (off)',
     openAi: ['presence_penalty'],
     backends: everywhere,
   },
   logitBias: {
     value: { kind: 'token-bias', limit: 100, maxTokens: 1024 },
-    default: 'none',
     openAi: ['logit_bias'],
     backends: everywhere,
   },
   seed: {
     value: { kind: 'number', isInteger: true, from: 0, to: 2 ** 32 - 1 },
-    default: 'random',
     openAi: ['seed'],
     backends: everywhere,
   },
   topLogprobs: {
     value: { kind: 'number', isInteger: true, from: 0, to: 20 },
-    default: 'not reported',
     openAi: ['top_logprobs'],
     backends: withTokenIds,
   },
   stop: {
     value: { kind: 'strings', maxStrings: 16, maxLength: 256 },
-    default: 'none',
     openAi: ['stop'],
     backends: everywhere,
   },

@@ -1,30 +1,31 @@
 import { useState } from 'preact/hooks'
 import type { AddedModel } from './added-models.js'
+import { runtimeNames } from './catalogue.js'
 import { readDrop } from './dropped-parts.js'
 import { formatSize } from './format-size.js'
-import { mayRead, type KeptModel } from './kept-files.js'
+import { requestRead, type SavedModel } from './saved-files.js'
 import { Action } from './model-row.js'
-import { recognizeModel, type OwnModel, type OwnPart } from './own-files.js'
+import { recognizeModel, type LocalModel, type LocalPart } from './local-files.js'
 
-/** Chromium's; elsewhere an input opens files, which cannot be opened again by themselves. */
+/** Chromium only. Other browsers use a file input, whose files cannot be opened again on a later visit. */
 interface FilePickers {
   showOpenFilePicker?(options: object): Promise<readonly FileSystemHandle[]>
   showDirectoryPicker?(): Promise<FileSystemHandle>
 }
 
 interface Props {
-  readonly kept: readonly KeptModel[]
-  readonly onFiles: (model: OwnModel) => void
-  readonly onForget: (model: KeptModel) => void
+  readonly saved: readonly SavedModel[]
+  readonly onFiles: (model: LocalModel) => void
+  readonly onRemove: (model: SavedModel) => void
   readonly onAdd: (model: AddedModel) => void
   readonly onServer: (server: string, model: string) => void
 }
 
-/** Models that the page does not list: files, names on the hub, addresses, servers. */
-export function OwnModels(props: Props) {
+/** Models that the page does not list: local files, names on the hub, URLs, servers. */
+export function CustomModels(props: Props) {
   return (
-    <section class="own" aria-labelledby="own-title">
-      <h3 id="own-title">Your own</h3>
+    <section class="custom-models" aria-labelledby="custom-title">
+      <h3 id="custom-title">Add a model</h3>
       <FilesPart {...props} />
       <NamedPart onAdd={props.onAdd} />
       <ServerPart onServer={props.onServer} />
@@ -32,26 +33,26 @@ export function OwnModels(props: Props) {
   )
 }
 
-function FilesPart({ kept, onFiles, onForget }: Props) {
-  const [complaint, setComplaint] = useState('')
+function FilesPart({ saved, onFiles, onRemove }: Props) {
+  const [message, setMessage] = useState('')
   const [isOver, setIsOver] = useState(false)
   const pickers = window as FilePickers
 
-  async function take(parts: Promise<readonly OwnPart[]>): Promise<void> {
+  async function openParts(choosing: Promise<readonly LocalPart[]>): Promise<void> {
     try {
-      const given = await parts
-      setComplaint('')
-      if (given.length > 0) onFiles(await recognizeModel(given))
+      const parts = await choosing
+      setMessage('')
+      if (parts.length > 0) onFiles(await recognizeModel(parts))
     } catch (error) {
-      // Who closes a picker wants nothing.
+      // The user closed the file picker.
       if (error instanceof DOMException && error.name === 'AbortError') return
-      setComplaint(error instanceof Error ? error.message : String(error))
+      setMessage(error instanceof Error ? error.message : String(error))
     }
   }
 
-  async function reopen({ handles, name }: KeptModel): Promise<readonly OwnPart[]> {
-    if (await mayRead(handles)) return handles
-    throw new Error(`The browser was not allowed to read ${name}.`)
+  async function reopen({ handles, name }: SavedModel): Promise<readonly LocalPart[]> {
+    if (await requestRead(handles)) return handles
+    throw new Error(`The browser may not read ${name}. Open it again and allow access.`)
   }
 
   return (
@@ -66,40 +67,40 @@ function FilesPart({ kept, onFiles, onForget }: Props) {
       onDrop={(event) => {
         event.preventDefault()
         setIsOver(false)
-        if (event.dataTransfer) void take(readDrop(event.dataTransfer))
+        if (event.dataTransfer) void openParts(readDrop(event.dataTransfer))
       }}
     >
-      <p>Drop a GGUF file or an ONNX folder here. It is read where it is and never leaves this device.</p>
+      <p>Drop a GGUF file or an ONNX folder here. The files are not copied and never leave this device.</p>
       <div class="row-actions">
         <FileButton
           label="Choose a GGUF file"
           accept=".gguf"
           pick={pickers.showOpenFilePicker && (() => pickers.showOpenFilePicker!({ multiple: true }))}
-          onParts={take}
+          onParts={openParts}
         />
         <FileButton
           label="Choose an ONNX folder"
           isFolder
           pick={pickers.showDirectoryPicker && (async () => [await pickers.showDirectoryPicker!()])}
-          onParts={take}
+          onParts={openParts}
         />
       </div>
       <p class="form-note">
         {pickers.showDirectoryPicker
-          ? 'This browser remembers where the files are, and asks you before it reads them again. Of what is dropped, it does where it can.'
-          : 'This browser forgets the files when the tab is closed: choose them again then.'}
+          ? 'This browser remembers where the files are and asks for permission before it reads them again. It may not remember dropped files.'
+          : 'This browser does not remember the files. Choose them again after you close the tab.'}
       </p>
-      {complaint && (
+      {message && (
         <p class="row-failure" role="alert">
-          {complaint}
+          {message}
         </p>
       )}
-      <ul class="others" aria-label="Your files">
-        {kept.map((model) => (
+      <ul class="others" aria-label="Local files">
+        {saved.map((model) => (
           <li key={model.id}>
             <span class="other-name">{model.name}</span> {formatSize(model.sizeBytes)}
-            <Action label="Open" title={model.name} onClick={() => void take(reopen(model))} />
-            <Action label="Forget" title={model.name} onClick={() => onForget(model)} />
+            <Action label="Open" title={model.name} onClick={() => void openParts(reopen(model))} />
+            <Action label="Remove from list" title={model.name} onClick={() => onRemove(model)} />
           </li>
         ))}
       </ul>
@@ -111,8 +112,8 @@ interface FileButtonProps {
   readonly label: string
   readonly accept?: string
   readonly isFolder?: boolean
-  readonly pick: (() => Promise<readonly OwnPart[]>) | undefined
-  readonly onParts: (parts: Promise<readonly OwnPart[]>) => Promise<void>
+  readonly pick: (() => Promise<readonly LocalPart[]>) | undefined
+  readonly onParts: (parts: Promise<readonly LocalPart[]>) => Promise<void>
 }
 
 function FileButton({ label, accept, isFolder = false, pick, onParts }: FileButtonProps) {
@@ -136,7 +137,7 @@ function FileButton({ label, accept, isFolder = false, pick, onParts }: FileButt
         }}
         onChange={({ currentTarget }) => {
           void onParts(Promise.resolve([...(currentTarget.files ?? [])]))
-          // So that the same files can be chosen again.
+          // Reset, so that choosing the same files again fires `change`.
           currentTarget.value = ''
         }}
       />
@@ -144,17 +145,12 @@ function FileButton({ label, accept, isFolder = false, pick, onParts }: FileButt
   )
 }
 
-const runsOn = {
-  auto: 'Automatic',
-  onnx: 'ONNX Runtime',
-  'llama-cpp': 'llama.cpp',
-  'web-llm': 'WebLLM',
-} as const
+const backendNames = { auto: 'Automatic', ...runtimeNames } as const
 
 function NamedPart({ onAdd }: Pick<Props, 'onAdd'>) {
   return (
     <form
-      class="own-form"
+      class="custom-form"
       onSubmit={(event) => {
         event.preventDefault()
         const data = new FormData(event.currentTarget)
@@ -164,7 +160,7 @@ function NamedPart({ onAdd }: Pick<Props, 'onAdd'>) {
       }}
     >
       <label>
-        Name on the hub, or address
+        Hugging Face name or URL
         <input
           name="model"
           required
@@ -175,9 +171,9 @@ function NamedPart({ onAdd }: Pick<Props, 'onAdd'>) {
         />
       </label>
       <label>
-        Runtime
+        Backend
         <select name="backend">
-          {Object.entries(runsOn).map(([value, label]) => (
+          {Object.entries(backendNames).map(([value, label]) => (
             <option key={value} value={value}>
               {label}
             </option>
@@ -185,11 +181,11 @@ function NamedPart({ onAdd }: Pick<Props, 'onAdd'>) {
         </select>
       </label>
       <p class="form-note" id="named-note">
-        <code>owner/name</code> is a folder of the Hugging Face hub, <code>owner/name/file.gguf</code> a file
-        of it. Other servers have to allow this page to read them (CORS).
+        <code>owner/name</code> is a repository on the Hugging Face hub, <code>owner/name/file.gguf</code> a
+        file in it. Other servers must allow requests from this page (CORS).
       </p>
       <button type="submit" class="secondary">
-        Add to the list
+        Add to list
       </button>
     </form>
   )
@@ -198,7 +194,7 @@ function NamedPart({ onAdd }: Pick<Props, 'onAdd'>) {
 function ServerPart({ onServer }: Pick<Props, 'onServer'>) {
   return (
     <form
-      class="own-form"
+      class="custom-form"
       onSubmit={(event) => {
         event.preventDefault()
         const data = new FormData(event.currentTarget)
@@ -206,16 +202,16 @@ function ServerPart({ onServer }: Pick<Props, 'onServer'>) {
       }}
     >
       <label>
-        Server with an OpenAI API
+        OpenAI-compatible server
         <input name="server" type="url" required spellcheck={false} placeholder="http://localhost:8000/v1" />
       </label>
       <label>
-        Its model
+        Model name
         <input name="model" required spellcheck={false} autocomplete="off" />
       </label>
-      <p class="form-note">Nothing is downloaded. What you write is sent to that server.</p>
+      <p class="form-note">Nothing is downloaded. Your messages are sent to this server.</p>
       <button type="submit" class="secondary">
-        Use this server
+        Use server
       </button>
     </form>
   )
