@@ -46,7 +46,7 @@ export interface GenerationOptions extends GenerationSource {
 }
 
 /** A chunk in its reader's hands. */
-export interface DeliveredChunk {
+interface DeliveredChunk {
   readonly chunk: TokenChunk
   /** A `performance.now()` value. */
   readonly arrivedAt: number

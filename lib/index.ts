@@ -1,7 +1,7 @@
 export { createEngine } from './engine.js'
 export type { Engine } from './engine.js'
 export type { EngineOptions } from './engine-options.js'
-export type { TokenStream } from './token-stream.js'
+export type { TokenIterator, TokenStream } from './token-stream.js'
 export type { GenerationResult, Usage } from './generation.js'
 export type {
   EngineObserver,
@@ -26,7 +26,14 @@ export type {
 export type { DownloadOptions } from './download-options.js'
 export { store } from './store.js'
 export type { EvictOptions, StoredModel } from './store.js'
-export type { ChatMessage, GenerateOptions, Prompt, Role, SamplingOptions } from './contract/request.js'
+export type {
+  ChatMessage,
+  GenerateOptions,
+  Prompt,
+  RequestOptions,
+  Role,
+  SamplingOptions,
+} from './contract/request.js'
 export type { OptionName } from './contract/option-table.js'
 export type {
   Execution,

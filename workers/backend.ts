@@ -3,7 +3,7 @@ import type { GenerateRequest } from '../lib/contract/request.js'
 import type { GenerationStep, LoadProgress, LoadRequest, ModelInfo } from '../lib/contract/worker-api.js'
 
 /** What a backend reports and obeys while it loads a model. */
-export interface LoadContext {
+interface LoadContext {
   onProgress(progress: LoadProgress): void
   /** The loaded model can no longer compute, and loading it again may help: `device-lost`. */
   onLost(error: RivuletError): void

@@ -17,7 +17,7 @@ export interface NumberRange {
 }
 
 /** The values that one option takes. */
-export type OptionValue =
+type OptionValue =
   | NumberRange
   /** Token ids to numbers from `-limit` to `limit`. */
   | { readonly kind: 'token-bias'; readonly limit: number; readonly maxTokens: number }

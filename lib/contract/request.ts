@@ -2,8 +2,9 @@
 import type { OptionName } from './option-table.js'
 
 /** Who wrote a message. */
-export const roles = ['system', 'user', 'assistant'] as const
-export type Role = (typeof roles)[number]
+export type Role = 'system' | 'user' | 'assistant'
+
+export const roles: readonly Role[] = ['system', 'user', 'assistant']
 
 /** One message of a conversation, in the shape of OpenAI's chat API. */
 export interface ChatMessage {
