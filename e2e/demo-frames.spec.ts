@@ -93,9 +93,7 @@ function startMeasuring(): void {
 const isSmooth = ({ longTasksMs, frameGapP99Ms }: Smoothness) =>
   longTasksMs.every((ms) => ms <= maxLongTaskMs) && frameGapP99Ms <= maxFrameGapP99Ms
 
-test('200 tokens at 50 a second, with the chart open: no long task, and frames without a gap', async ({
-  page,
-}, testInfo) => {
+test('streaming with the chart open keeps the page smooth', { tag: '@alone' }, async ({ page }, testInfo) => {
   const server = await startPacedServer(tokens, tokenMs)
   const measured: Smoothness[] = []
   try {
@@ -110,7 +108,7 @@ test('200 tokens at 50 a second, with the chart open: no long task, and frames w
   expect(measured.filter(isSmooth)).toHaveLength(1)
 })
 
-test('the same measure sees a page whose main thread is held up', async ({ page }) => {
+test('the measure detects a blocked main thread', { tag: '@alone' }, async ({ page }) => {
   await page.goto('about:blank')
   await page.evaluate(startMeasuring)
   const held = await page.evaluate(async () => {
