@@ -1,4 +1,4 @@
-// What is llamaCpp()'s alone; what every backend promises is in contract.spec.ts.
+// What only llamaCpp() does. contract.spec.ts tests what every backend promises.
 import { readFileSync } from 'node:fs'
 import { expect, test, type Page } from '@playwright/test'
 import type { LlamaCppOptions } from 'rivulet/llama-cpp'
@@ -19,7 +19,7 @@ function open(page: Page, options: PlainOptions = {}, model = './models/stories.
   )
 }
 
-/** The error that loading ends with. */
+/** @returns the error that loading ends with */
 function failToOpen(page: Page, options: PlainOptions = {}, model?: string): Promise<SeenError | undefined> {
   return page.evaluate(
     async ({ options, model }) => {
@@ -36,7 +36,7 @@ function failToOpen(page: Page, options: PlainOptions = {}, model?: string): Pro
   )
 }
 
-test('says what computes: threads where the page is isolated, one elsewhere', async ({ page }) => {
+test('reports its threads: several in an isolated page, one elsewhere', async ({ page }) => {
   await openBarePage(page)
   const many = await open(page, { threads: 2 })
   expect(await many.evaluate(({ info }) => info)).toMatchObject({
@@ -70,7 +70,7 @@ test('says what computes: threads where the page is isolated, one elsewhere', as
   )
 })
 
-test('a software adapter, which llama.cpp would leave for the CPU, is not called a GPU', async ({ page }) => {
+test('a software adapter is not reported as a GPU: llama.cpp would use the CPU instead', async ({ page }) => {
   await openBarePage(page)
   expect(await failToOpen(page, { device: 'webgpu' })).toMatchObject({
     code: 'backend-unavailable',
@@ -78,7 +78,7 @@ test('a software adapter, which llama.cpp would leave for the CPU, is not called
   })
 })
 
-test('takes a file of the visitor’s, and the context that is asked for', async ({ page }) => {
+test('loads a file that the user chose, with the requested context length', async ({ page }) => {
   await openBarePage(page)
   await page.evaluate(() =>
     document.body.append(Object.assign(document.createElement('input'), { type: 'file' })),
@@ -89,13 +89,13 @@ test('takes a file of the visitor’s, and the context that is asked for', async
     const files = [...document.querySelector('input')!.files!]
     return createEngine({ backend: llamaCpp({ contextLength: 250 }), model: files })
   })
-  // llama.cpp takes the next 256.
+  // llama.cpp rounds up to a multiple of 256.
   expect(await engine.evaluate(({ info }) => info)).toMatchObject({ contextLength: 256 })
   const { result } = await streamAnswer(engine, 'word '.repeat(120), { temperature: 0 })
   expect(result.usage.promptTokens + result.usage.completionTokens).toBeLessThanOrEqual(256)
 })
 
-test('goes on in an earlier conversation, as far as that may be kept', async ({ page }) => {
+test('reuses an earlier conversation if its cache may be kept', async ({ page }) => {
   await openBarePage(page)
   const [cat, dog] = ['a cat sat here. '.repeat(20), 'The dog ran there! '.repeat(20)]
   const cachedTokens: number[] = []
@@ -115,16 +115,16 @@ test('goes on in an earlier conversation, as far as that may be kept', async ({ 
   expect(texts.slice(3)).toEqual(texts.slice(0, 3))
 })
 
-test('of a folder on a hub takes the file of about 4 bits, or the one that is named; then offline', async ({
+test('loads the file of about 4 bits, or the named one, from a folder on a hub, and later offline', async ({
   page,
 }) => {
   await openBarePage(page)
   const hub = 'https://hub.example/'
-  const asked: string[] = []
+  const requested: string[] = []
   let isOnline = true
   await page.context().route(`${hub}**`, async (route) => {
     const { pathname } = new URL(route.request().url())
-    asked.push(pathname)
+    requested.push(pathname)
     const headers = { 'access-control-allow-origin': '*', 'access-control-expose-headers': '*', etag: '"1"' }
     if (!isOnline) return route.abort()
     if (pathname.startsWith('/api/')) {
@@ -148,12 +148,12 @@ test('of a folder on a hub takes the file of about 4 bits, or the one that is na
   const chosen = await load('owner/name')
   expect(chosen.model).toBe(`${hub}owner/name/resolve/main/a-Q4_0.gguf`)
   expect((await load('owner/name/a-Q8_0.gguf')).model).toBe(`${hub}owner/name/resolve/main/a-Q8_0.gguf`)
-  expect(asked.filter((path) => path.endsWith('.gguf')).length).toBe(2)
+  expect(requested.filter((path) => path.endsWith('.gguf')).length).toBe(2)
   isOnline = false
   expect(await load('owner/name')).toEqual(chosen)
 })
 
-test.describe('is refused, typed, and leaves the tab well:', () => {
+test.describe('is refused with a typed error, and the tab still works', () => {
   test.beforeEach(async ({ page }) => {
     await page.route('**/models/broken/*', (route) => {
       const name = new URL(route.request().url()).pathname.split('/').at(-1)!
@@ -193,19 +193,19 @@ test.describe('is refused, typed, and leaves the tab well:', () => {
     })
   }
 
-  test('a model beyond the given memory', async ({ page }) => {
+  test('a model larger than memoryBudgetBytes', async ({ page }) => {
     expect(await failToOpen(page, { memoryBudgetBytes: 1_000_000 })).toMatchObject({
       code: 'memory-exceeded',
     })
   })
 
-  test('a WebAssembly file that is not there', async ({ page }) => {
+  test('a missing WebAssembly file', async ({ page }) => {
     expect(await failToOpen(page, { wasmUrl: './models/missing.wasm' })).toMatchObject({
       code: 'backend-unavailable',
     })
   })
 
-  test('options of llamaCpp(), by name', async ({ page }) => {
+  test('invalid options of llamaCpp(), by name', async ({ page }) => {
     const messages = await page.evaluate(() => {
       const { llamaCpp } = window.rivulet
       const wrong: readonly object[] = [

@@ -147,7 +147,7 @@ test('cancelling in any state takes at most one more step, and the next request 
         if ((await engine.generate('next one').text()) !== 'next one') throw new Error(name)
       }
     }
-    return (await window.readScripted()).mostStepsBehindCancel
+    return (await window.readScripted()).mostStepsAfterCancel
   }, rounds)
   expect(mostSteps).toBeLessThanOrEqual(1)
 })

@@ -1,19 +1,26 @@
-// npm test: everything that CI runs, on a clean clone too. npm test -- unit e2e: only these.
+// npm test: everything that CI runs, also on a clean clone. npm test -- unit e2e: only these tests.
+import { spawn } from 'node:child_process'
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
 import { ensureChromium } from './chromium.mjs'
 
 const all = ['format', 'types', 'lint', 'package', 'size', 'unused', 'docs', 'unit', 'e2e', 'consumers']
-/** Bundlers take minutes to install and build: all of them are for `npm run test:consumers`. */
+/** Each bundler takes minutes to install and build. `npm run test:consumers` runs them all. */
 const onlyFast = ['--', '--grep', '@ci']
 const chosen = process.argv.slice(2)
 const unknown = chosen.find((name) => !all.includes(name))
-if (unknown) throw new Error(`There is no test "${unknown}". There are: ${all.join(', ')}.`)
+if (unknown) throw new Error(`There is no test "${unknown}". Choose from: ${all.join(', ')}.`)
+const names = chosen.length > 0 ? all.filter((name) => chosen.includes(name)) : all
 
 ensureInstalled()
 ensureChromium()
+if (names.includes('e2e')) {
+  // If it fails, the tests that need the model try again and report the reason.
+  const preparing = spawn(process.execPath, ['scripts/prepare-smollm2.mjs'], { stdio: 'ignore' })
+  preparing.unref()
+  process.on('exit', () => preparing.kill())
+}
 runNpm('run', '--silent', 'build')
-for (const name of all) {
-  if (chosen.length > 0 && !chosen.includes(name)) continue
+for (const name of names) {
   console.log(`\n── test:${name}`)
   runNpm('run', '--silent', `test:${name}`, ...(name === 'consumers' ? onlyFast : []))
 }
