@@ -1,8 +1,6 @@
-// One contract for every backend: the same tests run through the library's public API. The table that they produce is the
-// one in docs/guarantees.md.
-import { readFileSync } from 'node:fs'
+// One contract for every backend (promises.ts): the same tests run through the library's public API.
 import { expect, test, type JSHandle, type Page } from '@playwright/test'
-import type { Engine, GenerateOptions, ModelInfo, Prompt } from 'rivulet'
+import type { Engine, GenerateOptions, Prompt } from 'rivulet'
 import {
   openBarePage,
   readStoryReferences,
@@ -11,115 +9,8 @@ import {
   type Streamed,
 } from './bare-page.js'
 import { startFakeServer } from './fake-server.js'
+import { promises, subjects, type PromiseName, type Subject } from './promises.js'
 import { startRealServer, type RealServer } from './real-server.js'
-import { isSoak } from './soak.js'
-
-const promises = {
-  text: 'The chunks joined are `result.text` and what `text()` returns',
-  backpressure: 'An unread stream pauses the model',
-  cancel:
-    'Cancelling before the start, in the queue, during prefill or mid-stream works, and the next request runs',
-  order: 'Requests keep their order and never mix',
-  errors: 'A refused request ends with a typed error and affects no other request',
-  usage: 'Tokens are counted, and the finish reason is reported',
-  latency: 'Latency is measured at the reader, and by the model’s own clock where it has one',
-  stop: 'The text ends before a stop string',
-  seed: 'The same seed gives the same text, another seed another text',
-  options: 'Every option takes effect or is refused by name',
-  control: 'Control tokens in user text stay text',
-  recovery: 'Continues after its last token when its worker dies',
-  takeOver: 'Continues an answer that another backend started',
-  continues: 'Continues an answer that is passed back with `continueFinalMessage`',
-} as const
-type PromiseName = keyof typeof promises
-
-interface Subject {
-  readonly name: string
-  readonly kind: 'onnx wasm' | 'onnx webgpu' | 'llamaCpp' | 'webLlm' | 'remote'
-  readonly info: Partial<ModelInfo>
-  /** Promises that the runtime cannot keep or that the server is responsible for, with the reason. */
-  readonly exceptions: Partial<Record<PromiseName, string>>
-  /** Promises that are tested only in `npm run soak`: slow here, and tested in CI with other backends. */
-  readonly onlyInSoak: readonly PromiseName[]
-  /** Options that the backend refuses. */
-  readonly refused: readonly string[]
-  /** Options that the test's server accepts and ignores, which the client cannot detect. */
-  readonly ignored: readonly string[]
-  /** Requests run one at a time. */
-  readonly isQueued: boolean
-  readonly reportsTokenIds: boolean
-  readonly reportsModelTimes: boolean
-  readonly canContinue: boolean
-}
-
-const local = {
-  exceptions: {},
-  onlyInSoak: [],
-  refused: [],
-  ignored: [],
-  isQueued: true,
-  reportsTokenIds: true,
-  reportsModelTimes: false,
-  canContinue: true,
-}
-const onnxInfo = { backend: 'onnx', dtype: 'q8', contextLength: 512 }
-const subjects: readonly Subject[] = [
-  {
-    ...local,
-    name: '`onnx()`, WASM',
-    kind: 'onnx wasm',
-    info: { ...onnxInfo, device: 'wasm', execution: 'growing-cache' },
-  },
-  {
-    ...local,
-    name: '`onnx()`, WebGPU',
-    kind: 'onnx webgpu',
-    info: { ...onnxInfo, device: 'webgpu', execution: 'replayed' },
-    // They load another engine, which takes a software adapter ten seconds or more. recovery.spec.ts loses a GPU in CI.
-    onlyInSoak: ['recovery', 'takeOver'],
-  },
-  {
-    ...local,
-    name: '`llamaCpp()`',
-    kind: 'llamaCpp',
-    info: { backend: 'llama-cpp', device: 'wasm' },
-    reportsTokenIds: false,
-    reportsModelTimes: true,
-  },
-  {
-    ...local,
-    name: '`webLlm()`, scripted pipeline',
-    kind: 'webLlm',
-    info: { backend: 'web-llm', device: 'webgpu' },
-    reportsTokenIds: false,
-    reportsModelTimes: true,
-    canContinue: false,
-    refused: ['topK', 'minP', 'topLogprobs'],
-    exceptions: {
-      control: 'refuses messages with tokens that mark turns; other control tokens are not kept as text',
-      takeOver: 'not supported: web-llm cannot continue an existing text',
-      recovery: 'the stream ends with `device-lost` and its text; the next request gets a new worker',
-    },
-  },
-  {
-    name: '`remote()`',
-    kind: 'remote',
-    info: { backend: 'remote', device: 'server' },
-    onlyInSoak: [],
-    reportsTokenIds: false,
-    reportsModelTimes: true,
-    isQueued: false,
-    canContinue: false,
-    refused: ['topLogprobs'],
-    ignored: ['logitBias'],
-    exceptions: {
-      backpressure: '✓ by the socket: the server keeps writing until the buffers are full',
-      control: 'the server’s responsibility',
-      takeOver: '✓ with `canContinue`, if the server supports it: vLLM, llama.cpp’s server',
-      recovery: 'with `canContinue`, as below; otherwise the stream ends with a typed error and its text',
-    },
-  },
-]
 
 interface Servers {
   /** Answers with the embedded model. */
@@ -486,22 +377,6 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
   },
 }
 
-const outcomes = new Map<string, string>()
-/** Backends that cannot run on this machine: their column is not checked. */
-const skipped = new Set<Subject>()
-const keyOf = (subject: Subject, name: PromiseName) => `${name} ${subject.name}`
-
-function describeOptions({ refused, ignored }: Subject): string {
-  const code = (names: readonly string[]) => names.map((name) => `\`${name}\``).join(', ')
-  const first = refused.length > 0 ? `✓ refuses ${code(refused)}` : '✓'
-  return ignored.length > 0 ? `${first}; the test’s server ignores ${code(ignored)}` : first
-}
-
-function describeOutcome(subject: Subject, name: PromiseName): string {
-  if (name === 'options') return describeOptions(subject)
-  return name === 'continues' && !subject.canContinue ? '✓ refuses it with a typed error' : '✓'
-}
-
 for (const subject of subjects) {
   test.describe(subject.name.replaceAll('`', ''), () => {
     let context: Context
@@ -510,7 +385,6 @@ for (const subject of subjects) {
     test.beforeAll(async ({ browser }) => {
       if (subject.kind === 'remote') {
         const started = await startRealServer('demo/public/models/stories.gguf')
-        if ('unavailable' in started) skipped.add(subject)
         test.skip('unavailable' in started, 'unavailable' in started ? started.unavailable : '')
         if ('value' in started) server = started.value
       }
@@ -530,37 +404,9 @@ for (const subject of subjects) {
     })
 
     for (const [name, title] of Object.entries(promises) as [PromiseName, string][]) {
-      const exception = subject.exceptions[name]
-      if (exception !== undefined) {
-        outcomes.set(keyOf(subject, name), exception)
-        continue
-      }
-      const isOnlyInSoak = subject.onlyInSoak.includes(name)
-      // Until the test has run: without the soak, the table's cell is not checked.
-      if (isOnlyInSoak && !isSoak) outcomes.set(keyOf(subject, name), describeOutcome(subject, name))
-      test(title.replaceAll('`', ''), { tag: isOnlyInSoak ? '@soak' : [] }, async () => {
-        await checks[name](context)
-        outcomes.set(keyOf(subject, name), describeOutcome(subject, name))
-      })
+      if (subject.exceptions[name] !== undefined) continue
+      const tag = subject.onlyInSoak.includes(name) ? '@soak' : []
+      test(title.replaceAll('`', ''), { tag }, () => checks[name](context))
     }
   })
 }
-
-test('the table of promises in docs/guarantees.md matches the results', () => {
-  const findOutcomes = (name: PromiseName) =>
-    subjects.map((subject): unknown =>
-      skipped.has(subject) ? expect.any(String) : (outcomes.get(keyOf(subject, name)) ?? '?'),
-    )
-  const rows = (Object.keys(promises) as PromiseName[]).map((name) =>
-    [promises[name] as unknown].concat(findOutcomes(name)),
-  )
-  const table = [['promise', ...subjects.map(({ name }) => name)], ...rows]
-  console.log(table.map((row) => row.join(' | ')).join('\n'))
-  const cells = (line: string) =>
-    line
-      .split('|')
-      .slice(1, -1)
-      .map((cell) => cell.trim())
-  const documented = readFileSync('docs/guarantees.md', 'utf8').split('\n').map(cells)
-  for (const row of table) expect(documented).toContainEqual(row)
-})

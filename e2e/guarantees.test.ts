@@ -2,7 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
 import { expect, it } from 'vitest'
+import { promises, tabulatePromises } from './promises.js'
 
+const guarantees = readFileSync('docs/guarantees.md', 'utf8')
 const testFolders = ['lib', 'workers', 'demo', 'e2e']
 
 /** The titles of all tests and groups of a file, with `…` for each expression in them. */
@@ -39,12 +41,24 @@ it('every test that docs/guarantees.md quotes exists', () => {
       .map((name) => join(folder, name)),
   )
   // A title that is hardly more than an expression would fit every quote.
-  const titles = files.flatMap(readTitles).filter((title) => !title.includes('…') || title.length > 12)
-  const quoted = [...readFileSync('docs/guarantees.md', 'utf8').matchAll(/"(?<title>[^"\n]+)"/g)].map(
-    ({ groups }) => groups!.title!,
+  const titles = [...Object.values(promises), ...files.flatMap(readTitles)].filter(
+    (title) => !title.includes('…') || title.length > 12,
   )
+  const quoted = [...guarantees.matchAll(/"(?<title>[^"\n]+)"/g)].map(({ groups }) => groups!.title!)
   expect(quoted.length).toBeGreaterThan(50)
   expect(quoted.filter((quote) => !titles.some((title) => fits(title, quote) || fits(quote, title)))).toEqual(
     [],
   )
+})
+
+it('the table of backends in docs/guarantees.md is what contract.spec.ts tests', () => {
+  const [, section] = guarantees.split('\n## By backend\n')
+  const lines = section!.split('\n').filter((line) => /^\| (?!-)/.test(line))
+  const rows = lines.map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  )
+  expect(rows).toEqual(tabulatePromises())
 })
