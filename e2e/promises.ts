@@ -110,13 +110,11 @@ export const subjects: readonly Subject[] = [
 
 /** The table of docs/guarantees.md: a row for each promise, a column for each backend. */
 export function tabulatePromises(): string[][] {
+  const names = Object.keys(promises) as PromiseName[]
   const describeRow = (name: PromiseName) =>
     subjects.map((subject) => subject.exceptions[name] ?? describeOutcome(subject, name))
-  const names = Object.keys(promises) as PromiseName[]
-  return [
-    ['promise', ...subjects.map(({ name }) => name)],
-    ...names.map((name) => [promises[name], ...describeRow(name)]),
-  ]
+  const rows = names.map((name) => [promises[name] as string].concat(describeRow(name)))
+  return [['promise', ...subjects.map(({ name }) => name)], ...rows]
 }
 
 /** What the test of a promise asserts about a backend. */

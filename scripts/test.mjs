@@ -1,5 +1,6 @@
 // npm test: everything that CI runs, also on a clean clone. npm test -- unit e2e: only these tests.
 import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
 import { ensureChromium } from './chromium.mjs'
 
@@ -15,7 +16,8 @@ ensureInstalled()
 ensureChromium()
 if (names.includes('e2e')) {
   // If it fails, the tests that need the model try again and report the reason.
-  const preparing = spawn(process.execPath, ['scripts/prepare-smollm2.mjs'], { stdio: 'ignore' })
+  const script = fileURLToPath(new URL('prepare-smollm2.mjs', import.meta.url))
+  const preparing = spawn(process.execPath, [script], { stdio: 'ignore' })
   preparing.unref()
   process.on('exit', () => preparing.kill())
 }
