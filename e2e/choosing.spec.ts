@@ -11,7 +11,7 @@ test('without a real GPU llamaCpp() is chosen over onnx(), which reports that it
     const { availability, createEngine, llamaCpp, onnx, remote } = window.rivulet
     const backends = [
       onnx({ model: './models/stories/' }),
-      llamaCpp({ model: './models/stories.gguf' }),
+      llamaCpp({ model: './models/stories.gguf', threads: 1 }),
       remote({ baseURL: 'http://localhost:1/v1', model: 'none' }),
     ]
     const engine = await createEngine({ backend: backends })

@@ -29,7 +29,8 @@ function openEngine(page: Page, kind: Subject['kind'], { real, broken }: Servers
       const create = {
         'onnx wasm': () => onnx({ device: 'wasm', worker, model }),
         'onnx webgpu': () => onnx({ device: 'webgpu', worker, model }),
-        llamaCpp: () => llamaCpp({ worker: window.createLlamaCppWorker, model: './models/stories.gguf' }),
+        llamaCpp: () =>
+          llamaCpp({ threads: 1, worker: window.createLlamaCppWorker, model: './models/stories.gguf' }),
         // webLlm()'s own check requires a real GPU.
         webLlm: () => ({
           ...webLlm({ model: 'Story-1B-q4f16_1-MLC', worker: window.createWebLlmWorker }),

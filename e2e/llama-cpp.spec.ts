@@ -9,13 +9,16 @@ const stories = readFileSync(storiesPath)
 
 type PlainOptions = Omit<LlamaCppOptions, 'model' | 'worker'>
 
+/** Beside other tests on two cores, two threads of llama.cpp mostly wait for each other. */
+const oneThread: PlainOptions = { threads: 1 }
+
 function open(page: Page, options: PlainOptions = {}, model = './models/stories.gguf') {
   return page.evaluateHandle(
     ({ options, model }) => {
       const { createEngine, llamaCpp } = window.rivulet
       return createEngine({ backend: llamaCpp(options), model })
     },
-    { options, model },
+    { options: { ...oneThread, ...options }, model },
   )
 }
 
@@ -32,7 +35,7 @@ function failToOpen(page: Page, options: PlainOptions = {}, model?: string): Pro
         return { name, code, message, text }
       }
     },
-    { options, model: model ?? './models/stories.gguf' },
+    { options: { ...oneThread, ...options }, model: model ?? './models/stories.gguf' },
   )
 }
 
@@ -60,7 +63,7 @@ test('reports its threads: several in an isolated page, one elsewhere', async ({
   })
   await openBarePage(page)
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(false)
-  const one = await open(page)
+  const one = await open(page, { threads: 2 })
   expect(await one.evaluate(({ info }) => info)).toMatchObject({
     deviceDescription: 'CPU, 1 thread',
     execution: 'single-threaded',
@@ -87,7 +90,7 @@ test('loads a file that the user chose, with the requested context length', asyn
   const engine = await page.evaluateHandle(() => {
     const { createEngine, llamaCpp } = window.rivulet
     const files = [...document.querySelector('input')!.files!]
-    return createEngine({ backend: llamaCpp({ contextLength: 250 }), model: files })
+    return createEngine({ backend: llamaCpp({ contextLength: 250, threads: 1 }), model: files })
   })
   // llama.cpp rounds up to a multiple of 256.
   expect(await engine.evaluate(({ info }) => info)).toMatchObject({ contextLength: 256 })
@@ -138,7 +141,11 @@ test('loads the file of about 4 bits, or the named one, from a folder on a hub, 
     page.evaluate(
       async ({ model, hub }) => {
         const { createEngine, llamaCpp } = window.rivulet
-        const engine = await createEngine({ backend: llamaCpp(), model, download: { hubUrl: hub } })
+        const engine = await createEngine({
+          backend: llamaCpp({ threads: 1 }),
+          model,
+          download: { hubUrl: hub },
+        })
         const { text } = await engine.generate('Tell me a story.', { temperature: 0, maxTokens: 4 }).result
         await engine.dispose()
         return { model: engine.info.model, text }

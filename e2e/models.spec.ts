@@ -23,7 +23,12 @@ test('SmolLM2-135M-Instruct answers on llama.cpp, and continues after its worker
     const engine = await page.evaluateHandle(
       (url) => {
         const { createEngine, llamaCpp } = window.rivulet
-        const backend = llamaCpp({ worker: window.createLlamaCppWorker, contextLength: 1024 })
+        const backend = llamaCpp({
+          worker: window.createLlamaCppWorker,
+          contextLength: 1024,
+          // Beside other tests on two cores, two threads mostly wait for each other.
+          threads: 1,
+        })
         return createEngine({ backend, model: url })
       },
       server.url + basename(smolLm2Gguf),
