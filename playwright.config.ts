@@ -7,8 +7,8 @@ const launchOptions = chooseLaunchOptions()
 const allowCrashes = ['--disable-domain-blocking-for-3d-apis', '--disable-gpu-process-crash-limit']
 
 /**
- * Each test's page compiles ten to thirty megabytes of WebAssembly again, and the optimizing compiler then takes as much CPU
- * time beside the test. With this budget it only compiles the hottest functions.
+ * Each test's page compiles ten to thirty megabytes of WebAssembly again, and the optimizing compiler then takes as much
+ * CPU time beside the test. With this budget it only compiles the hottest functions.
  */
 const compileLess = '--js-flags=--wasm-tiering-budget=100000000'
 /** Needs the machine to itself: it measures times or memory. */

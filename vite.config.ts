@@ -30,14 +30,14 @@ export default defineConfig({
   },
   test: {
     projects: [
-      // No test asserts how long it takes; on a busy machine vitest's five seconds would.
+      // No test has a time limit. On a busy machine vitest's default of five seconds would be one.
       { root, test: { name: 'node', include: unitTests, exclude: browserTests, testTimeout: 60_000 } },
       {
         root,
         cacheDir: '.cache/vitest',
         optimizeDeps: {
-          // ONNX Runtime looks for its WebAssembly beside its own module. The others are listed because a dependency that
-          // vite finds late reloads the running tests.
+          // ONNX Runtime looks for its WebAssembly beside its own module. The others are listed because vite reloads the
+          // running tests when it discovers a dependency.
           exclude: ['onnxruntime-web', 'onnxruntime-web/wasm', 'onnxruntime-web/webgpu'],
           include: [
             '@bufbuild/protobuf',

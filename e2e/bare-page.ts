@@ -5,7 +5,7 @@ import type { Engine, GenerateOptions, GenerationResult, Prompt, RivuletError, T
 export const barePageUrl = 'http://localhost:4282/'
 export const embeddedModel = './models/stories/'
 
-/** Opens the bare page. It exposes the library as `window.rivulet`, and with `hasClients` other libraries' clients too. */
+/** Opens the bare page, which exposes the library as `window.rivulet`; with `hasClients` other clients too. */
 export async function openBarePage(page: Page, { hasClients = false } = {}): Promise<Page> {
   await page.goto(hasClients ? `${barePageUrl}?clients` : barePageUrl)
   await page.waitForFunction(() => 'rivulet' in window)
@@ -83,8 +83,8 @@ interface StoryReference {
 }
 
 /**
- * Greedy token ids of the embedded model's f32 weights, computed with PyTorch, up to the first token where the 8-bit export
- * differs (e2e/models/verify_stories.py checks how far they agree).
+ * Reads greedy token ids of the embedded model's f32 weights, computed with PyTorch. They end before the first token where
+ * the 8-bit export differs (e2e/models/verify_stories.py checks how far they agree).
  */
 export function readStoryReferences(): readonly StoryReference[] {
   return JSON.parse(readFileSync(new URL('./models/stories-reference.json', import.meta.url), 'utf8'))

@@ -163,7 +163,7 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
   },
 
   async backpressure({ subject, engine }) {
-    // The model needs much less time for six tokens. But the reader stops after the first, so the next request never starts.
+    // The model needs much less time for six tokens. But the reader stops after one, so the next request does not start.
     const waitMs = subject.kind === 'onnx webgpu' ? 4000 : 1000
     const outcome = await engine.evaluate(
       async (engine, { question, waitMs }) => {
@@ -185,8 +185,8 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
 
   async cancel({ subject, page, engine, undisturbed }) {
     if (subject.kind !== 'remote') return checkCancel(engine, subject, undisturbed)
-    // Not the server of the other tests: after an abandoned answer, dasLLAMA 0.6.6 can send that answer's text to the next
-    // request, or never answer it, whichever client asks (seen with bare fetches). The server here is written for this test.
+    // Not the server of the other tests: after an abandoned answer, dasLLAMA 0.6.6 can send that answer's text to the
+    // next request, or never answer it, whichever client asks (seen with bare fetches). So the test has its own server.
     const server = await startFakeServer()
     server.prefillMs = 100
     try {

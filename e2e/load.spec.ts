@@ -44,7 +44,7 @@ test('opening, reading and cancelling streams leaves no memory behind', async ({
   await page.waitForTimeout(500)
   const before = await measurePage(session)
   await runCycles(cycles)
-  // The last messages are still arriving, and one collection may leave a few objects. A leak stays in every measurement.
+  // The last messages still arrive, and one collection may leave a few objects. A leak stays in every measurement.
   await expect(async () => {
     const after = await measurePage(session)
     console.log(`${cycles} cycles: ${JSON.stringify({ before, after })}`)

@@ -43,7 +43,7 @@ interface Evaluated {
 
 /** @returns a function that sends a command to the page */
 async function attach(session: CDPSession, targetId: string) {
-  // Playwright only passes on messages of its own sessions. Without `flatten` these are wrapped in events of such a session.
+  // Playwright only passes on messages of its own sessions. Without `flatten` these arrive as events of such a session.
   const { sessionId } = await session.send('Target.attachToTarget', { targetId, flatten: false })
   const waiting = new Map<number, (answer: Answer) => void>()
   session.on('Target.receivedMessageFromTarget', (event) => {

@@ -1,6 +1,6 @@
 import type { Page } from '@playwright/test'
 
-/** The part of the browser's violation report that is used here (https://www.w3.org/TR/CSP3/#deprecated-serialize-violation). */
+/** A part of the browser's violation report (https://www.w3.org/TR/CSP3/#deprecated-serialize-violation). */
 interface Violation {
   /** The page or the worker's script. */
   readonly 'document-uri': string
@@ -13,8 +13,8 @@ export interface PolicyReports {
   /** The directive to add to a policy. */
   readonly directive: string
   /**
-   * Reads all violations so far, by the page and by all workers. Reports arrive late, so the page and each of rivulet's workers
-   * violate the policy once more here, and their reports are awaited. A thread that does not report fails the test.
+   * Reads all violations so far, by the page and by all workers. Reports arrive late, so the page and each of rivulet's
+   * workers violate the policy once more here, and their reports are awaited. A thread that does not report fails the test.
    */
   readViolations(): Promise<readonly Violation[]>
 }

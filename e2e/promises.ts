@@ -1,4 +1,4 @@
-// What every backend promises, and the exceptions. contract.spec.ts tests it; docs/guarantees.md contains it as a table.
+// What every backend promises, and the exceptions. contract.spec.ts tests it; docs/guarantees.md has it as a table.
 import type { ModelInfo } from 'rivulet'
 
 export const promises = {

@@ -108,7 +108,7 @@ test.describe('the embedded model', () => {
     expect(names.toSorted()).toEqual(['rivulet:decode', 'rivulet:generation', 'rivulet:time-to-first-token'])
   })
 
-  test('each generation is recorded for tracing, and an error in the callback reaches the page, not the stream', async () => {
+  test('each generation is recorded for tracing, and an error in the callback does not reach the stream', async () => {
     const thrown: string[] = []
     page.on('pageerror', ({ message }) => thrown.push(message))
     const seen = await page.evaluate(

@@ -1,4 +1,4 @@
-// Downloads SmolLM2-135M-Instruct and converts it for the tests. `npm test` starts it first, so that no test has to wait.
+// Downloads SmolLM2-135M-Instruct and converts it for the tests. `npm test` starts this first, so that no test waits.
 import { fileURLToPath } from 'node:url'
 import { runnerImport } from 'vite'
 

@@ -174,7 +174,7 @@ function readJson(path: string): unknown {
   return JSON.parse(readFileSync(path, 'utf8'))
 }
 
-/** A stand-in for a larger machine: ONNX Runtime uses half of the processors, which is one thread on a small one. */
+/** Simulates a larger machine: ONNX Runtime uses half of the processors, which is one thread on a small one. */
 async function pretendProcessors(page: Page, count: number): Promise<void> {
   await page.route(/\.js$/, async (route) => {
     const response = await route.fetch()
@@ -187,7 +187,7 @@ async function pretendProcessors(page: Page, count: number): Promise<void> {
 const storyTokens = { wasm: 32, webgpu: 4 } as const
 
 /**
- * Opens the app and waits for the end of its story. The story must arrive in pieces, from one worker, with all files loaded
+ * Opens the app and waits for the end of its story. The story must arrive in pieces, from one worker. All files must load
  * from the app's origin or from the CDNs.
  * @returns the device that it ran on
  */

@@ -8,8 +8,8 @@ const fileCdn = 'https://cdn.jsdelivr.net/npm/'
 const headers = { 'access-control-allow-origin': '*' }
 
 /**
- * Answers for two CDNs with the packages that an app has installed. One bundles each package into a module that imports other
- * packages by URL. The other serves the files of packages unchanged.
+ * Answers for two CDNs with the packages that an app has installed. One bundles each package into a module that imports
+ * other packages by URL. The other serves the files of packages unchanged.
  */
 export async function serveStandInCdn(page: Page, folder: string): Promise<void> {
   await page.route(`${moduleCdn}**`, async (route) => {

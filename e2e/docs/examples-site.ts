@@ -41,7 +41,7 @@ export function checkTypes(examplesFolder: string): string {
   return stdout
 }
 
-/** Keeps the examples in the build: they are in rivulet's package, whose unused modules are removed as free of side effects. */
+/** Keeps the examples in the build. They are part of rivulet's package, which declares that it has no side effects. */
 function keepExamples(): Plugin {
   return {
     name: 'rivulet-keep-examples',

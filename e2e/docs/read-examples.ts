@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** A fenced `ts` block of the documentation. Blocks marked `unchecked` are left out: their packages are not installed. */
+/** A fenced `ts` block of the documentation. Blocks marked `unchecked` are left out: they need other packages. */
 export interface Example {
   /** The file and the line on which its code begins: `README.md:27`. */
   readonly name: string

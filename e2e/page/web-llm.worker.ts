@@ -1,4 +1,4 @@
-// webLlm()'s worker with web-llm's real engine and a scripted pipeline: the tests cannot download compiled model libraries.
+// webLlm()'s worker with web-llm's real engine and a scripted pipeline: the tests cannot download model libraries.
 import type { Endpoint } from 'comlink'
 import { exposeMethods } from '../../dist/workers/expose.js'
 import { createHost } from '../../dist/workers/host.js'
@@ -9,7 +9,7 @@ import { createScriptedRuntime } from '../../workers/web-llm/scripted-engine.tes
 const words = ['Once', ' upon', ' a', ' time', ' there', ' was', ' a', ' dragon', '.']
 const stepMs = 2
 
-/** Greedy: the words in order. Otherwise the seed decides the order. A token with the highest bias replaces every word. */
+/** Greedy: the words in order. Otherwise the seed decides the order. A token with the highest bias replaces them all. */
 function speak({ temperature = 1, top_p = 1, logit_bias, seed }: ScriptedSampling): readonly string[] {
   if (Object.values(logit_bias ?? {}).includes(100)) return words.map(() => ' upon')
   if (temperature === 0 || top_p < 0.01) return words
