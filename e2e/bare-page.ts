@@ -83,8 +83,8 @@ interface StoryReference {
 }
 
 /**
- * Reads greedy token ids of the embedded model's f32 weights, computed with PyTorch. They end before the first token where
- * the 8-bit export differs (e2e/models/verify_stories.py checks how far they agree).
+ * Reads greedy token ids of the embedded model's f32 weights, computed with PyTorch. They end where the 8-bit
+ * export differs (e2e/models/verify_stories.py checks how far they agree).
  */
 export function readStoryReferences(): readonly StoryReference[] {
   return JSON.parse(readFileSync(new URL('./models/stories-reference.json', import.meta.url), 'utf8'))

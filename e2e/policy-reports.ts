@@ -14,7 +14,7 @@ export interface PolicyReports {
   readonly directive: string
   /**
    * Reads all violations so far, by the page and by all workers. Reports arrive late, so the page and each of rivulet's
-   * workers violate the policy once more here, and their reports are awaited. A thread that does not report fails the test.
+   * workers violate the policy once more here, and their reports are awaited. A thread without a report fails the test.
    */
   readViolations(): Promise<readonly Violation[]>
 }

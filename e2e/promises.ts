@@ -62,7 +62,7 @@ export const subjects: readonly Subject[] = [
     name: '`onnx()`, WebGPU',
     kind: 'onnx webgpu',
     info: { ...onnxInfo, device: 'webgpu', execution: 'replayed' },
-    // They load another engine, which takes a software adapter ten seconds or more. recovery.spec.ts loses a GPU in CI.
+    // These load another engine, which takes a software adapter ten seconds or more. recovery.spec.ts loses a GPU in CI.
     onlyInSoak: ['recovery', 'takeOver'],
   },
   {

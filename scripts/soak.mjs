@@ -1,4 +1,4 @@
-// npm run soak: the tests of faults and load, many times each, and the tests with the tag @soak. 90 minutes on two cores.
+// npm run soak: repeats the tests of faults and load, and runs the tests with the tag @soak. 90 minutes on two cores.
 // npm run soak -- load: only the files whose names start with this.
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
 import { ensureChromium } from './chromium.mjs'
