@@ -126,29 +126,3 @@ test('webLlm() is not chosen on a software adapter, and its own worker runs the 
     message: expect.stringMatching(/Llama-99B.*Llama-3/),
   })
 })
-
-test('options of webLlm() are refused by name', async ({ page }) => {
-  const messages = await page.evaluate(() => {
-    const { webLlm } = window.rivulet
-    const wrong: readonly object[] = [
-      { model: '' },
-      { model: 'a', models: [] },
-      { model: 'a', cache: 'disk' },
-      { model: 'a', contextLength: 0 },
-      { model: 'a', modelRecords: [{ model_id: 'a' }] },
-      { model: 'a', modelRecords: [{ model_id: 'a', model: 'http://[', model_lib: 'b' }] },
-      { model: 'a', worker: 1 },
-    ]
-    return wrong.map((options) => {
-      try {
-        return webLlm(options as { model: string }).name
-      } catch (error) {
-        return `${(error as SeenError).code} ${(error as SeenError).message}`
-      }
-    })
-  })
-  const names = ['model', 'models', 'cache', 'contextLength', 'modelRecords', 'modelRecords', 'worker']
-  for (const [index, name] of names.entries()) {
-    expect(messages[index]).toMatch(new RegExp(`^invalid-option .*${name}`))
-  }
-})

@@ -211,39 +211,4 @@ test.describe('is refused with a typed error, and the tab still works', () => {
       code: 'backend-unavailable',
     })
   })
-
-  test('invalid options of llamaCpp(), by name', async ({ page }) => {
-    const messages = await page.evaluate(() => {
-      const { llamaCpp } = window.rivulet
-      const wrong: readonly object[] = [
-        { devices: 'wasm' },
-        { device: 'cpu' },
-        { contextLength: 0 },
-        { threads: 1.5 },
-        { memoryBudgetBytes: -1 },
-        { conversationCacheBytes: -1 },
-        { wasmUrl: 'http://[' },
-        { worker: 1 },
-      ]
-      return wrong.map((options) => {
-        try {
-          return String(llamaCpp(options).name)
-        } catch (error) {
-          return `${(error as SeenError).code} ${(error as SeenError).message}`
-        }
-      })
-    })
-    const names = [
-      'devices',
-      'device',
-      'contextLength',
-      'threads',
-      'memoryBudgetBytes',
-      'conversationCacheBytes',
-      'wasmUrl',
-      'worker',
-    ]
-    for (const [index, name] of names.entries())
-      expect(messages[index]).toMatch(new RegExp(`^invalid-option .*${name}`))
-  })
 })
