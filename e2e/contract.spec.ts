@@ -227,13 +227,17 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
     expect(await failGeneration(engine, '')).toMatchObject({ code: 'invalid-option' })
   },
 
-  async usage({ subject, undisturbed: { result, tokenIds } }) {
+  async usage({ subject, engine, undisturbed: { result, tokenIds } }) {
     expect(result.finishReason).toBe('length')
     expect(result.usage.completionTokens).toBe(8)
     expect(result.usage.promptTokens).toBeGreaterThan(8)
     expect(tokenIds).toHaveLength(subject.reportsTokenIds ? 8 : 0)
     expect(result.parts).toHaveLength(1)
     expect(result.parts[0]).toMatchObject({ text: result.text, tokens: 8 })
+    // Longer than a chunk of the prefill.
+    const long = await streamAnswer(engine, 'The dragon was happy. '.repeat(30), { ...greedy, maxTokens: 2 })
+    expect(long.result.usage).toMatchObject({ completionTokens: 2 })
+    expect(long.result.usage.promptTokens).toBeGreaterThan(128)
   },
 
   async latency({ subject, undisturbed }) {

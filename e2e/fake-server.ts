@@ -63,10 +63,13 @@ export async function startFakeServer(): Promise<FakeServer> {
       await new Promise((resolve) => setTimeout(resolve, 20))
       if (state.isBroken && index === 1) return void response.destroy()
     }
-    while (state.isFlooding && !response.destroyed) {
-      const hasRoom = send(response, createChunk('more '.repeat(2000)))
-      state.sentBytes += 10_000
-      if (!hasRoom) await Promise.race([once(response, 'drain'), once(response, 'close')])
+    if (state.isFlooding) {
+      const closed = once(response, 'close')
+      while (!response.destroyed) {
+        const hasRoom = send(response, createChunk('more '.repeat(2000)))
+        state.sentBytes += 10_000
+        if (!hasRoom) await Promise.race([once(response, 'drain'), closed])
+      }
     }
     while (state.isEndless && !response.destroyed) {
       send(response, createChunk(' more'))
