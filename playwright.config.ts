@@ -1,38 +1,42 @@
 import { defineConfig } from '@playwright/test'
+import { isSoak } from './e2e/soak.js'
 import { chooseLaunchOptions } from './scripts/chromium.mjs'
 
 const launchOptions = chooseLaunchOptions()
-/** Else a browser gives no more adapters after its GPU process has crashed twice, as some tests have it do. */
+/** Without these a browser returns no adapter after its GPU process has crashed twice; some tests crash it. */
 const allowCrashes = ['--disable-domain-blocking-for-3d-apis', '--disable-gpu-process-crash-limit']
 
 /**
- * A page compiles ten to thirty megabytes of WebAssembly anew for each test, and the optimizing compiler computes on beside
- * the test for as long again: here it gets only what is truly hot.
+ * Each test's page compiles ten to thirty megabytes of WebAssembly again, and the optimizing compiler then takes as much
+ * CPU time beside the test. With this budget it only compiles the hottest functions.
  */
 const compileLess = '--js-flags=--wasm-tiering-budget=100000000'
-/** What a software adapter computes, on every core, or what depends on how fast the machine is. */
-const needsMachine = /\b(contract|demo-frames|load|recovery|streaming)\.spec\.ts|@alone/
+/** Needs the machine to itself: it measures times or memory. */
+const alone = /@alone\b/
+/** Is slow and seldom fails: only `npm run soak` runs it. */
+const onlyInSoak = isSoak ? [] : [/@soak\b/]
 
 const demoServer = 'npx vite preview --port 4281 --strictPort'
 const pageServer = 'npx vite preview --config e2e/vite.config.ts --port 4282 --strictPort'
-/** The second run of `npm run test:e2e` serves what the first has built. */
+/** The second run of `npm run test:e2e` serves the pages that the first run built. */
 const isBuilt = process.env.RIVULET_IS_BUILT !== undefined
 
 /** Real models on real WebGPU and WASM, in the built demo and in a bare page. */
 export default defineConfig({
   testDir: 'e2e',
-  testIgnore: ['consumers/**', 'eval/**'],
+  testMatch: '**/*.spec.ts',
+  testIgnore: 'consumers/**',
   outputDir: '.cache/test-results',
-  // `npm run test:e2e` runs one project behind the other, the first with two workers.
+  // `npm run test:e2e` runs these projects one after the other, the first with two workers.
   workers: 1,
   projects: [
-    { name: 'side by side', grepInvert: needsMachine },
-    { name: 'by itself', grep: needsMachine },
+    { name: 'side by side', grepInvert: [alone, ...onlyInSoak] },
+    { name: 'alone', grep: alone, grepInvert: onlyInSoak },
   ],
   timeout: 180_000,
   expect: { timeout: 60_000 },
   forbidOnly: Boolean(process.env.CI),
-  // What passes only then is listed as flaky at the end.
+  // A test that only passes in the second try is listed as flaky at the end.
   retries: process.env.CI ? 1 : 0,
   reporter: 'list',
   use: {

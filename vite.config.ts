@@ -6,14 +6,14 @@ import { precacheDemo } from './scripts/precache-demo.mjs'
 import { serveSmolLm2 } from './scripts/smollm2.mjs'
 
 const root = import.meta.dirname
-const unitTests = ['lib', 'workers', 'demo', 'e2e/eval'].map((folder) => `${folder}/**/*.test.{ts,tsx}`)
+const unitTests = ['lib', 'workers', 'demo', 'e2e'].map((folder) => `${folder}/**/*.test.{ts,tsx}`)
 const browserTests = unitTests.map((pattern) => pattern.replace('.test.', '.browser.test.'))
 
-/** The demo, and the unit tests: in Node, and in a real browser where the file's name says so. */
+/** The demo and the unit tests. `*.browser.test.ts` runs in a real browser, every other test in Node. */
 export default defineConfig({
   root: 'demo',
   cacheDir: '../.cache/vite',
-  // Relative, so that the built demo can be put into any folder of any host.
+  // Relative, so that the built demo works in any folder of any host.
   base: './',
   build: {
     outDir: '../dist-demo',
@@ -30,13 +30,14 @@ export default defineConfig({
   },
   test: {
     projects: [
-      // None asserts a time; vitest's five seconds would, on a busy machine.
+      // No test has a time limit. On a busy machine vitest's default of five seconds would be one.
       { root, test: { name: 'node', include: unitTests, exclude: browserTests, testTimeout: 60_000 } },
       {
         root,
         cacheDir: '.cache/vitest',
         optimizeDeps: {
-          // ONNX Runtime finds its WebAssembly beside its own module; the rest is named so that no test is reloaded.
+          // ONNX Runtime looks for its WebAssembly beside its own module. The others are listed because vite reloads the
+          // running tests when it discovers a dependency.
           exclude: ['onnxruntime-web', 'onnxruntime-web/wasm', 'onnxruntime-web/webgpu'],
           include: [
             '@bufbuild/protobuf',

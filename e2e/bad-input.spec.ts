@@ -16,23 +16,23 @@ test.describe('a model that cannot be loaded', () => {
     await openBarePage(page)
   })
 
-  test('an unknown folder is named', async ({ page }) => {
+  test('the error names a folder that does not exist', async ({ page }) => {
     const error = await loadBrokenModel(page, './models/no-such-model/')
     expect(error).toMatchObject({ name: 'RivuletError', code: 'model-not-found' })
     expect(error?.message).toMatch(/no-such-model\/ has no config\.json/)
   })
 
-  test('a host that is not there is named', async ({ page }) => {
+  test('the error names a host that cannot be reached', async ({ page }) => {
     const error = await loadBrokenModel(page, 'http://localhost:9/models/stories/')
     expect(error).toMatchObject({ code: 'download-failed', message: /localhost:9/ })
   })
 
-  test('what is no model is refused before any request', async ({ page }) => {
+  test('a name that is not a model is refused before any request', async ({ page }) => {
     const error = await loadBrokenModel(page, 'stories')
     expect(error).toMatchObject({ code: 'invalid-option', message: /"stories" is not a model/ })
   })
 
-  test('options that createEngine does not know or cannot use are refused by name', async ({ page }) => {
+  test('unknown and invalid options of createEngine are refused by name', async ({ page }) => {
     const messages = await page.evaluate(async (model) => {
       const { createEngine, onnx } = window.rivulet
       const attempts: unknown[] = [
@@ -67,7 +67,7 @@ test.describe('a model that cannot be loaded', () => {
     })
   }
 
-  test('a web page in place of a file counts as missing', async ({ page }) => {
+  test('a file counts as missing if the server sends a web page instead', async ({ page }) => {
     await page
       .context()
       .route('**/config.json', (route) =>
@@ -76,7 +76,7 @@ test.describe('a model that cannot be loaded', () => {
     expect(await loadBrokenModel(page, embeddedModel)).toMatchObject({ code: 'model-not-found' })
   })
 
-  test('a folder without weights is refused, with the files that were looked for', async ({ page }) => {
+  test('a folder without weights is refused, and the error lists the expected files', async ({ page }) => {
     await page.context().route(graphFile, (route) => route.fulfill({ status: 404 }))
     const error = await loadBrokenModel(page, embeddedModel)
     expect(error).toMatchObject({
@@ -85,7 +85,7 @@ test.describe('a model that cannot be loaded', () => {
     })
   })
 
-  test('weights that are no ONNX file are refused', async ({ page }) => {
+  test('weights that are not an ONNX file are refused', async ({ page }) => {
     await page.context().route(graphFile, (route) => route.fulfill({ body: 'version https://git-lfs' }))
     expect(await loadBrokenModel(page, embeddedModel)).toMatchObject({ code: 'model-invalid' })
   })
@@ -98,13 +98,13 @@ test.describe('a model that cannot be loaded', () => {
     expect(await loadBrokenModel(page, embeddedModel)).toMatchObject({ code: 'model-invalid' })
   })
 
-  test('a server error is told from a missing file', async ({ page }) => {
+  test('a server error is distinguished from a missing file', async ({ page }) => {
     await page.context().route(graphFile, (route) => route.fulfill({ status: 503 }))
     const error = await loadBrokenModel(page, embeddedModel)
     expect(error).toMatchObject({ code: 'download-failed', message: /503/ })
   })
 
-  test('loading can be given up', async ({ page }) => {
+  test('loading can be cancelled', async ({ page }) => {
     const reason = await page.evaluate(async (model) => {
       const { createEngine, onnx } = window.rivulet
       const abort = new AbortController()
@@ -128,17 +128,15 @@ test.describe('a model that cannot be loaded', () => {
     })
   })
 
-  test('the next attempt works when the cause is gone', async ({ page }) => {
+  test('the next attempt works after the cause is gone', async ({ page }) => {
     await page.context().route(graphFile, (route) => route.fulfill({ status: 404 }), { times: 1 })
     expect(await loadBrokenModel(page, embeddedModel)).toMatchObject({ code: 'model-not-found' })
     expect(await loadBrokenModel(page, embeddedModel)).toBeUndefined()
   })
 })
 
-test.describe('a browser that lacks something', () => {
-  test('without WebGPU the forced device is refused, and the automatic one computes on WASM', async ({
-    page,
-  }) => {
+test.describe('a browser with a missing feature', () => {
+  test('without WebGPU the device "webgpu" is refused, and onnx() is still available', async ({ page }) => {
     await page.addInitScript(() => Reflect.deleteProperty(Navigator.prototype, 'gpu'))
     await openBarePage(page)
     const error = await loadBrokenModel(page, embeddedModel, 'webgpu')
@@ -150,7 +148,7 @@ test.describe('a browser that lacks something', () => {
     })
   })
 
-  test('without WebAssembly nothing starts, and the reason is told', async ({ page }) => {
+  test('without WebAssembly no backend runs, and the error says why', async ({ page }) => {
     await page.addInitScript(() => Reflect.deleteProperty(globalThis, 'WebAssembly'))
     await openBarePage(page)
     expect(await loadBrokenModel(page, embeddedModel)).toMatchObject({
@@ -159,7 +157,7 @@ test.describe('a browser that lacks something', () => {
     })
   })
 
-  test('a software adapter does not win the automatic choice', async ({ page }) => {
+  test('the automatic choice does not pick a software adapter', async ({ page }) => {
     test.skip(process.env.RIVULET_GPU === 'hardware', 'This machine has a graphics card.')
     await openBarePage(page)
     const device = await page.evaluate(async (model) => {
@@ -183,7 +181,7 @@ test.describe('a request that cannot be answered', () => {
 
   test.afterEach(async () => {
     const { result } = await streamAnswer(engine, 'Hello!', { temperature: 0, maxTokens: 2 })
-    expect(result.text, 'the engine stays usable').toBe('Once upon')
+    expect(result.text, 'the engine is still usable').toBe('Once upon')
   })
 
   test.afterAll(() => page.close())
@@ -193,7 +191,7 @@ test.describe('a request that cannot be answered', () => {
       async (engine, { prompt, options }) => {
         try {
           await engine.generate(prompt as Prompt, options as GenerateOptions).text()
-          throw new Error('It was answered.')
+          throw new Error('The request was answered.')
         } catch (error) {
           const { name, code, message, text } = error as SeenError
           return { name, code, message, text }
@@ -205,10 +203,10 @@ test.describe('a request that cannot be answered', () => {
 
   const requests: Record<string, { prompt?: unknown; options?: unknown; message: RegExp }> = {
     'a negative temperature': { options: { temperature: -1 }, message: /"temperature".*from 0.*got -1/ },
-    'no tokens at all': { options: { maxTokens: 0 }, message: /"maxTokens".*from 1.*got 0/ },
+    'a limit of zero tokens': { options: { maxTokens: 0 }, message: /"maxTokens".*from 1.*got 0/ },
     'an unknown option': { options: { temprature: 1 }, message: /no option "temprature"/ },
     'an empty prompt': { prompt: '', message: /prompt is empty/ },
-    'no messages': { prompt: [], message: /non-empty array/ },
+    'an empty list of messages': { prompt: [], message: /non-empty array/ },
     'an unknown role': { prompt: [{ role: 'robot', content: 'hi' }], message: /messages\[0\]\.role/ },
   }
   for (const [name, { prompt = 'Hello!', options = {}, message }] of Object.entries(requests)) {
@@ -221,7 +219,7 @@ test.describe('a request that cannot be answered', () => {
     })
   }
 
-  test('a prompt longer than the context is refused with both figures', async () => {
+  test('a prompt longer than the context is refused, and the error contains both lengths', async () => {
     const error = await failToAnswer('The dragon was happy. '.repeat(200), {})
     expect(error).toMatchObject({
       code: 'prompt-too-long',
@@ -229,7 +227,7 @@ test.describe('a request that cannot be answered', () => {
     })
   })
 
-  test('an answer ends where the context ends', async () => {
+  test('an answer ends at the end of the context', async () => {
     const { result } = await streamAnswer(engine, 'The dragon was happy. '.repeat(83), { temperature: 0 })
     const { promptTokens, completionTokens } = result.usage
     expect(promptTokens).toBeLessThan(512)

@@ -1,10 +1,11 @@
+import { readFileSync } from 'node:fs'
 import type { JSHandle, Page } from '@playwright/test'
 import type { Engine, GenerateOptions, GenerationResult, Prompt, RivuletError, TokenChunk } from 'rivulet'
 
 export const barePageUrl = 'http://localhost:4282/'
 export const embeddedModel = './models/stories/'
 
-/** Opens the bare page, where the library stands under `window.rivulet`; other people's clients beside it if asked for. */
+/** Opens the bare page, which exposes the library as `window.rivulet`; with `hasClients` other clients too. */
 export async function openBarePage(page: Page, { hasClients = false } = {}): Promise<Page> {
   await page.goto(hasClients ? `${barePageUrl}?clients` : barePageUrl)
   await page.waitForFunction(() => 'rivulet' in window)
@@ -13,7 +14,7 @@ export async function openBarePage(page: Page, { hasClients = false } = {}): Pro
 
 export type Device = 'webgpu' | 'wasm'
 
-/** An engine in the page. */
+/** Loads an engine in the page. */
 export function loadEngine(page: Page, device: Device, model = embeddedModel): Promise<JSHandle<Engine>> {
   return page.evaluateHandle(
     ({ device, model }) => {
@@ -51,10 +52,10 @@ export function streamAnswer(
   )
 }
 
-/** What of an error can leave the page. */
+/** The part of an error that can leave the page. */
 export type SeenError = Pick<RivuletError, 'name' | 'code' | 'message' | 'text'>
 
-/** The error that loading a model ends with. */
+/** @returns the error that loading the model ends with */
 export function loadBrokenModel(
   page: Page,
   model: string,
@@ -73,4 +74,18 @@ export function loadBrokenModel(
     },
     { device, model },
   )
+}
+
+interface StoryReference {
+  readonly prompt: string
+  readonly promptTokens: number
+  readonly greedyIds: readonly number[]
+}
+
+/**
+ * Reads greedy token ids of the embedded model's f32 weights, computed with PyTorch. They end where the 8-bit
+ * export differs (e2e/models/verify_stories.py checks how far they agree).
+ */
+export function readStoryReferences(): readonly StoryReference[] {
+  return JSON.parse(readFileSync(new URL('./models/stories-reference.json', import.meta.url), 'utf8'))
 }

@@ -14,11 +14,11 @@ const compilerOptions = {
 } satisfies ts.CompilerOptions
 
 /**
- * Has TypeScript check JSON against a type of the `openai` package, as a literal written there would be: what lacks, what
- * is of another type and what the type does not have.
- * @param file where the checked source is left to read, below the repository, whose packages it imports
- * @param type of one of the values, such as `OpenAI.Model`
- * @returns the source text of what the type does not allow, without repetitions
+ * Checks JSON against a type of the `openai` package with TypeScript, like a literal in source code: missing properties,
+ * properties of another type, and unknown properties.
+ * @param file where the checked source is written, inside the repository, because it imports its packages
+ * @param type the type of each value, such as `OpenAI.Model`
+ * @returns the source text of everything that the type does not allow, without repetitions
  */
 export function checkTypes(file: string, values: readonly unknown[], type: string): string[] {
   const literals = values.map((value) => `  ${JSON.stringify(value)} satisfies ${type},`)
@@ -34,7 +34,7 @@ export function checkTypes(file: string, values: readonly unknown[], type: strin
   return [...new Set(places)]
 }
 
-/** The innermost property that begins at a place, as `name: value`. */
+/** @returns the innermost property that starts at a position, as `name: value` */
 function findProperty(file: ts.SourceFile, start: number): string | undefined {
   let found: string | undefined
   const visit = (node: ts.Node) => {

@@ -1,17 +1,17 @@
-// Which backend of a list is taken, and why the others were not.
+// Which backend of a list is chosen, and why the others are not.
 import { expect, test } from '@playwright/test'
 import { openBarePage, type SeenError } from './bare-page.js'
 
 test.beforeEach(({ page }) => openBarePage(page))
 
-test('without a real GPU llamaCpp() is taken before onnx(), which says that it would be slow', async ({
+test('without a real GPU llamaCpp() is chosen over onnx(), which reports that it would be slow', async ({
   page,
 }) => {
   const seen = await page.evaluate(async () => {
     const { availability, createEngine, llamaCpp, onnx, remote } = window.rivulet
     const backends = [
       onnx({ model: './models/stories/' }),
-      llamaCpp({ model: './models/stories.gguf' }),
+      llamaCpp({ model: './models/stories.gguf', threads: 1 }),
       remote({ baseURL: 'http://localhost:1/v1', model: 'none' }),
     ]
     const engine = await createEngine({ backend: backends })
@@ -33,7 +33,7 @@ test('without a real GPU llamaCpp() is taken before onnx(), which says that it w
   ])
 })
 
-test('onnx() on the CPU is taken before a server, where nothing local is faster', async ({ page }) => {
+test('onnx() on the CPU is chosen over a server if no local backend is faster', async ({ page }) => {
   const info = await page.evaluate(async () => {
     const { createEngine, onnx, remote } = window.rivulet
     const backend = [onnx(), remote({ baseURL: 'http://localhost:1/v1', model: 'none' })]
@@ -42,7 +42,7 @@ test('onnx() on the CPU is taken before a server, where nothing local is faster'
   expect(info).toMatchObject({ backend: 'onnx', device: 'wasm' })
 })
 
-test('a backend that cannot load its model gives way to the next, and the engine tells why', async ({
+test('if a backend cannot load its model, the next one is tried, and the engine reports why', async ({
   page,
 }) => {
   const seen = await page.evaluate(async () => {
@@ -60,7 +60,9 @@ test('a backend that cannot load its model gives way to the next, and the engine
   })
 })
 
-test('where none can, the error has all reasons; alone, a backend fails with its own', async ({ page }) => {
+test('if no backend works, the error contains all reasons; a single backend fails with its own error', async ({
+  page,
+}) => {
   const seen = await page.evaluate(async () => {
     const { createEngine, llamaCpp, onnx } = window.rivulet
     const fail = async (...backend: ReturnType<typeof onnx>[]) => {
@@ -80,7 +82,7 @@ test('where none can, the error has all reasons; alone, a backend fails with its
   expect(seen[1]).toMatchObject({ code: 'model-not-found' })
 })
 
-test('giving up while a list is tried tries no further', async ({ page }) => {
+test('cancelling while a list is tried stops at the current backend', async ({ page }) => {
   const seen = await page.evaluate(async () => {
     const { createEngine, llamaCpp } = window.rivulet
     const abort = new AbortController()
@@ -105,14 +107,14 @@ test('giving up while a list is tried tries no further', async ({ page }) => {
   expect(seen).toEqual({ reason: 'enough', workers: 1 })
 })
 
-test('webLlm() is not taken on a software adapter, and its own worker runs the real package', async ({
+test('webLlm() is not chosen on a software adapter, and its own worker runs the real package', async ({
   page,
 }) => {
   const seen = await page.evaluate(async () => {
     const { availability, createEngine, webLlm } = window.rivulet
     const backend = webLlm({ model: 'Llama-99B' })
     const { backends } = await availability(backend)
-    // As if there were a GPU: the package then looks for the model.
+    // Pretends that there is a GPU: the package then looks for the model.
     const forced = { ...backend, checkAvailability: () => Promise.resolve({ isAvailable: true } as const) }
     const error = await createEngine({ backend: forced }).catch((reason: SeenError) => reason)
     const { code, message } = error as SeenError
@@ -123,30 +125,4 @@ test('webLlm() is not taken on a software adapter, and its own worker runs the r
     code: 'model-not-found',
     message: expect.stringMatching(/Llama-99B.*Llama-3/),
   })
-})
-
-test('options of webLlm() are refused by name', async ({ page }) => {
-  const messages = await page.evaluate(() => {
-    const { webLlm } = window.rivulet
-    const wrong: readonly object[] = [
-      { model: '' },
-      { model: 'a', models: [] },
-      { model: 'a', cache: 'disk' },
-      { model: 'a', contextLength: 0 },
-      { model: 'a', modelRecords: [{ model_id: 'a' }] },
-      { model: 'a', modelRecords: [{ model_id: 'a', model: 'http://[', model_lib: 'b' }] },
-      { model: 'a', worker: 1 },
-    ]
-    return wrong.map((options) => {
-      try {
-        return webLlm(options as { model: string }).name
-      } catch (error) {
-        return `${(error as SeenError).code} ${(error as SeenError).message}`
-      }
-    })
-  })
-  const names = ['model', 'models', 'cache', 'contextLength', 'modelRecords', 'modelRecords', 'worker']
-  for (const [index, name] of names.entries()) {
-    expect(messages[index]).toMatch(new RegExp(`^invalid-option .*${name}`))
-  }
 })

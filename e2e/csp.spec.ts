@@ -1,4 +1,4 @@
-// Pages that allow no more than they must: what the runtimes need of a content security policy, and nothing else.
+// Pages with a strict content security policy, which allows only what the runtimes need.
 import { expect, test as base, type Page } from '@playwright/test'
 import { barePageUrl, streamAnswer } from './bare-page.js'
 import { collectReports, type PolicyReports } from './policy-reports.js'
@@ -15,7 +15,7 @@ const strict = [
   "base-uri 'none'",
 ]
 
-/** Opens the page with the library alone under a policy, which its workers get too. */
+/** Opens the page that contains only the library under a policy, which applies to its workers too. */
 async function openUnder(page: Page, policy: readonly string[], { directive }: PolicyReports): Promise<void> {
   await page.route(/\.(html|js)$/, async (route) => {
     const response = await route.fetch()
@@ -26,7 +26,7 @@ async function openUnder(page: Page, policy: readonly string[], { directive }: P
   await page.waitForFunction(() => 'rivulet' in window)
 }
 
-test('what a page or its worker violates is reported', async ({ page, reports }) => {
+test('violations by the page and by its worker are reported', async ({ page, reports }) => {
   const withoutWasm = strict.map((each) => each.replace(" 'wasm-unsafe-eval'", ''))
   await openUnder(page, [...withoutWasm, "worker-src 'self'"], reports)
   const load = page.evaluate(async () => {
@@ -73,7 +73,10 @@ test('llamaCpp() runs under a strict policy that also allows workers from blobs'
   expect(await reports.readViolations()).toEqual([])
 })
 
-test('llamaCpp() without that ends with an error that says so', async ({ page, reports }) => {
+test('llamaCpp() fails without blob workers, and the error names the directive', async ({
+  page,
+  reports,
+}) => {
   await openUnder(page, [...strict, "worker-src 'self'"], reports)
   const message = await page.evaluate(async () => {
     const { createEngine, llamaCpp } = window.rivulet

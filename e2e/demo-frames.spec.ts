@@ -93,9 +93,7 @@ function startMeasuring(): void {
 const isSmooth = ({ longTasksMs, frameGapP99Ms }: Smoothness) =>
   longTasksMs.every((ms) => ms <= maxLongTaskMs) && frameGapP99Ms <= maxFrameGapP99Ms
 
-test('streaming 200 tokens at 50 tokens/s with the chart open causes no long task and no late frame', async ({
-  page,
-}, testInfo) => {
+test('streaming with the chart open keeps the page smooth', { tag: '@alone' }, async ({ page }, testInfo) => {
   const server = await startPacedServer(tokens, tokenMs)
   const measured: Smoothness[] = []
   try {
@@ -110,7 +108,7 @@ test('streaming 200 tokens at 50 tokens/s with the chart open causes no long tas
   expect(measured.filter(isSmooth)).toHaveLength(1)
 })
 
-test('the measurement detects a blocked main thread', async ({ page }) => {
+test('the measure detects a blocked main thread', { tag: '@alone' }, async ({ page }) => {
   await page.goto('about:blank')
   await page.evaluate(startMeasuring)
   const blocked = await page.evaluate(async () => {

@@ -2,24 +2,24 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** Between its words. */
+/** The time between two words. */
 export const wordMs = 20
 export const words = ['Once', ' upon', ' a', ' time']
 
-/** A server that speaks as vLLM's documentation has it, and fails as it is told. */
+/** A stand-in for vLLM's server that follows its documentation, and fails on request. */
 export interface FakeServer {
   readonly url: string
-  /** Connections that a client has closed before their end. */
+  /** The number of answers whose connection the client closed before the end. */
   closedEarly: number
-  /** When each word left. */
+  /** When each word of an endless answer was sent. */
   readonly sentMs: number[]
-  /** Before its first word. */
+  /** The time before the first word. */
   prefillMs: number
-  /** Breaks off behind the second word. */
+  /** Closes the connection after the second word. */
   isBroken: boolean
-  /** Never ends. */
+  /** The answer never ends. */
   isEndless: boolean
-  /** Writes as much as it can, without an end. */
+  /** Writes as much as the socket takes, and never ends. */
   isFlooding: boolean
   sentBytes: number
   close(): void
@@ -37,7 +37,7 @@ export async function startFakeServer(): Promise<FakeServer> {
   }
   const send = (response: ServerResponse, data: object | string) =>
     response.write(`data: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`)
-  const say = (content: string) => ({ choices: [{ delta: { content }, finish_reason: null }] })
+  const createChunk = (content: string) => ({ choices: [{ delta: { content }, finish_reason: null }] })
   const server = createServer(async (request, response) => {
     response.setHeader('access-control-allow-origin', '*')
     response.setHeader('access-control-allow-headers', '*, Authorization, Content-Type')
@@ -53,21 +53,26 @@ export async function startFakeServer(): Promise<FakeServer> {
       if (!isDone) state.closedEarly += 1
     })
     if (state.prefillMs > 0) await new Promise((resolve) => setTimeout(resolve, state.prefillMs))
-    // vLLM's way to go on with a last message of the assistant's.
-    const said = body.continue_final_message ? (body.messages?.at(-1)?.content ?? '') : ''
-    const left = words.filter((_, index) => words.slice(0, index + 1).join('').length > said.length)
+    // vLLM's option to continue the last message, which is the assistant's.
+    const assistantPrefix = body.continue_final_message ? (body.messages?.at(-1)?.content ?? '') : ''
+    const left = words.filter(
+      (_, index) => words.slice(0, index + 1).join('').length > assistantPrefix.length,
+    )
     for (const [index, word] of left.entries()) {
-      send(response, say(word))
+      send(response, createChunk(word))
       await new Promise((resolve) => setTimeout(resolve, 20))
       if (state.isBroken && index === 1) return void response.destroy()
     }
-    while (state.isFlooding && !response.destroyed) {
-      const hasRoom = send(response, say('more '.repeat(2000)))
-      state.sentBytes += 10_000
-      if (!hasRoom) await Promise.race([once(response, 'drain'), once(response, 'close')])
+    if (state.isFlooding) {
+      const closed = once(response, 'close')
+      while (!response.destroyed) {
+        const hasRoom = send(response, createChunk('more '.repeat(2000)))
+        state.sentBytes += 10_000
+        if (!hasRoom) await Promise.race([once(response, 'drain'), closed])
+      }
     }
     while (state.isEndless && !response.destroyed) {
-      send(response, say(' more'))
+      send(response, createChunk(' more'))
       state.sentMs.push(Date.now())
       await new Promise((resolve) => setTimeout(resolve, wordMs))
     }

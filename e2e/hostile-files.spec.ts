@@ -7,10 +7,10 @@ import { scaleCount } from './soak.js'
 const graph = readFileSync(
   new URL('../demo/public/models/stories/onnx/model_quantized.onnx', import.meta.url),
 )
-/** Where the graph's nodes are; weights behind them change the text at most. */
+/** The graph's nodes are in these first bytes. Damage in the weights after them would only change the text. */
 const nodeBytes = 60_000
 
-test('damaged graphs that reach ONNX Runtime end in a typed error, or run; the tab lives', async ({
+test('a damaged graph in ONNX Runtime ends in a typed error or runs, and never crashes the tab', async ({
   page,
 }) => {
   test.setTimeout(3_600_000)

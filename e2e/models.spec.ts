@@ -5,7 +5,7 @@ import { loadEngine, openBarePage, streamAnswer } from './bare-page.js'
 import { preparePython, prepareSmolLm2, runScript, smolLm2Gguf } from './models/prepare.js'
 import { serveFolder } from './serve-folder.js'
 
-test('both files of the embedded model hold the same weights, and say what the reference says', () => {
+test('both files of the embedded model contain the same weights and produce the reference’s text', () => {
   test.setTimeout(600_000)
   const python = preparePython()
   test.skip('unavailable' in python, 'unavailable' in python ? python.unavailable : '')
@@ -13,7 +13,7 @@ test('both files of the embedded model hold the same weights, and say what the r
   expect(status, output).toBe(0)
 })
 
-test('SmolLM2-135M-Instruct answers on llama.cpp, and takes up what it was saying', async ({ page }) => {
+test('SmolLM2-135M-Instruct answers on llama.cpp, and continues after its worker dies', async ({ page }) => {
   test.setTimeout(900_000)
   const model = prepareSmolLm2()
   test.skip('unavailable' in model, 'unavailable' in model ? model.unavailable : '')
@@ -23,7 +23,12 @@ test('SmolLM2-135M-Instruct answers on llama.cpp, and takes up what it was sayin
     const engine = await page.evaluateHandle(
       (url) => {
         const { createEngine, llamaCpp } = window.rivulet
-        const backend = llamaCpp({ worker: window.createLlamaCppWorker, contextLength: 1024 })
+        const backend = llamaCpp({
+          worker: window.createLlamaCppWorker,
+          contextLength: 1024,
+          // Beside other tests on two cores, two threads mostly wait for each other.
+          threads: 1,
+        })
         return createEngine({ backend, model: url })
       },
       server.url + basename(smolLm2Gguf),
@@ -43,7 +48,7 @@ test('SmolLM2-135M-Instruct answers on llama.cpp, and takes up what it was sayin
   }
 })
 
-test('SmolLM2-135M-Instruct answers on WASM as its reference does', async ({ page }) => {
+test('SmolLM2-135M-Instruct on WASM gives the reference’s answers', async ({ page }) => {
   test.setTimeout(900_000)
   const model = prepareSmolLm2()
   test.skip('unavailable' in model, 'unavailable' in model ? model.unavailable : '')
@@ -61,7 +66,7 @@ test('SmolLM2-135M-Instruct answers on WASM as its reference does', async ({ pag
         temperature: 0,
         maxTokens: greedyIds.length,
       })
-      // The token that ends the text is not streamed.
+      // The end-of-sequence token is not streamed.
       const ids = result.finishReason === 'stop' ? greedyIds.slice(0, -1) : greedyIds
       expect(tokenIds).toEqual(ids)
       expect(result.text).toBe(answer)

@@ -1,10 +1,10 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** A server whose answer comes token by token at a set rate, as soon as it is told to begin. */
+/** A server that streams its answer at a fixed rate once the test starts it. */
 export interface PacedServer {
   readonly url: string
-  /** Sends the first token of the answer that is waited for, and the others after it. */
+  /** Starts the answer to the pending request. */
   begin(): void
   close(): void
 }
@@ -25,7 +25,7 @@ export async function startPacedServer(tokens: readonly string[], tokenMs: numbe
     await new Promise<void>((resolve) => (begin = resolve))
     const startMs = performance.now()
     for (const [index, content] of tokens.entries()) {
-      // By the clock, not by the last token: a late one does not make the rest late.
+      // Timed by the clock, not by the last token, so that a late token does not delay the others.
       const waitMs = startMs + index * tokenMs - performance.now()
       if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs))
       send({ choices: [{ delta: { content }, finish_reason: null }] })

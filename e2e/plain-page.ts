@@ -1,18 +1,18 @@
 import type { Browser, CDPSession } from '@playwright/test'
 
-/** A page as a person has it, which another tab hides: Playwright's own pages are always in sight and in focus. */
+/** A page as a user has it, which another tab can hide. Playwright's own pages are always visible and focused. */
 export interface PlainPage {
-  /** Calls a function in the page, as from a click. */
+  /** Calls a function in the page as if from a click. */
   evaluate<Result>(run: () => Result | Promise<Result>): Promise<Result>
   close(): Promise<void>
 }
 
-/** Opens it beside Playwright's contexts, in the browser's own, of which Playwright leaves the pages alone. */
+/** Opens it in the browser's default context, whose pages Playwright does not control. */
 export async function openPlainPage(browser: Browser, url: string): Promise<PlainPage> {
   const session = await browser.newBrowserCDPSession()
   const { targetId } = await session.send('Target.createTarget', { url: 'about:blank' })
   const send = await attach(session, targetId)
-  // Answered when the page has left `about:blank`, which would take what is evaluated there with it.
+  // Answered after the page has left `about:blank`. Anything evaluated there would be lost.
   await send('Page.navigate', { url })
   return {
     async evaluate<Result>(run: () => Result | Promise<Result>) {
@@ -32,7 +32,7 @@ export async function openPlainPage(browser: Browser, url: string): Promise<Plai
   }
 }
 
-/** What `Runtime.evaluate` answers. */
+/** The result of `Runtime.evaluate`. */
 interface Evaluated {
   readonly result: { readonly value?: unknown }
   readonly exceptionDetails?: {
@@ -41,9 +41,9 @@ interface Evaluated {
   }
 }
 
-/** @returns sends a command to the page itself */
+/** @returns a function that sends a command to the page */
 async function attach(session: CDPSession, targetId: string) {
-  // Playwright hears of the messages of sessions of its own alone: these come wrapped.
+  // Playwright only passes on messages of its own sessions. Without `flatten` these arrive as events of such a session.
   const { sessionId } = await session.send('Target.attachToTarget', { targetId, flatten: false })
   const waiting = new Map<number, (answer: Answer) => void>()
   session.on('Target.receivedMessageFromTarget', (event) => {

@@ -7,29 +7,29 @@ import type { Prepared } from './models/prepare.js'
 
 const cache = resolve(import.meta.dirname, '../.cache')
 const environment = join(cache, 'openai-server')
-/** An OpenAI-compatible server for GGUF files, as a wheel for Linux; nothing has to be compiled. */
+/** An OpenAI-compatible server for GGUF files, available as a wheel for Linux, so nothing has to be compiled. */
 const serverPackage = 'dasllama==0.6.6'
 const startTimeoutMs = 60_000
 
-/** A server that somebody else has written, with a real model. */
+/** A third-party server with a real model. */
 export interface RealServer {
-  /** With the API's version. */
+  /** The base URL, with the API's version. */
   readonly url: string
   readonly model: string
   close(): void
 }
 
-/** Starts it on a free port of this machine; unavailable without Python, PyPI or Linux. */
+/** Starts the server on a free local port. It is unavailable without Python, PyPI or Linux. */
 export async function startRealServer(model: string): Promise<Prepared<RealServer>> {
   const installed = install()
   if ('unavailable' in installed) return installed
-  // It writes its own form of a model beside the file, and would take that for the model's next version too.
+  // The server writes a converted model beside the file, and would use it for a later version of the model too.
   const folder = mkdtempSync(join(environment, 'model-'))
   const copy = join(folder, basename(model))
   copyFileSync(model, copy)
   const port = await findPort()
   const args = ['--model', copy, '--port', String(port), '--gpu=off', '--threads', '1', '--streams', '2']
-  // In a group of its own: what it starts in turn ends with it.
+  // In its own process group, so that its child processes end with it.
   const server = spawn(installed.value, args, {
     detached: true,
     stdio: 'ignore',

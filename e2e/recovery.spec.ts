@@ -15,7 +15,7 @@ interface Disturbed {
   readonly recoveries: number
 }
 
-/** An engine whose worker can be broken; it says what befell it in `window.losses`. */
+/** Loads an engine whose worker the test can break. */
 function loadFaultyEngine(page: Page, device: Device): Promise<JSHandle<Engine>> {
   return page.evaluateHandle(
     ({ device, model }) => {
@@ -26,23 +26,23 @@ function loadFaultyEngine(page: Page, device: Device): Promise<JSHandle<Engine>>
   )
 }
 
-/** Streams an answer, and breaks what computes it when the reader has so many tokens. */
+/** Streams an answer and injects the fault when the reader has `at` tokens. */
 async function streamDisturbed(
   engine: JSHandle<Engine>,
   { fault, at, options }: { fault: Fault | undefined; at: number; options: GenerateOptions },
 ): Promise<Disturbed> {
   return engine.evaluate(
     async (engine, { question, fault, at, options }) => {
-      const breakIt = async () => {
+      const injectFault = async () => {
         if (fault === 'crash the GPU process') await window.crashGpuProcess()
         else if (fault) window.breakWorker(fault)
       }
       const stream = engine.generate(question, options)
       const chunks: string[] = []
-      if (at === 0) await breakIt()
+      if (at === 0) await injectFault()
       for await (const { text } of stream) {
         chunks.push(text)
-        if (chunks.length === at) await breakIt()
+        if (chunks.length === at) await injectFault()
       }
       const { text, recoveries } = await stream.result
       return { text, chunks, recoveries }
@@ -65,7 +65,7 @@ async function exposeCrash(browser: Browser, page: Page): Promise<void> {
 const greedy: GenerateOptions = { temperature: 0, maxTokens }
 const sampled: GenerateOptions = { temperature: 0.9, topK: 40, repetitionPenalty: 1.2, seed: 11, maxTokens }
 
-test.describe('a generation whose worker dies', () => {
+test.describe('a worker that dies', () => {
   let page: Page
   let engine: JSHandle<Engine>
   let undisturbed: Record<'greedy' | 'sampled', Disturbed>
@@ -82,11 +82,11 @@ test.describe('a generation whose worker dies', () => {
   test.afterAll(() => page.close())
 
   const faults: Fault[] = ['terminate', 'end in silence', 'throw']
-  // Not the last tokens: those are there before word of the loss is.
+  // Not the last tokens: they arrive before the loss is noticed.
   const points = [1, 12, 0, 7, 19, 2, 18, 4, 15, 9, 14, 3, 6, 20, 11, 5, 16, 8, 13, 10]
   for (const [index, at] of points.slice(0, scaleCount(3, points.length)).entries()) {
     const fault = faults[index % faults.length]!
-    test(`goes on as it would have: ${fault} at token ${at}`, async () => {
+    test(`continues with the same text: ${fault} at token ${at}`, async () => {
       const seen = await streamDisturbed(engine, { fault, at, options: greedy })
       expect(seen).toEqual({ ...undisturbed.greedy, recoveries: 1 })
       const sampledSeen = await streamDisturbed(engine, { fault, at, options: sampled })
@@ -94,7 +94,7 @@ test.describe('a generation whose worker dies', () => {
     })
   }
 
-  test('keeps the order of those that wait', async () => {
+  test('keeps the order of the waiting requests', async () => {
     const seen = await engine.evaluate(async (engine) => {
       const ends: number[] = []
       const streams = Array.from({ length: 6 }, (_, index) =>
@@ -107,19 +107,19 @@ test.describe('a generation whose worker dies', () => {
       })
       setTimeout(() => window.breakWorker('terminate'), 30)
       const disturbed = await Promise.all(results)
-      const alone: string[] = []
+      const undisturbed: string[] = []
       for (let index = 0; index < 6; index += 1) {
         const stream = engine.generate(`Tell me about ${index} cats.`, { temperature: 0, maxTokens: 6 })
-        alone.push(await stream.text())
+        undisturbed.push(await stream.text())
       }
-      return { ends, disturbed, alone }
+      return { ends, disturbed, undisturbed }
     })
-    expect(seen.disturbed.map(({ text }) => text)).toEqual(seen.alone)
+    expect(seen.disturbed.map(({ text }) => text)).toEqual(seen.undisturbed)
     expect(seen.disturbed.at(-1)?.recoveries).toBe(1)
     expect(seen.ends).toEqual([0, 1, 2, 3, 4, 5])
   })
 
-  test('that died while idle answers the next question', async () => {
+  test('answers the next request if it died while idle', async () => {
     const text = await engine.evaluate(async (engine, question) => {
       window.breakWorker('terminate')
       await new Promise((resolve) => setTimeout(resolve, 100))
@@ -129,7 +129,7 @@ test.describe('a generation whose worker dies', () => {
   })
 })
 
-test('a generation that is cancelled while its model is loaded again ends, and the next one runs', async ({
+test('cancelling while the model is reloaded ends the generation, and the next one runs', async ({
   page,
 }) => {
   await openBarePage(page)
@@ -151,60 +151,52 @@ test('a generation that is cancelled while its model is loaded again ends, and t
   expect(seen.text).toMatch(/^Once upon/)
 })
 
-test('with recover: false the stream ends within a second, with what was said and why', async ({ page }) => {
-  await openBarePage(page)
-  for (const fault of ['terminate', 'end in silence', 'throw'] satisfies Fault[]) {
-    const seen = await page.evaluate(
-      async ({ model, fault }) => {
-        const { createEngine, onnx } = window.rivulet
-        const backend = onnx({ device: 'wasm', worker: window.createFaultyWorker })
-        const engine = await createEngine({ backend, model, recover: false })
-        const stream = engine.generate('Tell me a story about a dragon.', { temperature: 0 })
-        let text = ''
-        let brokenAt = 0
-        try {
-          for await (const chunk of stream) {
-            text += chunk.text
-            if (chunk.index !== 4) continue
-            brokenAt = performance.now()
-            window.breakWorker(fault)
+test(
+  'with recover: false the stream ends within a second, with its text and the reason',
+  { tag: '@alone' },
+  async ({ page }) => {
+    await openBarePage(page)
+    for (const fault of ['terminate', 'end in silence', 'throw'] satisfies Fault[]) {
+      const seen = await page.evaluate(
+        async ({ model, fault }) => {
+          const { createEngine, onnx } = window.rivulet
+          const backend = onnx({ device: 'wasm', worker: window.createFaultyWorker })
+          const engine = await createEngine({ backend, model, recover: false })
+          const stream = engine.generate('Tell me a story about a dragon.', { temperature: 0 })
+          let text = ''
+          let brokenAt = 0
+          try {
+            for await (const chunk of stream) {
+              text += chunk.text
+              if (chunk.index !== 4) continue
+              brokenAt = performance.now()
+              window.breakWorker(fault)
+            }
+            return undefined
+          } catch (error) {
+            const { code, text: errorText } = error as { code: string; text: string }
+            return { code, text, errorText, settledMs: performance.now() - brokenAt }
           }
-          return undefined
-        } catch (error) {
-          const { code, text: said } = error as { code: string; text: string }
-          return { code, text, said, settledMs: performance.now() - brokenAt }
-        }
-      },
-      { model: embeddedModel, fault },
-    )
-    expect(seen).toMatchObject({ code: 'worker-failed' })
-    expect(seen!.said).toBe(seen!.text)
-    expect(seen!.text).toMatch(/^Once upon a time,/)
-    expect(seen!.settledMs).toBeLessThan(1000)
-  }
-})
+        },
+        { model: embeddedModel, fault },
+      )
+      expect(seen).toMatchObject({ code: 'worker-failed' })
+      expect(seen!.errorText).toBe(seen!.text)
+      expect(seen!.text).toMatch(/^Once upon a time,/)
+      expect(seen!.settledMs).toBeLessThan(1000)
+    }
+  },
+)
 
-test.describe('a generation whose GPU is lost', () => {
+test.describe('a lost GPU', () => {
   test.setTimeout(900_000)
 
-  test('goes on as it would have', async ({ browser, page }) => {
+  test('the stream continues on a new one, and with the next backend if there is none', async ({
+    browser,
+    page,
+  }) => {
     await openBarePage(page)
     await exposeCrash(browser, page)
-    const engine = await loadFaultyEngine(page, 'webgpu')
-    const options = { ...greedy, maxTokens: 15 }
-    const undisturbed = await streamDisturbed(engine, { fault: undefined, at: -1, options })
-    const points = [3, 7, 0, 11, 1, 5, 9, 2, 6, 10, 4, 8, 3, 7, 1, 11, 5, 9, 2, 6]
-    const faults: Fault[] = ['lose the device', 'crash the GPU process']
-    for (const [index, at] of points.slice(0, scaleCount(2, points.length)).entries()) {
-      const fault = faults[index % faults.length]!
-      const seen = await streamDisturbed(engine, { fault, at, options })
-      expect(seen, `${fault} at token ${at}`).toEqual({ ...undisturbed, recoveries: 1 })
-    }
-    expect(await engine.evaluate((engine) => engine.info)).toMatchObject({ device: 'webgpu' })
-  })
-
-  test('goes on with the next backend where no adapter comes back', async ({ page }) => {
-    await openBarePage(page)
     const seen = await page.evaluate(
       async ({ model, question }) => {
         const { createEngine, onnx } = window.rivulet
@@ -217,21 +209,45 @@ test.describe('a generation whose GPU is lost', () => {
         const devices: string[] = [engine.info.device]
         const options = { temperature: 0, maxTokens: 10 }
         const undisturbed = await engine.generate(question, options).text()
-        const stream = engine.generate(question, options)
-        for await (const { index } of stream) {
-          if (index !== 3) continue
-          // An injected fault: the browser has no adapter any more.
-          navigator.gpu.requestAdapter = () => Promise.resolve(null)
-          window.breakWorker('lose the device')
+        const runWithFault = async (injectFault: () => unknown) => {
+          const stream = engine.generate(question, options)
+          for await (const { index } of stream) if (index === 3) await injectFault()
+          devices.push(engine.info.device)
+          const { text, recoveries } = await stream.result
+          return { text, recoveries }
         }
-        devices.push(engine.info.device)
-        const { text, recoveries } = await stream.result
+        const results = [
+          await runWithFault(() => window.crashGpuProcess()),
+          await runWithFault(() => {
+            // An injected fault: the browser has no adapter any more.
+            navigator.gpu.requestAdapter = () => Promise.resolve(null)
+            window.breakWorker('lose the device')
+          }),
+        ]
         await engine.dispose()
-        return { undisturbed, text, recoveries, devices, reasons }
+        return { undisturbed, results, devices, reasons }
       },
       { model: embeddedModel, question },
     )
-    expect(seen).toMatchObject({ recoveries: 1, devices: ['webgpu', 'wasm'], reasons: ['device-lost'] })
-    expect(seen.text).toBe(seen.undisturbed)
+    const expected = { text: seen.undisturbed, recoveries: 1 }
+    expect(seen.results).toEqual([expected, expected])
+    expect(seen.devices).toEqual(['webgpu', 'webgpu', 'wasm'])
+    expect(seen.reasons).toEqual(['device-lost', 'device-lost'])
+  })
+
+  test('the stream continues at any token', { tag: '@soak' }, async ({ browser, page }) => {
+    await openBarePage(page)
+    await exposeCrash(browser, page)
+    const engine = await loadFaultyEngine(page, 'webgpu')
+    const options = { ...greedy, maxTokens: 15 }
+    const undisturbed = await streamDisturbed(engine, { fault: undefined, at: -1, options })
+    const points = [3, 7, 0, 11, 1, 5, 9, 2, 6, 10, 4, 8, 3, 7, 1, 11, 5, 9, 2, 6]
+    const faults: Fault[] = ['lose the device', 'crash the GPU process']
+    for (const [index, at] of points.entries()) {
+      const fault = faults[index % faults.length]!
+      const seen = await streamDisturbed(engine, { fault, at, options })
+      expect(seen, `${fault} at token ${at}`).toEqual({ ...undisturbed, recoveries: 1 })
+    }
+    expect(await engine.evaluate((engine) => engine.info)).toMatchObject({ device: 'webgpu' })
   })
 })

@@ -1,9 +1,9 @@
 const soak = Number(process.env.RIVULET_SOAK ?? 1)
 
-/** Whether this is `npm run soak`, and not `npm test`. */
+/** True in `npm run soak`, false in `npm test`. */
 export const isSoak = soak > 1
 
-/** How many times a test repeats: few in `npm test`, `RIVULET_SOAK` times as many in `npm run soak`, up to `full`. */
+/** How often a test repeats: `few` times in `npm test`, `RIVULET_SOAK` times as often in the soak, at most `full`. */
 export function scaleCount(few: number, full: number): number {
   return Math.min(full, few * soak)
 }

@@ -14,26 +14,26 @@ const contentTypes: Readonly<Record<string, string>> = {
   '.webmanifest': 'application/manifest+json',
 }
 
-/** A host of files that knows nothing of what it serves. */
+/** A plain host of static files. */
 export interface StaticHost {
-  /** Of the folder, with a slash at its end. */
+  /** The folder's URL, with a slash at the end. */
   readonly url: string
-  /** Sent with every answer. */
+  /** Sent with every response. */
   headers: Readonly<Record<string, string>>
-  /** What is served; another folder is another version of the site. */
+  /** The folder that is served. Setting another one deploys another version of the site. */
   folder: string
   close(): void
 }
 
-/** Serves a folder below a path of its own, as hosts without a setting for headers do: no ranges, no validators. */
+/** Serves a folder below a path, without ranges or validators, like hosts where headers cannot be set. */
 export async function startStaticHost(folder: string, prefix = '/some/deep/path/'): Promise<StaticHost> {
   const state = { headers: {} as Readonly<Record<string, string>>, folder }
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost')
     const name = pathname.endsWith('/') ? `${pathname}index.html` : pathname
     const path = join(state.folder, name.slice(prefix.length))
-    const isThere = name.startsWith(prefix) && existsSync(path) && statSync(path).isFile()
-    if (!isThere) return void response.writeHead(404, { 'content-type': 'text/plain' }).end('Not found')
+    const exists = name.startsWith(prefix) && existsSync(path) && statSync(path).isFile()
+    if (!exists) return void response.writeHead(404, { 'content-type': 'text/plain' }).end('Not found')
     const content = readFileSync(path)
     response.writeHead(200, {
       'content-type': contentTypes[extname(path)] ?? 'application/octet-stream',

@@ -1,4 +1,4 @@
-// The model store in a real browser with a real profile, against a server that goes wrong on request.
+// The model store in a real browser with a real profile, and a server with faults on request.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -33,7 +33,7 @@ const graphFile = 'onnx/model_quantized.onnx'
 const story = 'Once upon a time,'
 
 interface Fixtures {
-  /** With a profile on disk: what a window without one keeps is kept in memory. */
+  /** With a profile on disk. Without one, the browser would store files in memory. */
   readonly context: BrowserContext
   readonly page: Page
   readonly server: FaultServer
@@ -48,7 +48,7 @@ const test = base.extend<Fixtures>({
     rmSync(profile, { recursive: true, force: true })
   },
   page: async ({ context }, use) => use(await openBarePage(await context.newPage())),
-  // oxlint-disable-next-line no-empty-pattern -- Playwright reads the parameter's form
+  // oxlint-disable-next-line no-empty-pattern -- Playwright reads the fixtures from the parameter's pattern
   server: async ({}, use) => {
     const server = await startFaultServer()
     await use(server)
@@ -60,7 +60,7 @@ function serve(server: FaultServer, files: Record<string, Uint8Array>): void {
   for (const [path, bytes] of Object.entries(files)) server.files.set(path, { bytes, faults: [] })
 }
 
-/** The embedded model, below `prefix`. */
+/** Serves the embedded model below `prefix`. @returns its URL */
 function serveModel(server: FaultServer, prefix = 'stories/'): string {
   for (const path of modelFiles) serve(server, { [prefix + path]: readFileSync(join(modelFolder, path)) })
   return server.url + prefix
@@ -74,7 +74,7 @@ interface Loading {
   readonly download?: object
 }
 
-/** Loads a model and lets it say a few words; or the error. */
+/** Loads a model and generates a few tokens. @returns the text or the error, and the progress events */
 function loadAndAsk(page: Page, options: Loading) {
   return page.evaluate(async (options) => {
     const { createEngine, onnx } = window.rivulet
@@ -96,7 +96,7 @@ function loadAndAsk(page: Page, options: Loading) {
   }, options)
 }
 
-/** Ends the processes of all pages, as a system short of memory does. */
+/** Kills the processes of all pages, as a system that is short of memory does. */
 async function killRenderers(context: BrowserContext): Promise<void> {
   const session: CDPSession = await context.browser()!.newBrowserCDPSession()
   const { processInfo } = await session.send('SystemInfo.getProcessInfo')
@@ -105,17 +105,17 @@ async function killRenderers(context: BrowserContext): Promise<void> {
 }
 
 test(
-  'a tab that is killed at any byte leaves what came, and the next one goes on behind it',
+  'a download continues after its tab is killed at any byte',
   { tag: '@alone' },
   async ({ context, server }) => {
     const rounds = scaleCount(6, 200)
     test.setTimeout(60_000 + rounds * 20_000)
     const content = createContent(64 * 2 ** 20)
-    const refetched: number[] = []
+    const refetchedBytes: number[] = []
     for (let round = 0; round < rounds; round += 1) {
       const path = `${round}/weights.bin`
       serve(server, { [path]: content })
-      // What lies in the sockets when the tab is killed has not come, and grows with the rate: a good line at home.
+      // A good connection at home. Bytes in the sockets when the tab is killed are lost: the faster, the more.
       server.bytesPerSecond = 16 * 2 ** 20
       const page = await openBarePage(await context.newPage())
       const sentBefore = server.sentBytes
@@ -130,18 +130,18 @@ test(
       const next = await openBarePage(await context.newPage())
       const { answer } = await storeFile(next, { url: server.url, path })
       expect(answer).toEqual({ kind: 'stored', sizeBytes: content.length, sha256: sha256(content) })
-      refetched.push(server.sentBytes - sentBefore - content.length)
+      refetchedBytes.push(server.sentBytes - sentBefore - content.length)
       await next.evaluate((url) => window.rivulet.store.remove(url), server.url)
       await next.close()
       server.files.delete(path)
     }
-    console.log(`${rounds} kills: at most ${Math.max(...refetched)} bytes fetched twice`)
-    expect(Math.max(...refetched)).toBeLessThanOrEqual(4 * 2 ** 20)
+    console.log(`${rounds} kills: at most ${Math.max(...refetchedBytes)} bytes fetched twice`)
+    expect(Math.max(...refetchedBytes)).toBeLessThanOrEqual(4 * 2 ** 20)
   },
 )
 
 test(
-  'a file of any size goes to the store through a few megabytes of memory, hashed on the way',
+  'a file of any size is stored and hashed with a few megabytes of memory',
   { tag: '@alone' },
   async ({ page, server }) => {
     const content = createContent(scaleCount(128, 1024) * 2 ** 20)
@@ -154,13 +154,16 @@ test(
     const peakBytes = await heaps.end()
     expect(answer).toMatchObject({ kind: 'stored', sizeBytes: content.length })
     console.log(`${content.length} bytes stored: at most ${peakBytes} in the worker`)
-    // Seen at all: a heap of nothing would be a sampler that sees nothing.
+    // Otherwise the sampler sees no heap at all.
     expect(peakBytes).toBeGreaterThan(1e6)
     expect(peakBytes).toBeLessThan(64 * 2 ** 20)
   },
 )
 
-test('two tabs fetch a file once between them, and both see it come', async ({ context, server }) => {
+test('two tabs download a file once between them, and both report its progress', async ({
+  context,
+  server,
+}) => {
   const content = createContent(48 * 2 ** 20)
   serve(server, { 'weights.bin': content })
   server.bytesPerSecond = 24 * 2 ** 20
@@ -176,7 +179,10 @@ test('two tabs fetch a file once between them, and both see it come', async ({ c
   expect(server.sentBytes).toBe(content.length)
 })
 
-test('when the tab that fetches is closed, the one that waits goes on', async ({ context, server }) => {
+test('if the downloading tab is closed, the waiting tab continues the download', async ({
+  context,
+  server,
+}) => {
   const content = createContent(48 * 2 ** 20)
   serve(server, { 'weights.bin': content })
   server.bytesPerSecond = 24 * 2 ** 20
@@ -192,7 +198,7 @@ test('when the tab that fetches is closed, the one that waits goes on', async ({
   expect(server.sentBytes).toBeLessThanOrEqual(content.length + 4 * 2 ** 20)
 })
 
-test('a stored model opens without the network, and with it asks once a file', async ({ page, server }) => {
+test('a stored model opens offline, and online with one request per file', async ({ page, server }) => {
   const model = serveModel(server)
   const first = await loadAndAsk(page, { model })
   expect(first.text).toBe(story)
@@ -222,7 +228,7 @@ test('a stored model opens without the network, and with it asks once a file', a
   expect((await loadAndAsk(page, { model })).text).toBe(story)
 })
 
-test('a model that has changed on its server is fetched again, in what has changed', async ({
+test('if a model changes on its server, only the changed files are downloaded again', async ({
   page,
   server,
 }) => {
@@ -236,7 +242,7 @@ test('a model that has changed on its server is fetched again, in what has chang
   expect(server.sentBytes - sentBytes).toBe(changed.length)
 })
 
-test('a folder that was no model is looked at again, also by who asks for no news', async ({
+test('a folder without a model is requested again the next time, also with revalidate: false', async ({
   page,
   server,
 }) => {
@@ -248,7 +254,7 @@ test('a folder that was no model is looked at again, also by who asks for no new
   expect((await loadAndAsk(page, options)).text).toBe(story)
 })
 
-test('a hash that is pinned later is looked for in what is stored', async ({ page, server }) => {
+test('a hash that is pinned later is checked against the stored file', async ({ page, server }) => {
   const model = serveModel(server)
   expect((await loadAndAsk(page, { model })).text).toBe(story)
   const { sentBytes } = server
@@ -283,9 +289,9 @@ test('a hash for a file that the model does not have is refused, and what is sto
   expect(server.sentBytes).toBe(sentBytes)
 })
 
-test('bytes of which no record tells are gone after the next start', async ({ page, server }) => {
+test('stored bytes without a record are removed at the next start', async ({ page, server }) => {
   const orphans = await page.evaluateHandle(async () => {
-    // As a removal leaves it that was cut short.
+    // An interrupted removal leaves this.
     const models = await (
       await navigator.storage.getDirectory()
     ).getDirectoryHandle('rivulet-models', { create: true })
@@ -306,7 +312,7 @@ test('bytes of which no record tells are gone after the next start', async ({ pa
   await expect.poll(countOrphans).toBe(0)
 })
 
-test('a load that is given up keeps what came, and asks once that the browser keep it', async ({
+test('a cancelled load keeps the downloaded bytes, and asks the browser once to persist them', async ({
   page,
   server,
 }) => {
@@ -315,15 +321,15 @@ test('a load that is given up keeps what came, and asks once that the browser ke
   server.bytesPerSecond = 2 * 2 ** 20
   const loading = page.evaluate(async (model) => {
     const { createEngine, onnx } = window.rivulet
-    let asked = 0
+    let persistCalls = 0
     Object.defineProperty(navigator.storage, 'persist', {
       value: () => {
-        asked += 1
+        persistCalls += 1
         return Promise.resolve(true)
       },
     })
     const abort = new AbortController()
-    const reason = new Error('given up')
+    const reason = new Error('cancelled')
     const engine = createEngine({
       backend: onnx({ device: 'wasm' }),
       model,
@@ -331,16 +337,16 @@ test('a load that is given up keeps what came, and asks once that the browser ke
       onProgress: ({ fraction }) => fraction > 0.5 && abort.abort(reason),
     })
     const isReason = await engine.catch((error: unknown) => error === reason)
-    return { asked, isReason }
+    return { persistCalls, isReason }
   }, model)
-  expect(await loading).toEqual({ asked: 1, isReason: true })
+  expect(await loading).toEqual({ persistCalls: 1, isReason: true })
   server.bytesPerSecond = Infinity
   const { sentBytes } = server
   expect((await loadAndAsk(page, { model })).text).toBe(story)
   expect(server.sentBytes - sentBytes).toBeLessThan(graphBytes * 0.6)
 })
 
-test('damaged weights never reach the runtime, where their hash is known', async ({ page, server }) => {
+test('damaged weights never reach the runtime if their hash is known', async ({ page, server }) => {
   const model = serveModel(server)
   const graph = readFileSync(join(modelFolder, graphFile))
   const served = server.files.get(`stories/${graphFile}`)!
@@ -350,14 +356,14 @@ test('damaged weights never reach the runtime, where their hash is known', async
     code: 'integrity-failed',
     details: { file: graphFile, expected: sha256(graph) },
   })
-  // Mended on the server's side: what was good is still there.
+  // The server has repaired the file; the other files are still stored.
   served.faults.push('bit flip')
   const { sentBytes } = server
   expect((await loadAndAsk(page, { model, download })).text).toBe(story)
   expect(server.sentBytes - sentBytes).toBe(2 * graph.length)
 })
 
-test('a model for which there is no room is refused, and loads when there is', async ({
+test('a model that does not fit is refused, and loads once there is room', async ({
   page,
   context,
   server,
@@ -366,7 +372,7 @@ test('a model for which there is no room is refused, and loads when there is', a
   const session = await context.newCDPSession(page)
   const { origin } = new URL(page.url())
   await session.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 1_000_000 })
-  // Chromium does not tell pages of this quota: it shows at a write.
+  // Chromium does not report this quota to pages: only a write fails.
   expect(await loadAndAsk(page, { model })).toMatchObject({
     code: 'quota-exceeded',
     details: { neededBytes: expect.any(Number), availableBytes: 0 },
@@ -375,7 +381,7 @@ test('a model for which there is no room is refused, and loads when there is', a
   expect((await loadAndAsk(page, { model })).text).toBe(story)
 })
 
-test('a disk that fills up on the way keeps what came', async ({ page, context, server }) => {
+test('if the disk fills up, the downloaded bytes are kept', async ({ page, context, server }) => {
   const content = createContent(8 * 2 ** 20)
   serve(server, { 'weights.bin': content })
   server.bytesPerSecond = 8 * 2 ** 20
@@ -391,7 +397,7 @@ test('a disk that fills up on the way keeps what came', async ({ page, context, 
   expect(server.sentBytes).toBeLessThan(1.5 * content.length)
 })
 
-test('models are listed, removed, and evicted by their last use', async ({ page, server }) => {
+test('models are listed, removed, and evicted by last use', async ({ page, server }) => {
   const models = ['a/', 'b/', 'c/'].map((prefix) => serveModel(server, prefix))
   for (const model of models) await loadAndAsk(page, { model })
   await loadAndAsk(page, { model: models[0]! })
@@ -416,7 +422,7 @@ test('models are listed, removed, and evicted by their last use', async ({ page,
 test.describe('a hub', () => {
   const repository = 'owner/stories'
 
-  /** In the hub's layout; a stand-in: the real one is out of reach of these tests. */
+  /** A stand-in with the hub's layout: these tests cannot reach the real hub. */
   function serveHub(server: FaultServer, { damagedHash }: { damagedHash?: string } = {}) {
     const folder = `${repository}/resolve/main/`
     serveModel(server, folder)
@@ -432,7 +438,7 @@ test.describe('a hub', () => {
     return { model: repository, download: { hubUrl: server.url } }
   }
 
-  test('tells by one request what there is and what it must hash to', async ({ page, server }) => {
+  test('lists its files and their hashes in one request', async ({ page, server }) => {
     const options = serveHub(server)
     expect((await loadAndAsk(page, options)).text).toBe(story)
     expect(server.requests.filter(({ path }) => path.startsWith('api/'))).toHaveLength(1)
@@ -446,12 +452,12 @@ test.describe('a hub', () => {
     expect((await loadAndAsk(page, options)).text).toBe(story)
   })
 
-  test('whose hash does not fit what it sends is not believed', async ({ page, server }) => {
+  test('that sends a file with another hash than it lists is refused', async ({ page, server }) => {
     const options = serveHub(server, { damagedHash: '0'.repeat(64) })
     expect(await loadAndAsk(page, options)).toMatchObject({ code: 'integrity-failed' })
   })
 
-  test('gives a private model to who has its token, and the token is in no error', async ({
+  test('sends a private model to a client with its token, and no error contains the token', async ({
     page,
     server,
   }) => {
@@ -466,7 +472,10 @@ test.describe('a hub', () => {
   })
 })
 
-test('a model larger than the given memory is refused with the figures', async ({ page, server }) => {
+test('a model larger than memoryBudgetBytes is refused, and the error contains the sizes', async ({
+  page,
+  server,
+}) => {
   const error = await page.evaluate(async (model) => {
     const { createEngine, onnx } = window.rivulet
     try {
@@ -483,10 +492,10 @@ test('a model larger than the given memory is refused with the figures', async (
   expect(Number(error!.details.neededBytes)).toBeGreaterThan(3e6)
 })
 
-test('a folder or files of the visitor’s are a model too', async ({ page }) => {
+test('a folder or files that the user chose load as a model', async ({ page }) => {
   const texts = await page.evaluate(async (paths) => {
     const { createEngine, onnx } = window.rivulet
-    // A picker's handle needs a person; the origin's own file system gives one of the same kind.
+    // Only a user can choose a folder in a picker. The origin's private file system has handles of the same kind.
     const root = await (await navigator.storage.getDirectory()).getDirectoryHandle('mine', { create: true })
     const onnxFolder = await root.getDirectoryHandle('onnx', { create: true })
     const files: File[] = []
@@ -512,7 +521,7 @@ test('a folder or files of the visitor’s are a model too', async ({ page }) =>
   expect(texts).toEqual([expect.stringMatching(/^mine: \S/), expect.stringMatching(/^files: \S/)])
 })
 
-test('a model loads where nothing can be kept', async ({ page, server }) => {
+test('a model loads if nothing can be stored', async ({ page, server }) => {
   const text = await page.evaluate(async (model) => {
     const { createEngine, onnx } = window.rivulet
     const backend = onnx({ device: 'wasm', worker: window.createFilelessWorker })

@@ -1,10 +1,8 @@
-// The page is isolated: WebAssembly has threads there.
+// The page is cross-origin isolated, so WebAssembly can use threads.
 import { expect, test } from '@playwright/test'
 import { loadEngine, openBarePage, streamAnswer } from './bare-page.js'
 
-test('onnx() computes on several threads (a stand-in says that there are eight processors)', async ({
-  page,
-}) => {
+test('onnx() runs on several threads (injected: eight processors)', async ({ page }) => {
   await page.route(/\.js$/, async (route) => {
     const response = await route.fetch()
     const claim = "Object.defineProperty(navigator, 'hardwareConcurrency', { value: 8 });"

@@ -2,7 +2,7 @@ import { defineConfig } from 'vite'
 
 const page = import.meta.dirname + '/page'
 
-/** Builds the bare test page as an app would be built. */
+/** Builds the bare test page as an app would. */
 export default defineConfig({
   root: page,
   base: './',
@@ -17,11 +17,11 @@ export default defineConfig({
       input: ['index.html', 'react.html', 'strict.html', 'service-worker.ts'].map(
         (file) => `${page}/${file}`,
       ),
-      // A service worker's address is what browsers know it by.
+      // Browsers identify a service worker by its URL, so its name has no hash.
       output: {
         entryFileNames: ({ name }) => (name === 'service-worker' ? '[name].js' : 'assets/[name]-[hash].js'),
       },
-      // React's 'use client' means nothing in a page.
+      // React's 'use client' has no effect in a page.
       checks: { moduleLevelDirective: false },
     },
   },

@@ -1,4 +1,4 @@
-// ONNX Runtime's WebAssembly from where the page says it is.
+// ONNX Runtime's WebAssembly from the address that the page sets.
 import { fileURLToPath } from 'node:url'
 import { expect, test, type Page } from '@playwright/test'
 import type { OnnxWasmPaths } from 'rivulet/onnx'
@@ -6,14 +6,14 @@ import { openBarePage, streamAnswer, type SeenError } from './bare-page.js'
 
 const dist = fileURLToPath(new URL('../node_modules/onnxruntime-web/dist/', import.meta.url))
 
-/** The page without the files that its bundler has put there, and with others. @returns those that were asked for */
+/** Opens the page without its bundler's WebAssembly files, and with other ones. @returns the requested paths */
 async function moveWasm(page: Page): Promise<string[]> {
-  const asked: string[] = []
+  const requested: string[] = []
   const context = page.context()
   await context.route('**/assets/*.wasm', (route) => route.fulfill({ status: 404 }))
   await context.route('**/moved/*', (route) => {
     const { pathname } = new URL(route.request().url())
-    asked.push(pathname)
+    requested.push(pathname)
     const file = pathname === '/moved/cpu' ? 'ort-wasm-simd-threaded.wasm' : pathname.replace('/moved/', '')
     return route.fulfill({
       path: dist + file,
@@ -21,15 +21,15 @@ async function moveWasm(page: Page): Promise<string[]> {
     })
   })
   await openBarePage(page)
-  return asked
+  return requested
 }
 
 for (const [device, wasmPaths, file] of [
   ['wasm', './moved', '/moved/ort-wasm-simd-threaded.wasm'],
   ['wasm', { wasm: './moved/cpu' }, '/moved/cpu'],
 ] as const satisfies readonly (readonly ['wasm', OnnxWasmPaths, string])[]) {
-  test(`onnx() on ${device} runs with its WebAssembly from ${file}`, async ({ page }) => {
-    const asked = await moveWasm(page)
+  test(`onnx() on ${device} loads its WebAssembly from ${file}`, async ({ page }) => {
+    const requested = await moveWasm(page)
     const engine = await page.evaluateHandle(
       ({ device, wasmPaths }) => {
         const { createEngine, onnx } = window.rivulet
@@ -39,22 +39,22 @@ for (const [device, wasmPaths, file] of [
     )
     const { result } = await streamAnswer(engine, 'Tell me a story.', { maxTokens: 4 })
     expect(result.text).not.toBe('')
-    expect(asked).toContain(file)
+    expect(requested).toContain(file)
   })
 }
 
-test('onnx() on WebGPU asks for its own WebAssembly there', async ({ page }) => {
-  const asked = await moveWasm(page)
+test('onnx() on WebGPU requests its own WebAssembly from there', async ({ page }) => {
+  const requested = await moveWasm(page)
   await page.evaluate(() => {
     const { createEngine, onnx } = window.rivulet
     const backend = onnx({ device: 'webgpu', wasmPaths: './moved/' })
-    // Its shaders would take a software adapter half a minute.
+    // Not awaited: a software adapter needs half a minute for the shaders.
     createEngine({ backend, model: './models/stories/' }).catch(() => {})
   })
-  await expect.poll(() => asked).toContain('/moved/ort-wasm-simd-threaded.asyncify.wasm')
+  await expect.poll(() => requested).toContain('/moved/ort-wasm-simd-threaded.asyncify.wasm')
 })
 
-test('WebAssembly that is not there ends the load with an error that names the option', async ({ page }) => {
+test('if the WebAssembly is missing, loading fails with an error that names the option', async ({ page }) => {
   await moveWasm(page)
   const error = await page.evaluate(async () => {
     const { createEngine, onnx } = window.rivulet

@@ -1,20 +1,15 @@
-// npm run soak: repeats the tests under faults and load many times. Takes an hour and a half on two cores.
-// npm run soak -- load: only the files whose names contain "load".
+// npm run soak: repeats the tests of faults and load, and runs the tests with the tag @soak. 90 minutes on two cores.
+// npm run soak -- load: only the files whose names start with this.
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
 import { ensureChromium } from './chromium.mjs'
 
-/** Multiplies the repetitions of `npm test`; some tests have an upper limit. */
+/** How many times as often as in `npm test` a test repeats. Each test has its own maximum. */
 process.env.RIVULET_SOAK ??= '34'
+const all = ['contract', 'load', 'recovery', 'hostile', 'store', 'demo-lab']
 const files = process.argv.slice(2)
 
 ensureInstalled()
 ensureChromium()
 runNpm('run', '--silent', 'build')
 if (files.length === 0) runNpm('run', '--silent', 'test:unit', '--', '--project', 'node', 'hostile')
-runNpm(
-  'run',
-  '--silent',
-  'test:e2e',
-  '--',
-  ...(files.length > 0 ? files : ['load', 'recovery', 'hostile', 'store', 'demo-lab']),
-)
+runNpm('run', '--silent', 'test:e2e', '--', ...(files.length > 0 ? files : all))

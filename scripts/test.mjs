@@ -1,19 +1,28 @@
-// npm test: runs everything that CI runs; works in a clean clone. npm test -- unit e2e: only these.
+// npm test: everything that CI runs, also on a clean clone. npm test -- unit e2e: only these tests.
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
 import { ensureChromium } from './chromium.mjs'
 
 const all = ['format', 'types', 'lint', 'package', 'size', 'unused', 'docs', 'unit', 'e2e', 'consumers']
-/** Installing and building with all bundlers takes minutes: only `npm run test:consumers` runs them all. */
+/** Each bundler takes minutes to install and build. `npm run test:consumers` runs them all. */
 const onlyFast = ['--', '--grep', '@ci']
 const chosen = process.argv.slice(2)
 const unknown = chosen.find((name) => !all.includes(name))
-if (unknown) throw new Error(`Unknown test "${unknown}". Use one or more of: ${all.join(', ')}.`)
+if (unknown) throw new Error(`There is no test "${unknown}". Choose from: ${all.join(', ')}.`)
+const names = chosen.length > 0 ? all.filter((name) => chosen.includes(name)) : all
 
 ensureInstalled()
 ensureChromium()
+if (names.includes('e2e')) {
+  // If it fails, the tests that need the model try again and report the reason.
+  const script = fileURLToPath(new URL('prepare-smollm2.mjs', import.meta.url))
+  const preparing = spawn(process.execPath, [script], { stdio: 'ignore' })
+  preparing.unref()
+  process.on('exit', () => preparing.kill())
+}
 runNpm('run', '--silent', 'build')
-for (const name of all) {
-  if (chosen.length > 0 && !chosen.includes(name)) continue
+for (const name of names) {
   console.log(`\n── test:${name}`)
   runNpm('run', '--silent', `test:${name}`, ...(name === 'consumers' ? onlyFast : []))
 }

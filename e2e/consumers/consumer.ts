@@ -8,60 +8,60 @@ import type { ServedApp } from './serve-app.js'
 const root = resolve(import.meta.dirname, '../..')
 const apps = join(import.meta.dirname, 'apps')
 
-/** An app with the packed package in its own `node_modules`, outside the tree: nothing is found above it. */
+/** An app with the packed package in its `node_modules`, outside the repository, so that it finds no other packages. */
 export interface Consumer {
   readonly folder: string
-  /** What npm installed at the top: `name` or `@scope/name`. */
+  /** The packages at the top of `node_modules`: `name` or `@scope/name`. */
   readonly packages: readonly string[]
   remove(): void
 }
 
-/** Packs rivulet as for the registry and installs it, with its bundler, into a copy of an app. */
+/** Packs rivulet as for the registry, and installs it with the bundler into a copy of an app. */
 export function installConsumer(app: string): Consumer {
-  const workplace = mkdtempSync(join(tmpdir(), `rivulet-${app}-`))
+  const workspace = mkdtempSync(join(tmpdir(), `rivulet-${app}-`))
   const [tarball] = JSON.parse(
-    execFileSync('npm', ['pack', '--json', '--pack-destination', workplace], { cwd: root, encoding: 'utf8' }),
+    execFileSync('npm', ['pack', '--json', '--pack-destination', workspace], { cwd: root, encoding: 'utf8' }),
   ) as { readonly filename: string }[]
-  renameSync(join(workplace, tarball!.filename), join(workplace, 'rivulet.tgz'))
-  const folder = join(workplace, 'app')
+  renameSync(join(workspace, tarball!.filename), join(workspace, 'rivulet.tgz'))
+  const folder = join(workspace, 'app')
   cpSync(join(apps, app), folder, { recursive: true })
   cpSync(join(apps, 'shared'), join(folder, 'src'), { recursive: true })
   cpSync(join(root, 'demo/public/models/stories'), join(folder, 'public/models/stories'), { recursive: true })
-  const quietly = ['--ignore-scripts', '--no-package-lock', '--no-audit', '--no-fund', '--prefer-offline']
-  runNpm(folder, 'install', ...quietly)
+  const quietFlags = ['--ignore-scripts', '--no-package-lock', '--no-audit', '--no-fund', '--prefer-offline']
+  runNpm(folder, 'install', ...quietFlags)
   return {
     folder,
     packages: listPackages(join(folder, 'node_modules')),
-    remove: () => rmSync(workplace, { recursive: true, force: true }),
+    remove: () => rmSync(workspace, { recursive: true, force: true }),
   }
 }
 
-/** Builds the app. @returns the folders that a host of static files would be given */
+/** Builds the app. @returns the folders to upload to a static host */
 export function buildConsumer({ folder }: Consumer, output: string): readonly string[] {
   runNpm(folder, 'run', 'build')
   return [join(folder, output), join(folder, 'public')]
 }
 
-/** Runs an app that needs no browser. @returns what it prints */
+/** Runs an app that needs no browser. @returns its output */
 export function runConsumer({ folder }: Consumer): string {
   return runNpm(folder, 'run', '--silent', 'start')
 }
 
-/** Starts the bundler's own development server. */
+/** Starts the bundler's development server. */
 export async function serveDev({ folder }: Consumer): Promise<ServedApp> {
-  // A group of its own: npm does not pass its end on to what it started.
+  // In its own process group, because npm does not pass signals on to its child.
   const server = spawn('npm', ['run', 'dev'], { cwd: folder, detached: true })
   const close = () => void (server.exitCode === null && process.kill(-server.pid!))
-  let said = ''
+  let output = ''
   const url = await new Promise<string>((resolve, reject) => {
     const listen = (piece: Buffer) => {
-      said += piece.toString()
-      const address = /http:\/\/localhost:\d+\//.exec(stripVTControlCharacters(said))
+      output += piece.toString()
+      const address = /http:\/\/localhost:\d+\//.exec(stripVTControlCharacters(output))
       if (address) resolve(address[0])
     }
     server.stdout.on('data', listen)
     server.stderr.on('data', listen)
-    server.on('exit', () => reject(new Error(`The development server ended: ${said}`)))
+    server.on('exit', () => reject(new Error(`The development server exited: ${output}`)))
   })
   return { url, close }
 }
@@ -72,7 +72,7 @@ function listPackages(folder: string): string[] {
   )
 }
 
-/** npm's words are shown only where it fails. */
+/** Runs npm, and shows its output only if it fails. */
 function runNpm(folder: string, ...args: readonly string[]): string {
   try {
     return execFileSync('npm', args, {

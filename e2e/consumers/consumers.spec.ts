@@ -1,4 +1,4 @@
-// Apps as other people build them, with the packed package and onnxruntime-web alone, streaming in a real browser.
+// Apps built by other bundlers, with only the packed package and onnxruntime-web, stream in a real browser.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, test, type Page } from '@playwright/test'
@@ -9,14 +9,14 @@ import { serveApp, type ServedApp } from './serve-app.js'
 
 interface Bundler {
   readonly name: string
-  /** Its folder in `apps/`. */
+  /** The app's folder in `apps/`. */
   readonly app: string
-  /** What it builds into. */
+  /** The folder of the build. */
   readonly output: string
   readonly hasDevServer?: true
-  /** It puts ONNX Runtime into the worker's own script, unless told otherwise. */
+  /** The bundler puts ONNX Runtime into the worker's script by default, and ONNX Runtime then uses one thread. */
   readonly hasOneThread?: true
-  /** Of those that CI runs. */
+  /** CI runs it. */
   readonly isFast?: true
 }
 
@@ -47,9 +47,9 @@ for (const { name, app, output, hasDevServer, hasOneThread, isFast } of bundlers
       consumer.remove()
     })
 
-    test('the app builds with no other optional peer', { tag }, () => {
+    test('the app builds without the other optional peers', { tag }, () => {
       const { dependencies } = readJson(join(consumer.folder, 'package.json')) as Dependencies
-      // Next brings React along.
+      // Next depends on React.
       const others = optionalPeers.filter((peer) => !(peer in dependencies))
       expect(others.length).toBeGreaterThan(3)
       expect(consumer.packages).toContain('rivulet')
@@ -61,7 +61,7 @@ for (const { name, app, output, hasDevServer, hasOneThread, isFast } of bundlers
     })
 
     const threads = hasOneThread ? '1 thread' : '4 threads'
-    test(`the built app streams on ${threads} where it is isolated`, { tag }, async ({ page }) => {
+    test(`the built app streams on ${threads} if it is cross-origin isolated`, { tag }, async ({ page }) => {
       await pretendProcessors(page, 8)
       expect(await readStory(page, isolated, 'wasm')).toBe(`CPU, ${threads}`)
     })
@@ -95,7 +95,7 @@ test.describe('without a bundler', () => {
     consumer.remove()
   })
 
-  test('a page streams with modules from a CDN (a stand-in for it)', async ({ page }) => {
+  test('a page streams with modules from a CDN (a stand-in)', async ({ page }) => {
     await serveStandInCdn(page, consumer.folder)
     expect(await readStory(page, served, 'wasm', ['https://esm.sh/', 'https://cdn.jsdelivr.net/'])).toBe(
       'CPU, 1 thread',
@@ -120,7 +120,7 @@ test('the hooks of rivulet/react run on React 18 (in Node, a stand-in for the en
 
 const guide = readFileSync(resolve(import.meta.dirname, '../../docs/guides/chat-in-a-framework.md'), 'utf8')
 
-/** The first block of a language below a heading of the guide. */
+/** Reads the first code block of a language below a heading of the guide. */
 function readExample(heading: string, language: string): string {
   const section = guide.slice(guide.indexOf(`\n## ${heading}\n`))
   const start = section.indexOf(`\n\`\`\`${language}`)
@@ -134,7 +134,7 @@ const frameworks = [
 ] as const
 
 for (const { name, app, files } of frameworks) {
-  test(`the guide’s chat in ${name} is built, and shows an answer as it grows (in Node, a stand-in for the engine)`, () => {
+  test(`the guide’s chat in ${name} builds and shows an answer as it grows (in Node, a stand-in for the engine)`, () => {
     const consumer = installConsumer(app)
     try {
       for (const [file, language] of Object.entries(files)) {
@@ -156,7 +156,7 @@ const tokenizer = new Tokenizer(
   readJson(join(models, 'tokenizer.json')) as object,
   readJson(join(models, 'tokenizer_config.json')) as object,
 )
-/** What another implementation of the model says. */
+/** Another implementation's answers. */
 const [dragon] = readJson(resolve(import.meta.dirname, '../models/stories-reference.json')) as {
   readonly greedyIds: readonly number[]
 }[]
@@ -174,7 +174,7 @@ function readJson(path: string): unknown {
   return JSON.parse(readFileSync(path, 'utf8'))
 }
 
-/** A stand-in: ONNX Runtime takes half of the processors, which on a small machine is one thread. */
+/** Simulates a larger machine: ONNX Runtime uses half of the processors, which is one thread on a small one. */
 async function pretendProcessors(page: Page, count: number): Promise<void> {
   await page.route(/\.js$/, async (route) => {
     const response = await route.fetch()
@@ -183,13 +183,13 @@ async function pretendProcessors(page: Page, count: number): Promise<void> {
   })
 }
 
-/** A software adapter takes a second for what the CPU does in a moment. */
+/** Few on WebGPU: a software adapter is much slower than the CPU. */
 const storyTokens = { wasm: 32, webgpu: 4 } as const
 
 /**
- * Opens the app and waits for the end of its story, which has to have come in pieces, from one worker, with all files
- * from where the app is, or from the given CDNs.
- * @returns what it ran on
+ * Opens the app and waits for the end of its story. The story must arrive in pieces, from one worker. All files must load
+ * from the app's origin or from the CDNs.
+ * @returns the device that it ran on
  */
 async function readStory(
   page: Page,
@@ -214,7 +214,7 @@ async function readStory(
   const origins = [url, ...cdns]
   expect(responses.filter((each) => !origins.some((origin) => each.url.startsWith(origin)))).toEqual([])
   const wasm = responses.filter((response) => /\.wasm\b/.test(response.url))
-  // Twice where Vite finds a package while the page loads, and loads it again.
+  // Twice if Vite discovers a dependency while the page loads, and reloads the page.
   expect(wasm.length).toBeGreaterThan(0)
   expect(wasm.filter(({ status }) => status !== 200)).toEqual([])
   return answer.getAttribute('data-device')

@@ -3,7 +3,7 @@ import base from '../../playwright.config.js'
 
 const { webServer: _server, projects: _projects, ...settings } = base
 
-/** Apps of other people's bundlers, with the packed package. */
+/** Apps built by other bundlers, with the packed package. */
 export default defineConfig(settings, {
   testDir: '.',
   testIgnore: [],

@@ -8,7 +8,7 @@ export interface ServedApp {
   close(): void
 }
 
-/** As any host of static files sends them. */
+/** The types that static hosts send. */
 const types: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript',
@@ -22,7 +22,7 @@ const headers = {
   isolated: { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' },
 } as const
 
-/** Serves folders, the first that has a file wins, on a free port of this machine. */
+/** Serves folders on a free local port. If several contain a file, the first one is used. */
 export async function serveApp(
   folders: readonly string[],
   isolation: keyof typeof headers,

@@ -8,8 +8,8 @@ const fileCdn = 'https://cdn.jsdelivr.net/npm/'
 const headers = { 'access-control-allow-origin': '*' }
 
 /**
- * Answers in place of two CDNs, from what an app has installed: one bundles each package for itself into a module whose
- * imports of other packages are addresses, the other serves packages' files as they are.
+ * Answers for two CDNs with the packages that an app has installed. One bundles each package into a module that imports
+ * other packages by URL. The other serves the files of packages unchanged.
  */
 export async function serveStandInCdn(page: Page, folder: string): Promise<void> {
   await page.route(`${moduleCdn}**`, async (route) => {
@@ -23,7 +23,7 @@ export async function serveStandInCdn(page: Page, folder: string): Promise<void>
   })
 }
 
-/** `name/path` of an address that may pin `name@version/path`. */
+/** @returns `name/path` from a URL that may pin a version: `name@version/path` */
 function readAddress(url: string, origin: string): string {
   return url.slice(origin.length).replace(/^((?:@[^/]+\/)?[^/@]+)@[^/]+/, '$1')
 }

@@ -5,17 +5,17 @@ import type { Example } from './read-examples.js'
 
 const folder = '.cache/docs'
 
-/** The file that an example is written to: `README.md.27.ts`. */
+/** Names the file of an example: `README.md.27.ts`. */
 export function nameFile({ name, isRun }: Example): string {
   return `${name.replaceAll('/', '-').replace(':', '.')}${isRun ? '' : '.no-run'}.ts`
 }
 
-/** Writes the examples into a folder from which `rivulet` is found as in an app, by its name. */
+/** Writes the examples into a folder of this package, where they can import `rivulet` by name, as an app does. */
 export function writeExamples(examples: readonly Example[], to = folder): void {
   rmSync(to, { recursive: true, force: true })
   mkdirSync(to, { recursive: true })
   for (const example of examples) {
-    // As far down as in its document, so that a compiler's message names the document's line.
+    // On the same line as in its document, so that compiler messages contain the document's line number.
     const code = `${'\n'.repeat(example.line - 1)}${example.code}\nexport {}\n`
     writeFileSync(`${to}/${nameFile(example)}`, code)
   }
@@ -27,19 +27,21 @@ const tsconfig = {
   compilerOptions: {
     lib: ['ES2023', 'ESNext.Disposable', 'DOM', 'DOM.Iterable', 'DOM.AsyncIterable'],
     noEmit: true,
-    // An example names what there is; it need not use it.
+    // An example may declare something only to show it.
     noUnusedLocals: false,
   },
-  include: ['*.ts', '../../e2e/docs/given.d.ts'],
+  include: ['*.ts', '../../e2e/docs/globals.d.ts'],
 }
 
-/** @returns what the compiler has to say; empty where all is right */
-export function checkTypes(of = folder): string {
-  const { stdout } = spawnSync('npx', ['tsc', '--project', of, '--pretty', 'false'], { encoding: 'utf8' })
+/** @returns the compiler's messages, empty if there are none */
+export function checkTypes(examplesFolder: string): string {
+  const { stdout } = spawnSync('npx', ['tsc', '--project', examplesFolder, '--pretty', 'false'], {
+    encoding: 'utf8',
+  })
   return stdout
 }
 
-/** The examples lie in rivulet's own package, whose modules do nothing unless something of theirs is used. */
+/** Keeps the examples in the build. They are part of rivulet's package, which declares that it has no side effects. */
 function keepExamples(): Plugin {
   return {
     name: 'rivulet-keep-examples',
@@ -69,7 +71,7 @@ const config: InlineConfig = {
   },
 }
 
-/** Builds a page of the examples, as an app is built, and serves it. */
+/** Builds the examples into a page, as an app would, and serves it. */
 export async function serveExamples(): Promise<{ url: string; close(): Promise<void> }> {
   await build(config)
   const { httpServer, resolvedUrls } = await preview(config)

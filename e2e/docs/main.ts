@@ -1,17 +1,17 @@
 /// <reference types="vite/client" />
-// The page in which the documentation's examples run, as they are printed.
+// The page that runs the documentation's examples, unchanged.
 import { createEngine } from 'rivulet'
 import { onnx } from 'rivulet/onnx'
 
 const examples = import.meta.glob(['../../.cache/docs/*.ts', '!../../.cache/docs/*.no-run.ts'])
 
-interface Given {
+interface Setup {
   readonly needsEngine: boolean
   readonly weightsSha256: string
 }
 
-/** Runs an example to its last line; rejects with what it throws. */
-async function runExample(file: string, { needsEngine, weightsSha256 }: Given): Promise<void> {
+/** Runs an example to its last line. Rejects with the error that the example throws. */
+async function runExample(file: string, { needsEngine, weightsSha256 }: Setup): Promise<void> {
   const importExample = examples[`../../.cache/docs/${file}`]
   if (!importExample) throw new Error(`There is no example ${file}.`)
   Object.assign(globalThis, {

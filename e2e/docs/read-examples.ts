@@ -1,19 +1,19 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** A fenced `ts` block of the documentation; one that is marked `unchecked` is of a package that is not installed here. */
+/** A fenced `ts` block of the documentation. Blocks marked `unchecked` are left out: they need other packages. */
 export interface Example {
   /** The file and the line on which its code begins: `README.md:27`. */
   readonly name: string
-  /** From 1. */
+  /** Starts at 1. */
   readonly line: number
   readonly code: string
-  /** Not so where it is marked `no-run` behind the fence's `ts`: it is compiled, but cannot run in a page. */
+  /** False for a block marked `no-run` after the fence's `ts`: it compiles, but cannot run in a page. */
   readonly isRun: boolean
 }
 
 const guides = 'docs/guides/'
 
-/** The examples of the README and of all guides, in their order. */
+/** Reads the examples of the README and of all guides, in order. */
 export function readAllExamples(): Example[] {
   const names = readdirSync(guides).filter((name) => name.endsWith('.md'))
   const paths = ['README.md', ...names.map((name) => guides + name)]
@@ -23,8 +23,8 @@ export function readAllExamples(): Example[] {
 const opening = /^```(?<info>\S.*)$/
 
 /**
- * A document's `ts` blocks, unchanged. Other languages are not ours to hold.
- * @throws Error for a mark that is not known, and for a block that does not end
+ * Reads a document's `ts` blocks, unchanged. Blocks in other languages are skipped.
+ * @throws Error for an unknown mark and for a block without an end
  */
 export function readExamples(path: string, markdown: string): Example[] {
   const lines = markdown.split(/\r?\n/)
@@ -33,13 +33,13 @@ export function readExamples(path: string, markdown: string): Example[] {
     const info = opening.exec(lines[index]!)?.groups?.info
     if (info === undefined) continue
     const end = lines.indexOf('```', index + 1)
-    if (end === -1) throw new Error(`${path}:${index + 1}: this block does not end.`)
+    if (end === -1) throw new Error(`${path}:${index + 1}: This block has no end. Close it with \`\`\`.`)
     const [language, mark, ...rest] = info.split(/\s+/)
     const line = index + 2
     if (language === 'ts' && mark !== 'unchecked') {
       if (rest.length > 0 || (mark !== undefined && mark !== 'no-run')) {
         throw new Error(
-          `${path}:${line - 1}: "${info}" is not known; a block can be marked "no-run" or "unchecked".`,
+          `${path}:${line - 1}: Unknown mark "${info}". Mark a block "no-run" or "unchecked", or not at all.`,
         )
       }
       const code = lines.slice(line - 1, end).join('\n')

@@ -4,7 +4,7 @@ import type { BrowserContext } from '@playwright/test'
 
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
-/** What each repository holds: the embedded model, as an ONNX folder and as a GGUF file. */
+/** The files of each repository: the embedded model as an ONNX folder and as a GGUF file. */
 const small = ['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json']
 const weights = 'onnx/model_quantized.onnx'
 const gguf = 'SmolLM2-135M-Instruct-Q4_K_M.gguf'
@@ -15,7 +15,7 @@ const read = (path: string) =>
 
 export const weightsSha256 = sha256(read(weights))
 
-/** As the hub lists a file (huggingface_hub, `list_repo_tree`). */
+/** Describes a file as the hub does (huggingface_hub, `list_repo_tree`). */
 function list(path: string) {
   const bytes = read(path)
   const hash = sha256(bytes)
@@ -23,7 +23,7 @@ function list(path: string) {
   return large.includes(path) ? Object.assign(entry, { lfs: { oid: hash, size: bytes.length } }) : entry
 }
 
-/** Answers in the hub's place, which the tests cannot reach, whatever repository is asked for. */
+/** Answers for the hub, which the tests cannot reach, with the same files for every repository. */
 export async function standInForHub(context: BrowserContext): Promise<void> {
   const headers = { 'access-control-allow-origin': '*' }
   await context.route('https://huggingface.co/**', async (route) => {

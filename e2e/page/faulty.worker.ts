@@ -1,8 +1,8 @@
-// The library's own worker, with a way in from the page to break it: what cannot be had otherwise is injected.
+// The library's own worker, in which the page can inject faults that a test cannot cause otherwise.
 import 'rivulet/onnx.worker'
 import { fileless } from './fileless.js'
 
-/** What can befall a worker; its name is the channel on which it is told. */
+/** A fault to inject. The page sends it on the channel that has the worker's name. */
 export type WorkerFault = 'lose the device' | 'end in silence' | 'throw'
 
 const devices: GPUDevice[] = []

@@ -1,2 +1,2 @@
-/** A worker whose name begins so has no file system. */
+/** A worker whose name starts with this has no file system. */
 export const fileless = 'fileless'

@@ -1,2 +1,2 @@
-// The library's own worker, under a name that the tests can end.
+// The library's own worker, in a file of the tests, so that they can terminate it.
 import 'rivulet/llama-cpp.worker'

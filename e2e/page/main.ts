@@ -1,4 +1,4 @@
-// The bare page: hands the library, as an app imports it, to the tests' `page.evaluate`.
+// The bare page imports the library as an app does, and exposes it to the tests' `page.evaluate`.
 import * as rivulet from 'rivulet'
 import { languageModel } from 'rivulet/ai-sdk'
 import { createChat } from 'rivulet/chat'
@@ -29,7 +29,7 @@ const library = {
 
 const faultyWorkers: { readonly worker: Worker; readonly name: string }[] = []
 
-/** For `onnx({ worker })`: a worker that can be broken. */
+/** For `onnx({ worker })`: a worker in which a test can inject faults. */
 function createFaultyWorker(kind = 'faulty'): Worker {
   const name = `${kind} ${crypto.randomUUID()}`
   const worker = new Worker(new URL('./faulty.worker.ts', import.meta.url), { type: 'module', name })
@@ -37,7 +37,7 @@ function createFaultyWorker(kind = 'faulty'): Worker {
   return worker
 }
 
-/** For `llamaCpp({ worker })`: a worker that can be terminated. */
+/** For `llamaCpp({ worker })`: a worker that a test can terminate. */
 function createLlamaCppWorker(): Worker {
   const name = `llama-cpp ${crypto.randomUUID()}`
   const worker = new Worker(new URL('./llama-cpp.worker.ts', import.meta.url), { type: 'module', name })
@@ -50,10 +50,10 @@ function createWebLlmWorker(): Worker {
   return new Worker(new URL('./web-llm.worker.ts', import.meta.url), { type: 'module' })
 }
 
-/** For `onnx({ worker })`: a worker that has no file system, as in private windows of some browsers. */
+/** For `onnx({ worker })`: a worker without a file system, as in private windows of some browsers. */
 const createFilelessWorker = () => createFaultyWorker(fileless)
 
-/** Breaks the newest of these workers; `terminate` is done from here, behind the library's back. */
+/** Injects a fault into the newest of these workers. `terminate` happens here, without the library's knowledge. */
 function breakWorker(fault: WorkerFault | 'terminate'): void {
   const { worker, name } = faultyWorkers.at(-1)!
   if (fault === 'terminate') return worker.terminate()
@@ -65,7 +65,7 @@ function breakWorker(fault: WorkerFault | 'terminate'): void {
 
 const scriptedName = 'scripted'
 
-/** An engine over a runtime that says the prompt's words. */
+/** Creates an engine with a scripted runtime, which generates the prompt's words. */
 function createScriptedEngine(): Promise<rivulet.Engine> {
   return rivulet.createEngine({
     model: './models/none/',
@@ -80,8 +80,8 @@ function createScriptedEngine(): Promise<rivulet.Engine> {
   })
 }
 
-/** What the scripted runtime has done. */
-async function readScripted(): Promise<{ readonly steps: number; readonly mostStepsBehindCancel: number }> {
+/** Reads what the scripted runtime has counted. */
+async function readScripted(): Promise<{ readonly steps: number; readonly mostStepsAfterCancel: number }> {
   const channel = new BroadcastChannel(scriptedName)
   try {
     return await new Promise((resolve) => {
@@ -94,13 +94,13 @@ async function readScripted(): Promise<{ readonly steps: number; readonly mostSt
   }
 }
 
-/** A file in the store, and how far it had come on the way. */
+/** The outcome of storing a file, and its progress events. */
 export interface Stored {
   readonly answer: Exclude<StoreAnswer, { kind: 'progress' }>
   readonly loadedBytes: readonly number[]
 }
 
-/** Has the store fetch a file, in a worker of its own; that worker ends when it is done. */
+/** Downloads a file to the store, in a new worker that is terminated afterwards. */
 function storeFile(request: StoreRequest): Promise<Stored> {
   const worker = new Worker(new URL('./store.worker.ts', import.meta.url), { type: 'module' })
   const loadedBytes: number[] = []
@@ -131,7 +131,7 @@ declare global {
   }
 }
 
-// A megabyte of other people's clients, for the tests that ask for them.
+// A megabyte of other libraries' clients, only for the tests that need them.
 if (location.search === '?clients') Object.assign(window, await import('./clients.js'))
 
 Object.assign(window, {

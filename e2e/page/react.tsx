@@ -1,4 +1,4 @@
-// The guide's React examples, each as an app of its own: `react.html?story`, `react.html?ai-sdk`.
+// The guide's React examples, each as a separate app: `react.html?story` and `react.html?ai-sdk`.
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { createEngine, type Engine } from 'rivulet'
@@ -9,7 +9,7 @@ import { StoryChat } from './story-chat.js'
 declare global {
   interface Window {
     reactRoot: ReturnType<typeof createRoot>
-    /** Of `?ai-sdk`. */
+    /** Only set with `?ai-sdk`. */
     appEngine: Engine
     appWorker: Worker
   }

@@ -1,12 +1,12 @@
-// Stands in for a runtime, behind the library's own host: says the prompt's words, one a step, as fast as it is asked.
+// A stand-in for a runtime, with the library's own host. Each step generates one word of the prompt, without a delay.
 import type { Endpoint } from 'comlink'
 import { exposeMethods } from '../../dist/workers/expose.js'
 import { createHost } from '../../dist/workers/host.js'
 
-const seen = { steps: 0, mostStepsBehindCancel: 0 }
+const seen = { steps: 0, mostStepsAfterCancel: 0 }
 const tasks = new MessageChannel()
 
-/** A task of its own, as a real step is: cancels are heard in between. Timers would wait four milliseconds. */
+/** Waits for a new task, like a real step, so that a cancel can arrive. Timers would wait four milliseconds. */
 function runTask(): Promise<unknown> {
   return new Promise((resolve) => {
     tasks.port1.onmessage = resolve
@@ -38,17 +38,17 @@ exposeMethods(
     },
     async *generate({ input, resume }, { signal, queueMs }) {
       const words = input.kind === 'text' ? input.text.split(/(?= )/) : []
-      // Does not look at its signal: what ends it is the host.
-      let stepsBehindCancel = 0
-      // Whoever holds this lock has the prefill take as long.
+      // Ignores its signal: the host has to end it.
+      let stepsAfterCancel = 0
+      // A test extends the prefill by holding this lock.
       await navigator.locks.request('scripted prefill', () => {})
       yield { kind: 'started', promptTokens: words.length, cachedPromptTokens: 0, queueMs, prefillMs: 1 }
       for (const [index, text] of words.entries()) {
         if (index < (resume?.generated.tokens ?? 0)) continue
         await runTask()
         seen.steps += 1
-        if (signal.aborted) stepsBehindCancel += 1
-        seen.mostStepsBehindCancel = Math.max(seen.mostStepsBehindCancel, stepsBehindCancel)
+        if (signal.aborted) stepsAfterCancel += 1
+        seen.mostStepsAfterCancel = Math.max(seen.mostStepsAfterCancel, stepsAfterCancel)
         if (text === ' fail') throw new Error('the runtime broke')
         yield { kind: 'chunk', text, tokenIds: [index], tokenCount: 1 }
       }
@@ -56,7 +56,7 @@ exposeMethods(
     },
     async unload() {},
   }),
-  // This folder's types are a page's.
+  // This folder is compiled with a page's types.
   self as unknown as Endpoint,
 )
 

@@ -3,7 +3,7 @@ import { openaiRoute } from 'rivulet/openai-route'
 
 openaiRoute()
 
-// This folder's types are a page's.
+// This folder is compiled with a page's types.
 const worker = self as unknown as { readonly clients: { claim(): Promise<void> } }
 self.addEventListener('activate', (event) => {
   ;(event as Event & { waitUntil(work: Promise<void>): void }).waitUntil(worker.clients.claim())

@@ -1,15 +1,15 @@
-// The model store by itself: fetches one file of a folder, as a backend would, and says what came.
+// The model store without a backend: downloads one file of a folder, and reports the outcome.
 import { openRemoteFiles } from '../../dist/workers/store/remote-files.js'
 import { collectProgress } from '../../dist/workers/store/collect-progress.js'
 import { serializeError } from '../../dist/lib/contract/error-transfer.js'
 
-/** A file to have in the store. */
+/** A file to download to the store. */
 export interface StoreRequest {
   readonly url: string
   readonly path: string
   readonly sha256?: string
   readonly revalidate?: boolean
-  /** Read it and give its hash; a gigabyte is better left where it is. */
+  /** Whether to read the stored file and hash it. Not for a gigabyte. */
   readonly isRead?: boolean
 }
 

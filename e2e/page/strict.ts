@@ -1,4 +1,4 @@
-// The library alone: what other packages of the bare page try under a policy is not its doing (zod tries `Function`).
+// Only the library: other packages of the bare page may violate a policy themselves (zod tries `Function`).
 import * as rivulet from 'rivulet'
 import { llamaCpp } from 'rivulet/llama-cpp'
 import { onnx } from 'rivulet/onnx'

@@ -1,4 +1,4 @@
-// webLlm()'s worker with web-llm's real engine around a scripted pipeline: its compiled model libraries cannot be had here.
+// webLlm()'s worker with web-llm's real engine and a scripted pipeline: the tests cannot download model libraries.
 import type { Endpoint } from 'comlink'
 import { exposeMethods } from '../../dist/workers/expose.js'
 import { createHost } from '../../dist/workers/host.js'
@@ -9,7 +9,7 @@ import { createScriptedRuntime } from '../../workers/web-llm/scripted-engine.tes
 const words = ['Once', ' upon', ' a', ' time', ' there', ' was', ' a', ' dragon', '.']
 const stepMs = 2
 
-/** Greedy, the words in their order; else in one that the seed decides. A token with the highest bias is all it says. */
+/** Greedy: the words in order. Otherwise the seed decides the order. A token with the highest bias replaces them all. */
 function speak({ temperature = 1, top_p = 1, logit_bias, seed }: ScriptedSampling): readonly string[] {
   if (Object.values(logit_bias ?? {}).includes(100)) return words.map(() => ' upon')
   if (temperature === 0 || top_p < 0.01) return words
@@ -24,6 +24,6 @@ const { importRuntime } = createScriptedRuntime({
 
 exposeMethods(
   createHost(createWebLlmBackend(importRuntime)),
-  // This folder's types are a page's.
+  // This folder is compiled with a page's types.
   self as unknown as Endpoint,
 )

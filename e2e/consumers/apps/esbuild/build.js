@@ -7,10 +7,10 @@ await build({
   bundle: true,
   minify: true,
   format: 'esm',
-  // So that the worker loads one of ONNX Runtime's two builds.
+  // So that the worker loads only one of ONNX Runtime's two builds.
   splitting: true,
 })
-// esbuild leaves `new URL(file, import.meta.url)` as it is: the files have to lie beside the script.
+// esbuild does not change `new URL(file, import.meta.url)`: the files must be beside the script.
 for (const file of ['ort-wasm-simd-threaded.wasm', 'ort-wasm-simd-threaded.asyncify.wasm']) {
   copyFileSync(`node_modules/onnxruntime-web/dist/${file}`, `dist/${file}`)
 }

@@ -1,4 +1,4 @@
-// The hooks on React 18, in Node: an engine that is loaded, asked, stopped with its component, and disposed. Prints what was rendered.
+// The hooks on React 18, in Node: loads an engine, asks a question, unmounts, and prints what was rendered.
 import { createElement, StrictMode, version } from 'react'
 import { act, create } from 'react-test-renderer'
 import { useRivuletChat, useRivuletEngine } from 'rivulet/react'
@@ -24,7 +24,7 @@ let root
 await act(async () => {
   root = create(createElement(StrictMode, null, createElement(Chat)))
 })
-// Renders come while it is written, not when `act` is over.
+// Renders while the answer is written, not only after `act`.
 globalThis.IS_REACT_ACT_ENVIRONMENT = false
 await chat.send('Tell me a story.')
 await new Promise((resolve) => setTimeout(resolve, 20))

@@ -1,4 +1,4 @@
-// Shows a built component in a document without a browser, asks, and prints each text that stood there.
+// Mounts a built component in a document without a browser, asks a question, and prints each text that it showed.
 import { Window } from 'happy-dom'
 
 const window = new Window()

@@ -1,6 +1,6 @@
 const words = ['Once', ' upon', ' a', ' time']
 
-/** A stand-in for an engine, which would need a browser: says the same words to everything. */
+/** A stand-in for an engine, which would need a browser. It gives every prompt the same answer. */
 export function createStandIn({ onDispose = () => {} } = {}) {
   return {
     info: { supports: { continuation: true } },

@@ -1,13 +1,13 @@
 import { createEngine } from 'rivulet'
 
-/** Streams a story into the page, as its address asks: an element for each chunk, which is what the test looks at. */
+/** Streams a story into the page with the options in its URL. The test looks for one element per chunk. */
 export async function streamStory(createBackend) {
-  const asked = new URLSearchParams(location.search)
+  const query = new URLSearchParams(location.search)
   const answer = document.querySelector('output')
   try {
-    const backend = createBackend(asked.get('device') ?? 'auto')
+    const backend = createBackend(query.get('device') ?? 'auto')
     const engine = await createEngine({ backend, model: '/models/stories/' })
-    const maxTokens = Number(asked.get('tokens') ?? 64)
+    const maxTokens = Number(query.get('tokens') ?? 64)
     const stream = engine.generate('Tell me a story about a dragon.', { maxTokens, temperature: 0 })
     for await (const { text } of stream) {
       const chunk = document.createElement('span')

@@ -1,8 +1,8 @@
 import { defineConfig } from 'vite'
 
 export default defineConfig({
-  // The worker loads ONNX Runtime's build for its device on demand, which only ES modules can.
+  // The worker loads ONNX Runtime's build for its device on demand, which requires an ES module.
   worker: { format: 'es' },
-  // Vite 7's development server would move the modules away from the files that lie beside them.
+  // Otherwise Vite 7's development server moves the modules away from the files beside them.
   optimizeDeps: { exclude: ['rivulet', 'onnxruntime-web'] },
 })

@@ -1,5 +1,5 @@
 import { mount, unmount } from 'svelte'
-// Written by the test, from the guide.
+// The test writes this component from the guide.
 import Chat from './chat.svelte'
 import { createStandIn } from './stand-in-engine.js'
 

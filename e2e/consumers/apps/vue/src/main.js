@@ -1,5 +1,5 @@
 import { createApp } from 'vue'
-// Written by the test, from the guide.
+// The test writes these files from the guide.
 import Chat from './chat.vue'
 import { createStandIn } from './stand-in-engine.js'
 

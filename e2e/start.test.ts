@@ -1,12 +1,12 @@
 import { spawnSync } from 'node:child_process'
-import { expect, test } from '@playwright/test'
+import { expect, it } from 'vitest'
 
-for (const [what, args, complaint] of [
-  ['--once without a prompt', ['--once'], /--once.* argument missing/],
-  ['an empty prompt', ['--once', ' '], /prompt is empty/],
-  ['an option that there is not', ['--twice'], /Unknown option '--twice'/],
+for (const [condition, args, complaint] of [
+  ['--once has no prompt', ['--once'], /--once.* argument missing/],
+  ['the prompt is empty', ['--once', ' '], /prompt is empty/],
+  ['an option is unknown', ['--twice'], /Unknown option '--twice'/],
 ] as const) {
-  test(`npm start with ${what} says how it is used`, () => {
+  it(`npm start prints its usage if ${condition}`, () => {
     const { status, stderr } = spawnSync(process.execPath, ['scripts/start.mjs', ...args], {
       encoding: 'utf8',
     })

@@ -1,0 +1,131 @@
+// What every backend promises, and the exceptions. contract.spec.ts tests it; docs/guarantees.md has it as a table.
+import type { ModelInfo } from 'rivulet'
+
+export const promises = {
+  text: 'The chunks joined are `result.text` and what `text()` returns',
+  backpressure: 'An unread stream pauses the model',
+  cancel:
+    'Cancelling before the start, in the queue, during prefill or mid-stream works, and the next request runs',
+  order: 'Requests keep their order and never mix',
+  errors: 'A refused request ends with a typed error and affects no other request',
+  usage: 'Tokens are counted, and the finish reason is reported',
+  latency: 'Latency is measured at the reader, and by the model’s own clock where it has one',
+  stop: 'The text ends before a stop string',
+  seed: 'The same seed gives the same text, another seed another text',
+  options: 'Every option takes effect or is refused by name',
+  control: 'Control tokens in user text stay text',
+  recovery: 'Continues after its last token when its worker dies',
+  takeOver: 'Continues an answer that another backend started',
+  continues: 'Continues an answer that is passed back with `continueFinalMessage`',
+} as const
+export type PromiseName = keyof typeof promises
+
+export interface Subject {
+  readonly name: string
+  readonly kind: 'onnx wasm' | 'onnx webgpu' | 'llamaCpp' | 'webLlm' | 'remote'
+  readonly info: Partial<ModelInfo>
+  /** Promises that the runtime cannot keep or that the server is responsible for, with the reason. */
+  readonly exceptions: Partial<Record<PromiseName, string>>
+  /** Promises that are tested only in `npm run soak`: slow here, and tested in CI with other backends. */
+  readonly onlyInSoak: readonly PromiseName[]
+  /** Options that the backend refuses. */
+  readonly refused: readonly string[]
+  /** Options that the test's server accepts and ignores, which the client cannot detect. */
+  readonly ignored: readonly string[]
+  /** Requests run one at a time. */
+  readonly isQueued: boolean
+  readonly reportsTokenIds: boolean
+  readonly reportsModelTimes: boolean
+  readonly canContinue: boolean
+}
+
+const local = {
+  exceptions: {},
+  onlyInSoak: [],
+  refused: [],
+  ignored: [],
+  isQueued: true,
+  reportsTokenIds: true,
+  reportsModelTimes: false,
+  canContinue: true,
+}
+const onnxInfo = { backend: 'onnx', dtype: 'q8', contextLength: 512 }
+export const subjects: readonly Subject[] = [
+  {
+    ...local,
+    name: '`onnx()`, WASM',
+    kind: 'onnx wasm',
+    info: { ...onnxInfo, device: 'wasm', execution: 'growing-cache' },
+  },
+  {
+    ...local,
+    name: '`onnx()`, WebGPU',
+    kind: 'onnx webgpu',
+    info: { ...onnxInfo, device: 'webgpu', execution: 'replayed' },
+    // `recovery` and `takeOver` load another engine, which takes a software adapter ten seconds or more; recovery.spec.ts
+    // loses a GPU in CI. The order is kept by the worker's queue, which does not depend on the device.
+    onlyInSoak: ['order', 'recovery', 'takeOver'],
+  },
+  {
+    ...local,
+    name: '`llamaCpp()`',
+    kind: 'llamaCpp',
+    info: { backend: 'llama-cpp', device: 'wasm' },
+    reportsTokenIds: false,
+    reportsModelTimes: true,
+  },
+  {
+    ...local,
+    name: '`webLlm()`, scripted pipeline',
+    kind: 'webLlm',
+    info: { backend: 'web-llm', device: 'webgpu' },
+    reportsTokenIds: false,
+    reportsModelTimes: true,
+    canContinue: false,
+    refused: ['topK', 'minP', 'topLogprobs'],
+    exceptions: {
+      control: 'refuses messages with tokens that mark turns; other control tokens are not kept as text',
+      takeOver: 'not supported: web-llm cannot continue an existing text',
+      recovery: 'the stream ends with `device-lost` and its text; the next request gets a new worker',
+    },
+  },
+  {
+    name: '`remote()`',
+    kind: 'remote',
+    info: { backend: 'remote', device: 'server' },
+    onlyInSoak: [],
+    reportsTokenIds: false,
+    reportsModelTimes: true,
+    isQueued: false,
+    canContinue: false,
+    refused: ['topLogprobs'],
+    ignored: ['logitBias'],
+    exceptions: {
+      backpressure: '✓ by the socket: the server keeps writing until the buffers are full',
+      control: 'the server’s responsibility',
+      takeOver: '✓ with `canContinue`, if the server supports it: vLLM, llama.cpp’s server',
+      recovery: 'with `canContinue`, as below; otherwise the stream ends with a typed error and its text',
+    },
+  },
+]
+
+/** The table of docs/guarantees.md: a row for each promise, a column for each backend. */
+export function tabulatePromises(): string[][] {
+  const names = Object.keys(promises) as PromiseName[]
+  const describeRow = (name: PromiseName) =>
+    subjects.map((subject) => subject.exceptions[name] ?? describeOutcome(subject, name))
+  const rows = names.map((name) => [promises[name] as string].concat(describeRow(name)))
+  return [['promise', ...subjects.map(({ name }) => name)], ...rows]
+}
+
+/** What the test of a promise asserts about a backend. */
+function describeOutcome(subject: Subject, name: PromiseName): string {
+  if (name === 'options') return describeOptions(subject)
+  return name === 'continues' && !subject.canContinue ? '✓ refuses it with a typed error' : '✓'
+}
+
+function describeOptions({ refused, ignored }: Subject): string {
+  const code = (names: readonly string[]) => names.map((name) => `\`${name}\``).join(', ')
+  const first = refused.length > 0 ? `✓ refuses ${code(refused)}` : '✓'
+  return ignored.length > 0 ? `${first}; the test’s server ignores ${code(ignored)}` : first
+}

@@ -1,0 +1,41 @@
+// Invalid options of llamaCpp() and remote(). web-llm.test.ts and onnx.test.ts test the other two.
+import { describe, expect, it } from 'vitest'
+import { llamaCpp } from './llama-cpp.js'
+import { remote } from './remote.js'
+
+function expectRefusal(create: () => unknown, name: string): void {
+  expect(create).toThrow(
+    expect.objectContaining({ code: 'invalid-option', message: expect.stringContaining(name) }),
+  )
+}
+
+describe('llamaCpp() refuses by name', () => {
+  it.each([
+    [{ devices: 'wasm' }, 'devices'],
+    [{ device: 'cpu' }, 'device'],
+    [{ contextLength: 0 }, 'contextLength'],
+    [{ threads: 1.5 }, 'threads'],
+    [{ memoryBudgetBytes: -1 }, 'memoryBudgetBytes'],
+    [{ conversationCacheBytes: -1 }, 'conversationCacheBytes'],
+    [{ wasmUrl: 'http://[' }, 'wasmUrl'],
+    [{ worker: 1 }, 'worker'],
+  ])('%j', (options, name) => expectRefusal(() => llamaCpp(options as object), name))
+})
+
+describe('remote() refuses by name', () => {
+  const valid = { baseURL: 'https://a.example', model: 'm' }
+
+  it.each([
+    [{ key: 'x' }, '"key"'],
+    [{ baseURL: 'ftp://a.example' }, 'baseURL'],
+    [{ baseURL: 'https://user:password@a.example' }, 'password'],
+    [{ model: '' }, 'model'],
+    [{ apiKey: '' }, 'apiKey'],
+    [{ apiKey: 'line\nbreak' }, 'apiKey'],
+    [{ idleTimeoutMs: 0 }, 'idleTimeoutMs'],
+  ])('%j', (options, name) => expectRefusal(() => remote({ ...valid, ...options }), name))
+
+  it('no error contains the API key', () => {
+    expect(() => remote({ ...valid, apiKey: 'line\nbreak' })).not.toThrow('line\nbreak')
+  })
+})
