@@ -105,7 +105,7 @@ function resolveWasmPaths(paths: OnnxWasmPaths): OnnxLoadOptions['wasmPaths'] {
   const resolved: { wasm?: string; webgpu?: string } = {}
   for (const [device, url] of Object.entries(paths)) {
     if (device !== 'wasm' && device !== 'webgpu') {
-      refuse(`onnx({ wasmPaths }) has no device "${device}"; it has: wasm, webgpu.`)
+      refuse(`onnx({ wasmPaths }) has no device "${device}". Its devices are: wasm, webgpu.`)
     }
     if (url !== undefined) resolved[device] = resolveUrl(`onnx({ wasmPaths: { ${device} } })`, url)
   }

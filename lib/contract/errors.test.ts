@@ -71,10 +71,10 @@ describe('a refused option', () => {
     expect(() => refuse('The options must be an object.')).toThrow(expect.objectContaining({ details: {} }))
   })
 
-  it('that is unknown is named too, with the options that there are', () => {
+  it('that is unknown is named, with the existing options', () => {
     expect(() => refuseUnknown('onnx()', { deivce: 'wasm' }, ['device'])).toThrow(
       expect.objectContaining({
-        message: 'onnx() has no option "deivce". It has: device.',
+        message: 'onnx() has no option "deivce". Its options are: device.',
         details: { option: 'deivce' },
       }),
     )
