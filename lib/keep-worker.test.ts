@@ -18,7 +18,7 @@ const candidates: readonly Candidate[] = ['first', 'second'].map((name) => ({
   model: { kind: 'none' },
 }))
 
-/** Stands in for a worker with a model: dies when it is told. */
+/** Stands in for a worker with a model. `terminate` ends it. */
 function createWorker(name: string, candidate = candidates[0]!): LoadedWorker {
   const closing = new AbortController()
   const connection: WorkerConnection = {
@@ -107,7 +107,7 @@ describe('a kept worker', () => {
     expect(first.connection.closed.reason).toBe(death)
     expect(await kept.take(0)).toBe(second)
     expect(lostBefore).toEqual([[candidates[0]]])
-    // Who comes late has been moved already; and behind the last there is none.
+    // The first worker is replaced already; after the second backend there is no other.
     expect(kept.switchBackend(first.connection, death)).toBe(true)
     expect(kept.switchBackend(second.connection, death)).toBe(false)
     expect(second.connection.closed.aborted).toBe(false)

@@ -75,7 +75,7 @@ const globalKey = Symbol.for('rivulet.observer')
  * does: a test cannot change the options that the page passes to `createEngine`.
  */
 function findGlobalObserver(): EngineObserver | undefined {
-  // Whoever put it there did so from outside of this library's types.
+  // The test that put it there is outside of this library's types.
   return (globalThis as { readonly [globalKey]?: EngineObserver })[globalKey]
 }
 

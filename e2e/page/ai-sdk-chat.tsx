@@ -12,7 +12,7 @@ const createTransport = (engine: Engine) =>
   new DirectChatTransport<never, {}, {}, never, StoryMessage>({
     agent: new ToolLoopAgent({ model: languageModel(engine), maxOutputTokens: 120 }),
     messageMetadata: ({ part }) => (part.type === 'finish' ? { usage: part.totalUsage } : undefined),
-    // The SDK hides messages, which a server must; this one is the visitor's own.
+    // The SDK hides error messages, as a server must. This error is from the user's own page.
     onError: (error) => (error instanceof Error ? error.message : String(error)),
   })
 
