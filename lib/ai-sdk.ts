@@ -11,7 +11,7 @@ import { RivuletError } from './contract/errors.js'
 import type { ChatMessage, GenerateOptions } from './contract/request.js'
 import type { FinishReason } from './contract/worker-api.js'
 import type { Engine } from './engine.js'
-import type { Usage } from './generation.js'
+import type { Usage } from './generation-tally.js'
 import type { TokenStream } from './token-stream.js'
 
 /**

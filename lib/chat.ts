@@ -7,7 +7,7 @@ import { RivuletError, type ErrorCode } from './contract/errors.js'
 import type { SamplingOptions } from './contract/request.js'
 import type { FinishReason } from './contract/worker-api.js'
 import type { Engine } from './engine.js'
-import type { Usage } from './generation.js'
+import type { Usage } from './generation-tally.js'
 import type { Latency } from './latency.js'
 
 export type { ChatListener } from './chat/listeners.js'
@@ -86,7 +86,7 @@ export interface ChatSnapshot {
   readonly forgottenMessages: number
 }
 
-/** A conversation with its running answer, as a store for any framework: it fits Svelte's store contract and React's hook. */
+/** A conversation, including the answer being generated. Works as a Svelte store and with React's `useSyncExternalStore`. */
 export interface Chat {
   /** Returns the current snapshot: the same object until something changes. */
   getSnapshot(): ChatSnapshot

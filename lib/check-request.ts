@@ -6,7 +6,7 @@ import type { RequestOptions } from './contract/request.js'
 /** A prompt and its options, checked as far as no model is needed. Plain data: a copy of what the caller passed. */
 export interface CheckedRequest {
   readonly prompt: Prompt
-  /** How the answer starts, with `continueFinalMessage`; else empty. The prompt is then what precedes it. */
+  /** The start of the answer, if `continueFinalMessage` is true; otherwise empty. It is not part of `prompt`. */
   readonly assistantPrefix: string
   readonly applyChatTemplate: boolean | undefined
   readonly options: RequestOptions
@@ -93,7 +93,7 @@ function checkStrings(
   }
   return strings.map((string) => {
     if (typeof string === 'string' && string !== '' && string.length <= maxLength) return string
-    return refuse(`"${name}" takes non-empty strings of up to ${maxLength} characters.`, name)
+    return refuse(`Each string in "${name}" must have 1 to ${maxLength} characters.`, name)
   })
 }
 

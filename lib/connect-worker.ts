@@ -51,7 +51,12 @@ export function connectWorker(worker: Worker): WorkerConnection {
     closed,
     watchLifeLock(name) {
       watchLifeLock(name, closed, () => {
-        terminate(new RivuletError('worker-failed', 'The worker stopped without an error event.'))
+        terminate(
+          new RivuletError(
+            'worker-failed',
+            'The worker stopped without giving a reason, perhaps because memory ran out. Retry, or use a smaller model.',
+          ),
+        )
       })
     },
     terminate,

@@ -18,7 +18,10 @@ export interface EngineOptions {
   readonly model?: ModelSource | undefined
   /** How the model's files are downloaded, checked and stored. Of local files, only the hashes are checked. */
   readonly download?: DownloadOptions | undefined
-  /** Called while the model is loaded, also after a loss. For the next backend of a list, progress starts at 0 again. */
+  /**
+   * Called while the model is loaded, also when it is loaded again after its worker or GPU was lost. If the next backend of
+   * a list is tried, the progress starts at 0 again.
+   */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined
   /** Aborts loading; the returned promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined

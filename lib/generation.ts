@@ -1,36 +1,20 @@
 import { RivuletError, asRivuletError } from './contract/errors.js'
 import { readArrival } from './contract/stream-transfer.js'
-import type { CountedTokens, FinishReason, TokenChunk } from './contract/worker-api.js'
-import { recordLatency, type Latency } from './latency.js'
+import type { FinishReason, TokenChunk } from './contract/worker-api.js'
+import { createTally, type GenerationFigures } from './generation-tally.js'
 import type { GenerationOutcome } from './observer.js'
 import { readResilientEvents, type GenerationSource, type ResilientEvent } from './resilient-events.js'
-import { createTranscript, type GenerationPart } from './transcript.js'
+import type { GenerationPart } from './transcript.js'
 
 /** The whole answer and its figures, when the generation is over. */
-export interface GenerationResult {
+export interface GenerationResult extends GenerationFigures {
   /** The texts of the stream's chunks, joined. */
   readonly text: string
   readonly finishReason: FinishReason
   /** For `cancelled`: the reason passed to `cancel()`, or the signal's. */
   readonly cancelReason?: unknown
-  readonly usage: Usage
-  readonly latency: Latency
-  /** How often the generation lost its GPU, worker or server and continued. */
-  readonly recoveries: number
   /** The backends that generated the text, in order: several after a hand-over, none if there is no text. */
   readonly parts: readonly GenerationPart[]
-}
-
-export interface Usage {
-  /** Tokens of the prompt with its template; 0 if the generation was cancelled before they were counted. */
-  readonly promptTokens: number
-  /** Prompt tokens that were in the KV cache already, because an earlier prompt or answer starts with the same tokens. */
-  readonly cachedPromptTokens: number
-  /**
-   * Tokens streamed, without the end-of-sequence token. With `remote()` the server's count; after a cancel or a hand-over
-   * the number of its chunks.
-   */
-  readonly completionTokens: number
 }
 
 /** What the engine adds to a generation's source. */
@@ -77,21 +61,15 @@ export function startGeneration(
   { signal, disposed, onChunk, onEnd, ...source }: GenerationOptions,
   controller: ReadableStreamDefaultController<TokenChunk>,
 ): Generation {
-  const latency = recordLatency()
+  const tally = createTally()
   /** Read from the worker, but not by the reader yet: kept here, since an error of the stream would drop them. */
   const waiting: DeliveredChunk[] = []
-  const transcript = createTranscript()
   const stopping = new AbortController()
   const { promise: result, resolve, reject } = createDeferred<GenerationResult>()
   // A caller who only reads the stream sees a failure there.
   result.catch(() => {})
-  const events = readResilientEvents(source, transcript, stopping.signal, () => void readToStart())
-  let usage = { promptTokens: 0, cachedPromptTokens: 0 }
-  let hasStarted = false
+  const events = readResilientEvents(source, tally.transcript, stopping.signal, () => void readToStart())
   let isRunning = false
-  let counted: CountedTokens | undefined
-  let chunks = 0
-  let recoveries = 0
   let ending: Ending | undefined
   let hasStreamEnded = false
   let advancing: Promise<void> | undefined
@@ -101,9 +79,8 @@ export function startGeneration(
     ending = how
     stopping.abort()
     void events.return(undefined)
-    const { text, parts, tokens } = transcript
-    const completionTokens = recoveries === 0 ? (counted?.completionTokens ?? tokens) : tokens
-    const figures = { usage: { ...usage, completionTokens }, latency: latency.finish(), recoveries }
+    const { text, parts } = tally.transcript
+    const figures = tally.finish()
     if (how.kind === 'failed') {
       how.error.text = text
       reject(how.error)
@@ -120,42 +97,17 @@ export function startGeneration(
   }
 
   function apply(event: ResilientEvent): void {
-    if (event.kind === 'opened') return transcript.setWriter(event.info)
-    if (event.kind === 'lost') {
-      recoveries += 1
-      isRunning = false
-      void readToStart()
-      return
+    const chunk = tally.add(event)
+    if (chunk) {
+      const { arrivedAt, unreadChunks } = readArrival(event) ?? {
+        arrivedAt: performance.now(),
+        unreadChunks: 0,
+      }
+      waiting.push({ chunk, arrivedAt, unreadChunks, recoveries: tally.recoveries })
     }
-    if (event.kind === 'started') {
-      isRunning = true
-      // A resumed generation computes the prompt again: it is counted once.
-      if (usage.promptTokens === 0) usage = { ...usage, promptTokens: event.promptTokens ?? 0 }
-      if (hasStarted) return
-      hasStarted = true
-      usage = { ...usage, cachedPromptTokens: event.cachedPromptTokens }
-      latency.setPrefill({ ...event, ...usage })
-      return
-    }
-    if (event.kind === 'counted') {
-      counted = event
-      // After a loss, the runtime counts the answer so far as prompt.
-      if (recoveries > 0) return
-      usage = { promptTokens: event.promptTokens, cachedPromptTokens: event.cachedPromptTokens }
-      latency.setCounted(event)
-      return
-    }
-    if (event.kind === 'ended') return finish({ kind: 'finished', finishReason: event.finishReason })
-    const { arrivedAt, unreadChunks } = readArrival(event) ?? {
-      arrivedAt: performance.now(),
-      unreadChunks: 0,
-    }
-    const { kind: _, ...step } = event
-    waiting.push({ chunk: { ...step, index: chunks }, arrivedAt, unreadChunks, recoveries })
-    chunks += 1
-    transcript.add(event)
-    // A chunk without a token contains text that the runtime held back.
-    if (event.tokenCount > 0) latency.addToken()
+    if (event.kind === 'started') isRunning = true
+    if (event.kind === 'lost') void readToStart()
+    if (event.kind === 'ended') finish({ kind: 'finished', finishReason: event.finishReason })
   }
 
   async function readEvent(): Promise<void> {

@@ -2,7 +2,8 @@ export { createEngine } from './engine.js'
 export type { Engine } from './engine.js'
 export type { EngineOptions } from './engine-options.js'
 export type { TokenIterator, TokenStream } from './token-stream.js'
-export type { GenerationResult, Usage } from './generation.js'
+export type { GenerationResult } from './generation.js'
+export type { Usage } from './generation-tally.js'
 export type {
   EngineObserver,
   GenerationEnd,

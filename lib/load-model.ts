@@ -14,7 +14,11 @@ export function loadModel(
       const { done, value } = await events.read()
       // An event can arrive after the load was aborted.
       connection.closed.throwIfAborted()
-      if (done) throw new RivuletError('worker-failed', 'Loading stopped without an error.')
+      if (done)
+        throw new RivuletError(
+          'worker-failed',
+          'The worker stopped while the model was loading, without giving a reason. Call createEngine() again.',
+        )
       // A worker that reports progress holds its lock.
       if (isFirst) connection.watchLifeLock(request.lifeLock)
       if (value.kind === 'ready') {

@@ -91,7 +91,7 @@ async function readDirectory(directory: FileSystemDirectoryHandle): Promise<Map<
   } catch (error) {
     throw new RivuletError(
       'invalid-option',
-      `The folder "${directory.name}" could not be read. Choose it again.`,
+      `The folder "${directory.name}" could not be read. Ask the user to choose it again.`,
       {
         cause: error,
       },

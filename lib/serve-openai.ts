@@ -44,7 +44,8 @@ export async function serveOpenai(engine: Engine, options: ServeOpenaiOptions = 
       'This page has no service worker. Register one that calls openaiRoute(), on a secure page (HTTPS or localhost).',
     )
   }
-  if (serving.has(registered.scope)) refuse('This page already serves an engine. Call stop() first.')
+  if (serving.has(registered.scope))
+    refuse('This page already serves an engine. Call the stop() of the earlier serveOpenai() first.')
   serving.add(registered.scope)
   const stopping = new AbortController()
   stopping.signal.addEventListener('abort', () => serving.delete(registered.scope))

@@ -13,8 +13,8 @@ export interface TokenIterator extends ReadableStreamAsyncIterator<TokenChunk> {
 }
 
 /**
- * One generation: a `ReadableStream` of chunks with backpressure. It can be iterated with `for await` also in browsers
- * whose streams cannot (Safari 26). Leaving the loop cancels the generation.
+ * One generation: a `ReadableStream` of chunks with backpressure. `for await` works in every browser, also in Safari 26,
+ * whose own streams do not support it. Leaving the loop cancels the generation.
  */
 export class TokenStream extends ReadableStream<TokenChunk> {
   readonly #generation: Generation

@@ -1,6 +1,6 @@
 import { RivuletError } from '../lib/contract/errors.js'
 
-/** More waiting generations than this are refused, before a page that asks too fast fills the memory. */
+/** The most generations that may wait. Further ones are refused, so that a page cannot fill the memory. */
 export const maxWaiting = 256
 
 /** A place in the queue. */
@@ -18,7 +18,7 @@ export interface Queue {
   whenIdle(): Promise<void>
 }
 
-/** Runs up to `capacity` turns at a time, in the order in which they entered. */
+/** Runs up to `capacity` generations at a time, in the order in which they entered. */
 export function createQueue(capacity: number): Queue {
   const waiting: (() => void)[] = []
   const idleListeners: (() => void)[] = []

@@ -42,7 +42,7 @@ export function checkQuestion(text: string, sampling: GenerateOptions = {}): voi
   if (typeof text !== 'string') refuse('The text of a message must be a string.', 'text')
   for (const [name, reason] of Object.entries(refusedSampling)) {
     if (sampling?.[name as keyof GenerateOptions] !== undefined)
-      refuse(`A chat does not take "${name}": ${reason}.`, name)
+      refuse(`A chat does not accept the option "${name}": ${reason}. Leave it out.`, name)
   }
   checkRequest(text === '' ? text : [{ role: 'user', content: text }], sampling)
 }

@@ -1,7 +1,7 @@
 import type { ChatTurn } from '../chat.js'
 import type { ChatMessage } from '../contract/request.js'
 
-/** The messages to send to the model: the instructions, and the turns without unanswered questions and empty answers. */
+/** The messages to send to the model: the instructions, and the turns, except unanswered questions and empty answers. */
 export function toPrompt(system: string | undefined, turns: readonly ChatTurn[]): ChatMessage[] {
   // Chat templates require that user and assistant turns alternate.
   const isAnswered = (index: number) => index === turns.length - 1 || hasText(turns[index + 1]!)

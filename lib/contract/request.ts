@@ -76,8 +76,8 @@ export interface SamplingOptions {
    */
   readonly seed?: number | undefined
   /**
-   * Reports each token's log-probability and those of this many most likely tokens; 0 to 20. On a GPU, the logits are
-   * then read back at every token, which takes time.
+   * How many of the most likely tokens to report at each step, with their log-probabilities; 0 to 20. 0 reports only the
+   * chosen token's. Slower on a GPU: the logits are read back at every step.
    * @default not reported
    */
   readonly topLogprobs?: number | undefined
@@ -121,7 +121,7 @@ export type RequestInput =
       /** Goes through the model's chat template. */
       readonly kind: 'chat'
       readonly messages: readonly ChatMessage[]
-      /** How the answer starts, with `continueFinalMessage`; else empty. */
+      /** The start of the answer, if `continueFinalMessage` is true; otherwise empty. */
       readonly assistantPrefix: string
     }
   | {

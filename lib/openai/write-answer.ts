@@ -1,5 +1,6 @@
 import type { FinishReason, TokenChunk, TokenLogprob } from '../contract/worker-api.js'
-import type { GenerationResult, Usage } from '../generation.js'
+import type { GenerationResult } from '../generation.js'
+import type { Usage } from '../generation-tally.js'
 
 /** The values that all objects of one answer share. */
 export interface AnswerHead {

@@ -4,7 +4,7 @@ import { RivuletError } from '../../lib/contract/errors.js'
 import type { LlamaCppLoadOptions } from '../../lib/contract/llama-cpp-options.js'
 import { describeAdapter } from '../describe-device.js'
 
-/** Where llama.cpp computes. */
+/** The device that llama.cpp runs on. */
 export interface ChosenDevice {
   readonly useGpu: boolean
   /** The name of the adapter. */

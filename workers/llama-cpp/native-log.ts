@@ -2,7 +2,7 @@
 export interface NativeLog {
   /** Passed to wllama. */
   readonly logger: Readonly<Record<'debug' | 'log' | 'warn' | 'error', (...words: unknown[]) => void>>
-  /** Some of the model's weights are on a GPU. */
+  /** Whether at least some of the model's weights are on a GPU. */
   readonly usesGpu: boolean
   /** In llama.cpp's words: `Q4_K - Medium`. */
   readonly fileType: string | undefined

@@ -65,6 +65,6 @@ export function readCacheInputs(session: InferenceSession): CacheInput[] {
 function unsupported(reason: string): RivuletError {
   return new RivuletError(
     'model-unsupported',
-    `onnx() cannot run this graph as a text decoder: ${reason}. Use a text-generation model from onnx-community.`,
+    `onnx() cannot generate text with this model: ${reason}. Use a text-generation model from onnx-community.`,
   )
 }

@@ -52,7 +52,7 @@ export interface Decoder {
  */
 type DecoderExecution = Extract<Execution, 'replayed' | 'fixed-cache' | 'growing-cache'>
 
-/** The error of `next` if there is no token to choose. */
+/** The error that `next` throws if no logit is a usable number. */
 export function createInvalidLogitsError(): RivuletError {
   return new RivuletError(
     'generation-failed',

@@ -7,9 +7,9 @@ import { bufferUsage } from './webgpu-flags.js'
 export interface FixedCache {
   /** In tokens. */
   readonly capacity: number
-  /** Input name → tensor */
+  /** The inputs of every run: input name → tensor */
   readonly feeds: Readonly<Record<string, Tensor>>
-  /** Output name → the same tensor */
+  /** The outputs of every run: output name → the same tensor */
   readonly fetches: Readonly<Record<string, Tensor>>
   readonly buffers: readonly GPUBuffer[]
   destroy(): void

@@ -85,7 +85,7 @@ function listExternalFiles(graphFile: string, { graph }: ModelProto): string[] {
     if (/^[\w-][\w.-]*$/.test(path)) return path
     throw new RivuletError(
       'model-invalid',
-      `${graphFile} refers to "${path}" for the weight "${tensor.name}". Weights must be in the folder of the graph.`,
+      `${graphFile} needs "${path}" (the weight "${tensor.name}"), which is outside its folder. Put both into one folder, and export the model again.`,
     )
   })
 }

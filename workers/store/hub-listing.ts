@@ -3,7 +3,7 @@ interface ListedFile {
   readonly sizeBytes: number
   /** Identifies this version of the file. */
   readonly objectId: string
-  /** Only for large files. */
+  /** The hub lists a hash only for large files; undefined for others. */
   readonly sha256: string | undefined
 }
 

@@ -17,7 +17,7 @@ export class TransferError extends Error {
   }
 }
 
-/** The file on the server is not the one whose download was started. */
+/** The file on the server changed after its download started. */
 export class FileChangedError extends Error {}
 
 /** A file's properties as the server reports them. */

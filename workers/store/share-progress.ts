@@ -26,7 +26,7 @@ export function shareProgress(lock: string): { post(progress: TransferProgress):
   }
 }
 
-/** Receives the progress of the download that holds `lock`, until the returned function is called. */
+/** Calls `onProgress` with the progress of the download that holds the Web Lock `lock`. The returned function stops it. */
 export function watchProgress(lock: string, onProgress: (progress: TransferProgress) => void): () => void {
   const channel = new BroadcastChannel(channelName)
   channel.onmessage = ({ data }: MessageEvent<SharedProgress>) => {

@@ -8,7 +8,7 @@ const phases = [
   { begin: 'Finish loading', phase: 'warm-up' },
 ] as const satisfies readonly { begin: string; phase: LoadProgress['phase'] }[]
 
-/** Turns web-llm's progress reports into `LoadProgress`. web-llm's progress starts again at 0 with each step. */
+/** Turns web-llm's progress reports into `LoadProgress`. web-llm restarts at 0 with each step; the result never decreases. */
 export function createProgressReader(): (report: InitProgressReport) => LoadProgress {
   let fraction = 0
   return ({ progress, text }) => {

@@ -146,7 +146,7 @@ async function readLoadedConfig(engine: MlcEngine, modelId: string): Promise<Cha
     // Fails if no model is loaded.
     await engine.getMessage()
   } catch (error) {
-    throw new RivuletError('download-failed', 'web-llm stopped loading without an error. Retry.', {
+    throw new RivuletError('download-failed', 'web-llm stopped loading without giving a reason. Retry.', {
       cause: error,
     })
   }
@@ -154,7 +154,7 @@ async function readLoadedConfig(engine: MlcEngine, modelId: string): Promise<Cha
   if (config) return config
   throw new RivuletError(
     'backend-unavailable',
-    'This version of @mlc-ai/web-llm is not supported. Install 0.2.86.',
+    'The installed version of @mlc-ai/web-llm is not supported. Install exactly 0.2.86.',
   )
 }
 

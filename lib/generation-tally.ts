@@ -1,0 +1,87 @@
+import type { CountedTokens, TokenChunk } from './contract/worker-api.js'
+import { recordLatency, type Latency } from './latency.js'
+import type { ResilientEvent } from './resilient-events.js'
+import { createTranscript, type Transcript } from './transcript.js'
+
+export interface Usage {
+  /** Tokens of the prompt with its template; 0 if the generation was cancelled before they were counted. */
+  readonly promptTokens: number
+  /** Prompt tokens that were in the KV cache already, because an earlier prompt or answer starts with the same tokens. */
+  readonly cachedPromptTokens: number
+  /**
+   * Tokens streamed, without the end-of-sequence token. With `remote()` the server's count; after a cancel or a hand-over
+   * the number of its chunks.
+   */
+  readonly completionTokens: number
+}
+
+/** The figures of a generation. */
+export interface GenerationFigures {
+  readonly usage: Usage
+  readonly latency: Latency
+  /** How often the generation lost its GPU, worker or server and continued. */
+  readonly recoveries: number
+}
+
+/** Adds up the events of a generation. */
+export interface Tally {
+  readonly transcript: Transcript
+  readonly recoveries: number
+  /** @returns the chunk, for an event that is one */
+  add(event: ResilientEvent): TokenChunk | undefined
+  /** The figures up to now. */
+  finish(): GenerationFigures
+}
+
+export function createTally(): Tally {
+  const latency = recordLatency()
+  const transcript = createTranscript()
+  let usage = { promptTokens: 0, cachedPromptTokens: 0 }
+  let hasStarted = false
+  let counted: CountedTokens | undefined
+  let chunks = 0
+  let recoveries = 0
+
+  function addStart(event: Extract<ResilientEvent, { kind: 'started' }>): void {
+    // A resumed generation computes the prompt again: it is counted once.
+    if (usage.promptTokens === 0) usage = { ...usage, promptTokens: event.promptTokens ?? 0 }
+    if (hasStarted) return
+    hasStarted = true
+    usage = { ...usage, cachedPromptTokens: event.cachedPromptTokens }
+    latency.setPrefill({ ...event, ...usage })
+  }
+
+  function addCounts(event: CountedTokens): void {
+    counted = event
+    // After a loss, the runtime counts the answer so far as prompt.
+    if (recoveries > 0) return
+    usage = { promptTokens: event.promptTokens, cachedPromptTokens: event.cachedPromptTokens }
+    latency.setCounted(event)
+  }
+
+  return {
+    transcript,
+    get recoveries() {
+      return recoveries
+    },
+    add(event) {
+      if (event.kind === 'opened') transcript.setWriter(event.info)
+      else if (event.kind === 'lost') recoveries += 1
+      else if (event.kind === 'started') addStart(event)
+      else if (event.kind === 'counted') addCounts(event)
+      if (event.kind !== 'chunk') return undefined
+      const { kind: _, ...step } = event
+      const chunk = { ...step, index: chunks }
+      chunks += 1
+      transcript.add(chunk)
+      // A chunk without a token contains text that the runtime held back.
+      if (chunk.tokenCount > 0) latency.addToken()
+      return chunk
+    },
+    finish() {
+      const { tokens } = transcript
+      const completionTokens = recoveries === 0 ? (counted?.completionTokens ?? tokens) : tokens
+      return { usage: { ...usage, completionTokens }, latency: latency.finish(), recoveries }
+    },
+  }
+}
