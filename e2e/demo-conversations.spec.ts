@@ -163,7 +163,7 @@ test('Escape closes the editor and dialogs, returns the focus and does not stop 
 test('settings are validated by the library, saved, and sent with the next message', async ({ page }) => {
   await button(page, 'Settings').click()
   await page.getByLabel('Top-p').fill('2')
-  await expect(page.getByText('"topP" must be a number above 0 up to 1; got 2.')).toBeVisible()
+  await expect(page.getByText('"topP" must be a number above 0, up to 1; got 2.')).toBeVisible()
   await page.getByLabel('Temperature').fill('0.5')
   await page.getByLabel('System prompt').fill('Be brief.')
   await page.keyboard.press('Escape')

@@ -1,5 +1,5 @@
 import { useSignal } from '@preact/signals'
-import { useEffect, useRef } from 'preact/hooks'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 import { CopyAction, TurnAction, Versions } from './turn-actions.js'
 import type { ShownTurn } from './thread.js'
 
@@ -58,7 +58,8 @@ interface QuestionEditorProps {
 function QuestionEditor({ text, onDone, onCancel }: QuestionEditorProps) {
   const edited = useSignal(text)
   const field = useRef<HTMLTextAreaElement>(null)
-  useEffect(() => {
+  // Before anything can be typed: later, it would move the cursor of a fast typist.
+  useLayoutEffect(() => {
     field.current?.focus()
     field.current?.setSelectionRange(text.length, text.length)
   }, [])

@@ -153,9 +153,10 @@ export function createThread(options: ThreadOptions): Thread {
       await chat.stop()
       applySnapshot(chat.getSnapshot())
       chooseBranch(branches, version)
+      // At once: a snapshot of the earlier messages, such as one for a loaded engine, would choose their branch again.
+      chat.setMessages(readPath(branches).map(({ turn }) => turn))
       autosave.touch()
       await autosave.flush()
-      chat.setMessages(readPath(branches).map(({ turn }) => turn))
     },
     setEngine(next) {
       engine = next
