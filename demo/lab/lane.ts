@@ -79,10 +79,11 @@ export function createLane(name: string, initial: Partial<LabSettings>): Lane {
         await read(engine, prompt)
       } catch (error) {
         // A generation that started has ended as a run, which contains the error's code.
-        if (state.value.kind === 'streaming')
+        if (state.peek().kind === 'streaming')
           state.value = { kind: 'failed', message: describeFailure(error) }
       }
-      return state.value.kind === 'done' ? state.value.run : undefined
+      const ended = state.peek()
+      return ended.kind === 'done' ? ended.run : undefined
     },
     stop: () => void running?.cancel(),
   }
