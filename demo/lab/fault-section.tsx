@@ -134,7 +134,7 @@ function ReaderReadouts({ faults: { reader } }: { readonly faults: FaultStream }
     {
       label: 'Wait',
       testId: 'chunk-wait',
-      value: `${wait.value} ${wait.unit}`,
+      value: readChunks === 0 ? '–' : `${wait.value} ${wait.unit}`,
       title: 'How long the latest chunk had waited on the page before it was read.',
     },
   ]
