@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 
-/** A name that the service worker declares; the build replaces it by the list. */
+/** A name that the service worker declares; the build replaces it with the list. */
 const placeholder = 'builtFiles'
 const fileName = 'service-worker.js'
 /** Larger files are the runtimes, which a user may never need. */

@@ -1,5 +1,4 @@
 import { effect, signal, type ReadonlySignal, type Signal } from '@preact/signals'
-import type { Prompt } from 'rivulet'
 import type { Answer } from 'rivulet/chat'
 import { describeEnding } from '../chat/describe-ending.js'
 import type { Thread } from '../chat/thread.js'
@@ -7,11 +6,10 @@ import { openConversationStore } from '../conversations/conversation-store.js'
 import { openSession, type Session } from '../conversations/session.js'
 import { describeError } from '../engine/describe-error.js'
 import { createEngineLoader, type EngineLoader } from '../engine/engine-loader.js'
-import { observeEngine, type StreamObserver } from '../engine/observe-engine.js'
 import { meterRuns, type RunMeter } from '../figures/meter-runs.js'
 import { openRunHistory, type RunHistory } from '../figures/run-history.js'
 import { describeModel, type RunModel } from '../figures/run.js'
-import { nameModel, readModelChoice, writeModelChoice, type ModelChoice } from '../model-choice.js'
+import { readModelChoice, writeModelChoice, type ModelChoice } from '../model-choice.js'
 import { cacheRuntime } from '../offline.js'
 import { chooseBackends } from '../settings/choose-backends.js'
 import { openSettings, readSampling, type SettingsStore } from '../settings/settings.js'
@@ -43,34 +41,20 @@ export interface Page {
 export async function openPage(): Promise<Page> {
   const settings = openSettings()
   const choice = signal(readModelChoice())
-  const loader = createEngineLoader()
+  const history = openRunHistory()
+  const meter = meterRuns((run) => void history.add(run))
+  const loader = createEngineLoader(meter)
   const announcer = createAnnouncer()
   const notices = createNotices(announcer)
   const scroll = createStickyScroll()
-  const meter = meterRuns()
-  const history = openRunHistory()
   const model: Signal<RunModel | undefined> = signal(undefined)
   const firstLoad = loadEngine()
 
   function loadEngine() {
-    const loading = loader
-      .load(() => chooseBackends(choice.peek(), settings.current.peek()))
-      .then((engine) => observeEngine(engine, (prompt) => measureRun(prompt)))
+    const loading = loader.load(() => chooseBackends(choice.peek(), settings.current.peek()))
     // The loader shows the error, and the chat fails with it.
     loading.catch(() => {})
     return loading
-  }
-
-  function measureRun(prompt: Prompt): StreamObserver {
-    const run = meter.start(findQuestion(prompt), model.peek()!)
-    return {
-      addChunk: run.addChunk,
-      finish(ending) {
-        const isFailed = ending.kind === 'failed'
-        const code = isFailed ? (describeError(ending.error).code ?? 'unknown') : ''
-        void history.add(run.finish(isFailed ? { kind: 'failed', code } : ending))
-      },
-    }
   }
 
   const store = await openConversationStore()
@@ -88,7 +72,7 @@ export async function openPage(): Promise<Page> {
     const state = loader.state.value
     if (state.kind !== 'ready') return (model.value = undefined)
     const { info } = state.engine
-    model.value = describeModel(info, nameModel(info.model))
+    model.value = describeModel(info)
     announcer.announce('The model is ready.')
     void cacheRuntime(info)
   })
@@ -149,9 +133,4 @@ async function speakAnswer(session: Session, announcer: Announcer, ending: Promi
   spoken.finish()
   const note = describeEnding(answer, false)
   if (note) announcer.announce(note.text)
-}
-
-function findQuestion(prompt: Prompt): string {
-  if (typeof prompt === 'string') return prompt
-  return prompt.findLast(({ role }) => role === 'user')?.content ?? ''
 }

@@ -1,5 +1,5 @@
 import { signal, type ReadonlySignal } from '@preact/signals'
-import type { BackendFactory, Devices, Engine, LoadProgress } from 'rivulet'
+import type { BackendFactory, Devices, Engine, EngineObserver, LoadProgress } from 'rivulet'
 import { describeError, type DescribedError } from './describe-error.js'
 
 /** The state of the page's engine. */
@@ -26,7 +26,8 @@ export interface EngineLoader {
   fail(failure: LoadFailure): void
 }
 
-export function createEngineLoader(): EngineLoader {
+/** @param observer observes every engine */
+export function createEngineLoader(observer: EngineObserver): EngineLoader {
   const state = signal<LoadState>({ kind: 'loading', progress: undefined })
   let loading = new AbortController()
 
@@ -48,6 +49,7 @@ export function createEngineLoader(): EngineLoader {
         backend,
         onProgress: (progress) => (state.value = { kind: 'loading', progress }),
         signal: abort.signal,
+        observer,
       })
       if (abort.signal.aborted) void engine.dispose()
       abort.signal.throwIfAborted()

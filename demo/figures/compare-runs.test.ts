@@ -19,3 +19,8 @@ test('does not compare a figure that one of the runs lacks', () => {
   )
   expect(first).toMatchObject({ first: undefined, second: 10, ratio: undefined, winner: undefined })
 })
+
+test('names no winner if the page shows the same value for both', () => {
+  const [first] = compareRuns(createRun('one', { gapMs: 10 }), createRun('two', { gapMs: 10.04 }))
+  expect(first).toMatchObject({ first: 10, second: 10.04, ratio: 1.004, winner: undefined })
+})

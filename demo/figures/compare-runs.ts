@@ -8,7 +8,7 @@ export interface Comparison {
   readonly second: number | undefined
   /** `second / first`; undefined if either value is missing or the first is 0. */
   readonly ratio: number | undefined
-  /** Undefined if the values are equal, or if neither low nor high is better for this figure. */
+  /** Undefined if the page shows the same value for both, or if neither low nor high is better for this figure. */
   readonly winner: 'first' | 'second' | undefined
 }
 
@@ -23,6 +23,11 @@ function compareFigure(figure: FigureDescription, firstRun: RunFigures, secondRu
   const values = { figure, first, second, ratio: undefined, winner: undefined }
   if (first === undefined || second === undefined) return values
   const ratio = first === 0 ? undefined : second / first
-  if (figure.better === undefined || first === second) return { ...values, ratio }
+  if (figure.better === undefined || showsSame(figure, first, second)) return { ...values, ratio }
   return { ...values, ratio, winner: first < second === (figure.better === 'lower') ? 'first' : 'second' }
+}
+
+function showsSame({ format }: FigureDescription, first: number, second: number): boolean {
+  const [shown, otherShown] = [format(first), format(second)]
+  return shown.value === otherShown.value && shown.unit === otherShown.unit
 }

@@ -134,7 +134,7 @@ export const figureList = [
     testId: 'read-ahead',
     label: 'Read-ahead',
     title:
-      'The largest number of tokens that were ready while the page read an earlier one: 0 if the page keeps up, at most 2.',
+      'The largest number of tokens that had arrived but were not read yet when the page read an earlier one: 0 if the page keeps up.',
     format: count,
     better: undefined,
     isMain: false,

@@ -13,13 +13,10 @@ import type { RunsPanelProps } from './runs-panel.js'
  *
  * ```tsx
  * const history = openRunHistory() // run-history.ts
- * const meter = meterRuns() // meter-runs.ts
+ * const meter = meterRuns((run) => void history.add(run)) // meter-runs.ts
+ * const engine = await createEngine({ backend: onnx(), model: url, observer: meter })
  *
  * <Figures model={model} live={meter.live} runs={history.runs} onClear={history.clear} />
- *
- * const run = meter.start(question, describeModel(engine.info, name))
- * for await (const chunk of engine.generate(question)) run.addChunk(chunk)
- * void history.add(run.finish({ kind: 'finished', result: await stream.result }))
  * ```
  */
 export interface FiguresProps {

@@ -1,29 +1,22 @@
 import { signal, type ReadonlySignal } from '@preact/signals'
-import type { TokenChunk } from 'rivulet'
-import { recordRun, type LiveRun, type Run, type RunEnding, type RunModel } from './run.js'
+import type { EngineObserver, Prompt } from 'rivulet'
+import { describeModel, recordRun, type LiveRun, type Run, type RunRecorder } from './run.js'
 
-/** Measures a page's runs and publishes the newest one, at most once per frame. */
-export interface RunMeter {
-  /** The current run, else the last one; undefined before the first. */
+/** Measures the generations of an engine: pass it as `createEngine({ observer })`. */
+export interface RunMeter extends Required<Pick<EngineObserver, 'onStart' | 'onChunk' | 'onEnd'>> {
+  /** The current run, else the last one; undefined before the first. Changes at most once per frame. */
   readonly live: ReadonlySignal<LiveRun | undefined>
-  /** Starts the clock; call it just before `generate`. It replaces the run in `live`. */
-  start(prompt: string, model: RunModel): MeteredRun
   /** Sets `live` to undefined, for a new chat. */
   clear(): void
 }
 
-interface MeteredRun {
-  /** Call it for each chunk as soon as it is read. */
-  addChunk(chunk: Pick<TokenChunk, 'tokenCount'>): void
-  /** Stops the clock. */
-  finish(ending: RunEnding): Run
-}
-
-export function meterRuns(): RunMeter {
+/** @param onRun called with each run when its generation has ended */
+export function meterRuns(onRun: (run: Run) => void): RunMeter {
   const live = signal<LiveRun | undefined>(undefined)
+  const recorders = new Map<number, RunRecorder>()
   let frame = 0
-  /** The number of the run in `live`. */
-  let shownNumber = 0
+  /** The generation of the run in `live`. */
+  let shownGeneration: number | undefined
   const show = (run: LiveRun | undefined) => {
     cancelAnimationFrame(frame)
     live.value = run
@@ -31,27 +24,34 @@ export function meterRuns(): RunMeter {
 
   return {
     live,
-    start(prompt, model) {
-      const recorder = recordRun(prompt, model, performance.now())
-      shownNumber += 1
-      const runNumber = shownNumber
+    onStart({ generation, prompt, info, startedAt }) {
+      const recorder = recordRun(findQuestion(prompt), describeModel(info), startedAt)
+      recorders.set(generation, recorder)
+      shownGeneration = generation
       const drawFrame = () => {
         show(recorder.read(performance.now()))
         frame = requestAnimationFrame(drawFrame)
       }
       drawFrame()
-      return {
-        addChunk: (chunk) => recorder.addChunk(chunk, performance.now()),
-        finish(ending) {
-          const run = recorder.finish(ending, performance.now())
-          if (runNumber === shownNumber) show({ isRunning: false, ...run })
-          return run
-        },
-      }
+    },
+    onChunk(observed) {
+      recorders.get(observed.generation)?.addChunk(observed)
+    },
+    onEnd({ generation, outcome }) {
+      const run = recorders.get(generation)?.finish(outcome)
+      if (!run) return
+      recorders.delete(generation)
+      if (generation === shownGeneration) show({ isRunning: false, ...run })
+      onRun(run)
     },
     clear() {
-      shownNumber += 1
+      shownGeneration = undefined
       show(undefined)
     },
   }
+}
+
+function findQuestion(prompt: Prompt): string {
+  if (typeof prompt === 'string') return prompt
+  return prompt.findLast(({ role }) => role === 'user')?.content ?? ''
 }

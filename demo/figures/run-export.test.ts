@@ -33,7 +33,7 @@ test('an export names its format and contains each complete run', () => {
           promptTokens: 20,
           cachedTokens: 0,
           recoveries: 0,
-          readAhead: 9,
+          readAhead: 1,
           totalMs: 110,
           tokens: 10,
         },

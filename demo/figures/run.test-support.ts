@@ -10,7 +10,9 @@ export function createRun(prompt: string, { startedAt = 0, gapMs = 10 } = {}): R
     dtype: 'q8',
   } as const
   const recorder = recordRun(prompt, model, 0)
-  for (let token = 1; token <= 10; token += 1) recorder.addChunk({ tokenCount: 1 }, token * gapMs)
+  for (let token = 1; token <= 10; token += 1) {
+    recorder.addChunk({ chunk: { tokenCount: 1 }, readMs: token * gapMs, unreadChunks: 1, recoveries: 0 })
+  }
   const result = {
     text: '',
     finishReason: 'stop',
@@ -28,5 +30,5 @@ export function createRun(prompt: string, { startedAt = 0, gapMs = 10 } = {}): R
     recoveries: 0,
     parts: [],
   } as const
-  return { ...recorder.finish({ kind: 'finished', result }, 11 * gapMs), startedAt }
+  return { ...recorder.finish({ kind: 'finished', result }), startedAt }
 }

@@ -1,4 +1,4 @@
-import type { GenerationResult } from 'rivulet'
+import { RivuletError, type GenerationResult } from 'rivulet'
 import { describe, expect, test } from 'vitest'
 import { recordRun, type RunModel } from './run.js'
 
@@ -9,7 +9,14 @@ const model: RunModel = {
   deviceDescription: 'CPU, 2 threads',
   dtype: 'q8',
 }
-const token = { tokenCount: 1 }
+
+/** A report of a chunk with one token. */
+const readAt = (readMs: number, { tokenCount = 1, unreadChunks = 0, recoveries = 0 } = {}) => ({
+  chunk: { tokenCount },
+  readMs,
+  unreadChunks,
+  recoveries,
+})
 
 const result: GenerationResult = {
   text: 'Once upon',
@@ -37,7 +44,7 @@ describe('a run', () => {
       figures: { timeToFirstTokenMs: undefined, tokensPerSecond: undefined, tokens: 0, totalMs: 50 },
       gapsMs: [],
     })
-    for (const nowMs of [1100, 1110, 1140]) recorder.addChunk(token, nowMs)
+    for (const readMs of [100, 110, 140]) recorder.addChunk(readAt(readMs))
     expect(recorder.read(1150)).toMatchObject({
       figures: {
         timeToFirstTokenMs: 100,
@@ -45,6 +52,7 @@ describe('a run', () => {
         interTokenP50Ms: 10,
         interTokenP99Ms: 30,
         queueMs: undefined,
+        recoveries: 0,
         tokens: 3,
         totalMs: 150,
       },
@@ -54,8 +62,10 @@ describe('a run', () => {
 
   test('ends with the library’s figures and keeps the gaps and the read-ahead measured on the page', () => {
     const recorder = recordRun('Hello', model, 1000)
-    for (const nowMs of [1100, 1110, 1110]) recorder.addChunk(token, nowMs)
-    const run = recorder.finish({ kind: 'finished', result }, 1150)
+    recorder.addChunk(readAt(100, { unreadChunks: 0 }))
+    recorder.addChunk(readAt(110, { unreadChunks: 2 }))
+    recorder.addChunk(readAt(110, { unreadChunks: 1, recoveries: 1 }))
+    const run = recorder.finish({ kind: 'finished', result })
     expect(run).toMatchObject({
       prompt: 'Hello',
       model,
@@ -74,30 +84,36 @@ describe('a run', () => {
       promptTokens: 40,
       cachedTokens: 30,
       recoveries: 1,
-      // All three were read in one task: two were ready while the first was read.
       readAhead: 2,
       totalMs: 130,
       tokens: 3,
     })
   })
 
-  test('that failed has the error code and the figures measured so far', () => {
+  test('that failed has the error code and the library’s figures', () => {
     const recorder = recordRun('Hello', model, 1000)
-    recorder.addChunk(token, 1100)
-    const run = recorder.finish({ kind: 'failed', code: 'worker-failed' }, 1200)
-    expect(run.outcome).toEqual({ kind: 'failed', code: 'worker-failed' })
-    expect(run.figures).toMatchObject({
-      timeToFirstTokenMs: 100,
-      tokens: 1,
-      totalMs: 200,
-      queueMs: undefined,
+    recorder.addChunk(readAt(100))
+    const { usage, latency, recoveries } = result
+    const run = recorder.finish({
+      kind: 'failed',
+      error: new RivuletError('worker-failed', 'The worker stopped.'),
+      figures: { usage, latency, recoveries },
     })
+    expect(run.outcome).toEqual({ kind: 'failed', code: 'worker-failed' })
+    expect(run.figures).toMatchObject({ timeToFirstTokenMs: 101, tokens: 3, totalMs: 130, recoveries: 1 })
+  })
+
+  test('shows a recovery while it is running', () => {
+    const recorder = recordRun('Hello', model, 1000)
+    recorder.addChunk(readAt(100))
+    recorder.addChunk(readAt(900, { recoveries: 1 }))
+    expect(recorder.read(1900).figures.recoveries).toBe(1)
   })
 
   test('does not count a chunk without tokens', () => {
     const recorder = recordRun('Hello', model, 1000)
-    recorder.addChunk({ tokenCount: 0 }, 1050)
-    recorder.addChunk(token, 1100)
+    recorder.addChunk(readAt(50, { tokenCount: 0 }))
+    recorder.addChunk(readAt(100))
     expect(recorder.read(1100).figures).toMatchObject({ timeToFirstTokenMs: 100, tokens: 1 })
   })
 })

@@ -1,6 +1,6 @@
-import type { FinishReason, GenerationResult, ModelInfo, TokenChunk } from 'rivulet'
+import type { FinishReason, GenerationOutcome, GenerationResult, ModelInfo, ObservedChunk } from 'rivulet'
+import { nameModel } from '../model-choice.js'
 import { rankGaps } from './rank-gaps.js'
-import { watchReadAhead } from './watch-read-ahead.js'
 
 /** The record of one answer. Plain data: it is stored in IndexedDB and exported unchanged. */
 export interface Run {
@@ -11,7 +11,7 @@ export interface Run {
   readonly startedAt: number
   readonly outcome: RunOutcome
   readonly figures: RunFigures
-  /** Milliseconds between consecutive tokens, measured where the page reads the stream. */
+  /** Milliseconds between consecutive tokens, measured where the page reads them. */
   readonly gapsMs: readonly number[]
 }
 
@@ -21,10 +21,9 @@ export interface RunModel extends Pick<ModelInfo, 'backend' | 'device' | 'device
   readonly name: string
 }
 
-/** @param name the display name */
-export function describeModel(info: ModelInfo, name: string): RunModel {
-  const { backend, device, deviceDescription, dtype } = info
-  return { name, backend, device, deviceDescription, dtype }
+export function describeModel(info: ModelInfo): RunModel {
+  const { model, backend, device, deviceDescription, dtype } = info
+  return { name: nameModel(model), backend, device, deviceDescription, dtype }
 }
 
 export type RunOutcome =
@@ -56,33 +55,36 @@ export interface LiveRun {
   readonly gapsMs: readonly number[]
 }
 
-/** How a stream ended. */
-export type RunEnding =
-  | { readonly kind: 'finished'; readonly result: GenerationResult }
-  | { readonly kind: 'failed'; readonly code: string }
-
-/** Records a run while its stream is read. Times are `performance.now()` values. */
+/** Records a run from the reports of an `EngineObserver`. */
 export interface RunRecorder {
-  addChunk(chunk: Pick<TokenChunk, 'tokenCount'>, nowMs: number): void
-  read(nowMs: number): LiveRun
-  /** Replaces the figures measured here with the library's, if the stream finished. */
-  finish(ending: RunEnding, nowMs: number): Run
+  addChunk(observed: RecordedChunk): void
+  /** @param now a `performance.now()` value */
+  read(now: number): LiveRun
+  /** Replaces the figures measured here with the library's. */
+  finish(outcome: GenerationOutcome): Run
 }
 
-/** @param model the model that is loaded when the run starts */
-export function recordRun(prompt: string, model: RunModel, startMs: number): RunRecorder {
-  const startedAt = performance.timeOrigin + startMs
+type RecordedChunk = Pick<ObservedChunk, 'readMs' | 'unreadChunks' | 'recoveries'> & {
+  readonly chunk: Pick<ObservedChunk['chunk'], 'tokenCount'>
+}
+
+/**
+ * @param model the model that is loaded when the run starts
+ * @param startedAt a `performance.now()` value
+ */
+export function recordRun(prompt: string, model: RunModel, startedAt: number): RunRecorder {
   const gapsMs: number[] = []
   const rankedGaps = rankGaps()
-  const readAhead = watchReadAhead()
   let firstMs: number | undefined
-  let lastMs = startMs
+  let lastMs = 0
   let tokens = 0
+  let readAhead = 0
+  let recoveries: number | undefined
 
-  function measure(nowMs: number): RunFigures {
+  function measure(totalMs: number): RunFigures {
     const decodeMs = firstMs === undefined ? 0 : lastMs - firstMs
     return {
-      timeToFirstTokenMs: firstMs === undefined ? undefined : firstMs - startMs,
+      timeToFirstTokenMs: firstMs,
       tokensPerSecond: decodeMs > 0 ? (gapsMs.length * 1000) / decodeMs : undefined,
       interTokenP50Ms: rankedGaps.find(50),
       interTokenP95Ms: rankedGaps.find(95),
@@ -91,41 +93,49 @@ export function recordRun(prompt: string, model: RunModel, startMs: number): Run
       queueMs: undefined,
       promptTokens: undefined,
       cachedTokens: undefined,
-      recoveries: undefined,
-      readAhead: readAhead.max,
-      totalMs: nowMs - startMs,
+      recoveries,
+      readAhead,
+      totalMs,
       tokens,
     }
   }
 
   return {
-    addChunk({ tokenCount }, nowMs) {
-      readAhead.addChunk()
-      if (tokenCount === 0) return
-      tokens += tokenCount
-      if (firstMs === undefined) firstMs = nowMs
+    addChunk({ chunk, readMs, unreadChunks, ...observed }) {
+      readAhead = Math.max(readAhead, unreadChunks)
+      recoveries = observed.recoveries
+      if (chunk.tokenCount === 0) return
+      tokens += chunk.tokenCount
+      if (firstMs === undefined) firstMs = readMs
       else {
-        gapsMs.push(nowMs - lastMs)
-        rankedGaps.add(nowMs - lastMs)
+        gapsMs.push(readMs - lastMs)
+        rankedGaps.add(readMs - lastMs)
       }
-      lastMs = nowMs
+      lastMs = readMs
     },
-    read: (nowMs) => ({ isRunning: true, figures: measure(nowMs), gapsMs }),
-    finish(ending, nowMs) {
-      const measured = measure(nowMs)
-      const shared = { id: createId(), prompt, model, startedAt, gapsMs }
-      if (ending.kind === 'failed') return { ...shared, outcome: ending, figures: measured }
-      const { result } = ending
+    read: (now) => ({ isRunning: true, figures: measure(now - startedAt), gapsMs }),
+    finish(outcome) {
+      const isFailed = outcome.kind === 'failed'
       return {
-        ...shared,
-        outcome: { kind: 'finished', finishReason: result.finishReason },
-        figures: { ...measured, ...readResult(result) },
+        id: createId(),
+        prompt,
+        model,
+        startedAt: performance.timeOrigin + startedAt,
+        outcome: isFailed
+          ? { kind: 'failed', code: outcome.error.code }
+          : { kind: 'finished', finishReason: outcome.result.finishReason },
+        figures: { readAhead, ...readFigures(isFailed ? outcome.figures : outcome.result) },
+        gapsMs,
       }
     },
   }
 }
 
-function readResult({ latency, usage, recoveries }: GenerationResult): Omit<RunFigures, 'readAhead'> {
+function readFigures({
+  latency,
+  usage,
+  recoveries,
+}: Pick<GenerationResult, 'latency' | 'usage' | 'recoveries'>): Omit<RunFigures, 'readAhead'> {
   return {
     timeToFirstTokenMs: latency.timeToFirstTokenMs,
     tokensPerSecond: latency.decodeTokensPerSecond,

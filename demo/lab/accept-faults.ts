@@ -1,6 +1,4 @@
-// Runs in the lab's workers: injects faults at the page's request (a lost GPU device, a slow or cut network) and counts
-// messages.
-import { countWire } from './count-wire.js'
+// Runs in the lab's workers: injects faults at the page's request (a lost GPU device, a slow or cut network).
 import { throttleFetch } from './throttle-fetch.js'
 import type { CountsMessage, FaultCommand } from './worker-faults.js'
 
@@ -9,14 +7,13 @@ const page = self as unknown as MessagePort
 
 /** Call it in the worker's script, before the first message from the page arrives. */
 export function acceptFaults(): void {
-  const wire = countWire()
   const network = throttleFetch()
   const devices = collectDevices()
   page.addEventListener('message', ({ data }: MessageEvent<FaultCommand>) => {
     if (data.kind === 'lose-device') for (const device of devices) device.destroy()
     else if (data.kind === 'set-network') network.set(data.network)
     else if (data.kind === 'read-counts') {
-      const counts = { ...wire.newest, ...network.counts, gpuDevices: devices.length }
+      const counts = { ...network.counts, gpuDevices: devices.length }
       page.postMessage({ counts } satisfies CountsMessage, [])
     }
   })

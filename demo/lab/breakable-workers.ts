@@ -17,15 +17,7 @@ export interface BreakableWorkers {
   readonly counts: ReadonlySignal<WorkerCounts>
 }
 
-const noCounts: WorkerCounts = {
-  generation: 0,
-  sentChunks: 0,
-  credits: 0,
-  gpuDevices: 0,
-  requests: 0,
-  failedRequests: 0,
-  receivedBytes: 0,
-}
+const noCounts: WorkerCounts = { gpuDevices: 0, requests: 0, failedRequests: 0, receivedBytes: 0 }
 
 /** @param start creates a worker whose script calls `acceptFaults` */
 export function createBreakableWorkers(start: () => Worker): BreakableWorkers {

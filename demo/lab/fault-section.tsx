@@ -1,4 +1,5 @@
 import { useSignal } from '@preact/signals'
+import { formatMs } from '../figure-format.js'
 import { GapStrip } from '../figures/gap-strip.js'
 import { Readouts } from '../figures/readouts.js'
 import { readingSpeeds, type FaultState, type FaultStream, type ReadingSpeed } from './fault-stream.js'
@@ -84,7 +85,7 @@ export function FaultSection({ faults }: { readonly faults: FaultStream }) {
       <p class="lane-text" data-testid="fault-text">
         {faults.text}
       </p>
-      <StreamReadouts faults={faults} />
+      <ReaderReadouts faults={faults} />
       <RunReadouts faults={faults} />
       <ol class="fault-events" aria-live="polite" aria-label="Events">
         {faults.events.value.map((event) => (
@@ -114,34 +115,27 @@ function ReadingSpeedField({ faults }: { readonly faults: FaultStream }) {
   )
 }
 
-function StreamReadouts({ faults: { messages } }: { readonly faults: FaultStream }) {
-  const { read, sent, credits, unread, maxUnread } = messages.value
+function ReaderReadouts({ faults: { reader } }: { readonly faults: FaultStream }) {
+  const { readChunks, unreadChunks, waitMs } = reader.value
+  const wait = formatMs(waitMs)
   const readouts = [
-    { label: 'Chunks read', testId: 'chunks-read', value: read, title: 'Chunks that this page has read.' },
     {
-      label: 'Chunks sent',
-      testId: 'chunks-sent',
-      value: sent,
-      title: 'Chunks that the worker has generated and sent.',
+      label: 'Chunks read',
+      testId: 'chunks-read',
+      value: readChunks,
+      title: 'Chunks that this page has read.',
     },
     {
       label: 'Unread',
       testId: 'chunks-unread',
-      value: unread,
-      title: 'Chunks sent but not read yet. The library limits this read-ahead to two.',
+      value: unreadChunks,
+      title: 'Chunks that had arrived but were not read yet when the page read the latest one.',
     },
     {
-      label: 'Max unread',
-      testId: 'chunks-max-unread',
-      value: maxUnread,
-      title: 'The largest number of unread chunks so far.',
-    },
-    {
-      label: 'Credits',
-      testId: 'credits',
-      value: credits,
-      title:
-        'Messages that the page has allowed the worker to send: two at the start, one more for each message read.',
+      label: 'Wait',
+      testId: 'chunk-wait',
+      value: readChunks === 0 ? '–' : `${wait.value} ${wait.unit}`,
+      title: 'How long the latest chunk had waited on the page before it was read.',
     },
   ]
   return <LabReadouts readouts={readouts} />

@@ -1,9 +1,8 @@
 import { batch, computed, signal, type ReadonlySignal, type Signal } from '@preact/signals'
-import type { Engine, RivuletError, TokenStream } from 'rivulet'
+import type { Engine, EngineObserver, ObservedChunk, RivuletError, TokenStream } from 'rivulet'
 import { formatMs } from '../figure-format.js'
 import { meterRuns } from '../figures/meter-runs.js'
-import { describeModel, type LiveRun, type Run } from '../figures/run.js'
-import { nameModel } from '../model-choice.js'
+import type { LiveRun, Run } from '../figures/run.js'
 import {
   createBreakableWorkers,
   startLlamaCppWorker,
@@ -41,14 +40,13 @@ export type FaultState =
     }
   | { readonly kind: 'failed'; readonly message: string }
 
-/** How many chunks the worker has sent and the page has read. */
-interface MessageCounts {
-  readonly read: number
-  readonly sent: number
-  readonly credits: number
-  /** Sent but not read yet. */
-  readonly unread: number
-  readonly maxUnread: number
+/** How far the model was ahead of the page when the page read its latest chunk. */
+interface ReaderFigures {
+  readonly readChunks: number
+  /** Chunks that had arrived but were not read yet. */
+  readonly unreadChunks: number
+  /** How long the chunk had waited since it arrived. */
+  readonly waitMs: number
 }
 
 /** Generates a greedy answer twice: first a reference without faults, then a stream into which faults are injected. */
@@ -59,8 +57,7 @@ export interface FaultStream {
   readonly state: ReadonlySignal<FaultState>
   readonly text: ReadonlySignal<string>
   readonly live: ReadonlySignal<LiveRun | undefined>
-  /** Counted until the first loss; after it another worker sends. */
-  readonly messages: ReadonlySignal<MessageCounts>
+  readonly reader: ReadonlySignal<ReaderFigures>
   /** Sentences, in order of time. */
   readonly events: ReadonlySignal<readonly string[]>
   readonly canLoseDevice: ReadonlySignal<boolean>
@@ -73,11 +70,8 @@ export interface FaultStream {
   hideTab(): void
 }
 
-/** The most chunks that can still arrive from a worker that has crashed. */
-const maxInFlight = 2
-const pollMs = 100
 const hiddenMs = 5000
-const noMessages: MessageCounts = { read: 0, sent: 0, credits: 0, unread: 0, maxUnread: 0 }
+const nothingRead: ReaderFigures = { readChunks: 0, unreadChunks: 0, waitMs: 0 }
 
 export function createFaultStream(): FaultStream {
   const backend = signal(defaultSettings.backend)
@@ -85,20 +79,17 @@ export function createFaultStream(): FaultStream {
   const readingSpeed = signal<ReadingSpeed>(defaultSpeed)
   const state = signal<FaultState>({ kind: 'idle' })
   const text = signal('')
-  const messages = signal(noMessages)
+  const reader = signal(nothingRead)
   const events = signal<readonly string[]>([])
   const device = signal<string | undefined>(undefined)
-  const meter = meterRuns()
+  const meter = meterRuns((run) => (endedRun = run))
   const pacer = createReadPacer(readingSpeeds[defaultSpeed])
   let loaded: { readonly engine: Engine; readonly backend: LabSettings['backend'] } | undefined
   let workers: BreakableWorkers | undefined
   let running: TokenStream | undefined
+  let endedRun: Run | undefined
   let startedMs = 0
-  let read = 0
-  /** The worker's number for the reference generation. */
-  let referenceGeneration = 0
-  /** Chunks read before the latest loss. */
-  let readAtLoss: number | undefined
+  let recoveries = 0
   /** Chunks read before the tab was hidden; undefined while it is visible. */
   let readWhenHidden: number | undefined
 
@@ -106,7 +97,7 @@ export function createFaultStream(): FaultStream {
 
   function addEvent(sentence: string): void {
     const { value, unit } = formatMs(performance.now() - startedMs)
-    events.value = [...events.value, `${value} ${unit}, ${read} tokens: ${sentence}`]
+    events.value = [...events.value, `${value} ${unit}, ${reader.value.readChunks} tokens: ${sentence}`]
   }
 
   async function load(): Promise<Engine> {
@@ -118,75 +109,66 @@ export function createFaultStream(): FaultStream {
     )
     workers = created
     const settings = { ...defaultSettings, backend: backend.value }
-    const engine = await loadLabEngine(settings, { worker: created.create, onRecovery })
+    const engine = await loadLabEngine(settings, { worker: created.create, onRecovery, observer })
     loaded = { engine, backend: settings.backend }
     return engine
   }
 
   function onRecovery({ code }: RivuletError): void {
-    readAtLoss = read
     addEvent(`the library detected the loss (${code}) and reloads the model.`)
   }
 
-  function updateMessages(): void {
-    if (readAtLoss !== undefined || !workers) return
-    const { generation, sentChunks: sent, credits } = workers.counts.value
-    if (generation === referenceGeneration) return
-    const unread = Math.max(0, sent - read)
-    const maxUnread = Math.max(messages.value.maxUnread, unread)
-    messages.value = { read, sent, credits, unread, maxUnread }
+  const isStreaming = () => state.value.kind === 'streaming'
+  /** Does not report the reference. */
+  const observer: EngineObserver = {
+    onStart(report) {
+      if (isStreaming()) meter.onStart(report)
+    },
+    onChunk(report) {
+      if (!isStreaming()) return
+      meter.onChunk(report)
+      updateReader(report)
+    },
+    onEnd: meter.onEnd,
+  }
+
+  function updateReader({ arrivedMs, readMs, unreadChunks, ...observed }: ObservedChunk): void {
+    const { readChunks } = reader.value
+    reader.value = { readChunks: readChunks + 1, unreadChunks, waitMs: readMs - arrivedMs }
+    if (observed.recoveries > recoveries) addEvent('the stream continues.')
+    recoveries = observed.recoveries
   }
 
   function updateVisibility(): void {
-    if (document.hidden && readWhenHidden === undefined && state.value.kind === 'streaming') {
-      readWhenHidden = read
+    const { readChunks } = reader.value
+    if (document.hidden && readWhenHidden === undefined && isStreaming()) {
+      readWhenHidden = readChunks
       addEvent('the tab is hidden.')
     } else if (!document.hidden && readWhenHidden !== undefined) {
       // Also if the stream ended while the tab was hidden.
-      addEvent(`the tab is visible again; ${read - readWhenHidden} tokens arrived while it was hidden.`)
+      addEvent(`the tab is visible again; ${readChunks - readWhenHidden} tokens arrived while it was hidden.`)
       readWhenHidden = undefined
     }
   }
 
-  async function readPaced(
-    stream: TokenStream,
-    onChunk: (chunk: { text: string; tokenCount: number }) => void,
-  ) {
-    const reader = stream.getReader()
+  async function readPaced(stream: TokenStream): Promise<void> {
+    const chunks = stream.getReader()
     for (;;) {
       // Chromium sends no visibilitychange event when a tab opened by this page hides it.
       updateVisibility()
       await pacer.waitForTurn()
-      const { done, value } = await reader.read()
+      const { done, value } = await chunks.read()
       if (done) break
-      read += 1
-      onChunk(value)
+      text.value += value.text
     }
-    reader.releaseLock()
-    return stream.result
+    chunks.releaseLock()
   }
 
   async function streamUnderFaults(engine: Engine, prompt: string): Promise<Run> {
-    const polling = setInterval(() => {
-      void workers?.readCounts()
-      updateMessages()
-    }, pollMs)
-    const metered = meter.start(prompt, describeModel(engine.info, nameModel(engine.info.model)))
     startedMs = performance.now()
-    try {
-      const stream = engine.generate(prompt, readOptions())
-      running = stream
-      const result = await readPaced(stream, (chunk) => {
-        metered.addChunk(chunk)
-        text.value += chunk.text
-        if (readAtLoss !== undefined && read === readAtLoss + maxInFlight + 1) {
-          addEvent('the stream continues.')
-        }
-      })
-      return metered.finish({ kind: 'finished', result })
-    } finally {
-      clearInterval(polling)
-    }
+    running = engine.generate(prompt, readOptions())
+    await readPaced(running)
+    return endedRun!
   }
 
   async function start(prompt: string): Promise<void> {
@@ -194,18 +176,16 @@ export function createFaultStream(): FaultStream {
       state.value = { kind: 'loading' }
       text.value = ''
       events.value = []
-      messages.value = noMessages
+      reader.value = nothingRead
       meter.clear()
     })
-    read = 0
-    readAtLoss = undefined
+    recoveries = 0
     readWhenHidden = undefined
     try {
       const engine = await load()
       device.value = engine.info.device
       state.value = { kind: 'generating-reference' }
       const referenceText = await engine.generate(prompt, readOptions()).text()
-      referenceGeneration = (await workers!.readCounts()).generation
       state.value = { kind: 'streaming' }
       const run = await streamUnderFaults(engine, prompt)
       state.value = { kind: 'done', run, isIdentical: text.value === referenceText, referenceText }
@@ -223,9 +203,9 @@ export function createFaultStream(): FaultStream {
     state,
     text,
     live: meter.live,
-    messages,
+    reader,
     events,
-    canLoseDevice: computed(() => state.value.kind === 'streaming' && device.value === 'webgpu'),
+    canLoseDevice: computed(() => isStreaming() && device.value === 'webgpu'),
     start,
     stop: () => void running?.cancel(),
     setReadingSpeed(speed) {

@@ -1,8 +1,7 @@
 import { signal, type ReadonlySignal, type Signal } from '@preact/signals'
 import { RivuletError, type Engine, type TokenStream } from 'rivulet'
 import { meterRuns } from '../figures/meter-runs.js'
-import { describeModel, type LiveRun, type Run, type RunEnding } from '../figures/run.js'
-import { nameModel } from '../model-choice.js'
+import type { LiveRun, Run } from '../figures/run.js'
 import { defaultSettings, canShareEngine, toGenerateOptions, type LabSettings } from './lab-settings.js'
 import { loadLabEngine } from './load-lab-engine.js'
 
@@ -23,8 +22,11 @@ export interface Lane {
   readonly live: ReadonlySignal<LiveRun | undefined>
   /** Loads the engine for the current settings. @returns whether that succeeded; if not, `state` contains the reason */
   load(): Promise<boolean>
-  /** Streams an answer; call `load` first. Never rejects. */
-  stream(prompt: string): Promise<Run>
+  /**
+   * Streams an answer; call `load` first. Never rejects.
+   * @returns undefined if the library refused the settings; `state` contains the reason
+   */
+  stream(prompt: string): Promise<Run | undefined>
   stop(): void
 }
 
@@ -32,7 +34,7 @@ export function createLane(name: string, initial: Partial<LabSettings>): Lane {
   const settings = signal<LabSettings>({ ...defaultSettings, ...initial })
   const state = signal<LaneState>({ kind: 'idle' })
   const text = signal('')
-  const meter = meterRuns()
+  const meter = meterRuns((run) => (state.value = { kind: 'done', run }))
   let loaded: { readonly engine: Engine; readonly settings: LabSettings } | undefined
   let running: TokenStream | undefined
 
@@ -47,7 +49,8 @@ export function createLane(name: string, initial: Partial<LabSettings>): Lane {
       try {
         const onProgress = ({ fraction }: { readonly fraction: number }) =>
           (state.value = { kind: 'loading', fraction })
-        loaded = { engine: await loadLabEngine(newSettings, { onProgress }), settings: newSettings }
+        const engine = await loadLabEngine(newSettings, { onProgress, observer: meter })
+        loaded = { engine, settings: newSettings }
       } catch (error) {
         state.value = { kind: 'failed', message: describeFailure(error) }
         return false
@@ -57,14 +60,9 @@ export function createLane(name: string, initial: Partial<LabSettings>): Lane {
     return true
   }
 
-  async function read(
-    engine: Engine,
-    prompt: string,
-    onChunk: (chunk: { text: string; tokenCount: number }) => void,
-  ) {
+  async function read(engine: Engine, prompt: string): Promise<void> {
     running = engine.generate(prompt, toGenerateOptions(settings.value))
-    for await (const chunk of running) onChunk(chunk)
-    return running.result
+    for await (const chunk of running) text.value += chunk.text
   }
 
   return {
@@ -77,20 +75,15 @@ export function createLane(name: string, initial: Partial<LabSettings>): Lane {
     async stream(prompt) {
       const { engine } = loaded!
       state.value = { kind: 'streaming' }
-      const metered = meter.start(prompt, describeModel(engine.info, nameModel(engine.info.model)))
-      let ending: RunEnding
       try {
-        const result = await read(engine, prompt, (chunk) => {
-          metered.addChunk(chunk)
-          text.value += chunk.text
-        })
-        ending = { kind: 'finished', result }
+        await read(engine, prompt)
       } catch (error) {
-        ending = { kind: 'failed', code: readCode(error) }
+        // A generation that started has ended as a run, which contains the error's code.
+        if (state.peek().kind === 'streaming')
+          state.value = { kind: 'failed', message: describeFailure(error) }
       }
-      const run = metered.finish(ending)
-      state.value = { kind: 'done', run }
-      return run
+      const ended = state.peek()
+      return ended.kind === 'done' ? ended.run : undefined
     },
     stop: () => void running?.cancel(),
   }
@@ -99,8 +92,4 @@ export function createLane(name: string, initial: Partial<LabSettings>): Lane {
 /** Returns the error's message, followed by its code if it has one. */
 export function describeFailure(error: unknown): string {
   return error instanceof RivuletError ? `${error.message} (${error.code})` : String(error)
-}
-
-function readCode(error: unknown): string {
-  return error instanceof RivuletError ? error.code : String(error)
 }

@@ -3,7 +3,7 @@ import { llamaCpp } from 'rivulet/llama-cpp'
 import { onnx } from 'rivulet/onnx'
 import type { LabSettings } from './lab-settings.js'
 
-type LoadOptions = Pick<EngineOptions, 'onProgress' | 'onRecovery' | 'signal'> & {
+type LoadOptions = Pick<EngineOptions, 'observer' | 'onProgress' | 'onRecovery' | 'signal'> & {
   /** Creates the workers; by default the library does. */
   readonly worker?: (() => Worker) | undefined
 }

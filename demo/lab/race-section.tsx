@@ -39,7 +39,8 @@ export function RaceSection({ left, right, history }: RaceSectionProps) {
     const first = left.stream(prompt.value)
     if (isSequential.value) await first
     const [leftRun, rightRun] = await Promise.all([first, right.stream(prompt.value)])
-    for (const run of [leftRun, rightRun]) await history.add(run)
+    for (const run of [leftRun, rightRun]) if (run) await history.add(run)
+    if (!leftRun || !rightRun) return { kind: 'idle' }
     return { kind: 'finished', left: leftRun, right: rightRun }
   }
 

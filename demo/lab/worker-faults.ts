@@ -14,12 +14,6 @@ export interface NetworkCondition {
 
 /** The worker's reply to `read-counts`. */
 export interface WorkerCounts {
-  /** The number of the newest generation: 1, 2, 3 …; 0 before the first. */
-  readonly generation: number
-  /** Chunks sent by that generation. */
-  readonly sentChunks: number
-  /** Send credits that the page granted to that generation; each allows one message. */
-  readonly credits: number
   readonly gpuDevices: number
   readonly requests: number
   readonly failedRequests: number
