@@ -109,7 +109,7 @@ export interface Chat {
   /**
    * Continues the last answer, for example one that was stopped, reached its length or failed. The answer keeps its id and
    * text, and gets the state and figures of the added part. Otherwise like `send()`. If the engine cannot continue answers
-   * (`engine.info.canContinue`), the answer fails with `invalid-option`.
+   * (`engine.info.supports.continuation`), the answer fails with `invalid-option`.
    */
   continue(sampling?: ChatSampling): Promise<Answer>
   /** Replaces the question `id` and everything after it with `text`. Otherwise like `send()`. */

@@ -73,9 +73,14 @@ export async function* readResilientEvents(
         throw loss ?? refusal
       }
       yield { kind: 'opened', info }
-      for await (const event of readAttempt(worker, request, signal, onClosed)) {
-        if (event.kind === 'chunk') fruitlessAttempts = 0
-        yield event
+      const attempt = await startAttempt(worker, request, signal, onClosed)
+      try {
+        for (let event = await attempt.read(); event; event = await attempt.read()) {
+          if (event.kind === 'chunk') fruitlessAttempts = 0
+          yield event
+        }
+      } finally {
+        attempt.leave()
       }
       return
     } catch (error) {
@@ -110,29 +115,44 @@ export async function* readResilientEvents(
   }
 }
 
-async function* readAttempt(
+/** One worker's run of a generation. */
+interface Attempt {
+  /**
+   * @returns undefined after the end
+   * @throws RivuletError the failure of the generation, or the reason of the worker's death
+   */
+  read(): Promise<GenerationEvent | undefined>
+  /** Frees the worker. */
+  leave(): void
+}
+
+async function startAttempt(
   worker: GenerationWorker,
   request: GenerateRequest,
   signal: AbortSignal,
   onClosed: () => void,
-): AsyncGenerator<GenerationEvent, undefined> {
+): Promise<Attempt> {
   const { closed } = worker
   const events = (await worker.generate(request)).getReader()
   const leaving = new AbortController()
-  const leave = () => {
+  let isOver = false
+  let failRead = () => {}
+
+  function leave(): void {
+    isOver = true
     leaving.abort()
     events.cancel().catch(() => {})
   }
-  let failRead = () => {}
+
+  function handleClosing(): void {
+    failRead()
+    onClosed()
+  }
+
   signal.addEventListener('abort', leave, { signal: leaving.signal })
-  closed.addEventListener(
-    'abort',
-    () => {
-      failRead()
-      onClosed()
-    },
-    { signal: leaving.signal },
-  )
+  closed.addEventListener('abort', handleClosing, { signal: leaving.signal })
+  // Aborted while the worker answered.
+  if (signal.aborted) leave()
 
   /** Events that arrived before the worker closed come first: they are read within one task. */
   function readEvent(): Promise<ReadableStreamReadResult<GenerationEvent>> {
@@ -143,16 +163,17 @@ async function* readAttempt(
     })
   }
 
-  try {
-    while (!signal.aborted) {
+  return {
+    async read() {
+      if (isOver) return undefined
       const { done, value } = await readEvent()
-      if (done && signal.aborted) return
-      if (done)
-        throw new RivuletError('worker-failed', "The worker's stream stopped before the answer's end.")
-      yield value
-      if (value.kind === 'ended') return
-    }
-  } finally {
-    leave()
+      if (!done) {
+        isOver = value.kind === 'ended'
+        return value
+      }
+      if (signal.aborted) return undefined
+      throw new RivuletError('worker-failed', "The worker's stream stopped before the answer's end.")
+    },
+    leave,
   }
 }

@@ -95,7 +95,8 @@ export function receiveStream<T>(port: MessagePort, credits: number): ReadableSt
         if (message.kind === 'chunk') {
           const { value } = message
           if (typeof value === 'object' && value !== null) {
-            arrivals.set(value, { arrivedAt, unreadChunks: arrived.length })
+            const unread = arrived.filter((later) => later.message.kind === 'chunk')
+            arrivals.set(value, { arrivedAt, unreadChunks: unread.length })
           }
           return controller.enqueue(value)
         }
