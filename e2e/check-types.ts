@@ -13,6 +13,9 @@ const compilerOptions = {
   types: [],
 } satisfies ts.CompilerOptions
 
+/** Its parsed libraries are used again by the next check. */
+let previous: ts.Program | undefined
+
 /**
  * Checks JSON against a type of the `openai` package with TypeScript, like a literal in source code: missing properties,
  * properties of another type, and unknown properties.
@@ -25,8 +28,8 @@ export function checkTypes(file: string, values: readonly unknown[], type: strin
   const source = ["import type OpenAI from 'openai'", 'export const values = [', ...literals, ']', '']
   mkdirSync(dirname(file), { recursive: true })
   writeFileSync(file, source.join('\n'))
-  const program = ts.createProgram([file], compilerOptions)
-  const places = ts.getPreEmitDiagnostics(program).map(({ file, start = 0, messageText }) => {
+  previous = ts.createProgram([file], compilerOptions, undefined, previous)
+  const places = ts.getPreEmitDiagnostics(previous).map(({ file, start = 0, messageText }) => {
     const message = ts.flattenDiagnosticMessageText(messageText, ' ')
     if (!file) throw new Error(message)
     return findProperty(file, start) ?? `${file.text.slice(start, start + 40)}: ${message}`

@@ -1,6 +1,7 @@
 // One contract for every backend (promises.ts): the same tests run through the library's public API.
 import { expect, test, type JSHandle, type Page } from '@playwright/test'
 import type { Engine, GenerateOptions, Prompt } from 'rivulet'
+import { optionNames } from '../lib/contract/option-table.js'
 import {
   openBarePage,
   readStoryReferences,
@@ -9,7 +10,7 @@ import {
   type Streamed,
 } from './bare-page.js'
 import { startFakeServer } from './fake-server.js'
-import { promises, subjects, type PromiseName, type Subject } from './promises.js'
+import { listRefused, promises, subjects, type PromiseName, type Subject } from './promises.js'
 import { startRealServer, type RealServer } from './real-server.js'
 
 interface Servers {
@@ -276,7 +277,9 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
     expect(await sample(seed)).toBe(text)
   },
 
-  async options({ subject: { refused, ignored }, engine, undisturbed }) {
+  async options({ subject, engine, undisturbed }) {
+    const { ignored } = subject
+    const refused: readonly string[] = listRefused(subject)
     const options = {
       maxTokens: 1,
       temperature: 1,
@@ -302,6 +305,8 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
       names.push(name)
     }
     expect(names).toEqual(refused)
+    const { options: supported } = await engine.evaluate(({ info }) => info.supports)
+    expect([...supported, ...refused].toSorted()).toEqual(optionNames.toSorted())
     const likeliest = undisturbed.chunks.slice(0, 3).join('')
     // Each of these leaves only the likeliest token.
     for (const narrow of [{ topK: 1 }, { topP: 1e-6 }, { minP: 1 }]) {

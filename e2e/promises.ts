@@ -1,4 +1,5 @@
 // What every backend promises, and the exceptions. contract.spec.ts tests it; docs/guarantees.md has it as a table.
+import { listOptions, optionNames, type BackendName, type OptionName } from '../lib/contract/option-table.js'
 import type { ModelInfo } from 'rivulet'
 
 export const promises = {
@@ -23,13 +24,11 @@ export type PromiseName = keyof typeof promises
 export interface Subject {
   readonly name: string
   readonly kind: 'onnx wasm' | 'onnx webgpu' | 'llamaCpp' | 'webLlm' | 'remote'
-  readonly info: Partial<ModelInfo>
+  readonly info: Partial<ModelInfo> & { readonly backend: BackendName }
   /** Promises that the runtime cannot keep or that the server is responsible for, with the reason. */
   readonly exceptions: Partial<Record<PromiseName, string>>
   /** Promises that are tested only in `npm run soak`: slow here, and tested in CI with other backends. */
   readonly onlyInSoak: readonly PromiseName[]
-  /** Options that the backend refuses. */
-  readonly refused: readonly string[]
   /** Options that the test's server accepts and ignores, which the client cannot detect. */
   readonly ignored: readonly string[]
   /** Requests run one at a time. */
@@ -42,14 +41,13 @@ export interface Subject {
 const local = {
   exceptions: {},
   onlyInSoak: [],
-  refused: [],
   ignored: [],
   isQueued: true,
   reportsTokenIds: true,
   reportsModelTimes: false,
   canContinue: true,
 }
-const onnxInfo = { backend: 'onnx', dtype: 'q8', contextLength: 512 }
+const onnxInfo = { backend: 'onnx', dtype: 'q8', contextLength: 512 } as const
 export const subjects: readonly Subject[] = [
   {
     ...local,
@@ -82,7 +80,6 @@ export const subjects: readonly Subject[] = [
     reportsTokenIds: false,
     reportsModelTimes: true,
     canContinue: false,
-    refused: ['topK', 'minP', 'topLogprobs'],
     exceptions: {
       control: 'refuses messages with tokens that mark turns; other control tokens are not kept as text',
       takeOver: 'not supported: web-llm cannot continue an existing text',
@@ -98,7 +95,6 @@ export const subjects: readonly Subject[] = [
     reportsModelTimes: true,
     isQueued: false,
     canContinue: false,
-    refused: ['topLogprobs'],
     ignored: ['logitBias'],
     exceptions: {
       backpressure: '✓ by the socket: the server keeps writing until the buffers are full',
@@ -124,7 +120,15 @@ function describeOutcome(subject: Subject, name: PromiseName): string {
   return name === 'continues' && !subject.canContinue ? '✓ refuses it with a typed error' : '✓'
 }
 
-function describeOptions({ refused, ignored }: Subject): string {
+/** The options of the library's table that the backend refuses. */
+export function listRefused({ info: { backend } }: Subject): readonly OptionName[] {
+  return optionNames.filter((name) => !listOptions(backend).includes(name))
+}
+
+function describeOptions(subject: Subject): string {
+  const { ignored } = subject
+  const refused = listRefused(subject)
+
   const code = (names: readonly string[]) => names.map((name) => `\`${name}\``).join(', ')
   const first = refused.length > 0 ? `✓ refuses ${code(refused)}` : '✓'
   return ignored.length > 0 ? `${first}; the test’s server ignores ${code(ignored)}` : first
