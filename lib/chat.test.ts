@@ -212,7 +212,7 @@ describe('a continued answer (scripted engine)', () => {
     const { chat, engine } = openCutChat({ words: [], end: broken() }, { words })
     const { id } = await chat.send('Hello')
     expect(await chat.continue()).toMatchObject({ id, text: story })
-    expect(engine.requests[1]).toMatchObject({ prompt, assistantPrefix: '', options: { stop: [] } })
+    expect(engine.requests[1]).toMatchObject({ prompt, assistantPrefix: undefined, options: { stop: [] } })
   })
 
   it('is sent without the oldest exchanges if the context is too short for them', async () => {

@@ -20,7 +20,7 @@ const user: ChatMessage = { role: 'user', content: 'Hi' }
 /** The checked request of a prompt without options. */
 const plain = (prompt: unknown) => ({
   prompt,
-  assistantPrefix: '',
+  assistantPrefix: undefined,
   applyChatTemplate: undefined,
   options: { stop: [] },
 })

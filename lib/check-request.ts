@@ -6,8 +6,8 @@ import type { RequestOptions } from './contract/request.js'
 /** A prompt and its options, checked as far as no model is needed. Plain data: a copy of what the caller passed. */
 export interface CheckedRequest {
   readonly prompt: Prompt
-  /** The start of the answer, if `continueFinalMessage` is true; otherwise empty. It is not part of `prompt`. */
-  readonly assistantPrefix: string
+  /** The start of the answer, if `continueFinalMessage` is true; it is not part of `prompt`. */
+  readonly assistantPrefix: string | undefined
   readonly applyChatTemplate: boolean | undefined
   readonly options: RequestOptions
 }
@@ -42,7 +42,7 @@ export function checkRequest(prompt: Prompt, options: GenerateOptions = {}): Che
   }
   const checked = checkPrompt(prompt, applyChatTemplate)
   return {
-    ...(continueFinalMessage ? splitFinalMessage(checked) : { prompt: checked, assistantPrefix: '' }),
+    ...(continueFinalMessage ? splitFinalMessage(checked) : { prompt: checked, assistantPrefix: undefined }),
     applyChatTemplate,
     options: checkOptions(options),
   }

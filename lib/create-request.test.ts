@@ -88,5 +88,7 @@ describe('messages', () => {
       assistantPrefix: 'Once',
     })
     expect(() => create(messages, options, { continuation: false })).toThrow(refusal('continueFinalMessage'))
+    const empty = [user, { role: 'assistant', content: '' } as const]
+    expect(() => create(empty, options, { continuation: false })).toThrow(refusal('continueFinalMessage'))
   })
 })

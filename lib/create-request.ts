@@ -10,7 +10,7 @@ import type { CheckedRequest } from './check-request.js'
  */
 export function createRequest(checked: CheckedRequest, info: ModelInfo): GenerateRequest {
   const options = selectOptions(checked.options, info)
-  if (checked.assistantPrefix !== '' && !info.supports.continuation) {
+  if (checked.assistantPrefix !== undefined && !info.supports.continuation) {
     refuse(
       `${info.backend} cannot continue a message with this model. Leave "continueFinalMessage" out.`,
       'continueFinalMessage',
@@ -31,7 +31,7 @@ function createInput(checked: CheckedRequest, { backend, supports }: ModelInfo):
   if (unknown) {
     refuse(`${backend} takes no messages with the role "${unknown.role}". Leave them out.`, 'prompt')
   }
-  return { kind: 'chat', messages, assistantPrefix }
+  return { kind: 'chat', messages, assistantPrefix: assistantPrefix ?? '' }
 }
 
 /**

@@ -31,7 +31,10 @@ export interface EngineOptions {
    * @default true
    */
   readonly recover?: boolean | undefined
-  /** Called before the model is loaded again, with the reason of the loss: `device-lost` or `worker-failed`. */
+  /**
+   * Called before the model is loaded again, with the reason of the loss: `device-lost` or `worker-failed`; for a server in
+   * a list also `connection-failed`.
+   */
   readonly onRecovery?: ((reason: RivuletError) => void) | undefined
   /** Watches loads and generations: for logging, tracing, readouts. A list is called in order. */
   readonly observer?: EngineObserver | readonly EngineObserver[] | undefined

@@ -6,7 +6,7 @@ import type { GenerateOptions, Prompt } from './contract/request.js'
 import type { ModelInfo } from './contract/worker-api.js'
 import { checkEngineOptions, type EngineOptions } from './engine-options.js'
 import { createLoadedEngine } from './loaded-engine.js'
-import { combineObservers } from './observer.js'
+import { combineObservers, observeLoads } from './observer.js'
 import { writePerformanceTimeline } from './performance-timeline.js'
 import { startWorker, type Candidate, type SkippedBackend } from './start-worker.js'
 import type { TokenStream } from './token-stream.js'
@@ -21,8 +21,9 @@ export interface Engine extends AsyncDisposable {
    * Starts a generation and returns its stream at once. Generations start in the order of these calls; how many run at the
    * same time is `info.supports.concurrency`.
    * @throws RivuletError `invalid-option` or `engine-disposed`, before any work. Later errors come from the stream:
-   *   `prompt-too-long`, `chat-template-failed`, `queue-full` (256 waiting), `generation-failed`, `connection-failed`,
-   *   `worker-failed`, `device-lost`
+   *   `prompt-too-long`, `chat-template-failed`, `queue-full` (256 waiting), `generation-failed`, `worker-failed`,
+   *   `device-lost`; `invalid-option` for values that only the model or its server can check; `connection-failed` and
+   *   `model-not-found` from a server; and the codes of `createEngine`, if the model could not be loaded again after a loss
    */
   generate(prompt: Prompt, options?: GenerateOptions): TokenStream
   /** Cancels all generations, then frees the model and its worker. May be called again. */
@@ -48,11 +49,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const candidates = await locateModels(options)
   const observer = combineObservers([writePerformanceTimeline(), ...[options.observer ?? []].flat()])
   const plan = { candidates, download: request, persist: download.persist ?? true, onProgress }
-  const start = startWorker.bind(undefined, plan)
-  const first = await start(new Set(), signal).catch((error: unknown) => {
-    if (error instanceof RivuletError) observer.onLoadError(error)
-    throw error
-  })
+  const start = observeLoads(startWorker.bind(undefined, plan), observer)
+  const first = await start(new Set(), signal)
   return createLoadedEngine(first, recover ? { candidates, start, onRecovery } : undefined, observer)
 }
 

@@ -39,6 +39,7 @@ export function createTally(): Tally {
   let usage = { promptTokens: 0, cachedPromptTokens: 0 }
   let hasStarted = false
   let counted: CountedTokens | undefined
+  let isResumed = false
   let chunks = 0
   let recoveries = 0
 
@@ -52,9 +53,9 @@ export function createTally(): Tally {
   }
 
   function addCounts(event: CountedTokens): void {
+    // For a resumed answer, the runtime counts the answer so far as prompt.
+    if (isResumed) return
     counted = event
-    // After a loss, the runtime counts the answer so far as prompt.
-    if (recoveries > 0) return
     usage = { promptTokens: event.promptTokens, cachedPromptTokens: event.cachedPromptTokens }
     latency.setCounted(event)
   }
@@ -65,8 +66,10 @@ export function createTally(): Tally {
       return recoveries
     },
     add(event) {
-      if (event.kind === 'opened') transcript.setWriter(event.info)
-      else if (event.kind === 'lost') recoveries += 1
+      if (event.kind === 'opened') {
+        transcript.setWriter(event.info)
+        isResumed = transcript.tokens > 0
+      } else if (event.kind === 'lost') recoveries += 1
       else if (event.kind === 'started') addStart(event)
       else if (event.kind === 'counted') addCounts(event)
       if (event.kind !== 'chunk') return undefined
@@ -80,7 +83,7 @@ export function createTally(): Tally {
     },
     finish() {
       const { tokens } = transcript
-      const completionTokens = recoveries === 0 ? (counted?.completionTokens ?? tokens) : tokens
+      const completionTokens = counted?.completionTokens ?? tokens
       return { usage: { ...usage, completionTokens }, latency: latency.finish(), recoveries }
     },
   }

@@ -1,6 +1,7 @@
 import { RivuletError, asRivuletError } from './contract/errors.js'
 import { readArrival } from './contract/stream-transfer.js'
-import type { FinishReason, TokenChunk } from './contract/worker-api.js'
+import type { FinishReason, GenerationEvent, ModelInfo, TokenChunk } from './contract/worker-api.js'
+import { createDeferred } from './contract/create-deferred.js'
 import { createTally, type GenerationFigures } from './generation-tally.js'
 import type { GenerationOutcome } from './observer.js'
 import { readResilientEvents, type GenerationSource, type ResilientEvent } from './resilient-events.js'
@@ -25,8 +26,8 @@ export interface GenerationOptions extends GenerationSource {
   readonly disposed: AbortSignal
   /** The reader got a chunk. */
   readonly onChunk?: ((chunk: DeliveredChunk) => void) | undefined
-  /** Called once, when the generation is over. */
-  readonly onEnd?: ((outcome: GenerationOutcome) => void) | undefined
+  /** Called once, when the generation is over, with the model that ended it, if a model had it. */
+  readonly onEnd?: ((outcome: GenerationOutcome, info: ModelInfo | undefined) => void) | undefined
 }
 
 /** A chunk in its reader's hands. */
@@ -69,6 +70,7 @@ export function startGeneration(
   // A caller who only reads the stream sees a failure there.
   result.catch(() => {})
   const events = readResilientEvents(source, tally.transcript, stopping.signal, () => void readToStart())
+  let info: ModelInfo | undefined
   let isRunning = false
   let ending: Ending | undefined
   let hasStreamEnded = false
@@ -82,9 +84,8 @@ export function startGeneration(
     const { text, parts } = tally.transcript
     const figures = tally.finish()
     if (how.kind === 'failed') {
-      how.error.text = text
       reject(how.error)
-      onEnd?.({ kind: 'failed', error: how.error, figures })
+      onEnd?.({ kind: 'failed', error: how.error, figures }, info)
       return
     }
     const reasons =
@@ -93,18 +94,17 @@ export function startGeneration(
         : { finishReason: how.finishReason }
     const finished = { text, ...reasons, parts, ...figures }
     resolve(finished)
-    onEnd?.({ kind: 'finished', result: finished })
+    onEnd?.({ kind: 'finished', result: finished }, info)
   }
 
   function apply(event: ResilientEvent): void {
     const chunk = tally.add(event)
     if (chunk) {
-      const { arrivedAt, unreadChunks } = readArrival(event) ?? {
-        arrivedAt: performance.now(),
-        unreadChunks: 0,
-      }
+      const { arrivedAt, later } = readArrival(event) ?? { arrivedAt: performance.now(), later: [] }
+      const unreadChunks = later.filter((each) => (each as GenerationEvent).kind === 'chunk').length
       waiting.push({ chunk, arrivedAt, unreadChunks, recoveries: tally.recoveries })
     }
+    if (event.kind === 'opened') ({ info } = event)
     if (event.kind === 'started') isRunning = true
     if (event.kind === 'lost') void readToStart()
     if (event.kind === 'ended') finish({ kind: 'finished', finishReason: event.finishReason })
@@ -117,7 +117,8 @@ export function startGeneration(
       if (done) throw new RivuletError('worker-failed', 'The generation stopped before its end.')
       apply(value)
     } catch (error) {
-      finish({ kind: 'failed', error: asRivuletError(error, 'generation-failed', 'The generation failed') })
+      const failure = asRivuletError(error, 'generation-failed', 'The generation failed')
+      finish({ kind: 'failed', error: withText(failure, tally.transcript.text) })
     } finally {
       advancing = undefined
     }
@@ -147,7 +148,8 @@ export function startGeneration(
   function cancel(reason?: unknown): void {
     finish({ kind: 'cancelled', reason })
     endStream(() => {
-      while (waiting.length > 0) deliver(waiting.shift()!)
+      // For a later reader, if there is one.
+      for (const { chunk } of waiting.splice(0)) controller.enqueue(chunk)
       controller.close()
     })
   }
@@ -183,13 +185,14 @@ export function startGeneration(
   }
 }
 
-/** `Promise.withResolvers` is newer than the oldest browsers that can run this library. */
-function createDeferred<T>() {
-  let resolve!: (value: T) => void
-  let reject!: (reason: unknown) => void
-  const promise = new Promise<T>((onResolve, onReject) => {
-    resolve = onResolve
-    reject = onReject
+/** Several generations can fail with the same error: each gets a copy with its own text. */
+function withText({ code, message, details, cause, stack }: RivuletError, text: string): RivuletError {
+  // The details are those of the same code.
+  const copy = new RivuletError(code as 'generation-failed', message, {
+    cause,
+    text,
+    details: details as never,
   })
-  return { promise, resolve, reject }
+  if (stack !== undefined) copy.stack = stack
+  return copy
 }

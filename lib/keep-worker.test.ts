@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { WorkerConnection } from './connect-worker.js'
 import { RivuletError } from './contract/errors.js'
 import { keepWorker } from './keep-worker.js'
@@ -80,7 +80,7 @@ describe('a kept worker', () => {
     expect(kept.current).toBe(second)
   })
 
-  it('that could not be replaced fails those who wait, and is tried again for the next', async () => {
+  it('that could not be replaced fails the waiting callers, and the next call tries again', async () => {
     const first = createWorker('first')
     const second = createWorker('second')
     const outcomes = [
@@ -94,7 +94,7 @@ describe('a kept worker', () => {
     expect(await kept.take(1)).toBe(second)
   })
 
-  it('gives its backend up for another, as long as there is one', async () => {
+  it('switches to another backend, as long as there is one', async () => {
     const first = createWorker('first')
     const second = createWorker('second', candidates[1])
     const lostBefore: (readonly Candidate[])[] = []
@@ -111,6 +111,30 @@ describe('a kept worker', () => {
     expect(kept.switchBackend(first.connection, death)).toBe(true)
     expect(kept.switchBackend(second.connection, death)).toBe(false)
     expect(second.connection.closed.aborted).toBe(false)
+  })
+
+  it('switches also for a second generation that ran on the lost backend', async () => {
+    const first = createWorker('first')
+    const second = createWorker('second', candidates[1])
+    const start = () => nextTask().then(() => second)
+    const kept = keepWorker(first, { start, onRecovery: undefined, candidates }, signal)
+    expect(kept.switchBackend(first.connection, death)).toBe(true)
+    expect(kept.switchBackend(first.connection, death)).toBe(true)
+    expect(await Promise.all([kept.take(0), kept.take(1)])).toEqual([second, second])
+  })
+
+  it('is replaced also if the page’s callback throws', async () => {
+    const later = vi.spyOn(globalThis, 'queueMicrotask').mockImplementation(() => {})
+    const first = createWorker('first')
+    const second = createWorker('second')
+    const onRecovery = () => {
+      throw new Error('mine')
+    }
+    const kept = keepWorker(first, { start: async () => second, onRecovery, candidates }, signal)
+    first.connection.terminate(death)
+    expect(await kept.take(0)).toBe(second)
+    expect(later.mock.calls[0]![0]).toThrow('mine')
+    later.mockRestore()
   })
 
   it('stays dead without recovery', async () => {

@@ -1,6 +1,7 @@
 import type { WorkerConnection } from './connect-worker.js'
 import { probeDevices } from './contract/devices.js'
 import type { RivuletError } from './contract/errors.js'
+import { callObserver } from './observer.js'
 import type { Candidate, LoadedWorker } from './start-worker.js'
 
 /** How a lost worker is replaced. */
@@ -48,7 +49,8 @@ export function keepWorker(
   let isReplacing = false
 
   async function replace({ start, onRecovery }: Recovery): Promise<void> {
-    onRecovery?.(current.connection.closed.reason as RivuletError)
+    const reason = current.connection.closed.reason as RivuletError
+    callObserver(() => onRecovery?.(reason))
     if (current.info.device === 'webgpu') await waitForGpu(signal)
     signal.throwIfAborted()
     const next = await start(lost, signal).catch((error: unknown) => {
@@ -86,7 +88,8 @@ export function keepWorker(
     },
     switchBackend(from, reason) {
       if (!recovery) return false
-      if (current.connection !== from) return true
+      // Another generation has switched already.
+      if (current.connection !== from || lost.has(current.candidate)) return true
       if (recovery.candidates.length <= lost.size + 1) return false
       lost.add(current.candidate)
       from.terminate(reason)

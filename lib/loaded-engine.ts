@@ -22,7 +22,6 @@ export function createLoadedEngine(
   recovery: Recovery | undefined,
   observer: Required<EngineObserver>,
 ): Engine {
-  observer.onLoad(first.info)
   const disposing = new AbortController()
   const kept = keepWorker(first, recovery, disposing.signal)
   let generations = 0
@@ -77,7 +76,9 @@ export function createLoadedEngine(
           const readMs = performance.now() - startedAt
           observer.onChunk({ generation, chunk, arrivedMs: arrivedAt - startedAt, readMs, ...counts })
         },
-        onEnd: (outcome) => observer.onEnd({ generation, info: kept.current.info, outcome }),
+        onEnd(outcome, info = kept.current.info) {
+          observer.onEnd({ generation, info, outcome })
+        },
       })
     },
     dispose: disposeOnce,

@@ -1,5 +1,13 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { combineObservers, type EngineObserver, type GenerationEnd, type ObservedChunk } from './observer.js'
+import { RivuletError } from './contract/errors.js'
+import type { LoadedWorker } from './start-worker.js'
+import {
+  combineObservers,
+  observeLoads,
+  type EngineObserver,
+  type GenerationEnd,
+  type ObservedChunk,
+} from './observer.js'
 
 const key = Symbol.for('rivulet.observer')
 // A report is passed on as it is.
@@ -7,6 +15,32 @@ const chunk = { generation: 1 } as ObservedChunk
 const end = { generation: 1 } as GenerationEnd
 
 afterEach(() => Reflect.deleteProperty(globalThis, key))
+
+describe('observed loads', () => {
+  const { signal } = new AbortController()
+  const worker = { info: { model: 'stories' } } as LoadedWorker
+
+  it('are reported each time, and so are failures', async () => {
+    const onLoad = vi.fn()
+    const onLoadError = vi.fn()
+    const error = new RivuletError('download-failed', 'offline')
+    const outcomes = [async () => worker, () => Promise.reject(error), async () => worker]
+    const load = observeLoads(() => outcomes.shift()!(), combineObservers([{ onLoad, onLoadError }]))
+    await load(new Set(), signal)
+    await expect(load(new Set(), signal)).rejects.toBe(error)
+    await load(new Set(), signal)
+    expect(onLoad.mock.calls).toEqual([[worker.info], [worker.info]])
+    expect(onLoadError.mock.calls).toEqual([[error]])
+  })
+
+  it('that the page aborted are not failures', async () => {
+    const onLoadError = vi.fn()
+    const error = new RivuletError('engine-disposed', 'aborted')
+    const load = observeLoads(() => Promise.reject(error), combineObservers([{ onLoadError }]))
+    await expect(load(undefined, AbortSignal.abort())).rejects.toBe(error)
+    expect(onLoadError).not.toHaveBeenCalled()
+  })
+})
 
 describe('observers', () => {
   it('are called in order, each only with the methods that it has', () => {

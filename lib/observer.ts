@@ -1,7 +1,8 @@
-import type { RivuletError } from './contract/errors.js'
+import { RivuletError } from './contract/errors.js'
 import type { Prompt, RequestInput, RequestOptions } from './contract/request.js'
 import type { ModelInfo, TokenChunk } from './contract/worker-api.js'
 import type { GenerationResult } from './generation.js'
+import type { LoadedWorker } from './start-worker.js'
 
 /**
  * Watches an engine: pass it as `createEngine({ observer })`. All methods are optional and are called synchronously; an
@@ -14,7 +15,10 @@ export interface EngineObserver {
   onLoadError?(error: RivuletError): void
   /** `engine.generate` was called. */
   onStart?(start: GenerationStart): void
-  /** The reader got a chunk. A chunk that nobody reads is not reported. */
+  /**
+   * The reader got a chunk. A chunk that nobody reads is not reported. If the page awaits `result` before it reads the
+   * stream, chunks follow `onEnd`.
+   */
   onChunk?(chunk: ObservedChunk): void
   /** The generation ended, in any way. Called once for each `onStart`. */
   onEnd?(end: GenerationEnd): void
@@ -52,7 +56,7 @@ export interface ObservedChunk {
 /** A generation that is over. */
 export interface GenerationEnd {
   readonly generation: number
-  /** The model that ended it. */
+  /** The model that ended it; the engine's if no model had it yet. */
   readonly info: ModelInfo
   readonly outcome: GenerationOutcome
 }
@@ -79,6 +83,35 @@ function findGlobalObserver(): EngineObserver | undefined {
   return (globalThis as { readonly [globalKey]?: EngineObserver })[globalKey]
 }
 
+/** Runs a callback of the page. If it throws, the page sees an uncaught error, and the library continues. */
+export function callObserver(run: () => void): void {
+  try {
+    run()
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error
+    })
+  }
+}
+
+/** Reports each load of `load` to the observer. */
+export function observeLoads<Arguments extends readonly [unknown, AbortSignal | undefined]>(
+  load: (...parameters: Arguments) => Promise<LoadedWorker>,
+  { onLoad, onLoadError }: Required<EngineObserver>,
+): (...parameters: Arguments) => Promise<LoadedWorker> {
+  return async (...parameters) => {
+    const [, signal] = parameters
+    try {
+      const worker = await load(...parameters)
+      onLoad(worker.info)
+      return worker
+    } catch (error) {
+      if (error instanceof RivuletError && !signal?.aborted) onLoadError(error)
+      throw error
+    }
+  }
+}
+
 /** One observer that calls all of them, in order. */
 export function combineObservers(observers: readonly EngineObserver[]): Required<EngineObserver> {
   const call =
@@ -86,14 +119,9 @@ export function combineObservers(observers: readonly EngineObserver[]): Required
     (report: Parameters<Required<EngineObserver>[Method]>[0]) => {
       const global = findGlobalObserver()
       for (const observer of global ? [...observers, global] : observers) {
-        try {
-          // The method and its report have the same name in the type's parameters.
-          ;(observer[method] as ((report: unknown) => void) | undefined)?.call(observer, report)
-        } catch (error) {
-          queueMicrotask(() => {
-            throw error
-          })
-        }
+        // The method and its report have the same name in the type's parameters.
+        const run = observer[method] as ((report: unknown) => void) | undefined
+        callObserver(() => run?.call(observer, report))
       }
     }
   return {

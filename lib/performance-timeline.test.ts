@@ -65,15 +65,15 @@ describe('the Performance timeline', () => {
     expect(Object.keys(listMeasures())).toEqual(['rivulet:generation'])
   })
 
-  it('is cleared after 200 generations', () => {
-    const observer = writePerformanceTimeline()
+  it('never keeps more than 200 generations, over all engines of the page', () => {
     const { latency } = observe([])
-    for (let count = 1; count <= 200; count += 1) {
+    const usage = { promptTokens: 0, cachedPromptTokens: 0, completionTokens: 0 }
+    const result = { text: '', finishReason: 'stop', parts: [], usage, latency, recoveries: 0 } as const
+    for (let count = 1; count <= 500; count += 1) {
+      const observer = writePerformanceTimeline()
       observer.onStart!({ generation: count, startedAt: 0 } as GenerationStart)
-      const usage = { promptTokens: 0, cachedPromptTokens: 0, completionTokens: 0 }
-      const result = { text: '', finishReason: 'stop', parts: [], usage, latency, recoveries: 0 } as const
       observer.onEnd!({ generation: count, outcome: { kind: 'finished', result } } as never)
     }
-    expect(performance.getEntriesByName('rivulet:generation')).toHaveLength(1)
+    expect(performance.getEntriesByName('rivulet:generation').length).toBeLessThanOrEqual(200)
   })
 })

@@ -8,6 +8,8 @@ const measures = {
 
 /** A browser keeps every measure until it is cleared: the memory of a page that runs for days would only grow. */
 const clearedAfter = 200
+/** Of all engines of the page: clearing removes the measures of all. */
+let generations = 0
 
 /**
  * Writes each generation, its time to first token and its decoding into the Performance timeline as `rivulet:*` measures,
@@ -16,13 +18,6 @@ const clearedAfter = 200
  */
 export function writePerformanceTimeline(): EngineObserver {
   const starts = new Map<number, number>()
-  let generations = 0
-
-  function clearOldMeasures(): void {
-    generations += 1
-    if (generations % clearedAfter !== 0) return
-    for (const name of Object.values(measures)) performance.clearMeasures(name)
-  }
 
   return {
     onStart({ generation, startedAt }: GenerationStart) {
@@ -50,6 +45,12 @@ export function writePerformanceTimeline(): EngineObserver {
       performance.measure(measures.decode, { start: first, end: last, detail: describeTrack('tertiary') })
     },
   }
+}
+
+function clearOldMeasures(): void {
+  generations += 1
+  if (generations % clearedAfter !== 0) return
+  for (const name of Object.values(measures)) performance.clearMeasures(name)
 }
 
 /** A measure's `detail` that puts it into a track of DevTools. */

@@ -87,7 +87,7 @@ export async function* readResilientEvents(
       if (signal.aborted) return
       loss = asRivuletError(error, 'generation-failed', 'The generation failed')
       if (!canRecover || !prepareNextAttempt(loss, worker, isRefused)) throw loss
-      yield { kind: 'lost' }
+      if (!isRefused) yield { kind: 'lost' }
     }
   }
 

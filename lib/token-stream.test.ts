@@ -261,6 +261,35 @@ describe('the end of a token stream', () => {
   })
 })
 
+describe('a chunk of a token stream', () => {
+  it('is reported when its reader gets it, with the recoveries so far', async () => {
+    const delivered: number[] = []
+    const stream = openStream({
+      takeWorker: async () => offer(async () => scriptEvents(words).stream),
+      onChunk: ({ chunk, unreadChunks, recoveries }) => {
+        expect({ unreadChunks, recoveries }).toEqual({ unreadChunks: 0, recoveries: 0 })
+        delivered.push(chunk.index)
+      },
+    })
+    const reader = stream.getReader()
+    await reader.read()
+    await nextTask()
+    expect(delivered).toEqual([0])
+    await reader.cancel()
+  })
+
+  it('is not reported if nobody reads it', async () => {
+    const delivered: number[] = []
+    const stream = openStream({
+      takeWorker: async () => offer(async () => scriptEvents(words).stream),
+      onChunk: ({ chunk }) => delivered.push(chunk.index),
+    })
+    await stream.result
+    await stream.cancel()
+    expect(delivered).toEqual([])
+  })
+})
+
 describe('cancelling a token stream', () => {
   const ways: Record<string, (stream: TokenStream) => Promise<unknown>> = {
     'cancel()': async (stream) => {
@@ -380,6 +409,14 @@ describe('a token stream that fails', () => {
       await expect(stream.result).rejects.toMatchObject({ code: 'worker-failed', text: words.join('') })
       if (text) expect(await text).toMatchObject({ code: 'worker-failed' })
     }
+  })
+
+  it('has an error of its own, if several fail with the same one', async () => {
+    const shared = new RivuletError('worker-failed', 'gone')
+    const streams = ['Once', 'There'].map((word) => startStream(scriptEvents([word], shared).stream))
+    const errors = await Promise.all(streams.map((stream) => stream.text().catch((error: unknown) => error)))
+    expect(errors).toMatchObject([{ text: 'Once' }, { text: 'There' }])
+    expect(shared.text).toBe('')
   })
 
   it('fails when the worker closes the stream before its end', async () => {
@@ -520,6 +557,39 @@ describe('a token stream whose worker is lost', () => {
     const { seen, stream } = startHandOver([{ info: { backend: 'remote' }, after: 2, how: brokenOff }])
     await expect(stream.result).rejects.toMatchObject({ code: 'connection-failed', text: 'Once upon' })
     expect(seen.resumed).toHaveLength(1)
+  })
+
+  it('is not counted as lost where a backend only refused to continue it', async () => {
+    const { stream } = startHandOver([
+      { info: { backend: 'remote' }, after: 2, how: brokenOff },
+      { info: { backend: 'web-llm', supports: cannotContinue }, after: 4 },
+      { info: { backend: 'onnx' }, after: 4 },
+    ])
+    const { recoveries, parts } = await stream.result
+    expect({ recoveries, backends: parts.map(({ backend }) => backend) }).toEqual({
+      recoveries: 1,
+      backends: ['remote', 'onnx'],
+    })
+  })
+
+  it('before its first token has the whole counts of the backend that takes over', async () => {
+    const counted = { promptTokens: 9, cachedPromptTokens: 2, completionTokens: 3, timings: undefined }
+    let attempts = 0
+    const stream = openStream({
+      takeWorker: async () => {
+        attempts += 1
+        if (attempts === 1) return offer(async () => scriptEvents([], lost()).stream)
+        const events: GenerationEvent[] = [
+          { kind: 'started', promptTokens: undefined, cachedPromptTokens: 0, queueMs: 0, prefillMs: 1 },
+          { kind: 'chunk', text: 'Once', tokenIds: [], tokenCount: 1 },
+          { kind: 'counted', ...counted },
+          { kind: 'ended', finishReason: 'stop' },
+        ]
+        return offer(async () => new ReadableStream({ start: (c) => events.forEach((e) => c.enqueue(e)) }))
+      },
+    })
+    const { timings: _, ...usage } = counted
+    expect(await stream.result).toMatchObject({ usage, recoveries: 1 })
   })
 
   it('fails with the error of loading the model again', async () => {

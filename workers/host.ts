@@ -1,3 +1,4 @@
+import { createDeferred } from '../lib/contract/create-deferred.js'
 import { RivuletError, asRivuletError } from '../lib/contract/errors.js'
 import { holdLifeLock } from '../lib/contract/life-lock.js'
 import type { GenerateRequest } from '../lib/contract/request.js'
@@ -143,12 +144,6 @@ function streamEvents<T>(
 
 function wait(ms: number): Promise<undefined> {
   return new Promise((resolve) => setTimeout(() => resolve(undefined), ms))
-}
-
-function createDeferred<T>(): { readonly promise: Promise<T>; resolve(value: T): void } {
-  let resolve!: (value: T) => void
-  const promise = new Promise<T>((onResolve) => (resolve = onResolve))
-  return { promise, resolve }
 }
 
 function toProgressEvent(progress: LoadProgress): LoadEvent {

@@ -7,10 +7,11 @@ import type { GenerateRequest } from '../lib/contract/request.js'
  * @param names the fields that this runtime calls differently
  */
 export function toOpenAiBody(
-  { options, resume }: GenerateRequest,
+  request: GenerateRequest,
   names: { readonly [Name in OptionName]?: string } = {},
 ): Record<string, unknown> {
-  const generatedTokens = resume ? resume.handedOver.tokens + resume.generated.tokens : 0
+  const { options } = request
+  const generatedTokens = countGenerated(request)
   const fields = optionNames.flatMap((name) => {
     const value = options[name]
     if (value === undefined || (Array.isArray(value) && value.length === 0)) return []
@@ -18,6 +19,16 @@ export function toOpenAiBody(
     return [[field, name === 'maxTokens' ? Number(value) - generatedTokens : value] as const]
   })
   return Object.fromEntries(fields)
+}
+
+/** The tokens that a resumed answer has already. */
+export function countGenerated({ resume }: GenerateRequest): number {
+  return resume ? resume.handedOver.tokens + resume.generated.tokens : 0
+}
+
+/** Whether a resumed answer has reached `maxTokens` already: then there is nothing to ask a runtime for. */
+export function isComplete(request: GenerateRequest): boolean {
+  return countGenerated(request) >= (request.options.maxTokens ?? Infinity)
 }
 
 /** The answer so far: what the caller passed, what other models generated, and what this model generated. */

@@ -95,8 +95,10 @@ export function receiveStream<T>(port: MessagePort, credits: number): ReadableSt
         if (message.kind === 'chunk') {
           const { value } = message
           if (typeof value === 'object' && value !== null) {
-            const unread = arrived.filter((later) => later.message.kind === 'chunk')
-            arrivals.set(value, { arrivedAt, unreadChunks: unread.length })
+            const later = arrived.flatMap((each) =>
+              each.message.kind === 'chunk' ? [each.message.value] : [],
+            )
+            arrivals.set(value, { arrivedAt, later })
           }
           return controller.enqueue(value)
         }
@@ -118,8 +120,8 @@ export function receiveStream<T>(port: MessagePort, credits: number): ReadableSt
 export interface Arrival {
   /** A `performance.now()` value. */
   readonly arrivedAt: number
-  /** Chunks that had arrived after it when it was read. */
-  readonly unreadChunks: number
+  /** The values that had arrived after it when it was read. */
+  readonly later: readonly unknown[]
 }
 
 const arrivals = new WeakMap<object, Arrival>()

@@ -2,7 +2,7 @@ import { RivuletError } from '../../lib/contract/errors.js'
 import type { GenerateRequest } from '../../lib/contract/request.js'
 import type { GenerationStep, TokenLogprob } from '../../lib/contract/worker-api.js'
 import type { GenerateContext } from '../backend.js'
-import { toOpenAiBody } from '../openai-body.js'
+import { countGenerated, isComplete, toOpenAiBody } from '../openai-body.js'
 import { createStopMatcher } from '../text/stop-strings.js'
 import type { ConversationMemory } from './conversation-memory.js'
 import type { RenderPrompt } from './render-prompt.js'
@@ -58,15 +58,15 @@ export async function* generateTokens(
 ): AsyncGenerator<GenerationStep, 'stop' | 'length', undefined> {
   signal.throwIfAborted()
   const startedAt = performance.now()
-  const { options, resume } = request
-  const generatedTokens = resume ? resume.handedOver.tokens + resume.generated.tokens : 0
+  if (isComplete(request)) return 'length'
+  const { options } = request
+  const generatedTokens = countGenerated(request)
   const body = {
     ...describeRequest(request),
     prompt: renderPrompt(request),
     // Penalties count all tokens so far, as with every backend.
     repeat_last_n: runtime.contextLength,
   }
-  if (options.maxTokens === generatedTokens) return 'length'
   const stopMatcher = createStopMatcher(options.stop)
   const answer = startAnswer(runtime, body, signal)
   let finishReason: 'stop' | 'length' | undefined

@@ -340,6 +340,15 @@ describe('an answer that fails', () => {
     })
   }
 
+  it('in the middle of a stream does not quote the key either', async () => {
+    answers.push(sendStream(write([...events.slice(0, 1), { error: { message: 'bad key sk-very-secret' } }])))
+    const refused = generate(undefined, { headers: { authorization: 'Bearer sk-very-secret' } })
+    await expect(refused).rejects.toMatchObject({
+      code: 'generation-failed',
+      message: expect.stringMatching(/bad key …/),
+    })
+  })
+
   it('because of the API key does not quote the key, even if the server does', async () => {
     answers.push(sendError(401, { error: { message: 'Incorrect API key provided: sk-very-secret.' } }))
     const refused = generate(undefined, { headers: { authorization: 'Bearer sk-very-secret' } })
@@ -367,6 +376,12 @@ describe('an answer that another model started', () => {
     handedOver: { text: 'Once', tokens: 1 },
     generated: { text: ' upon', tokens: 2, tokenIds: [] },
   }
+
+  it('is not sent if it has all its tokens already', async () => {
+    const { finishReason, text } = await generate({ ...storyRequest({ maxTokens: 3 }), resume })
+    expect({ finishReason, text }).toEqual({ finishReason: 'length', text: '' })
+    expect(requests).toHaveLength(0)
+  })
 
   it('is sent as the last message, which the server continues', async () => {
     answers.push(sendStream(write(events)))

@@ -4,7 +4,7 @@ import { roles, type GenerateRequest } from '../../lib/contract/request.js'
 import type { RemoteLoadOptions } from '../../lib/contract/remote-options.js'
 import type { CountedTokens, GenerationStep, ModelSupport } from '../../lib/contract/worker-api.js'
 import type { Backend, GenerateContext } from '../backend.js'
-import { joinAnswer, toOpenAiBody } from '../openai-body.js'
+import { isComplete, joinAnswer, toOpenAiBody } from '../openai-body.js'
 import { createSseTransport, readMessage, type Transport } from './transport.js'
 
 /** The used fields of a chunk (OpenAI, "The chat completion chunk object"; vLLM sends the same, and errors in between). */
@@ -107,6 +107,7 @@ async function* streamAnswer(
   request: GenerateRequest,
   { signal, queueMs }: GenerateContext,
 ): AsyncGenerator<GenerationStep, 'stop' | 'length', undefined> {
+  if (isComplete(request)) return 'length'
   const { path, body } = describeRequest(model, request)
   const startedAt = performance.now()
   let counted: CountedTokens | undefined
@@ -119,7 +120,7 @@ async function* streamAnswer(
     }
     const { choices: [choice] = [], usage, timings, error } = parseChunk(data)
     if (error !== undefined && error !== null) {
-      const message = readMessage(JSON.stringify({ error }))
+      const message = transport.redact(readMessage(JSON.stringify({ error })))
       throw new RivuletError('generation-failed', `The server failed during generation: ${message}`)
     }
     if (usage) counted = readUsage(usage, timings ?? {})

@@ -14,6 +14,8 @@ export interface Transport {
   stream(path: string, body: unknown, signal: AbortSignal): AsyncGenerator<string, undefined>
   /** @returns the server's JSON answer, or undefined if it has no such path or the answer is not JSON */
   get(path: string, signal: AbortSignal): Promise<unknown>
+  /** Removes the headers' secrets from a server's message: some servers quote the key that they refuse. */
+  redact(message: string): string
 }
 
 /** A server's address, and the headers and timeout to use. */
@@ -76,7 +78,6 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
     }
   }
 
-  /** Removes secrets: some servers quote the key that they refuse. */
   function redact(message: string): string {
     const values = Object.values(headers)
     const secrets = values.concat(values.flatMap((value) => value.split(' ')))
@@ -101,6 +102,8 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
   }
 
   return {
+    redact,
+
     async *stream(path, body, signal): AsyncGenerator<string, undefined> {
       const connection = watch(signal)
       try {

@@ -6,7 +6,7 @@ import type { ChatConfig, ConversationTemplate, Message, SamplingParameters } fr
 /** A checked request in web-llm's format. */
 export type DescribedRequest =
   | { readonly kind: 'chat'; readonly messages: readonly Message[]; readonly parameters: SamplingParameters }
-  | { readonly kind: 'raw'; readonly prompt: string; readonly parameters: SamplingParameters }
+  | { readonly kind: 'text'; readonly prompt: string; readonly parameters: SamplingParameters }
 
 /** The model's properties that a request is checked against. */
 export interface RequestRules {
@@ -58,7 +58,7 @@ export function describeRequest(request: GenerateRequest, rules: RequestRules): 
     stream_options: { include_usage: true },
     ...toOpenAiBody(request),
   } as const
-  if (input.kind === 'text') return { kind: 'raw', prompt: input.text, parameters }
+  if (input.kind === 'text') return { kind: 'text', prompt: input.text, parameters }
   const messages = input.messages.map((message) => describeMessage(message, rules))
   return { kind: 'chat', messages, parameters }
 }
