@@ -11,7 +11,7 @@ from retelling import Retelling, SubjectFinder
 from tokenizers import Tokenizer
 
 PLAIN_SHARE = 0.06
-"""Share of first requests that name no subject."""
+"""Share of first requests that name no subject although their story has one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +98,7 @@ class ConversationMaker:
         """Returns the turn and the requested subject. `subject` is the one of the previous turn."""
         chance = rng.random()
         if subject is not None and chance < 0.3:
-            # Requests another story about the same subject, if this story can be about it.
+            # Request another story about the same subject, if this story can be about it.
             same = self.finder.retell_about(story, subject)
             if same is not None:
                 phrase = None if rng.random() < 0.5 else self.finder.phrase(same, rng)

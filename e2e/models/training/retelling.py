@@ -78,7 +78,7 @@ class SubjectFinder:
         )[0]
 
     def retell(self, story: str, rng: random.Random, substitution_share: float) -> Retelling | None:
-        """Returns the story with its subjects. Returns None if it has none.
+        """Returns the story with its subjects, or None if it has no subject.
 
         Replaces a name with the probability `substitution_share`, and independently a subject.
         """
