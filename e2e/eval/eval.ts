@@ -16,7 +16,7 @@ const root = resolve(import.meta.dirname, '../..')
 const cache = join(root, '.cache/eval')
 
 export interface EvalOptions {
-  /** Further models: folders in the layout of Hugging Face ONNX models. */
+  /** Folders of additional models, in the layout of Hugging Face ONNX models. */
   readonly models: readonly string[]
   readonly temperature: number
   readonly maxTokens: number
@@ -121,7 +121,7 @@ async function converse(
 
 interface Losses {
   readonly heldOut: number
-  /** The loss on stories of the training set, measured in the same way. */
+  /** The loss on stories of the training set, measured in the same way. Both are in nats per token. */
   readonly trainedOn: number
 }
 

@@ -1,4 +1,4 @@
-/** A request to the stories model. The requests were written before any answer was seen. */
+/** A request to the stories model. The requests were written before any answer was generated. */
 export interface StoryRequest {
   readonly text: string
   /** Nouns in the singular. The story must name each of them. */

@@ -2,7 +2,8 @@
 
     python convert_smollm2.py [--output .cache/models/smollm2-135m-instruct] [--cache .cache/smollm2] [--dtype q4|q8]
 
-q4 keeps the file's 4-bit blocks exactly (layers run on the CPU); q8 rounds them to 8 bits, which WebGPU computes too.
+q4 keeps the 4-bit blocks of the GGUF file exactly. Their zero points are fractional, which WebGPU does not support, so
+the layers run on the CPU. q8 rounds the blocks to 8 bits, which WebGPU supports.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ EXTERNAL_FROM_BYTES = 1024
 
 
 def write_onnx(model: GgufModel, path: Path, dtype: str) -> None:
-    """Writes the graph, and its weights beside it in `<path>_data`, as large exports on Hugging Face have them."""
+    """Writes the graph to `path` and its weights to `<path>_data`, as large exports on Hugging Face do."""
     norms = {name: tensor.data for name, tensor in model.tensors.items() if tensor.data.ndim == 1}
     layers = {name: tensor for name, tensor in model.tensors.items() if name not in norms and name != EMBEDDING}
     weights = {name: LAYER_WEIGHTS[dtype](blocks_of(tensor, Q4_1)) for name, tensor in layers.items()}
@@ -45,16 +46,18 @@ def write_onnx(model: GgufModel, path: Path, dtype: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     graph = build_llama(model.config, embedding, weights, norms)
     onnx.save_model(graph, path, save_as_external_data=True, location=data.name, size_threshold=EXTERNAL_FROM_BYTES)
-    data.chmod(path.stat().st_mode)  # onnx leaves it readable by its owner only
+    data.chmod(path.stat().st_mode)  # onnx makes the file readable only by its owner.
 
 
 def blocks_of(tensor: GgufTensor, kind: GGMLQuantizationType) -> np.ndarray:
+    """Returns the blocks, uint8 [rows, bytes per row]. Raises ValueError if they have another format."""
     if tensor.kind != kind:
-        raise ValueError(f"expected {kind.name} blocks, got {tensor.kind.name}")
+        raise ValueError(f"A tensor has {tensor.kind.name} blocks. Only {kind.name} is supported for it.")
     return tensor.data
 
 
 def convert(gguf: Path, output: Path, dtype: str) -> None:
+    """Writes the Hugging Face ONNX folder. tokenizer_config.json is written last and marks the folder as complete."""
     model = read_gguf(gguf)
     write_onnx(model, output / "onnx" / ONNX_FILES[dtype], dtype)
     for name, make in FILES.items():
@@ -63,9 +66,10 @@ def convert(gguf: Path, output: Path, dtype: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path(".cache/models/smollm2-135m-instruct"))
-    parser.add_argument("--cache", type=Path, default=Path(".cache/smollm2"))
-    parser.add_argument("--dtype", choices=list(ONNX_FILES), default="q4")
+    default_output = Path(".cache/models/smollm2-135m-instruct")
+    parser.add_argument("--output", type=Path, default=default_output, help="output folder")
+    parser.add_argument("--cache", type=Path, default=Path(".cache/smollm2"), help="folder for the download")
+    parser.add_argument("--dtype", choices=list(ONNX_FILES), default="q4", help="format of the layer weights")
     arguments = parser.parse_args()
     convert(fetch_smollm2_gguf(arguments.cache), arguments.output, arguments.dtype)
 

@@ -1,7 +1,7 @@
-"""Exports the stories model (a Hugging Face folder) for the browser: ONNX and GGUF, both with the same Q8_0 weights.
+"""Exports the stories model (a Hugging Face folder) to ONNX and GGUF, both with the same Q8_0 weights.
 
 python export_stories.py <hugging-face-folder> <output-folder>
-python export_stories.py <hugging-face-folder> <output-folder> --dtype fp32   # ONNX only, for the proof
+python export_stories.py <hugging-face-folder> <output-folder> --dtype fp32   # only ONNX, for verify_stories.py
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_onnx(
     path: Path, config: LlamaConfig, weights: Mapping[str, EmbeddingWeight], norms: Mapping[str, np.ndarray]
 ) -> None:
+    """Writes a single ONNX file that contains its weights. The same arguments produce the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     model = build_llama(config, weights[EMBEDDING], weights, norms)
     path.write_bytes(model.SerializeToString(deterministic=True))
@@ -41,7 +42,7 @@ def write_onnx(
 def export_stories(source: Path, output: Path, dtype: str) -> None:
     """Writes `<output>/stories/` (a Hugging Face ONNX folder) and, for q8, `<output>/stories.gguf`.
 
-    The ONNX file has the name that Transformers.js looks for with this dtype.
+    Names the ONNX file as Transformers.js expects for this dtype.
     """
     config = LlamaConfig.from_hugging_face(read_json(source / "config.json"))
     tensors = read_safetensors(source / "model.safetensors")
@@ -64,9 +65,9 @@ def export_stories(source: Path, output: Path, dtype: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", type=Path)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--dtype", choices=["q8", "fp32"], default="q8")
+    parser.add_argument("source", type=Path, help="Hugging Face folder with the f32 weights")
+    parser.add_argument("output", type=Path, help="folder for stories/ and stories.gguf")
+    parser.add_argument("--dtype", choices=["q8", "fp32"], default="q8", help="fp32 writes only the ONNX folder")
     arguments = parser.parse_args()
     export_stories(arguments.source, arguments.output, arguments.dtype)
 

@@ -1,4 +1,4 @@
-"""Greedy generation with any model here that continues a sequence."""
+"""Greedy generation with any model that implements `CausalModel`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ import numpy as np
 
 
 class CausalModel(Protocol):
+    """A model that keeps its KV cache between calls."""
+
     def forward(self, ids: Sequence[int]) -> np.ndarray:
-        """Logits f32 [len(ids), vocab_size] of the given tokens, which follow those of earlier calls."""
+        """Appends tokens to the sequence and returns their logits, f32 [len(ids), vocab_size]."""
 
 
 @dataclass(frozen=True)
 class Generation:
+    """The generated token ids."""
+
     ids: list[int]
     min_margin: float
-    """Smallest gap between first and second choice, in logits: how much error the ids tolerate."""
+    """Smallest difference between the highest and second-highest logit: the error that the ids tolerate."""
 
 
 def generate_greedily(model: CausalModel, prompt: Sequence[int], count: int, stop_ids: Collection[int]) -> Generation:
-    """At most `count` tokens; a stop token is the last of the ids."""
+    """Generates at most `count` tokens, or until a stop token, which is included in the ids."""
     ids: list[int] = []
     min_margin = float("inf")
     step = list(prompt)
@@ -36,7 +40,7 @@ def generate_greedily(model: CausalModel, prompt: Sequence[int], count: int, sto
 
 
 def count_agreeing(actual: Sequence[int], expected: Sequence[int]) -> int:
-    """The number of tokens before the first that differs."""
+    """Returns the number of equal tokens before the first difference."""
     for index, (left, right) in enumerate(zip(actual, expected, strict=False)):
         if left != right:
             return index

@@ -1,4 +1,4 @@
-"""The shape of a Llama model, as every script here needs it."""
+"""The shape of a Llama model, shared by all scripts of this folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class LlamaConfig:
-    """Sizes are counts of elements or tokens; names are those of a Hugging Face config.json."""
+    """Sizes in elements or tokens. The names are those of a Hugging Face config.json."""
 
     hidden_size: int
     num_hidden_layers: int
@@ -24,10 +24,10 @@ class LlamaConfig:
 
     @staticmethod
     def from_hugging_face(config: Mapping[str, Any]) -> LlamaConfig:
-        """Takes the fields from a parsed config.json; refuses what the graphs here cannot express."""
+        """Reads the fields of a parsed config.json. Raises ValueError for unsupported models."""
         for flag, expected in [("model_type", "llama"), ("hidden_act", "silu"), ("tie_word_embeddings", True)]:
             if config[flag] != expected:
-                raise ValueError(f"{flag} is {config[flag]!r}: only {expected!r} is supported")
+                raise ValueError(f"config.json: {flag} is {config[flag]!r}. Only {expected!r} is supported.")
         return LlamaConfig(**{name: config[name] for name in LlamaConfig.__dataclass_fields__})
 
 
@@ -36,5 +36,5 @@ FINAL_NORM = "model.norm.weight"
 
 
 def layer_name(layer: int, part: str) -> str:
-    """The Hugging Face name of a layer's weight: layer_name(0, "mlp.up_proj")."""
+    """Returns a Hugging Face tensor name: (0, "mlp.up_proj") gives "model.layers.0.mlp.up_proj.weight"."""
     return f"model.layers.{layer}.{part}.weight"

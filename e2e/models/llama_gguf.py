@@ -1,7 +1,8 @@
 """Llama weights in GGUF files: tensor names, row order, and block formats.
 
-GGUF keeps the rows of q_proj and k_proj with the two halves of each head interleaved; everywhere else in this folder
-they are in Hugging Face order (rotate-half). Rows are quantised one by one, so reordering them loses nothing.
+GGUF stores the rows of q_proj and k_proj with the two halves of each head interleaved. All other code in this folder
+uses the Hugging Face order (rotate-half). Each row is quantized separately, so reordering rows does not change their
+values.
 """
 
 from __future__ import annotations
@@ -33,30 +34,31 @@ LAYER_PARTS = {
 
 @dataclass(frozen=True)
 class GgufTensor:
-    """A matrix as blocks, uint8 [rows, bytes of a row], or a norm as f32 [hidden_size]."""
+    """A matrix of blocks, uint8 [rows, bytes per row], or a norm, f32 [hidden_size]."""
 
     kind: GGMLQuantizationType
     data: np.ndarray
 
     def dequantize(self) -> np.ndarray:
-        """f32 [rows, columns], by the gguf package's own arithmetic."""
+        """Returns f32 [rows, columns] for a matrix and f32 [hidden_size] for a norm, computed by the gguf package."""
         return dequantize(self.data, self.kind).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class GgufModel:
-    """Metadata by GGUF key; tensors by Hugging Face name, their rows in Hugging Face order."""
+    """Metadata by GGUF key, and tensors by Hugging Face name with their rows in Hugging Face order."""
 
     metadata: dict[str, Any]
     config: LlamaConfig
     tensors: dict[str, GgufTensor]
 
     def dequantize(self) -> dict[str, np.ndarray]:
+        """Returns all weights as f32, by Hugging Face name."""
         return {name: tensor.dequantize() for name, tensor in self.tensors.items()}
 
 
 def gguf_names(config: LlamaConfig) -> dict[str, str]:
-    """GGUF tensor name → Hugging Face tensor name, in the order in which llama.cpp writes them."""
+    """Maps GGUF tensor names to Hugging Face tensor names, in the order in which llama.cpp writes the tensors."""
     names = {"token_embd.weight": EMBEDDING}
     for layer in range(config.num_hidden_layers):
         for part, target in LAYER_PARTS.items():
@@ -65,7 +67,7 @@ def gguf_names(config: LlamaConfig) -> dict[str, str]:
 
 
 def row_order(config: LlamaConfig, name: str) -> np.ndarray | None:
-    """For q_proj and k_proj: the Hugging Face row that each GGUF row holds. Other tensors keep their order."""
+    """Returns the Hugging Face row index of each GGUF row of q_proj or k_proj. Returns None if the orders are equal."""
     if name.endswith("q_proj.weight"):
         heads = config.num_attention_heads
     elif name.endswith("k_proj.weight"):
@@ -77,14 +79,15 @@ def row_order(config: LlamaConfig, name: str) -> np.ndarray | None:
 
 
 def read_gguf(path: Path) -> GgufModel:
-    """Reads a llama GGUF file whose output matrix is tied to its embedding."""
+    """Reads a Llama GGUF file. Its output matrix must be tied to the embedding. Raises ValueError for other models."""
     reader = GGUFReader(path)
     metadata = {key: field.contents() for key, field in reader.fields.items()}
     config = _config_from(metadata)
     names = gguf_names(config)
     unknown = [tensor.name for tensor in reader.tensors if tensor.name not in names]
     if unknown:
-        raise ValueError(f"tensors that this model shape does not have: {unknown}")
+        supported = "Only Llama models with tied embeddings and without biases are supported."
+        raise ValueError(f"Unexpected tensors: {unknown}. {supported}")
     tensors = {}
     for tensor in reader.tensors:
         name = names[tensor.name]
@@ -96,7 +99,7 @@ def read_gguf(path: Path) -> GgufModel:
 
 def _config_from(metadata: dict[str, Any]) -> LlamaConfig:
     if metadata["general.architecture"] != "llama":
-        raise ValueError(f"architecture {metadata['general.architecture']!r}: only llama is supported")
+        raise ValueError(f"The architecture is {metadata['general.architecture']!r}. Only 'llama' is supported.")
     heads = metadata["llama.attention.head_count"]
     return LlamaConfig(
         hidden_size=metadata["llama.embedding_length"],
@@ -108,19 +111,19 @@ def _config_from(metadata: dict[str, Any]) -> LlamaConfig:
         vocab_size=len(metadata["tokenizer.ggml.tokens"]),
         max_position_embeddings=metadata["llama.context_length"],
         rope_theta=metadata["llama.rope.freq_base"],
-        # Stored as f32: 9.999999747378752e-06 stands for 1e-05.
+        # GGUF stores f32. Parsing its shortest decimal form gives 1e-05 instead of 9.999999747378752e-06.
         rms_norm_eps=float(np.format_float_positional(np.float32(metadata["llama.attention.layer_norm_rms_epsilon"]))),
     )
 
 
 def split_q8_0(data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Q8_0 rows as int8 [rows, blocks, 32] and scales f32 [rows, blocks, 1]: weight = scale * int8."""
+    """Splits Q8_0 rows into int8 [rows, blocks, 32] and scales f32 [rows, blocks, 1]: weight = scale * int8."""
     blocks = data.reshape(len(data), -1, 2 + BLOCK_SIZE)
     return blocks[..., 2:].view(np.int8), _halves(blocks[..., :2])
 
 
 def split_q4_1(data: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Q4_1 rows as levels 0–15 uint8 [rows, blocks, 32], scales and minima f32 [rows, blocks, 1].
+    """Splits Q4_1 rows into levels 0–15, uint8 [rows, blocks, 32], and scales and minima, both f32 [rows, blocks, 1].
 
     weight = scale * level + minimum
     """
@@ -131,5 +134,5 @@ def split_q4_1(data: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _halves(data: np.ndarray) -> np.ndarray:
-    """Pairs of bytes [..., 2] as f16, widened to f32 [..., 1]."""
+    """Converts f16 values, uint8 [..., 2], to f32 [..., 1]."""
     return np.ascontiguousarray(data).view(np.float16).astype(np.float32)

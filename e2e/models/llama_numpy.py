@@ -1,4 +1,4 @@
-"""A Llama forward pass in plain numpy, written to be read: the reference that the exports are held against."""
+"""A simple Llama forward pass in numpy: the reference for verifying the exports."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Layer = tuple[np.ndarray, np.ndarray]
 
 
 class LlamaNumpy:
-    """Computes in f32 and keeps the keys and values it has seen: each call to `forward` continues the sequence.
+    """Computes in f32 and keeps a KV cache: each call to `forward` continues the sequence.
 
-    `weights` holds f32 arrays by Hugging Face name: matrices are [outputs, inputs], norms [hidden_size].
+    `weights` contains f32 arrays by Hugging Face name: matrices [outputs, inputs] and norms [hidden_size].
     """
 
     def __init__(self, config: LlamaConfig, weights: Mapping[str, np.ndarray]) -> None:
@@ -24,7 +24,7 @@ class LlamaNumpy:
         self._cache: list[Layer] = [(empty, empty)] * config.num_hidden_layers
 
     def forward(self, ids: Sequence[int]) -> np.ndarray:
-        """Logits f32 [len(ids), vocab_size] of the given tokens, which follow those of earlier calls."""
+        """Appends tokens to the sequence and returns their logits, f32 [len(ids), vocab_size]."""
         x = self._weights[EMBEDDING][np.asarray(ids)]
         for layer in range(self._config.num_hidden_layers):
             x = x + self._attend(layer, self._normalize(x, layer_name(layer, "input_layernorm")))
@@ -32,7 +32,7 @@ class LlamaNumpy:
         return self._normalize(x, FINAL_NORM) @ self._weights[EMBEDDING].T
 
     def _normalize(self, x: np.ndarray, name: str) -> np.ndarray:
-        """RMS norm: x divided by its root mean square, times a weight."""
+        """Computes the RMS norm: x divided by its root mean square, times a weight."""
         mean_square = np.mean(x * x, axis=-1, keepdims=True)
         return x / np.sqrt(mean_square + np.float32(self._config.rms_norm_eps)) * self._weights[name]
 
@@ -40,7 +40,7 @@ class LlamaNumpy:
         return x @ self._weights[layer_name(layer, part)].T
 
     def _attend(self, layer: int, x: np.ndarray) -> np.ndarray:
-        """Grouped-query attention of x [new, hidden_size] over everything seen so far."""
+        """Computes grouped-query attention of x [new tokens, hidden_size] over all tokens of the sequence."""
         config = self._config
         past_keys, past_values = self._cache[layer]
         start = past_keys.shape[1]
@@ -58,11 +58,11 @@ class LlamaNumpy:
         return self._project(attended.transpose(1, 0, 2).reshape(len(x), -1), layer, "self_attn.o_proj")
 
     def _split_heads(self, x: np.ndarray) -> np.ndarray:
-        """[tokens, heads * head_dim] as [heads, tokens, head_dim]."""
+        """Reshapes [tokens, heads * head_dim] to [heads, tokens, head_dim]."""
         return x.reshape(len(x), -1, self._config.head_dim).transpose(1, 0, 2)
 
     def _rotate(self, x: np.ndarray, start: int) -> np.ndarray:
-        """Rotary position embedding, rotate-half order: element i turns with element i + head_dim / 2."""
+        """Applies the rotary position embedding, rotate-half order: rotates element i with element i + head_dim / 2."""
         exponents = np.arange(0, self._config.head_dim, 2) / self._config.head_dim
         angles = np.outer(start + np.arange(x.shape[1]), self._config.rope_theta**-exponents)
         cos, sin = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
@@ -70,13 +70,13 @@ class LlamaNumpy:
         return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
 
     def _feed_forward(self, layer: int, x: np.ndarray) -> np.ndarray:
-        """SwiGLU: down(silu(gate(x)) * up(x))."""
+        """Computes SwiGLU: down(silu(gate(x)) * up(x))."""
         gate = self._project(x, layer, "mlp.gate_proj")
         silu = gate / (1 + np.exp(-gate))
         return self._project(silu * self._project(x, layer, "mlp.up_proj"), layer, "mlp.down_proj")
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
-    """Over the last axis."""
+    """Computes the softmax over the last axis."""
     powers = np.exp(x - x.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Builds the ONNX graph of a Llama model, shaped like the exports of the onnx-community on Hugging Face.
+"""Builds the ONNX graph of a Llama model, with the inputs and outputs of the onnx-community exports on Hugging Face.
 
 Inputs   input_ids int64 [batch_size, sequence_length]
          attention_mask int64 [batch_size, total_sequence_length]
@@ -24,7 +24,7 @@ MICROSOFT = "com.microsoft"
 
 
 class OnnxGraph:
-    """Collects the parts of a graph in the order they are added, so that equal calls give equal bytes."""
+    """Builds a graph. Keeps its parts in the order of the calls, so that the same calls produce the same bytes."""
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
@@ -41,13 +41,13 @@ class OnnxGraph:
         self._outputs.append(helper.make_tensor_value_info(name, element_type, shape))
 
     def constant(self, name: str, value: np.ndarray) -> str:
-        """Adds an initializer once: a tied weight is asked for twice and stored once."""
+        """Adds an initializer unless it exists: a tied weight is used twice but stored once. Returns the name."""
         if name not in self._constants:
             self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
         return name
 
     def node(self, op: str, inputs: Sequence[str], outputs: Sequence[str], domain: str = "", **attributes: Any) -> str:
-        """Adds a node (once, if its first output is already made) and returns the name of its first output."""
+        """Adds a node unless its first output exists. Returns the name of its first output."""
         if outputs[0] not in self._results:
             self._results.update(outputs)
             name = f"{outputs[0].removesuffix('/output')}/{op}"
@@ -63,21 +63,21 @@ class OnnxGraph:
 
 
 class Weight(Protocol):
-    """A matrix [outputs, inputs] that knows how to put itself into a graph."""
+    """A matrix [outputs, inputs] that can add itself to a graph."""
 
     def add_product(self, graph: OnnxGraph, name: str, x: str, result: str) -> str:
-        """result [..., outputs] = x [..., inputs] times the transposed matrix."""
+        """Adds result [..., outputs] = x [..., inputs] times the transposed matrix. Returns `result`."""
 
 
 class EmbeddingWeight(Weight, Protocol):
-    """A matrix [vocab_size, hidden_size] that is also looked up, row by row."""
+    """A matrix [vocab_size, hidden_size] that also supports looking up rows."""
 
     def add_lookup(self, graph: OnnxGraph, name: str, ids: str, result: str) -> str:
-        """result [..., inputs] = the rows that ids [...] name."""
+        """Adds result [..., inputs] = the rows with the indices ids [...]. Returns `result`."""
 
 
 class FloatWeight:
-    """f32, kept as [inputs, outputs] for MatMul."""
+    """f32 values. The product uses them as [inputs, outputs], the order of MatMul."""
 
     def __init__(self, values: np.ndarray) -> None:
         self._values = values.astype(np.float32)
@@ -95,9 +95,9 @@ def build_llama(
     weights: Mapping[str, Weight],
     norms: Mapping[str, np.ndarray],
 ) -> onnx.ModelProto:
-    """The whole model; `weights` (the layers') and `norms` (f32 [hidden_size]) are keyed by Hugging Face tensor names.
+    """Builds the complete model. The embedding is also the output matrix (tied).
 
-    The embedding is also the output matrix (tied).
+    The keys of `weights` (matrices of the layers) and `norms` (f32 [hidden_size]) are Hugging Face tensor names.
     """
     graph = OnnxGraph()
     ids = graph.input("input_ids", TensorProto.INT64, ["batch_size", "sequence_length"])
@@ -105,7 +105,7 @@ def build_llama(
     positions = _add_positions(graph, mask) + _add_rotary_caches(graph, config)
 
     def normalize_with_skip(skip: str, x: str, weight: str, result: str, total: str = "") -> None:
-        """result = RMS norm of total, total = skip + x."""
+        """Adds total = skip + x, and result = the RMS norm of total."""
         outputs = [result, "", "", total] if total else [result]
         inputs = [skip, x, graph.constant(weight, norms[weight])]
         graph.node("SkipSimplifiedLayerNormalization", inputs, outputs, MICROSOFT, epsilon=config.rms_norm_eps)
@@ -149,7 +149,7 @@ def build_llama(
 
 
 def _add_positions(graph: OnnxGraph, mask: str) -> list[str]:
-    """seqlens_k int32 [batch_size, 1] (last valid position) and total_sequence_length int32 [], from the mask."""
+    """Derives from the mask: seqlens_k int32 [batch_size, 1] (last valid position), total_sequence_length int32 []."""
     prefix = "/model/attn_mask_reformat"
     one = graph.constant("constants.int64.1d.1", np.array([1], np.int64))
     axis = graph.constant("constants.int64.0d.1", np.array(1, np.int64))
@@ -163,7 +163,7 @@ def _add_positions(graph: OnnxGraph, mask: str) -> list[str]:
 
 
 def _add_rotary_caches(graph: OnnxGraph, config: LlamaConfig) -> list[str]:
-    """cos and sin of each position's angles in radians, f32 [max_position_embeddings, head_dim / 2]."""
+    """Adds the cosines and sines of the rotary angles, both f32 [max_position_embeddings, head_dim / 2]."""
     exponents = np.arange(0, config.head_dim, 2) / config.head_dim
     angles = np.outer(np.arange(config.max_position_embeddings), config.rope_theta**-exponents)
     cos = graph.constant("cos_cache", np.cos(angles).astype(np.float32))
@@ -199,7 +199,7 @@ def _add_attention(
 
 
 def _add_feed_forward(graph: OnnxGraph, weights: Mapping[str, Weight], layer: int, x: str) -> str:
-    """SwiGLU: down(silu(gate(x)) * up(x))."""
+    """Adds SwiGLU: down(silu(gate(x)) * up(x))."""
     prefix = f"/model/layers.{layer}/mlp"
 
     def project(part: str, source: str) -> str:

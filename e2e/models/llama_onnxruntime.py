@@ -1,4 +1,4 @@
-"""Runs an exported ONNX model with Python's ONNX Runtime, behind the same `forward` as the numpy reference."""
+"""Runs an exported ONNX model with ONNX Runtime for Python. It has the same `forward` as the numpy reference."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from llama_config import LlamaConfig
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:
-    """On the CPU, with the default session options that the browser uses too."""
+    """Opens a session on the CPU with the default session options, as in the browser."""
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
 class LlamaOnnx:
-    """One sequence; each call to `forward` continues it. Sessions may be shared by many sequences."""
+    """One sequence with its KV cache: each call to `forward` continues it. Several sequences can share a session."""
 
     def __init__(self, config: LlamaConfig, session: onnxruntime.InferenceSession) -> None:
         self._session = session
@@ -26,7 +26,7 @@ class LlamaOnnx:
         self._past = {node.name: empty for node in session.get_inputs() if node.name.startswith("past_key_values.")}
 
     def forward(self, ids: Sequence[int]) -> np.ndarray:
-        """Logits f32 [len(ids), vocab_size]."""
+        """Appends tokens to the sequence and returns their logits, f32 [len(ids), vocab_size]."""
         self._length += len(ids)
         feeds = {
             "input_ids": np.array([ids], np.int64),

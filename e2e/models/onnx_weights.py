@@ -1,4 +1,4 @@
-"""How quantised matrices are expressed in an ONNX graph (see `Weight` and `EmbeddingWeight` in llama_onnx.py)."""
+"""Adds quantized matrices to an ONNX graph (see `Weight` and `EmbeddingWeight` in llama_onnx.py)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from llama_onnx import MICROSOFT, OnnxGraph
 
 
 class FoldedQ8Weight:
-    """Q8_0 blocks, kept as int8 in the file and folded to f32 when the session loads.
+    """Q8_0 blocks: int8 in the file, constant-folded to f32 when the session loads.
 
-    Written as Cast, Mul and Reshape on constants, because ORT folds these with default session options and not a
-    DequantizeLinear (that needs session.disable_quant_qdq).
+    The graph uses Cast, Mul and Reshape on constants, because ORT folds these with default session options. It folds
+    DequantizeLinear only with session.disable_quant_qdq.
     """
 
     def __init__(self, data: np.ndarray) -> None:
-        """data: uint8 [rows, bytes of a Q8_0 row]."""
+        """`data`: Q8_0 blocks, uint8 [rows, bytes per row]."""
         self._quantized, self._scales = split_q8_0(data)
 
     def _add_floats(self, graph: OnnxGraph, name: str) -> str:
@@ -42,15 +42,15 @@ class FoldedQ8Weight:
 
 
 class NBitsWeight:
-    """Levels for MatMulNBits: weight = scale * (level - zero point), in blocks of 32 along the inputs."""
+    """A matrix for MatMulNBits: weight = scale * (level - zero point), in blocks of 32 along the inputs."""
 
     def __init__(
         self, bits: int, levels: np.ndarray, scales: np.ndarray, zero_points: np.ndarray | None = None
     ) -> None:
-        """levels uint8 [rows, blocks, 32] below 2^bits; scales and zero points f32 [rows, blocks].
+        """`levels`: uint8 [rows, blocks, 32], less than 2^bits. `scales` and `zero_points`: f32 [rows, blocks].
 
-        Without zero points it is 2^(bits - 1). ORT 1.30 computes fractional ones on the CPU only: its WebGPU kernel
-        wants them as uint8, and nodes that it refuses run on the CPU.
+        The default zero point is 2^(bits - 1). ORT 1.30 supports fractional zero points only on the CPU: its WebGPU
+        kernel requires uint8, and nodes that it rejects run on the CPU.
         """
         self._bits = bits
         self._shape = levels.shape
@@ -71,13 +71,13 @@ class NBitsWeight:
 
 
 def exact_q4(data: np.ndarray) -> NBitsWeight:
-    """Q4_1 rows as they are: each block's minimum becomes a fractional zero point."""
+    """Converts Q4_1 rows without rounding: the minimum of each block becomes a fractional zero point."""
     levels, scales, minima = split_q4_1(data)
     return NBitsWeight(4, levels, scales[..., 0], (-minima / scales)[..., 0])
 
 
 def rounded_q8(data: np.ndarray) -> NBitsWeight:
-    """Q4_1 rows, rounded to 8 bits without zero points, which ORT computes on WebGPU too."""
+    """Rounds Q4_1 rows to 8 bits with the default zero point, which ORT also supports on WebGPU."""
     values = dequantize(data, GGMLQuantizationType.Q4_1)
     levels, scales = split_q8_0(quantize(values, GGMLQuantizationType.Q8_0))
     return NBitsWeight(8, (levels.astype(np.int16) + 128).astype(np.uint8), scales[..., 0])

@@ -1,10 +1,11 @@
-"""Writes a folder in the shape of SmolLM2-135M with seeded random weights, for `npm run bench`.
+"""Writes a model with the shape of SmolLM2-135M and seeded random weights, for `npm run bench`.
 
     python random_llama.py [--output .cache/models/bench-135m] [--layers 30]
 
-Layers and output matrix are MatMulNBits (4 bits, blocks of 32, f32 scales, zero point 8). The embedding is looked up in
-f32: ORT's asyncify and JSPI builds have no CPU kernel for GatherBlockQuantized. Every word of the vocabulary is one
-token also when its text is encoded again, so that prompts of any length are easy and answers can become history.
+The layers and the output matrix use MatMulNBits (4 bits, blocks of 32, f32 scales, zero point 8). The embedding lookup
+uses f32, because the asyncify and JSPI builds of ORT have no CPU kernel for GatherBlockQuantized. Each word of the
+vocabulary encodes to exactly one token, so a prompt can have any length in tokens, and answers can be part of the
+history of a chat.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def smollm2_shape(layers: int) -> LlamaConfig:
 
 
 class Blocks:
-    """A random matrix [rows, columns] as 4-bit levels and a scale for each block, its rows about of unit length."""
+    """A random matrix [rows, columns] of 4-bit levels with a scale per block. Its rows have a length of about 1."""
 
     def __init__(self, random: np.random.Generator, rows: int, columns: int) -> None:
         shape = (rows, columns // BLOCK, BLOCK)
@@ -62,7 +63,7 @@ class Blocks:
 
 
 class RandomEmbedding:
-    """f32 for the lookup, 4 bits for the product."""
+    """Uses f32 for the lookup and 4 bits for the product."""
 
     def __init__(self, blocks: Blocks) -> None:
         self._lookup = FloatWeight(blocks.floats())
@@ -100,14 +101,14 @@ def build_random_llama(config: LlamaConfig) -> onnx.ModelProto:
 
 
 def byte_characters() -> list[str]:
-    """The character that byte-level BPE writes for each byte (GPT-2, `bytes_to_unicode`)."""
+    """Returns the character that byte-level BPE uses for each byte (`bytes_to_unicode` of GPT-2)."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = iter(range(256, 512))
     return [chr(byte if byte in printable else next(others)) for byte in range(256)]
 
 
 def words(count: int) -> list[str]:
-    """a … z, aa … zz, and so on."""
+    """Returns the first `count` of the words a … z, aa … zz, aaa …"""
     found: list[str] = []
     longest = [""]
     while len(found) < count:
@@ -117,6 +118,7 @@ def words(count: int) -> list[str]:
 
 
 def tokenizer_json(vocab_size: int) -> dict[str, object]:
+    """Returns a byte-level BPE tokenizer: 256 bytes, then words with a leading space, then the end token."""
     characters = byte_characters()
     space = characters[ord(" ")]
     tokens = [*characters, *(space + word for word in words(vocab_size - len(characters) - 1)), END]
@@ -147,6 +149,7 @@ def tokenizer_json(vocab_size: int) -> dict[str, object]:
 
 
 def small_files(config: LlamaConfig) -> dict[str, dict[str, object]]:
+    """Returns the JSON files of the folder by name. tokenizer_config.json is the last."""
     end = config.vocab_size - 1
     ids = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end}
     return {
@@ -173,8 +176,8 @@ def small_files(config: LlamaConfig) -> dict[str, dict[str, object]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path(".cache/models/bench-135m"))
-    parser.add_argument("--layers", type=int, default=30)
+    parser.add_argument("--output", type=Path, default=Path(".cache/models/bench-135m"), help="output folder")
+    parser.add_argument("--layers", type=int, default=30, help="number of layers")
     arguments = parser.parse_args()
     output: Path = arguments.output
     config = smollm2_shape(arguments.layers)
@@ -184,8 +187,8 @@ def main() -> None:
     data.unlink(missing_ok=True)
     model = build_random_llama(config)
     onnx.save_model(model, graph, save_as_external_data=True, location=data.name, size_threshold=EXTERNAL_FROM_BYTES)
-    data.chmod(graph.stat().st_mode)  # onnx leaves it readable by its owner only
-    # tokenizer_config.json comes last: a folder that has it is whole.
+    data.chmod(graph.stat().st_mode)  # onnx makes the file readable only by its owner.
+    # tokenizer_config.json is written last: a folder that contains it is complete.
     for name, content in small_files(config).items():
         (output / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 

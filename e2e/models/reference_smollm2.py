@@ -1,4 +1,4 @@
-"""Writes smollm2-reference.json: what SmolLM2's GGUF weights say, computed in numpy and independent of any ONNX.
+"""Writes smollm2-reference.json: greedy answers of SmolLM2, computed from its GGUF weights with numpy, without ONNX.
 
 python reference_smollm2.py [--cache .cache/smollm2] [--output e2e/models/smollm2-reference.json]
 """
@@ -24,14 +24,17 @@ TOKEN_COUNT = 24
 
 
 def render_chat(model: GgufModel, question: str) -> str:
-    """The prompt text that the model's own chat template makes, with the system message it adds by default."""
+    """Renders a question with the chat template of the model. The template adds its default system message."""
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(model.metadata["tokenizer.chat_template"])
     return template.render(messages=[{"role": "user", "content": question}], add_generation_prompt=True)
 
 
 def make_references(model: GgufModel) -> list[dict[str, Any]]:
-    """At most 24 greedy ids a question: the last may be the stop token, which the text leaves out."""
+    """Generates at most 24 greedy token ids per question.
+
+    The last id can be the end-of-sequence token, which `greedy_text` does not contain.
+    """
     tokenizer = Tokenizer.from_str(json.dumps(tokenizer_json(model)))
     weights = model.dequantize()
     stop = model.metadata["tokenizer.ggml.eos_token_id"]
@@ -56,8 +59,9 @@ def make_references(model: GgufModel) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cache", type=Path, default=Path(".cache/smollm2"))
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("smollm2-reference.json"))
+    parser.add_argument("--cache", type=Path, default=Path(".cache/smollm2"), help="folder for the download")
+    default_output = Path(__file__).with_name("smollm2-reference.json")
+    parser.add_argument("--output", type=Path, default=default_output, help="output file")
     arguments = parser.parse_args()
     references = make_references(read_gguf(fetch_smollm2_gguf(arguments.cache)))
     document = {"source": REQUIREMENT, "references": references}

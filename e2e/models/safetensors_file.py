@@ -1,4 +1,4 @@
-"""Reads a safetensors file: 8 bytes of header length, a JSON header, then the raw tensors."""
+"""Reads a safetensors file: the header length (8 bytes), a JSON header, then the raw tensors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """Every tensor by name, f32, in the file's order."""
+    """Returns all tensors by name, as f32, in the order of the header. Raises ValueError for other dtypes."""
     data = path.read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
     tensors = {}
@@ -17,7 +17,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
         if name == "__metadata__":
             continue
         if entry["dtype"] != "F32":
-            raise ValueError(f"{name} is {entry['dtype']}: only F32 is supported")
+            raise ValueError(f"The dtype of {name} is {entry['dtype']}. Only F32 is supported.")
         begin, end = entry["data_offsets"]
         tensors[name] = np.frombuffer(data[start + begin : start + end], np.float32).reshape(entry["shape"])
     return tensors

@@ -1,4 +1,4 @@
-"""The small files of a Hugging Face folder for SmolLM2, from the metadata of its GGUF file."""
+"""Creates the JSON files of a Hugging Face folder for SmolLM2 from the metadata of its GGUF file."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def generation_config_json(model: GgufModel) -> JsonObject:
 
 
 def tokenizer_json(model: GgufModel) -> JsonObject:
-    """Byte-level BPE that splits digits one by one, as SmolLM2's own tokenizer.json does."""
+    """Returns a byte-level BPE tokenizer that splits numbers into digits, like the original tokenizer of SmolLM2."""
     tokens: list[str] = model.metadata["tokenizer.ggml.tokens"]
     kinds: list[int] = model.metadata["tokenizer.ggml.token_type"]
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}

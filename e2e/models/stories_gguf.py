@@ -1,4 +1,4 @@
-"""Writes the stories model as a GGUF file that llama.cpp (and so wllama) loads."""
+"""Writes the stories model as a GGUF file for llama.cpp (and wllama)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ def write_stories_gguf(
     tokenizer: Mapping[str, Any],
     tokenizer_config: Mapping[str, Any],
 ) -> None:
-    """`matrices`: Q8_0 rows by Hugging Face name; `norms`: f32; the tokenizer's two parsed JSON files."""
+    """Writes the GGUF file.
+
+    `matrices`: Q8_0 blocks, uint8 [rows, bytes per row], and `norms`: f32 [hidden_size], both by Hugging Face name with
+    rows in Hugging Face order. `tokenizer` and `tokenizer_config`: the parsed JSON files.
+    """
     writer = GGUFWriter(path, "llama")
     _add_shape(writer, config)
     _add_tokenizer(writer, tokenizer, tokenizer_config)
@@ -55,7 +59,7 @@ def _add_shape(writer: GGUFWriter, config: LlamaConfig) -> None:
 
 
 def _add_tokenizer(writer: GGUFWriter, tokenizer: Mapping[str, Any], tokenizer_config: Mapping[str, Any]) -> None:
-    """Byte-level BPE. ByteLevel with use_regex splits as GPT-2 does, which llama.cpp calls `gpt-2`."""
+    """Adds a byte-level BPE tokenizer. ByteLevel with use_regex splits text like GPT-2: `gpt-2` in llama.cpp."""
     ids: dict[str, int] = tokenizer["model"]["vocab"]
     control = {token["content"] for token in tokenizer["added_tokens"] if token["special"]}
     tokens = sorted(ids, key=ids.__getitem__)

@@ -1,9 +1,9 @@
-"""Proves the stories exports: a plain numpy forward pass on the GGUF file's weights against ONNX Runtime.
+"""Verifies the stories exports: compares ONNX Runtime with a numpy forward pass on the weights of the GGUF file.
 
     python verify_stories.py <output-folder-of-export_stories>
-    python verify_stories.py <output-folder-of-export_stories> --source <hugging-face-folder>   # and what 8 bits cost
+    python verify_stories.py <output-folder-of-export_stories> --source <hugging-face-folder>   # also: error of 8 bits
 
-Exits with 1 when a bound is violated.
+Exits with 1 if a bound is violated.
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ from safetensors_file import read_safetensors
 NewModel = Callable[[], CausalModel]
 
 F32_BOUND = 1e-4
-"""Logits; only the order of f32 additions differs."""
+"""Maximum difference in logits. Only the order of the f32 additions differs."""
 Q8_BOUND = 1e-2
-"""Of the logits' standard deviation (RMS error) and range (largest error); see README.md for absolute figures."""
+"""Maximum RMS error / standard deviation, and maximum error / range, of the logits. README.md has absolute values."""
 CHUNK_AT = 7
+"""Tokens in the first of two chunks."""
 
 
 def all_logits(new_model: NewModel, sequences: Sequence[list[int]]) -> np.ndarray:
-    """Logits of every position of every sequence, f32 [positions, vocab_size]."""
+    """Computes the logits at all positions of all sequences, f32 [positions, vocab_size]."""
     return np.concatenate([new_model().forward(ids) for ids in sequences])
 
 
@@ -48,36 +49,38 @@ def max_difference(left: np.ndarray, right: np.ndarray) -> float:
     return float(np.abs(left - right).max())
 
 
-def check_quantized(checks: Checks, what: str, actual: np.ndarray, original: np.ndarray) -> None:
-    """What 8 bits cost against the original weights."""
+def check_quantized(checks: Checks, label: str, actual: np.ndarray, original: np.ndarray) -> None:
+    """Checks the error of 8-bit quantization against the original weights."""
     error = actual - original
     rms = float(np.sqrt(np.mean(error**2)))
     largest = float(np.abs(error).max())
     agreeing = np.mean(actual.argmax(axis=1) == original.argmax(axis=1))
-    checks.at_most(f"{what} against original: RMS / standard deviation", rms / float(original.std()), Q8_BOUND)
-    checks.at_most(f"{what} against original: largest / range", largest / float(np.ptp(original)), Q8_BOUND)
+    checks.at_most(f"{label} vs. original: RMS error / standard deviation", rms / float(original.std()), Q8_BOUND)
+    checks.at_most(f"{label} vs. original: maximum error / range", largest / float(np.ptp(original)), Q8_BOUND)
     checks.note(
-        f"{what}: largest {largest:.3f}, RMS {rms:.4f} logits; same first choice at {agreeing:.2%} of positions"
+        f"{label}: maximum error {largest:.3f}, RMS error {rms:.4f} logits; "
+        f"same top token at {agreeing:.2%} of positions"
     )
 
 
-def check_chunks(checks: Checks, what: str, new_model: NewModel, ids: list[int]) -> None:
-    """Prefill in two chunks, and token by token, gives the logits of prefill in one."""
+def check_chunks(checks: Checks, label: str, new_model: NewModel, ids: list[int]) -> None:
+    """Checks that prefill in two chunks, and token by token, gives the logits of one prefill."""
     whole = new_model().forward(ids)
     chunked, stepped = new_model(), new_model()
     in_two = np.concatenate([chunked.forward(ids[:CHUNK_AT]), chunked.forward(ids[CHUNK_AT:])])
     in_steps = np.concatenate([stepped.forward([token]) for token in ids])
-    checks.at_most(f"{what}: prefill in two chunks against one", max_difference(in_two, whole), F32_BOUND)
-    checks.at_most(f"{what}: token by token against one prefill", max_difference(in_steps, whole), F32_BOUND)
+    checks.at_most(f"{label}: prefill in two chunks vs. one prefill", max_difference(in_two, whole), F32_BOUND)
+    checks.at_most(f"{label}: token by token vs. one prefill", max_difference(in_steps, whole), F32_BOUND)
 
 
 def check_metadata(checks: Checks, gguf: GgufModel, config: LlamaConfig, folder: Path) -> None:
+    """Checks the GGUF metadata against config.json and the tokenizer's JSON files."""
     tokenizer, settings = read_json(folder / "tokenizer.json"), read_json(folder / "tokenizer_config.json")
     ids = tokenizer["model"]["vocab"]
     kinds = [TokenType.NORMAL] * len(ids)
     for token in tokenizer["added_tokens"]:
         kinds[token["id"]] = TokenType.CONTROL
-    checks.equal("GGUF: shape", gguf.config, config)
+    checks.equal("GGUF: model shape", gguf.config, config)
     expected = {
         "llama.rope.dimension_count": config.head_dim,
         "llama.vocab_size": config.vocab_size,
@@ -97,17 +100,18 @@ def check_metadata(checks: Checks, gguf: GgufModel, config: LlamaConfig, folder:
 
 
 def check_source(checks: Checks, source: Path, exports: Path, config: LlamaConfig, q8: np.ndarray) -> None:
-    """The exports against the f32 weights that they were made from."""
+    """Checks the exports against their source, which has f32 weights."""
     tensors = read_safetensors(source / "model.safetensors")
     for name in COPIED_FILES:
-        checks.equal(f"copied: {name}", (exports / "stories" / name).read_bytes(), (source / name).read_bytes())
+        copied, original_bytes = (exports / "stories" / name).read_bytes(), (source / name).read_bytes()
+        checks.equal(f"copied file is identical: {name}", copied, original_bytes)
     original = all_logits(lambda: LlamaNumpy(config, tensors), reference_sequences())
-    checks.note(f"standard deviation {original.std():.2f}, range {np.ptp(original):.1f} logits")
+    checks.note(f"logits: standard deviation {original.std():.2f}, range {np.ptp(original):.1f}")
     with tempfile.TemporaryDirectory() as folder:
         export_stories(source, Path(folder), "fp32")
         f32 = open_session(Path(folder) / "stories" / "onnx" / "model.onnx")
     from_onnx = all_logits(partial(LlamaOnnx, config, f32), reference_sequences())
-    checks.at_most("f32 ONNX against numpy", max_difference(from_onnx, original), F32_BOUND)
+    checks.at_most("f32 ONNX vs. numpy", max_difference(from_onnx, original), F32_BOUND)
     check_quantized(checks, "q8", q8, original)
 
 
@@ -116,11 +120,12 @@ def read_references() -> list[dict[str, Any]]:
 
 
 def reference_sequences() -> list[list[int]]:
-    """Greedy ids without their prompts; they are text like any other."""
+    """Returns the greedy token ids without their prompts: the checks need any text, not an answer to a prompt."""
     return [reference["greedyIds"] for reference in read_references()]
 
 
 def verify(exports: Path, source: Path | None) -> int:
+    """Prints the checks and returns the exit code."""
     checks = Checks()
     folder = exports / "stories"
     config = LlamaConfig.from_hugging_face(read_json(folder / "config.json"))
@@ -133,10 +138,10 @@ def verify(exports: Path, source: Path | None) -> int:
     new_q8 = partial(LlamaOnnx, config, q8)
     from_onnx = all_logits(new_q8, sequences)
     from_gguf = all_logits(lambda: LlamaNumpy(config, dequantized), sequences)
-    checks.at_most("q8 ONNX against numpy on the GGUF's weights", max_difference(from_onnx, from_gguf), F32_BOUND)
+    checks.at_most("q8 ONNX vs. numpy with the GGUF weights", max_difference(from_onnx, from_gguf), F32_BOUND)
     check_chunks(checks, "q8 ONNX", new_q8, sequences[0])
     for made, committed in zip(make_references(exports), read_references(), strict=True):
-        checks.equal(f"numpy gives the reference to {committed['prompt']!r}", made, committed)
+        checks.equal(f"numpy reproduces the reference for {committed['prompt']!r}", made, committed)
     if source:
         check_source(checks, source, exports, config, from_onnx)
     return checks.exit_code()
@@ -144,8 +149,8 @@ def verify(exports: Path, source: Path | None) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("exports", type=Path)
-    parser.add_argument("--source", type=Path, help="the folder that was exported, with the weights in f32")
+    parser.add_argument("exports", type=Path, help="output folder of export_stories.py")
+    parser.add_argument("--source", type=Path, help="Hugging Face folder that was exported, with f32 weights")
     arguments = parser.parse_args()
     sys.exit(verify(arguments.exports, arguments.source))
 

@@ -1,9 +1,9 @@
-"""The held-out loss, measured as for version 1: requests and stories mixed, rows of 512, every token counts.
+"""Measures the held-out loss as for version 1: a mix of requests and stories, rows of 512 tokens, mean over all tokens.
 
-    python held_out.py <exported folder> <stories.txt>
+    python held_out.py <exported-folder> <stories.txt>
 
-The requests are made the way version 1 made them, from the same random state, so that losses compare. The same measure
-on stories that were trained on tells how much of them is known by heart.
+The requests are generated as for version 1, from the same random state, so that the losses are comparable. The loss on
+training stories shows how much of them the model has memorized. Prints both losses as JSON, in nats per token.
 """
 
 import argparse
@@ -20,9 +20,10 @@ from tokenizers import Tokenizer
 
 CONTEXT, ROWS = 512, 32
 TRAINED_SAMPLES = 4
+"""Number of samples of 250 training stories. Their mean loss is reported."""
 
 Logits = Callable[[np.ndarray], np.ndarray]
-"""ids int64 [rows, length] → f32 [rows, length, vocabulary]"""
+"""Maps token ids, int64 [rows, length], to logits, f32 [rows, length, vocabulary]."""
 
 _WORD = re.compile(r"(?<![A-Za-z'])[a-z]{3,}(?![A-Za-z'])")
 _COMMON = set(
@@ -46,7 +47,10 @@ _FRAMES = [
 
 
 def held_out_rows(source: Path, tokenizer: Tokenizer, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and targets, int64, 32 rows of 512 tokens each, from the story `first` on: 0 is held out, 250 trained on."""
+    """Returns inputs and targets, both int64 [32, 512], from the 250 stories that start at index `first`.
+
+    0 selects the held-out stories. Higher multiples of 250 select training stories.
+    """
     rng = random.Random(7)
     stories = read_stories_with(rng, source)
     words = [collections.Counter(_WORD.findall(story)) for story in stories]
@@ -86,7 +90,7 @@ def _with_article(word: str) -> str:
 
 
 def held_out_loss(compute_logits: Logits, rows: tuple[np.ndarray, np.ndarray]) -> float:
-    """Nats a token."""
+    """Returns the mean loss in nats per token."""
     total = 0.0
     for inputs, targets in zip(*rows):
         logits = compute_logits(inputs[None])[0].astype(np.float64)
@@ -115,7 +119,7 @@ def _onnx_logits(folder: Path) -> Logits:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, help="a folder that export_stories.py wrote")
+    parser.add_argument("model", type=Path, help="a stories/ folder written by export_stories.py")
     parser.add_argument("stories", type=Path, help="the corpus, stories.txt")
     arguments = parser.parse_args()
     tokenizer = Tokenizer.from_file(str(arguments.model / "tokenizer.json"))

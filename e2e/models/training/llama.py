@@ -1,4 +1,4 @@
-"""The stories model in PyTorch. Parameters carry the names of a Hugging Face Llama, so a checkpoint is its state."""
+"""The stories model in PyTorch. Its parameters have the Hugging Face names, so its state dict is a checkpoint."""
 
 import torch
 import torch.nn.functional as F
@@ -76,7 +76,7 @@ class Llama(nn.Module):
 
     @torch.no_grad()
     def initialize(self, generator: torch.Generator) -> None:
-        """Random weights; what writes into the residual stream starts small."""
+        """Initializes the matrices randomly. Projections into the residual stream get smaller values."""
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
                 scale = 0.02 if "embed" in name else parameter.shape[1] ** -0.5
@@ -85,6 +85,7 @@ class Llama(nn.Module):
                 parameter.normal_(0, scale, generator=generator)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Maps token ids, int64 [rows, length], to logits, f32 [rows, length, vocabulary]. length <= CONTEXT."""
         length = ids.shape[1]
         x = self.model["embed_tokens"](ids)
         for layer in self.model["layers"]:

@@ -1,4 +1,4 @@
-"""Muon: momentum, orthogonalised by Newton-Schulz iterations (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/)."""
+"""The Muon optimizer (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/)."""
 
 import collections
 
@@ -6,7 +6,7 @@ import torch
 
 
 def orthogonalize(matrices: torch.Tensor, steps: int = 5) -> torch.Tensor:
-    """Moves the singular values of each matrix of a batch towards 1."""
+    """Moves the singular values of matrices [batch, rows, columns] towards 1 with Newton-Schulz iterations."""
     is_tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if is_tall else matrices
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
@@ -17,6 +17,8 @@ def orthogonalize(matrices: torch.Tensor, steps: int = 5) -> torch.Tensor:
 
 
 class Muon(torch.optim.Optimizer):
+    """Updates matrices by their orthogonalized momentum."""
+
     def __init__(self, parameters, lr: float, momentum: float = 0.95, weight_decay: float = 0.0):
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 

@@ -1,4 +1,4 @@
-"""Which words of the corpus are nouns, and which words describe them: found by counting neighbours, not by a tagger."""
+"""Finds the nouns and adjectives of the corpus by counting neighbouring words, without a part-of-speech tagger."""
 
 import collections
 import re
@@ -8,7 +8,7 @@ _AFTER_NOUNS = frozenset(
     ". , ! ? ; : \" and was were had has is are that who named called to in on with from for of at said went but could"
     " would did looked saw so as or ran wanted can felt came started asked 's".split()
 )
-# Nouns that nobody asks a story to be about.
+# Nouns that users do not request stories about.
 _NOT_SUBJECTS = frozenset(
     "time end idea lot long way moral sometimes top moment name days piece pieces words gentle naughty nearby fair part"
     " messy middle line bottom lesson person mistake body step minutes sudden chance dear deaf clumsy dead intelligent"
@@ -23,9 +23,10 @@ _TOKEN = re.compile(r"[A-Za-z]+|'s|[.,!?;:\"]")
 
 
 def find_nouns(stories: list[str]) -> tuple[collections.Counter, frozenset[str]]:
-    """Nouns with the number of stories that hold them, and adjectives.
+    """Returns the nouns, each with the number of stories that contain it, and the adjectives.
 
-    Both stand after determiners; what follows tells them apart: an adjective is followed by what it describes.
+    Both follow determiners. The next word distinguishes them: a noun often precedes punctuation, a verb or a
+    preposition; an adjective precedes the noun that it describes.
     """
     total, after_determiner, before_boundary, stories_with = (collections.Counter() for _ in range(4))
     tokens = [_TOKEN.findall(story) for story in stories]

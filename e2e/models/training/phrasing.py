@@ -1,4 +1,4 @@
-"""How visitors ask: many phrasings of one wish."""
+"""Phrases requests for a story in the many ways that users do."""
 
 import random
 
@@ -80,11 +80,12 @@ _AGAIN = (
 
 
 def first_request(subject: str | None, rng: random.Random) -> str:
+    """Returns the first request of a conversation. If the subject is None: a greeting, or a request for any story."""
     return rng.choice(_PLAIN if subject is None else _FRAMES).format(subject)
 
 
 def next_request(subject: str | None, is_same: bool, rng: random.Random) -> str:
-    """A request later in a conversation; without a subject, for just another story."""
+    """Returns a later request of a conversation. If the subject is None: a request for another story."""
     if subject is None:
         return rng.choice(_AGAIN)
     if is_same:

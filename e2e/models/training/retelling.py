@@ -1,4 +1,4 @@
-"""A story, what it is about, and the phrase that a visitor would use for that."""
+"""Finds the subjects of a story and the phrases that users would request them with."""
 
 import collections
 import dataclasses
@@ -9,8 +9,9 @@ from substitution import are_exchangeable, rename, replacement, substitute
 from words import article, mentions, plural
 
 _BEGINNING = 220
+"""The length in characters of the part of a story that introduces its subjects."""
 _NAMED = r"(?:named|called|name was|name is)"
-# In nearly every story, and seldom what it is about.
+# Nouns that occur in many stories but are rarely the subject.
 _GENERIC = frozenset(
     "friend mom mommy mum dad daddy park house kid family man woman lady animal water room town garden food forest"
     " child parent people sky store yard sun toy girl boy hole door night morning home story".split()
@@ -20,19 +21,27 @@ _PLURAL_ONLY = re.compile(r"[^s]s$")
 
 @dataclasses.dataclass(frozen=True)
 class Retelling:
-    """A story and its subjects, the main one first: nouns in the singular, or plural nouns of the corpus."""
+    """A story and its subjects, the requested one first.
+
+    Subjects are singular nouns, or plural nouns whose singular is not a noun of the corpus.
+    """
 
     text: str
     subjects: tuple[str, ...]
 
 
 class SubjectFinder:
+    """Finds subjects with the nouns and adjectives of `find_nouns`."""
+
     def __init__(self, nouns: collections.Counter, adjectives: frozenset[str]):
         self.nouns, self.adjectives = nouns, adjectives
         self.singular_of = {plural(noun): noun for noun in nouns}
 
     def subjects(self, story: str) -> list[str]:
-        """Nouns of the beginning that return, the most telling first."""
+        """Returns up to 4 nouns that occur in the beginning and at least twice in the story.
+
+        The first is the most frequent in the story, relative to its frequency in the corpus.
+        """
         beginning = re.findall(r"\b[a-z]{3,}\b", story[:_BEGINNING])
         counts = collections.Counter(self._singular(word) for word in re.findall(r"\b[a-z]{3,}\b", story.lower()))
         candidates = dict.fromkeys(self._singular(word) for word in beginning)
@@ -47,15 +56,15 @@ class SubjectFinder:
         return self.singular_of.get(word, word)
 
     def phrase(self, retelling: Retelling, rng: random.Random) -> str:
-        """The subject in a visitor's words: with or without article, adjective, name, or a second subject."""
-        first = self._described(retelling, retelling.subjects[0], rng)
+        """Returns a phrase for the subject, with or without an article, adjective, name or second subject."""
+        first = self._describe(retelling, retelling.subjects[0], rng)
         if len(retelling.subjects) > 1 and rng.random() < 0.3:
-            joint = rng.choice(["and", "and", "and", "with", "who finds", "who loves", "who has", "and her", "and his"])
+            link = rng.choice(["and", "and", "and", "with", "who finds", "who loves", "who has", "and her", "and his"])
             second = retelling.subjects[1]
-            return f"{first} {joint} {second if joint in ('and her', 'and his') else _indefinite(second)}"
+            return f"{first} {link} {second if link in ('and her', 'and his') else _indefinite(second)}"
         return first
 
-    def _described(self, retelling: Retelling, subject: str, rng: random.Random) -> str:
+    def _describe(self, retelling: Retelling, subject: str, rng: random.Random) -> str:
         text = retelling.text
         named = re.search(rf"\b{re.escape(subject)},? (?:\w+ )?{_NAMED} ([A-Z][a-z]+)", text)
         if named and rng.random() < 0.4:
@@ -69,7 +78,10 @@ class SubjectFinder:
         )[0]
 
     def retell(self, story: str, rng: random.Random, substitution_share: float) -> Retelling | None:
-        """The story with its subjects; sometimes with a subject exchanged. None if no subject stands out."""
+        """Returns the story with its subjects, or None if it has no subject.
+
+        Replaces a name with the probability `substitution_share`, and independently a subject.
+        """
         subjects = self.subjects(story)
         if not subjects:
             return None
@@ -88,16 +100,20 @@ class SubjectFinder:
         return Retelling(story, tuple(subjects))
 
     def retell_about(self, story: str, subject: str) -> Retelling | None:
-        """The story told of this subject; None if it cannot be."""
-        for index, own in enumerate(subjects := self.subjects(story)):
+        """Returns the story with `subject` as the first subject, replacing one of its subjects if necessary.
+
+        Returns None if the story has no subject that can be replaced by it.
+        """
+        for index, current in enumerate(subjects := self.subjects(story)):
             others = tuple(other for position, other in enumerate(subjects) if position != index)
-            if own == subject:
-                return Retelling(story, (own, *others))
-            if are_exchangeable(own, subject) and not mentions(subject).search(story):
-                return Retelling(substitute(story, own, subject), (subject, *others))
+            if current == subject:
+                return Retelling(story, (current, *others))
+            if are_exchangeable(current, subject) and not mentions(subject).search(story):
+                return Retelling(substitute(story, current, subject), (subject, *others))
         return None
 
     def mention_spans(self, retelling: Retelling) -> list[tuple[int, int]]:
+        """Returns the character ranges of the first subject in the story."""
         return [match.span() for match in mentions(retelling.subjects[0]).finditer(retelling.text)]
 
 

@@ -1,7 +1,7 @@
-"""Stories retold with another character or thing, so that the model learns to take the subject from the request.
+"""Replaces a character or object of a story, so that the model learns to take the subject from the request.
 
-The corpus has a dragon in 64 of 12,743 stories, a robot in 41 and a wizard in 3: too few to be learned one by one. What
-is interchangeable in a simple story is exchanged, everywhere in it at once.
+Of the 12,743 stories of the corpus, 64 contain a dragon, 41 a robot and 3 a wizard: too few to learn each subject
+separately. A substitution replaces all mentions of a subject by another subject of the same kind.
 """
 
 import random
@@ -9,7 +9,7 @@ import re
 
 from words import article, mentions, plural
 
-# What a story is told about, and by what it may be replaced.
+# Subjects by kind. A subject is only replaced by another of the same kind.
 _ANIMALS = (
     "cat dog bird rabbit bunny bear fox lion frog mouse duck monkey fish elephant pig horse sheep turtle squirrel owl"
     " puppy kitten butterfly bee cow ant spider wolf goat snake crab chicken tiger giraffe penguin worm whale dolphin bug"
@@ -48,13 +48,16 @@ _NAMES = (
 ).split()
 
 _CHARACTERS = tuple(dict.fromkeys(_ANIMALS + _OTHER_CHARACTERS))
-# Those that visitors name most often, and the corpus least, come up more often.
+# Subjects that users often request and that are rare in the corpus. They are chosen more often.
 _FAVOURITES = "dragon robot pirate wizard unicorn dinosaur witch mermaid knight monster alien astronaut".split()
 _THINGS = tuple(dict.fromkeys(_THINGS_IN_CORPUS + [thing for thing in _MORE_THINGS if thing not in _PLACES]))
 
 
 def replacement(subject: str, story: str, rng: random.Random) -> str | None:
-    """Another subject that this story could be about, absent from it so far; None if the subject cannot be exchanged."""
+    """Returns a random subject of the same kind.
+
+    Returns None if the subject has no kind, or if the story already contains the chosen subject.
+    """
     if subject in _CHARACTERS:
         candidates = _FAVOURITES if rng.random() < 0.3 else _CHARACTERS
     elif subject == "girl":
@@ -70,11 +73,12 @@ def replacement(subject: str, story: str, rng: random.Random) -> str | None:
 
 
 def are_exchangeable(one: str, other: str) -> bool:
+    """Returns whether both subjects are of the same kind."""
     return any(one in kind and other in kind for kind in (_CHARACTERS, _THINGS, _GIRLS, _BOYS))
 
 
 def substitute(story: str, old: str, new: str) -> str:
-    """The story with one noun exchanged: singular and plural, small and capital, and its article."""
+    """Returns the story with a noun replaced, in singular and plural. Keeps capital letters and adjusts a / an."""
 
     def noun(match: re.Match[str]) -> str:
         found = match.group()
@@ -90,6 +94,6 @@ def substitute(story: str, old: str, new: str) -> str:
 
 
 def rename(story: str, name: str, rng: random.Random) -> str:
-    """The story with a name exchanged for one that is not in it."""
+    """Returns the story with a name replaced by a random name, or unchanged if it already contains the random name."""
     new = rng.choice(_NAMES)
     return story if new in story else re.sub(rf"\b{re.escape(name)}\b", new, story)

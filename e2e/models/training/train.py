@@ -1,7 +1,7 @@
 """Trains the stories model (see README.md for the command).
 
-One process a core. The learning rate decays over the given time, whatever the machine manages in it. Run again with the
-same --out, it goes on from the last checkpoint; `model.safetensors` there holds the last weights written.
+Uses one process per core. The learning rate decays to zero over --minutes, independent of the number of steps. A run
+with the same --out continues from the last checkpoint. `model.safetensors` in that folder contains the latest weights.
 """
 
 import argparse
@@ -34,6 +34,8 @@ CHECKPOINT_SECONDS, HELD_OUT_SECONDS, PROGRESS_STEPS = 180, 300, 10
 
 @dataclasses.dataclass
 class Progress:
+    """The progress of a run, saved in its checkpoint. `position` counts the batches of the epoch."""
+
     epoch: int = 0
     position: int = 0
     steps: int = 0
@@ -43,34 +45,34 @@ class Progress:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stories", type=Path, required=True, help="the corpus, stories.txt")
-    parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json")
-    parser.add_argument("--start", type=Path, help="weights to start from, .safetensors or .gguf; without it, from scratch")
+    parser.add_argument("--stories", type=Path, required=True, help="path of the corpus, stories.txt")
+    parser.add_argument("--tokenizer", type=Path, required=True, help="path of tokenizer.json")
+    parser.add_argument("--start", type=Path, help="start weights, .safetensors or .gguf (default: random weights)")
     parser.add_argument(
         "--start-share",
         type=float,
         default=0.0,
-        help="of the weights started from in the mean that is written at the end (Wortsman et al., 2022, arXiv 2109.01903)",
+        help="share (0 to 1) of the start weights in the final mean (Wortsman et al., 2022, arXiv 2109.01903)",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint and the weights")
-    parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--processes", type=int, default=os.cpu_count())
-    parser.add_argument("--batch-tokens", type=int, default=2560, help="tokens a process and step")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint and the weights")
+    parser.add_argument("--minutes", type=float, default=60, help="training time, including that of earlier runs")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="number of processes")
+    parser.add_argument("--batch-tokens", type=int, default=2560, help="maximum tokens per process and step")
     parser.add_argument("--matrix-rate", type=float, default=0.01, help="peak learning rate of Muon")
     parser.add_argument("--embedding-rate", type=float, default=1e-3, help="peak learning rate of AdamW")
-    parser.add_argument("--substitution-share", type=float, default=0.33, help="stories retold of something else")
-    parser.add_argument("--first-mention", type=float, default=4.0, help="weight of the subject's first mention")
-    parser.add_argument("--later-mentions", type=float, default=1.5)
-    parser.add_argument("--request", type=float, default=0.3, help="weight of the visitor's words")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--substitution-share", type=float, default=0.33, help="probability of a new name or subject")
+    parser.add_argument("--first-mention", type=float, default=4.0, help="loss weight of a subject's first mention")
+    parser.add_argument("--later-mentions", type=float, default=1.5, help="loss weight of later mentions")
+    parser.add_argument("--request", type=float, default=0.3, help="loss weight of the request")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the random numbers")
     arguments = parser.parse_args()
     if arguments.start_share and not arguments.start:
-        parser.error("--start-share needs --start: there is nothing else to take a mean with")
+        parser.error("--start-share requires --start: without start weights there is no mean to compute")
     return arguments
 
 
 class Batches:
-    """The epochs' batches, the same on every process: rows of like length, in random order."""
+    """Creates the batches of an epoch, identical in every process. Each contains rows of similar length."""
 
     def __init__(self, arguments: argparse.Namespace):
         stories = read_stories(arguments.stories)
@@ -82,6 +84,7 @@ class Batches:
         self.stories, self.seed, self.tokens = training_stories(stories), arguments.seed, arguments.batch_tokens
 
     def epoch(self, epoch: int) -> list[list[Row]]:
+        """Returns the batches of an epoch in random order."""
         rng = random.Random(f"{self.seed} {epoch}")
         batches: list[list[Row]] = [[]]
         for row in sorted(self.maker.rows(self.stories, rng), key=len):
@@ -93,6 +96,7 @@ class Batches:
 
 
 def as_tensors(rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Returns inputs, targets and loss weights, all [rows, length - 1], padded at the end."""
     length = max(map(len, rows))
     ids = torch.tensor([row.ids + [0] * (length - len(row)) for row in rows])
     weights = torch.tensor([row.weights + [0.0] * (length - len(row)) for row in rows])
@@ -100,6 +104,7 @@ def as_tensors(rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor, torch.Tenso
 
 
 def make_optimizers(model: Llama, arguments: argparse.Namespace) -> list[torch.optim.Optimizer]:
+    """Returns Muon for the matrices of the layers, and AdamW for the embedding and the norms."""
     hidden = [p for name, p in model.named_parameters() if p.dim() == 2 and "embed" not in name]
     embedding = [model.model["embed_tokens"].weight]
     norms = [p for p in model.parameters() if p.dim() == 1]
@@ -114,13 +119,17 @@ def make_optimizers(model: Llama, arguments: argparse.Namespace) -> list[torch.o
 
 
 def set_rates(optimizers: list[torch.optim.Optimizer], peaks: list[float], share: float) -> None:
+    """Sets each learning rate to a share (0 to 1) of its peak."""
     for optimizer, peak in zip(optimizers, peaks):
         for group in optimizer.param_groups:
             group["lr"] = peak * share
 
 
 def step_gradients(model: Llama, rows: list[Row]) -> tuple[float, int]:
-    """Gradients of the weighted mean loss over the batches of all processes; that loss, and the tokens they hold."""
+    """Computes the gradients of the weighted mean loss over the batches of all processes.
+
+    Returns this loss and the number of tokens in all batches.
+    """
     inputs, targets, weights = as_tensors(rows)
     losses = F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten(), reduction="none")
     loss = (losses * weights.flatten()).sum()
@@ -138,7 +147,10 @@ def step_gradients(model: Llama, rows: list[Row]) -> tuple[float, int]:
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """By Hugging Face name; from the shipped GGUF too, which is what there is of a version that was not kept in f32."""
+    """Reads weights by Hugging Face name from a safetensors or GGUF file.
+
+    Some versions of the model exist only as the published GGUF file, not in f32.
+    """
     if path.suffix != ".gguf":
         return load_file(path)
     sys.path.append(str(Path(__file__).parent.parent))
@@ -148,12 +160,14 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def write_atomically(path: Path, write) -> None:
+    """Calls `write` with a temporary path, then renames the file to `path`."""
     partial = path.with_suffix(".partial")
     write(partial)
     partial.replace(path)
 
 
 def train(rank: int, arguments: argparse.Namespace) -> None:
+    """Runs the training in process `rank`. Process 0 also prints the progress and writes the files."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     dist.init_process_group("gloo", rank=rank, world_size=arguments.processes)
@@ -200,11 +214,11 @@ def train(rank: int, arguments: argparse.Namespace) -> None:
 
     budget = arguments.minutes * 60
     last_save = last_held_out = progress.seconds
-    seconds_before, began = progress.seconds, time.monotonic()
+    seconds_before, started_at = progress.seconds, time.monotonic()
     mean_loss = None
     epoch = batches.epoch(progress.epoch)
     while True:
-        progress.seconds = seconds_before + time.monotonic() - began
+        progress.seconds = seconds_before + time.monotonic() - started_at
         share = torch.tensor(progress.seconds / budget)
         dist.broadcast(share, 0)
         if share >= 1:
@@ -226,7 +240,7 @@ def train(rank: int, arguments: argparse.Namespace) -> None:
         if progress.steps % PROGRESS_STEPS == 0:
             print(
                 f"{progress.seconds:.0f} s: step {progress.steps}, epoch {progress.epoch}, {progress.tokens / 1e6:.2f} M tokens,"
-                f" {progress.tokens / progress.seconds:.0f} a second, loss {mean_loss:.3f}",
+                f" {progress.tokens / progress.seconds:.0f} tokens/s, loss {mean_loss:.3f}",
                 flush=True,
             )
         if progress.seconds - last_save > CHECKPOINT_SECONDS:
@@ -250,7 +264,7 @@ def train(rank: int, arguments: argparse.Namespace) -> None:
 def main() -> None:
     arguments = parse_arguments()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    # Keeps freed blocks instead of returning them to the system with every step: a quarter faster.
+    # Keep freed memory in the process instead of returning it to the system after every step: about 25 % faster.
     os.environ |= {
         "MALLOC_MMAP_THRESHOLD_": "4294967296",
         "MALLOC_TRIM_THRESHOLD_": "17179869184",

@@ -1,4 +1,4 @@
-"""English inflection as far as the requests need it."""
+"""The English inflection that requests and substitutions need."""
 
 import re
 
@@ -30,6 +30,7 @@ _IRREGULAR = {
 
 
 def plural(noun: str) -> str:
+    """Returns the plural of a singular noun."""
     if noun in _IRREGULAR:
         return _IRREGULAR[noun]
     if re.search(r"(s|x|z|ch|sh)$", noun):
@@ -40,9 +41,10 @@ def plural(noun: str) -> str:
 
 
 def article(phrase: str) -> str:
+    """Returns "a" or "an", depending on the start of the phrase."""
     return "an" if phrase[0].lower() in "aeiou" and not re.match(r"(?i)uni|use|one", phrase) else "a"
 
 
 def mentions(noun: str) -> re.Pattern[str]:
-    """Matches the noun or its plural as a whole word."""
+    """Returns a pattern that matches the noun or its plural as a whole word, in any letter case."""
     return re.compile(rf"\b(?:{re.escape(plural(noun))}|{re.escape(noun)})\b", re.IGNORECASE)
