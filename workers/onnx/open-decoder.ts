@@ -23,9 +23,9 @@ interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationC
 }
 
 /**
- * Opens a model in the fastest way that works. On WebGPU: a rewritten graph with a fixed cache and captured steps, then
- * without capture, then the graph as exported. On WASM: block-quantized weights expanded to f32, then the rewritten graph,
- * which computes the logits of only one position, then the graph as exported.
+ * Opens a model in the fastest way that works. On WebGPU: a rewritten graph with a fixed cache and captured steps, if it can
+ * be captured; then without capture, then the graph as exported. On WASM: block-quantized weights expanded to f32, then the
+ * rewritten graph, which computes the logits of only one position, then the graph as exported.
  * @throws RivuletError `model-invalid`, `model-unsupported`, `backend-unavailable`
  */
 export async function openDecoder(
@@ -36,6 +36,7 @@ export async function openDecoder(
 ): Promise<Decoder> {
   const rewrite = rewriteGraph(weights.model)
   const rewritten = rewrite.kind === 'rewritten' && {
+    canCapture: rewrite.canCapture,
     graph: rewrite.bytes,
     externalData: [...weights.externalData, { path: originalFile, data: weights.graph }],
   }
@@ -43,7 +44,7 @@ export async function openDecoder(
   if (device === 'wasm') ways.push(() => openExpanded(runtime, rewritten || weights, options))
   if (rewritten && device === 'wasm') ways.push(() => openGrowingCache(runtime, device, rewritten, options))
   if (rewritten && device === 'webgpu')
-    for (const canCapture of [true, false])
+    for (const canCapture of rewritten.canCapture ? [true, false] : [false])
       ways.push(() => openFixedCache(runtime, rewritten, options, canCapture))
   for (const open of ways) {
     // Ignores all errors: the next way needs less of the device, and the last one reports its error.
