@@ -22,7 +22,9 @@ const steps = 40
 /** For tests that need no long answer: a software adapter takes a third of a second per token. */
 const fewSteps = 12
 const conversationCacheBytes = 2 ** 20
-const openOptions = { contextLength, conversationCacheBytes, onSession: () => {} }
+/** The graph declares its sizes. */
+const cacheSizes = { heads: undefined, headSize: undefined }
+const openOptions = { contextLength, cacheSizes, conversationCacheBytes, onSession: () => {} }
 /** In the embedded model's chat template: "Tell me a story about a dragon.", "I want a story with a cat and a ball." */
 const prompts = {
   dragon: [1, 88, 541, 528, 262, 1009, 666, 262, 1910, 50, 3, 2],
@@ -43,7 +45,7 @@ beforeAll(async () => {
   const decoder = await createGrowingCacheDecoder(
     wasm,
     session,
-    readCacheInputs(session),
+    readCacheInputs(session, cacheSizes),
     conversationCacheBytes,
   )
   reference = { dragon: await answer(decoder, prompts.dragon), ball: await answer(decoder, prompts.ball) }
@@ -59,7 +61,12 @@ function rewriteModel() {
 async function openOnWasm(): Promise<Decoder> {
   const session = await createSession(wasm, { kind: 'wasm' }, rewriteModel())
   expect(session.inputNames).not.toContain('attention_mask')
-  return createGrowingCacheDecoder(wasm, session, readCacheInputs(session), conversationCacheBytes)
+  return createGrowingCacheDecoder(
+    wasm,
+    session,
+    readCacheInputs(session, cacheSizes),
+    conversationCacheBytes,
+  )
 }
 
 async function openOnGpu({
@@ -75,7 +82,7 @@ async function openOnGpu({
     rewriteModel(),
   )
   if (failsToCapture) failCapturedRuns(session)
-  const caches = readCacheInputs(session)
+  const caches = readCacheInputs(session, cacheSizes)
   return createGpuDecoder({
     runtime,
     device,
@@ -273,7 +280,7 @@ describe('WebGPU generates the same tokens', { timeout: 300_000 }, () => {
     const decoder = await createGrowingCacheDecoder(
       runtime,
       session,
-      readCacheInputs(session),
+      readCacheInputs(session, cacheSizes),
       conversationCacheBytes,
     )
     const options = { count: 8 }

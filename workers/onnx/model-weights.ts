@@ -26,20 +26,20 @@ const graphFiles = {
 
 /**
  * Reads the first variant of `dtypes` that exists in the folder.
- * @param check may refuse the graph, by throwing, before its external files are read
+ * @param check may refuse the graph, by throwing or rejecting, before its external files are read
  * @throws RivuletError `model-not-found` if none exists, `model-invalid`, `download-failed`
  */
 export async function readModelWeights(
   folder: ModelFolder,
   dtypes: readonly OnnxDtype[],
-  check: (model: ModelProto) => void,
+  check: (model: ModelProto) => void | Promise<void>,
 ): Promise<ModelWeights> {
   for (const dtype of dtypes) {
     const graphFile = graphFiles[dtype]
     const graph = await folder.readBytes(graphFile)
     if (!graph) continue
     const model = decodeModel(graphFile, graph)
-    check(model)
+    await check(model)
     return { dtype, graph, model, externalData: await readExternalData(folder, graphFile, model) }
   }
   const files = dtypes.map((dtype) => graphFiles[dtype]).join(', ')

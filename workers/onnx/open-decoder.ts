@@ -7,6 +7,7 @@ import { expandWeights } from './expand-weights.js'
 import { createGpuDecoder, type GpuModel } from './gpu-decoder.js'
 import { createGpuDevice, describeLoss } from './gpu-device.js'
 import { logitsOutput } from './graph-names.js'
+import type { CacheSizes } from './model-config.js'
 import type { ModelWeights } from './model-weights.js'
 import { ModelProtoSchema } from './onnx_pb.js'
 import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
@@ -18,6 +19,7 @@ export const firstCapacity = 1024
 
 type GraphFiles = Pick<ModelWeights, 'graph' | 'externalData'>
 interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'> {
+  readonly cacheSizes: CacheSizes
   /** Called when the weights are loaded and only the warm-up remains. */
   readonly onSession: () => void
 }
@@ -70,7 +72,7 @@ async function openGrowingCache(
   runtime: OnnxRuntime,
   device: 'webgpu' | 'wasm',
   files: GraphFiles,
-  { conversationCacheBytes, onSession }: DecoderOptions,
+  { cacheSizes, conversationCacheBytes, onSession }: DecoderOptions,
 ): Promise<Decoder> {
   const gpu = device === 'webgpu' ? await createGpuDevice() : undefined
   const target = gpu
@@ -83,7 +85,7 @@ async function openGrowingCache(
     return await createGrowingCacheDecoder(
       runtime,
       session,
-      readCacheInputs(session),
+      readCacheInputs(session, cacheSizes),
       conversationCacheBytes,
       lost,
     )
@@ -106,7 +108,7 @@ async function openFixedCache(
   try {
     const session = await createSession(runtime, { kind: 'webgpu', device, graphCapture: canCapture }, files)
     options.onSession()
-    const caches = readCacheInputs(session)
+    const caches = readCacheInputs(session, options.cacheSizes)
     const model = { runtime, device, session, caches, canCapture, firstCapacity, ...options }
     return await createGpuDecoder({ ...model, ...readLogitsOutput(session) })
   } catch (error) {

@@ -38,12 +38,12 @@ const methods: Record<StoreCall['method'], (call: never) => Promise<unknown>> = 
   },
   async openCached({ model }: { model: BenchModel }) {
     const folder = openCacheFolder(model.url)
-    const [, weights, runtime] = await Promise.all([
+    const [{ cacheSizes }, weights, runtime] = await Promise.all([
       readModelConfig(folder),
       readModelWeights(folder, [model.dtype], () => {}),
       loadOnnxRuntime('wasm'),
     ])
-    await openDecoder(runtime, 'wasm', weights, limits)
+    await openDecoder(runtime, 'wasm', weights, { ...limits, cacheSizes })
   },
   async fillCache({ model }: { model: BenchModel }) {
     const folder = openCacheFolder(model.url, true)
