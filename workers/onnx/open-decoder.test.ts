@@ -6,7 +6,13 @@ import { describe, expect, it } from 'vitest'
 import type { Decoder } from './decoder.js'
 import { parsePastName } from './graph-names.js'
 import type { CacheSizes } from './model-config.js'
-import { ModelProtoSchema, TensorShapeProto_DimensionSchema, type GraphProto } from './onnx_pb.js'
+import {
+  ModelProtoSchema,
+  TensorProtoSchema,
+  TensorProto_DataType,
+  TensorShapeProto_DimensionSchema,
+  type GraphProto,
+} from './onnx_pb.js'
 import { openDecoder } from './open-decoder.js'
 import { greedy } from './sampler.js'
 
@@ -89,4 +95,27 @@ describe('a graph that does not declare a size of its KV cache', () => {
       refusal('model-invalid', 'config.json does not match the graph'),
     )
   })
+
+  it('is refused if config.json has another size than the weights', async () => {
+    await expect(open(nameDimension(3), { ...sizes, headSize: 16 })).rejects.toEqual(
+      refusal('model-unsupported', 'GroupQueryAttention'),
+    )
+  })
+})
+
+it('a graph that only the first run shows to be unsupported is refused with a hint', async () => {
+  // Newer exports normalize queries and keys inside the attention, which ONNX Runtime's CPU kernel cannot.
+  const fuseNorms = ({ node, initializer }: GraphProto) => {
+    const ones = new Uint8Array(Float32Array.from({ length: sizes.headSize! }, () => 1).buffer)
+    const dims = [BigInt(sizes.headSize!)]
+    // FLOAT: the schema declares only the types that the library writes.
+    const dataType = 1 as TensorProto_DataType
+    initializer.push(create(TensorProtoSchema, { name: 'norm', dims, dataType, rawData: ones }))
+    for (const { opType, input } of node) {
+      if (opType !== 'GroupQueryAttention') continue
+      while (input.length < 14) input.push('')
+      input.push('norm', 'norm')
+    }
+  }
+  await expect(open(fuseNorms)).rejects.toEqual(refusal('model-unsupported', "onnx({ device: 'webgpu' })"))
 })

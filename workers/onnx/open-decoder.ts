@@ -12,7 +12,7 @@ import type { ModelWeights } from './model-weights.js'
 import { ModelProtoSchema } from './onnx_pb.js'
 import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
-import { createSession, type OnnxRuntime } from './session.js'
+import { createRefusal, createSession, type OnnxRuntime } from './session.js'
 
 /** The initial capacity of the KV cache, in tokens. Most conversations are shorter. */
 export const firstCapacity = 1024
@@ -93,7 +93,7 @@ async function openGrowingCache(
     // The next way needs this memory.
     await session.release()
     gpu?.destroy()
-    throw error
+    throw createRefusal(error, device)
   }
 }
 
