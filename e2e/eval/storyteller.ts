@@ -30,7 +30,7 @@ export async function openStoryteller(path: string): Promise<Storyteller> {
   const folder = openDiskFolder(resolve(path))
   const config = await readModelConfig(folder)
   const { contextLength, cacheSizes } = config
-  const weights = await readModelWeights(folder, ['q8'], () => {})
+  const weights = await readModelWeights(folder, { dtypes: ['q8'], unsupported: [] }, () => {})
   const decoder = await openDecoder(runtime, 'wasm', weights, {
     contextLength,
     cacheSizes,

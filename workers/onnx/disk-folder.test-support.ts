@@ -12,6 +12,7 @@ export function openDiskFolder(path: string): ModelFolder {
   }
   return {
     url: path,
+    has: (file) => Promise.resolve(existsSync(join(path, file))),
     readBytes: (file) => Promise.resolve(read(file)),
     readText: (file) => Promise.resolve(readText(file)),
     readJson: (file) => Promise.resolve(JSON.parse(readText(file) ?? 'null') ?? undefined),

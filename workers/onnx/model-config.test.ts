@@ -15,6 +15,7 @@ function createMemoryFolder(files: Record<string, object | string>): ModelFolder
   }
   return {
     url: 'https://example.com/model/',
+    has: (path) => Promise.resolve(path in files),
     readBytes: () => Promise.reject(new Error('A configuration has no binary files.')),
     readText,
     async readJson(path) {

@@ -42,7 +42,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
           'invalid-option',
           'onnx() needs a model. Pass "model" to createEngine() or to onnx().',
         )
-      const { device, description, dtypes, memory } = await chooseDevice(options)
+      const { device, description, memory, ...variants } = await chooseDevice(options)
       let downloaded: LoadProgress | undefined
       const folder = await openModelFolder(model, download, {
         signal,
@@ -66,7 +66,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         checkFit(graph, firstCapacity, memory, (await configuring).cacheSizes)
       const [config, weights, runtime] = await Promise.all([
         configuring,
-        readModelWeights(folder, dtypes, check).catch(async (error: unknown) => {
+        readModelWeights(folder, variants, check).catch(async (error: unknown) => {
           // In an empty folder, the error about config.json explains more.
           await configuring
           throw error
