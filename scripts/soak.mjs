@@ -1,4 +1,5 @@
 // npm run soak: repeats the tests under faults and load many times. Takes an hour and a half on two cores.
+// With ../shared/zoo next to the repository, or RIVULET_ZOO, it also runs all models there.
 // npm run soak -- load: only the files whose names contain "load".
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
 import { ensureChromium } from './chromium.mjs'
@@ -10,7 +11,7 @@ const files = process.argv.slice(2)
 ensureInstalled()
 ensureChromium()
 runNpm('run', '--silent', 'build')
-if (files.length === 0) runNpm('run', '--silent', 'test:unit', '--', '--project', 'node', 'hostile')
+if (files.length === 0) runNpm('run', '--silent', 'test:unit', '--', '--project', 'node', 'hostile', 'zoo')
 runNpm(
   'run',
   '--silent',
