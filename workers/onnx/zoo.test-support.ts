@@ -66,8 +66,7 @@ function readReference(name: string): ReferenceFile {
 /** The reference of a model; empty if ONNX Runtime in Python could not run it. */
 export function readAnswers({ name, dtype }: ZooModel): ZooAnswer[] {
   const { prompts, graphs } = readReference(name)
-  // The CPU kernel of the q4f16 reference rounds activations: q4 is more exact.
-  const answers = graphs[dtype === 'q4f16' ? 'q4' : dtype] ?? {}
+  const answers = graphs[dtype] ?? {}
   return Object.entries(answers).flatMap(([prompt, answer]) => {
     const ids = prompts[prompt]?.ids
     const tokens = typeof answer === 'object' ? answer.tokens : undefined

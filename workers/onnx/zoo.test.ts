@@ -16,6 +16,7 @@ runtime.env.wasm.numThreads = 1
 const handful: readonly ZooModel[] = [
   { name: 'genai/llama3.2', dtype: 'q4' },
   { name: 'genai/llama3.2', dtype: 'fp16' },
+  { name: 'genai/llama3.2', dtype: 'q4f16' },
   { name: 'genai/mistral', dtype: 'q4' },
   { name: 'genai/gemma2', dtype: 'fp32' },
   { name: 'genai/gpt-oss', dtype: 'q4' },
@@ -35,13 +36,15 @@ const refused: readonly (readonly [pattern: RegExp, code: string, reason: string
 
 /** Models whose tokens may differ from the reference. */
 const inexact: readonly (readonly [pattern: RegExp, reason: string])[] = [
-  [/ q4f16$/, 'the CPU kernel rounds activations to 8 bits'],
+  [/^genai\/gpt-oss q4f16$/, 'rounding can choose another expert'],
   [/ q8$/, 'the scales of activations depend on the chunks of the prompt'],
   [/^genai\/phi(3\.5-longrope|4-mini) /, 'the rotary factors depend on the chunks of the prompt'],
 ]
 
-/** Where it is smaller, another order of summation may choose another token. */
+/** Logits that are closer than this may be in another order: sums are computed in another order, too. */
 const tolerance = 0.001
+/** The reference of q4f16 is from a kernel that rounds activations to 8 bits. */
+const q4f16Tolerance = 0.25
 
 /** @returns the execution, and where the tokens differ from the reference; or the error code */
 async function runOnWasm(model: ZooModel): Promise<readonly [execution: string, differences: string]> {
@@ -58,7 +61,11 @@ async function runOnWasm(model: ZooModel): Promise<readonly [execution: string, 
     const answers = readAnswers(model)
     const differences = answers.length === 0 ? ['no reference'] : []
     for (const answer of answers) {
-      const difference = await findDifference(decoder, answer, tolerance)
+      const difference = await findDifference(
+        decoder,
+        answer,
+        model.dtype === 'q4f16' ? q4f16Tolerance : tolerance,
+      )
       if (difference !== undefined) differences.push(difference)
     }
     await decoder.release()
