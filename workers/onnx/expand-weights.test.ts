@@ -193,7 +193,7 @@ describe('a weight expands to its dequantized values', () => {
     expect(after!.input).toEqual(product!.output)
     expect(after!.output).toEqual(['y'])
     // Rows alternate between 3 and 9.
-    expect([...readWeight(1).values.slice(0, 4)]).toEqual([
+    expect(Array.from(readWeight(1).values.slice(0, 4))).toEqual([
       (3 - 8) / 2,
       (3 - 7.5) * 2,
       (9 - 8) / 2,
