@@ -9,7 +9,7 @@ import type { CacheSizes } from './model-config.js'
 import {
   ModelProtoSchema,
   TensorProtoSchema,
-  TensorProto_DataType,
+  type TensorProto_DataType,
   TensorShapeProto_DimensionSchema,
   type GraphProto,
 } from './onnx_pb.js'
