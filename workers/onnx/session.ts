@@ -80,15 +80,15 @@ const unsupportedPatterns = [
   /Non-zero status code returned while running \w+ node/,
 ]
 
-/** An allocation that failed in a node says nothing about the graph. */
-const memoryPattern = /bad_alloc|out of memory|Failed to allocate|allocat\w* memory/i
+/** If memory or the device is gone, a node also fails, but the graph is not the reason. */
+const lossPattern = /bad_alloc|out of memory|Failed to allocate|allocat\w* memory|device\b.*\blost/i
 
 /** The error for a graph that ONNX Runtime refused to open, or to run for the first time. */
 export function createRefusal(error: unknown, device: SessionTarget['kind']): RivuletError {
   if (error instanceof RivuletError) return error
   const reason = describeError(error)
   const isUnsupported =
-    unsupportedPatterns.some((pattern) => pattern.test(reason)) && !memoryPattern.test(reason)
+    unsupportedPatterns.some((pattern) => pattern.test(reason)) && !lossPattern.test(reason)
   if (!isUnsupported)
     return new RivuletError('model-invalid', `ONNX Runtime could not open the model: ${reason}`, {
       cause: error,
