@@ -1,4 +1,5 @@
 // npm run soak: repeats the tests of faults and load, and runs the tests with the tag @soak. 90 minutes on two cores.
+// With ../shared/zoo next to the repository, or RIVULET_ZOO, it also runs all models there.
 // npm run soak -- load: only the files whose names start with this.
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
 import { ensureChromium } from './chromium.mjs'
@@ -11,5 +12,5 @@ const files = process.argv.slice(2)
 ensureInstalled()
 ensureChromium()
 runNpm('run', '--silent', 'build')
-if (files.length === 0) runNpm('run', '--silent', 'test:unit', '--', '--project', 'node', 'hostile')
+if (files.length === 0) runNpm('run', '--silent', 'test:unit', '--', '--project', 'node', 'hostile', 'zoo')
 runNpm('run', '--silent', 'test:e2e', '--', ...(files.length > 0 ? files : all))

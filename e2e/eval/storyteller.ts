@@ -1,11 +1,10 @@
-import { readFileSync, existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import * as runtime from 'onnxruntime-web/wasm'
+import { openDiskFolder } from '../../workers/onnx/disk-folder.test-support.js'
 import { readModelConfig } from '../../workers/onnx/model-config.js'
 import { readModelWeights } from '../../workers/onnx/model-weights.js'
 import { openDecoder } from '../../workers/onnx/open-decoder.js'
 import { generateTokens } from '../../workers/onnx/generate.js'
-import type { ModelFolder } from '../../workers/store/model-folder.js'
 import type { ChatMessage, RequestOptions } from '../../lib/contract/request.js'
 
 export type StorySampling = Omit<RequestOptions, 'stop'>
@@ -28,12 +27,13 @@ export interface Storyteller {
 /** @param path a folder in the layout of Hugging Face ONNX models */
 export async function openStoryteller(path: string): Promise<Storyteller> {
   runtime.env.wasm.numThreads = 1
-  const folder = openFolder(resolve(path))
+  const folder = openDiskFolder(resolve(path))
   const config = await readModelConfig(folder)
-  const { contextLength } = config
-  const weights = await readModelWeights(folder, ['q8'], () => {})
+  const { contextLength, cacheSizes } = config
+  const weights = await readModelWeights(folder, { dtypes: ['q8'], unsupported: [] }, () => {})
   const decoder = await openDecoder(runtime, 'wasm', weights, {
     contextLength,
+    cacheSizes,
     conversationCacheBytes: 2 ** 20,
     onSession: () => {},
   })
@@ -58,21 +58,5 @@ export async function openStoryteller(path: string): Promise<Storyteller> {
       return { text, tokens, promptTokens: promptTokens ?? 0, hasEndToken: step.value === 'stop' }
     },
     release: () => decoder.release(),
-  }
-}
-
-/** Opens a folder on disk as the model folder that the backend reads. */
-function openFolder(url: string): ModelFolder {
-  const read = (path: string) =>
-    existsSync(join(url, path)) ? new Uint8Array(readFileSync(join(url, path))) : undefined
-  const readText = (path: string) => {
-    const bytes = read(path)
-    return bytes && new TextDecoder().decode(bytes)
-  }
-  return {
-    url,
-    readBytes: (path) => Promise.resolve(read(path)),
-    readText: (path) => Promise.resolve(readText(path)),
-    readJson: (path) => Promise.resolve(JSON.parse(readText(path) ?? 'null') ?? undefined),
   }
 }

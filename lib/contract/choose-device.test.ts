@@ -63,12 +63,13 @@ describe('the device of llamaCpp()', () => {
 describe('the device of onnx()', () => {
   const allDtypes = ['q4f16', 'q4', 'fp16', 'q8', 'fp32']
   const dtypesWithoutFloat16 = ['q4', 'q8', 'fp32']
+  const dtypesOnWasm = ['q4', 'q8', 'fp32', 'q4f16', 'fp16']
 
   it.each([
     ['a real GPU', realGpu, 'webgpu', allDtypes],
     ['a GPU without 16-bit floats', withoutFloat16, 'webgpu', dtypesWithoutFloat16],
-    ['a fallback adapter', fallback, 'wasm', dtypesWithoutFloat16],
-    ['no GPU', withoutGpu, 'wasm', dtypesWithoutFloat16],
+    ['a fallback adapter', fallback, 'wasm', dtypesOnWasm],
+    ['no GPU', withoutGpu, 'wasm', dtypesOnWasm],
   ] as const)('with auto on %s', (_, devices, kind, dtypes) => {
     expect(chooseOnnxDevice(devices, {})).toMatchObject({ kind, dtypes })
   })
@@ -81,12 +82,16 @@ describe('the device of onnx()', () => {
     expect(chooseOnnxDevice(withoutGpu, { device: 'webgpu' })).toEqual(unavailable(autoAdvice))
   })
 
+  it('is refused if the dtype needs 16-bit floats on a GPU without them', () => {
+    const chosen = chooseOnnxDevice(withoutFloat16, { device: 'webgpu', dtype: 'q4f16' })
+    expect(chosen).toEqual(unavailable("Use one of q4, q8, fp32, or device: 'wasm'."))
+  })
+
   it.each([
-    ['on WASM', realGpu, { device: 'wasm', dtype: 'fp16' }],
-    ['with auto on a fallback adapter', fallback, { dtype: 'q4f16' }],
-    ['on a GPU without them', withoutFloat16, { device: 'webgpu', dtype: 'q4f16' }],
-  ] as const)('is refused if the dtype needs 16-bit floats %s', (_, devices, options) => {
-    expect(chooseOnnxDevice(devices, options)).toEqual(unavailable('Use one of q4, q8, fp32.'))
+    ['if it is requested', realGpu, { device: 'wasm', dtype: 'fp16' }],
+    ['instead of a fallback adapter', fallback, { dtype: 'fp16' }],
+  ] as const)('is WASM for a dtype with 16-bit floats %s', (_, devices, options) => {
+    expect(chooseOnnxDevice(devices, options)).toMatchObject({ kind: 'wasm', dtypes: ['fp16'] })
   })
 
   it('offers only the requested dtype', () => {

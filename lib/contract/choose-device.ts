@@ -19,25 +19,40 @@ export interface Unavailable {
   readonly reason: string
 }
 
+/** The weight variants that a device can compute, best first, and those that it cannot. */
+export interface DeviceDtypes {
+  readonly dtypes: readonly OnnxDtype[]
+  readonly unsupported: readonly OnnxDtype[]
+}
+
+const float32Dtypes = onnxDtypes.filter((dtype) => !float16Dtypes.includes(dtype))
+
+/** On the CPU, ONNX Runtime computes 16-bit floats too, but more slowly than 32-bit floats. */
+const dtypesOnWasm: DeviceDtypes = { dtypes: [...float32Dtypes, ...float16Dtypes], unsupported: [] }
+
 /**
- * The device for `onnx()`, and the weight variants that it can compute, best first.
+ * The device for `onnx()`, and the weight variants to try.
  * A fallback adapter is much slower than WASM, so only `device: 'webgpu'` selects it.
  */
 export function chooseOnnxDevice(
   devices: Devices,
   { device = 'auto', dtype }: Pick<OnnxLoadOptions, 'device' | 'dtype'>,
-): (UsableDevice & { readonly dtypes: readonly OnnxDtype[] }) | Unavailable {
+): (UsableDevice & DeviceDtypes) | Unavailable {
   const chosen = chooseDevice(devices, device, () => undefined)
   if (chosen.kind === 'unavailable') return chosen
-  const hasFloat16 = chosen.kind === 'webgpu' && chosen.adapter.hasShaderF16
-  const dtypes = hasFloat16 ? onnxDtypes : onnxDtypes.filter((each) => !float16Dtypes.includes(each))
-  if (dtype === undefined) return { ...chosen, dtypes }
-  if (dtypes.includes(dtype)) return { ...chosen, dtypes: [dtype] }
-  const deviceName = chosen.kind === 'webgpu' ? 'this graphics adapter' : 'the CPU'
+  const { dtypes, unsupported } = chosen.kind === 'wasm' ? dtypesOnWasm : listWebGpuDtypes(chosen.adapter)
+  if (dtype === undefined) return { ...chosen, dtypes, unsupported }
+  if (dtypes.includes(dtype)) return { ...chosen, dtypes: [dtype], unsupported }
   return {
     kind: 'unavailable',
-    reason: `dtype "${dtype}" needs 16-bit floats (shader-f16), which ${deviceName} does not support. Use one of ${dtypes.join(', ')}.`,
+    reason: `dtype "${dtype}" needs 16-bit floats (shader-f16), which this graphics adapter does not support. Use one of ${dtypes.join(', ')}, or device: 'wasm'.`,
   }
+}
+
+function listWebGpuDtypes({ hasShaderF16 }: GpuAdapterFacts): DeviceDtypes {
+  return hasShaderF16
+    ? { dtypes: onnxDtypes, unsupported: [] }
+    : { dtypes: float32Dtypes, unsupported: float16Dtypes }
 }
 
 /**

@@ -2,7 +2,7 @@
 export const onnxDtypes = ['q4f16', 'q4', 'fp16', 'q8', 'fp32'] as const
 export type OnnxDtype = (typeof onnxDtypes)[number]
 
-/** The variants that compute in 16-bit floats: they run only on an adapter with the feature `shader-f16`. */
+/** The variants that compute in 16-bit floats: on WebGPU, they need an adapter with the feature `shader-f16`. */
 export const float16Dtypes: readonly OnnxDtype[] = ['q4f16', 'fp16']
 
 export const onnxDevices = ['auto', 'webgpu', 'wasm'] as const
@@ -24,7 +24,8 @@ export interface OnnxLoadOptions {
   readonly device?: OnnxDevice | undefined
   /**
    * The weight file to load.
-   * @default the first of `q4f16`, `q4`, `fp16`, `q8`, `fp32` in the folder; without 16-bit floats, of `q4`, `q8`, `fp32`
+   * @default the first of `q4f16`, `q4`, `fp16`, `q8`, `fp32` in the folder; on an adapter without 16-bit floats, of `q4`,
+   *   `q8`, `fp32`; on WASM, of `q4`, `q8`, `fp32`, `q4f16`, `fp16`
    */
   readonly dtype?: OnnxDtype | undefined
   /**

@@ -7,8 +7,9 @@ import {
   parsePastName,
   pastNamePattern,
 } from './graph-names.js'
+import type { CacheSizes } from './model-config.js'
 
-/** An input of a decoder's KV cache, as the graph declares it: [batch, heads, length, head size]. */
+/** An input of a decoder's KV cache: [batch, heads, length, head size]. */
 export interface CacheInput {
   /** The name of the input. */
   readonly past: string
@@ -35,9 +36,12 @@ const knownInputs = new Set<string>(Object.values(graphInputs))
 
 /**
  * Reads the KV cache inputs of a decoder with Hugging Face's names, original or rewritten.
- * @throws RivuletError `model-unsupported`, naming the input or output that a decoder does not have
+ * @param sizes from `config.json`, for a graph that does not declare them: onnxruntime-genai's model builder 0.15.2 and
+ *   later gives the head size a name (`kv_cache_dim`) instead of a number
+ * @throws RivuletError `model-unsupported`, naming the input or output that a decoder does not have; `model-invalid` if
+ *   `sizes` are needed and contradict the graph
  */
-export function readCacheInputs(session: InferenceSession): CacheInput[] {
+export function readCacheInputs(session: InferenceSession, sizes: CacheSizes): CacheInput[] {
   const unknown = session.inputNames.find((name) => !knownInputs.has(name) && !parsePastName(name))
   if (unknown !== undefined) throw unsupported(`it has the unknown input "${unknown}"`)
   if (!session.inputNames.includes(graphInputs.tokenIds))
@@ -51,15 +55,36 @@ export function readCacheInputs(session: InferenceSession): CacheInput[] {
     if (!session.outputNames.includes(name)) throw unsupported(`it has no output "${name}"`)
   }
   return caches.map(({ input, present }) => {
-    const [, heads, , headSize] = input.isTensor ? input.shape : []
     const type = input.isTensor ? input.type : undefined
-    if (typeof heads !== 'number' || typeof headSize !== 'number') {
-      throw unsupported(`the shape of "${input.name}" is not [batch, heads, length, head size]`)
-    }
+    const { heads, headSize } = readShape(input, sizes)
     if (type !== 'float32' && type !== 'float16')
       throw unsupported(`the type of "${input.name}" is ${type}, not float32 or float16`)
     return { past: input.name, present, type, heads, headSize }
   })
+}
+
+function readShape(input: InferenceSession.ValueMetadata, sizes: CacheSizes) {
+  const shape = input.isTensor ? input.shape : []
+  const [, declaredHeads, , declaredSize] = shape
+  if (typeof declaredHeads === 'number' && typeof declaredSize === 'number')
+    return { heads: declaredHeads, headSize: declaredSize }
+  if (shape.length !== 4)
+    throw unsupported(`the shape of "${input.name}" is not [batch, heads, length, head size]`)
+  const read = (name: string, declared: unknown, configured: number | undefined) => {
+    if (typeof declared !== 'number' && configured === undefined)
+      throw unsupported(`neither the graph nor config.json declares the ${name} of "${input.name}"`)
+    // A config of another model would also have a wrong size for what the graph leaves open.
+    if (typeof declared === 'number' && configured !== undefined && declared !== configured)
+      throw new RivuletError(
+        'model-invalid',
+        `config.json does not match the graph: the ${name} of "${input.name}" is ${declared}, not ${configured}. Use the config.json that was exported with the graph.`,
+      )
+    return typeof declared === 'number' ? declared : configured!
+  }
+  return {
+    heads: read('number of heads', declaredHeads, sizes.heads),
+    headSize: read('head size', declaredSize, sizes.headSize),
+  }
 }
 
 function unsupported(reason: string): RivuletError {

@@ -5,15 +5,20 @@ import { ModelProtoSchema, TensorProto_DataLocation, type ValueInfoProtoSchema }
 import { tensorTypes } from './tensor-types.js'
 
 const cacheTokens = 1024
+const noSizes = { heads: undefined, headSize: undefined }
 const noLimits: MemoryLimits = {
   maxTensorBytes: Infinity,
   maxModelBytes: Infinity,
   limitedBy: 'the option "memoryBudgetBytes"',
 }
 
-/** [1, 3 heads, length, head size 64] */
-function cacheInput(name: string, elemType: number): MessageInitShape<typeof ValueInfoProtoSchema> {
-  const dims = [1, 3, undefined, 64].map((size) =>
+/** [1, 3 heads, length, head size] */
+function cacheInput(
+  name: string,
+  elemType: number,
+  headSize: number | undefined,
+): MessageInitShape<typeof ValueInfoProtoSchema> {
+  const dims = [1, 3, undefined, headSize].map((size) =>
     size === undefined
       ? { value: { case: 'dimParam' as const, value: 'length' } }
       : { value: { case: 'dimValue' as const, value: BigInt(size) } },
@@ -36,9 +41,9 @@ const model = create(ModelProtoSchema, {
       { name: 'norm', rawData: new Uint8Array(1000) },
     ],
     input: [
-      cacheInput('past_key_values.0.key', tensorTypes.float32),
-      cacheInput('past_key_values.0.value', tensorTypes.float16),
-      cacheInput('attention_mask', tensorTypes.float32),
+      cacheInput('past_key_values.0.key', tensorTypes.float32, 64),
+      cacheInput('past_key_values.0.value', tensorTypes.float16, 64),
+      cacheInput('attention_mask', tensorTypes.float32, 64),
     ],
   },
 })
@@ -48,11 +53,11 @@ const modelBytes = 6000 + cacheBytes
 describe('a model', () => {
   it('that fits exactly is accepted', () => {
     const limits = { ...noLimits, maxModelBytes: modelBytes, maxTensorBytes: cacheTokens * 3 * 64 * 4 }
-    expect(() => checkFit(model, cacheTokens, limits)).not.toThrow()
+    expect(() => checkFit(model, cacheTokens, limits, noSizes)).not.toThrow()
   })
 
   it('that exceeds the budget is refused with both sizes', () => {
-    const check = () => checkFit(model, cacheTokens, { ...noLimits, maxModelBytes: modelBytes - 1 })
+    const check = () => checkFit(model, cacheTokens, { ...noLimits, maxModelBytes: modelBytes - 1 }, noSizes)
     expect(check).toThrow(
       expect.objectContaining({
         code: 'memory-exceeded',
@@ -63,11 +68,20 @@ describe('a model', () => {
   })
 
   it('with a weight or a cache larger than a buffer is refused, naming it', () => {
-    const check = (maxTensorBytes: number) => () => checkFit(model, 1, { ...noLimits, maxTensorBytes })
+    const check = (maxTensorBytes: number) => () =>
+      checkFit(model, 1, { ...noLimits, maxTensorBytes }, noSizes)
     expect(check(4999)).toThrow(expect.objectContaining({ message: expect.stringContaining('"embedding"') }))
-    const checkCache = () => checkFit(model, cacheTokens, { ...noLimits, maxTensorBytes: 100_000 })
+    const checkCache = () => checkFit(model, cacheTokens, { ...noLimits, maxTensorBytes: 100_000 }, noSizes)
     expect(checkCache).toThrow(
       expect.objectContaining({ message: expect.stringContaining('"past_key_values.0.key"') }),
     )
+  })
+
+  it('whose graph does not declare the head size of its cache needs the size from config.json', () => {
+    const input = [cacheInput('past_key_values.0.key', tensorTypes.float32, undefined)]
+    const symbolic = create(ModelProtoSchema, { graph: { input } })
+    const limits = { ...noLimits, maxModelBytes: cacheTokens * 3 * 64 * 4 - 1 }
+    const check = () => checkFit(symbolic, cacheTokens, limits, { heads: 3, headSize: 64 })
+    expect(check).toThrow(expect.objectContaining({ code: 'memory-exceeded' }))
   })
 })

@@ -1,5 +1,6 @@
 import { createMemoryError } from '../memory-exceeded.js'
 import { parsePastName } from './graph-names.js'
+import type { CacheSizes } from './model-config.js'
 import { TensorProto_DataLocation, type ModelProto, type TensorProto } from './onnx_pb.js'
 import { tensorTypes } from './tensor-types.js'
 
@@ -22,9 +23,15 @@ const cacheElementBytes = new Map<number, number>([
 /**
  * Refuses a model that does not fit into memory, before its external weights are downloaded.
  * @param cacheTokens the initial capacity of the KV cache
+ * @param sizes of the KV cache, where the graph does not declare them
  * @throws RivuletError `memory-exceeded`
  */
-export function checkFit({ graph }: ModelProto, cacheTokens: number, limits: MemoryLimits): void {
+export function checkFit(
+  { graph }: ModelProto,
+  cacheTokens: number,
+  limits: MemoryLimits,
+  sizes: CacheSizes,
+): void {
   const tensors = (graph?.initializer ?? []).map((tensor) => ({
     label: `The weight "${tensor.name}"`,
     bytes: countTensorBytes(tensor),
@@ -32,10 +39,11 @@ export function checkFit({ graph }: ModelProto, cacheTokens: number, limits: Mem
   const caches = (graph?.input ?? []).map(({ name, type }) => {
     const tensor = type?.value.case === 'tensorType' ? type.value.value : undefined
     const [, heads, , headSize] = tensor?.shape?.dim.map(({ value }) => Number(value.value ?? 0)) ?? []
+    const tokenSize = (heads || sizes.heads || 0) * (headSize || sizes.headSize || 0)
     const elementBytes = parsePastName(name) ? cacheElementBytes.get(tensor?.elemType ?? 0) : 0
     return {
       label: `The KV cache "${name}"`,
-      bytes: cacheTokens * (heads || 0) * (headSize || 0) * (elementBytes ?? 0),
+      bytes: cacheTokens * tokenSize * (elementBytes ?? 0),
     }
   })
   const all = [...tensors, ...caches]

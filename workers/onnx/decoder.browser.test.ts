@@ -1,12 +1,13 @@
-import { fromBinary } from '@bufbuild/protobuf'
+import { clone, fromBinary, toBinary } from '@bufbuild/protobuf'
 import type { InferenceSession } from 'onnxruntime-web'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readCacheInputs } from './cache-inputs.js'
 import type { Decoder } from './decoder.js'
 import { createGpuDecoder } from './gpu-decoder.js'
 import { createGpuDevice } from './gpu-device.js'
-import { ModelProtoSchema } from './onnx_pb.js'
+import { AttributeProtoSchema, ModelProtoSchema } from './onnx_pb.js'
 import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
+import { openDecoder } from './open-decoder.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
 import { greedy, type Sampling } from './sampler.js'
 import { createSession, loadOnnxRuntime, type OnnxRuntime } from './session.js'
@@ -21,6 +22,9 @@ const steps = 40
 /** For tests that need no long answer: a software adapter takes a third of a second per token. */
 const fewSteps = 12
 const conversationCacheBytes = 2 ** 20
+/** The graph declares its sizes. */
+const cacheSizes = { heads: undefined, headSize: undefined }
+const openOptions = { contextLength, cacheSizes, conversationCacheBytes, onSession: () => {} }
 /** In the embedded model's chat template: "Tell me a story about a dragon.", "I want a story with a cat and a ball." */
 const prompts = {
   dragon: [1, 88, 541, 528, 262, 1009, 666, 262, 1910, 50, 3, 2],
@@ -41,7 +45,7 @@ beforeAll(async () => {
   const decoder = await createGrowingCacheDecoder(
     wasm,
     session,
-    readCacheInputs(session),
+    readCacheInputs(session, cacheSizes),
     conversationCacheBytes,
   )
   reference = { dragon: await answer(decoder, prompts.dragon), ball: await answer(decoder, prompts.ball) }
@@ -57,7 +61,12 @@ function rewriteModel() {
 async function openOnWasm(): Promise<Decoder> {
   const session = await createSession(wasm, { kind: 'wasm' }, rewriteModel())
   expect(session.inputNames).not.toContain('attention_mask')
-  return createGrowingCacheDecoder(wasm, session, readCacheInputs(session), conversationCacheBytes)
+  return createGrowingCacheDecoder(
+    wasm,
+    session,
+    readCacheInputs(session, cacheSizes),
+    conversationCacheBytes,
+  )
 }
 
 async function openOnGpu({
@@ -73,7 +82,7 @@ async function openOnGpu({
     rewriteModel(),
   )
   if (failsToCapture) failCapturedRuns(session)
-  const caches = readCacheInputs(session)
+  const caches = readCacheInputs(session, cacheSizes)
   return createGpuDecoder({
     runtime,
     device,
@@ -86,6 +95,28 @@ async function openOnGpu({
     conversationCacheBytes,
     canCapture,
   })
+}
+
+/** The embedded model with attention that reads only the last `window` tokens. */
+function addSlidingWindow(window: number) {
+  const model = fromBinary(ModelProtoSchema, graph)
+  for (const { opType, attribute } of model.graph!.node) {
+    if (opType !== 'GroupQueryAttention') continue
+    // A copy of another attribute has the type, which is not in the schema.
+    const copy = clone(
+      AttributeProtoSchema,
+      attribute.find(({ name }) => name === 'num_heads')!,
+    )
+    attribute.push(Object.assign(copy, { name: 'local_window_size', i: BigInt(window) }))
+  }
+  const bytes = toBinary(ModelProtoSchema, model)
+  // Decoded again: the weights must be views of these bytes.
+  return {
+    dtype: 'q8',
+    graph: bytes,
+    model: fromBinary(ModelProtoSchema, bytes),
+    externalData: [],
+  } as const
 }
 
 /** Injects a fault: captured runs fail, as on a device or in a version without capture. */
@@ -230,6 +261,17 @@ describe('WebGPU generates the same tokens', { timeout: 300_000 }, () => {
     await decoder.release()
   })
 
+  it('without capture if attention has a sliding window, also past the window', async () => {
+    const onWasm = await openDecoder(wasm, 'wasm', addSlidingWindow(4), openOptions)
+    const expected = await answer(onWasm, prompts.dragon, { count: fewSteps })
+    expect(expected).not.toEqual(reference.dragon.slice(0, fewSteps))
+    const runtime = await loadOnnxRuntime('webgpu')
+    const decoder = await openDecoder(runtime, 'webgpu', addSlidingWindow(4), openOptions)
+    expect(decoder.execution).toBe('fixed-cache')
+    expect(await answer(decoder, prompts.dragon, { count: fewSteps })).toEqual(expected)
+    await Promise.all([decoder.release(), onWasm.release()])
+  })
+
   it('with the exported graph', async () => {
     const runtime = await loadOnnxRuntime('webgpu')
     const device = await createGpuDevice()
@@ -238,7 +280,7 @@ describe('WebGPU generates the same tokens', { timeout: 300_000 }, () => {
     const decoder = await createGrowingCacheDecoder(
       runtime,
       session,
-      readCacheInputs(session),
+      readCacheInputs(session, cacheSizes),
       conversationCacheBytes,
     )
     const options = { count: 8 }

@@ -18,7 +18,7 @@ it('loading refuses a dtype with 16-bit floats on an adapter without them', asyn
   stubAdapter()
   await expect(chooseDevice({ dtype: 'q4f16' })).rejects.toMatchObject({
     code: 'backend-unavailable',
-    message: expect.stringContaining('this graphics adapter does not support. Use one of q4, q8, fp32.'),
+    message: expect.stringContaining('this graphics adapter does not support. Use one of q4, q8, fp32'),
   })
 })
 

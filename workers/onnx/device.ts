@@ -1,16 +1,15 @@
-import { chooseOnnxDevice } from '../../lib/contract/choose-device.js'
+import { chooseOnnxDevice, type DeviceDtypes } from '../../lib/contract/choose-device.js'
 import { probeDevices } from '../../lib/contract/devices.js'
 import { RivuletError } from '../../lib/contract/errors.js'
-import type { OnnxDtype, OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
+import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import { describeAdapter } from '../describe-device.js'
 import { wasmMemoryBytes } from '../memory-exceeded.js'
 import type { MemoryLimits } from './check-fit.js'
 
-/** The device that runs a model, and the weight variants that it can compute, best first. */
-export interface ChosenDevice {
+/** The device that runs a model. */
+export interface ChosenDevice extends DeviceDtypes {
   readonly device: 'webgpu' | 'wasm'
   readonly description: string
-  readonly dtypes: readonly OnnxDtype[]
   readonly memory: MemoryLimits
 }
 
@@ -23,6 +22,7 @@ export async function chooseDevice(options: OnnxLoadOptions): Promise<ChosenDevi
     device: chosen.kind,
     description: adapter ? describeAdapter(adapter) : 'CPU',
     dtypes: chosen.dtypes,
+    unsupported: chosen.unsupported,
     memory: limitMemory(adapter?.maxBufferBytes, options.memoryBudgetBytes ?? Infinity),
   }
 }

@@ -169,6 +169,38 @@ describe('a weight expands to its dequantized values', () => {
     expect(expand({ initializer, node: [node] }).readWeight(0).values).toEqual(expected)
   })
 
+  it('from float16 scales and zero points, between two casts', () => {
+    // 0.5 and 2 as scales, 8 and 7.5 as zero points.
+    const float16 = (...bits: number[]) => ({
+      dataType: types.float16,
+      rawData: new Uint8Array(Uint16Array.from(bits).buffer),
+    })
+    const initializer = [
+      { name: 'b', dataType: types.uint8, rawData: new Uint8Array(16).fill(0x93) },
+      { name: 'scales', ...float16(0x3800, 0x4000) },
+      { name: 'zeros', ...float16(0x4800, 0x4780) },
+    ]
+    const node = createProduct(['b', 'scales', 'zeros'], { K: 16, N: 2, bits: 4, block_size: 16 })
+    const { nodes, readWeight } = expand({ initializer, node: [node] })
+    expect(nodes.map(({ opType, attribute }) => [opType, attribute[0]?.i])).toEqual([
+      ['Cast', BigInt(types.float32)],
+      ['MatMul', undefined],
+      ['Cast', BigInt(types.float16)],
+    ])
+    const [before, product, after] = nodes
+    expect(before!.input).toEqual(['a'])
+    expect(product!.input[0]).toBe(before!.output[0])
+    expect(after!.input).toEqual(product!.output)
+    expect(after!.output).toEqual(['y'])
+    // Rows alternate between 3 and 9.
+    expect(Array.from(readWeight(1).values.slice(0, 4))).toEqual([
+      (3 - 8) / 2,
+      (3 - 7.5) * 2,
+      (9 - 8) / 2,
+      (9 - 7.5) * 2,
+    ])
+  })
+
   it('from external files, at any offset', () => {
     const { initializer, node, expected } = quantize({
       rows: 37,
@@ -275,7 +307,7 @@ describe('a node stays unchanged', () => {
     ['whose weight is computed', { initializer: valid.initializer.filter(({ name }) => name !== 'b') }],
     ['whose weight is an input', { input: [{ name: 'a' }, { name: 'b' }] }],
     ['whose weight is not bytes', { initializer: replaceTensor('b', { dataType: 3 }) }],
-    ['whose scales are float16', { initializer: replaceTensor('scales', { dataType: types.float16 }) }],
+    ['with scales of another size', { initializer: replaceTensor('scales', { dataType: types.float16 }) }],
     [
       'with too few scales',
       { initializer: replaceTensor('scales', { rawData: toBytes([1, 2, 3, 4, 5, 6, 7]) }) },

@@ -1,7 +1,10 @@
 import { create, toBinary } from '@bufbuild/protobuf'
+import { decodeFloat16 } from './float16.js'
 import type { ModelWeights } from './model-weights.js'
 import {
+  AttributeProto_AttributeType,
   ModelProtoSchema,
+  NodeProtoSchema,
   StringStringEntryProtoSchema,
   TensorProtoSchema,
   TensorProto_DataLocation,
@@ -38,8 +41,10 @@ export type Expansion =
  * eight times larger. Each one is a separate file, added to `externalData` and computed when ONNX Runtime reads it, so
  * that only one needs to exist at a time.
  *
- * A node that `MatMul` cannot replace (with `g_idx`, a bias, float16 or another layout) stays unchanged. All nodes stay
- * unchanged if the f32 weights would exceed 640 MiB. Modifies `model`, unless the result is `unchanged`.
+ * A product of float16 values is computed in f32, too, between two casts.
+ *
+ * A node that `MatMul` cannot replace (with `g_idx`, a bias or another layout) stays unchanged. All nodes stay unchanged if
+ * the f32 weights would exceed 640 MiB. Modifies `model`, unless the result is `unchanged`.
  *
  * @param model its weights are in its own file or in `externalData`
  */
@@ -71,7 +76,7 @@ export function expandWeights(model: ModelProto, externalData: ExternalFiles): E
     graph.initializer.push(createExternalTensor(name, [rows, columns], path))
     for (const node of nodes) {
       for (const input of node.input.slice(1)) replaced.add(input)
-      useExpanded(node, name)
+      useExpanded(graph, node, name, weight.type)
     }
     return { path, data: createLazyFile(rows * columns * 4, () => dequantizeTransposed(weight)) }
   })
@@ -85,6 +90,8 @@ export function expandWeights(model: ModelProto, externalData: ExternalFiles): E
 
 /** A block-quantized weight: column `n` of the product is row `n` of `packed`. */
 interface BlockWeight {
+  /** The type of the scales, and of the node's input and output. */
+  readonly type: FloatType
   /** K: the length of the input. */
   readonly rows: number
   /** N: the length of the output. */
@@ -146,15 +153,27 @@ function readBlockWeight(
   const packed = readTensor(input[1])
   const packedBytes = (columns * blocks * blockSize * bits) / 8
   if (packed?.type !== tensorTypes.uint8 || packed.bytes.byteLength !== packedBytes) return undefined
-  const scales = readFloats(readTensor(input[2]), columns * blocks)
-  const zeroPoints = scales && readZeroPoints(input[3], readTensor, { columns, blocks, bits })
-  return zeroPoints && { rows, columns, bits, blockSize, packed: packed.bytes, scales, zeroPoints }
+  const scaleTensor = readTensor(input[2])
+  const type = scaleTensor?.type === tensorTypes.float16 ? tensorTypes.float16 : tensorTypes.float32
+  const scales = readFloats(scaleTensor, columns * blocks, type)
+  const zeroPoints = scales && readZeroPoints(input[3], readTensor, { columns, blocks, bits, type })
+  return zeroPoints && { type, rows, columns, bits, blockSize, packed: packed.bytes, scales, zeroPoints }
 }
 
-function readFloats(tensor: TensorBytes | undefined, count: number): Float32Array | undefined {
-  if (tensor?.type !== tensorTypes.float32 || tensor.bytes.byteLength !== count * 4) return undefined
-  // A copy, since the offset of a tensor in its file need not be a multiple of four.
-  return new Float32Array(tensor.bytes.slice().buffer)
+type FloatType = typeof tensorTypes.float32 | typeof tensorTypes.float16
+
+function readFloats(
+  tensor: TensorBytes | undefined,
+  count: number,
+  type: FloatType,
+): Float32Array | undefined {
+  const elementBytes = type === tensorTypes.float16 ? 2 : 4
+  if (tensor?.type !== type || tensor.bytes.byteLength !== count * elementBytes) return undefined
+  // A copy, since the offset of a tensor in its file need not be a multiple of the size of an element.
+  const { buffer } = tensor.bytes.slice()
+  return type === tensorTypes.float16
+    ? Float32Array.from(new Uint16Array(buffer), decodeFloat16)
+    : new Float32Array(buffer)
 }
 
 /**
@@ -164,11 +183,16 @@ function readFloats(tensor: TensorBytes | undefined, count: number): Float32Arra
 function readZeroPoints(
   name: string | undefined,
   readTensor: ReadTensor,
-  { columns, blocks, bits }: { readonly columns: number; readonly blocks: number; readonly bits: number },
+  {
+    columns,
+    blocks,
+    bits,
+    type,
+  }: Pick<BlockWeight, 'columns' | 'bits' | 'type'> & { readonly blocks: number },
 ): Float32Array | undefined {
   if (!name) return new Float32Array(columns * blocks).fill(2 ** (bits - 1))
   const tensor = readTensor(name)
-  if (tensor?.type !== tensorTypes.uint8) return readFloats(tensor, columns * blocks)
+  if (tensor?.type !== tensorTypes.uint8) return readFloats(tensor, columns * blocks, type)
   const { bytes } = tensor
   const rowBytes = Math.ceil((blocks * bits) / 8)
   if (bytes.byteLength !== columns * rowBytes) return undefined
@@ -239,11 +263,28 @@ function createLazyFile(
   return Object.defineProperties(file, { byteLength: { value: sizeBytes }, subarray: { value: subarray } })
 }
 
-function useExpanded(node: NodeProto, weight: string): void {
+function useExpanded(graph: GraphProto, node: NodeProto, weight: string, type: FloatType): void {
+  const [input = ''] = node.input
+  const [output = ''] = node.output
   node.opType = 'MatMul'
   node.domain = ''
   node.attribute = []
-  node.input = [node.input[0] ?? '', weight]
+  node.input = [input, weight]
+  if (type === tensorTypes.float32) return
+  node.input[0] = `rivulet.expanded.input.${output}`
+  node.output = [`rivulet.expanded.output.${output}`]
+  graph.node.splice(
+    graph.node.indexOf(node),
+    1,
+    createCast(input, node.input[0], tensorTypes.float32),
+    node,
+    createCast(node.output[0]!, output, type),
+  )
+}
+
+function createCast(input: string, output: string, to: FloatType): NodeProto {
+  const attribute = [{ name: 'to', i: BigInt(to), type: AttributeProto_AttributeType.INT }]
+  return create(NodeProtoSchema, { opType: 'Cast', input: [input], output: [output], attribute })
 }
 
 /** Removes the replaced weights, except those that another node also reads. */

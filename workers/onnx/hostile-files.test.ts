@@ -35,6 +35,7 @@ function openFolder(replaced: Readonly<Record<string, Uint8Array>>): ModelFolder
   }
   return {
     url: root.href,
+    has: (path) => Promise.resolve(path in replaced || files.has(path)),
     readBytes,
     readText,
     async readJson(path) {
@@ -63,7 +64,7 @@ async function useFiles(replaced: Readonly<Record<string, Uint8Array>>): Promise
     const config = await readModelConfig(folder)
     encodePrompt(config.tokenizer, chatRequest('Tell me a story about a dragon. <|end|>').input)
     config.tokenizer.decode([1, 5, 9, 2047])
-    const weights = await readModelWeights(folder, ['q8'], () => {})
+    const weights = await readModelWeights(folder, { dtypes: ['q8'], unsupported: [] }, () => {})
     rewriteGraph(weights.model)
     expandWeights(fromBinary(ModelProtoSchema, weights.graph), weights.externalData)
     return 'used'

@@ -15,6 +15,7 @@ function createMemoryFolder(files: Record<string, object | string>): ModelFolder
   }
   return {
     url: 'https://example.com/model/',
+    has: (path) => Promise.resolve(path in files),
     readBytes: () => Promise.reject(new Error('A configuration has no binary files.')),
     readText,
     async readJson(path) {
@@ -39,6 +40,7 @@ it('the configuration of the embedded model is read from its files', async () =>
   const { tokenizer, ...config } = await readModelConfig(createMemoryFolder(files))
   expect(config).toEqual({
     contextLength: 512,
+    cacheSizes: { heads: 2, headSize: 32 },
     endIds: new Set([0, 3]),
     sampling: { temperature: 0.7, topK: 40, topP: 1, minP: 0, repetitionPenalty: 1 },
   })
@@ -57,6 +59,19 @@ describe('a required file', () => {
 
   it('is refused if it is invalid: tokenizer.json', async () => {
     await expect(read({ 'tokenizer.json': {} })).rejects.toEqual(refusal('model-invalid', 'tokenizer.json'))
+  })
+})
+
+describe('the sizes of the KV cache', () => {
+  it.each([
+    [{ num_key_value_heads: 2, num_attention_heads: 6, head_dim: 32, hidden_size: 192 }, 2, 32],
+    [{ num_attention_heads: 6, hidden_size: 192 }, 6, 32],
+    [{ num_attention_heads: 5, hidden_size: 192 }, 5, undefined],
+    [{ num_key_value_heads: 0, head_dim: '32', hidden_size: -1 }, undefined, undefined],
+  ])('are the valid ones of %j', async (sizes, heads, headSize) => {
+    const config = { max_position_embeddings: 512, ...sizes }
+    const { cacheSizes } = await read({ 'config.json': config })
+    expect(cacheSizes).toEqual({ heads, headSize })
   })
 })
 

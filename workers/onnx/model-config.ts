@@ -3,10 +3,19 @@ import type { ModelFolder } from '../store/model-folder.js'
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.js'
 import type { Sampling } from './sampler.js'
 
+/** The sizes of the KV cache, where `config.json` has them. */
+export interface CacheSizes {
+  /** `num_key_value_heads`, or `num_attention_heads` */
+  readonly heads: number | undefined
+  /** `head_dim`, or `hidden_size / num_attention_heads` */
+  readonly headSize: number | undefined
+}
+
 /** The properties of a model, all read from its files. */
 export interface ModelConfig {
   /** Maximum length of prompt and answer together, in tokens: `max_position_embeddings`. */
   readonly contextLength: number
+  readonly cacheSizes: CacheSizes
   /** The end-of-sequence tokens. */
   readonly endIds: ReadonlySet<number>
   /** Defaults for the sampling options that a request leaves out. */
@@ -36,6 +45,7 @@ export async function readModelConfig(folder: ModelFolder): Promise<ModelConfig>
   const textConfig = isObject(config.text_config) ? config.text_config : config
   return {
     contextLength: readContextLength(textConfig),
+    cacheSizes: readCacheSizes(textConfig),
     endIds: new Set([generationConfig.eos_token_id ?? textConfig.eos_token_id].flat().filter(isId)),
     sampling: readSampling(generationConfig),
     maxTokens: readNumber(generationConfig.max_new_tokens, isAtLeast(1)),
@@ -61,6 +71,16 @@ function readContextLength(config: Record<string, unknown>): number {
   )
 }
 
+function readCacheSizes(config: Record<string, unknown>): CacheSizes {
+  const read = (name: string) => readNumber(config[name], isSize)
+  const queryHeads = read('num_attention_heads')
+  const computedSize = (read('hidden_size') ?? 0) / (queryHeads ?? 1)
+  return {
+    heads: read('num_key_value_heads') ?? queryHeads,
+    headSize: read('head_dim') ?? (isSize(computedSize) ? computedSize : undefined),
+  }
+}
+
 /** Reads `generation_config.json`, with the field names of transformers. Ignores values out of range. */
 function readSampling(config: Record<string, unknown>): Sampling {
   const temperature = readNumber(config.temperature, isAtLeast(0)) ?? 1
@@ -79,6 +99,10 @@ function readNumber(value: unknown, isValid: (value: number) => boolean): number
 
 function isAtLeast(minimum: number): (value: number) => boolean {
   return (value) => value >= minimum
+}
+
+function isSize(value: number): boolean {
+  return Number.isSafeInteger(value) && value > 0
 }
 
 function isId(value: unknown): value is number {

@@ -1,5 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf'
 import { describe, expect, it } from 'vitest'
+import type { OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
 import { readModelWeights } from './model-weights.js'
 import { ModelProtoSchema, TensorProto_DataLocation } from './onnx_pb.js'
@@ -9,6 +10,7 @@ function createMemoryFolder(files: Record<string, Uint8Array<ArrayBuffer>>) {
   const requested: string[] = []
   const folder: ModelFolder = {
     url: 'https://example.com/model/',
+    has: (path) => Promise.resolve(path in files),
     async readBytes(path) {
       requested.push(path)
       return files[path]
@@ -33,6 +35,8 @@ function buildGraph(locations: readonly (string | undefined)[]): Uint8Array<Arra
 }
 
 const acceptAll = () => {}
+/** A device that computes all variants, of which these are wanted. */
+const supports = (dtypes: readonly OnnxDtype[]) => ({ dtypes, unsupported: [] })
 const bytes = (...values: number[]) => Uint8Array.from(values)
 const refusal = (code: string, message = '') =>
   expect.objectContaining({ name: 'RivuletError', code, message: expect.stringContaining(message) })
@@ -44,7 +48,7 @@ describe('the weights', () => {
       'onnx/model_quantized.onnx': graph,
       'onnx/model.onnx': graph,
     })
-    const weights = await readModelWeights(folder, ['q4f16', 'q4', 'q8', 'fp32'], acceptAll)
+    const weights = await readModelWeights(folder, supports(['q4f16', 'q4', 'q8', 'fp32']), acceptAll)
     expect(weights).toMatchObject({ dtype: 'q8', graph, externalData: [] })
     // Later variants are not downloaded.
     expect(requested).toEqual(['onnx/model_q4f16.onnx', 'onnx/model_q4.onnx', 'onnx/model_quantized.onnx'])
@@ -60,7 +64,7 @@ describe('the weights', () => {
       'onnx/model_fp16.onnx_data': bytes(1, 2),
       'onnx/more-weights.bin': bytes(3),
     })
-    const { externalData } = await readModelWeights(folder, ['fp16'], acceptAll)
+    const { externalData } = await readModelWeights(folder, supports(['fp16']), acceptAll)
     expect(externalData).toEqual([
       { path: 'model_fp16.onnx_data', data: bytes(1, 2) },
       { path: 'more-weights.bin', data: bytes(3) },
@@ -72,7 +76,9 @@ describe('the weights', () => {
     const initializer = [{ name: 'bias', externalData: [{ key: 'location', value: 'ignored' }] }]
     const graph = toBinary(ModelProtoSchema, create(ModelProtoSchema, { graph: { initializer } }))
     const { folder, requested } = createMemoryFolder({ 'onnx/model.onnx': graph })
-    await expect(readModelWeights(folder, ['fp32'], acceptAll)).resolves.toMatchObject({ externalData: [] })
+    await expect(readModelWeights(folder, supports(['fp32']), acceptAll)).resolves.toMatchObject({
+      externalData: [],
+    })
     expect(requested).toEqual(['onnx/model.onnx'])
   })
 })
@@ -80,14 +86,35 @@ describe('the weights', () => {
 describe('a folder', () => {
   it('with none of the variants is refused, naming their files', async () => {
     const { folder } = createMemoryFolder({})
-    await expect(readModelWeights(folder, ['q4', 'fp32'], acceptAll)).rejects.toEqual(
+    await expect(readModelWeights(folder, supports(['q4', 'fp32']), acceptAll)).rejects.toEqual(
       refusal('model-not-found', 'onnx/model_q4.onnx, onnx/model.onnx'),
     )
   })
 
+  it('with other variants than the wanted one is refused, naming them', async () => {
+    const graph = buildGraph([])
+    const { folder, requested } = createMemoryFolder({
+      'onnx/model.onnx': graph,
+      'onnx/model_fp16.onnx': graph,
+    })
+    await expect(readModelWeights(folder, supports(['q4']), acceptAll)).rejects.toEqual(
+      refusal('model-not-found', "It has onnx/model_fp16.onnx, onnx/model.onnx. Use dtype 'fp16' or 'fp32'."),
+    )
+    expect(requested).toEqual(['onnx/model_q4.onnx'])
+  })
+
+  it('with only 16-bit floats is refused on a device without them, naming its files and what would run', async () => {
+    const { folder } = createMemoryFolder({ 'onnx/model_q4f16.onnx': buildGraph([]) })
+    const device = { dtypes: ['q4', 'fp32'], unsupported: ['q4f16', 'fp16'] } as const
+    const error = await readModelWeights(folder, device, acceptAll).catch((thrown: unknown) => thrown)
+    expect(error).toEqual(refusal('backend-unavailable', 'has only onnx/model_q4f16.onnx.'))
+    expect(error).toEqual(refusal('backend-unavailable', "Use onnx({ device: 'wasm' })"))
+    expect(error).toEqual(refusal('backend-unavailable', 'one of onnx/model_q4.onnx, onnx/model.onnx.'))
+  })
+
   it('without an external file is refused, naming the file', async () => {
     const { folder } = createMemoryFolder({ 'onnx/model_q4.onnx': buildGraph(['model_q4.onnx_data']) })
-    await expect(readModelWeights(folder, ['q4'], acceptAll)).rejects.toEqual(
+    await expect(readModelWeights(folder, supports(['q4']), acceptAll)).rejects.toEqual(
       refusal('model-not-found', 'onnx/model_q4.onnx_data'),
     )
   })
@@ -116,7 +143,7 @@ describe('external data', () => {
     const { folder, requested } = createMemoryFolder({
       'onnx/model.onnx': buildGraph(['weights.bin', location]),
     })
-    await expect(readModelWeights(folder, ['fp32'], acceptAll)).rejects.toEqual(
+    await expect(readModelWeights(folder, supports(['fp32']), acceptAll)).rejects.toEqual(
       refusal('model-invalid', 'weight 1'),
     )
     expect(requested).toEqual(['onnx/model.onnx'])
@@ -128,9 +155,10 @@ describe('a broken graph', () => {
     const graph = buildGraph(['weights.bin', 'weights.bin'])
     for (let length = 0; length < graph.byteLength; length += 1) {
       const { folder } = createMemoryFolder({ 'onnx/model.onnx': graph.slice(0, length) })
-      await expect(readModelWeights(folder, ['fp32'], acceptAll), `${length} bytes`).rejects.toEqual(
-        refusal('model-invalid', 'onnx/model.onnx'),
-      )
+      await expect(
+        readModelWeights(folder, supports(['fp32']), acceptAll),
+        `${length} bytes`,
+      ).rejects.toEqual(refusal('model-invalid', 'onnx/model.onnx'))
     }
   })
 
@@ -146,7 +174,7 @@ describe('a broken graph', () => {
     ['a model without a graph', bytes(0x08, 0x0a)],
   ])('is refused if it is %s', async (_, graph) => {
     const { folder } = createMemoryFolder({ 'onnx/model.onnx': Uint8Array.from(graph) })
-    await expect(readModelWeights(folder, ['fp32'], acceptAll)).rejects.toEqual(
+    await expect(readModelWeights(folder, supports(['fp32']), acceptAll)).rejects.toEqual(
       refusal('model-invalid', 'onnx/model.onnx'),
     )
   })

@@ -1,6 +1,7 @@
 import { fromBinary } from '@bufbuild/protobuf'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
-import type { OnnxDtype } from '../../lib/contract/onnx-options.js'
+import type { DeviceDtypes } from '../../lib/contract/choose-device.js'
+import { onnxDtypes, type OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
 import { ModelProtoSchema, TensorProto_DataLocation, type ModelProto } from './onnx_pb.js'
 
@@ -26,27 +27,48 @@ const graphFiles = {
 
 /**
  * Reads the first variant of `dtypes` that exists in the folder.
- * @param check may refuse the graph, by throwing, before its external files are read
- * @throws RivuletError `model-not-found` if none exists, `model-invalid`, `download-failed`
+ * @param unsupported variants that the device cannot compute, for the error
+ * @param check may refuse the graph, by throwing or rejecting, before its external files are read
+ * @throws RivuletError `model-not-found` if none exists, `backend-unavailable` if only variants of `unsupported` exist,
+ *   `model-invalid`, `download-failed`
  */
 export async function readModelWeights(
   folder: ModelFolder,
-  dtypes: readonly OnnxDtype[],
-  check: (model: ModelProto) => void,
+  { dtypes, unsupported }: DeviceDtypes,
+  check: (model: ModelProto) => void | Promise<void>,
 ): Promise<ModelWeights> {
   for (const dtype of dtypes) {
     const graphFile = graphFiles[dtype]
     const graph = await folder.readBytes(graphFile)
     if (!graph) continue
     const model = decodeModel(graphFile, graph)
-    check(model)
+    await check(model)
     return { dtype, graph, model, externalData: await readExternalData(folder, graphFile, model) }
   }
-  const files = dtypes.map((dtype) => graphFiles[dtype]).join(', ')
-  throw new RivuletError(
-    'model-not-found',
-    `${folder.url} has none of the files ${files}. Try another dtype, or another model.`,
-  )
+  throw await explainMissing(folder, { dtypes, unsupported })
+}
+
+/** The error if a folder has none of the wanted variants: it names those that the folder has. */
+async function explainMissing(
+  { url, has }: ModelFolder,
+  { dtypes, unsupported }: DeviceDtypes,
+): Promise<RivuletError> {
+  // If the server cannot be asked, the missing files are still the error.
+  const isPresent = await Promise.all(onnxDtypes.map((dtype) => has(graphFiles[dtype]).catch(() => false)))
+  const present = onnxDtypes.filter((_, index) => isPresent[index])
+  const usable = present.filter((dtype) => !unsupported.includes(dtype))
+  const listFiles = (listed: readonly OnnxDtype[]) => listed.map((dtype) => graphFiles[dtype]).join(', ')
+  if (present.length > 0 && usable.length === 0)
+    return new RivuletError(
+      'backend-unavailable',
+      `${url} has only ${listFiles(present)}. They need 16-bit floats (shader-f16), which this graphics adapter does not support. ` +
+        `Use onnx({ device: 'wasm' }), or a model with one of ${listFiles(dtypes)}.`,
+    )
+  const advice =
+    usable.length > 0
+      ? `It has ${listFiles(usable)}. Use dtype ${usable.map((dtype) => `'${dtype}'`).join(' or ')}.`
+      : 'Try another model.'
+  return new RivuletError('model-not-found', `${url} has none of the files ${listFiles(dtypes)}. ${advice}`)
 }
 
 function decodeModel(graphFile: string, graph: Uint8Array<ArrayBuffer>): ModelProto {

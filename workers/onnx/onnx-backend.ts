@@ -12,6 +12,7 @@ import { chooseDevice } from './device.js'
 import { generateTokens } from './generate.js'
 import { readModelConfig, type ModelConfig } from './model-config.js'
 import { readModelWeights } from './model-weights.js'
+import type { ModelProto } from './onnx_pb.js'
 import { firstCapacity, openDecoder } from './open-decoder.js'
 import { loadOnnxRuntime } from './session.js'
 
@@ -41,7 +42,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
           'invalid-option',
           'onnx() needs a model. Pass "model" to createEngine() or to onnx().',
         )
-      const { device, description, dtypes, memory } = await chooseDevice(options)
+      const { device, description, memory, ...variants } = await chooseDevice(options)
       let downloaded: LoadProgress | undefined
       const folder = await openModelFolder(model, download, {
         signal,
@@ -61,15 +62,15 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         })
       }
       const configuring = readModelConfig(folder)
+      const check = async (graph: ModelProto) =>
+        checkFit(graph, firstCapacity, memory, (await configuring).cacheSizes)
       const [config, weights, runtime] = await Promise.all([
         configuring,
-        readModelWeights(folder, dtypes, (graph) => checkFit(graph, firstCapacity, memory)).catch(
-          async (error: unknown) => {
-            // In an empty folder, the error about config.json explains more.
-            await configuring
-            throw error
-          },
-        ),
+        readModelWeights(folder, variants, check).catch(async (error: unknown) => {
+          // In an empty folder, the error about config.json explains more.
+          await configuring
+          throw error
+        }),
         loadOnnxRuntime(device, options.wasmPaths),
       ])
         .catch(async (error: unknown) => {
@@ -81,6 +82,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
       enterPhase('load')
       const decoder = await openDecoder(runtime, device, weights, {
         contextLength: config.contextLength,
+        cacheSizes: config.cacheSizes,
         conversationCacheBytes: options.conversationCacheBytes ?? defaultConversationCacheBytes,
         onSession: () => enterPhase('warm-up'),
       })

@@ -7,25 +7,27 @@ import { expandWeights } from './expand-weights.js'
 import { createGpuDecoder, type GpuModel } from './gpu-decoder.js'
 import { createGpuDevice, describeLoss } from './gpu-device.js'
 import { logitsOutput } from './graph-names.js'
+import type { CacheSizes } from './model-config.js'
 import type { ModelWeights } from './model-weights.js'
 import { ModelProtoSchema } from './onnx_pb.js'
 import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
-import { createSession, type OnnxRuntime } from './session.js'
+import { createRefusal, createSession, type OnnxRuntime } from './session.js'
 
 /** The initial capacity of the KV cache, in tokens. Most conversations are shorter. */
 export const firstCapacity = 1024
 
 type GraphFiles = Pick<ModelWeights, 'graph' | 'externalData'>
 interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'> {
+  readonly cacheSizes: CacheSizes
   /** Called when the weights are loaded and only the warm-up remains. */
   readonly onSession: () => void
 }
 
 /**
- * Opens a model in the fastest way that works. On WebGPU: a rewritten graph with a fixed cache and captured steps, then
- * without capture, then the graph as exported. On WASM: block-quantized weights expanded to f32, then the rewritten graph,
- * which computes the logits of only one position, then the graph as exported.
+ * Opens a model in the fastest way that works. On WebGPU: a rewritten graph with a fixed cache and captured steps, if it can
+ * be captured; then without capture, then the graph as exported. On WASM: block-quantized weights expanded to f32, then the
+ * rewritten graph, which computes the logits of only one position, then the graph as exported.
  * @throws RivuletError `model-invalid`, `model-unsupported`, `backend-unavailable`
  */
 export async function openDecoder(
@@ -36,6 +38,7 @@ export async function openDecoder(
 ): Promise<Decoder> {
   const rewrite = rewriteGraph(weights.model)
   const rewritten = rewrite.kind === 'rewritten' && {
+    canCapture: rewrite.canCapture,
     graph: rewrite.bytes,
     externalData: [...weights.externalData, { path: originalFile, data: weights.graph }],
   }
@@ -43,7 +46,7 @@ export async function openDecoder(
   if (device === 'wasm') ways.push(() => openExpanded(runtime, rewritten || weights, options))
   if (rewritten && device === 'wasm') ways.push(() => openGrowingCache(runtime, device, rewritten, options))
   if (rewritten && device === 'webgpu')
-    for (const canCapture of [true, false])
+    for (const canCapture of rewritten.canCapture ? [true, false] : [false])
       ways.push(() => openFixedCache(runtime, rewritten, options, canCapture))
   for (const open of ways) {
     // Ignores all errors: the next way needs less of the device, and the last one reports its error.
@@ -69,7 +72,7 @@ async function openGrowingCache(
   runtime: OnnxRuntime,
   device: 'webgpu' | 'wasm',
   files: GraphFiles,
-  { conversationCacheBytes, onSession }: DecoderOptions,
+  { cacheSizes, conversationCacheBytes, onSession }: DecoderOptions,
 ): Promise<Decoder> {
   const gpu = device === 'webgpu' ? await createGpuDevice() : undefined
   const target = gpu
@@ -82,7 +85,7 @@ async function openGrowingCache(
     return await createGrowingCacheDecoder(
       runtime,
       session,
-      readCacheInputs(session),
+      readCacheInputs(session, cacheSizes),
       conversationCacheBytes,
       lost,
     )
@@ -90,7 +93,7 @@ async function openGrowingCache(
     // The next way needs this memory.
     await session.release()
     gpu?.destroy()
-    throw error
+    throw createRefusal(error, device)
   }
 }
 
@@ -105,7 +108,7 @@ async function openFixedCache(
   try {
     const session = await createSession(runtime, { kind: 'webgpu', device, graphCapture: canCapture }, files)
     options.onSession()
-    const caches = readCacheInputs(session)
+    const caches = readCacheInputs(session, options.cacheSizes)
     const model = { runtime, device, session, caches, canCapture, firstCapacity, ...options }
     return await createGpuDecoder({ ...model, ...readLogitsOutput(session) })
   } catch (error) {

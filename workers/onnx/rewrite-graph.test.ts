@@ -55,6 +55,33 @@ describe('the embedded model, rewritten', () => {
   })
 })
 
+describe('a graph is captured', () => {
+  const rewriteWithWindows = (...windows: readonly bigint[]) =>
+    rewrite({
+      node: [
+        ...windows.map((i, index) => ({
+          ...attention,
+          attribute: [{ name: 'local_window_size', i }],
+          output: [`x${index}`],
+        })),
+        attention,
+        head,
+        // Reads all layers, so that none is unused.
+        { opType: 'Sum', input: windows.map((_, index) => `x${index}`), output: ['sum'] },
+      ],
+      output: [{ name: logitsOutput }, { name: 'sum' }],
+    })
+
+  it('if no attention has a sliding window', () => {
+    expect(rewrite({ node: [attention, head] })).toMatchObject({ kind: 'rewritten', canCapture: true })
+    expect(rewriteWithWindows(-1n, -1n)).toMatchObject({ kind: 'rewritten', canCapture: true })
+  })
+
+  it('but not if some attention has one: ONNX Runtime 1.30.0 would be wrong past the window', () => {
+    expect(rewriteWithWindows(-1n, 4096n)).toMatchObject({ kind: 'rewritten', canCapture: false })
+  })
+})
+
 describe('a graph stays unchanged', () => {
   it('without GroupQueryAttention', () => {
     expect(rewrite({ node: [head] })).toEqual({

@@ -25,7 +25,12 @@ const smallTensorBytes = 1024
 
 /** The result of `rewriteGraph`, or why it left the graph unchanged. */
 export type Rewrite =
-  | { readonly kind: 'rewritten'; readonly bytes: Uint8Array<ArrayBuffer> }
+  | {
+      readonly kind: 'rewritten'
+      readonly bytes: Uint8Array<ArrayBuffer>
+      /** False if ONNX Runtime computes this graph wrongly with graph capture. */
+      readonly canCapture: boolean
+    }
   | { readonly kind: 'unchanged'; readonly reason: string }
 
 /**
@@ -56,7 +61,20 @@ export function rewriteGraph(model: ModelProto): Rewrite {
   for (const tensor of graph.initializer) {
     if (tensor.rawData.byteLength > smallTensorBytes) leaveInFile(tensor)
   }
-  return { kind: 'rewritten', bytes: toBinary(ModelProtoSchema, model) }
+  return {
+    kind: 'rewritten',
+    bytes: toBinary(ModelProtoSchema, model),
+    canCapture: !attentions.some(hasSlidingWindow),
+  }
+}
+
+/**
+ * Whether attention reads only the last `local_window_size` tokens, as in Mistral and Gemma. ONNX Runtime 1.30.0 captures
+ * such a node with the window of the captured step, so later steps read the wrong tokens (microsoft/onnxruntime#32462).
+ */
+function hasSlidingWindow({ attribute }: NodeProto): boolean {
+  // The default, -1, is no window.
+  return attribute.some(({ name, i }) => name === 'local_window_size' && i > 0n)
 }
 
 const rewrittenInputs: ReadonlySet<string> = new Set([

@@ -69,15 +69,36 @@ export async function createSession(
         { cause: error },
       )
     }
-    const isUnsupported = /NOT_IMPLEMENTED|Could not find an implementation|not a registered function/i.test(
-      reason,
-    )
-    throw new RivuletError(
-      isUnsupported ? 'model-unsupported' : 'model-invalid',
-      `ONNX Runtime could not open the model: ${reason}`,
-      { cause: error },
-    )
+    throw createRefusal(error, target.kind)
   }
+}
+
+/** How ONNX Runtime reports a graph that it has no kernel for, when it opens the graph or runs it for the first time. */
+const unsupportedPatterns = [
+  /NOT_IMPLEMENTED|Could not find an implementation|not a registered function/i,
+  // A kernel that exists, but refuses an input or attribute of its node.
+  /Non-zero status code returned while running \w+ node/,
+]
+
+/** If memory or the device is gone, a node also fails, but the graph is not the reason. */
+const lossPattern = /bad_alloc|out of memory|Failed to allocate|allocat\w* memory|device\b.*\blost/i
+
+/** The error for a graph that ONNX Runtime refused to open, or to run for the first time. */
+export function createRefusal(error: unknown, device: SessionTarget['kind']): RivuletError {
+  if (error instanceof RivuletError) return error
+  const reason = describeError(error)
+  const isUnsupported =
+    unsupportedPatterns.some((pattern) => pattern.test(reason)) && !lossPattern.test(reason)
+  if (!isUnsupported)
+    return new RivuletError('model-invalid', `ONNX Runtime could not open the model: ${reason}`, {
+      cause: error,
+    })
+  const [deviceName, other] = device === 'wasm' ? ['the CPU', 'webgpu'] : ['WebGPU', 'wasm']
+  return new RivuletError(
+    'model-unsupported',
+    `ONNX Runtime cannot run this model on ${deviceName}. Try onnx({ device: '${other}' }), another dtype, or another export of the model. Reason: ${reason}`,
+    { cause: error },
+  )
 }
 
 /**

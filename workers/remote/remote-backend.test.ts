@@ -341,7 +341,9 @@ describe('an answer that fails', () => {
   }
 
   it('in the middle of a stream does not quote the key either', async () => {
-    answers.push(sendStream(write([...events.slice(0, 1), { error: { message: 'bad key sk-very-secret' } }])))
+    answers.push(
+      sendStream(write([events[0]!, JSON.stringify({ error: { message: 'bad key sk-very-secret' } })])),
+    )
     const refused = generate(undefined, { headers: { authorization: 'Bearer sk-very-secret' } })
     await expect(refused).rejects.toMatchObject({
       code: 'generation-failed',

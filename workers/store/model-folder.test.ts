@@ -55,6 +55,15 @@ function open(location: Location, hashes: DownloadRequest['sha256']) {
   )
 }
 
+it.each(Object.keys(places))('%s reports which files it has, without downloading them', async (name) => {
+  const folder = await open(places[name]!(), {})
+  const paths = ['onnx/model.onnx', 'onnx/model_q4.onnx', 'onnx/model_fp16.onnx']
+  expect(await Promise.all(paths.map(folder.has))).toEqual([true, true, false])
+  const downloads = server.requests.filter(({ method, path }) => method === 'GET' && path in contents)
+  expect(downloads).toEqual([])
+  folder.close()
+})
+
 describe.each(Object.keys(places))('a hash for a file of %s', (name) => {
   it.each(['onnx/modle.onnx', 'generation_config.json'])(
     'is refused before any download if there is no such file: %s',

@@ -13,6 +13,8 @@ export interface ModelFolder {
   readonly url: string
   /** @returns the file's bytes, or undefined if the folder has no such file */
   readBytes(path: string): Promise<Uint8Array<ArrayBuffer> | undefined>
+  /** Whether the folder has a file, without downloading it. */
+  has(path: string): Promise<boolean>
   /** @returns the parsed object, or undefined if the folder has no such file */
   readJson(path: string): Promise<Record<string, unknown> | undefined>
   /** @returns the file's text, or undefined if the folder has no such file */
@@ -34,6 +36,8 @@ export interface OpenModelFolder extends ModelFolder {
 export interface ModelFiles {
   /** @returns the file without copying it, or undefined if there is no such file */
   read(path: string): Promise<Blob | undefined>
+  /** Whether there is such a file, without reading it. */
+  has(path: string): Promise<boolean>
   list(): Promise<readonly string[]>
   forgetMissing(): Promise<void>
   close(): void
@@ -72,6 +76,7 @@ export async function openModelFolder(
     url,
     readText,
     readBlob,
+    has: files.has,
     list: files.list,
     async readBytes(path) {
       const blob = await readBlob(path)
@@ -102,6 +107,7 @@ function openLocalFiles(
   )
   return {
     forgetMissing: () => Promise.resolve(),
+    has: (path) => Promise.resolve(find(path) !== undefined),
     list: () => Promise.resolve([...files.keys()]),
     async read(path) {
       const file = find(path)

@@ -230,6 +230,10 @@ export async function openRemoteFiles(
   return {
     read,
     close,
+    async has(path) {
+      const address = locateFile(path, location.url)
+      return address !== undefined && hasFile(path, address)
+    },
     list: async () => [...((await list())?.keys() ?? (await kept.list()))],
     async forgetMissing() {
       isForgetting = true

@@ -38,16 +38,19 @@ const methods: Record<StoreCall['method'], (call: never) => Promise<unknown>> = 
   },
   async openCached({ model }: { model: BenchModel }) {
     const folder = openCacheFolder(model.url)
-    const [, weights, runtime] = await Promise.all([
+    const [{ cacheSizes }, weights, runtime] = await Promise.all([
       readModelConfig(folder),
-      readModelWeights(folder, [model.dtype], () => {}),
+      readModelWeights(folder, { dtypes: [model.dtype], unsupported: [] }, () => {}),
       loadOnnxRuntime('wasm'),
     ])
-    await openDecoder(runtime, 'wasm', weights, limits)
+    await openDecoder(runtime, 'wasm', weights, { ...limits, cacheSizes })
   },
   async fillCache({ model }: { model: BenchModel }) {
     const folder = openCacheFolder(model.url, true)
-    await Promise.all([readModelConfig(folder), readModelWeights(folder, [model.dtype], () => {})])
+    await Promise.all([
+      readModelConfig(folder),
+      readModelWeights(folder, { dtypes: [model.dtype], unsupported: [] }, () => {}),
+    ])
   },
 }
 
@@ -66,6 +69,7 @@ function openCacheFolder(folderUrl: string, isFilling = false): ModelFolder {
   return {
     url: folderUrl,
     readText,
+    has: async (path) => (await find(path)) !== undefined,
     async readBytes(path) {
       const response = await find(path)
       return response && new Uint8Array(await response.arrayBuffer())

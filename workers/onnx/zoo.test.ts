@@ -1,0 +1,115 @@
+import { join } from 'node:path'
+import * as runtime from 'onnxruntime-web/wasm'
+import { afterAll, describe, expect, it } from 'vitest'
+import { RivuletError } from '../../lib/contract/errors.js'
+import { openDiskFolder } from './disk-folder.test-support.js'
+import { readModelConfig } from './model-config.js'
+import { readModelWeights } from './model-weights.js'
+import { openDecoder } from './open-decoder.js'
+import { findDifference, hasZoo, listZoo, readAnswers, zoo, type ZooModel } from './zoo.test-support.js'
+
+/* The models of the zoo on WASM: a handful in `npm test`, all in `npm run soak`. */
+
+runtime.env.wasm.numThreads = 1
+
+/** Of each exporter, and with sliding windows, mixture of experts, 16-bit floats, and a graph that the CPU refuses. */
+const handful: readonly ZooModel[] = [
+  { name: 'genai/llama3.2', dtype: 'q4' },
+  { name: 'genai/llama3.2', dtype: 'fp16' },
+  { name: 'genai/llama3.2', dtype: 'q4f16' },
+  { name: 'genai/mistral', dtype: 'q4' },
+  { name: 'genai/gemma2', dtype: 'fp32' },
+  { name: 'genai/gpt-oss', dtype: 'q4' },
+  { name: 'symbolic/llama3.2', dtype: 'q4' },
+  { name: 'symbolic/qwen3', dtype: 'fp32' },
+  { name: 'optimum/llama3.2', dtype: 'fp32' },
+  { name: 'optimum/gpt-neox', dtype: 'q4' },
+]
+
+/** Models that do not run, with the error code. */
+const refused: readonly (readonly [pattern: RegExp, code: string, reason: string])[] = [
+  [/^hub\/.*-split /, 'model-not-found', 'several graphs'],
+  [/\/(lfm2|qwen3\.5-one-file) /, 'model-unsupported', 'states of a fixed size'],
+  [/^symbolic\/qwen3 /, 'model-unsupported', 'no CPU kernel with fused query and key norms'],
+  [/^optimum\/(bloom|gpt2) /, 'model-invalid', 'no max_position_embeddings'],
+]
+
+/** Models whose tokens may differ from the reference. */
+const inexact: readonly (readonly [pattern: RegExp, reason: string])[] = [
+  [/^genai\/gpt-oss q4f16$/, 'rounding can choose another expert'],
+  [/ q8$/, 'the scales of activations depend on the chunks of the prompt'],
+  [/^genai\/phi(3\.5-longrope|4-mini) /, 'the rotary factors depend on the chunks of the prompt'],
+]
+
+/** Logits that are closer than this may be in another order: sums are computed in another order, too. */
+const tolerance = 0.001
+/** The reference of q4f16 is from a kernel that rounds activations to 8 bits. */
+const q4f16Tolerance = 0.25
+
+/** @returns the execution, and where the tokens differ from the reference; or the error code */
+async function runOnWasm(model: ZooModel): Promise<readonly [execution: string, differences: string]> {
+  try {
+    const folder = openDiskFolder(join(zoo, model.name))
+    const { contextLength, cacheSizes } = await readModelConfig(folder)
+    const weights = await readModelWeights(folder, { dtypes: [model.dtype], unsupported: [] }, () => {})
+    const decoder = await openDecoder(runtime, 'wasm', weights, {
+      contextLength,
+      cacheSizes,
+      conversationCacheBytes: 0,
+      onSession: () => {},
+    })
+    const answers = readAnswers(model)
+    const differences = answers.length === 0 ? ['no reference'] : []
+    for (const answer of answers) {
+      const difference = await findDifference(
+        decoder,
+        answer,
+        model.dtype === 'q4f16' ? q4f16Tolerance : tolerance,
+      )
+      if (difference !== undefined) differences.push(difference)
+    }
+    await decoder.release()
+    return [decoder.execution, differences.join('; ') || 'equal']
+  } catch (error) {
+    if (error instanceof RivuletError) return ['refused', error.code]
+    throw error
+  }
+}
+
+describe('a model of the zoo generates the tokens of its reference', () => {
+  if (!hasZoo) {
+    // A passing file's skipped tests are not listed.
+    process.stdout.write(
+      `The zoo's models are skipped: there is no folder ${zoo}. RIVULET_ZOO can name another one.\n`,
+    )
+    it.skip('on WASM')
+    return
+  }
+  const rows: string[][] = [['architecture', 'exporter', 'dtype', 'execution', 'tokens']]
+  const models = Number(process.env.RIVULET_SOAK ?? 1) > 1 ? listZoo() : handful
+
+  it.each(models)('$name $dtype', async (model) => {
+    const id = `${model.name} ${model.dtype}`
+    const [exporter = '', architecture = ''] = model.name.split('/')
+    const refusal = refused.find(([pattern]) => pattern.test(id))
+    const exception = inexact.find(([pattern]) => pattern.test(id))
+    const [execution, tokens] = await runOnWasm(model)
+    const reason = refusal?.[2] ?? (tokens === 'equal' ? undefined : exception?.[1])
+    const result = reason === undefined ? tokens : `${tokens} (${reason})`
+    rows.push([architecture, exporter, model.dtype, execution, result])
+    if (refusal) expect([execution, tokens]).toEqual(['refused', refusal[1]])
+    else if (exception) expect(execution).toBe('growing-cache')
+    else expect([execution, tokens]).toEqual(['growing-cache', 'equal'])
+  })
+
+  afterAll(() => {
+    const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
+    const lines = rows.map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join('  ')
+        .trimEnd(),
+    )
+    process.stdout.write(`${lines.join('\n')}\n`)
+  })
+})
