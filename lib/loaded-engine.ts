@@ -47,19 +47,20 @@ export function createLoadedEngine(
     },
     generate(prompt, options) {
       const checked = checkRequest(prompt, options)
-      const { info } = kept.current
-      const { input, options: sampling } = createRequest(checked, info)
+      const { info: currentInfo } = kept.current
+      const { input, options: sampling } = createRequest(checked, currentInfo)
       if (disposed) throw disposedError()
       const order = generations++
       const generation = drawNumber()
       const startedAt = performance.now()
       const drawSeed = drawOnce()
-      observer.onStart({ generation, startedAt, prompt, input: input.kind, options: sampling, info })
+      const start = { generation, startedAt, prompt, input: input.kind, options: sampling }
+      observer.onStart({ ...start, info: currentInfo })
       return new TokenStream({
         async takeWorker() {
-          const { connection, info: current } = await kept.take(order)
+          const { connection, info } = await kept.take(order)
           return {
-            info: current,
+            info,
             generate: (request) => connection.call((worker) => worker.generate(request)),
             closed: connection.closed,
             terminate: connection.terminate,
