@@ -33,6 +33,8 @@ export const newChatButton = (page: Page) =>
 
 export async function ask(page: Page, question: string): Promise<void> {
   await expect(state(page, 'ready')).toBeVisible()
-  await page.getByRole('textbox', { name: 'Message' }).fill(question)
-  await page.keyboard.press('Enter')
+  const field = page.getByRole('textbox', { name: 'Message' })
+  await field.fill(question)
+  // A layout that changes meanwhile can move the focus: this press focuses the field again.
+  await field.press('Enter')
 }
