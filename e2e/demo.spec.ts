@@ -33,6 +33,7 @@ test.describe('in one page, with a new chat for each test', () => {
   test.beforeEach(async () => {
     await page.setViewportSize({ width: 1280, height: 720 })
     await newChatButton(page).click()
+    await expect(answers(page)).toHaveCount(0)
   })
   test.afterAll(() => page.context().close())
 
