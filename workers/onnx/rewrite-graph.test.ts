@@ -55,6 +55,33 @@ describe('the embedded model, rewritten', () => {
   })
 })
 
+describe('the head', () => {
+  const product = { ...head, output: ['product'] }
+  const finish = (input: readonly string[]) => ({ opType: 'Add', input: [...input], output: [logitsOutput] })
+
+  it('may have a bias, before or after the product', () => {
+    for (const input of [
+      ['product', 'bias'],
+      ['bias', 'product'],
+    ]) {
+      expect(rewrite({ node: [attention, product, finish(input)] }).kind).toBe('rewritten')
+    }
+  })
+
+  it('may be scaled by a constant of the graph', () => {
+    const scale = { opType: 'Constant', output: ['scale'] }
+    const scaled = { opType: 'Div', input: ['product', 'scale'], output: [logitsOutput] }
+    expect(rewrite({ node: [attention, product, scale, scaled] }).kind).toBe('rewritten')
+  })
+
+  it('is not found if two results are added', () => {
+    const second = { opType: 'Identity', input: ['x'], output: ['second'] }
+    expect(rewrite({ node: [attention, product, second, finish(['product', 'second'])] })).toMatchObject({
+      kind: 'unchanged',
+    })
+  })
+})
+
 describe('a graph is captured', () => {
   const rewriteWithWindows = (...windows: readonly bigint[]) =>
     rewrite({

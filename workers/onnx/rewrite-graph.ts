@@ -88,14 +88,22 @@ function isRewrittenInput(name: string): boolean {
 }
 
 const products = new Set(['MatMul', 'MatMulNBits', 'Gemm'])
-/** The operators allowed between the product and the logits: they compute each position separately. */
-const pointwise = new Set(['Cast', 'Mul', 'Div', 'Tanh'])
+/**
+ * The operators allowed between the product and the logits: they compute each position separately. `Add` is the bias of
+ * Phi-2's head.
+ */
+const pointwise = new Set(['Cast', 'Mul', 'Div', 'Tanh', 'Add'])
 
 /** Finds the matrix product that computes the logits. */
 function findHead(graph: GraphProto): NodeProto | undefined {
   const producers = new Map(graph.node.flatMap((node) => node.output.map((name) => [name, node])))
   let node = producers.get(logitsOutput)
-  while (node && pointwise.has(node.opType)) node = producers.get(node.input[0] ?? '')
+  while (node && pointwise.has(node.opType)) {
+    const computed = node.input.flatMap((name) => producers.get(name) ?? [])
+    const [input, other] = computed.filter(({ opType }) => opType !== 'Constant')
+    // With two computed inputs, either could come from the head.
+    node = other ? undefined : input
+  }
   return node && products.has(node.opType) ? node : undefined
 }
 
