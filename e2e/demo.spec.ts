@@ -98,6 +98,17 @@ test.describe('in one page, with a new chat for each test', () => {
     })
   }
 
+  test('after its worker dies, the next question is answered, and the page is ready again', async () => {
+    await ask(page, 'Hello!')
+    await expect(answers(page)).toHaveCount(1)
+    await expect(state(page, 'ready')).toBeVisible()
+    for (const worker of page.workers()) await worker.evaluate(() => self.close())
+    await ask(page, 'Tell me a story about a dragon.')
+    await expect(answers(page).last()).toHaveText(/\w+ \w+ \w+/)
+    await expect(state(page, 'ready')).toBeVisible()
+    await expect(page.getByTestId('model')).toHaveText('stories · q8')
+  })
+
   test('nothing overflows between 320 pixels and 4K', async () => {
     await page.setViewportSize({ width: 320, height: 640 })
     await ask(page, 'Hello!')

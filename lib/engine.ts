@@ -6,7 +6,7 @@ import type { GenerateOptions, Prompt } from './contract/request.js'
 import type { ModelInfo } from './contract/worker-api.js'
 import { checkEngineOptions, type EngineOptions } from './engine-options.js'
 import { createLoadedEngine } from './loaded-engine.js'
-import { combineObservers, observeLoads } from './observer.js'
+import { combineObservers, observeLoadErrors } from './observer.js'
 import { writePerformanceTimeline } from './performance-timeline.js'
 import { startWorker, type Candidate, type SkippedBackend } from './start-worker.js'
 import type { TokenStream } from './token-stream.js'
@@ -49,9 +49,11 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const candidates = await locateModels(options)
   const observer = combineObservers([writePerformanceTimeline(), ...[options.observer ?? []].flat()])
   const plan = { candidates, download: request, persist: download.persist ?? true, onProgress }
-  const start = observeLoads(startWorker.bind(undefined, plan), observer)
+  const start = observeLoadErrors(startWorker.bind(undefined, plan), observer)
   const first = await start(new Set(), signal)
-  return createLoadedEngine(first, recover ? { candidates, start, onRecovery } : undefined, observer)
+  const { onLoad } = observer
+  const recovery = recover ? { candidates, start, onRecovery, onLoad } : undefined
+  return createLoadedEngine(first, recovery, observer)
 }
 
 function locateModels({ backend, model, download }: EngineOptions): Promise<readonly Candidate[]> {

@@ -46,20 +46,21 @@ function createWorker(name: string, candidate = candidates[0]!): LoadedWorker {
 
 const death = new RivuletError('worker-failed', 'gone')
 const { signal } = new AbortController()
+const onLoad = () => {}
 const nextTask = () => new Promise((resolve) => setTimeout(resolve, 5))
 
 describe('a kept worker', () => {
   it('is the same one as long as it lives', async () => {
     const first = createWorker('first')
     const start = () => Promise.reject(new Error('not to be started'))
-    const kept = keepWorker(first, { start, onRecovery: undefined, candidates }, signal)
+    const kept = keepWorker(first, { start, onRecovery: undefined, onLoad, candidates }, signal)
     expect(await kept.take(0)).toBe(first)
   })
 
   it('is replaced once for all who wait, and given to them in their order', async () => {
     const first = createWorker('first')
     const second = createWorker('second')
-    const seen = { starts: 0, reasons: [] as RivuletError[], served: [] as number[] }
+    const seen = { starts: 0, reasons: [] as RivuletError[], loads: [] as string[], served: [] as number[] }
     const start = async () => {
       seen.starts += 1
       await nextTask()
@@ -67,7 +68,12 @@ describe('a kept worker', () => {
     }
     const kept = keepWorker(
       first,
-      { start, onRecovery: (reason) => seen.reasons.push(reason), candidates },
+      {
+        start,
+        onRecovery: (reason) => seen.reasons.push(reason),
+        onLoad: (info) => seen.loads.push(info.model),
+        candidates,
+      },
       signal,
     )
     first.connection.terminate(death)
@@ -76,7 +82,7 @@ describe('a kept worker', () => {
       seen.served.push(order)
     }
     await Promise.all([3, 1, 2, 0].map(take))
-    expect(seen).toEqual({ starts: 1, reasons: [death], served: [0, 1, 2, 3] })
+    expect(seen).toEqual({ starts: 1, reasons: [death], loads: ['second'], served: [0, 1, 2, 3] })
     expect(kept.current).toBe(second)
   })
 
@@ -88,7 +94,7 @@ describe('a kept worker', () => {
       async () => second,
     ]
     const start = () => outcomes.shift()!()
-    const kept = keepWorker(first, { start, onRecovery: undefined, candidates }, signal)
+    const kept = keepWorker(first, { start, onRecovery: undefined, onLoad, candidates }, signal)
     first.connection.terminate(death)
     await expect(kept.take(0)).rejects.toMatchObject({ code: 'download-failed' })
     expect(await kept.take(1)).toBe(second)
@@ -102,7 +108,7 @@ describe('a kept worker', () => {
       lostBefore.push([...lost])
       return second
     }
-    const kept = keepWorker(first, { start, onRecovery: undefined, candidates }, signal)
+    const kept = keepWorker(first, { start, onRecovery: undefined, onLoad, candidates }, signal)
     expect(kept.switchBackend(first.connection, death)).toBe(true)
     expect(first.connection.closed.reason).toBe(death)
     expect(await kept.take(0)).toBe(second)
@@ -117,7 +123,7 @@ describe('a kept worker', () => {
     const first = createWorker('first')
     const second = createWorker('second', candidates[1])
     const start = () => nextTask().then(() => second)
-    const kept = keepWorker(first, { start, onRecovery: undefined, candidates }, signal)
+    const kept = keepWorker(first, { start, onRecovery: undefined, onLoad, candidates }, signal)
     expect(kept.switchBackend(first.connection, death)).toBe(true)
     expect(kept.switchBackend(first.connection, death)).toBe(true)
     expect(await Promise.all([kept.take(0), kept.take(1)])).toEqual([second, second])
@@ -130,7 +136,7 @@ describe('a kept worker', () => {
     const onRecovery = () => {
       throw new Error('mine')
     }
-    const kept = keepWorker(first, { start: async () => second, onRecovery, candidates }, signal)
+    const kept = keepWorker(first, { start: async () => second, onRecovery, onLoad, candidates }, signal)
     first.connection.terminate(death)
     expect(await kept.take(0)).toBe(second)
     expect(later.mock.calls[0]![0]).toThrow('mine')
@@ -149,7 +155,7 @@ describe('a kept worker', () => {
     const late = createWorker('late')
     const disposing = new AbortController()
     const start = () => nextTask().then(() => late)
-    const kept = keepWorker(first, { start, onRecovery: undefined, candidates }, disposing.signal)
+    const kept = keepWorker(first, { start, onRecovery: undefined, onLoad, candidates }, disposing.signal)
     first.connection.terminate(death)
     const waiting = kept.take(0)
     disposing.abort(new RivuletError('engine-disposed', 'over'))

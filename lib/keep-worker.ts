@@ -1,6 +1,7 @@
 import type { WorkerConnection } from './connect-worker.js'
 import { probeDevices } from './contract/devices.js'
 import type { RivuletError } from './contract/errors.js'
+import type { ModelInfo } from './contract/worker-api.js'
 import { callObserver } from './observer.js'
 import type { Candidate, LoadedWorker } from './start-worker.js'
 
@@ -12,6 +13,8 @@ export interface Recovery {
   start(lost: ReadonlySet<Candidate>, signal: AbortSignal): Promise<LoadedWorker>
   /** Called before the replacement, with the reason of the loss. */
   readonly onRecovery: ((reason: RivuletError) => void) | undefined
+  /** Called after the replacement, with its model. */
+  readonly onLoad: (info: ModelInfo) => void
 }
 
 /** A loaded worker that is replaced when it is needed after its death. */
@@ -48,7 +51,7 @@ export function keepWorker(
   let current = first
   let isReplacing = false
 
-  async function replace({ start, onRecovery }: Recovery): Promise<void> {
+  async function replace({ start, onRecovery, onLoad }: Recovery): Promise<void> {
     const reason = current.connection.closed.reason as RivuletError
     callObserver(() => onRecovery?.(reason))
     if (current.info.device === 'webgpu') await waitForGpu(signal)
@@ -60,6 +63,7 @@ export function keepWorker(
     })
     if (signal.aborted) next.connection.terminate(signal.reason as RivuletError)
     current = next
+    if (!signal.aborted) onLoad(next.info)
   }
 
   async function serveWaiting(how: Recovery): Promise<void> {

@@ -22,6 +22,7 @@ export function createLoadedEngine(
   recovery: Recovery | undefined,
   observer: Required<EngineObserver>,
 ): Engine {
+  observer.onLoad(first.info)
   const disposing = new AbortController()
   const kept = keepWorker(first, recovery, disposing.signal)
   let generations = 0

@@ -3,7 +3,7 @@ import { RivuletError } from './contract/errors.js'
 import type { LoadedWorker } from './start-worker.js'
 import {
   combineObservers,
-  observeLoads,
+  observeLoadErrors,
   type EngineObserver,
   type GenerationEnd,
   type ObservedChunk,
@@ -16,27 +16,22 @@ const end = { generation: 1 } as GenerationEnd
 
 afterEach(() => Reflect.deleteProperty(globalThis, key))
 
-describe('observed loads', () => {
-  const { signal } = new AbortController()
-  const worker = { info: { model: 'stories' } } as LoadedWorker
+describe('a load that fails', () => {
+  const error = new RivuletError('download-failed', 'offline')
 
-  it('are reported each time, and so are failures', async () => {
-    const onLoad = vi.fn()
+  it('is reported each time', async () => {
     const onLoadError = vi.fn()
-    const error = new RivuletError('download-failed', 'offline')
-    const outcomes = [async () => worker, () => Promise.reject(error), async () => worker]
-    const load = observeLoads(() => outcomes.shift()!(), combineObservers([{ onLoad, onLoadError }]))
-    await load(new Set(), signal)
-    await expect(load(new Set(), signal)).rejects.toBe(error)
-    await load(new Set(), signal)
-    expect(onLoad.mock.calls).toEqual([[worker.info], [worker.info]])
+    const worker = { info: { model: 'stories' } } as LoadedWorker
+    const outcomes = [async () => worker, () => Promise.reject(error)]
+    const load = observeLoadErrors(() => outcomes.shift()!(), combineObservers([{ onLoadError }]))
+    expect(await load(new Set(), undefined)).toBe(worker)
+    await expect(load(new Set(), undefined)).rejects.toBe(error)
     expect(onLoadError.mock.calls).toEqual([[error]])
   })
 
-  it('that the page aborted are not failures', async () => {
+  it('is not reported if the page aborted it', async () => {
     const onLoadError = vi.fn()
-    const error = new RivuletError('engine-disposed', 'aborted')
-    const load = observeLoads(() => Promise.reject(error), combineObservers([{ onLoadError }]))
+    const load = observeLoadErrors(() => Promise.reject(error), combineObservers([{ onLoadError }]))
     await expect(load(undefined, AbortSignal.abort())).rejects.toBe(error)
     expect(onLoadError).not.toHaveBeenCalled()
   })

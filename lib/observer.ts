@@ -9,7 +9,7 @@ import type { LoadedWorker } from './start-worker.js'
  * error that one throws is reported as an uncaught error of the page and does not reach the stream.
  */
 export interface EngineObserver {
-  /** The model is loaded: at first, and again after each recovery. */
+  /** The model is loaded: at first, and again after each loss. `engine.info` is this one's from now on. */
   onLoad?(info: ModelInfo): void
   /** Loading failed. Not called if the page aborted it. */
   onLoadError?(error: RivuletError): void
@@ -94,17 +94,15 @@ export function callObserver(run: () => void): void {
   }
 }
 
-/** Reports each load of `load` to the observer. */
-export function observeLoads<Arguments extends readonly [unknown, AbortSignal | undefined]>(
+/** Reports each failure of `load` to the observer, unless the page aborted it. */
+export function observeLoadErrors<Arguments extends readonly [unknown, AbortSignal | undefined]>(
   load: (...parameters: Arguments) => Promise<LoadedWorker>,
-  { onLoad, onLoadError }: Required<EngineObserver>,
+  { onLoadError }: Required<EngineObserver>,
 ): (...parameters: Arguments) => Promise<LoadedWorker> {
   return async (...parameters) => {
     const [, signal] = parameters
     try {
-      const worker = await load(...parameters)
-      onLoad(worker.info)
-      return worker
+      return await load(...parameters)
     } catch (error) {
       if (error instanceof RivuletError && !signal?.aborted) onLoadError(error)
       throw error

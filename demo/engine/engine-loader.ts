@@ -45,15 +45,20 @@ export function createEngineLoader(observer: EngineObserver): EngineLoader {
     try {
       const backend = await choose()
       const { startEngine } = await import('./start-engine.js')
-      const engine = await startEngine({
+      const show = (engine: Engine) => {
+        if (!abort.signal.aborted && state.peek().kind !== 'ready') state.value = { kind: 'ready', engine }
+      }
+      const starting: Promise<Engine> = startEngine({
         backend,
         onProgress: (progress) => (state.value = { kind: 'loading', progress }),
         signal: abort.signal,
-        observer,
+        // After a loss, the library loads the model again, and reports its progress again.
+        observer: [observer, { onLoad: () => void starting.then(show, () => {}) }],
       })
+      const engine = await starting
       if (abort.signal.aborted) void engine.dispose()
       abort.signal.throwIfAborted()
-      state.value = { kind: 'ready', engine }
+      show(engine)
       return engine
     } catch (error) {
       void showFailure(error, abort.signal)
