@@ -1,4 +1,4 @@
-import { useSignal } from '@preact/signals'
+import { effect, useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import { Composer, focusPrompt } from '../chat/composer.js'
 import { Turns } from '../chat/turns.js'
@@ -24,10 +24,9 @@ export function App({ page, theme }: { readonly page: Page; readonly theme: Them
   const isSettingsOpen = useSignal(false)
 
   useEffect(focusPrompt, [])
-  useEffect(() => {
-    // On a narrow page the list is a drawer that covers the chat: close it until the user opens it.
-    isListOpen.value = hasRoomForList.value
-  }, [hasRoomForList.value])
+  // On a narrow page the list is a drawer that covers the chat: it is closed until the user opens it. Before the next
+  // rendering, not after it as with useSignalEffect: the drawer would take the focus for a moment.
+  useEffect(() => effect(() => void (isListOpen.value = hasRoomForList.value)), [])
   useEffect(() => {
     const stopOnEscape = (event: KeyboardEvent) => {
       const isInDialog = event.target instanceof Element && event.target.closest('dialog')
