@@ -68,6 +68,11 @@ describe('the head', () => {
     }
   })
 
+  it('is not found in a cycle', () => {
+    const cycle = { opType: 'Cast', input: [logitsOutput], output: [logitsOutput] }
+    expect(rewrite({ node: [attention, cycle] })).toMatchObject({ kind: 'unchanged' })
+  })
+
   it('may be scaled by a constant of the graph', () => {
     const scale = { opType: 'Constant', output: ['scale'] }
     const scaled = { opType: 'Div', input: ['product', 'scale'], output: [logitsOutput] }

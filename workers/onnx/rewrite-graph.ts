@@ -97,8 +97,11 @@ const pointwise = new Set(['Cast', 'Mul', 'Div', 'Tanh', 'Add'])
 /** Finds the matrix product that computes the logits. */
 function findHead(graph: GraphProto): NodeProto | undefined {
   const producers = new Map(graph.node.flatMap((node) => node.output.map((name) => [name, node])))
+  const seen = new Set<NodeProto>()
   let node = producers.get(logitsOutput)
-  while (node && pointwise.has(node.opType)) {
+  // A damaged graph can have a cycle.
+  while (node && pointwise.has(node.opType) && !seen.has(node)) {
+    seen.add(node)
     const computed = node.input.flatMap((name) => producers.get(name) ?? [])
     const [input, other] = computed.filter(({ opType }) => opType !== 'Constant')
     // With two computed inputs, either could come from the head.
