@@ -8,6 +8,7 @@ import { describeLoss } from './gpu-device.js'
 import { createGpuSampler } from './gpu-sampler.js'
 import { decodeFloat16 } from './float16.js'
 import { graphInputs, logitsOutput } from './graph-names.js'
+import type { PrefillRules } from './prefill-rules.js'
 import { greedy } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
 import type { OnnxRuntime } from './session.js'
@@ -29,6 +30,7 @@ export interface GpuModel {
   /** Budget for the KV caches of earlier conversations. */
   readonly conversationCacheBytes: number
   readonly canCapture: boolean
+  readonly prefillRules: PrefillRules
 }
 
 /** Disables capture for one run: with any other id, ONNX Runtime would replay the shape of this prompt later. */
@@ -275,6 +277,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     },
     lost: device.lost.then(describeLoss),
     prefillChunkTokens,
+    prefillRules: model.prefillRules,
     recall,
     prefill,
     startAnswer(sampling, seed, promptIds, answerIds) {

@@ -10,6 +10,7 @@ import {
 import { createInvalidLogitsError, type Decoder } from './decoder.js'
 import { decodeFloat16 } from './float16.js'
 import { graphInputs, logitsOutput } from './graph-names.js'
+import type { PrefillRules } from './prefill-rules.js'
 import { createTokenHistory, greedy, sampleToken } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
 import type { OnnxRuntime } from './session.js'
@@ -29,6 +30,7 @@ export async function createGrowingCacheDecoder(
   session: InferenceSession,
   caches: readonly CacheInput[],
   conversationCacheBytes: number,
+  prefillRules: PrefillRules,
   lost: Promise<string> = new Promise(() => {}),
 ): Promise<Decoder> {
   const inputNames = new Set(session.inputNames)
@@ -150,6 +152,7 @@ export async function createGrowingCacheDecoder(
     execution: 'growing-cache',
     lost,
     prefillChunkTokens,
+    prefillRules,
     recall,
     prefill,
     startAnswer(newSampling, newSeed, promptIds, answerIds) {

@@ -8,12 +8,14 @@ import { parsePastName } from './graph-names.js'
 import type { CacheSizes } from './model-config.js'
 import {
   ModelProtoSchema,
+  NodeProtoSchema,
   TensorProtoSchema,
   type TensorProto_DataType,
   TensorShapeProto_DimensionSchema,
   type GraphProto,
 } from './onnx_pb.js'
 import { openDecoder } from './open-decoder.js'
+import { prefill } from './prefill.js'
 import { greedy } from './sampler.js'
 
 /* Runs variants of the embedded model on ONNX Runtime's WebAssembly in Node. */
@@ -101,6 +103,76 @@ describe('a graph that does not declare a size of its KV cache', () => {
       refusal('model-unsupported', 'GroupQueryAttention'),
     )
   })
+})
+
+/** Rounds the inputs of all matrix products to 8 bits, with one scale for all tokens of a run, as Optimum's `q8` does. */
+function quantizeActivations({ node }: GraphProto): void {
+  for (const product of node.filter(({ opType }) => opType === 'MatMul')) {
+    const [activation = ''] = product.input
+    const name = product.output[0]!
+    const quantized = [`${name}.quantized`, `${name}.scale`, `${name}.zero`]
+    const rounded = [`${name}.rounded`]
+    node.splice(
+      node.indexOf(product),
+      0,
+      create(NodeProtoSchema, { opType: 'DynamicQuantizeLinear', input: [activation], output: quantized }),
+      create(NodeProtoSchema, { opType: 'DequantizeLinear', input: quantized, output: rounded }),
+    )
+    product.input.splice(0, 1, ...rounded)
+  }
+}
+
+describe('each prompt gives the same answer, whatever was computed before,', () => {
+  const draw = (length: number) => Array.from({ length }, (_, index) => (index * 389 + 7) % 2048)
+  /** The long prompt has more tokens than one chunk, and starts with the short one. */
+  const [short, long] = [draw(145), draw(300)] as const
+  const answerLength = 12
+
+  /** Generates the rest of an answer. @returns its tokens, and the logits of the last one */
+  async function continueAnswer(decoder: Decoder, prompt: readonly number[], start: readonly number[]) {
+    decoder.startAnswer(greedy, 0, prompt, start)
+    const ids = [...start]
+    while (ids.length < answerLength) ids.push(await decoder.next(ids.length, false))
+    return { ids, logits: await decoder.readLogits() }
+  }
+
+  async function generate(decoder: Decoder, prompt: readonly number[], start: readonly number[] = []) {
+    const input = { ids: [...prompt, ...start], promptLength: prompt.length }
+    await prefill(decoder, input, new AbortController().signal)
+    return continueAnswer(decoder, prompt, start)
+  }
+
+  /** As a plain loop computes it: the whole prompt in one run, then token by token. */
+  async function generatePlainly(change: (graph: GraphProto) => void, prompt: readonly number[]) {
+    const decoder = await open(change)
+    await decoder.prefill(prompt)
+    const result = await continueAnswer(decoder, prompt, [])
+    await decoder.release()
+    return result
+  }
+
+  it.each([['if activations are quantized with one scale for each run', quantizeActivations]])(
+    '%s',
+    async (_, change) => {
+      const expected = {
+        short: await generatePlainly(change, short),
+        long: await generatePlainly(change, long),
+      }
+      const decoder = await open(change)
+      const differences = async (name: 'short' | 'long', answered: number) => {
+        const { ids, logits } = expected[name]
+        const prompt = { short, long }[name]
+        const actual = await generate(decoder, prompt, ids.slice(0, answered))
+        expect(actual.ids).toEqual(ids)
+        return Math.max(...actual.logits.map((logit, index) => Math.abs(logit - logits[index]!)))
+      }
+      for (const answered of [0, 0, answerLength - 2]) {
+        expect(await differences('long', answered)).toBeLessThan(0.001)
+        expect(await differences('short', answered)).toBeLessThan(0.001)
+      }
+      await decoder.release()
+    },
+  )
 })
 
 it('a graph that only the first run shows to be unsupported is refused with a hint', async () => {
