@@ -25,7 +25,7 @@ const conversationCacheBytes = 2 ** 20
 /** The graph declares its sizes. */
 const cacheSizes = { heads: undefined, headSize: undefined }
 /** Of the embedded model. */
-const prefillRules = { wholePrompt: false }
+const prefillRules = { wholePrompt: false, rotarySwitch: Infinity }
 const openOptions = { contextLength, cacheSizes, conversationCacheBytes, onSession: () => {} }
 /** In the embedded model's chat template: "Tell me a story about a dragon.", "I want a story with a cat and a ball." */
 const prompts = {

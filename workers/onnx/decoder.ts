@@ -16,7 +16,8 @@ export interface Decoder {
   readonly prefillChunkTokens: number
   readonly prefillRules: PrefillRules
   /**
-   * Restores the longest prefix of `ids` that the current or an earlier conversation has computed.
+   * Restores the longest prefix of `ids`, which are marked by `markTokens`, that the current or an earlier conversation has
+   * computed.
    * @returns the length of the prefix, which is now in the cache
    */
   recall(ids: readonly number[]): number

@@ -10,7 +10,7 @@ import {
 import { createInvalidLogitsError, type Decoder } from './decoder.js'
 import { decodeFloat16 } from './float16.js'
 import { graphInputs, logitsOutput } from './graph-names.js'
-import type { PrefillRules } from './prefill-rules.js'
+import { markTokens, type PrefillRules } from './prefill-rules.js'
 import { createTokenHistory, greedy, sampleToken } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
 import type { OnnxRuntime } from './session.js'
@@ -36,6 +36,7 @@ export async function createGrowingCacheDecoder(
   const inputNames = new Set(session.inputNames)
   const conversations = createConversations<Cache>(conversationCacheBytes, disposeCache)
   let cache = createEmptyCache()
+  /** Computed into `cache`, marked by `markTokens`. */
   let ids: readonly number[] = []
   let logits: Float32Array = new Float32Array()
   /** Sampled, but not yet computed into the cache. */
@@ -93,7 +94,7 @@ export async function createGrowingCacheDecoder(
   async function prefill(newIds: readonly number[]): Promise<void> {
     const outputs = await session.run(createFeeds(newIds))
     replaceCache(new Map(caches.map(({ past, present }) => [past, readOutput(outputs, present)])))
-    ids = [...ids, ...newIds]
+    ids = [...ids, ...markTokens(prefillRules, newIds, ids.length + newIds.length)]
     pending = undefined
     logits = await readLastLogits(readOutput(outputs, logitsOutput))
   }

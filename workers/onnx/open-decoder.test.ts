@@ -4,13 +4,13 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import * as runtime from 'onnxruntime-web/wasm'
 import { describe, expect, it } from 'vitest'
 import type { Decoder } from './decoder.js'
-import { parsePastName } from './graph-names.js'
+import { graphInputs, parsePastName } from './graph-names.js'
 import type { CacheSizes } from './model-config.js'
 import {
   ModelProtoSchema,
   NodeProtoSchema,
   TensorProtoSchema,
-  type TensorProto_DataType,
+  TensorProto_DataType,
   TensorShapeProto_DimensionSchema,
   type GraphProto,
 } from './onnx_pb.js'
@@ -122,9 +122,37 @@ function quantizeActivations({ node }: GraphProto): void {
   }
 }
 
+const rotarySwitch = 150
+
+/** Uses other rotary factors above a total length, as longrope does. */
+function switchRotaryFactors({ node, initializer }: GraphProto): void {
+  const addConstant = (name: string, value: bigint) =>
+    initializer.push(
+      create(TensorProtoSchema, {
+        name,
+        dataType: TensorProto_DataType.INT64,
+        rawData: new Uint8Array(BigInt64Array.of(value).buffer),
+      }),
+    )
+  addConstant('switch.axis', 1n)
+  addConstant('switch.length', BigInt(rotarySwitch))
+  const operations = [
+    { opType: 'Shape', input: [graphInputs.attentionMask], output: ['switch.shape'] },
+    { opType: 'Gather', input: ['switch.shape', 'switch.axis'], output: ['switch.total'] },
+    { opType: 'Greater', input: ['switch.total', 'switch.length'], output: ['switch.is_long'] },
+    { opType: 'Where', input: ['switch.is_long', 'sin_cache', 'cos_cache'], output: ['switch.cos'] },
+  ]
+  for (const { input } of node)
+    for (const [index, name] of input.entries()) if (name === 'cos_cache') input[index] = 'switch.cos'
+  node.unshift(...operations.map((operation) => create(NodeProtoSchema, operation)))
+}
+
 describe('each prompt gives the same answer, whatever was computed before,', () => {
   const draw = (length: number) => Array.from({ length }, (_, index) => (index * 389 + 7) % 2048)
-  /** The long prompt has more tokens than one chunk, and starts with the short one. */
+  /**
+   * The long prompt starts with the short one. Both have more tokens than one chunk. The answer to the short one passes the
+   * rotary switch.
+   */
   const [short, long] = [draw(145), draw(300)] as const
   const answerLength = 12
 
@@ -136,10 +164,10 @@ describe('each prompt gives the same answer, whatever was computed before,', () 
     return { ids, logits: await decoder.readLogits() }
   }
 
-  async function generate(decoder: Decoder, prompt: readonly number[], start: readonly number[] = []) {
+  async function generate(decoder: Decoder, prompt: readonly number[], start: readonly number[]) {
     const input = { ids: [...prompt, ...start], promptLength: prompt.length }
-    await prefill(decoder, input, new AbortController().signal)
-    return continueAnswer(decoder, prompt, start)
+    const cached = await prefill(decoder, input, new AbortController().signal)
+    return { cached, ...(await continueAnswer(decoder, prompt, start)) }
   }
 
   /** As a plain loop computes it: the whole prompt in one run, then token by token. */
@@ -151,28 +179,30 @@ describe('each prompt gives the same answer, whatever was computed before,', () 
     return result
   }
 
-  it.each([['if activations are quantized with one scale for each run', quantizeActivations]])(
-    '%s',
-    async (_, change) => {
-      const expected = {
-        short: await generatePlainly(change, short),
-        long: await generatePlainly(change, long),
-      }
-      const decoder = await open(change)
-      const differences = async (name: 'short' | 'long', answered: number) => {
-        const { ids, logits } = expected[name]
-        const prompt = { short, long }[name]
-        const actual = await generate(decoder, prompt, ids.slice(0, answered))
-        expect(actual.ids).toEqual(ids)
-        return Math.max(...actual.logits.map((logit, index) => Math.abs(logit - logits[index]!)))
-      }
-      for (const answered of [0, 0, answerLength - 2]) {
-        expect(await differences('long', answered)).toBeLessThan(0.001)
-        expect(await differences('short', answered)).toBeLessThan(0.001)
-      }
-      await decoder.release()
-    },
-  )
+  it.each([
+    ['if activations are quantized with one scale for each run', quantizeActivations, 0],
+    ['if the rotary factors depend on the total length', switchRotaryFactors, short.length - 1],
+  ])('%s', async (_, change, reusable) => {
+    const expected = {
+      short: await generatePlainly(change, short),
+      long: await generatePlainly(change, long),
+    }
+    const decoder = await open(change)
+    const differences = async (name: 'short' | 'long', answered: number) => {
+      const { ids, logits } = expected[name]
+      const prompt = { short, long }[name]
+      const actual = await generate(decoder, prompt, ids.slice(0, answered))
+      expect(actual.ids).toEqual(ids)
+      return Math.max(...actual.logits.map((logit, index) => Math.abs(logit - logits[index]!)))
+    }
+    for (const answered of [0, 0, answerLength - 2]) {
+      expect(await differences('long', answered)).toBeLessThan(0.001)
+      expect(await differences('short', answered)).toBeLessThan(0.001)
+    }
+    expect((await generate(decoder, short, [])).cached).toBe(reusable)
+    expect((await generate(decoder, long, [])).cached).toBe(0)
+    await decoder.release()
+  })
 })
 
 it('a graph that only the first run shows to be unsupported is refused with a hint', async () => {

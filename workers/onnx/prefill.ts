@@ -1,4 +1,5 @@
 import type { Decoder } from './decoder.js'
+import { markTokens } from './prefill-rules.js'
 
 /** Tokens to compute before the next token is sampled. */
 export interface PrefillInput {
@@ -15,9 +16,11 @@ export interface PrefillInput {
  * @throws the reason of `signal`, between two runs
  */
 export async function prefill(decoder: Decoder, input: PrefillInput, signal: AbortSignal): Promise<number> {
-  const { ids } = input
+  const { ids, promptLength } = input
+  const { prefillRules } = decoder
   // The last token is always computed: the answer starts from its logits.
-  const cached = decoder.recall(decoder.prefillRules.wholePrompt ? [] : ids.slice(0, -1))
+  const reusable = prefillRules.wholePrompt ? [] : ids.slice(0, -1)
+  const cached = decoder.recall(markTokens(prefillRules, reusable, promptLength))
   for (let start = cached; start < ids.length;) {
     signal.throwIfAborted()
     const end = findRunEnd(decoder, input, start)
@@ -33,5 +36,10 @@ function findRunEnd(
   start: number,
 ): number {
   if (prefillRules.wholePrompt) return start < promptLength ? promptLength : start + 1
-  return Math.min(start + prefillChunkTokens, ids.length)
+  const { rotarySwitch } = prefillRules
+  const chunkEnd = Math.min(start + prefillChunkTokens, ids.length)
+  // The length at the end of a run selects the factors for all its tokens.
+  return Math.max(promptLength, start + 1) > rotarySwitch
+    ? Math.max(chunkEnd, rotarySwitch + 1)
+    : Math.min(chunkEnd, rotarySwitch)
 }
