@@ -147,7 +147,7 @@ function switchRotaryFactors({ node, initializer }: GraphProto): void {
   node.unshift(...operations.map((operation) => create(NodeProtoSchema, operation)))
 }
 
-describe('each prompt gives the same answer, whatever was computed before,', () => {
+describe('each prompt gives the same answer, whatever was computed before', () => {
   const draw = (length: number) => Array.from({ length }, (_, index) => (index * 389 + 7) % 2048)
   /**
    * The long prompt starts with the short one. Both have more tokens than one chunk. The answer to the short one passes the

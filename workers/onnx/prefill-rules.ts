@@ -10,9 +10,9 @@ import {
 /** How a prompt must be computed so that it always gives the same tokens, whatever is in the cache. */
 export interface PrefillRules {
   /**
-   * Whether a prompt must be computed in one run, and each token after it in its own run: usually since the graph quantizes its
-   * activations with one scale for all tokens of a run, so other runs give other results. A cached prefix was computed in
-   * another run, so it cannot be reused.
+   * Whether a prompt must be computed in one run, and each token after it in its own run. The graph quantizes its
+   * activations with one scale for all tokens of a run (or has several switches by length), so other runs give other
+   * results. A cached prefix was computed in another run, so it cannot be reused.
    *
    * One run needs memory for all tokens of the prompt: the logits, if the graph returns those of all positions, and in
    * each layer the attention scores, which grow with the square of the length. A cancel takes effect after it.

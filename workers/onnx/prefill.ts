@@ -21,7 +21,8 @@ export async function prefill(decoder: Decoder, input: PrefillInput, signal: Abo
   // The last token is always computed: the answer starts from its logits.
   const reusable = prefillRules.wholePrompt ? [] : ids.slice(0, -1)
   const cached = decoder.recall(markTokens(prefillRules, reusable, promptLength))
-  for (let start = cached; start < ids.length;) {
+  let start = cached
+  while (start < ids.length) {
     signal.throwIfAborted()
     const end = findRunEnd(decoder, input, start)
     await decoder.prefill(ids.slice(start, end))
