@@ -73,7 +73,7 @@ it('a prompt is computed in one run if the graph has several switches', () => {
   const compare = (constant: string) => ({
     opType: 'Greater',
     input: ['total', constant],
-    output: [constant],
+    output: [`is_above_${constant}`],
   })
   const node = [...totalLength, limit, other, compare('limit'), compare('other')]
   expect(readRules({ node })).toMatchObject({ wholePrompt: true })
