@@ -24,6 +24,8 @@ const fewSteps = 12
 const conversationCacheBytes = 2 ** 20
 /** The graph declares its sizes. */
 const cacheSizes = { heads: undefined, headSize: undefined }
+/** Of the embedded model. */
+const prefillRules = { wholePrompt: false, rotarySwitch: Infinity }
 const openOptions = { contextLength, cacheSizes, conversationCacheBytes, onSession: () => {} }
 /** In the embedded model's chat template: "Tell me a story about a dragon.", "I want a story with a cat and a ball." */
 const prompts = {
@@ -47,6 +49,7 @@ beforeAll(async () => {
     session,
     readCacheInputs(session, cacheSizes),
     conversationCacheBytes,
+    prefillRules,
   )
   reference = { dragon: await answer(decoder, prompts.dragon), ball: await answer(decoder, prompts.ball) }
   await decoder.release()
@@ -66,6 +69,7 @@ async function openOnWasm(): Promise<Decoder> {
     session,
     readCacheInputs(session, cacheSizes),
     conversationCacheBytes,
+    prefillRules,
   )
 }
 
@@ -94,6 +98,7 @@ async function openOnGpu({
     firstCapacity,
     conversationCacheBytes,
     canCapture,
+    prefillRules,
   })
 }
 
@@ -282,6 +287,7 @@ describe('WebGPU generates the same tokens', { timeout: 300_000 }, () => {
       session,
       readCacheInputs(session, cacheSizes),
       conversationCacheBytes,
+      prefillRules,
     )
     const options = { count: 8 }
     expect(await answer(decoder, prompts.dragon, options)).toEqual(reference.dragon.slice(0, 8))

@@ -1,5 +1,6 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { Execution } from '../../lib/contract/worker-api.js'
+import type { PrefillRules } from './prefill-rules.js'
 import type { Sampling } from './sampler.js'
 
 /** A loaded model with the KV cache of one conversation, on any device. */
@@ -8,10 +9,15 @@ export interface Decoder {
   readonly execution: DecoderExecution
   /** Resolves with the browser's message if the device is lost before `release`. Never resolves on WASM. */
   readonly lost: Promise<string>
-  /** How many tokens to prefill in one call. It limits memory, and a cancel takes effect after one call. */
-  readonly prefillChunkTokens: number
   /**
-   * Restores the longest prefix of `ids` that the current or an earlier conversation has computed.
+   * How many tokens to prefill in one call, where `prefillRules` do not need more. It limits memory, and a cancel takes
+   * effect after one call.
+   */
+  readonly prefillChunkTokens: number
+  readonly prefillRules: PrefillRules
+  /**
+   * Restores the longest prefix of `ids`, which are marked by `markTokens`, that the current or an earlier conversation has
+   * computed.
    * @returns the length of the prefix, which is now in the cache
    */
   recall(ids: readonly number[]): number

@@ -8,6 +8,7 @@ import { createStopMatcher } from '../text/stop-strings.js'
 import type { Decoder } from './decoder.js'
 import { computeLogprobs } from './logprobs.js'
 import type { ModelConfig } from './model-config.js'
+import { prefill } from './prefill.js'
 
 /**
  * Computes the prompt in chunks, then one token for each pull, until an end-of-sequence token, a stop string or the
@@ -45,7 +46,8 @@ export async function* generateTokens(
   const answerIds = [...startIds, ...generated.tokenIds]
   // The request's options override the model's.
   decoder.startAnswer({ ...config.sampling, ...options }, seed, conversationIds, answerIds)
-  const cachedPromptTokens = await prefill(decoder, [...promptIds, ...generated.tokenIds], signal)
+  const ids = [...promptIds, ...generated.tokenIds]
+  const cachedPromptTokens = await prefill(decoder, { ids, promptLength: promptIds.length }, signal)
   const promptTokens = conversationIds.length + prefixTokens
   const prefillMs = performance.now() - startedAt
   yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs, prefillMs }
@@ -83,18 +85,6 @@ export async function* generateTokens(
 const newAnswer: Resume = {
   handedOver: { text: '', tokens: 0 },
   generated: { text: '', tokens: 0, tokenIds: [] },
-}
-
-/** @returns how many of the prompt's tokens the cache held already */
-async function prefill(decoder: Decoder, promptIds: readonly number[], signal: AbortSignal): Promise<number> {
-  // The last token is always computed: the answer starts from its logits.
-  const cached = decoder.recall(promptIds.slice(0, -1))
-  const { prefillChunkTokens: chunk } = decoder
-  for (let start = cached; start < promptIds.length; start += chunk) {
-    signal.throwIfAborted()
-    await decoder.prefill(promptIds.slice(start, start + chunk))
-  }
-  return cached
 }
 
 /** Restores the state of the text after these tokens. The reader already has their text. */

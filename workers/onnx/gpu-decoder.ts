@@ -8,6 +8,7 @@ import { describeLoss } from './gpu-device.js'
 import { createGpuSampler } from './gpu-sampler.js'
 import { decodeFloat16 } from './float16.js'
 import { graphInputs, logitsOutput } from './graph-names.js'
+import { markTokens, type PrefillRules } from './prefill-rules.js'
 import { greedy } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
 import type { OnnxRuntime } from './session.js'
@@ -29,6 +30,7 @@ export interface GpuModel {
   /** Budget for the KV caches of earlier conversations. */
   readonly conversationCacheBytes: number
   readonly canCapture: boolean
+  readonly prefillRules: PrefillRules
 }
 
 /** Disables capture for one run: with any other id, ONNX Runtime would replay the shape of this prompt later. */
@@ -55,7 +57,7 @@ const selfTest = { promptTokens: 20, answerTokens: 3 }
  * When this resolves, the shaders are compiled, and the self-test has compared the replay with uncaptured runs.
  */
 export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
-  const { runtime, device, session, caches, vocabulary, logitsType } = model
+  const { runtime, device, session, caches, vocabulary, logitsType, prefillRules } = model
   const { Tensor } = runtime
   const tokenId = createStorage(device, 8)
   const lastIndex = createStorage(device, 4)
@@ -76,6 +78,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   const conversations = createConversations<FixedCache>(model.conversationCacheBytes, (parked) =>
     parked.destroy(),
   )
+  /** Computed into the cache, marked by `markTokens`. */
   const ids: number[] = []
   /** Sampled and stored in `tokenId`, but not yet computed by a step. */
   let pending: number | undefined
@@ -114,9 +117,14 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       },
       uncaptured,
     )
-    ids.push(...newIds)
+    ids.push(...markTokens(prefillRules, newIds, length))
     pending = undefined
     ahead = undefined
+  }
+
+  /** Adds a token that a decode step computes. */
+  function addComputed(id: number): void {
+    ids.push(...markTokens(prefillRules, [id], ids.length + 1))
   }
 
   /** Makes ONNX Runtime capture the pending step, and records its replay. All these runs compute the same step. */
@@ -145,7 +153,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       canReplay = recording !== undefined
     }
     // After the step: if it fails, the token must not count as computed.
-    ids.push(pending)
+    addComputed(pending)
     return known
   }
 
@@ -188,7 +196,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     ahead = willContinue ? startAhead(position + 1) : undefined
     const id = await step.id
     if (id === noToken) throw createInvalidLogitsError()
-    if (ahead) ids.push(id)
+    if (ahead) addComputed(id)
     pending = ahead ? undefined : id
     return id
   }
@@ -249,7 +257,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     const prompt = Array.from({ length: selfTest.promptTokens }, (_, index) => index)
     await prefill(prompt)
     await prefill(prompt)
-    sampler.start(greedy, 0, ids)
+    sampler.start(greedy, 0, [...prompt, ...prompt])
     const tokens: number[] = []
     while (tokens.length < selfTest.answerTokens) tokens.push(await next(tokens.length, false))
     rewind(0)
@@ -275,6 +283,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     },
     lost: device.lost.then(describeLoss),
     prefillChunkTokens,
+    prefillRules,
     recall,
     prefill,
     startAnswer(sampling, seed, promptIds, answerIds) {

@@ -10,6 +10,7 @@ import {
 import { createInvalidLogitsError, type Decoder } from './decoder.js'
 import { decodeFloat16 } from './float16.js'
 import { graphInputs, logitsOutput } from './graph-names.js'
+import { markTokens, type PrefillRules } from './prefill-rules.js'
 import { createTokenHistory, greedy, sampleToken } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
 import type { OnnxRuntime } from './session.js'
@@ -29,11 +30,13 @@ export async function createGrowingCacheDecoder(
   session: InferenceSession,
   caches: readonly CacheInput[],
   conversationCacheBytes: number,
+  prefillRules: PrefillRules,
   lost: Promise<string> = new Promise(() => {}),
 ): Promise<Decoder> {
   const inputNames = new Set(session.inputNames)
   const conversations = createConversations<Cache>(conversationCacheBytes, disposeCache)
   let cache = createEmptyCache()
+  /** Computed into `cache`, marked by `markTokens`. */
   let ids: readonly number[] = []
   let logits: Float32Array = new Float32Array()
   /** Sampled, but not yet computed into the cache. */
@@ -91,7 +94,7 @@ export async function createGrowingCacheDecoder(
   async function prefill(newIds: readonly number[]): Promise<void> {
     const outputs = await session.run(createFeeds(newIds))
     replaceCache(new Map(caches.map(({ past, present }) => [past, readOutput(outputs, present)])))
-    ids = [...ids, ...newIds]
+    ids = [...ids, ...markTokens(prefillRules, newIds, ids.length + newIds.length)]
     pending = undefined
     logits = await readLastLogits(readOutput(outputs, logitsOutput))
   }
@@ -150,6 +153,7 @@ export async function createGrowingCacheDecoder(
     execution: 'growing-cache',
     lost,
     prefillChunkTokens,
+    prefillRules,
     recall,
     prefill,
     startAnswer(newSampling, newSeed, promptIds, answerIds) {

@@ -4,16 +4,18 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import * as runtime from 'onnxruntime-web/wasm'
 import { describe, expect, it } from 'vitest'
 import type { Decoder } from './decoder.js'
-import { parsePastName } from './graph-names.js'
+import { graphInputs, parsePastName } from './graph-names.js'
 import type { CacheSizes } from './model-config.js'
 import {
   ModelProtoSchema,
+  NodeProtoSchema,
   TensorProtoSchema,
-  type TensorProto_DataType,
+  TensorProto_DataType,
   TensorShapeProto_DimensionSchema,
   type GraphProto,
 } from './onnx_pb.js'
 import { openDecoder } from './open-decoder.js'
+import { prefill } from './prefill.js'
 import { greedy } from './sampler.js'
 
 /* Runs variants of the embedded model on ONNX Runtime's WebAssembly in Node. */
@@ -100,6 +102,106 @@ describe('a graph that does not declare a size of its KV cache', () => {
     await expect(open(nameDimension(3), { ...sizes, headSize: 16 })).rejects.toEqual(
       refusal('model-unsupported', 'GroupQueryAttention'),
     )
+  })
+})
+
+/** Rounds the inputs of all matrix products to 8 bits, with one scale for all tokens of a run, as Optimum's `q8` does. */
+function quantizeActivations({ node }: GraphProto): void {
+  for (const product of node.filter(({ opType }) => opType === 'MatMul')) {
+    const [activation = ''] = product.input
+    const name = product.output[0]!
+    const quantized = [`${name}.quantized`, `${name}.scale`, `${name}.zero`]
+    const rounded = [`${name}.rounded`]
+    node.splice(
+      node.indexOf(product),
+      0,
+      create(NodeProtoSchema, { opType: 'DynamicQuantizeLinear', input: [activation], output: quantized }),
+      create(NodeProtoSchema, { opType: 'DequantizeLinear', input: quantized, output: rounded }),
+    )
+    product.input.splice(0, 1, ...rounded)
+  }
+}
+
+const rotarySwitch = 150
+
+/** Uses other rotary factors above a total length, as longrope does. */
+function switchRotaryFactors({ node, initializer }: GraphProto): void {
+  const addConstant = (name: string, value: bigint) =>
+    initializer.push(
+      create(TensorProtoSchema, {
+        name,
+        dataType: TensorProto_DataType.INT64,
+        rawData: new Uint8Array(BigInt64Array.of(value).buffer),
+      }),
+    )
+  addConstant('switch.axis', 1n)
+  addConstant('switch.length', BigInt(rotarySwitch))
+  const operations = [
+    { opType: 'Shape', input: [graphInputs.attentionMask], output: ['switch.shape'] },
+    { opType: 'Gather', input: ['switch.shape', 'switch.axis'], output: ['switch.total'] },
+    { opType: 'Greater', input: ['switch.total', 'switch.length'], output: ['switch.is_long'] },
+    { opType: 'Where', input: ['switch.is_long', 'sin_cache', 'cos_cache'], output: ['switch.cos'] },
+  ]
+  for (const { input } of node)
+    for (const [index, name] of input.entries()) if (name === 'cos_cache') input[index] = 'switch.cos'
+  node.unshift(...operations.map((operation) => create(NodeProtoSchema, operation)))
+}
+
+describe('each prompt gives the same answer, whatever was computed before', () => {
+  const draw = (length: number) => Array.from({ length }, (_, index) => (index * 389 + 7) % 2048)
+  /**
+   * The long prompt starts with the short one. Both have more tokens than one chunk. The answer to the short one passes the
+   * rotary switch.
+   */
+  const [short, long] = [draw(145), draw(300)] as const
+  const answerLength = 12
+
+  /** Generates the rest of an answer. @returns its tokens, and the logits of the last one */
+  async function continueAnswer(decoder: Decoder, prompt: readonly number[], start: readonly number[]) {
+    decoder.startAnswer(greedy, 0, prompt, start)
+    const ids = [...start]
+    while (ids.length < answerLength) ids.push(await decoder.next(ids.length, false))
+    return { ids, logits: await decoder.readLogits() }
+  }
+
+  async function generate(decoder: Decoder, prompt: readonly number[], start: readonly number[]) {
+    const input = { ids: [...prompt, ...start], promptLength: prompt.length }
+    const cached = await prefill(decoder, input, new AbortController().signal)
+    return { cached, ...(await continueAnswer(decoder, prompt, start)) }
+  }
+
+  /** As a plain loop computes it: the whole prompt in one run, then token by token. */
+  async function generatePlainly(change: (graph: GraphProto) => void, prompt: readonly number[]) {
+    const decoder = await open(change)
+    await decoder.prefill(prompt)
+    const result = await continueAnswer(decoder, prompt, [])
+    await decoder.release()
+    return result
+  }
+
+  it.each([
+    ['if activations are quantized with one scale for each run', quantizeActivations, 0],
+    ['if the rotary factors depend on the total length', switchRotaryFactors, short.length - 1],
+  ])('%s', async (_, change, reusable) => {
+    const expected = {
+      short: await generatePlainly(change, short),
+      long: await generatePlainly(change, long),
+    }
+    const decoder = await open(change)
+    const differences = async (name: 'short' | 'long', answered: number) => {
+      const { ids, logits } = expected[name]
+      const prompt = { short, long }[name]
+      const actual = await generate(decoder, prompt, ids.slice(0, answered))
+      expect(actual.ids).toEqual(ids)
+      return Math.max(...actual.logits.map((logit, index) => Math.abs(logit - logits[index]!)))
+    }
+    for (const answered of [0, 0, answerLength - 2]) {
+      expect(await differences('long', answered)).toBeLessThan(0.001)
+      expect(await differences('short', answered)).toBeLessThan(0.001)
+    }
+    expect((await generate(decoder, short, [])).cached).toBe(reusable)
+    expect((await generate(decoder, long, [])).cached).toBe(0)
+    await decoder.release()
   })
 })
 

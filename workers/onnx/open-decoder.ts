@@ -11,6 +11,7 @@ import type { CacheSizes } from './model-config.js'
 import type { ModelWeights } from './model-weights.js'
 import { ModelProtoSchema } from './onnx_pb.js'
 import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
+import { readPrefillRules } from './prefill-rules.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
 import { createRefusal, createSession, type OnnxRuntime } from './session.js'
 
@@ -24,6 +25,8 @@ interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationC
   readonly onSession: () => void
 }
 
+type OpeningOptions = DecoderOptions & Pick<GpuModel, 'prefillRules'>
+
 /**
  * Opens a model in the fastest way that works. On WebGPU: a rewritten graph with a fixed cache and captured steps, if it can
  * be captured; then without capture, then the graph as exported. On WASM: block-quantized weights expanded to f32, then the
@@ -34,8 +37,16 @@ export async function openDecoder(
   runtime: OnnxRuntime,
   device: 'webgpu' | 'wasm',
   weights: ModelWeights,
-  options: DecoderOptions,
+  decoderOptions: DecoderOptions,
 ): Promise<Decoder> {
+  // Before the rewrite, which modifies the graph.
+  const prefillRules = readPrefillRules(weights.model)
+  const options: OpeningOptions = {
+    ...decoderOptions,
+    prefillRules,
+    // Without prefix reuse, earlier conversations are useless.
+    ...(prefillRules.wholePrompt && { conversationCacheBytes: 0 }),
+  }
   const rewrite = rewriteGraph(weights.model)
   const rewritten = rewrite.kind === 'rewritten' && {
     canCapture: rewrite.canCapture,
@@ -62,7 +73,7 @@ export async function openDecoder(
 async function openExpanded(
   runtime: OnnxRuntime,
   { graph, externalData }: GraphFiles,
-  options: DecoderOptions,
+  options: OpeningOptions,
 ): Promise<Decoder | undefined> {
   const expansion = expandWeights(fromBinary(ModelProtoSchema, graph), externalData)
   return expansion.kind === 'expanded' ? openGrowingCache(runtime, 'wasm', expansion, options) : undefined
@@ -72,7 +83,7 @@ async function openGrowingCache(
   runtime: OnnxRuntime,
   device: 'webgpu' | 'wasm',
   files: GraphFiles,
-  { cacheSizes, conversationCacheBytes, onSession }: DecoderOptions,
+  { cacheSizes, conversationCacheBytes, prefillRules, onSession }: OpeningOptions,
 ): Promise<Decoder> {
   const gpu = device === 'webgpu' ? await createGpuDevice() : undefined
   const target = gpu
@@ -87,6 +98,7 @@ async function openGrowingCache(
       session,
       readCacheInputs(session, cacheSizes),
       conversationCacheBytes,
+      prefillRules,
       lost,
     )
   } catch (error) {
@@ -101,7 +113,7 @@ async function openGrowingCache(
 async function openFixedCache(
   runtime: OnnxRuntime,
   files: GraphFiles,
-  options: DecoderOptions,
+  options: OpeningOptions,
   canCapture: boolean,
 ): Promise<Decoder> {
   const device = await createGpuDevice()

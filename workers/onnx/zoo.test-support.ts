@@ -2,6 +2,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { onnxDtypes, type OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { Decoder } from './decoder.js'
+import { prefill } from './prefill.js'
 import { greedy } from './sampler.js'
 
 /*
@@ -84,22 +85,24 @@ export async function findDifference(
   { prompt, ids, tokens }: ZooAnswer,
   tolerance: number,
 ): Promise<string | undefined> {
-  await startAfter(decoder, ids)
+  await startAfter(decoder, ids, [])
   for (const [position, expected] of tokens.entries()) {
     const id = await decoder.next(position, false)
     if (id === expected) continue
     const logits = await decoder.readLogits()
     const gap = logits[id]! - logits[expected]!
     if (!(gap < tolerance)) return `${prompt}: token ${position} by ${gap.toFixed(4)}`
-    await startAfter(decoder, [...ids, ...tokens.slice(0, position + 1)])
+    await startAfter(decoder, ids, tokens.slice(0, position + 1))
   }
   return undefined
 }
 
-async function startAfter(decoder: Decoder, ids: readonly number[]): Promise<void> {
-  decoder.recall([])
-  const { prefillChunkTokens: chunk } = decoder
-  for (let start = 0; start < ids.length; start += chunk)
-    await decoder.prefill(ids.slice(start, start + chunk))
+async function startAfter(
+  decoder: Decoder,
+  prompt: readonly number[],
+  answer: readonly number[],
+): Promise<void> {
+  const ids = [...prompt, ...answer]
+  await prefill(decoder, { ids, promptLength: prompt.length }, new AbortController().signal)
   decoder.startAnswer(greedy, 0, ids, [])
 }
