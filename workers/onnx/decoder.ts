@@ -11,7 +11,9 @@ export interface Decoder {
   /** How many tokens to prefill in one call. It limits memory, and a cancel takes effect after one call. */
   readonly prefillChunkTokens: number
   /**
-   * Restores the longest prefix of `ids` that the current or an earlier conversation has computed.
+   * Restores the longest prefix of `ids` that the current or an earlier conversation has computed. With states of fixed
+   * size, the prefix must end where the states were kept: near the end of a prompt, or at the end of an answer.
+   * @param ids the prompt, without its last token, whose logits are needed
    * @returns the length of the prefix, which is now in the cache
    */
   recall(ids: readonly number[]): number
