@@ -30,7 +30,8 @@ export interface OnnxLoadOptions {
   readonly dtype?: OnnxDtype | undefined
   /**
    * Memory for the KV caches of earlier conversations, in bytes, in addition to the cache of the current one. When a chat
-   * is continued, only its new tokens are computed. The least recently used cache is freed first; 0 keeps none.
+   * is continued, only its new tokens are computed. The least recently used cache is freed first; 0 keeps none. Models with
+   * states of fixed size (LFM2, Qwen3.5) also keep their checkpoints here.
    * @default 256 MiB
    */
   readonly conversationCacheBytes?: number | undefined

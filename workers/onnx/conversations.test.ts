@@ -25,6 +25,18 @@ it('returns no conversation that shares only what the cache already has', () => 
   expect(store.take([1, 2, 3, 4], 2)?.cache).toBe('known')
 })
 
+it('returns no conversation that cannot be truncated to the common prefix', () => {
+  const store = createConversations<string>(
+    100,
+    () => {},
+    ({ cache, ids }, target) => (cache === 'whole only' && ids.length > target.length ? 0 : ids.length),
+  )
+  store.park({ cache: 'whole only', ids: [1, 2, 3, 4], sizeBytes: 10 })
+  store.park({ cache: 'short', ids: [1, 2], sizeBytes: 10 })
+  expect(store.take([1, 2, 3], 0)?.cache).toBe('short')
+  expect(store.take([1, 2, 3], 0)).toBeUndefined()
+})
+
 it('frees the least recently used conversation beyond the budget', () => {
   const { store, park, freed } = createStore(25)
   park('first', [1])

@@ -5,8 +5,8 @@ export interface Conversations<Cache> {
    */
   park(conversation: Conversation<Cache>): void
   /**
-   * Removes and returns the conversation that shares the longest prefix with `ids`.
-   * @returns undefined if none shares more than `moreThan` tokens
+   * Removes and returns the conversation that has computed the longest prefix of `ids`.
+   * @returns undefined if none has more than `moreThan` tokens of it
    */
   take(ids: readonly number[], moreThan: number): Conversation<Cache> | undefined
   /** Frees all conversations. */
@@ -22,9 +22,16 @@ export interface Conversation<Cache> {
 /** If fewer tokens than this would be lost, computing them again costs less than a copy of the cache. */
 export const worthParkingTokens = 32
 
+/**
+ * @param countReusable counts the first tokens of `ids` that a conversation can continue from
+ */
 export function createConversations<Cache>(
   budgetBytes: number,
   free: (cache: Cache) => void,
+  countReusable: (
+    conversation: Pick<Conversation<Cache>, 'ids' | 'cache'>,
+    ids: readonly number[],
+  ) => number = (conversation, ids) => countCommonPrefix(conversation.ids, ids),
 ): Conversations<Cache> {
   /** Least recently used first. */
   let parked: Conversation<Cache>[] = []
@@ -42,8 +49,8 @@ export function createConversations<Cache>(
       let best: Conversation<Cache> | undefined
       let longest = moreThan
       for (const conversation of parked) {
-        const common = countCommonPrefix(conversation.ids, ids)
-        if (common > longest) [best, longest] = [conversation, common]
+        const reusable = countReusable(conversation, ids)
+        if (reusable > longest) [best, longest] = [conversation, reusable]
       }
       parked = parked.filter((conversation) => conversation !== best)
       return best

@@ -1,7 +1,6 @@
 import { clone, fromBinary, toBinary } from '@bufbuild/protobuf'
 import type { InferenceSession } from 'onnxruntime-web'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readCacheInputs } from './cache-inputs.js'
 import type { Decoder } from './decoder.js'
 import { createGpuDecoder } from './gpu-decoder.js'
 import { createGpuDevice } from './gpu-device.js'
@@ -11,6 +10,7 @@ import { openDecoder } from './open-decoder.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
 import { greedy, type Sampling } from './sampler.js'
 import { createSession, loadOnnxRuntime, type OnnxRuntime } from './session.js'
+import { readStateSchema } from './state-schema.js'
 
 /*
  * Runs the embedded model: each way to run a decoder generates the same greedy tokens. The reference is the exported graph
@@ -47,7 +47,7 @@ beforeAll(async () => {
   const decoder = await createGrowingCacheDecoder(
     wasm,
     session,
-    readCacheInputs(session, cacheSizes),
+    readStateSchema(session, cacheSizes),
     conversationCacheBytes,
     prefillRules,
   )
@@ -67,7 +67,7 @@ async function openOnWasm(): Promise<Decoder> {
   return createGrowingCacheDecoder(
     wasm,
     session,
-    readCacheInputs(session, cacheSizes),
+    readStateSchema(session, cacheSizes),
     conversationCacheBytes,
     prefillRules,
   )
@@ -86,7 +86,7 @@ async function openOnGpu({
     rewriteModel(),
   )
   if (failsToCapture) failCapturedRuns(session)
-  const caches = readCacheInputs(session, cacheSizes)
+  const { caches } = readStateSchema(session, cacheSizes)
   return createGpuDecoder({
     runtime,
     device,
@@ -285,7 +285,7 @@ describe('WebGPU generates the same tokens', { timeout: 300_000 }, () => {
     const decoder = await createGrowingCacheDecoder(
       runtime,
       session,
-      readCacheInputs(session, cacheSizes),
+      readStateSchema(session, cacheSizes),
       conversationCacheBytes,
       prefillRules,
     )

@@ -17,7 +17,9 @@ export interface Decoder {
   readonly prefillRules: PrefillRules
   /**
    * Restores the longest prefix of `ids`, which are marked by `markTokens`, that the current or an earlier conversation has
-   * computed.
+   * computed. With states of fixed size, the prefix must end where the states were kept: near the end of a prompt, or at the
+   * end of an answer.
+   * @param ids the prompt, without its last token, whose logits are needed
    * @returns the length of the prefix, which is now in the cache
    */
   recall(ids: readonly number[]): number

@@ -1,5 +1,5 @@
 import type { Tensor } from 'onnxruntime-web'
-import { countTokenBytes, type CacheInput } from './cache-inputs.js'
+import { countTokenBytes, type CacheInput } from './state-schema.js'
 import type { OnnxRuntime } from './session.js'
 import { bufferUsage } from './webgpu-flags.js'
 

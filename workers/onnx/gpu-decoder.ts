@@ -1,5 +1,5 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-web'
-import { countCacheBytes, type CacheInput } from './cache-inputs.js'
+import { countCacheBytes, type CacheInput } from './state-schema.js'
 import { countCommonPrefix, createConversations, worthParkingTokens } from './conversations.js'
 import { createInvalidLogitsError, type Decoder } from './decoder.js'
 import { recordDispatches, replayDispatches, type Recording } from './dispatch-recorder.js'

@@ -9,7 +9,7 @@ export const graphInputs = {
   tokenIds: 'input_ids',
   /** int64, [batch, total length]: 1 for each token of the sequence. */
   attentionMask: 'attention_mask',
-  /** int64, [batch, length] */
+  /** int64, [batch, length]; or [rows, batch, length], where each row has the positions of one dimension of an image */
   positionIds: 'position_ids',
   /** int64, scalar: how many of the last positions get logits. */
   logitsToKeep: 'num_logits_to_keep',
@@ -42,4 +42,16 @@ export function parsePastName(name: string): CacheTensorName | undefined {
 /** The output that becomes the input of the same layer and part in the next step. */
 export function formatPresentName({ layer, part }: CacheTensorName): string {
   return `present.${layer}.${part}`
+}
+
+/** In exports for transformers.js `past_conv.N`, from onnxruntime-genai's model builder `past.N.conv`. */
+const stateNamePattern = /^past(?=_(?:conv|recurrent|ssm)\.\d+$|\.\d+\.(?:conv|recurrent|ssm)$)/
+
+/**
+ * The output that becomes the input `pastName` in the next step, if that is a state of fixed size: of a convolution, or of
+ * recurrent or linear attention (LFM2, Qwen3.5).
+ * @returns undefined for a name that is not such an input
+ */
+export function formatPresentStateName(pastName: string): string | undefined {
+  return stateNamePattern.test(pastName) ? pastName.replace(stateNamePattern, 'present') : undefined
 }

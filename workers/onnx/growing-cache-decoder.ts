@@ -1,6 +1,5 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-web'
 import { RivuletError } from '../../lib/contract/errors.js'
-import { countCacheBytes, type CacheInput } from './cache-inputs.js'
 import {
   countCommonPrefix,
   createConversations,
@@ -14,9 +13,22 @@ import { markTokens, type PrefillRules } from './prefill-rules.js'
 import { createTokenHistory, greedy, sampleToken } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
 import type { OnnxRuntime } from './session.js'
+import {
+  countCacheBytes,
+  countElements,
+  countFixedStateBytes,
+  type CacheInput,
+  type StateSchema,
+} from './state-schema.js'
 
 /** Small, since a graph that could not be rewritten returns the logits of all these positions. */
 const prefillChunkTokens = 128
+
+/**
+ * A prompt's checkpoint is before its last tokens. The same prompt can continue there, and so can a follow-up whose chat
+ * template writes the start of the answer in another way (with Qwen3.5's empty thoughts, up to 7 tokens).
+ */
+const checkpointDistance = 8
 
 /** Tokens to compute at load, so that the first request does not wait for the warm-up. */
 const warmUpTokens = 20
@@ -24,20 +36,28 @@ const warmUpTokens = 20
 /**
  * Creates a decoder for any graph on any device: each step creates new KV cache tensors, and the logits are sampled on the
  * CPU. It is used on WASM, and on a GPU for graphs that could not be rewritten.
+ *
+ * States of fixed size cannot be truncated to a prefix. A model that has them keeps checkpoints instead, in the budget for
+ * earlier conversations: near the end of each prompt, and at the end of each answer that a prompt continues.
  */
 export async function createGrowingCacheDecoder(
   { Tensor }: OnnxRuntime,
   session: InferenceSession,
-  caches: readonly CacheInput[],
+  { caches, fixedStates, positionRows }: StateSchema,
   conversationCacheBytes: number,
   prefillRules: PrefillRules,
   lost: Promise<string> = new Promise(() => {}),
 ): Promise<Decoder> {
   const inputNames = new Set(session.inputNames)
-  const conversations = createConversations<Cache>(conversationCacheBytes, disposeCache)
+  const states = [...caches, ...fixedStates]
+  /** A checkpoint splits a run in two, which these rules do not allow. */
+  const canSplitRuns = !prefillRules.wholePrompt && prefillRules.rotarySwitch === Infinity
+  const conversations = createConversations(conversationCacheBytes, disposeCache, countReusable)
   let cache = createEmptyCache()
   /** Computed into `cache`, marked by `markTokens`. */
   let ids: readonly number[] = []
+  /** The lengths of the current prompt at which `run` parks the states, so that later prompts can continue there. */
+  let checkpoints: readonly number[] = []
   let logits: Float32Array = new Float32Array()
   /** Sampled, but not yet computed into the cache. */
   let pending: number | undefined
@@ -46,18 +66,19 @@ export async function createGrowingCacheDecoder(
   let history = createTokenHistory([])
 
   function createEmptyCache(): Cache {
-    return new Map(caches.map((input) => [input.past, createCacheTensor(input, 0)]))
+    return new Map([
+      ...caches.map((input) => [input.past, createCacheTensor(input, 0)] as const),
+      ...fixedStates.map(({ past, type, dims }) => [past, createZeros(type, dims)] as const),
+    ])
   }
 
   function createCacheTensor({ type, heads, headSize }: CacheInput, length: number): Tensor {
-    const size = heads * length * headSize
-    const data = type === 'float16' ? new Uint16Array(size) : new Float32Array(size)
-    return new Tensor(type, data, [1, heads, length, headSize])
+    return createZeros(type, [1, heads, length, headSize])
   }
 
-  function replaceCache(newCache: Cache): void {
-    disposeCache(cache)
-    cache = newCache
+  function createZeros(type: CacheInput['type'], dims: readonly number[]): Tensor {
+    const size = countElements(dims)
+    return new Tensor(type, type === 'float16' ? new Uint16Array(size) : new Float32Array(size), dims)
   }
 
   const createInt64 = (values: readonly number[], dims: readonly number[]) =>
@@ -77,8 +98,10 @@ export async function createGrowingCacheDecoder(
         ),
       [graphInputs.positionIds]: () =>
         createInt64(
-          newIds.map((_, index) => ids.length + index),
-          [1, newIds.length],
+          Array.from({ length: positionRows ?? 1 }, () =>
+            newIds.map((_, index) => ids.length + index),
+          ).flat(),
+          positionRows === undefined ? [1, newIds.length] : [positionRows, 1, newIds.length],
         ),
       [graphInputs.logitsToKeep]: () => createInt64([1], []),
       [graphInputs.lastIndex]: () => createInt32(total - 1, [1, 1]),
@@ -91,16 +114,27 @@ export async function createGrowingCacheDecoder(
     }
   }
 
+  /** Runs the graph once, and once more for each checkpoint on the way. */
   async function prefill(newIds: readonly number[]): Promise<void> {
+    const start = ids.length
+    const end = start + newIds.length
+    const stops = checkpoints.filter((length) => length > start && length < end)
+    for (const stop of [...stops, end]) await run(newIds.slice(ids.length - start, stop - start))
+  }
+
+  async function run(newIds: readonly number[]): Promise<void> {
     const outputs = await session.run(createFeeds(newIds))
-    replaceCache(new Map(caches.map(({ past, present }) => [past, readOutput(outputs, present)])))
+    const newCache = new Map(states.map(({ past, present }) => [past, readOutput(outputs, present)]))
+    if (checkpoints.includes(ids.length)) park({ ids, cache })
+    else disposeCache(cache)
+    cache = newCache
     ids = [...ids, ...markTokens(prefillRules, newIds, ids.length + newIds.length)]
     pending = undefined
     logits = await readLastLogits(readOutput(outputs, logitsOutput))
   }
 
   async function next(position: number): Promise<number> {
-    if (pending !== undefined) await prefill([pending])
+    if (pending !== undefined) await run([pending])
     const id = sampleToken(logits, sampling, history, seed, position)
     if (id === noToken) throw createInvalidLogitsError()
     history.add(id)
@@ -111,33 +145,45 @@ export async function createGrowingCacheDecoder(
   function recall(target: readonly number[]): number {
     pending = undefined
     const running = { ids, cache }
-    const earlier = conversations.take(target, countCommonPrefix(ids, target))
-    const longest = earlier ?? running
-    const common = countCommonPrefix(longest.ids, target)
-    const isWhole = common === longest.ids.length
-    // A tensor in GPU memory cannot be truncated from here.
-    const kept =
-      isWhole || [...longest.cache.values()].every(({ location }) => location === 'cpu') ? common : 0
+    const longest = conversations.take(target, countReusable(running, target)) ?? running
+    const kept = countReusable(longest, target)
     ids = longest.ids.slice(0, kept)
-    cache = isWhole ? longest.cache : truncateCache(longest, kept)
+    if (kept === longest.ids.length) cache = longest.cache
+    else cache = kept === 0 ? createEmptyCache() : truncateCache(longest, kept)
     for (const other of new Set([running, longest])) if (other.cache !== cache) parkOrFree(other)
+    checkpoints = fixedStates.length > 0 && canSplitRuns ? chooseCheckpoints(kept, target.length) : []
     return kept
   }
 
+  /** Any conversation can be continued at its end, but not each one can be truncated to a prefix. */
+  function countReusable(conversation: Prefix, target: readonly number[]): number {
+    const common = countCommonPrefix(conversation.ids, target)
+    if (common === conversation.ids.length) return common
+    // A tensor in GPU memory cannot be truncated from here.
+    const canTruncate =
+      fixedStates.length === 0 && [...conversation.cache.values()].every(({ location }) => location === 'cpu')
+    return canTruncate ? common : 0
+  }
+
   /** Parks a conversation, or frees it if it has hardly more tokens than the current one. */
-  function parkOrFree(other: Pick<Conversation<Cache>, 'ids' | 'cache'>): void {
+  function parkOrFree(other: Prefix): void {
     const isWorthIt = other.ids.length - countCommonPrefix(other.ids, ids) >= worthParkingTokens
-    if (isWorthIt) conversations.park({ ...other, sizeBytes: countCacheBytes(caches, other.ids.length) })
+    if (isWorthIt) park(other)
     else disposeCache(other.cache)
   }
 
+  function park(conversation: Prefix): void {
+    const sizeBytes = countCacheBytes(caches, conversation.ids.length) + countFixedStateBytes(fixedStates)
+    conversations.park({ ...conversation, sizeBytes })
+  }
+
   /** A copy of the first `length` tokens of each head. */
-  function truncateCache(whole: Pick<Conversation<Cache>, 'ids' | 'cache'>, length: number): Cache {
+  function truncateCache(whole: Prefix, length: number): Cache {
     return new Map(
       caches.map((input) => {
         const truncated = createCacheTensor(input, length)
         const from = whole.cache.get(input.past)
-        if (from && length > 0) copyHeads(input, from, whole.ids.length, truncated, length)
+        if (from) copyHeads(input, from, whole.ids.length, truncated, length)
         return [input.past, truncated]
       }),
     )
@@ -165,7 +211,7 @@ export async function createGrowingCacheDecoder(
     next,
     readLogits: () => Promise.resolve(logits),
     async release() {
-      replaceCache(new Map())
+      disposeCache(cache)
       conversations.clear()
       await session.release()
     },
@@ -183,7 +229,19 @@ function copyHeads(input: CacheInput, from: Tensor, fromLength: number, to: Tens
 }
 
 /** Input name → tensor */
-type Cache = Map<string, Tensor>
+type Cache = ReadonlyMap<string, Tensor>
+
+/** The tokens that a cache has computed. */
+type Prefix = Pick<Conversation<Cache>, 'ids' | 'cache'>
+
+/** Chooses the lengths at which to keep the states of a prompt, in order. */
+function chooseCheckpoints(recalledLength: number, promptLength: number): number[] {
+  const nearEnd = promptLength - checkpointDistance
+  return [
+    ...(recalledLength >= worthParkingTokens ? [recalledLength] : []),
+    ...(nearEnd - recalledLength >= worthParkingTokens ? [nearEnd] : []),
+  ]
+}
 
 function disposeCache(cache: Cache): void {
   for (const tensor of cache.values()) tensor.dispose()
@@ -196,7 +254,7 @@ function readOutput(outputs: InferenceSession.OnnxValueMapType, name: string): T
       'generation-failed',
       `ONNX Runtime did not return the output "${name}" of the model.`,
     )
-  // All outputs of a decoder are tensors: `readCacheInputs` has checked their names.
+  // All outputs of a decoder are tensors: `readStateSchema` has checked their names.
   return output as Tensor
 }
 

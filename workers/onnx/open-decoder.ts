@@ -1,7 +1,6 @@
 import { fromBinary } from '@bufbuild/protobuf'
 import type { InferenceSession } from 'onnxruntime-web'
 import { RivuletError } from '../../lib/contract/errors.js'
-import { readCacheInputs } from './cache-inputs.js'
 import type { Decoder } from './decoder.js'
 import { expandWeights } from './expand-weights.js'
 import { createGpuDecoder, type GpuModel } from './gpu-decoder.js'
@@ -14,6 +13,7 @@ import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
 import { readPrefillRules } from './prefill-rules.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
 import { createRefusal, createSession, type OnnxRuntime } from './session.js'
+import { readStateSchema } from './state-schema.js'
 
 /** The initial capacity of the KV cache, in tokens. Most conversations are shorter. */
 export const firstCapacity = 1024
@@ -96,7 +96,7 @@ async function openGrowingCache(
     return await createGrowingCacheDecoder(
       runtime,
       session,
-      readCacheInputs(session, cacheSizes),
+      readStateSchema(session, cacheSizes),
       conversationCacheBytes,
       prefillRules,
       lost,
@@ -120,7 +120,7 @@ async function openFixedCache(
   try {
     const session = await createSession(runtime, { kind: 'webgpu', device, graphCapture: canCapture }, files)
     options.onSession()
-    const caches = readCacheInputs(session, options.cacheSizes)
+    const { caches } = readStateSchema(session, options.cacheSizes)
     const model = { runtime, device, session, caches, canCapture, firstCapacity, ...options }
     return await createGpuDecoder({ ...model, ...readLogitsOutput(session) })
   } catch (error) {

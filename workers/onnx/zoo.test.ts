@@ -3,17 +3,22 @@ import * as runtime from 'onnxruntime-web/wasm'
 import { afterAll, describe, expect, it } from 'vitest'
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxDtype } from '../../lib/contract/onnx-options.js'
+import type { Decoder } from './decoder.js'
 import { openDiskFolder } from './disk-folder.test-support.js'
 import { readModelConfig } from './model-config.js'
 import { readModelWeights } from './model-weights.js'
 import { openDecoder } from './open-decoder.js'
+import { greedy } from './sampler.js'
 import { findDifference, hasZoo, listZoo, readAnswers, zoo, type ZooModel } from './zoo.test-support.js'
 
 /* The models of the zoo on WASM: a handful in `npm test`, all in `npm run soak`. */
 
 runtime.env.wasm.numThreads = 1
 
-/** Of each exporter, and with sliding windows, mixture of experts, a rotary switch, dynamic quantization, 16-bit floats, and a graph that the CPU refuses. */
+/**
+ * Of each exporter, and with sliding windows, mixture of experts, a rotary switch, dynamic quantization, 16-bit floats, states
+ * of fixed size, and a graph that the CPU refuses.
+ */
 const handful: readonly ZooModel[] = [
   { name: 'genai/llama3.2', dtype: 'q4' },
   { name: 'genai/llama3.2', dtype: 'fp16' },
@@ -27,13 +32,14 @@ const handful: readonly ZooModel[] = [
   { name: 'optimum/llama3.2', dtype: 'fp32' },
   { name: 'optimum/llama3.2', dtype: 'q8' },
   { name: 'optimum/gpt-neox', dtype: 'q4' },
+  { name: 'hub/lfm2', dtype: 'fp32' },
+  { name: 'hub/qwen3.5-one-file', dtype: 'fp32' },
 ]
 
 /** Models that do not run, with the error code. */
 const refused: readonly (readonly [pattern: RegExp, code: string, reason: string])[] = [
   [/^hub\/.*-split /, 'model-not-found', 'several graphs'],
-  [/\/(lfm2|qwen3\.5-one-file) /, 'model-unsupported', 'states of a fixed size'],
-  [/^symbolic\/qwen3 /, 'model-unsupported', 'no CPU kernel with fused query and key norms'],
+  [/^symbolic\/(qwen3|lfm2) /, 'model-unsupported', 'no CPU kernel with fused query and key norms'],
   [/^optimum\/(bloom|gpt2) /, 'model-invalid', 'no max_position_embeddings'],
 ]
 
@@ -42,6 +48,7 @@ const inexact: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^genai\/gpt-oss q4f16$/, 'rounding can choose another expert'],
   [/^optimum\/phi4-mini q8$/, 'another order of summation rounds other activations to 8 bits'],
   [/^genai\/phi4-mini q4f16$/, "the reference's kernel rounds activations to 8 bits"],
+  [/^hub\/(lfm2|qwen3\.5-one-file) q4$/, "the reference's kernel rounds activations to 8 bits"],
 ]
 
 /** Logits that are closer than this may be in another order: sums are computed in another order, too. */
@@ -53,18 +60,22 @@ const roundingTolerances = new Map<OnnxDtype, number>([
   ['q8', 0.02],
 ])
 
+async function openOnWasm({ name, dtype }: ZooModel, conversationCacheBytes: number): Promise<Decoder> {
+  const folder = openDiskFolder(join(zoo, name))
+  const { contextLength, cacheSizes } = await readModelConfig(folder)
+  const weights = await readModelWeights(folder, { dtypes: [dtype], unsupported: [] }, () => {})
+  return openDecoder(runtime, 'wasm', weights, {
+    contextLength,
+    cacheSizes,
+    conversationCacheBytes,
+    onSession: () => {},
+  })
+}
+
 /** @returns the execution, and where the tokens differ from the reference; or the error code */
 async function runOnWasm(model: ZooModel): Promise<readonly [execution: string, differences: string]> {
   try {
-    const folder = openDiskFolder(join(zoo, model.name))
-    const { contextLength, cacheSizes } = await readModelConfig(folder)
-    const weights = await readModelWeights(folder, { dtypes: [model.dtype], unsupported: [] }, () => {})
-    const decoder = await openDecoder(runtime, 'wasm', weights, {
-      contextLength,
-      cacheSizes,
-      conversationCacheBytes: 0,
-      onSession: () => {},
-    })
+    const decoder = await openOnWasm(model, 0)
     const answers = readAnswers(model)
     const differences = answers.length === 0 ? ['no reference'] : []
     for (const answer of answers) {
@@ -118,5 +129,48 @@ describe('a model of the zoo generates the tokens of its reference', () => {
         .trimEnd(),
     )
     process.stdout.write(`${lines.join('\n')}\n`)
+  })
+})
+
+/** With the same weights under the names of two exporters, and with the states of convolutions only. */
+const modelsWithStates = [
+  { name: 'symbolic/qwen3.5', dtype: 'fp32', reference: 'hub/qwen3.5-one-file' },
+  { name: 'hub/qwen3.5-one-file', dtype: 'fp32', reference: 'hub/qwen3.5-one-file' },
+  { name: 'hub/lfm2', dtype: 'fp32', reference: 'hub/lfm2' },
+] as const
+
+/** Answers greedily, as `generateTokens` does. */
+async function answerPrompt(decoder: Decoder, prompt: readonly number[]) {
+  const reused = decoder.recall(prompt.slice(0, -1))
+  const { prefillChunkTokens: chunk } = decoder
+  for (let start = reused; start < prompt.length; start += chunk)
+    await decoder.prefill(prompt.slice(start, start + chunk))
+  decoder.startAnswer(greedy, 0, prompt, [])
+  const tokens: number[] = []
+  while (tokens.length < 32) tokens.push(await decoder.next(tokens.length, false))
+  return { reused, tokens }
+}
+
+describe.skipIf(!hasZoo)('a model with states of fixed size reuses only checkpoints', () => {
+  it.each(modelsWithStates)('$name $dtype', async ({ name, dtype, reference }) => {
+    const { ids, tokens } = readAnswers({ name: reference, dtype }).find(({ prompt }) => prompt === 'long')!
+    const decoder = await openOnWasm({ name, dtype }, 2 ** 24)
+    // Without a budget for checkpoints.
+    const fresh = await openOnWasm({ name, dtype }, 0)
+    const expectReused = async (prompt: readonly number[], reused: number) => {
+      fresh.recall([])
+      const { tokens: expected } = await answerPrompt(fresh, prompt)
+      expect(await answerPrompt(decoder, prompt)).toEqual({ reused, tokens: expected })
+    }
+    expect(await answerPrompt(decoder, ids)).toEqual({ reused: 0, tokens })
+    const followUp = [...ids, ...tokens, ...ids.slice(0, 50)]
+    await expectReused(followUp, ids.length + tokens.length - 1)
+    await expectReused(followUp, followUp.length - 9)
+    await expectReused(ids, ids.length - 9)
+    // The last token before the checkpoint differs.
+    const last = ids.length - 10
+    await expectReused(ids.with(last, ids[last] === 5 ? 6 : 5), 0)
+    await decoder.release()
+    await fresh.release()
   })
 })

@@ -1,0 +1,203 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import * as runtime from 'onnxruntime-web/wasm'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Decoder } from './decoder.js'
+import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
+import {
+  AttributeProto_AttributeType,
+  ModelProtoSchema,
+  NodeProtoSchema,
+  TensorProtoSchema,
+  ValueInfoProtoSchema,
+  type GraphProto,
+} from './onnx_pb.js'
+import { greedy } from './sampler.js'
+import { createSession } from './session.js'
+import { readPrefillRules } from './prefill-rules.js'
+import { readStateSchema } from './state-schema.js'
+import { tensorTypes } from './tensor-types.js'
+
+/* Runs the embedded model with a state of fixed size on ONNX Runtime's WebAssembly in Node. */
+
+runtime.env.wasm.numThreads = 1
+
+const file = new Uint8Array(
+  readFileSync(join(import.meta.dirname, '../../demo/public/models/stories/onnx/model_quantized.onnx')),
+)
+const vocabulary = 2048
+const answerTokens = 6
+
+/**
+ * Adds a state that every token changes and that changes every logit: the sum of all token ids. The logits are right only
+ * if the state has computed exactly the tokens in the KV cache.
+ */
+function addState({ node, input, output, initializer }: GraphProto): void {
+  for (const { output: names } of node)
+    if (names.includes('logits')) names.splice(names.indexOf('logits'), 1, 'logits_before')
+  initializer.push(
+    create(TensorProtoSchema, {
+      name: 'phases',
+      dims: [BigInt(vocabulary)],
+      dataType: tensorTypes.float32,
+      rawData: new Uint8Array(Float32Array.from({ length: vocabulary }, (_, id) => id).buffer),
+    }),
+  )
+  const to = { name: 'to', i: BigInt(tensorTypes.float32), type: AttributeProto_AttributeType.INT }
+  node.push(
+    create(NodeProtoSchema, { opType: 'Cast', input: ['input_ids'], output: ['ids'], attribute: [to] }),
+    create(NodeProtoSchema, { opType: 'ReduceSum', input: ['ids'], output: ['sum'] }),
+    create(NodeProtoSchema, { opType: 'Add', input: ['past_conv.0', 'sum'], output: ['present_conv.0'] }),
+    create(NodeProtoSchema, { opType: 'Add', input: ['present_conv.0', 'phases'], output: ['angles'] }),
+    create(NodeProtoSchema, { opType: 'Sin', input: ['angles'], output: ['waves'] }),
+    create(NodeProtoSchema, { opType: 'Add', input: ['logits_before', 'waves'], output: ['logits'] }),
+  )
+  const dim = [{ value: { case: 'dimParam' as const, value: 'batch_size' } }, one]
+  const type = {
+    value: { case: 'tensorType' as const, value: { elemType: tensorTypes.float32, shape: { dim } } },
+  }
+  input.push(create(ValueInfoProtoSchema, { name: 'past_conv.0', type }))
+  output.push(create(ValueInfoProtoSchema, { name: 'present_conv.0', type }))
+}
+
+const one = { value: { case: 'dimValue' as const, value: 1n } }
+
+async function open(
+  conversationCacheBytes = 2 ** 24,
+  change: (graph: GraphProto) => void = () => {},
+): Promise<Decoder> {
+  const model = fromBinary(ModelProtoSchema, file)
+  addState(model.graph!)
+  change(model.graph!)
+  const session = await createSession(
+    runtime,
+    { kind: 'wasm' },
+    { graph: toBinary(ModelProtoSchema, model), externalData: [] },
+  )
+  const schema = readStateSchema(session, { heads: undefined, headSize: undefined })
+  return createGrowingCacheDecoder(runtime, session, schema, conversationCacheBytes, readPrefillRules(model))
+}
+
+interface Answer {
+  readonly reused: number
+  readonly tokens: readonly number[]
+  /** After the last token. */
+  readonly logits: Float32Array
+}
+
+/** Answers as `generateTokens` does. */
+async function answer(decoder: Decoder, prompt: readonly number[]): Promise<Answer> {
+  const reused = decoder.recall(prompt.slice(0, -1))
+  await decoder.prefill(prompt.slice(reused))
+  decoder.startAnswer(greedy, 0, prompt, [])
+  const tokens: number[] = []
+  while (tokens.length < answerTokens) tokens.push(await decoder.next(tokens.length, false))
+  return { reused, tokens, logits: await decoder.readLogits() }
+}
+
+/** Other seeds share no prefix. */
+function createIds(length: number, seed: number): number[] {
+  return Array.from({ length }, (_, index) => 3 + ((seed * 101 + index * 37) % 2000))
+}
+
+describe('a model with a state of fixed size', () => {
+  const promptTokens = 60
+  /** Before the last tokens of a prompt. */
+  const checkpoint = 51
+  let decoder: Decoder
+  /** Without checkpoints. */
+  let fresh: Decoder
+
+  beforeAll(async () => {
+    decoder = await open()
+    fresh = await open(0)
+  })
+
+  afterAll(async () => {
+    await decoder.release()
+    await fresh.release()
+  })
+
+  /** Expects the tokens and the logits of a decoder that computes the whole prompt. @returns the tokens */
+  async function expectAnswer(prompt: readonly number[], reused: number): Promise<readonly number[]> {
+    fresh.recall([])
+    const expected = await answer(fresh, prompt)
+    expect(expected.reused).toBe(0)
+    const actual = await answer(decoder, prompt)
+    expect(actual.reused).toBe(reused)
+    expect(actual.tokens).toEqual(expected.tokens)
+    const distances = actual.logits.map((logit, id) => Math.abs(logit - expected.logits[id]!))
+    expect(Math.max(...distances)).toBeLessThan(0.01)
+    return actual.tokens
+  }
+
+  it('continues at the end of its answer in a follow-up', async () => {
+    const prompt = createIds(promptTokens, 1)
+    const tokens = await expectAnswer(prompt, 0)
+    // The last token is not computed.
+    await expectAnswer([...prompt, ...tokens, ...createIds(40, 2)], promptTokens + answerTokens - 1)
+  })
+
+  it('answers the same prompt again from its checkpoint, more than once', async () => {
+    const prompt = createIds(promptTokens, 3)
+    await expectAnswer(prompt, 0)
+    await expectAnswer(prompt, checkpoint)
+    await expectAnswer(prompt, checkpoint)
+  })
+
+  it('continues at the checkpoint of the prompt if the follow-up has another answer', async () => {
+    const prompt = createIds(promptTokens, 4)
+    await expectAnswer(prompt, 0)
+    await expectAnswer([...prompt, ...createIds(40, 5)], checkpoint)
+  })
+
+  it('computes a prompt from its start if it differs before the checkpoint', async () => {
+    const prompt = createIds(promptTokens, 6)
+    await expectAnswer(prompt, 0)
+    await expectAnswer(prompt.with(checkpoint - 1, 7), 0)
+  })
+
+  it('continues an earlier conversation at the end of each of its answers', async () => {
+    const prompt = createIds(promptTokens, 7)
+    const tokens = await expectAnswer(prompt, 0)
+    const answered = [...prompt, ...tokens]
+    await expectAnswer([...answered, ...createIds(40, 8)], answered.length - 1)
+    await expectAnswer(createIds(promptTokens, 9), 0)
+    await expectAnswer([...answered, ...createIds(40, 10)], answered.length - 1)
+  })
+
+  it('keeps no checkpoint that exceeds the budget', async () => {
+    const prompt = createIds(promptTokens, 11)
+    const { tokens } = await answer(fresh, prompt)
+    expect((await answer(fresh, [...prompt, ...tokens, 5])).reused).toBe(promptTokens + answerTokens - 1)
+    expect((await answer(fresh, prompt)).reused).toBe(0)
+  })
+
+  it('computes the same logits for a prompt in chunks', async () => {
+    const prompt = createIds(promptTokens, 12)
+    fresh.recall([])
+    const whole = await answer(fresh, prompt)
+    fresh.recall([])
+    for (const start of [0, 20, 40]) await fresh.prefill(prompt.slice(start, start + 20))
+    fresh.startAnswer(greedy, 0, prompt, [])
+    expect(await fresh.next(0, false)).toBe(whole.tokens[0])
+  })
+})
+
+it.each([
+  ['has no output for its next value', 'present_conv.0', (graph: GraphProto) => graph.output.pop()],
+  [
+    'has no declared size',
+    'past_conv.0',
+    (graph: GraphProto) => {
+      const type = graph.input.at(-1)!.type!.value
+      if (type.case === 'tensorType') type.value.shape!.dim.pop()
+    },
+  ],
+])('a state that %s is refused', async (_, name, change) => {
+  await expect(open(0, change)).rejects.toMatchObject({
+    code: 'model-unsupported',
+    message: expect.stringContaining(`"${name}"`),
+  })
+})

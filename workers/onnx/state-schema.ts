@@ -1,0 +1,165 @@
+import type { InferenceSession } from 'onnxruntime-web'
+import { RivuletError } from '../../lib/contract/errors.js'
+import {
+  formatPresentName,
+  formatPresentStateName,
+  graphInputs,
+  logitsOutput,
+  parsePastName,
+  pastNamePattern,
+} from './graph-names.js'
+import type { CacheSizes } from './model-config.js'
+
+/** What a decoder passes from step to step, and how it takes positions. */
+export interface StateSchema {
+  /** The KV cache, which grows with the sequence. */
+  readonly caches: readonly CacheInput[]
+  /** The states of fixed size. They are zero at first, and each run replaces them, so they cannot be truncated. */
+  readonly fixedStates: readonly FixedState[]
+  /**
+   * The rows of `position_ids`, if it has three dimensions: time, height and width in an image. For text, all rows are
+   * equal.
+   */
+  readonly positionRows: number | undefined
+}
+
+/** An input that an output of the previous step replaces. */
+interface StateInput {
+  /** The name of the input. */
+  readonly past: string
+  /** The name of the output that is the input of the next step. */
+  readonly present: string
+  readonly type: 'float32' | 'float16'
+}
+
+/** An input of the KV cache: [batch, heads, length, head size]. */
+export interface CacheInput extends StateInput {
+  readonly heads: number
+  readonly headSize: number
+}
+
+/** The state of a convolution or of a recurrent layer. */
+export interface FixedState extends StateInput {
+  /** With a batch of one. */
+  readonly dims: readonly number[]
+}
+
+const bytesPerElement = { float32: 4, float16: 2 } satisfies Record<StateInput['type'], number>
+
+/** The size of one token in one head, in bytes. */
+export function countTokenBytes({ type, headSize }: CacheInput): number {
+  return headSize * bytesPerElement[type]
+}
+
+/** The size of a whole cache of `length` tokens, in bytes. */
+export function countCacheBytes(inputs: readonly CacheInput[], length: number): number {
+  return inputs.reduce((sum, input) => sum + length * input.heads * countTokenBytes(input), 0)
+}
+
+/** The size of all states of fixed size, in bytes. */
+export function countFixedStateBytes(states: readonly FixedState[]): number {
+  return states.reduce((sum, { type, dims }) => sum + countElements(dims) * bytesPerElement[type], 0)
+}
+
+export function countElements(dims: readonly number[]): number {
+  return dims.reduce((product, size) => product * size, 1)
+}
+
+const knownInputs = new Set<string>(Object.values(graphInputs))
+
+/** Where `position_ids` has three dimensions, but does not declare the first one. */
+const defaultPositionRows = 3
+
+/**
+ * Reads the states of a decoder with Hugging Face's names, original or rewritten.
+ * @param sizes from `config.json`, for a graph that does not declare them: onnxruntime-genai's model builder 0.15.2 and
+ *   later gives the head size a name (`kv_cache_dim`) instead of a number
+ * @throws RivuletError `model-unsupported`, naming the input or output that a decoder does not have; `model-invalid` if
+ *   `sizes` are needed and contradict the graph
+ */
+export function readStateSchema(session: InferenceSession, sizes: CacheSizes): StateSchema {
+  const { inputMetadata, inputNames, outputNames } = session
+  const unknown = inputNames.find(
+    (name) => !knownInputs.has(name) && !parsePastName(name) && formatPresentStateName(name) === undefined,
+  )
+  if (unknown !== undefined) throw unsupported(`it has the unknown input "${unknown}"`)
+  if (!inputNames.includes(graphInputs.tokenIds))
+    throw unsupported(`it has no input "${graphInputs.tokenIds}"`)
+  const caches = inputMetadata.flatMap((input) => {
+    const name = parsePastName(input.name)
+    return name ? [{ input, present: formatPresentName(name) }] : []
+  })
+  const states = inputMetadata.flatMap((input) => {
+    const present = formatPresentStateName(input.name)
+    return present === undefined ? [] : [{ input, present }]
+  })
+  if (caches.length === 0) throw unsupported(`it has no KV cache (inputs "${pastNamePattern}")`)
+  for (const name of [logitsOutput, ...[...caches, ...states].map(({ present }) => present)]) {
+    if (!outputNames.includes(name)) throw unsupported(`it has no output "${name}"`)
+  }
+  return {
+    caches: caches.map(({ input, present }) => {
+      const { heads, headSize } = readShape(input, sizes)
+      return { past: input.name, present, type: readType(input), heads, headSize }
+    }),
+    fixedStates: states.map(({ input, present }) => ({
+      past: input.name,
+      present,
+      type: readType(input),
+      dims: readFixedDims(input),
+    })),
+    positionRows: readPositionRows(inputMetadata),
+  }
+}
+
+function readType(input: InferenceSession.ValueMetadata): StateInput['type'] {
+  const type = input.isTensor ? input.type : undefined
+  if (type === 'float32' || type === 'float16') return type
+  throw unsupported(`the type of "${input.name}" is ${type}, not float32 or float16`)
+}
+
+function readFixedDims(input: InferenceSession.ValueMetadata): readonly number[] {
+  const [, ...dims] = input.isTensor ? input.shape : []
+  const sizes = dims.filter((size) => typeof size === 'number')
+  if (sizes.length === 0 || sizes.length < dims.length || Math.min(...sizes) <= 0)
+    throw unsupported(`the graph does not declare the size of the state "${input.name}"`)
+  return [1, ...sizes]
+}
+
+function readPositionRows(inputs: readonly InferenceSession.ValueMetadata[]): number | undefined {
+  const positions = inputs.find(({ name }) => name === graphInputs.positionIds)
+  if (!positions?.isTensor || positions.shape.length !== 3) return undefined
+  const [rows] = positions.shape
+  return typeof rows === 'number' && rows > 0 ? rows : defaultPositionRows
+}
+
+function readShape(input: InferenceSession.ValueMetadata, sizes: CacheSizes) {
+  const shape = input.isTensor ? input.shape : []
+  const [, declaredHeads, , declaredSize] = shape
+  if (typeof declaredHeads === 'number' && typeof declaredSize === 'number')
+    return { heads: declaredHeads, headSize: declaredSize }
+  if (shape.length !== 4)
+    throw unsupported(`the shape of "${input.name}" is not [batch, heads, length, head size]`)
+  const read = (name: string, declared: unknown, configured: number | undefined) => {
+    if (typeof declared !== 'number' && configured === undefined)
+      throw unsupported(`neither the graph nor config.json declares the ${name} of "${input.name}"`)
+    // A config of another model would also have a wrong size for what the graph leaves open.
+    if (typeof declared === 'number' && configured !== undefined && declared !== configured)
+      throw new RivuletError(
+        'model-invalid',
+        `config.json does not match the graph: the ${name} of "${input.name}" is ${declared}, not ${configured}. Use the config.json that was exported with the graph.`,
+      )
+    return typeof declared === 'number' ? declared : configured!
+  }
+  return {
+    heads: read('number of heads', declaredHeads, sizes.heads),
+    headSize: read('head size', declaredSize, sizes.headSize),
+  }
+}
+
+function unsupported(reason: string): RivuletError {
+  return new RivuletError(
+    'model-unsupported',
+    `onnx() cannot generate text with this model: ${reason}. Use a text-generation model from onnx-community.`,
+  )
+}
