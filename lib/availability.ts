@@ -9,7 +9,7 @@ export interface Availability extends Devices {
     readonly isAvailable: boolean
     /** It can run, but it would compute on the CPU. In a list, `createEngine` tries other local backends first. */
     readonly isSlow: boolean
-    /** Why it cannot run; undefined if it can. */
+    /** The reason why the backend cannot run; undefined if it can run. */
     readonly reason: string | undefined
   }[]
 }

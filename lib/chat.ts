@@ -48,10 +48,11 @@ export interface Answer {
 /**
  * The state of an answer.
  *
- * - `waiting`: for the engine, its queue or the first token.
+ * - `waiting`: the answer waits for the engine, for the engine's queue or for the first token.
  * - `streaming`: the text grows.
- * - `finished`: `finishReason` says why. The figures are missing if it was stopped before the engine was ready.
- * - `failed`: the text is what was generated before the failure.
+ * - `finished`: `finishReason` says why. `usage` and `latency` are missing if the answer was stopped before the engine was
+ *   ready.
+ * - `failed`: the message's `text` is the text that was generated before the failure.
  */
 export type AnswerState =
   | { readonly kind: 'waiting' }
@@ -120,7 +121,8 @@ export interface Chat {
    */
   stop(): Promise<void>
   /**
-   * Shows another branch of the conversation, or a new one with `[]`. Cancels the running answer.
+   * Replaces the messages, for example with another branch of the conversation, or with `[]` for a new conversation.
+   * Cancels the running answer.
    * @throws RivuletError `invalid-option`
    */
   setMessages(messages: readonly ChatTurn[]): void

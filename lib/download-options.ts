@@ -18,8 +18,8 @@ export interface DownloadOptions {
    */
   readonly sha256?: Readonly<Record<string, string>> | undefined
   /**
-   * Ask the server whether the stored files are current: one request per file, or one in total on a hub. If the server does
-   * not answer within 3 s, the stored files are used. `false` uses the stored files without asking.
+   * Asks the server whether the stored files are current, with one request per file; a hub needs only one in total. If the
+   * server does not answer within 3 s, the stored files are used. With `false`, they are used without asking the server.
    * @default true
    */
   readonly revalidate?: boolean | undefined

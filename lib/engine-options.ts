@@ -14,9 +14,12 @@ export interface EngineOptions {
    * for good, the next one continues the running answers.
    */
   readonly backend: BackendFactory | readonly BackendFactory[]
-  /** The model's folder or file, for backends without a model of their own. `remote()` and `webLlm()` name theirs. */
+  /**
+   * The model's folder or file, for every backend whose options do not name a model. The options of `remote()` and
+   * `webLlm()` always name one.
+   */
   readonly model?: ModelSource | undefined
-  /** How the model's files are downloaded, checked and stored. Of local files, only the hashes are checked. */
+  /** How the model's files are downloaded, checked and stored. For local files, only `sha256` is used. */
   readonly download?: DownloadOptions | undefined
   /**
    * Called while the model is loaded, also when it is loaded again after its worker or GPU was lost. If the next backend of
@@ -26,8 +29,8 @@ export interface EngineOptions {
   /** Aborts loading; the returned promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined
   /**
-   * Load the model again when its GPU or worker is lost, and continue the running generations in the same streams, after
-   * their last tokens. `result.recoveries` counts the losses. `false` ends the streams with the error instead.
+   * Loads the model again when its GPU or worker is lost. The running generations then continue in the same streams, after
+   * their last tokens. `result.recoveries` counts the losses. With `false`, the streams end with the error instead.
    * @default true
    */
   readonly recover?: boolean | undefined

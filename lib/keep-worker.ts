@@ -17,7 +17,7 @@ export interface Recovery {
   readonly onLoad: (info: ModelInfo) => void
 }
 
-/** A loaded worker that is replaced when it is needed after its death. */
+/** A loaded worker. If it has died when a caller needs it, a new worker replaces it. */
 export interface KeptWorker {
   /** The newest worker, dead or alive. */
   readonly current: LoadedWorker

@@ -56,7 +56,7 @@ export interface ObservedChunk {
 /** A generation that is over. */
 export interface GenerationEnd {
   readonly generation: number
-  /** The model that ended it; the engine's if no model had it yet. */
+  /** The model that was in use when the generation ended. If no model had been used yet, the engine's model. */
   readonly info: ModelInfo
   readonly outcome: GenerationOutcome
 }

@@ -12,7 +12,7 @@ export interface RemoteOptions {
   readonly model: string
   /** Sent as `Authorization: Bearer …`. Every user of the page can read it: use only the user's own key. */
   readonly apiKey?: string | undefined
-  /** Sent with every request. Never part of an error. */
+  /** HTTP headers to send with every request. They never appear in an error. */
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** Aborts a request whose connection is silent for this many milliseconds. @default 60000 */
   readonly idleTimeoutMs?: number | undefined

@@ -38,9 +38,9 @@ export interface SkippedBackend {
 }
 
 /**
- * Loads a model into a new worker of the first backend that can run here and load its model.
- * @param lost candidates that are not tried
- * @throws RivuletError as `createEngine`, or the reason of `signal`
+ * Starts a new worker and loads a model into it. Uses the first backend that can run here and load its model.
+ * @param lost candidates that were lost before; they are not tried
+ * @throws the same `RivuletError`s as `createEngine`, or the reason of `signal`
  */
 export async function startWorker(
   plan: LoadPlan,

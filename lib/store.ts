@@ -20,7 +20,7 @@ export interface StoredModel {
   readonly storedBytes: number
   /** The total size of the files whose download was started. */
   readonly totalBytes: number
-  /** Every file whose download was started is complete. */
+  /** True if every file whose download was started is stored completely. */
   readonly isComplete: boolean
   /** When it was last opened, in milliseconds since 1970. */
   readonly lastUsedMs: number

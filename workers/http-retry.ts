@@ -1,6 +1,9 @@
 const maxRetryAfterMs = 60_000
 
-/** Reads the `Retry-After` header, at most a minute. Only in seconds: a date would need the server's clock. */
+/**
+ * Returns the delay of the `Retry-After` header, at most one minute. Returns undefined if the header is not a number of
+ * seconds: a date would need the server's clock.
+ */
 export function readRetryAfterMs({ headers }: Response): number | undefined {
   const seconds = Number(headers.get('retry-after') ?? NaN)
   return seconds >= 0 ? Math.min(seconds * 1000, maxRetryAfterMs) : undefined

@@ -20,6 +20,7 @@ export function refuseUnknown(
 }
 
 /**
+ * Throws the error for an invalid option.
  * @param option the option's name as the caller wrote it
  * @throws RivuletError `invalid-option`
  */

@@ -30,7 +30,7 @@ export function serializeError(error: unknown, depth = 0): SerializedError {
   }
 }
 
-/** Turns the data back into an error, with the original stack. A `RivuletError` is one again. */
+/** Turns serialized data back into an error, with the original stack. A `RivuletError` becomes a `RivuletError` again. */
 export function deserializeError(data: SerializedError): Error {
   const cause = data.cause && { cause: deserializeError(data.cause) }
   const error =

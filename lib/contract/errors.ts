@@ -46,7 +46,7 @@ export interface ErrorDetailsByCode {
   readonly 'invalid-option': { readonly option?: string }
   /** `file`: its path or URL. `expected` and `got`: the two hashes. */
   readonly 'integrity-failed': { readonly file: string; readonly expected: string; readonly got: string }
-  /** `file` and `neededBytes` are missing where the runtime stores its files itself (`webLlm()`). */
+  /** `file` and `neededBytes` are missing for `webLlm()`, because its runtime stores the files itself. */
   readonly 'quota-exceeded': {
     readonly file?: string
     readonly neededBytes?: number

@@ -31,7 +31,7 @@ const openaiCodes: Partial<Record<ErrorCode, string>> = {
   'queue-full': 'rate_limit_exceeded',
 }
 
-/** A thrown value as an error of OpenAI's API. `param` is the field that was refused, where the error is about one. */
+/** Converts a thrown value to an error of OpenAI's API. `param` is the refused field, if the error is about one field. */
 export function describeFailure(thrown: unknown): ErrorBody {
   const error = asRivuletError(thrown, 'generation-failed', 'The model failed')
   const { code, message } = error

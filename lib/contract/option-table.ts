@@ -12,7 +12,7 @@ export interface NumberRange {
   readonly isInteger?: true
   readonly from?: number
   readonly above?: number
-  /** Infinity: no upper limit. */
+  /** The largest allowed value. Infinity means no upper limit. */
   readonly to: number
 }
 
@@ -30,7 +30,8 @@ export interface OptionRow {
   /** The value that has no effect: every backend takes it. */
   readonly off?: number
   /**
-   * The field's names in OpenAI's API; vLLM's names where OpenAI has none. The first is sent, all are read.
+   * The option's field names in OpenAI's API, or in vLLM's API if OpenAI has no such field. Requests are sent with the
+   * first name; received requests may use any of the names.
    * https://platform.openai.com/docs/api-reference/chat/create
    */
   readonly openAi: readonly [string, ...string[]]

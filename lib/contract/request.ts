@@ -16,8 +16,8 @@ export interface ChatMessage {
 export type Prompt = string | readonly ChatMessage[]
 
 /**
- * How tokens are chosen and when the answer stops. A local model takes an option that is left out from its own
- * `generation_config.json`; a server uses its own default. `engine.info.supports.options` lists what the model takes.
+ * How tokens are chosen and when the answer stops. If an option is left out, a local model uses the value in its
+ * `generation_config.json`, and a server uses its own default. `engine.info.supports.options` lists the accepted options.
  */
 export interface SamplingOptions {
   /**
@@ -139,7 +139,10 @@ export type RequestOptions = {
 export interface Resume {
   /** What other models generated: this model reads it as the start of its own answer. */
   readonly handedOver: GeneratedText
-  /** What this model generated after that. `tokenIds` has one id per token, or none if the runtime does not report them. */
+  /**
+   * The text that this model generated after `handedOver`. `tokenIds` has one id per token, or is empty if the runtime
+   * reports no ids.
+   */
   readonly generated: GeneratedText & { readonly tokenIds: readonly number[] }
 }
 

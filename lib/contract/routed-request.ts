@@ -1,9 +1,15 @@
 // The messages between the service worker of `openaiRoute` and a page of `serveOpenai`.
 
-/** A page asks the service worker for the page's client id, which the page cannot read. The transferred port takes the reply. */
+/**
+ * A page sends this message to ask the service worker for the page's client id, which the page cannot read itself. The
+ * service worker replies through the transferred port.
+ */
 export const introduction = { kind: 'rivulet-openai-introduction' } as const
 
-/** The service worker passes a request to a page. The transferred port takes the stream of `AnswerPart`s. */
+/**
+ * The service worker sends this message to pass a request to a page. The page sends the answer through the transferred
+ * port, as a stream of `AnswerPart`s.
+ */
 export interface RoutedRequest {
   readonly kind: 'rivulet-openai-request'
   readonly url: string
@@ -19,7 +25,7 @@ export interface AnswerRunning {
   readonly lifeLock: string
 }
 
-/** The first part is the only `head`. */
+/** A part of the answer. The first part is the `head`, with status and headers; all others are `bytes` of the body. */
 export type AnswerPart =
   | {
       readonly kind: 'head'

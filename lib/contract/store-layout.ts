@@ -12,7 +12,7 @@ export interface FileRecord {
   /** The URL of the model's folder. */
   readonly folderUrl: string
   readonly path: string
-  /** The server has no such file; recorded so that it is also known offline. */
+  /** True if the server does not have the file. This is recorded so that it is also known offline. */
   readonly isMissing: boolean
   /** Undefined for a missing file and for an unknown size. */
   readonly sizeBytes: number | undefined

@@ -64,7 +64,7 @@ export interface LoadProgress {
   /** The sum over `files`. */
   readonly loadedBytes: number
   readonly totalBytes: number
-  /** Of the download, 0 to 1. Never decreases, also when the size of another file becomes known. */
+  /** The progress of the download, from 0 to 1. It never decreases, even when the size of another file becomes known. */
   readonly fraction: number
   /** Over the last seconds; undefined until something was fetched. */
   readonly bytesPerSecond: number | undefined
@@ -147,7 +147,7 @@ export type GenerationStep =
   | {
       /** The prompt is computed. */
       readonly kind: 'started'
-      /** Undefined if the runtime counts tokens itself and reports them at the end. */
+      /** The number of prompt tokens. Undefined if the runtime counts tokens itself and reports the number at the end. */
       readonly promptTokens: number | undefined
       /** How many of them were in the KV cache already. */
       readonly cachedPromptTokens: number

@@ -25,7 +25,7 @@ const leastChunks = 2
 
 type Verdict =
   | { readonly kind: 'matched' }
-  /** It does not match, and cannot match any more. */
+  /** The stream does not match, and cannot match any more. */
   | { readonly kind: 'unmatched'; readonly why: string }
   /** The stream decides neither way: both the assertion and its `.not` fail. */
   | { readonly kind: 'undecided'; readonly why: string }

@@ -40,7 +40,7 @@ interface ChunkLogprobs extends ChunkLogprob {
   readonly top_logprobs: readonly ChunkLogprob[]
 }
 
-/** A loaded model. */
+/** The parts of a loaded model that a generation needs. */
 export interface LoadedModel {
   readonly runtime: LlamaCpp
   readonly renderPrompt: RenderPrompt

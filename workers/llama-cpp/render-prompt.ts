@@ -8,8 +8,8 @@ import type { GgufHeader } from './gguf-header.js'
 const wordJoiner = '\u2060'
 
 /**
- * Renders a prompt as one text, the only form that the runtime accepts. The runtime finds control tokens in the text, so
- * message contents must not contain any.
+ * Renders a prompt as one text, the only form that the runtime accepts. The runtime treats control tokens anywhere in the
+ * text as real ones, so control tokens in message contents are broken up.
  */
 export type RenderPrompt = (request: GenerateRequest) => string
 

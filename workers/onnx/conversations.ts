@@ -19,7 +19,7 @@ export interface Conversation<Cache> {
   readonly sizeBytes: number
 }
 
-/** If fewer tokens than this would be lost, computing them again costs less than a copy of the cache. */
+/** The smallest number of tokens worth a copy of the KV cache. Computing fewer tokens again costs less than the copy. */
 export const worthParkingTokens = 32
 
 /**

@@ -3,7 +3,7 @@ import { countTokenBytes, type CacheInput } from './state-schema.js'
 import type { OnnxRuntime } from './session.js'
 import { bufferUsage } from './webgpu-flags.js'
 
-/** A KV cache in GPU buffers that never move: each buffer is both the past input and the present output. */
+/** A KV cache in GPU buffers that never move. Each buffer is both an input of the graph and the output that replaces it. */
 export interface FixedCache {
   /** In tokens. */
   readonly capacity: number

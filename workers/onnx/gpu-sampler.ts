@@ -29,7 +29,7 @@ export interface GpuSampler {
   destroy(): void
 }
 
-/** The buffers that the sampler shares with the decoder. Each has the usage STORAGE. */
+/** The buffers that the sampler shares with the decoder. Each one needs `GPUBufferUsage.STORAGE`. */
 export interface SamplerBuffers {
   /** [vocabulary], the logits after the newest token; the size is a multiple of 4 bytes. */
   readonly logits: GPUBuffer

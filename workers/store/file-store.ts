@@ -30,7 +30,7 @@ export interface StoredFile {
   complete(sha256: string | undefined): Promise<void>
 }
 
-/** Appends to a segment. */
+/** Appends bytes to a segment, which is one part of a stored file. */
 export interface SegmentWriter {
   /** Bytes that are stored. */
   readonly sizeBytes: number

@@ -2,7 +2,10 @@ import { RivuletError } from '../../lib/contract/errors.js'
 
 const maxNamedFiles = 20
 
-/** The refusal of a hash for a missing file: if its path is misspelt, the intended file would be loaded unchecked. */
+/**
+ * Creates the error for a hash whose file does not exist. Without this error, a misspelt path would mean that the intended
+ * file is loaded unchecked.
+ */
 export function createUnknownFileError(
   path: string,
   folder: string,

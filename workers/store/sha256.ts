@@ -27,7 +27,7 @@ export async function hashSegments(
 const maxWholeBytes = 64 * 2 ** 20
 const pieceBytes = 4 * 2 ** 20
 
-/** The SHA-256 of a user's file, in 64 hexadecimal digits; a large one is read in pieces. */
+/** Returns the SHA-256 of a user's file as 64 hexadecimal digits. A large file is read in pieces. */
 export async function hashBlob(blob: Blob): Promise<string> {
   if (blob.size <= maxWholeBytes)
     return toHex(await crypto.subtle.digest('SHA-256', await blob.arrayBuffer()))
