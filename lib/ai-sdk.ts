@@ -18,7 +18,7 @@ import type { TokenStream } from './token-stream.js'
  * Returns an engine as a language model of the AI SDK (specification v4, `ai` 7), for `streamText`, `generateText` and the
  * functions built on them. Settings that the engine does not support (tools, JSON formats, reasoning) are reported as the
  * SDK's warnings. Options that only this library has are set with
- * `providerOptions: { rivulet: { minP, repetitionPenalty, logitBias } }`; an unknown name there is refused.
+ * `providerOptions: { rivulet: { minP, repetitionPenalty, logitBias } }`; an unknown name in `rivulet` is refused.
  *
  *     const { textStream } = streamText({ model: languageModel(engine), prompt: 'Tell me a story.' })
  */
@@ -53,7 +53,7 @@ function start(engine: Engine, options: LanguageModelV4CallOptions) {
   return { stream, warnings: listUnsupported(options) }
 }
 
-/** An undefined option means the model's default. */
+/** Converts the SDK's options to options of `engine.generate`. For an undefined option, the model's default applies. */
 function readOptions(options: LanguageModelV4CallOptions): GenerateOptions {
   return {
     maxTokens: options.maxOutputTokens,
@@ -65,7 +65,7 @@ function readOptions(options: LanguageModelV4CallOptions): GenerateOptions {
     seed: options.seed,
     stop: options.stopSequences,
     signal: options.abortSignal,
-    // The engine checks the names and values.
+    // `engine.generate` checks these names and values.
     ...(options.providerOptions?.rivulet as GenerateOptions | undefined),
   }
 }
@@ -87,7 +87,10 @@ function listUnsupported({
     .map(([feature]) => ({ type: 'unsupported', feature }))
 }
 
-/** @throws RivuletError `invalid-option` for messages with anything but text */
+/**
+ * Converts the SDK's prompt to messages.
+ * @throws RivuletError `invalid-option` if a message contains anything but text
+ */
 function toMessages(prompt: LanguageModelV4Prompt): ChatMessage[] {
   return prompt.map(({ role, content }, index) => {
     if (role === 'system') return { role, content }
@@ -105,10 +108,10 @@ function refuse(index: number, what: string): never {
   )
 }
 
-/** The whole text is one part. */
+/** The id of the text part. The whole answer is one part. */
 const textId = '0'
 
-/** Turns the stream into the SDK's parts, with backpressure. */
+/** Converts a token stream to a stream of the SDK's parts, with backpressure. */
 function toParts(
   stream: TokenStream,
   warnings: SharedV4Warning[],

@@ -7,7 +7,10 @@ export interface Availability extends Devices {
   readonly backends: readonly {
     readonly name: string
     readonly isAvailable: boolean
-    /** It can run, but it would compute on the CPU. In a list, `createEngine` tries other local backends first. */
+    /**
+     * True if the backend can run, but would compute on the CPU instead of a GPU. In a list, `createEngine` tries other
+     * local backends first.
+     */
     readonly isSlow: boolean
     /** The reason why the backend cannot run; undefined if it can run. */
     readonly reason: string | undefined

@@ -1,34 +1,34 @@
 import type { ModelSource } from './locate-model.js'
 
-/** Whether a backend can run in this browser. */
+/** Says whether a backend can run in this browser. If the backend cannot run, `reason` says why. */
 export type BackendAvailability =
   | {
       readonly isAvailable: true
-      /** It would use the CPU for what is meant for a GPU: other local backends of a list are tried first. */
+      /** True if the backend would compute on the CPU instead of a GPU. Other local backends of a list are tried first. */
       readonly isSlow?: boolean
     }
   | { readonly isAvailable: false; readonly reason: string }
 
 /** Where a backend's model comes from. */
 export type BackendModel =
-  /** From the `model` of `createEngine`. */
+  /** The model is the option `model` of `createEngine`. */
   | { readonly kind: 'engine' }
-  /** From the backend's own option `model`. */
+  /** The model is the backend's own option `model`. */
   | { readonly kind: 'source'; readonly source: ModelSource }
-  /** The backend's options name it, and its files are not in the model store: a server's model, or one of WebLLM's. */
+  /** The backend's options name a model whose files are not in the model store: a server's model, or one of WebLLM's. */
   | { readonly kind: 'named' }
 
-/** A backend as a value for `createEngine`: its worker, and the options for it. */
+/** A backend that is passed to `createEngine`. It creates the backend's worker, and holds the options for that worker. */
 export interface BackendFactory {
   readonly name: string
-  /** Structured-cloneable; sent to the worker with every load. */
+  /** The backend's options. They are structured-cloneable, and are sent to the worker with every load. */
   readonly options: unknown
   readonly model: BackendModel
   checkAvailability(): Promise<BackendAvailability>
   createWorker(): Worker
 }
 
-/** The model of a backend that has an option `model` of its own. */
+/** Returns where the model comes from, for a backend with its own option `model`. `source` is that option's value. */
 export function chooseModel(source: ModelSource | undefined): BackendModel {
   return source === undefined ? { kind: 'engine' } : { kind: 'source', source }
 }

@@ -14,11 +14,11 @@ export type { ChatListener } from './chat/listeners.js'
 
 /** Options of `createChat`. */
 export interface ChatOptions {
-  /** The engine that answers. While it is a pending promise, `send()` works, and the answer waits for the engine. */
+  /** The engine that answers, or a promise for it. While the promise is pending, `send()` works, and the answer waits. */
   readonly engine: Engine | PromiseLike<Engine>
   /** Instructions at the start of every request. @default none */
   readonly system?: string | undefined
-  /** The `messages` of an earlier chat, also after JSON or a structured clone. @default none */
+  /** The `messages` of an earlier chat. They may have been stored as JSON or structured-cloned. @default none */
   readonly messages?: readonly ChatTurn[] | undefined
   /** Options for every answer. The options of a single `send()` override them. @default the model's defaults */
   readonly sampling?: ChatSampling | undefined
@@ -50,8 +50,8 @@ export interface Answer {
  *
  * - `waiting`: the answer waits for the engine, for the engine's queue or for the first token.
  * - `streaming`: the text grows.
- * - `finished`: `finishReason` says why. `usage` and `latency` are missing if the answer was stopped before the engine was
- *   ready.
+ * - `finished`: `finishReason` says why the answer ended. `usage` and `latency` are missing if the answer was stopped
+ *   before the engine was ready.
  * - `failed`: the message's `text` is the text that was generated before the failure.
  */
 export type AnswerState =
@@ -69,9 +69,10 @@ export type AnswerState =
  * The state of a chat.
  *
  * - `loading`: the engine is loading. `send()` already works.
- * - `ready`
+ * - `ready`: the engine is loaded, and no answer is being written.
  * - `answering`: the last message is being written.
- * - `failed`: the last answer failed, or the engine failed to load. `send()` and `regenerate()` try again.
+ * - `failed`: the last answer failed, or the engine failed to load. After a failed answer, `send()` and `regenerate()` try
+ *   again. After a failed load, pass another engine to `setEngine()` first.
  */
 export type ChatStatus =
   | { readonly kind: 'loading' }
@@ -83,18 +84,18 @@ export type ChatStatus =
 export interface ChatSnapshot {
   readonly messages: readonly ChatTurn[]
   readonly status: ChatStatus
-  /** How many of the first messages are no longer sent to the model, because they do not fit into its context. */
+  /** The number of oldest messages that are no longer sent to the model, because they do not fit into the context. */
   readonly forgottenMessages: number
 }
 
-/** A conversation, including the answer being generated. Works as a Svelte store and with React's `useSyncExternalStore`. */
+/** A conversation and its running answer. Works as a Svelte store and with React's `useSyncExternalStore`. */
 export interface Chat {
   /** Returns the current snapshot: the same object until something changes. */
   getSnapshot(): ChatSnapshot
   /**
-   * Calls `listener` at once, and again in a microtask after each change. Changes before that microtask share one call. It
-   * uses no timers, so a hidden tab gets changes as fast as a visible one. An error that the listener throws is reported as
-   * uncaught, and does not affect other listeners.
+   * Calls `listener` at once, and again in a microtask after each change. Changes before that microtask share one call. No
+   * timers are used, so a hidden tab gets changes as fast as a visible one. An error that the listener throws is reported
+   * as uncaught, and does not affect other listeners.
    * @returns a function that unsubscribes
    */
   subscribe(listener: ChatListener): () => void
@@ -108,16 +109,19 @@ export interface Chat {
   /** Answers the last question again, and replaces everything after it. Otherwise like `send()`. */
   regenerate(sampling?: ChatSampling): Promise<Answer>
   /**
-   * Continues the last answer, for example one that was stopped, reached its length or failed. The answer keeps its id and
-   * text, and gets the state and figures of the added part. Otherwise like `send()`. If the engine cannot continue answers
-   * (`engine.info.supports.continuation`), the answer fails with `invalid-option`.
+   * Continues the last answer, for example an answer that was stopped, reached its length limit or failed. The answer keeps
+   * its id and its text so far. Its new state, `usage` and `latency` describe only the added part. Otherwise like `send()`.
+   * If the engine cannot continue answers (`engine.info.supports.continuation`), the answer fails with `invalid-option`.
    */
   continue(sampling?: ChatSampling): Promise<Answer>
-  /** Replaces the question `id` and everything after it with `text`. Otherwise like `send()`. */
+  /**
+   * Replaces the question that has this `id`, and everything after that question, with the question `text`. Otherwise like
+   * `send()`.
+   */
   resend(id: string, text: string, sampling?: ChatSampling): Promise<Answer>
   /**
-   * Cancels the running answer, and keeps its text so far. A chat needs no other cleanup; it never disposes its engine.
-   * @returns resolves when the chat can take the next question
+   * Cancels the running answer, and keeps its text so far. A chat needs no other cleanup. A chat never disposes its engine.
+   * @returns a promise that resolves when the chat can take the next question
    */
   stop(): Promise<void>
   /**
@@ -127,7 +131,7 @@ export interface Chat {
    */
   setMessages(messages: readonly ChatTurn[]): void
   /**
-   * Uses this engine from the next answer on. An answer that still waits for the previous engine uses it too.
+   * Uses this engine from the next answer on. An answer that still waits for the previous engine uses the new one.
    * @throws RivuletError `invalid-option`
    */
   setEngine(engine: Engine | PromiseLike<Engine>): void
@@ -164,7 +168,7 @@ export function createChat(options: ChatOptions): Chat {
 
   /**
    * Streams an answer to the last of `turns`.
-   * @param partial the answer to continue
+   * @param partial the answer to continue; by default a new, empty answer
    */
   function answer(
     turns: readonly ChatTurn[],
@@ -176,7 +180,7 @@ export function createChat(options: ChatOptions): Chat {
     const show = (text: string, state: AnswerState): Answer => ({ id, role: 'assistant', text, state })
     const waiting = show(partialText, { kind: 'waiting' })
     const changeIfRunning = (changed: Partial<ChatSnapshot>) => {
-      // The chat may show another branch by now.
+      // `setMessages()` may have replaced the messages since this answer started.
       if (running === abort) change(changed)
     }
     running = abort
@@ -203,7 +207,7 @@ export function createChat(options: ChatOptions): Chat {
     return ending
   }
 
-  /** Asks `text` after the turns in `past`. */
+  /** Adds the question `text` after the turns in `past`, and streams the answer. */
   function ask(
     past: readonly ChatTurn[],
     text: string,
@@ -257,7 +261,7 @@ export function createChat(options: ChatOptions): Chat {
   }
 }
 
-/** Returns an id for a message. It does not need a secure page, as `crypto.randomUUID` does. */
+/** Returns a random id for a message. Works on insecure pages too, unlike `crypto.randomUUID`. */
 function drawId(): string {
   return crypto.getRandomValues(new Uint32Array(3)).join('-')
 }

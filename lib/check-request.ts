@@ -3,17 +3,17 @@ import { describeOption, optionNames, type NumberRange, type OptionName } from '
 import { roles, type ChatMessage, type GenerateOptions, type Prompt } from './contract/request.js'
 import type { RequestOptions } from './contract/request.js'
 
-/** A prompt and its options, checked as far as no model is needed. Plain data: a copy of what the caller passed. */
+/** A prompt and its options, after all checks that need no model. A plain copy of the data that the caller passed. */
 export interface CheckedRequest {
   readonly prompt: Prompt
-  /** The start of the answer, if `continueFinalMessage` is true; it is not part of `prompt`. */
+  /** The text of the message to continue, which `prompt` does not contain. Undefined without `continueFinalMessage`. */
   readonly assistantPrefix: string | undefined
   readonly applyChatTemplate: boolean | undefined
   readonly options: RequestOptions
 }
 
 const maxMessages = 10_000
-/** In UTF-16 code units: more than any model's context. */
+/** The maximum length of a prompt, in UTF-16 code units. No model has a context that long. */
 const maxPromptLength = 2 ** 21
 
 const inputOptions = ['applyChatTemplate', 'continueFinalMessage', 'signal'] as const
@@ -53,7 +53,7 @@ function checkOptions(options: GenerateOptions): RequestOptions {
     const value: unknown = options[name]
     return value === undefined ? [] : [[name, checkOption(name, value)] as const]
   })
-  // Every value has been checked by its own row.
+  // `checkOption` has checked every value against its row of the option table.
   return { stop: [], ...Object.fromEntries(entries) } as RequestOptions
 }
 
@@ -75,7 +75,7 @@ function checkNumber(value: unknown, range: NumberRange, name: string): number {
   refuse(`"${name}" must be ${describeRange(range)}; got ${describeValue(value)}.`, name)
 }
 
-/** In words: `an integer from 0 to 20`, `a number above 0, up to 1`. */
+/** Returns a range in words, such as `an integer from 0 to 20` or `a number above 0, up to 1`. */
 export function describeRange({ isInteger, from, above, to }: NumberRange): string {
   const type = isInteger ? 'an integer' : 'a number'
   if (to === Infinity) return `${type} of at least ${from}`
@@ -97,7 +97,7 @@ function checkStrings(
   })
 }
 
-/** Only the worker knows which token ids the model has. */
+/** Checks the format of token ids and biases. Only the worker knows which token ids the model has. */
 function checkBias(
   value: unknown,
   { limit, maxTokens }: { readonly limit: number; readonly maxTokens: number },
@@ -144,7 +144,10 @@ function checkPrompt(prompt: Prompt, applyChatTemplate: boolean | undefined): Pr
   return messages
 }
 
-/** The message to continue needs one before it: no chat template renders an empty conversation. */
+/**
+ * Splits the prompt into the assistant's last message and the messages before it. At least one message must come before the
+ * last one, because no chat template renders an empty conversation.
+ */
 function splitFinalMessage(prompt: Prompt): Pick<CheckedRequest, 'prompt' | 'assistantPrefix'> {
   const final = typeof prompt === 'string' ? undefined : prompt.at(-1)
   if (final?.role !== 'assistant' || prompt.length === 1) {
@@ -169,12 +172,18 @@ function checkTexts(texts: readonly string[]): void {
   }
 }
 
-/** No lone surrogates. `String.prototype.isWellFormed` is newer than the oldest browsers that can run this library. */
+/**
+ * True if `text` has no lone surrogates. `String.prototype.isWellFormed` is newer than the oldest browsers that can run
+ * this library.
+ */
 function isWellFormed(text: string): boolean {
   return !/\p{Surrogate}/u.test(text)
 }
 
-/** A plain copy: a framework's proxy, or a message that contains a function, could not be posted to the worker. */
+/**
+ * Checks a message and returns a plain copy. The original may be a framework's proxy or contain a function, and then could
+ * not be posted to the worker.
+ */
 function checkMessage(message: unknown, index: number): ChatMessage {
   const { role, content } = (message ?? {}) as Partial<Record<keyof ChatMessage, unknown>>
   const known = roles.find((name) => name === role)
@@ -194,7 +203,7 @@ function checkMessage(message: unknown, index: number): ChatMessage {
   return { role: known, content }
 }
 
-/** A refused value in one word. For an object only its type: writing it out could fail. */
+/** Returns a refused value as text for an error. Returns only the type of an object, because converting it could throw. */
 function describeValue(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value)
   return Object(value) === value ? typeof value : String(value)

@@ -8,13 +8,14 @@ import type { WorkerApi } from './contract/worker-api.js'
 /** A worker that can be called. */
 export interface WorkerConnection {
   /**
-   * Calls a method of the worker. It settles also if the worker is dead, which a bare Comlink call does not (comlink#601).
+   * Calls a method of the worker. The promise also settles if the worker is dead; a plain Comlink call would never settle
+   * (comlink#601).
    * @throws RivuletError the worker's error, or the reason of `closed`
    */
   call<T>(run: (worker: Remote<WorkerApi>) => Promise<T>): Promise<T>
   /** Aborted when the worker is dead; the reason is a `RivuletError`. */
   readonly closed: AbortSignal
-  /** Notices a death that fires no event on the page: the lock that the worker holds becomes free. */
+  /** Terminates a worker whose lock `name` becomes free: that worker died, possibly without an event on the page. */
   watchLifeLock(name: string): void
   /** Terminates the worker. All pending calls and streams fail with `reason`. */
   terminate(reason: RivuletError): void
@@ -22,7 +23,10 @@ export interface WorkerConnection {
 
 let areTransfersInstalled = false
 
-/** The only place that uses a `Worker`; all other code needs only a message port. */
+/**
+ * Connects to a worker and watches it for failures. Only this function uses a `Worker`; all other code needs only a message
+ * port.
+ */
 export function connectWorker(worker: Worker): WorkerConnection {
   if (!areTransfersInstalled) {
     installErrorTransfer()
@@ -63,7 +67,7 @@ export function connectWorker(worker: Worker): WorkerConnection {
   }
 }
 
-/** Settles as `run` does, or rejects with the signal's reason if that comes first. */
+/** Calls `run` and settles like its promise. If `closed` aborts first, rejects with the reason of `closed`. */
 function settleBefore<T>(closed: AbortSignal, run: () => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const fail = () => reject(closed.reason)

@@ -5,7 +5,7 @@ import type { ModelInfo } from './contract/worker-api.js'
 import type { CheckedRequest } from './check-request.js'
 
 /**
- * The request for one loaded model.
+ * Creates the request for one loaded model.
  * @throws RivuletError `invalid-option` for anything that `info.supports` does not list
  */
 export function createRequest(checked: CheckedRequest, info: ModelInfo): GenerateRequest {
@@ -35,7 +35,8 @@ function createInput(checked: CheckedRequest, { backend, supports }: ModelInfo):
 }
 
 /**
- * The options that the loaded model takes. A value that turns an option off is accepted by every model.
+ * Returns the options that the loaded model supports. An unsupported option is left out if its value turns the option off;
+ * otherwise the option is refused.
  * @throws RivuletError `invalid-option`
  */
 function selectOptions(options: RequestOptions, { backend, supports }: ModelInfo): RequestOptions {
@@ -48,7 +49,7 @@ function selectOptions(options: RequestOptions, { backend, supports }: ModelInfo
   return { ...Object.fromEntries(entries), stop: options.stop } as RequestOptions
 }
 
-/** Whether the value has no effect. An empty list of stop strings has none. */
+/** True if the value has no effect: the option's `off` value, or an empty list of stop strings. */
 function isOff(name: OptionName, value: unknown): boolean {
   return value === describeOption(name).off || (Array.isArray(value) && value.length === 0)
 }

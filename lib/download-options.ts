@@ -6,26 +6,34 @@ import { readHeaders } from './read-headers.js'
 export interface DownloadOptions {
   /** The hub for `owner/name`: a mirror, or your own hub. @default 'https://huggingface.co/' */
   readonly hubUrl?: string | URL | undefined
-  /** Sent with each request for the model: `Authorization` for a private one. Never stored, never shown in an error. */
+  /**
+   * Headers for each request for the model, such as `Authorization` for a private model. They are never stored, and never
+   * shown in an error.
+   */
   readonly headers?: Readonly<Record<string, string>> | undefined
   /**
-   * SHA-256 of files, 64 hexadecimal digits each, by their path in the folder. A file that differs is never used
-   * (`integrity-failed`), whether it is downloaded, stored or local. A path that the folder does not have is refused
-   * (`invalid-option`), so that a misspelt path cannot leave a file unchecked; only for a stored model whose server cannot
-   * be reached, an unknown path is accepted. Hashes for files that this load does not need, such as other dtypes, are
-   * allowed. In a list of backends with different models, every path must exist in the model that is loaded.
+   * SHA-256 hashes of files. Each key is a file's path in the model's folder; each value has 64 hexadecimal digits. A file
+   * with another hash is never used (`integrity-failed`), whether it is downloaded, stored or local. A path that the folder
+   * does not have is refused (`invalid-option`), so that a misspelt path cannot leave a file unchecked. There is one
+   * exception: if the model is stored and its server cannot be reached, an unknown path is accepted. Hashes for files that
+   * this load does not need, such as other dtypes, are allowed. In a list of backends with different models, every path
+   * must exist in the model that is loaded.
    * Without this option, large files of a hub are checked against the hub's own hashes.
    */
   readonly sha256?: Readonly<Record<string, string>> | undefined
   /**
-   * Asks the server whether the stored files are current, with one request per file; a hub needs only one in total. If the
-   * server does not answer within 3 s, the stored files are used. With `false`, they are used without asking the server.
+   * If true, asks the server whether the stored files are current. This takes one request per file, or one in total for a
+   * hub. If the server does not answer within 3 s, the stored files are used. If false, the stored files are used without
+   * asking the server.
    * @default true
    */
   readonly revalidate?: boolean | undefined
-  /** Ask the browser to keep the models when the disk fills up. Some browsers ask the user. @default true */
+  /**
+   * If true, asks the browser to keep the models when the disk fills up. Some browsers then ask the user for permission.
+   * @default true
+   */
   readonly persist?: boolean | undefined
-  /** How long a connection may be silent, in milliseconds, before the download is resumed on a new one. @default 30000 */
+  /** How long a connection may be silent, in milliseconds, before the download resumes on another one. @default 30000 */
   readonly idleTimeoutMs?: number | undefined
 }
 
@@ -38,7 +46,10 @@ const optionNames: readonly string[] = [
   'idleTimeoutMs',
 ] satisfies (keyof DownloadOptions)[]
 
-/** @throws RivuletError `invalid-option` */
+/**
+ * Checks the options, adds the defaults and returns the values that the worker needs.
+ * @throws RivuletError `invalid-option`
+ */
 export function checkDownloadOptions(options: DownloadOptions): DownloadRequest {
   if (!isRecord(options)) refuse('"download" must be an object.', 'download')
   refuseUnknown('"download"', options, optionNames)

@@ -9,9 +9,9 @@ import type { EngineObserver } from './observer.js'
 /** Options of `createEngine`. */
 export interface EngineOptions {
   /**
-   * One backend, or a list in order of preference. rivulet uses the first one that can run and load its model. Local
-   * backends that would be slow, such as `onnx()` without a GPU, are tried after the other local ones. If a backend is lost
-   * for good, the next one continues the running answers.
+   * One backend, or a list in order of preference. rivulet uses the first backend that can run and load its model. Local
+   * backends that would be slow, such as `onnx()` without a GPU, are tried after the other local backends. If a backend is
+   * lost for good, the next backend continues the running answers.
    */
   readonly backend: BackendFactory | readonly BackendFactory[]
   /**
@@ -22,24 +22,24 @@ export interface EngineOptions {
   /** How the model's files are downloaded, checked and stored. For local files, only `sha256` is used. */
   readonly download?: DownloadOptions | undefined
   /**
-   * Called while the model is loaded, also when it is loaded again after its worker or GPU was lost. If the next backend of
+   * Called while the model is loaded, and while it is loaded again after its worker or GPU was lost. If the next backend of
    * a list is tried, the progress starts at 0 again.
    */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined
-  /** Aborts loading; the returned promise then rejects with the signal's reason. */
+  /** Aborts loading. The promise that `createEngine` returned then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined
   /**
-   * Loads the model again when its GPU or worker is lost. The running generations then continue in the same streams, after
-   * their last tokens. `result.recoveries` counts the losses. With `false`, the streams end with the error instead.
+   * If true, loads the model again when its GPU or worker is lost. The running generations then continue in the same
+   * streams, after their last tokens. `result.recoveries` counts the losses. If false, the streams end with the error.
    * @default true
    */
   readonly recover?: boolean | undefined
   /**
-   * Called before the model is loaded again, with the reason of the loss: `device-lost` or `worker-failed`; for a server in
-   * a list also `connection-failed`.
+   * Called before the model is loaded again, with the error that describes the loss. Its code is `device-lost` or
+   * `worker-failed`; if the backend was a server in a list, its code can also be `connection-failed`.
    */
   readonly onRecovery?: ((reason: RivuletError) => void) | undefined
-  /** Watches loads and generations: for logging, tracing, readouts. A list is called in order. */
+  /** Watches loads and generations, for logging, tracing or live figures. The observers of a list are called in order. */
   readonly observer?: EngineObserver | readonly EngineObserver[] | undefined
 }
 
@@ -54,7 +54,10 @@ const optionNames: readonly string[] = [
   'observer',
 ] satisfies (keyof EngineOptions)[]
 
-/** @throws RivuletError `invalid-option` */
+/**
+ * Checks the options of `createEngine`.
+ * @throws RivuletError `invalid-option`
+ */
 export function checkEngineOptions(options: EngineOptions): void {
   if (typeof options !== 'object' || options === null) refuse('createEngine() takes an object of options.')
   refuseUnknown('createEngine()', options, optionNames)

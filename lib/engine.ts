@@ -11,16 +11,16 @@ import { writePerformanceTimeline } from './performance-timeline.js'
 import { startWorker, type Candidate, type SkippedBackend } from './start-worker.js'
 import type { TokenStream } from './token-stream.js'
 
-/** A model that is loaded in its worker. */
+/** A loaded model that runs in its own worker. */
 export interface Engine extends AsyncDisposable {
-  /** The loaded model. It changes when a recovery moves to another device or backend. */
+  /** Facts about the loaded model. `info` changes when a recovery moves to another device or backend. */
   readonly info: ModelInfo
-  /** The backends of the list that are not used, and why: they cannot run here, or could not load their model. */
+  /** The unused backends of the list, each with the reason: the backend cannot run here, or could not load its model. */
   readonly skipped: readonly SkippedBackend[]
   /**
-   * Starts a generation and returns its stream at once. Generations start in the order of these calls; how many run at the
-   * same time is `info.supports.concurrency`.
-   * @throws RivuletError `invalid-option` or `engine-disposed`, before any work. Later errors come from the stream:
+   * Starts a generation and returns its stream at once. Generations start in the order of the `generate` calls.
+   * `info.supports.concurrency` is the number of generations that can run at the same time.
+   * @throws RivuletError `invalid-option` or `engine-disposed`, before any work. The stream fails with later errors:
    *   `prompt-too-long`, `chat-template-failed`, `queue-full` (256 waiting), `generation-failed`, `worker-failed`,
    *   `device-lost`; `invalid-option` for values that only the model or its server can check; `connection-failed` and
    *   `model-not-found` from a server; and the codes of `createEngine`, if the model could not be loaded again after a loss
@@ -31,10 +31,10 @@ export interface Engine extends AsyncDisposable {
 }
 
 /**
- * Loads a model into a worker of its own.
+ * Loads a model into a new worker.
  * @throws RivuletError `invalid-option`, `backend-unavailable`, `model-not-found`, `model-invalid`, `model-unsupported`,
- *   `connection-failed`, `download-failed`, `integrity-failed`, `quota-exceeded`, `memory-exceeded`, `worker-failed`; for a
- *   list of which no backend works, `backend-unavailable` with all reasons; or the reason of `signal`
+ *   `connection-failed`, `download-failed`, `integrity-failed`, `quota-exceeded`, `memory-exceeded`, `worker-failed`; if no
+ *   backend of a list works, `backend-unavailable` with all reasons; or the reason of `signal`
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   checkEngineOptions(options)

@@ -4,13 +4,16 @@ import type { ResilientEvent } from './resilient-events.js'
 import { createTranscript, type Transcript } from './transcript.js'
 
 export interface Usage {
-  /** Tokens of the prompt with its template; 0 if the generation was cancelled before they were counted. */
+  /** The number of prompt tokens, with the chat template. 0 if the generation was cancelled before the count was known. */
   readonly promptTokens: number
-  /** Prompt tokens that were in the KV cache already, because an earlier prompt or answer starts with the same tokens. */
+  /**
+   * The number of prompt tokens that were in the KV cache already, because an earlier prompt or answer starts with the same
+   * tokens.
+   */
   readonly cachedPromptTokens: number
   /**
-   * Tokens streamed, without the end-of-sequence token. With `remote()` the server's count; after a cancel or a hand-over
-   * the number of its chunks.
+   * The number of streamed tokens, without the end-of-sequence token. With `remote()`, this is the server's count; after a
+   * cancel, or after a hand-over to another backend, the server's chunks are counted instead.
    */
   readonly completionTokens: number
 }
@@ -27,9 +30,9 @@ export interface GenerationFigures {
 export interface Tally {
   readonly transcript: Transcript
   readonly recoveries: number
-  /** @returns the chunk, for an event that is one */
+  /** Adds an event. @returns the chunk of the event; undefined if the event is not a chunk */
   add(event: ResilientEvent): TokenChunk | undefined
-  /** The figures up to now. */
+  /** Returns the figures up to now. */
   finish(): GenerationFigures
 }
 
@@ -44,7 +47,7 @@ export function createTally(): Tally {
   let recoveries = 0
 
   function addStart(event: Extract<ResilientEvent, { kind: 'started' }>): void {
-    // A resumed generation computes the prompt again: it is counted once.
+    // A resumed generation computes the prompt again. Count the prompt only once.
     if (usage.promptTokens === 0) usage = { ...usage, promptTokens: event.promptTokens ?? 0 }
     if (hasStarted) return
     hasStarted = true
@@ -53,7 +56,7 @@ export function createTally(): Tally {
   }
 
   function addCounts(event: CountedTokens): void {
-    // For a resumed answer, the runtime counts the answer so far as prompt.
+    // For a resumed answer, the runtime counts the answer so far as prompt, so its counts would be wrong.
     if (isResumed) return
     counted = event
     usage = { promptTokens: event.promptTokens, cachedPromptTokens: event.cachedPromptTokens }
@@ -77,7 +80,7 @@ export function createTally(): Tally {
       const chunk = { ...step, index: chunks }
       chunks += 1
       transcript.add(chunk)
-      // A chunk without a token contains text that the runtime held back.
+      // A chunk can have no token: then it contains only text that the runtime held back.
       if (chunk.tokenCount > 0) latency.addToken()
       return chunk
     },

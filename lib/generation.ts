@@ -7,48 +7,48 @@ import type { GenerationOutcome } from './observer.js'
 import { readResilientEvents, type GenerationSource, type ResilientEvent } from './resilient-events.js'
 import type { GenerationPart } from './transcript.js'
 
-/** The whole answer and its figures, when the generation is over. */
+/** The whole answer and its figures. Available when the generation is over. */
 export interface GenerationResult extends GenerationFigures {
   /** The texts of the stream's chunks, joined. */
   readonly text: string
   readonly finishReason: FinishReason
-  /** For `cancelled`: the reason passed to `cancel()`, or the signal's. */
+  /** If `finishReason` is `cancelled`: the reason passed to `cancel()`, or the reason of the signal. */
   readonly cancelReason?: unknown
-  /** The backends that generated the text, in order: several after a hand-over, none if there is no text. */
+  /** The backends that generated the text, in order. More than one after a hand-over; empty if there is no text. */
   readonly parts: readonly GenerationPart[]
 }
 
-/** What the engine adds to a generation's source. */
+/** The options of one generation: its source, and the signals and callbacks that the engine adds. */
 export interface GenerationOptions extends GenerationSource {
-  /** The caller's: errors the stream with its reason. */
+  /** The caller's signal. When it aborts, the stream fails with the signal's reason. */
   readonly signal: AbortSignal | undefined
-  /** The engine's: cancels, as `cancel()` does. */
+  /** The signal of the engine's `dispose()`. When it aborts, the generation is cancelled as by `cancel()`. */
   readonly disposed: AbortSignal
-  /** The reader got a chunk. */
+  /** Called when the reader gets a chunk. */
   readonly onChunk?: ((chunk: DeliveredChunk) => void) | undefined
-  /** Called once, when the generation is over, with the model that ended it, if a model had it. */
+  /** Called once, when the generation is over. `info` is the model that ran it last; undefined if no model has run it. */
   readonly onEnd?: ((outcome: GenerationOutcome, info: ModelInfo | undefined) => void) | undefined
 }
 
-/** A chunk in its reader's hands. */
+/** A chunk that the reader gets, with facts about its delivery. */
 interface DeliveredChunk {
   readonly chunk: TokenChunk
-  /** A `performance.now()` value. */
+  /** The time when the chunk arrived on the page: a `performance.now()` value. */
   readonly arrivedAt: number
   readonly unreadChunks: number
   readonly recoveries: number
 }
 
-/** One generation, as its stream uses it. */
+/** The functions and the result of one generation, for its `TokenStream`. */
 export interface Generation {
   readonly result: Promise<GenerationResult>
-  /** Gives the reader one chunk, the end or the error. */
+  /** Passes the next chunk to the reader, or ends the stream, or makes the stream fail with the generation's error. */
   pull(): Promise<void>
-  /** Reads the whole answer; its chunks wait for a reader. */
+  /** Runs the generation to its end without a reader. Its chunks wait for a later reader. */
   runToEnd(): Promise<void>
-  /** Cancels; the reader sees the stream end. */
+  /** Cancels the generation. For its reader, the stream ends. */
   cancel(reason?: unknown): void
-  /** Cancels a stream that has no reader any more. */
+  /** Cancels the generation after the reader has cancelled the stream. The stream itself has already ended. */
   abandon(reason?: unknown): void
 }
 
@@ -57,17 +57,20 @@ type Ending =
   | { readonly kind: 'cancelled'; readonly reason: unknown }
   | { readonly kind: 'failed'; readonly error: RivuletError }
 
-/** Folds a generation's events into the stream behind `controller` and into the result. */
+/** Starts a generation. Writes its chunks to the stream that `controller` controls, and collects its result. */
 export function startGeneration(
   { signal, disposed, onChunk, onEnd, ...source }: GenerationOptions,
   controller: ReadableStreamDefaultController<TokenChunk>,
 ): Generation {
   const tally = createTally()
-  /** Read from the worker, but not by the reader yet: kept here, since an error of the stream would drop them. */
+  /**
+   * Chunks that were read from the worker, but not yet by the stream's reader. They are not in the stream's own queue,
+   * because an error of the stream would drop that queue.
+   */
   const waiting: DeliveredChunk[] = []
   const stopping = new AbortController()
   const { promise: result, resolve, reject } = createDeferred<GenerationResult>()
-  // A caller who only reads the stream sees a failure there.
+  // A caller that only reads the stream gets the failure from the stream. Avoid an unhandled rejection of `result`.
   result.catch(() => {})
   const events = readResilientEvents(source, tally.transcript, stopping.signal, () => void readToStart())
   let info: ModelInfo | undefined
@@ -124,10 +127,10 @@ export function startGeneration(
     }
   }
 
-  /** Reads one event, or joins the read in progress. */
+  /** Reads one event. If a read is already in progress, waits for that read instead. */
   const advance = () => (advancing ??= readEvent())
 
-  /** A generation starts, and recovers from a loss, also while nobody reads the stream. */
+  /** Reads events until the model has started, so that a generation starts, or recovers from a loss, without a reader. */
   async function readToStart(): Promise<void> {
     isRunning = false
     while (!isRunning && !ending) await advance()
@@ -148,7 +151,7 @@ export function startGeneration(
   function cancel(reason?: unknown): void {
     finish({ kind: 'cancelled', reason })
     endStream(() => {
-      // For a later reader, if there is one.
+      // A later reader can still read the chunks that have arrived.
       for (const { chunk } of waiting.splice(0)) controller.enqueue(chunk)
       controller.close()
     })
@@ -185,9 +188,9 @@ export function startGeneration(
   }
 }
 
-/** Several generations can fail with the same error: each gets a copy with its own text. */
+/** Returns a copy of the error with the generation's text. Several generations can fail with the same error object. */
 function withText({ code, message, details, cause, stack }: RivuletError, text: string): RivuletError {
-  // The details are those of the same code.
+  // The casts are safe: `code` and `details` come from the same error.
   const copy = new RivuletError(code as 'generation-failed', message, {
     cause,
     text,

@@ -5,40 +5,42 @@ import type { ModelInfo } from './contract/worker-api.js'
 import { callObserver } from './observer.js'
 import type { Candidate, LoadedWorker } from './start-worker.js'
 
-/** How a lost worker is replaced. */
+/** The backends and functions with which `keepWorker` replaces a lost worker. */
 export interface Recovery {
-  /** All backends of the engine. */
+  /** All backends of the engine, each with its model. */
   readonly candidates: readonly Candidate[]
-  /** Starts a worker and loads a model, without the lost candidates. */
+  /** Starts a worker and loads a model. Does not try the candidates in `lost`. */
   start(lost: ReadonlySet<Candidate>, signal: AbortSignal): Promise<LoadedWorker>
-  /** Called before the replacement, with the reason of the loss. */
+  /** Called before a lost worker is replaced, with the reason of the loss. */
   readonly onRecovery: ((reason: RivuletError) => void) | undefined
-  /** Called after the replacement, with its model. */
+  /** Called after a lost worker has been replaced, with the new worker's model. */
   readonly onLoad: (info: ModelInfo) => void
 }
 
-/** A loaded worker. If it has died when a caller needs it, a new worker replaces it. */
+/** A loaded worker. If the worker is dead when a caller needs one, a new worker replaces it. */
 export interface KeptWorker {
-  /** The newest worker, dead or alive. */
+  /** The newest worker. It may be dead. */
   readonly current: LoadedWorker
   /**
-   * The newest worker, or its replacement if it is dead. Waiting callers get the replacement in the order of their numbers.
+   * Returns the newest worker, or its replacement if that worker is dead. Callers that wait for a replacement get it in
+   * ascending order of `order`.
    * @throws RivuletError the error of loading the replacement; the next call tries again
    */
   take(order: number): Promise<LoadedWorker>
   /**
-   * Terminates this worker, if it is the newest, and excludes its backend: the next worker is another backend's.
-   * @returns whether there is another backend
+   * Terminates the worker `from`, if it is the newest, and excludes its backend. The next worker then uses another backend.
+   * @returns true if there is another backend; if false, nothing has changed
    */
   switchBackend(from: WorkerConnection, reason: RivuletError): boolean
 }
 
-/** After a crash of its GPU process, a browser needs a moment before it has an adapter again. */
+/** After a crash of the GPU process, the browser needs some time before it has a GPU adapter again. */
 const gpuReturnMs = 3000
 const gpuPollMs = 100
 
 /**
- * @param recovery without it, a dead worker is not replaced
+ * Keeps a worker, and replaces it if it is dead when a caller needs it.
+ * @param recovery if undefined, a dead worker is not replaced
  * @param signal aborts a replacement
  */
 export function keepWorker(
@@ -57,7 +59,7 @@ export function keepWorker(
     if (current.info.device === 'webgpu') await waitForGpu(signal)
     signal.throwIfAborted()
     const next = await start(lost, signal).catch((error: unknown) => {
-      // No backend is left: next time, all are tried again.
+      // No backend could be started: the next call tries all backends again.
       lost.clear()
       throw error
     })
@@ -92,7 +94,7 @@ export function keepWorker(
     },
     switchBackend(from, reason) {
       if (!recovery) return false
-      // Another generation has switched already.
+      // Another generation has already switched the backend.
       if (current.connection !== from || lost.has(current.candidate)) return true
       if (recovery.candidates.length <= lost.size + 1) return false
       lost.add(current.candidate)
@@ -108,7 +110,7 @@ interface Waiting {
   reject(reason: unknown): void
 }
 
-/** Resolves when there is an adapter again, or after a timeout. */
+/** Resolves when the browser has a GPU adapter again, after `gpuReturnMs`, or after `signal` has aborted. */
 async function waitForGpu(signal: AbortSignal): Promise<void> {
   const end = performance.now() + gpuReturnMs
   while (!signal.aborted && performance.now() < end) {

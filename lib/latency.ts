@@ -1,25 +1,25 @@
 import type { CountedTokens, ModelTimings } from './contract/worker-api.js'
 
-/** The speed of a generation, in milliseconds and tokens per second, measured where the page reads the stream. */
+/** The times and speeds of a generation. The page measures them where it reads the stream, unless stated otherwise. */
 export interface Latency {
-  /** TTFT: from the call of `generate` until the reader has the first token. Undefined without a token. */
+  /** The time from the call of `generate` until the reader has the first token (TTFT). Undefined without a token. */
   readonly timeToFirstTokenMs: number | undefined
-  /** ITL: the time between two tokens. Undefined with fewer than two tokens. */
+  /** The time between two consecutive tokens (ITL), in milliseconds. Undefined with fewer than two tokens. */
   readonly interTokenLatencyMs: Percentiles | undefined
-  /** The time in the engine's queue, in the worker. */
+  /** The time that the request waited in the engine's queue, in the worker. */
   readonly queueMs: number
-  /** Prompt tokens per second during prefill, measured in the worker. Cached prompt tokens do not count. */
+  /** Prompt tokens per second during prefill, measured in the worker. Cached prompt tokens are not counted. */
   readonly prefillTokensPerSecond: number | undefined
   /** Tokens per second from the first token to the last. Undefined with fewer than two tokens. */
   readonly decodeTokensPerSecond: number | undefined
-  /** From the first token to the last. Undefined with fewer than two tokens. */
+  /** The time from the first token to the last. Undefined with fewer than two tokens. */
   readonly decodeMs: number | undefined
-  /** From the call of `generate` until the generation ends. */
+  /** The time from the call of `generate` until the generation ends. */
   readonly totalMs: number
   /**
-   * The times that the runtime or server measured itself: with `llamaCpp()`, and with `remote()` to llama.cpp's server.
-   * The rest of `timeToFirstTokenMs`, without `prefillMs` and `queueMs`, is the network and the server's queue.
-   * Undefined for a cancelled generation, and where the runtime or server does not report times.
+   * The times that the runtime or server measured itself. `llamaCpp()` reports them, and `remote()` does with llama.cpp's
+   * server. With a server, `timeToFirstTokenMs` minus `model.prefillMs` and `queueMs` is the time of the network and of the
+   * server's queue. Undefined for a cancelled generation, and if the runtime or server does not report times.
    */
   readonly model: ModelTimings | undefined
 }
@@ -32,7 +32,7 @@ export interface Percentiles {
   readonly max: number
 }
 
-/** What the worker reports after prefill. */
+/** The numbers that the worker reports after prefill. */
 interface PrefillFigures {
   readonly promptTokens: number
   readonly cachedPromptTokens: number
@@ -44,9 +44,9 @@ interface PrefillFigures {
 export interface LatencyRecorder {
   addToken(): void
   setPrefill(figures: PrefillFigures): void
-  /** Takes the counts that some runtimes report at the end. */
+  /** Takes the token counts and times that some runtimes report at the end of a generation. */
   setCounted(counted: CountedTokens): void
-  /** The figures up to now. */
+  /** Computes the latency from the times recorded so far. */
   finish(): Latency
 }
 
@@ -75,7 +75,7 @@ interface Marks {
   readonly model?: ModelTimings | undefined
 }
 
-/** Computes the figures from the recorded times. */
+/** Computes the latency from the recorded times. */
 export function computeLatency({ start, end, tokenTimes, prefill, model }: Marks): Latency {
   const first = tokenTimes[0]
   const gaps = tokenTimes.slice(1).map((time, index) => time - tokenTimes[index]!)
@@ -97,7 +97,7 @@ function perSecond(tokens: number, ms: number): number | undefined {
   return tokens > 0 && ms > 0 ? (tokens * 1000) / ms : undefined
 }
 
-/** Nearest-rank percentiles of a non-empty list. */
+/** Computes the nearest-rank percentiles of a non-empty list. */
 function computePercentiles(values: readonly number[]): Percentiles {
   const sorted = values.toSorted((a, b) => a - b)
   const rank = (percent: number) => sorted[Math.ceil((percent / 100) * sorted.length) - 1]!

@@ -13,13 +13,13 @@ export type { LlamaCppDevice } from './contract/llama-cpp-options.js'
 export interface LlamaCppOptions extends Omit<LlamaCppLoadOptions, 'wasmUrl'> {
   /**
    * URL of `@wllama/wllama/esm/wasm/wllama.wasm`, relative to the page, for bundlers that do not find this file.
-   * @default next to wllama's own module
+   * @default the file next to wllama's own module
    */
   readonly wasmUrl?: string | URL | undefined
-  /** The GGUF file, for lists of backends that each need another model. @default the `model` of `createEngine` */
+  /** The GGUF file, for a list whose backends need different models. @default the `model` of `createEngine` */
   readonly model?: ModelSource | undefined
   /**
-   * Creates the worker, for bundlers that do not find it. Its script must import `rivulet/llama-cpp.worker`.
+   * Creates the worker, for bundlers that do not find its file. The worker's script must import `rivulet/llama-cpp.worker`.
    * @default a module worker from the package's own file
    */
   readonly worker?: (() => Worker) | undefined
@@ -39,12 +39,12 @@ const optionNames: readonly string[] = [
 /**
  * Runs GGUF files on llama.cpp, through wllama (an optional peer dependency: install `@wllama/wllama`). It is the fastest
  * backend without a GPU. The model is the URL of a file, `owner/name/file.gguf` on the Hugging Face Hub, or a local file
- * of the user. For `owner/name`, the file with 4 to 5 bits is chosen. If a model is split into parts
+ * of the user. For `owner/name`, a file with 4 to 5 bits per weight is preferred. If a model is split into parts
  * (`…-00001-of-00003.gguf`), all parts are loaded.
  *
- * Options that a generation leaves out have llama.cpp's defaults: temperature 0.8, `topK` 40, `topP` 0.95, `minP` 0.05.
+ * If a generation leaves out an option, llama.cpp's default applies: temperature 0.8, `topK` 40, `topP` 0.95, `minP` 0.05.
  * All penalties also count the tokens of the prompt. If a message contains the text of a control token, a word joiner
- * (U+2060) after its first character keeps it from becoming one.
+ * (U+2060) is inserted after the first character of that text, so that the text does not become a control token.
  *
  * wllama creates its worker from a blob: a content security policy must allow `worker-src blob:`.
  * @throws RivuletError `invalid-option`

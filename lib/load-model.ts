@@ -2,7 +2,7 @@ import type { WorkerConnection } from './connect-worker.js'
 import { RivuletError } from './contract/errors.js'
 import type { LoadProgress, LoadRequest, ModelInfo } from './contract/worker-api.js'
 
-/** Loads a model into a worker. A later loss of the model terminates the worker. */
+/** Loads a model into a worker. If the model is lost later, the worker is terminated. */
 export function loadModel(
   connection: WorkerConnection,
   request: LoadRequest,
@@ -19,10 +19,10 @@ export function loadModel(
           'worker-failed',
           'The worker stopped while the model was loading, without giving a reason. Call createEngine() again.',
         )
-      // A worker that reports progress holds its lock.
+      // A worker that reports progress already holds its life lock.
       if (isFirst) connection.watchLifeLock(request.lifeLock)
       if (value.kind === 'ready') {
-        // The only message after this is the loss of the model.
+        // After `ready`, the stream can only fail: the model was lost.
         events.read().catch(connection.terminate)
         return value.info
       }

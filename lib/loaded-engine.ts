@@ -10,12 +10,12 @@ import type { EngineObserver } from './observer.js'
 import type { LoadedWorker } from './start-worker.js'
 import { TokenStream } from './token-stream.js'
 
-/** How long a busy worker has to free the GPU itself before it is terminated. */
+/** How long `dispose` waits for a busy worker to free the GPU before it terminates the worker. */
 const unloadTimeoutMs = 1000
 
 /**
- * The engine of a worker with a loaded model.
- * @param recovery without it, a dead worker is not replaced
+ * Creates the engine of a worker with a loaded model.
+ * @param recovery how to replace a dead worker. If undefined, a dead worker is not replaced
  */
 export function createLoadedEngine(
   first: LoadedWorker,
@@ -32,7 +32,7 @@ export function createLoadedEngine(
     disposing.abort(disposedError())
     const { connection } = kept.current
     const timeout = new Promise((resolve) => setTimeout(resolve, unloadTimeoutMs))
-    // The worker is terminated in any case. Asking it first lets the runtime return the GPU's memory.
+    // The worker is terminated in any case. Asking it to unload first lets the runtime return the GPU's memory.
     await Promise.race([connection.call((worker) => worker.unload()).catch(() => {}), timeout])
     connection.terminate(disposedError())
   }
@@ -68,7 +68,7 @@ export function createLoadedEngine(
             switchBackend: (reason) => kept.switchBackend(connection, reason),
           }
         },
-        // The worker can be another one than above: the engine may have recovered since.
+        // The engine may have recovered in the meantime, so this model can differ from the model above.
         createRequest: (current, resume) =>
           addResume(createRequest(checked, current), current, resume, drawSeed),
         canRecover: recovery !== undefined,
@@ -89,7 +89,8 @@ export function createLoadedEngine(
 }
 
 /**
- * @param drawSeed a model whose continuation depends on the seed needs the same one after a loss
+ * Adds to a request the answer to resume, and a seed if the model needs one.
+ * @param drawSeed returns the seed. It must be the same after a loss if the model's continuation depends on the seed
  * @throws RivuletError `invalid-option` if the model cannot resume an answer
  */
 function addResume(
@@ -103,12 +104,12 @@ function addResume(
   return { ...request, resume, options: { ...request.options, ...(seed !== undefined && { seed }) } }
 }
 
-/** An integer from 0 to 2^32 - 1. */
+/** Returns a random integer from 0 to 2^32 - 1. */
 function drawNumber(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0]!
 }
 
-/** @returns the same number at each call */
+/** Returns a function that draws a random number at its first call and returns the same number at each later call. */
 function drawOnce(): () => number {
   let drawn: number | undefined
   return () => (drawn ??= drawNumber())

@@ -3,15 +3,15 @@ import { RivuletError } from './contract/errors.js'
 import type { ModelLocation, RemoteLocation } from './contract/model-location.js'
 
 /**
- * The location of a model. For `onnx()`, a folder; for `llamaCpp()`, a GGUF file, or a folder whose files can be listed (on
- * the hub, or local). One of:
+ * The location of a model. `onnx()` needs a folder. `llamaCpp()` needs a GGUF file, or a folder whose files can be listed
+ * (on the hub, or local). The location is one of:
  * - the URL of the folder or GGUF file: absolute, or relative to the document's base URL and starting with `/`, `./` or
  *   `../`. A string without such a start, such as `models/stories`, is a name on the hub;
  * - `owner/name[@revision]` on the Hugging Face hub, or `owner/name[@revision]/path/file.gguf`;
- * - a local folder: the handle from `showDirectoryPicker()` or of a folder dropped on the page. Files are read from the folder
- *   and its direct subfolders;
+ * - a local folder: the handle from `showDirectoryPicker()` or of a folder dropped on the page. Files are read from the
+ *   folder and its direct subfolders;
  * - local files, as an array of `File`s: `[...input.files]` of `<input type="file" multiple>`, with or without
- *   `webkitdirectory`. An `input.files` itself is not an array.
+ *   `webkitdirectory`. `input.files` itself is not an array.
  */
 export type ModelSource = string | URL | FileSystemDirectoryHandle | readonly File[]
 
@@ -24,7 +24,7 @@ const relativeUrl = /^\.{0,2}\//
 const commit = /^[0-9a-f]{40}$/
 
 /**
- * Turns a model source into a location; reads the file list of a local folder.
+ * Turns a model source into a location. For a local folder, reads the list of its files.
  * @param base the base of relative URLs
  * @throws RivuletError `invalid-option` if `source` has none of the forms of `ModelSource`, or cannot be read
  */
@@ -41,12 +41,12 @@ export async function locateModel(
   return { kind: 'local', name: 'kind' in source ? source.name : nameFolder(source), files }
 }
 
-/** Locates a model at a URL or on the hub. @throws RivuletError `invalid-option` */
+/** Returns the location of a model at a URL or on the hub. @throws RivuletError `invalid-option` */
 export function locateRemote(source: string | URL, base: string, hubUrl: string): RemoteLocation {
   const text = String(source)
   const hub = source instanceof URL || relativeUrl.test(text) ? undefined : hubReference.exec(text)?.groups
   if (hub) {
-    // A revision is one path segment (huggingface_hub, `hf_hub_url`), although "refs/pr/1" contains slashes.
+    // A revision is one path segment, as in huggingface_hub's `hf_hub_url`: the slashes of "refs/pr/1" are encoded.
     const revision = encodeURIComponent(hub.revision ?? 'main')
     const hubFolder = endWithSlash(new URL(hubUrl, base)).href
     return {
@@ -74,7 +74,7 @@ function endWithSlash(url: URL): URL {
   return url
 }
 
-/** Levels of folders that are read: the folder and its direct subfolders, such as `onnx/`. */
+/** How many levels of folders are read: the folder and its direct subfolders, such as `onnx/`. */
 const maxDepth = 2
 
 async function readDirectory(directory: FileSystemDirectoryHandle): Promise<Map<string, File>> {
@@ -101,7 +101,7 @@ async function readDirectory(directory: FileSystemDirectoryHandle): Promise<Map<
 }
 
 function listFiles(files: readonly File[]): Map<string, File> {
-  // Each path starts with the chosen folder's name.
+  // Each path starts with the chosen folder's name, which is removed here.
   return new Map(
     files.map((file) => [readRelativePath(file).split('/').slice(1).join('/') || file.name, file]),
   )
@@ -111,7 +111,7 @@ function nameFolder([file]: readonly File[]): string {
   return (file && readRelativePath(file).split('/')[0]) || 'files'
 }
 
-/** Empty for files that were chosen one by one; some browsers lack the property. */
+/** Returns '' for files that were chosen one by one, and in browsers that lack `webkitRelativePath`. */
 function readRelativePath(file: Partial<File>): string {
   return file.webkitRelativePath ?? ''
 }

@@ -5,35 +5,35 @@ import type { GenerationResult } from './generation.js'
 import type { LoadedWorker } from './start-worker.js'
 
 /**
- * Watches an engine: pass it as `createEngine({ observer })`. All methods are optional and are called synchronously; an
- * error that one throws is reported as an uncaught error of the page and does not reach the stream.
+ * Watches an engine: pass it as `createEngine({ observer })`. All methods are optional and are called synchronously. If a
+ * method throws, the page sees an uncaught error, and the engine and its streams continue.
  */
 export interface EngineObserver {
-  /** The model is loaded: at first, and again after each loss. `engine.info` is this one's from now on. */
+  /** A model was loaded: the first one, or a replacement after a loss. From now on, `engine.info` is this `info`. */
   onLoad?(info: ModelInfo): void
-  /** Loading failed. Not called if the page aborted it. */
+  /** The model could not be loaded. Not called if the page aborted the loading. */
   onLoadError?(error: RivuletError): void
   /** `engine.generate` was called. */
   onStart?(start: GenerationStart): void
   /**
    * The reader got a chunk. A chunk that nobody reads is not reported. If the page awaits `result` before it reads the
-   * stream, chunks follow `onEnd`.
+   * stream, its chunks are reported after `onEnd`.
    */
   onChunk?(chunk: ObservedChunk): void
-  /** The generation ended, in any way. Called once for each `onStart`. */
+  /** The generation finished, failed or was cancelled. Called once for each `onStart`. */
   onEnd?(end: GenerationEnd): void
 }
 
 /** A generation that starts. */
 export interface GenerationStart {
-  /** The same number in all reports of one generation; random. */
+  /** A random number that is the same in all reports of one generation. */
   readonly generation: number
-  /** Time of the call, a `performance.now()` value. */
+  /** When `generate` was called, as a `performance.now()` value. */
   readonly startedAt: number
   readonly prompt: Prompt
-  /** `chat`: through the model's chat template; `text`: as raw text. */
+  /** `chat`: the prompt goes through the model's chat template. `text`: the prompt is used as raw text. */
   readonly input: RequestInput['kind']
-  /** The checked options, without those that were left out. */
+  /** The checked options, without the options that the caller left out. */
   readonly options: RequestOptions
   /** The model as it was when the generation started. */
   readonly info: ModelInfo
@@ -45,9 +45,9 @@ export interface ObservedChunk {
   readonly chunk: TokenChunk
   /** Time from the call of `generate` until the chunk arrived on the page. */
   readonly arrivedMs: number
-  /** Time from the call of `generate` until the reader got it. */
+  /** Time from the call of `generate` until the reader got the chunk. */
   readonly readMs: number
-  /** Chunks that had arrived after this one and were not read yet: how far the model is ahead of its reader. */
+  /** The number of chunks that arrived after this one and are not read yet: how far the model is ahead of its reader. */
   readonly unreadChunks: number
   /** How often the generation was recovered so far. */
   readonly recoveries: number
@@ -61,7 +61,7 @@ export interface GenerationEnd {
   readonly outcome: GenerationOutcome
 }
 
-/** How a generation ended. A failed one has usage and latency too; `error.text` is its text. */
+/** How a generation ended. A failed generation also has usage and latency; `error.text` is the text generated so far. */
 export type GenerationOutcome =
   | { readonly kind: 'finished'; readonly result: GenerationResult }
   | {
@@ -75,11 +75,11 @@ type ObserverMethod = keyof EngineObserver
 const globalKey = Symbol.for('rivulet.observer')
 
 /**
- * The observer that a test put on the page's global object before the page's own scripts ran, as `rivulet/playwright`
- * does: a test cannot change the options that the page passes to `createEngine`.
+ * Returns the observer that a test put on the page's global object before the page's own scripts ran, as
+ * `rivulet/playwright` does. A test needs this, because it cannot change the options that the page passes to `createEngine`.
  */
 function findGlobalObserver(): EngineObserver | undefined {
-  // The test that put it there is outside of this library's types.
+  // TypeScript does not know this property, because a test adds it from outside of this library.
   return (globalThis as { readonly [globalKey]?: EngineObserver })[globalKey]
 }
 
@@ -94,7 +94,7 @@ export function callObserver(run: () => void): void {
   }
 }
 
-/** Reports each failure of `load` to the observer, unless the page aborted it. */
+/** Returns a `load` that also reports each failure to the observer, unless the page aborted the loading. */
 export function observeLoadErrors<Arguments extends readonly [unknown, AbortSignal | undefined]>(
   load: (...parameters: Arguments) => Promise<LoadedWorker>,
   { onLoadError }: Required<EngineObserver>,
@@ -110,14 +110,14 @@ export function observeLoadErrors<Arguments extends readonly [unknown, AbortSign
   }
 }
 
-/** One observer that calls all of them, in order. */
+/** Returns one observer that calls all `observers` in order, and then the page's global observer, if there is one. */
 export function combineObservers(observers: readonly EngineObserver[]): Required<EngineObserver> {
   const call =
     <Method extends ObserverMethod>(method: Method) =>
     (report: Parameters<Required<EngineObserver>[Method]>[0]) => {
       const global = findGlobalObserver()
       for (const observer of global ? [...observers, global] : observers) {
-        // The method and its report have the same name in the type's parameters.
+        // TypeScript cannot see that `report` is the parameter of this `method`.
         const run = observer[method] as ((report: unknown) => void) | undefined
         callObserver(() => run?.call(observer, report))
       }

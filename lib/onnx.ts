@@ -10,8 +10,8 @@ export { onnxDevices, onnxDtypes } from './contract/onnx-options.js'
 export type { OnnxDevice, OnnxDtype } from './contract/onnx-options.js'
 
 /**
- * URLs of ONNX Runtime's WebAssembly, relative to the page: a folder that contains both `.wasm` files of onnxruntime-web's
- * `dist` under their original names, or one file for each device. The files must be from the installed version.
+ * URLs of ONNX Runtime's WebAssembly files, relative to the page: a folder that contains both `.wasm` files of
+ * onnxruntime-web's `dist` under their original names, or one file for each device. Use the files of the installed version.
  */
 export type OnnxWasmPaths =
   | string
@@ -21,22 +21,22 @@ export type OnnxWasmPaths =
 /** Options of `onnx()`. */
 export interface OnnxOptions extends Omit<OnnxLoadOptions, 'wasmPaths'> {
   /**
-   * URLs of ONNX Runtime's WebAssembly, for bundlers that do not find it and for servers that host it elsewhere.
-   * @default next to onnxruntime-web's own modules
+   * URLs of ONNX Runtime's WebAssembly files, for bundlers that do not find them and for apps that host them elsewhere.
+   * @default the files next to onnxruntime-web's own modules
    */
   readonly wasmPaths?: OnnxWasmPaths | undefined
   /**
-   * Creates the worker, for bundlers that do not find it and for workers that also run code of the app. Its script must
-   * import `rivulet/onnx.worker`.
+   * Creates the worker, for bundlers that do not find its file and for workers that also run code of the app. The worker's
+   * script must import `rivulet/onnx.worker`.
    * @default a module worker from the package's own file
    */
   readonly worker?: (() => Worker) | undefined
-  /** The model's folder, for lists of backends that each need another model. @default the `model` of `createEngine` */
+  /** The model's folder, for a list whose backends need different models. @default the `model` of `createEngine` */
   readonly model?: ModelSource | undefined
 }
 
 /**
- * Runs Hugging Face ONNX folders on onnxruntime-web (an optional peer dependency: install it).
+ * Runs ONNX models from Hugging Face folders on onnxruntime-web (an optional peer dependency: install `onnxruntime-web`).
  * @throws RivuletError `invalid-option` for an unknown option or an invalid value
  */
 export function onnx({

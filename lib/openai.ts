@@ -16,14 +16,14 @@ export interface OpenaiFetchOptions {
 }
 
 /**
- * Returns a `fetch` that answers OpenAI's API from an engine in this page, for clients that take a `fetch`.
+ * Returns a `fetch` function that answers OpenAI's API with an engine in this page, for clients that take a `fetch`.
  *
  *     const client = new OpenAI({ baseURL: 'https://local/v1', apiKey: 'local', fetch: openaiFetch(engine) })
  *
- * It answers `/chat/completions`, `/completions` and `/models` below any base URL, streamed or as a whole. No request
- * leaves the page. A field that the engine does not support (tools, several answers, images, response formats other than
- * text) is refused by its name, with an error in OpenAI's format and status 400. Cancelling the body or aborting the
- * request cancels the generation.
+ * The function answers `/chat/completions`, `/completions` and `/models` below any base URL, streamed or as a whole. No
+ * request leaves the page. A field that the engine does not support (tools, several answers, images, response formats other
+ * than text) is refused: the error has OpenAI's format and status 400, and names the field. Cancelling the response body or
+ * aborting the request cancels the generation.
  * @throws RivuletError `invalid-option`
  */
 export function openaiFetch(engine: Engine, options: OpenaiFetchOptions = {}): typeof fetch {
@@ -35,7 +35,7 @@ export function openaiFetch(engine: Engine, options: OpenaiFetchOptions = {}): t
     try {
       return await answer(engine, model, request)
     } catch (error) {
-      // Like `fetch`, an aborted request rejects with the signal's reason.
+      // As with the platform's `fetch`, an aborted request rejects with the signal's reason.
       request.signal.throwIfAborted()
       const { status, body } = describeFailure(error)
       return Response.json(body, { status })
@@ -102,15 +102,18 @@ async function wholeAnswer(read: ReadRequest, stream: TokenStream): Promise<Resp
   return Response.json(createWriter(read).writeWhole(result, checkEnd(result.finishReason), chunks))
 }
 
-/** A client that cancels never reads the end. So `cancelled` means that the engine was disposed during the answer. */
+/**
+ * Returns the reason for which a complete answer ended.
+ * @throws RivuletError `engine-disposed` for `cancelled`: a client that cancels never reads the end
+ */
 function checkEnd(reason: FinishReason): AnswerEnd {
   if (reason !== 'cancelled') return reason
   throw new RivuletError('engine-disposed', 'The engine was disposed before the answer was complete.')
 }
 
-/** A failure within this time gets an HTTP status. After that the response has started, and a failure is an event. */
+/** A failure within this time sets the HTTP status. Later, the response has started, and a failure is sent as an event. */
 const statusGraceMs = 1000
-/** How often a comment is sent during prefill. Proxies and clients abort a silent connection. */
+/** How often a comment is sent during prefill, because proxies and clients abort a silent connection. */
 const keepAliveMs = 10_000
 
 /** Streams the answer as server-sent events, with backpressure. */

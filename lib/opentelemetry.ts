@@ -2,29 +2,29 @@ import type { ModelInfo } from './contract/worker-api.js'
 import type { EngineObserver, GenerationEnd, GenerationStart } from './observer.js'
 
 /**
- * A finished generation in the shape of an OpenTelemetry span: `tracer.startSpan(record.name, record)`, then
- * `span.setStatus(record.status)` and `span.end(record.endTime)`. It contains no text of the prompt or the answer.
+ * A finished generation in the shape of an OpenTelemetry span: call `tracer.startSpan(record.name, record)`, then
+ * `span.setStatus(record.status)` and `span.end(record.endTime)`. The record contains no text of the prompt or the answer.
  */
 export interface GenerationRecord {
-  /** `chat stories`: the operation and the model. */
+  /** The operation and the model, such as `chat stories`. */
   readonly name: string
-  /** OpenTelemetry's `SpanKind`: 0 (internal) on the user's machine, 2 (client) on a server. */
+  /** OpenTelemetry's `SpanKind`: 0 (internal) for a model on the user's machine, 2 (client) for a model on a server. */
   readonly kind: 0 | 2
-  /** Time of the call of `generate`, in milliseconds since 1970. */
+  /** When `generate` was called, in milliseconds since 1970. */
   readonly startTime: number
   readonly endTime: number
   /**
-   * By OpenTelemetry's conventions for generative AI, in development as of November 2026: `gen_ai.*`, `error.type` with
-   * the error's code, `server.*`. The conventions have no names for `rivulet.*`. All times are in seconds.
+   * Attributes named by OpenTelemetry's conventions for generative AI (in development as of November 2026): `gen_ai.*`,
+   * `error.type` with the error's code, `server.*`. The `rivulet.*` names are not in the conventions. Times are in seconds.
    * https://github.com/open-telemetry/semantic-conventions-genai/blob/main/docs/gen-ai/client-inference.md
    */
   readonly attributes: Readonly<Record<string, string | number | boolean | string[]>>
-  /** OpenTelemetry's `SpanStatusCode`: 0 (unset), also after a cancel, or 2 (error) with the error's message. */
+  /** OpenTelemetry's `SpanStatusCode`: 2 (error) with the error's message after a failure, otherwise 0 (unset). */
   readonly status: { readonly code: 0 } | { readonly code: 2; readonly message: string }
 }
 
 /**
- * An observer that reports each finished generation as a record for OpenTelemetry:
+ * Returns an observer that passes each finished generation to `onRecord`, as a record for OpenTelemetry:
  *
  *     createEngine({ observer: recordGenerations((record) => {
  *       const span = tracer.startSpan(record.name, record)
@@ -91,13 +91,13 @@ function createRecord(
   }
 }
 
-/** The name of the folder or file: the rest of a URL can identify the user, and a span's name should have few values. */
+/** Returns the folder's or file's name: the rest of a URL can identify the user, and span names should have few values. */
 function nameModel(model: string): string {
   if (!URL.canParse(model)) return model
   return new URL(model).pathname.split('/').findLast((part) => part !== '') ?? model
 }
 
-/** With the port if it is not the scheme's default. */
+/** Returns the server's address, and its port if it is not the scheme's default port. */
 function describeServer({ device, deviceDescription: host }: ModelInfo) {
   if (device !== 'server') return undefined
   const { hostname, port } = new URL(`https://${host}`)

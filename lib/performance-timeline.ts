@@ -6,14 +6,14 @@ const measures = {
   decode: 'rivulet:decode',
 } as const
 
-/** A browser keeps every measure until it is cleared: the memory of a page that runs for days would only grow. */
+/** The measures are cleared after every 200 generations, because a browser keeps each measure until a page clears it. */
 const clearedAfter = 200
-/** Of all engines of the page: clearing removes the measures of all. */
+/** Counts the generations of all engines of the page, because clearing removes the measures of all engines. */
 let generations = 0
 
 /**
- * Writes each generation, its time to first token and its decoding into the Performance timeline as `rivulet:*` measures,
- * which are cleared after every 200 generations. DevTools shows them in a track.
+ * Returns an observer that writes each generation, its time to first token and its decoding into the Performance timeline,
+ * as `rivulet:*` measures. The measures are cleared after every 200 generations. DevTools shows the measures in a track.
  * https://developer.chrome.com/docs/devtools/performance/extension
  */
 export function writePerformanceTimeline(): EngineObserver {
@@ -53,7 +53,7 @@ function clearOldMeasures(): void {
   for (const name of Object.values(measures)) performance.clearMeasures(name)
 }
 
-/** A measure's `detail` that puts it into a track of DevTools. */
+/** Returns the `detail` that puts a measure into a track of DevTools. */
 function describeTrack(
   color: 'primary' | 'secondary' | 'tertiary' | 'error',
   figures: Readonly<Record<string, number | undefined>> = {},

@@ -18,27 +18,29 @@ export type { ToHaveStreamedOptions } from './playwright/to-have-streamed.js'
 export interface Rivulet {
   /**
    * Serves the embedded model (2.8 M parameters, trained on TinyStories, 8-bit weights) in place of the model that the page
-   * requests, without the network: as an ONNX folder, and as a GGUF file for any `.gguf`. Call it before the page loads its
-   * engine. It works for `onnx()` and `llamaCpp()`, not for `webLlm()` and `remote()`.
-   * @param model the model that the page passes to `createEngine`. A relative URL is resolved against Playwright's `baseURL`.
-   *   Default: every model of every hub
+   * requests, without the network: as an ONNX folder, and as a GGUF file for any request of a `.gguf` file. Call
+   * `serveStories` before the page loads its engine. The embedded model works with `onnx()` and `llamaCpp()`, not with
+   * `webLlm()` and `remote()`.
+   * @param model the model that the page passes to `createEngine`. A relative URL is resolved against Playwright's
+   *   `baseURL`. Default: every model of every hub
    * @throws RivuletError `invalid-option`
    */
   serveStories(model?: string | URL): Promise<void>
   /**
-   * Waits until a page has loaded an engine. Returns at once if one is loaded.
+   * Waits until a page has loaded an engine. Returns at once if an engine is already loaded.
    * @param options.timeout in milliseconds. Default: 30000
-   * @returns the engine's `info`: backend, model, device
-   * @throws the `RivuletError` with which loading failed, or `invalid-option`; `Error` if no engine was loaded in time
+   * @returns the engine's `info`, with the backend, the model and the device
+   * @throws the `RivuletError` with which loading failed; `RivuletError` `invalid-option`; `Error` if no engine was loaded
+   *   in time
    */
   waitForEngine(options?: { readonly timeout?: number | undefined }): Promise<ModelInfo>
-  /** Returns the next stream that a page starts. Call this before the click that starts it. */
+  /** Returns the next stream that a page starts. Call this before the click that starts the stream. */
   nextStream(): ObservedStream
 }
 
 /** Playwright's `test` with the fixture `rivulet`, which observes the pages of the test's `context`. */
 export const test = baseTest.extend<{ rivulet: Rivulet }>({
-  // Automatic, so that it is installed before a hook opens the page, even if the hook does not use the fixture.
+  // The fixture is automatic: it observes before a hook opens the page, even if the hook does not use the fixture.
   rivulet: [
     async ({ context, baseURL }, use) => {
       await use(await observeEngines(context, { baseURL }))
@@ -50,7 +52,7 @@ export const test = baseTest.extend<{ rivulet: Rivulet }>({
 /** Playwright's `expect` with the matcher `toHaveStreamed`. */
 export const expect = baseExpect.extend({ toHaveStreamed })
 
-/** Does what the fixture does, for a browser context that you created yourself. */
+/** Observes the engines in a browser context that you created yourself, as the fixture `rivulet` does. */
 export async function observeEngines(
   context: BrowserContext,
   options: { readonly baseURL?: string | undefined } = {},

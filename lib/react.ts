@@ -8,13 +8,13 @@ import type { Engine } from './engine.js'
 export type RivuletChat = ChatSnapshot & Omit<Chat, 'setEngine'>
 
 /**
- * Creates a chat for this component. It renders again with each token, and stops its answer when the component unmounts. It
- * takes the options of `createChat`. Only `engine` may change; the other options are read on the first render.
+ * Creates a chat for this component. The component renders again with each token. The chat stops its answer when the
+ * component unmounts. Takes the options of `createChat`. Only `engine` may change; the others are read on the first render.
  *
  *     const { messages, status, send, stop } = useRivuletChat({ engine: useRivuletEngine(loadEngine) })
  *
- * For a chat that outlives its component or is shared by several, call `createChat` outside of them and read it with
- * `useSyncExternalStore(chat.subscribe, chat.getSnapshot, chat.getSnapshot)`.
+ * For a chat that outlives its component or is shared by several components, call `createChat` outside of the components
+ * and read the chat with `useSyncExternalStore(chat.subscribe, chat.getSnapshot, chat.getSnapshot)`.
  *
  * @throws RivuletError `invalid-option`
  */
@@ -33,7 +33,8 @@ export function useRivuletChat(options: ChatOptions): RivuletChat {
  *
  *     const engine = useRivuletEngine((signal) => createEngine({ backend: onnx(), model, signal }))
  *
- * @param load the function of the first render, called again only if the component was hidden meanwhile
+ * @param load creates the engine. Only the first render's function is used; it is called again if React hides and shows the
+ *   component
  * @returns the promise to pass to `useRivuletChat`. It settles as the promise of `load` does.
  */
 export function useRivuletEngine(load: (signal: AbortSignal) => Promise<Engine>): Promise<Engine> {
@@ -55,7 +56,7 @@ export function useRivuletEngine(load: (signal: AbortSignal) => Promise<Engine>)
 
 const createPending = () => new Promise<Engine>(() => {})
 
-/** Starts after the current task: strict mode unmounts a component again in the same task. */
+/** Calls `load` after the current task, unless it was aborted: strict mode unmounts a component again in the same task. */
 async function loadUnlessAborted(
   load: (signal: AbortSignal) => Promise<Engine>,
   signal: AbortSignal,

@@ -10,21 +10,21 @@ export interface RemoteOptions {
   readonly baseURL: string | URL
   /** The model's name on the server. */
   readonly model: string
-  /** Sent as `Authorization: Bearer …`. Every user of the page can read it: use only the user's own key. */
+  /** The key to send as `Authorization: Bearer …`. Every user of the page can read it: use only the user's own key. */
   readonly apiKey?: string | undefined
   /** HTTP headers to send with every request. They never appear in an error. */
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** Aborts a request whose connection is silent for this many milliseconds. @default 60000 */
   readonly idleTimeoutMs?: number | undefined
   /**
-   * Whether the server can continue a partial answer, as vLLM (`continue_final_message`) and llama.cpp's server can. Then
-   * it also takes `continueFinalMessage`, and resumes an answer that broke off. Other servers would start the
-   * answer again or refuse: with `false` they never get a partial answer.
+   * True if the server can continue a partial answer, as vLLM (`continue_final_message`) and llama.cpp's server can. Then
+   * the engine also accepts `continueFinalMessage`, and resumes an answer that broke off. Other servers would start the
+   * answer again or refuse the request: with `false`, the server never gets a partial answer.
    * @default false
    */
   readonly canContinue?: boolean | undefined
   /**
-   * Creates the worker, for bundlers that do not find its file. Its script must import `rivulet/remote.worker`.
+   * Creates the worker, for bundlers that do not find its file. The worker's script must import `rivulet/remote.worker`.
    * @default a module worker from this package's file
    */
   readonly worker?: (() => Worker) | undefined
@@ -41,9 +41,9 @@ const optionNames: readonly string[] = [
 ] satisfies (keyof RemoteOptions)[]
 
 /**
- * Streams from any server with OpenAI's API, such as vLLM or llama.cpp's server. `createEngine` then needs no `model`.
- * Options that OpenAI's API lacks (`topK`, `minP`, `repetitionPenalty`) are sent under vLLM's names. `topLogprobs` is
- * refused: this API does not send token ids. `createEngine`'s `download` option has no effect here.
+ * Streams from any server with OpenAI's API, such as vLLM or llama.cpp's server. With this backend, `createEngine` needs no
+ * `model`, and its `download` option has no effect. Options that OpenAI's API lacks (`topK`, `minP`, `repetitionPenalty`)
+ * are sent under vLLM's names. `topLogprobs` is refused, because OpenAI's API does not send token ids.
  * @throws RivuletError `invalid-option`
  */
 export function remote(options: RemoteOptions): BackendFactory {

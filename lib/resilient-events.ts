@@ -2,13 +2,16 @@ import { RivuletError, asRivuletError } from './contract/errors.js'
 import type { GenerateRequest, Resume } from './contract/request.js'
 import type { GenerationEvent, ModelInfo } from './contract/worker-api.js'
 
-/** Where a generation runs. The engine provides it. */
+/** Provides the worker and the request for each attempt of a generation. The engine implements this. */
 export interface GenerationSource {
-  /** The worker to use. Not called after `signal` aborts. */
+  /** Returns the worker to use. Not called after the generation's signal aborts. */
   takeWorker(): Promise<GenerationWorker>
-  /** @throws RivuletError `invalid-option` if this model does not support the request, or cannot resume */
+  /**
+   * Creates the request for a model.
+   * @throws RivuletError `invalid-option` if the model does not support the request, or cannot resume an answer
+   */
   createRequest(info: ModelInfo, resume: Resume | undefined): GenerateRequest
-  /** Whether to continue with another worker when a worker or its GPU is lost. */
+  /** True if the generation continues with another worker when its worker or GPU is lost. */
   readonly canRecover: boolean
 }
 
@@ -16,38 +19,38 @@ export interface GenerationSource {
 export interface GenerationWorker {
   readonly info: ModelInfo
   generate(request: GenerateRequest): Promise<ReadableStream<GenerationEvent>>
-  /** Aborted when the worker is closed. Events that arrived before are still read. */
+  /** Aborted when the worker is closed. Events that arrived before the abort are still read. */
   readonly closed: AbortSignal
   terminate(reason: RivuletError): void
   /**
    * Terminates the worker and excludes its backend from further attempts.
-   * @returns false if there is no other backend; then nothing has changed
+   * @returns false if there is no other backend. In this case nothing has changed
    */
   switchBackend(reason: RivuletError): boolean
 }
 
-/** A generation's event, with the attempts that it took. */
+/** An event of a generation, or an event of its attempts: `opened` and `lost`. */
 export type ResilientEvent =
   | GenerationEvent
-  /** A worker takes the generation, for the first time or after a loss. */
+  /** A worker was chosen for the generation, for the first time or after a loss. */
   | { readonly kind: 'opened'; readonly info: ModelInfo }
-  /** The worker or its backend is lost; the next event comes from another one. */
+  /** The worker or its backend was lost. The next event comes from another worker. */
   | { readonly kind: 'lost' }
 
-/** The answer so far, as the reader of the events keeps it. */
+/** The answer so far. The reader of the events keeps it. */
 export interface AnswerSoFar {
-  /** @returns undefined if nothing was generated yet */
+  /** Returns what the model needs to continue the answer. @returns undefined if nothing was generated yet */
   resumeFor(info: ModelInfo): Resume | undefined
 }
 
-/** A generation that is lost this many times in a row without producing a token fails. */
+/** The maximum number of retries in a row that produce no token. Then another backend takes over, or the answer fails. */
 const maxFruitlessAttempts = 3
 
 /**
- * The events of one generation, across losses of workers, GPUs and backends. Pull-driven.
+ * Yields the events of one generation, and continues it after the loss of a worker, GPU or backend. Reads only on demand.
  * @param signal ends the iteration and frees the worker at once
- * @param onClosed called when the running worker is closed, also between two pulls
- * @throws RivuletError the reason of the loss that cannot be recovered, or any other failure
+ * @param onClosed called when the running worker is closed, also while the caller reads no event
+ * @throws RivuletError the reason of a loss that cannot be recovered, or any other failure
  */
 export async function* readResilientEvents(
   { takeWorker, createRequest, canRecover }: GenerationSource,
@@ -69,7 +72,7 @@ export async function* readResilientEvents(
         request = createRequest(info, answer.resumeFor(info))
       } catch (refusal) {
         isRefused = loss !== undefined
-        // The caller asked for something that ran before: the loss is what went wrong.
+        // A worker has accepted this request before, so the loss is the error to report.
         throw loss ?? refusal
       }
       yield { kind: 'opened', info }
@@ -91,7 +94,10 @@ export async function* readResilientEvents(
     }
   }
 
-  /** Terminates the lost worker. If the same backend would be lost again, or cannot resume, switches to another one. */
+  /**
+   * Terminates the lost worker. If its backend was lost too often or cannot resume, switches to another backend.
+   * @returns true if the generation can be tried again
+   */
   function prepareNextAttempt(
     error: RivuletError,
     worker: GenerationWorker | undefined,
@@ -101,7 +107,7 @@ export async function* readResilientEvents(
     const canResume = !worker || worker.info.supports.continuation || !answer.resumeFor(worker.info)
     if (isLost && canResume && fruitlessAttempts < maxFruitlessAttempts) {
       fruitlessAttempts += 1
-      // A lost GPU can be noticed here before the engine knows of it.
+      // This code can notice the loss of a GPU before the engine does.
       worker?.terminate(error)
       return true
     }
@@ -115,14 +121,15 @@ export async function* readResilientEvents(
   }
 }
 
-/** One worker's run of a generation. */
+/** One worker's attempt at a generation. */
 interface Attempt {
   /**
-   * @returns undefined after the end
-   * @throws RivuletError the failure of the generation, or the reason of the worker's death
+   * Reads the next event.
+   * @returns undefined after the last event
+   * @throws RivuletError the failure of the generation, or the reason why the worker was closed
    */
   read(): Promise<GenerationEvent | undefined>
-  /** Frees the worker. */
+  /** Stops reading, which frees the worker. */
   leave(): void
 }
 
@@ -151,10 +158,10 @@ async function startAttempt(
 
   signal.addEventListener('abort', leave, { signal: leaving.signal })
   closed.addEventListener('abort', handleClosing, { signal: leaving.signal })
-  // Aborted while the worker answered.
+  // The signal may have aborted while the worker answered.
   if (signal.aborted) leave()
 
-  /** Events that arrived before the worker closed come first: they are read within one task. */
+  /** Reads the next event. Events that arrived before the worker closed come first: the error waits for a later task. */
   function readEvent(): Promise<ReadableStreamReadResult<GenerationEvent>> {
     return new Promise((resolve, reject) => {
       failRead = () => setTimeout(() => reject(closed.reason))

@@ -1,8 +1,8 @@
 import { RivuletError } from './contract/errors.js'
 
 /**
- * What a worker can fetch: it resolves relative URLs against its own script, not against the page.
- * @throws RivuletError `invalid-option` with `option`'s name
+ * Returns the absolute URL for a worker, which would resolve a relative URL against its own script, not against the page.
+ * @throws RivuletError `invalid-option`, with `option` as the name in the message
  */
 export function resolveUrl(option: string, url: string | URL): string {
   const base = globalThis.document?.baseURI

@@ -25,13 +25,13 @@ export interface OpenaiServing {
 }
 
 /**
- * Makes this page answer the requests that its origin's service worker takes with `openaiRoute()`. After that, a
- * `fetch('/v1/chat/completions')` in any page of the origin streams from `engine`, as with `openaiFetch`.
+ * Makes this page answer the requests that `openaiRoute()` takes in the origin's service worker. When the promise resolves,
+ * a `fetch('/v1/chat/completions')` in any page of the origin streams from `engine`, as with `openaiFetch`.
  *
  *     const serving = await serveOpenai(engine)
  *
- * When several pages serve, each answers its own requests. All other pages are answered by the serving page that had the
- * focus last.
+ * When several pages serve, each serving page answers its own requests. The requests of all other pages are answered by the
+ * serving page that had the focus last.
  * @throws RivuletError `invalid-option`; `backend-unavailable` if no service worker that calls `openaiRoute()` is found
  */
 export async function serveOpenai(engine: Engine, options: ServeOpenaiOptions = {}): Promise<OpenaiServing> {
@@ -100,7 +100,7 @@ async function waitForActive({
   return worker
 }
 
-/** How long to wait for the service worker, which may have to start first. */
+/** How long to wait for the service worker's answer. The service worker may have to start first. */
 const introductionMs = 10_000
 
 /** Asks the service worker for this page's client id. */
@@ -118,7 +118,7 @@ async function introduce(worker: ServiceWorker): Promise<string> {
   )
 }
 
-/** Well below the 30 seconds or so after which browsers stop a service worker without events. */
+/** The shortest time between two reports. Browsers stop a service worker after about 30 seconds without events. */
 const reminderMs = 10_000
 
 /** Returns a function that reports a running answer to the service worker, at most once per `reminderMs`. */
@@ -131,7 +131,7 @@ function createReminder(worker: ServiceWorker, lifeLock: string): () => void {
   }
 }
 
-/** Streams the answer in parts, with backpressure. */
+/** Returns the answer to a request as a stream of parts, with backpressure. */
 function answer(
   fetch: typeof globalThis.fetch,
   { url, method, body, lifeLock }: RoutedRequest,

@@ -12,12 +12,12 @@ export interface Candidate {
   readonly model: ModelLocation
 }
 
-/** What to load, and how. */
+/** Which models to load, and how to load them. */
 export interface LoadPlan {
-  /** In order of preference. */
+  /** The backends with their models, in order of preference. */
   readonly candidates: readonly Candidate[]
   readonly download: DownloadRequest
-  /** Ask the browser to keep the downloaded files. */
+  /** True if the browser is asked to keep the downloaded files. */
   readonly persist: boolean
   readonly onProgress: ((progress: LoadProgress) => void) | undefined
 }
@@ -27,11 +27,11 @@ export interface LoadedWorker {
   readonly connection: WorkerConnection
   readonly info: ModelInfo
   readonly candidate: Candidate
-  /** The candidates that were tried before it, and why they are not used. */
+  /** The candidates that were tried before this one, and why they are not used. */
   readonly skipped: readonly SkippedBackend[]
 }
 
-/** A backend of the list that is not used. */
+/** A backend of the list that is not used, and why. */
 export interface SkippedBackend {
   readonly name: string
   readonly reason: string
@@ -39,7 +39,7 @@ export interface SkippedBackend {
 
 /**
  * Starts a new worker and loads a model into it. Uses the first backend that can run here and load its model.
- * @param lost candidates that were lost before; they are not tried
+ * @param lost candidates that were lost before. They are not tried
  * @throws the same `RivuletError`s as `createEngine`, or the reason of `signal`
  */
 export async function startWorker(
@@ -81,7 +81,7 @@ interface Ranked {
   readonly availability: BackendAvailability
 }
 
-/** The list's order, except that local backends that would be slow here come after the other local ones. */
+/** Returns the candidates in the list's order, except that slow local backends come after the other local backends. */
 async function rankCandidates(
   candidates: readonly Candidate[],
   lost: ReadonlySet<Candidate>,
@@ -105,7 +105,7 @@ async function loadCandidate(
   const isFetched = model.kind === 'folder' || model.kind === 'hub'
   if (isFetched && persist) requestPersistence()
   const connection = connectWorker(backend.createWorker())
-  // Only the worker's end stops a load for certain, at any point.
+  // Only terminating the worker stops a load reliably at any point.
   const abort = () => connection.terminate(abortedError())
   signal?.addEventListener('abort', abort, { once: true })
   try {
@@ -119,12 +119,12 @@ async function loadCandidate(
   }
 }
 
-/** Only a page can ask the browser for this; some browsers ask the user. The answer changes nothing here. */
+/** Asks the browser to keep the files. Only a page can ask; some browsers ask the user. A refusal changes nothing here. */
 function requestPersistence(): void {
   navigator.storage?.persist?.().catch(() => {})
 }
 
-/** `crypto.randomUUID` exists only on secure pages. */
+/** Returns a unique name for a life lock. `crypto.randomUUID` is not used, because it exists only on secure pages. */
 function nameLifeLock(): string {
   return `rivulet ${crypto.getRandomValues(new Uint32Array(4)).join('-')}`
 }

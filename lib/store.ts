@@ -12,17 +12,17 @@ import {
   usedName,
 } from './contract/store-layout.js'
 
-/** A model in this browser's store; parts of it may still be missing. */
+/** A model in this browser's store. Parts of the model may still be missing. */
 export interface StoredModel {
   /** The URL of the model's folder; `createEngine({ model })` accepts it. */
   readonly model: string
-  /** How many bytes of it are stored. */
+  /** How many bytes of the model are stored. */
   readonly storedBytes: number
   /** The total size of the files whose download was started. */
   readonly totalBytes: number
   /** True if every file whose download was started is stored completely. */
   readonly isComplete: boolean
-  /** When it was last opened, in milliseconds since 1970. */
+  /** When the model was last opened, in milliseconds since 1970. */
   readonly lastUsedMs: number
 }
 
@@ -33,8 +33,8 @@ export interface EvictOptions {
 }
 
 /**
- * The models that this browser stores for this site. Empty without a private file system: in insecure pages and some private
- * windows.
+ * The models that this browser stores for this site. The store is empty if the page has no private file system, as on
+ * insecure pages and in some private windows.
  */
 export const store = {
   /** Lists the stored models, the most recently used first. */
@@ -45,19 +45,19 @@ export const store = {
 
   /**
    * Returns the URL under which `list` shows a model, whether it is stored or not.
-   * @param model as for `createEngine`
+   * @param model a URL or name, as for `createEngine`
    * @returns the URL of the model's folder
-   * @throws RivuletError `invalid-option` when it is not a model's URL or name
+   * @throws RivuletError `invalid-option` if `model` is not a model's URL or name
    */
   locate(model: string | URL, { hubUrl = defaultHubUrl }: { hubUrl?: string } = {}): string {
     return locateRemote(model, document.baseURI, hubUrl).url
   },
 
   /**
-   * Removes a model. Waits until no tab is loading it; an engine that has loaded it keeps running.
-   * @param model as for `createEngine`, or as returned by `list`
-   * @returns whether the model was stored
-   * @throws RivuletError `invalid-option` when it is not a model's URL or name
+   * Removes a model. Waits until no tab is loading the model. An engine that has loaded the model keeps running.
+   * @param model a URL or name, as for `createEngine`, or as returned by `list`
+   * @returns true if the model was stored
+   * @throws RivuletError `invalid-option` if `model` is not a model's URL or name
    */
   async remove(model: string | URL, { hubUrl = defaultHubUrl }: { hubUrl?: string } = {}): Promise<boolean> {
     const name = await nameModelDirectory(store.locate(model, { hubUrl }))

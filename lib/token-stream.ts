@@ -6,20 +6,20 @@ import {
   type GenerationResult,
 } from './generation.js'
 
-/** What `stream.values()` returns. */
+/** The iterator that `stream.values()` returns. */
 export interface TokenIterator extends ReadableStreamAsyncIterator<TokenChunk> {
-  /** Cancels the generation with `reason`, unless `preventCancel`. */
+  /** Cancels the generation with `reason`, unless `preventCancel` was set. */
   return(reason?: unknown): Promise<IteratorResult<TokenChunk, undefined>>
 }
 
 /**
- * One generation: a `ReadableStream` of chunks with backpressure. `for await` works in every browser, also in Safari 26,
- * whose own streams do not support it. Leaving the loop cancels the generation.
+ * The stream of one generation: a `ReadableStream` of chunks with backpressure. `for await` works in every browser, also in
+ * Safari 26, whose own streams do not support it. Leaving the loop cancels the generation.
  */
 export class TokenStream extends ReadableStream<TokenChunk> {
   readonly #generation: Generation
 
-  /** Created by `engine.generate`. */
+  /** Creates the stream of one generation. `engine.generate` calls this. */
   constructor(options: GenerationOptions) {
     let generation: Generation | undefined
     super(
@@ -37,12 +37,12 @@ export class TokenStream extends ReadableStream<TokenChunk> {
   }
 
   /**
-   * Settles when the generation is over: resolves with `finishReason: 'cancelled'` after any kind of cancel, and rejects
-   * with a `RivuletError`, whose `text` is the text so far, after a failure. If nobody reads the stream when this is
-   * accessed, the model runs to its end; the chunks wait for a later reader.
+   * Settles when the generation is over. After any kind of cancel, resolves with `finishReason: 'cancelled'`. After a
+   * failure, rejects with a `RivuletError`, whose `text` is the text so far. If nobody reads the stream when `result` is
+   * accessed, the model runs to its end, and the chunks wait for a later reader.
    */
   get result(): Promise<GenerationResult> {
-    // In a later task: a reader that starts in the current one still gets backpressure.
+    // This runs in a later task, so that a reader that starts in the current task still gets backpressure.
     setTimeout(() => {
       if (!this.locked) void this.#generation.runToEnd()
     })
@@ -60,7 +60,7 @@ export class TokenStream extends ReadableStream<TokenChunk> {
     return text
   }
 
-  /** Ends the generation, also while a reader has the stream locked: the reader then sees its end. */
+  /** Ends the generation, also while a reader has locked the stream. The reader then sees the end of the stream. */
   override async cancel(reason?: unknown): Promise<void> {
     this.#generation.cancel(reason)
   }
@@ -70,8 +70,8 @@ export class TokenStream extends ReadableStream<TokenChunk> {
   }
 
   /**
-   * Iterates as the platform's streams do (Streams Standard, 4.2.5): the stream is locked at once, and `return(reason)`
-   * cancels it unless `preventCancel`. It does so at once, also while a `next()` is pending.
+   * Returns an iterator that works as the platform's does (Streams Standard, 4.2.5): it locks the stream at once, and
+   * `return(reason)` cancels the stream at once, also while a `next()` is pending, unless `preventCancel` is set.
    */
   override values({ preventCancel = false } = {}): TokenIterator {
     const reader = this.getReader()
@@ -98,7 +98,7 @@ export class TokenStream extends ReadableStream<TokenChunk> {
       },
       async return(reason?: unknown): Promise<IteratorResult<TokenChunk, undefined>> {
         if (isOver) return { done: true, value: undefined }
-        // A failed stream rejects this with the error that `next()` has thrown already.
+        // If the stream has failed, `cancel` rejects with the error that `next()` has thrown already.
         if (!preventCancel) reader.cancel(reason).catch(() => {})
         await pending
         if (!isOver) release()

@@ -6,7 +6,7 @@ export interface GenerationPart {
   readonly backend: string
   readonly model: string
   readonly device: ModelInfo['device']
-  /** The adapter's name, the number of threads or the server's host. */
+  /** The GPU adapter's name, the number of threads or the server's host. */
   readonly deviceDescription: string
   readonly text: string
   readonly tokens: number
@@ -17,10 +17,10 @@ export interface Transcript {
   readonly text: string
   readonly tokens: number
   readonly parts: readonly GenerationPart[]
-  /** The chunks that follow come from this model. */
+  /** Sets the model that generates the chunks that are added after this call. */
   setWriter(info: ModelInfo): void
   add(chunk: Pick<TokenChunk, 'text' | 'tokenIds' | 'tokenCount'>): void
-  /** @returns what the model `info` needs to continue; undefined if it starts a new answer */
+  /** Returns what the model `info` needs to continue the answer. @returns undefined if the model starts a new answer */
   resumeFor(info: ModelInfo): Resume | undefined
 }
 
@@ -72,7 +72,7 @@ export function createTranscript(): Transcript {
     resumeFor(info) {
       const isEmpty = join(entries).text === ''
       if (entries.length === 0 || (isEmpty && !info.supports.continuation)) return undefined
-      // The same model on another device has the same tokens.
+      // The same model has the same tokens on another device, so the device is not compared.
       const firstOfModel = entries.findLastIndex((entry) => !isWriter(info, entry)) + 1
       const generated = entries.slice(firstOfModel)
       return {

@@ -14,22 +14,22 @@ export type { WebLlmCache, WebLlmIntegrity, WebLlmModelRecord } from './contract
 
 /** Options of `webLlm()`. */
 export interface WebLlmOptions {
-  /** The id of a model in `modelRecords` or in web-llm's own list: `Qwen2.5-0.5B-Instruct-q4f16_1-MLC`. */
+  /** The id of a model in `modelRecords` or in web-llm's own list, such as `Qwen2.5-0.5B-Instruct-q4f16_1-MLC`. */
   readonly model: string
   /**
-   * Additional models, searched before web-llm's list. `model` and `model_lib` may be relative to the page. The files named
-   * in `integrity` are verified at load (`integrity-failed`); web-llm cannot verify weights.
+   * Additional models, searched before web-llm's own list. `model` and `model_lib` may be relative to the page. The files
+   * named in `integrity` are verified during loading (error `integrity-failed`). web-llm cannot verify the weights.
    */
   readonly modelRecords?: readonly WebLlmModelRecord[] | undefined
   /** Where web-llm stores downloaded files. @default 'cache' (web-llm's default) */
   readonly cache?: WebLlmCache | undefined
   /**
    * Maximum length of prompt and answer together, in tokens. A smaller number needs less memory.
-   * @default the model's
+   * @default the model's context length
    */
   readonly contextLength?: number | undefined
   /**
-   * Creates the worker, for bundlers that do not find it. Its script must import `rivulet/web-llm.worker`.
+   * Creates the worker, for bundlers that do not find its file. The worker's script must import `rivulet/web-llm.worker`.
    * @default a module worker from the package's own file
    */
   readonly worker?: (() => Worker) | undefined
@@ -58,15 +58,15 @@ const recordFields: readonly string[] = [
 ] satisfies (keyof WebLlmModelRecord)[]
 
 /**
- * Runs MLC models on @mlc-ai/web-llm (an optional peer dependency: install it), on WebGPU. `createEngine` then needs no
- * `model`, and its `download` options have no effect: web-llm has its own store.
+ * Runs MLC models on WebGPU with @mlc-ai/web-llm (an optional peer dependency: install `@mlc-ai/web-llm`). With this
+ * backend, `createEngine` needs no `model`, and its `download` options have no effect: web-llm has its own store.
  *
- * Guarantees of the stream that do not hold with this runtime:
- * - The text of a control token in a message becomes the control token. Those of the model's chat template are refused
- *   (`invalid-option`), so that nobody can forge a turn. Other control tokens of the tokenizer are not detected, and in a
- *   raw prompt (`applyChatTemplate: false`) none are.
+ * Some guarantees of the stream do not hold with this runtime:
+ * - The text of a control token in a message becomes the control token. If the token is one of the model's chat template,
+ *   the message is refused (`invalid-option`), so that nobody can forge a turn. Other control tokens of the tokenizer are
+ *   not detected. In a raw prompt (`applyChatTemplate: false`), no control tokens are detected.
  * - The prompt is computed in one step: a cancel during prefill takes effect after the first token.
- * - If the GPU is lost, the answer fails with `device-lost` and its text so far. The next request runs in a new worker.
+ * - If the GPU is lost, the answer fails with `device-lost` and the text so far. The next request runs in a new worker.
  * - There are no token ids. `topK`, `minP` and `topLogprobs` are refused. `repetitionPenalty` applies only to tokens of
  *   the answer.
  * @throws RivuletError `invalid-option`
@@ -115,7 +115,7 @@ function checkOptions({
   return { model, modelRecords: modelRecords.map(checkRecord), cache, contextLength }
 }
 
-/** Returns a plain copy, since only data that can be cloned can be posted to the worker. */
+/** Checks a record and returns a plain copy, because only data that can be cloned can be posted to the worker. */
 function checkRecord(record: WebLlmModelRecord, index: number): WebLlmModelRecord {
   const name = `webLlm({ modelRecords })[${index}]`
   if (typeof record !== 'object' || record === null) refuse(`${name} must be an object.`)
@@ -134,10 +134,10 @@ function checkRecord(record: WebLlmModelRecord, index: number): WebLlmModelRecor
   }
 }
 
-/** A hash in the syntax of Subresource Integrity (W3C SRI, section 3.1). */
+/** Matches a hash in the syntax of Subresource Integrity (W3C SRI, section 3.1). */
 const integrityHash = /^sha(256|384|512)-[A-Za-z0-9+/]+={0,2}$/
 
-/** Checked here because a malformed hash would fail late, and a misspelt field would never be verified. */
+/** Checks the hashes here, because a malformed hash would fail late, and a misspelled field would never be verified. */
 function checkIntegrity(name: string, integrity: WebLlmModelRecord['integrity']): void {
   if (integrity === undefined) return
   if (typeof integrity !== 'object' || integrity === null) refuse(`${name}.integrity must be an object.`)

@@ -21,7 +21,7 @@ function refuse(): never {
   throw new RivuletError('invalid-option', `This worker has only the methods ${workerMethods.join(', ')}.`)
 }
 
-/** Passes on calls of the worker's methods. Turns every other Comlink message into a call that throws. */
+/** Creates an endpoint that passes on calls of the worker's methods. All other Comlink messages become calls that throw. */
 function guard(endpoint: Endpoint): Endpoint {
   return {
     postMessage: (message, transfer) => endpoint.postMessage(message, transfer),

@@ -13,12 +13,12 @@ import type {
 import type { Backend } from './backend.js'
 import { createQueue, type Queue, type Turn } from './queue.js'
 
-/** The only place, on either thread, that knows whether a model is loaded. */
+/** Whether a model is loaded. No other place, on either thread, stores this. */
 type ModelState =
   | { readonly kind: 'empty' | 'loading' | 'unloaded' }
   | { readonly kind: 'ready'; readonly queue: Queue }
 
-/** How long to wait for a report of a lost device after a runtime failed: the failure can come first. */
+/** How long to wait for a report of a lost device after a runtime failed: the failure can arrive before the report. */
 const lossNoticeMs = 200
 
 /** Implements the worker's API on a backend: loads one model, queues generations, turns steps into events. */
@@ -74,7 +74,7 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
     try {
       signal.throwIfAborted()
       const finishReason = yield* backend.generate(request, { signal, queueMs })
-      // The next generation starts now, not when this one's reader asks for the end.
+      // Lets the next generation start now, and not only when the reader asks for the end of this generation.
       turn.leave()
       yield { kind: 'ended', finishReason }
     } catch (error) {
@@ -107,7 +107,7 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
       const stream = streamEvents(events, () => abort.abort(), turn.leave)
       return transferStream(stream, backend.stepsInFlight)
     },
-    /** Waits until no generation runs. The page cancels them first. */
+    /** Frees the model when no generation runs any more. The page cancels the generations first. */
     async unload() {
       if (model.kind !== 'ready') return
       const { queue } = model
@@ -119,7 +119,7 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
   }
 }
 
-/** Computes each event only when it is read. `onCancelled` runs after the generator has stopped. */
+/** Creates a stream that computes each event only when it is read. `onCancelled` runs after the generator has stopped. */
 function streamEvents<T>(
   events: AsyncGenerator<T, undefined>,
   onCancel: () => void,
@@ -150,7 +150,7 @@ function toProgressEvent(progress: LoadProgress): LoadEvent {
   return { kind: 'progress', progress }
 }
 
-/** Keeps only the newest value, for a reader that may be slower than the writer. */
+/** Creates a slot that keeps only the newest value, for a reader that may be slower than the writer. */
 function createLatestValue<T>(): { set(value: T): void; next(): Promise<T> } {
   let latest: { readonly value: T } | undefined
   let wake = () => {}

@@ -6,11 +6,14 @@ export interface IdleWatch {
   touch(): void
   /** Stops the timeout while the reader processes the received data. */
   pause(): void
-  /** Closes the connection if it is still open. */
+  /** Stops the timeout and aborts `signal`, which closes the connection if it is still open. */
   end(): void
 }
 
-/** @param createReason creates the abort reason after `timeoutMs` without a `touch` */
+/**
+ * Starts the timeout for a connection.
+ * @param createReason creates the abort reason after `timeoutMs` without a `touch`
+ */
 export function watchIdle(timeoutMs: number, outer: AbortSignal, createReason: () => Error): IdleWatch {
   const idle = new AbortController()
   const expire = () => idle.abort(createReason())

@@ -1,11 +1,12 @@
 import { RivuletError } from '../lib/contract/errors.js'
 
-/** The maximum WebAssembly memory with 32-bit addresses, with threads too. It must hold the whole model. */
+/** The maximum size of a WebAssembly memory with 32-bit addresses, even with threads. The whole model must fit into it. */
 export const wasmMemoryBytes = 2 ** 32
 
 /**
- * @param what starts the sentence: what is too large
- * @param limitedBy names the limit
+ * Creates a `memory-exceeded` error.
+ * @param what what is too large: the first words of the message
+ * @param limitedBy the name of the limit
  */
 export function createMemoryError(
   what: string,

@@ -2,9 +2,9 @@ import { describeOption, optionNames, type OptionName } from '../lib/contract/op
 import type { GenerateRequest } from '../lib/contract/request.js'
 
 /**
- * A request's options as fields of an OpenAI request body. An option that is missing is not sent.
- * `max_tokens` is what is left of `maxTokens` after the answer so far.
- * @param names the fields that this runtime calls differently
+ * Converts a request's options to the fields of an OpenAI request body. A missing option or an empty list is not sent.
+ * `max_tokens` is `maxTokens` minus the number of tokens that the answer already has.
+ * @param names the names of the fields for which this runtime does not use OpenAI's name
  */
 export function toOpenAiBody(
   request: GenerateRequest,
@@ -21,17 +21,17 @@ export function toOpenAiBody(
   return Object.fromEntries(fields)
 }
 
-/** The tokens that a resumed answer has already. */
+/** Returns how many tokens a resumed answer already has; 0 for a new answer. */
 export function countGenerated({ resume }: GenerateRequest): number {
   return resume ? resume.handedOver.tokens + resume.generated.tokens : 0
 }
 
-/** Whether a resumed answer has reached `maxTokens` already: then there is nothing to ask a runtime for. */
+/** Returns true if a resumed answer has already reached `maxTokens`, so that no request to the runtime is needed. */
 export function isComplete(request: GenerateRequest): boolean {
   return countGenerated(request) >= (request.options.maxTokens ?? Infinity)
 }
 
-/** The answer so far: what the caller passed, what other models generated, and what this model generated. */
+/** Returns the answer so far: what the caller passed, what other models generated, and what this model generated. */
 export function joinAnswer({ input, resume }: GenerateRequest): string {
   const prefix = input.kind === 'chat' ? input.assistantPrefix : ''
   return prefix + (resume?.handedOver.text ?? '') + (resume?.generated.text ?? '')

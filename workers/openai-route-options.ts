@@ -2,11 +2,11 @@ import { refuse, refuseUnknown } from '../lib/contract/check-options.js'
 
 /** Options of `openaiRoute`. */
 export interface OpenaiRouteOptions {
-  /** The path whose requests are answered. All other requests are left alone. @default '/v1/' */
+  /** The path whose requests are answered. The route ignores all other requests. @default '/v1/' */
   readonly scope?: string | undefined
 }
 
-/** @throws RivuletError `invalid-option` */
+/** Checks the options and returns the scope. @throws RivuletError `invalid-option` */
 export function readRouteScope(options: OpenaiRouteOptions): string {
   refuseUnknown('openaiRoute()', options, ['scope'] satisfies (keyof OpenaiRouteOptions)[])
   const { scope = '/v1/' } = options

@@ -16,13 +16,13 @@ import { receiveStream } from '../lib/contract/stream-transfer.js'
 
 export type { OpenaiRouteOptions } from './openai-route-options.js'
 
-// TypeScript's library has one `self` for all workers.
+// TypeScript's library declares one type of `self` for all kinds of workers.
 const worker = self as unknown as ServiceWorkerGlobalScope
 
 /**
- * Answers OpenAI's API below a path of this origin from a page that called `serveOpenai`. It takes every `fetch` of the
- * pages, frames and workers that this service worker controls. Call it while the service worker's script first runs, before
- * you add other `fetch` listeners.
+ * Answers the requests of OpenAI's API below a path of this origin, with the engine of a page that called `serveOpenai`.
+ * This includes every such `fetch` of the pages, frames and workers that this service worker controls. Call `openaiRoute`
+ * while the service worker's script first runs, before you add other `fetch` listeners.
  *
  *     import { openaiRoute } from 'rivulet/openai-route'
  *     openaiRoute()
@@ -31,12 +31,13 @@ const worker = self as unknown as ServiceWorkerGlobalScope
  *
  * Navigations, forms and embedded resources can come from other origins. They get status 403 with an error in OpenAI's
  * format. If no page serves, the status is 503. If the serving page is closed during a streamed answer, the stream ends with
- * an error event. A client that cancels a streamed answer cancels the generation. A client that aborts an answer that is not
- * streamed cancels it only where the browser reports that to service workers (Chromium 156 does not).
+ * an error event. If a client cancels a streamed answer, the generation is cancelled. If a client aborts an answer that is
+ * not streamed, the generation is cancelled only where the browser reports the abort to service workers (Chromium 156 does
+ * not).
  *
- * Browsers stop service workers (w3c/ServiceWorker#1182). The page's reports keep one alive while it streams. But an answer
- * that nobody reads for four minutes, or an answer that is not streamed and takes five, is cut off: the request fails, and
- * the generation is cancelled.
+ * Browsers stop service workers (w3c/ServiceWorker#1182). While an answer streams, the page's reports keep the service
+ * worker alive. But an answer that nobody reads for four minutes, or an answer that is not streamed and takes five minutes,
+ * is cut off: the request fails, and the generation is cancelled.
  * @throws RivuletError `invalid-option`
  */
 export function openaiRoute(options: OpenaiRouteOptions = {}): void {
@@ -62,13 +63,16 @@ export function openaiRoute(options: OpenaiRouteOptions = {}): void {
 
 type PageMessage = typeof introduction | AnswerRunning
 
-/** The running answers, by their life locks. */
+/** Maps the life lock of each running answer to a signal that is aborted when the answer ends. */
 const answering = new Map<string, AbortSignal>()
 
-/** Chromium stops a service worker whose event takes five minutes. Each new event gets another five (w3c/ServiceWorker#1182). */
+/**
+ * How long one event keeps the service worker alive. Chromium stops a service worker whose event takes five minutes. Each
+ * new event gets another five minutes (w3c/ServiceWorker#1182).
+ */
 const holdMs = 4 * 60_000
 
-/** Keeps this service worker alive until the answer ends, for as long as one event can. */
+/** Keeps this service worker alive until the answer ends, but not longer than `holdMs`. */
 function holdUntil(over: AbortSignal, event: ExtendableEvent): void {
   const isOver = new Promise((resolve) => over.addEventListener('abort', resolve, { once: true }))
   event.waitUntil(Promise.race([isOver, new Promise((resolve) => setTimeout(resolve, holdMs))]))
@@ -93,7 +97,10 @@ function respond({ status, body }: ErrorBody, over: AbortController): Response {
   return Response.json(body, { status })
 }
 
-/** Refuses what another origin could send: it can navigate here and embed, but is not a client of this service worker. */
+/**
+ * Returns why the request is refused, or undefined if it is allowed. Refuses what another origin could send: another origin
+ * can navigate here and embed resources, but it is not a client of this service worker.
+ */
 function findRefusal({ mode, destination }: Request, clientId: string): string | undefined {
   if (mode === 'navigate') return 'This is not a page. Request it with fetch().'
   if (mode === 'no-cors' || destination !== '') return 'This cannot be embedded. Request it with fetch().'
@@ -102,17 +109,17 @@ function findRefusal({ mode, destination }: Request, clientId: string): string |
 
 interface ServingPage {
   readonly client: Client
-  /** Freed when the page is closed or stops serving. */
+  /** The name of a lock that is freed when the page is closed or stops serving. */
   readonly lock: string
 }
 
-/** Finds the requesting page if it serves, else the serving page that had the focus last. */
+/** Returns the requesting page if it serves. Otherwise returns the serving page that had the focus last. */
 async function findServingPage(askingId: string): Promise<ServingPage | undefined> {
   const { scope } = worker.registration
   const { held = [] } = await worker.navigator.locks.query()
   const serving = new Set(held.map(({ name = '' }) => readServingLock(name, scope)))
   if (serving.size === 0) return undefined
-  // `clients.matchAll` returns the page with the last focus first.
+  // `clients.matchAll` returns the most recently focused page first.
   const windows = await worker.clients.matchAll({ type: 'window', includeUncontrolled: true })
   const found = windows.filter(({ id }) => serving.has(id))
   const client = found.find(({ id }) => id === askingId) ?? found[0]
@@ -120,7 +127,7 @@ async function findServingPage(askingId: string): Promise<ServingPage | undefine
 }
 
 interface Answer {
-  /** Undefined at the end, and after a cancel. @throws RivuletError */
+  /** Returns the next part; undefined at the end, and after a cancel. @throws RivuletError */
   read(): Promise<AnswerPart | undefined>
   cancel(): Promise<void>
 }
@@ -142,7 +149,8 @@ async function askPage(page: ServingPage, request: Request, over: AbortSignal): 
     lost = new RivuletError('engine-disposed', 'The serving page was closed or stopped serving.')
     void cancel()
   })
-  // As in the standard (Handle Fetch). Chromium 156 never aborts the signal; it only cancels the response's body.
+  // By the standard (Handle Fetch), the signal is aborted when the client aborts. Chromium 156 never aborts the signal; it
+  // only cancels the response's body.
   if (signal.aborted) void cancel()
   else signal.addEventListener('abort', cancel, { signal: over })
   return {

@@ -1,24 +1,24 @@
 import { RivuletError } from '../lib/contract/errors.js'
 
-/** The most generations that may wait. Further ones are refused, so that a page cannot fill the memory. */
+/** The most generations that may wait. Further generations are refused, so that a page cannot fill the memory. */
 export const maxWaiting = 256
 
 /** A place in the queue. */
 export interface Turn {
-  /** Resolves when the turn starts, or when its signal is aborted while it waits. */
+  /** Resolves when the turn starts, or when its signal is aborted while the turn waits. */
   readonly ready: Promise<void>
-  /** Lets the next turn start. Later calls do nothing. */
+  /** Ends a running turn, so that the next turn can start. Later calls do nothing. */
   leave(): void
 }
 
 export interface Queue {
-  /** @throws RivuletError `queue-full` when `maxWaiting` turns already wait */
+  /** Adds a turn at the end of the queue. @throws RivuletError `queue-full` when `maxWaiting` turns already wait */
   enter(signal: AbortSignal): Turn
   /** Resolves when no turn runs or waits. */
   whenIdle(): Promise<void>
 }
 
-/** Runs up to `capacity` generations at a time, in the order in which they entered. */
+/** Creates a queue that runs up to `capacity` generations at a time, in the order in which they entered. */
 export function createQueue(capacity: number): Queue {
   const waiting: (() => void)[] = []
   const idleListeners: (() => void)[] = []

@@ -1,9 +1,9 @@
-/** Each piece is a copy of a network buffer; larger pieces save calls, but no time. */
+/** The buffer size for one piece. Each piece is a copy of a network buffer; larger pieces save calls, but no time. */
 const pieceBytes = 2 ** 18
 
 /**
- * Reads a body in pieces as they arrive. Use each piece before you request the next one: the browser writes all of them
- * into one buffer. Separate buffers would leave garbage of the file's size.
+ * Reads a body in pieces as they arrive. Use each piece before you request the next one: the browser writes all pieces into
+ * the same buffer. With separate buffers, the garbage would be as large as the file.
  */
 export async function* readPieces(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, undefined> {
   const byob = openByteReader(body)
@@ -20,12 +20,13 @@ export async function* readPieces(body: ReadableStream<Uint8Array>): AsyncGenera
       if (byob) buffer = value.buffer as ArrayBuffer
     }
   } finally {
-    // Frees the connection when the reader stops early; rejects if the body has failed, which was reported above.
+    // Frees the connection when the caller stops early. `cancel` rejects if the body has failed, but `read` has already
+    // reported that error.
     reader.cancel().catch(() => {})
   }
 }
 
-/** @returns undefined if the browser has no BYOB readers: Safari before 26 */
+/** Returns a BYOB reader; undefined if the browser has no BYOB readers (Safari before 26). */
 function openByteReader(body: ReadableStream<Uint8Array>): ReadableStreamBYOBReader | undefined {
   try {
     return body.getReader({ mode: 'byob' })

@@ -10,7 +10,7 @@ const optionNames: readonly string[] = [
   'sampling',
 ] satisfies (keyof ChatOptions)[]
 
-/** @throws RivuletError `invalid-option` */
+/** Checks the options of `createChat`. @throws RivuletError `invalid-option` */
 export function checkChatOptions(options: ChatOptions): void {
   if (typeof options !== 'object' || options === null) refuse('createChat() takes an options object.')
   refuseUnknown('createChat()', options, optionNames)
@@ -22,7 +22,7 @@ export function checkChatOptions(options: ChatOptions): void {
   checkQuestion('?', sampling)
 }
 
-/** @throws RivuletError `invalid-option` */
+/** Checks that a value is an engine, or the promise of an engine. @throws RivuletError `invalid-option` */
 export function checkEngine(engine: unknown): void {
   const { generate, then } = (engine ?? {}) as Partial<Record<'generate' | 'then', unknown>>
   if (typeof generate === 'function' || typeof then === 'function') return
@@ -37,7 +37,7 @@ const refusedSampling: Readonly<Record<string, string>> = {
   continueFinalMessage: 'call continue()',
 } satisfies Partial<Record<keyof GenerateOptions, string>>
 
-/** @throws RivuletError `invalid-option` */
+/** Checks the text of a question, and the sampling options. @throws RivuletError `invalid-option` */
 export function checkQuestion(text: string, sampling: GenerateOptions = {}): void {
   if (typeof text !== 'string') refuse('The text of a message must be a string.', 'text')
   for (const [name, reason] of Object.entries(refusedSampling)) {
@@ -49,7 +49,7 @@ export function checkQuestion(text: string, sampling: GenerateOptions = {}): voi
 
 /**
  * Checks the messages that an app passes, possibly from its storage, and returns a plain copy. An answer that was still
- * running becomes a cancelled one.
+ * running becomes a cancelled answer.
  * @throws RivuletError `invalid-option`
  */
 export function readTurns(messages: unknown): readonly ChatTurn[] {

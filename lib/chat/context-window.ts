@@ -1,7 +1,10 @@
 import type { ChatTurn } from '../chat.js'
 import type { ChatMessage } from '../contract/request.js'
 
-/** The messages to send to the model: the instructions, and the turns, except unanswered questions and empty answers. */
+/**
+ * Returns the messages to send to the model: the system instructions and the turns, without empty answers and without
+ * earlier questions that have no answer.
+ */
 export function toPrompt(system: string | undefined, turns: readonly ChatTurn[]): ChatMessage[] {
   // Chat templates require that user and assistant turns alternate.
   const isAnswered = (index: number) => index === turns.length - 1 || hasText(turns[index + 1]!)
@@ -14,11 +17,11 @@ const hasText = ({ role, text }: ChatTurn) => role === 'assistant' && text !== '
 
 /** Estimates which part of a conversation fits into one engine's context, from the token counts of earlier answers. */
 export interface ContextWindow {
-  /** Takes the number of tokens that `prompt` and `answer` had, or a lower bound of it. */
+  /** Updates the estimate from the number of tokens in `prompt` and `answer` together, or a lower bound of it. */
   learn(prompt: readonly ChatMessage[], answer: string, tokens: number): void
   /**
-   * Returns how many of the oldest turns to leave out, in whole exchanges, so that an answer has room. It is an estimate:
-   * only the engine counts exactly, and it fails with `prompt-too-long` if there is no room at all.
+   * Returns how many of the oldest turns to leave out, in whole exchanges, so that an answer has room. The number is an
+   * estimate. Only the engine counts exactly, and it fails with `prompt-too-long` if there is no room at all.
    */
   countForgotten(system: string | undefined, turns: readonly ChatTurn[], contextLength: number): number
 }
@@ -45,14 +48,14 @@ export function createContextWindow(): ContextWindow {
   }
 }
 
-/** How many tokens of the context are kept free for the answer, by leaving out the oldest exchanges. */
+/** Returns how many tokens of the context to keep free for the answer, by leaving out the oldest exchanges. */
 const answerTokens = (contextLength: number) => Math.min(contextLength / 2, 1024)
 
 function countCharacters(prompt: readonly ChatMessage[]): number {
   return prompt.reduce((sum, { content }) => sum + content.length, 0)
 }
 
-/** The index of the next exchange after the one at `first`; undefined if there is none. */
+/** Returns the index at which the next exchange after `first` starts; undefined if no exchange follows. */
 export function findNextExchange(turns: readonly ChatTurn[], first: number): number | undefined {
   const next = turns.findIndex(({ role }, index) => index > first && role === 'user')
   return next === -1 ? undefined : next

@@ -4,23 +4,24 @@ import type { Engine } from '../engine.js'
 import { checkEngine } from './check-chat.js'
 import { createContextWindow, type ContextWindow } from './context-window.js'
 
-/** A loaded engine, with the estimate for its context. */
+/** A loaded engine, and the estimate of what fits into its context. */
 export interface SeatedEngine {
   readonly engine: Engine
   readonly contextWindow: ContextWindow
 }
 
-/** Holds a chat's engine, or the promise of it. */
+/** Holds a chat's engine, or the promise of the engine. */
 export interface EngineSlot {
   /** The status of the chat while no answer is running. */
   readonly status: ChatStatus
   /**
-   * Replaces the engine. An answer that waits for the previous engine then waits for this one.
+   * Replaces the engine. An answer that waits for the previous engine then waits for the new engine.
    * @throws RivuletError `invalid-option`
    */
   put(engine: ChatOptions['engine']): void
   /**
-   * @returns the engine when it is loaded; undefined if the signal is aborted before that
+   * Waits until the engine is loaded.
+   * @returns the engine; undefined if the signal is aborted before the engine is loaded
    * @throws the error with which the engine failed to load
    */
   take(signal: AbortSignal): Promise<SeatedEngine | undefined>
@@ -33,7 +34,10 @@ interface Seat {
   readonly replaced: AbortController
 }
 
-/** @throws RivuletError `invalid-option` */
+/**
+ * Creates a slot that holds `first`, and calls `onStatus` with each new status.
+ * @throws RivuletError `invalid-option`
+ */
 export function createEngineSlot(
   first: ChatOptions['engine'],
   onStatus: (status: ChatStatus) => void,

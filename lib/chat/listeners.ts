@@ -1,6 +1,6 @@
 import type { ChatSnapshot } from '../chat.js'
 
-/** Called with the current snapshot of a chat. */
+/** A function that is called with the current snapshot of a chat. */
 export type ChatListener = (snapshot: ChatSnapshot) => void
 
 interface Subscription {
@@ -8,21 +8,21 @@ interface Subscription {
   lastSnapshot?: ChatSnapshot
 }
 
-/** The listeners of a chat. None is called twice with the same snapshot. */
+/** Creates the list of a chat's listeners. No listener is called twice in a row with the same snapshot. */
 export function createListeners(read: () => ChatSnapshot) {
-  // A listener may subscribe twice.
+  // Contains subscriptions, since the same listener may subscribe twice.
   const subscriptions = new Set<Subscription>()
   let isDue = false
 
   function notifyOne(subscription: Subscription): void {
-    // Read for each listener: an earlier one may have changed the chat.
+    // The snapshot is read for each listener, since an earlier listener may have changed the chat.
     const snapshot = read()
     if (subscription.lastSnapshot === snapshot) return
     subscription.lastSnapshot = snapshot
     try {
       subscription.listener(snapshot)
     } catch (error) {
-      // Node has no `reportError`.
+      // Reports the error without stopping the other listeners. Node has no `reportError`.
       queueMicrotask(() => {
         throw error
       })
@@ -35,7 +35,7 @@ export function createListeners(read: () => ChatSnapshot) {
   }
 
   return {
-    /** Call this after the snapshot has changed. */
+    /** Calls the listeners in a microtask. Call this function after the snapshot has changed. */
     notify(): void {
       if (isDue) return
       isDue = true

@@ -9,15 +9,15 @@ import type { EngineSlot, SeatedEngine } from './engine-slot.js'
 export interface AnswerRequest {
   readonly slot: EngineSlot
   readonly system: string | undefined
-  /** The last one is the question, or the answer to continue. */
+  /** The conversation. The last turn is the question, or the answer to continue. */
   readonly turns: readonly ChatTurn[]
-  /** The existing text of that answer. */
+  /** The existing text of the answer to continue; empty for a new answer. */
   readonly partialText: string
   readonly sampling: ChatSampling
   readonly signal: AbortSignal
-  /** Called with the number of oldest turns that are not sent. */
+  /** Called with the number of oldest turns that are not sent to the engine. */
   readonly onForget: (turns: number) => void
-  /** Called with the whole text so far, whenever it has grown. */
+  /** Called with the whole text of the answer so far, whenever text is added. */
   readonly onText: (text: string) => void
 }
 
@@ -30,8 +30,8 @@ export interface Ending {
 }
 
 /**
- * Streams an answer, or the rest of one. Leaves out the oldest exchanges if the conversation does not fit into the context.
- * Never rejects.
+ * Streams a new answer, or the rest of an existing answer. Leaves out the oldest exchanges if the conversation does not fit
+ * into the context. The returned promise never rejects.
  */
 export async function streamAnswer(request: AnswerRequest): Promise<Ending> {
   let text = request.partialText
@@ -67,7 +67,8 @@ async function streamWhatFits(
       const result = await streamOnce(request, engine, prompt, add)
       const { promptTokens, completionTokens } = result.usage
       const tokens = promptTokens + completionTokens
-      // A short conversation is mostly chat template: its ratio does not apply to a long one.
+      // In a short conversation, most tokens come from the chat template. The ratio of tokens to characters is then too
+      // high for a long conversation.
       if (promptTokens > 0 && tokens > contextLength / 4) contextWindow.learn(prompt, result.text, tokens)
       return result
     } catch (error) {

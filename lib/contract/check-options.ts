@@ -1,10 +1,10 @@
 import { RivuletError } from './errors.js'
 
 /**
- * Refuses an unknown property of `object`.
- * @param owner what has the properties, as the message names it: `onnx()`
- * @param kind what the message calls a property
- * @throws RivuletError `invalid-option`, naming the property and the ones that exist
+ * Throws an error if `object` has a property whose name is not in `names`.
+ * @param owner the name of the function or object that has the properties, for the error message: `onnx()`
+ * @param kind the word for a property in the error message
+ * @throws RivuletError `invalid-option`; the message names the unknown property and lists the valid ones
  */
 export function refuseUnknown(
   owner: string,

@@ -4,8 +4,8 @@ import { float16Dtypes, onnxDtypes, type OnnxDtype, type OnnxLoadOptions } from 
 import type { WebLlmLoadOptions } from './web-llm-options.js'
 
 /*
- * `availability()` on the page and loading in the worker use the same rules, so that a backend that is reported as
- * available does not refuse the device when it loads.
+ * `availability()` on the page and the loading in the worker use the same rules. A backend that `availability()` reports
+ * as available therefore does not refuse the device when the model is loaded.
  */
 
 /** A device that a backend can compute on. */
@@ -13,13 +13,13 @@ export type UsableDevice =
   | { readonly kind: 'webgpu'; readonly adapter: GpuAdapterFacts }
   | { readonly kind: 'wasm' }
 
-/** Why a backend cannot run here with these options, in a sentence for the developer. */
+/** The backend cannot run in this browser with these options. `reason` is a sentence for the developer. */
 export interface Unavailable {
   readonly kind: 'unavailable'
   readonly reason: string
 }
 
-/** The weight variants that a device can compute, best first, and those that it cannot. */
+/** The weight variants for a device. The device can compute `dtypes` (best first), but not `unsupported`. */
 export interface DeviceDtypes {
   readonly dtypes: readonly OnnxDtype[]
   readonly unsupported: readonly OnnxDtype[]
@@ -27,11 +27,11 @@ export interface DeviceDtypes {
 
 const float32Dtypes = onnxDtypes.filter((dtype) => !float16Dtypes.includes(dtype))
 
-/** On the CPU, ONNX Runtime computes 16-bit floats too, but more slowly than 32-bit floats. */
+/** The weight variants for WASM. ONNX Runtime on the CPU computes 16-bit floats too, but more slowly than 32-bit floats. */
 const dtypesOnWasm: DeviceDtypes = { dtypes: [...float32Dtypes, ...float16Dtypes], unsupported: [] }
 
 /**
- * The device for `onnx()`, and the weight variants to try.
+ * Returns the device for `onnx()` and the weight variants to try, or the reason why the model cannot run.
  * A fallback adapter is much slower than WASM, so only `device: 'webgpu'` selects it.
  */
 export function chooseOnnxDevice(
@@ -56,9 +56,9 @@ function listWebGpuDtypes({ hasShaderF16 }: GpuAdapterFacts): DeviceDtypes {
 }
 
 /**
- * The device for `llamaCpp()`. The shaders of llama.cpp need 16-bit floats; without them it computes on the CPU and
- * reports no error, so `device: 'webgpu'` is refused on such an adapter. Only `device: 'webgpu'` selects a fallback
- * adapter.
+ * Returns the device for `llamaCpp()`, or the reason why the model cannot run. The shaders of llama.cpp need 16-bit floats.
+ * On an adapter without them, llama.cpp computes on the CPU and reports no error, so `device: 'webgpu'` is refused there.
+ * Only `device: 'webgpu'` selects a fallback adapter.
  */
 export function chooseLlamaCppDevice(
   devices: Devices,
@@ -72,8 +72,8 @@ export function chooseLlamaCppDevice(
 }
 
 /**
- * Checks the adapter for `webLlm()`, which has no fallback to WASM.
- * @returns undefined if the model can run
+ * Checks whether the adapter can run the model of `webLlm()`, which has no fallback to WASM.
+ * @returns undefined if the model can run, otherwise the reason why it cannot
  */
 export function checkWebLlmDevice({ webgpu }: Devices, options: WebLlmLoadOptions): Unavailable | undefined {
   if ('unavailable' in webgpu) return { kind: 'unavailable', reason: webgpu.unavailable }
@@ -88,19 +88,25 @@ export function checkWebLlmDevice({ webgpu }: Devices, options: WebLlmLoadOption
   }
 }
 
-/** web-llm's own list, which only the worker loads, names the type of a model's floats in its id: `q4f16_1`. */
+/**
+ * Returns true if the model needs 16-bit floats. Models without a record are in web-llm's own list, which only the worker
+ * loads. The ids in that list name the type of the model's floats: `q4f16_1`.
+ */
 function needsFloat16({ model, modelRecords }: WebLlmLoadOptions): boolean {
   const record = modelRecords.find(({ model_id }) => model_id === model)
   return record ? record.required_features?.includes('shader-f16') === true : /-q\d+f16(_|-|$)/.test(model)
 }
 
-/** @param findObstacle why the runtime cannot use an adapter; undefined if it can */
+/**
+ * Returns the device for a runtime that supports WebGPU and WASM, or the reason why no allowed device can be used.
+ * @param findObstacle returns the reason why the runtime cannot use an adapter; undefined if it can
+ */
 function chooseDevice(
   { webgpu, wasm }: Devices,
   device: 'auto' | 'webgpu' | 'wasm',
   findObstacle: (adapter: GpuAdapterFacts) => string | undefined,
 ): UsableDevice | Unavailable {
-  // ONNX Runtime and llama.cpp are WebAssembly on either device.
+  // ONNX Runtime and llama.cpp run as WebAssembly, even when they compute on WebGPU.
   if ('unavailable' in wasm) return { kind: 'unavailable', reason: wasm.unavailable }
   const isForced = device === 'webgpu'
   let obstacle: string | undefined

@@ -1,4 +1,7 @@
-/** `Promise.withResolvers` is newer than the oldest browsers that can run this library. */
+/**
+ * Returns a promise with its `resolve` and `reject` functions. The platform's `Promise.withResolvers` does the same, but is
+ * newer than the oldest browsers that can run this library.
+ */
 export function createDeferred<T>() {
   let resolve!: (value: T) => void
   let reject!: (reason: unknown) => void

@@ -4,22 +4,23 @@ export interface GpuAdapterFacts {
   readonly architecture: string
   readonly description: string
   /**
-   * It is software that computes on the CPU (SwiftShader, WARP). It is slower than WASM, so `auto` never selects it.
+   * True if the adapter is software that computes on the CPU (SwiftShader, WARP). Such an adapter is slower than WASM, so
+   * `auto` never selects it.
    */
   readonly isFallbackAdapter: boolean
-  /** Shaders can compute in 16-bit floats (the feature `shader-f16`). */
+  /** True if shaders can compute in 16-bit floats (the WebGPU feature `shader-f16`). */
   readonly hasShaderF16: boolean
-  /** The largest buffer, in bytes. Each weight of a model must fit into one buffer. */
+  /** The maximum size of a buffer, in bytes. Each weight of a model must fit into one buffer. */
   readonly maxBufferBytes: number
 }
 
-/** The devices of this browser; for each one that is missing, a sentence with the reason. */
+/** The devices of this browser. A missing device has `unavailable` instead: a sentence with the reason. */
 export interface Devices {
   readonly webgpu: { readonly adapter: GpuAdapterFacts } | { readonly unavailable: string }
   readonly wasm: { readonly hasThreads: boolean } | { readonly unavailable: string }
 }
 
-/** Detects the devices of this browser. Requests an adapter: `navigator.gpu` can exist where no adapter does. */
+/** Detects the devices of this browser. Requests an adapter, because `navigator.gpu` can exist without any adapter. */
 export async function probeDevices(): Promise<Devices> {
   return { webgpu: await probeWebGpu(), wasm: probeWasm() }
 }
@@ -47,7 +48,7 @@ async function probeWebGpu(): Promise<Devices['webgpu']> {
   }
 }
 
-/** A module with one SIMD instruction, from wasm-feature-detect. Each runtime needs SIMD. */
+/** A WebAssembly module with one SIMD instruction, from wasm-feature-detect. Every runtime of this library needs SIMD. */
 const simdModule = Uint8Array.of(
   0,
   97,

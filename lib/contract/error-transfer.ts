@@ -1,7 +1,7 @@
 import { transferHandlers, type TransferHandler } from 'comlink'
 import { RivuletError, describeError, type ErrorCode, type ErrorDetails } from './errors.js'
 
-/** An error as plain data, with what structured cloning of an `Error` loses: code, text, details and causes. */
+/** An error as plain data. Keeps what structured cloning of an `Error` loses: code, text, details and causes. */
 export interface SerializedError {
   readonly name: string
   readonly message: string
@@ -12,10 +12,10 @@ export interface SerializedError {
   readonly cause: SerializedError | undefined
 }
 
-/** How many levels of `cause` are sent. This also ends a cyclic chain. */
+/** The maximum number of `cause` levels that are sent. This limit also ends a cyclic chain of causes. */
 const maxCauseDepth = 8
 
-/** Turns an error, or any thrown value, into data that can be posted. */
+/** Converts an error, or any other thrown value, to data that `postMessage` can send. */
 export function serializeError(error: unknown, depth = 0): SerializedError {
   const isError = error instanceof Error
   const hasCause = isError && error.cause !== undefined && depth < maxCauseDepth
@@ -30,7 +30,7 @@ export function serializeError(error: unknown, depth = 0): SerializedError {
   }
 }
 
-/** Turns serialized data back into an error, with the original stack. A `RivuletError` becomes a `RivuletError` again. */
+/** Converts serialized data back to an error, with the original stack. A `RivuletError` becomes a `RivuletError` again. */
 export function deserializeError(data: SerializedError): Error {
   const cause = data.cause && { cause: deserializeError(data.cause) }
   const error =
@@ -41,7 +41,7 @@ export function deserializeError(data: SerializedError): Error {
   return error
 }
 
-/** What Comlink 4.4.2 sends for a thrown value. */
+/** The data that Comlink 4.4.2 sends for a thrown value. */
 type ThrownData =
   | { readonly isError: true; readonly value: SerializedError }
   | { readonly isError: false; readonly value: unknown }
@@ -51,12 +51,12 @@ interface ThrownValue {
 }
 
 /**
- * Makes Comlink send a `RivuletError` with all its fields. Comlink's handler sends only `name`, `message` and `stack`.
+ * Makes Comlink send a `RivuletError` with all its fields. Comlink's own handler sends only `name`, `message` and `stack`.
  * Every other thrown value still goes through Comlink's handler, so an app's own use of Comlink does not change.
- * Each thread calls this once, before its first Comlink call.
+ * Each thread calls this function once, before its first Comlink call.
  */
 export function installErrorTransfer(): void {
-  // Cast to the runtime type: Comlink types a handler by its value, not by what it sends.
+  // Cast: Comlink's map of handlers does not keep the types of the thrown value and of the data that is sent for it.
   const original = transferHandlers.get('throw') as TransferHandler<ThrownValue, ThrownData> | undefined
   if (!original) throw new Error('This version of Comlink has no "throw" transfer handler.')
   transferHandlers.set('throw', {

@@ -2,10 +2,10 @@
  * Why a call or a stream failed. Codes are stable: match on them, never on the message.
  *
  * - `invalid-option`: an option or message is missing, misspelt or out of range.
- * - `prompt-too-long`: the prompt leaves no room for a token in the model's context.
+ * - `prompt-too-long`: the prompt fills the model's context, so that no token can be generated.
  * - `chat-template-failed`: the model's chat template rejected the messages.
  * - `model-not-found`: the server answers 404 for a file that every model folder contains.
- * - `model-invalid`: a model file is damaged, cut short, or not what its name says.
+ * - `model-invalid`: a model file is damaged or incomplete, or its content does not match its name.
  * - `model-unsupported`: the files are valid, but this library cannot run the architecture or variant.
  * - `download-failed`: the network or the server failed during the download of a model file.
  * - `integrity-failed`: a file's SHA-256 differs from the expected one.
@@ -13,11 +13,11 @@
  * - `memory-exceeded`: the model is larger than the memory of this device or than `memoryBudgetBytes`.
  * - `backend-unavailable`: none of the listed backends can run in this browser.
  * - `worker-failed`: the worker could not start, or crashed.
- * - `device-lost`: the GPU was lost: its driver or process crashed, or the computer slept.
+ * - `device-lost`: the page lost the GPU: the GPU's driver or process crashed, or the computer went to sleep.
  * - `connection-failed`: the server of `remote()` is unreachable, rejects requests, or closed the connection too early.
  * - `generation-failed`: the runtime failed during the generation.
  * - `queue-full`: the engine's queue is full (256 waiting generations).
- * - `chat-busy`: a chat is still writing an answer, and takes the next question only after it.
+ * - `chat-busy`: the chat is still writing an answer. Send the next question after this answer has ended.
  * - `engine-disposed`: the engine was disposed before or during the call.
  */
 export type ErrorCode =
@@ -40,11 +40,11 @@ export type ErrorCode =
   | 'chat-busy'
   | 'engine-disposed'
 
-/** What `error.details` contains, by code. It is empty for every other code. */
+/** What `error.details` contains for each code. For every other code, `error.details` is empty. */
 export interface ErrorDetailsByCode {
-  /** `option`: the option's name as the caller wrote it. Missing where the error is not about one option. */
+  /** `option` is the option's name as the caller wrote it. It is missing if the error is not about one option. */
   readonly 'invalid-option': { readonly option?: string }
-  /** `file`: its path or URL. `expected` and `got`: the two hashes. */
+  /** `file` is the file's path or URL. `expected` and `got` are the expected hash and the actual hash. */
   readonly 'integrity-failed': { readonly file: string; readonly expected: string; readonly got: string }
   /** `file` and `neededBytes` are missing for `webLlm()`, because its runtime stores the files itself. */
   readonly 'quota-exceeded': {
@@ -52,7 +52,10 @@ export interface ErrorDetailsByCode {
     readonly neededBytes?: number
     readonly availableBytes: number
   }
-  /** `what`: the part that is too large. All are missing where the runtime reports no sizes (`llamaCpp()`). */
+  /**
+   * `what` is the part that is too large. All fields are missing if the runtime failed to allocate memory and reports no
+   * sizes.
+   */
   readonly 'memory-exceeded': {
     readonly what?: string
     readonly neededBytes?: number
@@ -69,12 +72,12 @@ export type ErrorDetails<Code extends ErrorCode = ErrorCode> = Code extends keyo
 export interface RivuletErrorOf<Code extends ErrorCode> extends Error {
   readonly name: 'RivuletError'
   readonly code: Code
-  /** The text that was generated before the failure; empty outside a generation. */
+  /** The text that was generated before the failure; empty if the error is not from a generation. */
   text: string
   readonly details: ErrorDetails<Code>
 }
 
-/** One type for each code, so that a check of `code` also narrows `details`. */
+/** A union with one error type for each code, so that a check of `code` also narrows `details`. */
 export type RivuletError = { [Code in ErrorCode]: RivuletErrorOf<Code> }[ErrorCode]
 
 /** The optional fields of a new error. */
@@ -89,7 +92,7 @@ export interface RivuletErrorConstructor {
   new <Code extends ErrorCode>(
     code: Code,
     message: string,
-    // Required where the code's details are.
+    // `options` is required if the details of this code have required fields.
     ...options: Record<never, never> extends ErrorDetails<Code>
       ? [options?: RivuletErrorOptions<Code>]
       : [options: RivuletErrorOptions<Code> & { readonly details: ErrorDetails<Code> }]
@@ -103,7 +106,7 @@ export interface RivuletErrorConstructor {
  *
  *     if (error instanceof RivuletError && error.code === 'quota-exceeded') showFull(error.details.availableBytes)
  */
-// Cast: TypeScript cannot type a constructor by its arguments, so the class cannot say that it creates one type per code.
+// Cast: in TypeScript, the instance type of a class cannot depend on the constructor's arguments, here on `code`.
 export const RivuletError = class<Code extends ErrorCode> extends Error {
   override readonly name = 'RivuletError'
   readonly code: Code
@@ -121,16 +124,16 @@ export const RivuletError = class<Code extends ErrorCode> extends Error {
 /** The codes whose details may be empty. */
 export type WrappingCode = Exclude<ErrorCode, 'integrity-failed' | 'quota-exceeded'>
 
-/** Returns a `RivuletError` as it is. Wraps any other value in one, so that callers see only one error type. */
+/** Returns a `RivuletError` unchanged. Wraps any other value in a new one, so that callers see only one error type. */
 export function asRivuletError(error: unknown, code: WrappingCode, what: string): RivuletError {
   if (error instanceof RivuletError) return error
   return new RivuletError(code, `${what}: ${describeError(error)}`, { cause: error })
 }
 
-/** A message can quote a whole file. */
+/** The maximum length of a description, in characters: the message of a thrown error can quote a whole file. */
 const maxDescriptionLength = 500
 
-/** The message of a thrown value, shortened. */
+/** Returns the message of a thrown value, shortened if it is too long. */
 export function describeError(error: unknown): string {
   const words = error instanceof Error ? error.message || error.name : String(error)
   return words.length > maxDescriptionLength ? `${words.slice(0, maxDescriptionLength)} …` : words

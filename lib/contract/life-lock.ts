@@ -1,6 +1,7 @@
 /**
- * Takes a Web Lock and holds it until `signal` aborts or this thread ends for any reason. Another thread that requests the
- * lock thereby learns when that happens. Does nothing without Web Locks, as in insecure pages.
+ * Takes a Web Lock and holds it until `signal` aborts or this thread ends for any reason. Another thread that waits for the
+ * lock then gets it, and so learns that the holder has ended. Without Web Locks, as in insecure pages, this function does
+ * nothing.
  */
 export async function holdLifeLock(name: string, signal?: AbortSignal): Promise<void> {
   if (!('locks' in navigator)) return
@@ -13,9 +14,9 @@ export async function holdLifeLock(name: string, signal?: AbortSignal): Promise<
   })
 }
 
-/** Calls `onFree` when another thread releases the lock, unless `signal` aborts first. */
+/** Calls `onFree` when no other thread holds the lock any more, unless `signal` aborts first. */
 export function watchLifeLock(name: string, signal: AbortSignal, onFree: () => void): void {
   if (!('locks' in navigator)) return
-  // Rejects when `signal` aborts.
+  // The request rejects when `signal` aborts.
   navigator.locks.request(name, { signal }, onFree).catch(() => {})
 }

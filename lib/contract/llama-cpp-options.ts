@@ -12,7 +12,7 @@ export interface LlamaCppLoadOptions {
   readonly device?: LlamaCppDevice | undefined
   /**
    * Maximum length of prompt and answer together, in tokens; rounded up to a multiple of 256. The whole KV cache is
-   * allocated at load.
+   * allocated when the model is loaded.
    * @default the context length that the model was trained with, up to 4,096
    */
   readonly contextLength?: number | undefined
@@ -24,19 +24,20 @@ export interface LlamaCppLoadOptions {
   /**
    * Limit for the weights and the KV cache together, in bytes. A larger model is refused with `memory-exceeded` before it
    * is loaded.
-   * @default only WebAssembly's limit
+   * @default no limit except WebAssembly's own
    */
   readonly memoryBudgetBytes?: number | undefined
   /**
    * Memory for the KV caches of earlier conversations, in bytes, in addition to the cache of the current one. When a chat
-   * is continued, only its new tokens are computed. llama.cpp accepts no limit this low, so when its caches exceed it,
-   * the model is reopened from the stored file before the next generation; with 0, for each other conversation.
+   * is continued, only its new tokens are computed. llama.cpp accepts no limit this low. When its caches exceed the limit,
+   * the model is therefore reopened from the stored file before the next generation. With 0, this happens each time the
+   * conversation changes.
    * @default 256 MiB
    */
   readonly conversationCacheBytes?: number | undefined
   /**
    * URL of `@wllama/wllama/esm/wasm/wllama.wasm`, for bundlers that do not find this file.
-   * @default next to wllama's own module
+   * @default the file next to wllama's own module
    */
   readonly wasmUrl?: string | undefined
 }

@@ -3,7 +3,7 @@ export type ModelLocation =
   | {
       readonly kind: 'folder'
       readonly url: string
-      /** The GGUF file in the folder, if the source names one, with the URL's query. */
+      /** The name of the GGUF file in the folder, with the URL's query; undefined if the source names no file. */
       readonly file?: string | undefined
     }
   | {
@@ -11,19 +11,19 @@ export type ModelLocation =
       /** The folder's URL, with a trailing slash. */
       readonly url: string
       readonly file?: string | undefined
-      /** The URL of the hub's list of the folder's files, with their sizes and hashes. */
+      /** The URL at which the hub lists the folder's files, with their sizes and hashes. */
       readonly listingUrl: string
-      /** The revision is a commit, whose files never change. */
+      /** True if the revision is a commit, whose files never change. */
       readonly isCommit: boolean
     }
-  /** The backend's own options name the model. */
+  /** There is no location here: the backend's own options name the model. */
   | { readonly kind: 'none' }
   | {
       readonly kind: 'local'
       readonly name: string
-      /** By path in the folder, or by name for files without a path. */
+      /** The files by their path in the folder, or by their name if they have no path. */
       readonly files: ReadonlyMap<string, File>
     }
 
-/** A model's location at a URL. */
+/** The location of a model that is downloaded from a URL or a hub. */
 export type RemoteLocation = Extract<ModelLocation, { kind: 'folder' | 'hub' }>

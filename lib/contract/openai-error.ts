@@ -13,7 +13,7 @@ export interface ErrorBody {
   }
 }
 
-/** The status of each error that the client can fix or wait out. All others are 500. */
+/** The HTTP status of each error that the client can fix or retry later. All other errors have status 500. */
 const statuses: Partial<Record<ErrorCode, number>> = {
   'invalid-option': 400,
   'prompt-too-long': 400,
@@ -31,7 +31,7 @@ const openaiCodes: Partial<Record<ErrorCode, string>> = {
   'queue-full': 'rate_limit_exceeded',
 }
 
-/** Converts a thrown value to an error of OpenAI's API. `param` is the refused field, if the error is about one field. */
+/** Converts a thrown value to an error response of OpenAI's API. `param` is the refused field, if there is one. */
 export function describeFailure(thrown: unknown): ErrorBody {
   const error = asRivuletError(thrown, 'generation-failed', 'The model failed')
   const { code, message } = error
@@ -39,7 +39,7 @@ export function describeFailure(thrown: unknown): ErrorBody {
   return writeError(statuses[code] ?? 500, openaiCodes[code] ?? code, message, param)
 }
 
-/** An error response for a failure that is not a `RivuletError`, such as HTTP 403. */
+/** Creates an error response. Call it directly for a failure that is not a `RivuletError`, such as HTTP 403. */
 export function writeError(status: number, code: string, message: string, param?: string): ErrorBody {
   const type = status < 500 ? 'invalid_request_error' : 'server_error'
   return { status, body: { error: { message, type, param: param ?? null, code } } }

@@ -3,10 +3,10 @@ import type { SamplingOptions } from './request.js'
 /** The name of an option that changes how tokens are chosen or when the answer stops. */
 export type OptionName = keyof SamplingOptions
 
-/** The backends of this library, by the name that `ModelInfo.backend` has. */
+/** The names of this library's backends, as `ModelInfo.backend` reports them. */
 export type BackendName = 'onnx' | 'llama-cpp' | 'web-llm' | 'remote'
 
-/** A number's range; `above` excludes its own value. */
+/** The range of a number. The values `from` and `to` are in the range; the value `above` is not. */
 export interface NumberRange {
   readonly kind: 'number'
   readonly isInteger?: true
@@ -16,18 +16,18 @@ export interface NumberRange {
   readonly to: number
 }
 
-/** The values that one option takes. */
+/** The valid values of one option. */
 type OptionValue =
   | NumberRange
-  /** Token ids to numbers from `-limit` to `limit`. */
+  /** An object that maps up to `maxTokens` token ids to numbers from `-limit` to `limit`. */
   | { readonly kind: 'token-bias'; readonly limit: number; readonly maxTokens: number }
-  /** One string or a list. */
+  /** One string, or a list of up to `maxStrings` strings. `maxLength` is the maximum length of a string in characters. */
   | { readonly kind: 'strings'; readonly maxStrings: number; readonly maxLength: number }
 
-/** The facts about one option. Its default is in the docstring of `SamplingOptions`. */
+/** Describes one option. The option's default is in the docstring of `SamplingOptions`. */
 export interface OptionRow {
   readonly value: OptionValue
-  /** The value that has no effect: every backend takes it. */
+  /** The value that turns the option off. Every model accepts this value, even if it does not support the option. */
   readonly off?: number
   /**
    * The option's field names in OpenAI's API, or in vLLM's API if OpenAI has no such field. Requests are sent with the
@@ -35,19 +35,20 @@ export interface OptionRow {
    * https://platform.openai.com/docs/api-reference/chat/create
    */
   readonly openAi: readonly [string, ...string[]]
-  /** The backends that take the option. */
+  /** The backends that support the option. */
   readonly backends: readonly BackendName[]
 }
 
 const everywhere = ['onnx', 'llama-cpp', 'web-llm', 'remote'] as const
 /** web-llm 0.2.86 samples only by temperature and top-p. */
 const notWebLlm = ['onnx', 'llama-cpp', 'remote'] as const
-/** web-llm reports no token ids, and no token ids cross OpenAI's wire. */
+/** The other backends report no token ids: web-llm has none to report, and OpenAI's responses contain none. */
 const withTokenIds = ['onnx', 'llama-cpp'] as const
 
 /**
- * Every sampling option. Drives the checks of `engine.generate`, the reader of `openaiFetch`, the request bodies of
- * `remote()`, `llamaCpp()` and `webLlm()`, `ModelInfo.supports`, the table in docs/guides/options.md and the contract test.
+ * Describes every sampling option. These parts use the table: the checks of `engine.generate`, the reader of `openaiFetch`,
+ * the request bodies of `remote()`, `llamaCpp()` and `webLlm()`, `ModelInfo.supports`, the table in docs/guides/options.md
+ * and the contract test.
  */
 export const optionTable = {
   maxTokens: {
@@ -118,15 +119,15 @@ export const optionTable = {
   },
 } as const satisfies Record<OptionName, OptionRow>
 
-/** The names in the table's order. */
+/** The names of all options, in the order of `optionTable`. */
 export const optionNames = Object.keys(optionTable) as readonly OptionName[]
 
-/** The table's row, with the fields that not every option has. */
+/** Returns the option's row of `optionTable`, as a type that also has the fields that only some options use. */
 export function describeOption(name: OptionName): OptionRow {
   return optionTable[name]
 }
 
-/** The options that a backend takes, for its `ModelInfo.supports`. */
+/** Returns the options that a backend supports, for the backend's `ModelInfo.supports`. */
 export function listOptions(backend: BackendName): readonly OptionName[] {
   return optionNames.filter((name) => describeOption(name).backends.includes(backend))
 }

@@ -1,7 +1,7 @@
-// What a page may ask for, and the normalized request that crosses to the worker.
+// The request that a page can make, and the normalized request that is sent to the worker.
 import type { OptionName } from './option-table.js'
 
-/** Who wrote a message. */
+/** The author of a message. */
 export type Role = 'system' | 'user' | 'assistant'
 
 export const roles: readonly Role[] = ['system', 'user', 'assistant']
@@ -16,8 +16,9 @@ export interface ChatMessage {
 export type Prompt = string | readonly ChatMessage[]
 
 /**
- * How tokens are chosen and when the answer stops. If an option is left out, a local model uses the value in its
- * `generation_config.json`, and a server uses its own default. `engine.info.supports.options` lists the accepted options.
+ * The options that decide how tokens are chosen and when the answer stops. If an option is left out, `onnx()` uses the value
+ * in the model's `generation_config.json`; the other backends and servers use their own defaults.
+ * `engine.info.supports.options` lists the accepted options.
  */
 export interface SamplingOptions {
   /**
@@ -26,7 +27,7 @@ export interface SamplingOptions {
    */
   readonly maxTokens?: number | undefined
   /**
-   * Divides the logits before the softmax; 0 to 100. 0 is greedy: always the most likely token.
+   * Divides the logits before the softmax; 0 to 100. With 0, the most likely token is always chosen (greedy decoding).
    * @default the model's; 1 if the model samples without naming one, 0 if it does not sample
    */
   readonly temperature?: number | undefined
@@ -36,37 +37,38 @@ export interface SamplingOptions {
    */
   readonly topK?: number | undefined
   /**
-   * Nucleus sampling: the smallest set of most likely tokens whose probabilities add up to this value; above 0, up to 1.
-   * Holtzman et al. 2019, arXiv 1904.09751.
+   * Nucleus sampling: samples only among the smallest set of most likely tokens whose probabilities add up to this value;
+   * above 0, up to 1. Holtzman et al. 2019, arXiv 1904.09751.
    * @default the model's, else 1
    */
   readonly topP?: number | undefined
   /**
-   * Drops tokens whose probability is below this fraction of the most likely token's; 0 to 1.
+   * Drops tokens whose probability is below this fraction of the most likely token's probability; 0 to 1.
    * Nguyen et al. 2024, arXiv 2407.01082.
    * @default the model's, else 0
    */
   readonly minP?: number | undefined
   /**
    * Divides the positive logits and multiplies the negative logits of tokens that the prompt or the answer already
-   * contains; above 0, 1 is off. Keskar et al. 2019, arXiv 1909.05858.
+   * contains; above 0. 1 turns the penalty off. Keskar et al. 2019, arXiv 1909.05858.
    * @default the model's, else 1
    */
   readonly repetitionPenalty?: number | undefined
   /**
-   * Subtracted from a token's logit once for each time the answer already contains it; -2 to 2.
-   * OpenAI's `frequency_penalty`: https://platform.openai.com/docs/api-reference/chat/create
+   * Is subtracted from a token's logit once for each time the answer already contains the token; -2 to 2.
+   * This is OpenAI's `frequency_penalty`: https://platform.openai.com/docs/api-reference/chat/create
    * @default 0
    */
   readonly frequencyPenalty?: number | undefined
   /**
-   * Subtracted once from the logit of each token that the answer already contains; -2 to 2. OpenAI's `presence_penalty`.
+   * Is subtracted once from the logit of each token that the answer already contains; -2 to 2.
+   * This is OpenAI's `presence_penalty`.
    * @default 0
    */
   readonly presencePenalty?: number | undefined
   /**
-   * Added to the logits of single tokens, by token id: `{ 50256: -100 }`. -100 practically bans a token, 100 practically
-   * forces it; up to 1,024 tokens of the model's vocabulary. OpenAI's `logit_bias`.
+   * Numbers that are added to the logits of single tokens, by token id: `{ 50256: -100 }`. -100 practically bans a token,
+   * and 100 practically forces it. Up to 1,024 tokens of the model's vocabulary. This is OpenAI's `logit_bias`.
    * @default none
    */
   readonly logitBias?: Readonly<Record<number, number>> | undefined
@@ -76,14 +78,14 @@ export interface SamplingOptions {
    */
   readonly seed?: number | undefined
   /**
-   * How many of the most likely tokens to report at each step, with their log-probabilities; 0 to 20. 0 reports only the
-   * chosen token's. Slower on a GPU: the logits are read back at every step.
+   * How many of the most likely tokens to report at each step, with their log-probabilities; 0 to 20. With 0, only the
+   * chosen token's log-probability is reported. This is slower on a GPU, because the logits are read back at every step.
    * @default not reported
    */
   readonly topLogprobs?: number | undefined
   /**
-   * Ends the answer before any of these strings; the string is not part of the text. Up to 16 non-empty strings of up to
-   * 256 characters.
+   * Ends the answer when its text contains one of these strings. The text then ends before this string. Up to 16 non-empty
+   * strings of up to 256 characters.
    * @default none
    */
   readonly stop?: string | readonly string[] | undefined
@@ -92,15 +94,15 @@ export interface SamplingOptions {
 /** Options of `engine.generate`. */
 export interface GenerateOptions extends SamplingOptions {
   /**
-   * Puts the prompt into the model's chat template. `false` continues the prompt as raw text; the prompt must then be a
-   * string.
+   * `true` puts the prompt into the model's chat template. `false` continues the prompt as raw text; the prompt must then
+   * be a string.
    * @default true if the model has a chat template
    */
   readonly applyChatTemplate?: boolean | undefined
   /**
-   * Continues the conversation's last message, which must be the assistant's, instead of answering it. The stream contains
-   * only the new text; `maxTokens` limits it. `usage.promptTokens` counts the continued message. Refused if
-   * `engine.info.supports.continuation` is false. vLLM's `continue_final_message`.
+   * `true` continues the conversation's last message, which must be the assistant's, instead of answering it. The stream
+   * contains only the new text; `maxTokens` limits it. `usage.promptTokens` counts the continued message. The request is
+   * refused if `engine.info.supports.continuation` is false. This is vLLM's `continue_final_message`.
    * @default false
    */
   readonly continueFinalMessage?: boolean | undefined
@@ -108,17 +110,17 @@ export interface GenerateOptions extends SamplingOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** A request as it crosses to the worker. The page has decided everything that does not need the model's files. */
+/** A request as it is sent to the worker. The page has decided everything that does not need the model's files. */
 export interface GenerateRequest {
   readonly input: RequestInput
-  /** The answer that a lost generation had produced; undefined for a new generation. */
+  /** The answer that a generation had produced before it was lost; undefined for a new generation. */
   readonly resume?: Resume | undefined
   readonly options: RequestOptions
 }
 
 export type RequestInput =
   | {
-      /** Goes through the model's chat template. */
+      /** Messages that are put into the model's chat template. */
       readonly kind: 'chat'
       readonly messages: readonly ChatMessage[]
       /** The start of the answer, if `continueFinalMessage` is true; otherwise empty. */
@@ -130,18 +132,18 @@ export type RequestInput =
       readonly text: string
     }
 
-/** The checked options; an option that was left out is missing. */
+/** The checked options. An option that the caller left out is missing here, too. */
 export type RequestOptions = {
   readonly [Name in Exclude<OptionName, 'stop'>]?: NonNullable<SamplingOptions[Name]>
 } & { readonly stop: readonly string[] }
 
-/** The answer so far, in this order. */
+/** The answer so far: first `handedOver`, then `generated`. */
 export interface Resume {
-  /** What other models generated: this model reads it as the start of its own answer. */
+  /** The text that other models generated. This model reads it as the start of its own answer. */
   readonly handedOver: GeneratedText
   /**
    * The text that this model generated after `handedOver`. `tokenIds` has one id per token, or is empty if the runtime
-   * reports no ids.
+   * reports no token ids.
    */
   readonly generated: GeneratedText & { readonly tokenIds: readonly number[] }
 }

@@ -15,17 +15,20 @@ export interface RoutedRequest {
   readonly url: string
   readonly method: string
   readonly body: string
-  /** A lock that the service worker holds until the answer ends. If the browser stops the service worker, the lock is freed. */
+  /**
+   * The name of a Web Lock that the service worker holds until the answer ends. If the browser stops the service worker,
+   * the lock is freed.
+   */
   readonly lifeLock: string
 }
 
-/** A page reports that an answer is still running. Each report is an event that keeps the service worker alive. */
+/** A page sends this message while an answer is running. Each message is an event that keeps the service worker alive. */
 export interface AnswerRunning {
   readonly kind: 'rivulet-openai-answer-running'
   readonly lifeLock: string
 }
 
-/** A part of the answer. The first part is the `head`, with status and headers; all others are `bytes` of the body. */
+/** A part of the answer. The first part is the `head`, with status and headers; all other parts are `bytes` of the body. */
 export type AnswerPart =
   | {
       readonly kind: 'head'
@@ -36,12 +39,15 @@ export type AnswerPart =
 
 const servingPrefix = 'rivulet-openai-serving'
 
-/** The name of a serving page's lock. By it, the service worker finds the page and notices when the page is closed. */
+/**
+ * Returns the name of a serving page's lock. With this lock, the service worker finds the page and notices when the page is
+ * closed.
+ */
 export function nameServingLock(registrationScope: string, clientId: string): string {
   return `${servingPrefix} ${clientId} ${registrationScope}`
 }
 
-/** The client id in a name made by `nameServingLock` for this registration; undefined for any other lock. */
+/** Returns the client id in a name made by `nameServingLock` for this registration; undefined for any other lock. */
 export function readServingLock(name: string, registrationScope: string): string | undefined {
   const [prefix, clientId, scope] = name.split(' ')
   return prefix === servingPrefix && scope === registrationScope ? clientId : undefined

@@ -1,11 +1,11 @@
 // The layout of models in the origin private file system:
 //
 //   rivulet-models/<model>/<file>/record.json   describes the file; written before its first byte, never changed
-//                                 0, 1, 2, …    its bytes, in segments, each written from start to end
-//                                 complete      exists when all bytes are stored; contains their computed SHA-256, if any
-//   rivulet-models/<model>/used                 written each time the model is opened; its modification time is read
+//                                 0, 1, 2, …    the file's bytes, in segments; each is written from start to end
+//                                 complete      exists when all bytes are stored; contains the computed SHA-256, if any
+//   rivulet-models/<model>/used                 written when the model is opened; its modification time is the last use
 //
-// A segment's size is its progress, so a process that is killed at any byte leaves nothing to repair.
+// A segment's size shows how much of it is stored, so a process that is killed at any byte leaves nothing to repair.
 
 /** Describes a stored file. */
 export interface FileRecord {
@@ -14,11 +14,11 @@ export interface FileRecord {
   readonly path: string
   /** True if the server does not have the file. This is recorded so that it is also known offline. */
   readonly isMissing: boolean
-  /** Undefined for a missing file and for an unknown size. */
+  /** The file's size; undefined if the file is missing or its size is unknown. */
   readonly sizeBytes: number | undefined
-  /** The size of every segment except the last. */
+  /** The size of every segment except the last one, in bytes. */
   readonly segmentBytes: number
-  /** The server's `ETag`, or else `Last-Modified`. */
+  /** The server's `ETag` header, or `Last-Modified` if there is no `ETag`. */
   readonly validator: string | undefined
   /** The hub's own id of this version of the file. */
   readonly objectId: string | undefined
@@ -31,7 +31,7 @@ export const recordName = 'record.json'
 export const completeName = 'complete'
 export const usedName = 'used'
 
-/** A hash names a model's directory: its URL can be longer than a file name may be. */
+/** Returns the name of a model's directory. It is a hash, because the model's URL can be longer than a file name may be. */
 export async function nameModelDirectory(folderUrl: string): Promise<string> {
   const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(folderUrl))
   return toHex(hash).slice(0, 32)
@@ -41,27 +41,30 @@ export function nameFileDirectory(path: string): string {
   return encodeURIComponent(path)
 }
 
-/** Names a Web Lock: shared by tabs that load the model, exclusive while it is removed. */
+/**
+ * Returns the name of a model's Web Lock. Tabs that load the model share the lock; a tab that removes the model holds it
+ * exclusively.
+ */
 export function nameModelLock(modelDirectory: string): string {
   return `rivulet model ${modelDirectory}`
 }
 
-/** Names a Web Lock: exclusive for the tab that downloads the file. */
+/** Returns the name of a file's Web Lock. The tab that downloads the file holds this lock exclusively. */
 export function nameFileLock(modelDirectory: string, path: string): string {
   return `rivulet file ${modelDirectory} ${path}`
 }
 
-/** How many segments a file of this size has: at least one. */
+/** Returns the number of segments of a file; at least one. */
 export function countSegments({ sizeBytes = 0, segmentBytes }: FileRecord): number {
   return Math.max(1, Math.ceil(sizeBytes / segmentBytes))
 }
 
-/** The size of a complete segment; infinite if the file's size is unknown. */
+/** Returns the size of a complete segment; Infinity if the file's size is unknown. */
 export function measureSegment({ sizeBytes = Infinity, segmentBytes }: FileRecord, index: number): number {
   return sizeBytes === Infinity ? sizeBytes : Math.min(segmentBytes, sizeBytes - index * segmentBytes)
 }
 
-/** @returns undefined if there is no record, or only part of one */
+/** Reads the record of a file. @returns undefined if there is no record, or only part of one */
 export async function readRecord(directory: FileSystemDirectoryHandle): Promise<FileRecord | undefined> {
   try {
     return JSON.parse(await (await getFile(directory, recordName))!.text()) as FileRecord

@@ -1,7 +1,10 @@
 import { transferHandlers, type TransferHandler } from 'comlink'
 import { deserializeError, serializeError, type SerializedError } from './error-transfer.js'
 
-/** How many chunks the sender may start before the receiver reads them: how far a model runs ahead of its reader. */
+/**
+ * The maximum number of chunks that the sender may start before the receiver reads them. This limits how far a model runs
+ * ahead of its reader.
+ */
 export const readAheadChunks = 2
 
 type ToReceiver<T> =
@@ -12,8 +15,8 @@ type ToReceiver<T> =
 type ToSender = { readonly kind: 'credit' } | { readonly kind: 'cancel' }
 
 /**
- * Sends `stream` over `port`: one chunk per credit, then its end or its error.
- * It reads nothing without a credit, so a source with `highWaterMark: 0` does no work.
+ * Sends `stream` over `port`: one chunk for each credit from the receiver, then the stream's end or error.
+ * Reads nothing without a credit, so a source with `highWaterMark: 0` does no work until then.
  */
 export function sendStream<T>(stream: ReadableStream<T>, port: MessagePort): void {
   const reader = stream.getReader()
@@ -84,12 +87,12 @@ export function receiveStream<T>(port: MessagePort, credits: number): ReadableSt
   return new ReadableStream<T>(
     {
       async pull(controller) {
-        // Granted now, not when the chunk arrives: a waiting reader has nothing unread, so the sender can already start the
-        // next step.
+        // The credit is granted now, not when the chunk arrives. A waiting reader has nothing unread, so the sender can
+        // already start the next step.
         grantCredit()
         if (arrived.length === 0) await new Promise<void>((resolve) => (wake = resolve))
         const next = arrived.shift()
-        // Cancelled meanwhile.
+        // The stream was cancelled during the wait.
         if (!next) return stop()
         const { message, arrivedAt } = next
         if (message.kind === 'chunk') {
@@ -118,24 +121,24 @@ export function receiveStream<T>(port: MessagePort, credits: number): ReadableSt
 
 /** When a chunk of a received stream arrived on this thread. */
 export interface Arrival {
-  /** A `performance.now()` value. */
+  /** The time of arrival, as a `performance.now()` value. */
   readonly arrivedAt: number
-  /** The values that had arrived after it when it was read. */
+  /** The chunks that arrived after this chunk, but before this chunk was read. */
   readonly later: readonly unknown[]
 }
 
 const arrivals = new WeakMap<object, Arrival>()
 
-/** @returns undefined for a chunk that did not cross a port */
+/** Returns when a chunk arrived on this thread; undefined for a chunk that did not cross a port. */
 export function readArrival(chunk: object): Arrival | undefined {
   return arrivals.get(chunk)
 }
 
-/** A stream → the credits of its receiver. */
+/** Maps a stream to the number of credits of its receiver. */
 const outgoing = new WeakMap<object, number>()
 
 /**
- * Marks a stream that a Comlink call returns or takes, so that `installStreamTransfer` sends it.
+ * Marks a stream that a Comlink call returns or takes as an argument, so that `installStreamTransfer` sends it.
  * @param chunksInFlight how many chunks the source itself may start ahead of its reader
  */
 export function transferStream<T>(stream: ReadableStream<T>, chunksInFlight = 0): ReadableStream<T> {
@@ -146,7 +149,7 @@ export function transferStream<T>(stream: ReadableStream<T>, chunksInFlight = 0)
 /**
  * Makes Comlink send a marked `ReadableStream`, in either direction, over a separate `MessagePort`.
  * The platform's stream transfer is not used: it costs ten times as much per chunk and is missing in Safari 26.
- * Each thread calls this once, before its first Comlink call.
+ * Each thread calls this function once, before its first Comlink call.
  */
 export function installStreamTransfer(): void {
   transferHandlers.set('rivulet-stream', {

@@ -6,20 +6,20 @@ export type WebLlmCache = (typeof webLlmCaches)[number]
 /** A model that web-llm can load, in the format of web-llm's `ModelRecord`. */
 export interface WebLlmModelRecord {
   /**
-   * URL of the folder with `mlc-chat-config.json` and the weights. web-llm appends `resolve/main/` if it has no
-   * `resolve/`.
+   * URL of the folder with `mlc-chat-config.json` and the weights. web-llm appends `resolve/main/` if the URL does not
+   * contain `resolve/`.
    */
   readonly model: string
   /** The id to pass as `webLlm({ model })`. */
   readonly model_id: string
   /** URL of the compiled model library, a `.wasm` file. */
   readonly model_lib: string
-  /** Replaces fields of `mlc-chat-config.json`. */
+  /** Values that replace fields of `mlc-chat-config.json`. */
   readonly overrides?: Readonly<Record<string, unknown>>
   readonly vram_required_MB?: number
   readonly low_resource_required?: boolean
   readonly buffer_size_required_bytes?: number
-  /** WebGPU features that the model needs: `['shader-f16']`. */
+  /** WebGPU features that the model needs, such as `['shader-f16']`. */
   readonly required_features?: readonly string[]
   /** web-llm's `ModelType`: 0 is a text model, 1 an embedding model (refused), 2 a vision model. */
   readonly model_type?: number
@@ -35,16 +35,16 @@ export interface WebLlmIntegrity {
   readonly model_lib?: string
   /** Hashes of the tokenizer's files, by file name. */
   readonly tokenizer?: Readonly<Record<string, string>>
-  /** Whether a wrong hash fails the load or only logs a warning. @default 'error' */
+  /** With `error`, a wrong hash fails the load. With `warn`, it only logs a warning. @default 'error' */
   readonly onFailure?: 'error' | 'warn'
 }
 
 /** The options of `webLlm()` that are sent to the worker. */
 export interface WebLlmLoadOptions {
   readonly model: string
-  /** Searched before web-llm's own list. `model` and `model_lib` are absolute URLs. */
+  /** Models that are searched before web-llm's own list. Their `model` and `model_lib` are absolute URLs. */
   readonly modelRecords: readonly WebLlmModelRecord[]
   readonly cache: WebLlmCache | undefined
-  /** In tokens; undefined for the model's own. */
+  /** The context length in tokens; undefined for the model's own context length. */
   readonly contextLength: number | undefined
 }

@@ -3,19 +3,19 @@ import type { ModelLocation } from './model-location.js'
 import type { OptionName } from './option-table.js'
 import type { GenerateRequest, Role } from './request.js'
 
-/** The loaded model, and what it runs on. */
+/** Describes the loaded model and the device that it runs on. */
 export interface ModelInfo {
   /** The URL of the model's folder or file, the name of a local folder, or the server's name for the model. */
   readonly model: string
   readonly backend: string
-  /** `server`: not the user's machine. */
+  /** The device that the model runs on. `server` is the server of `remote()`, not the user's machine. */
   readonly device: 'webgpu' | 'wasm' | 'server'
-  /** The adapter's name on WebGPU, the number of threads on WASM, the server's host. */
+  /** On WebGPU, the adapter's name; on WASM, the number of threads; on a server, the server's host. */
   readonly deviceDescription: string
   /** The weight variant that was loaded; undefined if a server does not report it. */
   readonly dtype: string | undefined
   readonly execution: Execution
-  /** Prompt and answer together, in tokens; undefined if a server does not report it. */
+  /** Maximum length of prompt and answer together, in tokens; undefined if a server does not report it. */
   readonly contextLength: number | undefined
   readonly supports: ModelSupport
 }
@@ -33,42 +33,42 @@ export type Execution =
   | 'mlc'
   | 'sse'
 
-/** What the loaded model takes. `engine.generate` refuses everything else before any work. */
+/** What the loaded model supports. `engine.generate` refuses everything else before it starts any work. */
 export interface ModelSupport {
-  /** `chat`: messages, through a chat template; `text`: raw text. */
+  /** `chat` means messages, which are put into a chat template. `text` means raw text. */
   readonly inputs: readonly ('chat' | 'text')[]
   readonly roles: readonly Role[]
   readonly options: readonly OptionName[]
-  /** Can continue an answer: its own after a loss, another model's, and with `continueFinalMessage`. */
+  /** True if the model can continue an answer: its own after a loss, another model's, and with `continueFinalMessage`. */
   readonly continuation: boolean
   /**
-   * A continued answer draws the same tokens as the uninterrupted one, if the seed is the same. The engine then draws a
-   * seed for requests that have none, so that recovery continues the same answer.
+   * True if a continued answer draws the same tokens as the uninterrupted one when the seed is the same. The engine then
+   * draws a seed for requests that have none, so that recovery continues the same answer.
    */
   readonly seededContinuation: boolean
-  /** How many generations run at the same time; others wait in the engine's queue. */
+  /** How many generations can run at the same time; others wait in the engine's queue. */
   readonly concurrency: number
 }
 
 /** The state of loading a model. */
 export interface LoadProgress {
   /**
-   * `download`: files are read from the network or the model store; `verify`: they are hashed, if a hash is known;
-   * `load`: the runtime takes the weights; `warm-up`: shaders are compiled, and the self-test runs.
+   * `download`: files are read from the network or the model store; `verify`: files are hashed, if a hash is known;
+   * `load`: the runtime loads the weights; `warm-up`: shaders are compiled, and the self-test runs.
    */
   readonly phase: 'download' | 'verify' | 'load' | 'warm-up'
   /** The file whose progress changed last, relative to the model's folder; undefined after the download. */
   readonly file: string | undefined
   /** The files whose size is known so far. */
   readonly files: readonly FileProgress[]
-  /** The sum over `files`. */
+  /** The sum of `loadedBytes` over all `files`. */
   readonly loadedBytes: number
   readonly totalBytes: number
   /** The progress of the download, from 0 to 1. It never decreases, even when the size of another file becomes known. */
   readonly fraction: number
-  /** Over the last seconds; undefined until something was fetched. */
+  /** The download rate over the last seconds; undefined if it is unknown, for example before the first byte. */
   readonly bytesPerSecond: number | undefined
-  /** For the known remaining bytes, at that rate. */
+  /** The estimated time for the remaining bytes of `files` at this rate; undefined if there is no estimate. */
   readonly remainingMs: number | undefined
 }
 
@@ -79,7 +79,7 @@ export interface FileProgress {
 }
 
 export interface LoadRequest<Options = unknown> {
-  /** The name of a Web Lock that the worker holds while it lives, if the browser has Web Locks. */
+  /** The name of a Web Lock that the worker holds until it ends, if the browser has Web Locks. */
   readonly lifeLock: string
   readonly model: ModelLocation
   readonly download: DownloadRequest
@@ -91,65 +91,71 @@ export type LoadEvent =
   | { readonly kind: 'progress'; readonly progress: LoadProgress }
   | { readonly kind: 'ready'; readonly info: ModelInfo }
 
-/** Why a generation ended: an end-of-sequence token or a stop string, `maxTokens` or the context length, or a cancel. */
+/**
+ * Why a generation ended. `stop`: at an end-of-sequence token or a stop string; `length`: at `maxTokens` or the context
+ * length; `cancelled`: by a cancel.
+ */
 export type FinishReason = 'stop' | 'length' | 'cancelled'
 
-/** The model's probability of a token, before penalties, bias and temperature. */
+/** The log-probability that the model gives a token, before penalties, bias and temperature. */
 export interface TokenLogprob {
   readonly tokenId: number
-  /** The token's text; U+FFFD for a part of a character, empty for a control token. */
+  /** The token's text; U+FFFD if the token is part of a character, empty if it is a control token. */
   readonly text: string
-  /** Natural logarithm; at most 0. */
+  /** The natural logarithm of the probability; at most 0. */
   readonly logprob: number
 }
 
-/** The chosen token, and the most likely tokens in order. */
+/** The log-probability of the chosen token. `top` contains the most likely tokens, the most likely token first. */
 export interface TokenLogprobs extends TokenLogprob {
   readonly top: readonly TokenLogprob[]
 }
 
 /** What one decode step adds to the answer. */
 export interface TokenChunk {
-  /** May be empty: a token can be part of a character, or of a possible stop string. */
+  /** The new text. Can be empty, because a token can be part of a character or of a possible stop string. */
   readonly text: string
   /**
-   * The token ids of this step. Empty in a last chunk that only contains text held back until then, and for runtimes that
-   * do not report them: `remote()`, `webLlm()`, and `llamaCpp()` without `topLogprobs`.
+   * The token ids of this step. Empty if the last chunk contains only text that was held back until then. Also empty for
+   * runtimes that do not report token ids: `remote()`, `webLlm()`, and `llamaCpp()` without `topLogprobs`.
    */
   readonly tokenIds: readonly number[]
-  /** The number of tokens in this step; a server's chunk counts as one. */
+  /** The number of tokens in this step; a chunk from a server counts as one token. */
   readonly tokenCount: number
-  /** 0, 1, 2 … within one generation. */
+  /** The chunk's number within one generation: 0, 1, 2 … */
   readonly index: number
-  /** One for each of `tokenIds`, if the request has `topLogprobs`. */
+  /** One entry for each of `tokenIds`, if the request has `topLogprobs`. */
   readonly logprobs?: readonly TokenLogprobs[]
 }
 
-/** What a runtime or a server counted and measured itself. */
+/** The token counts and times that a runtime or a server reports itself. */
 export interface CountedTokens {
   readonly promptTokens: number
   readonly cachedPromptTokens: number
   readonly completionTokens: number
-  /** Without the network and without queueing; undefined if it reports none. */
+  /** The compute times, without the network and queueing; undefined if the runtime or server reports none. */
   readonly timings: ModelTimings | undefined
 }
 
-/** Compute times, by the runtime's or server's own clock. */
+/** The compute times, measured by the clock of the runtime or server. */
 export interface ModelTimings {
-  /** For the prompt, up to the first token. */
+  /** The time for the prompt, up to the first token. */
   readonly prefillMs: number
-  /** For all tokens. */
+  /** The time for all tokens of the answer. */
   readonly decodeMs: number
 }
 
-/** What a backend reports of one generation, in this order: one `started`, chunks, and `counted` if its runtime counts tokens itself. */
+/**
+ * A step that a backend reports for one generation. The order of the steps: one `started`, the chunks, and `counted` if the
+ * runtime counts tokens itself.
+ */
 export type GenerationStep =
   | {
-      /** The prompt is computed. */
+      /** The prompt has been computed. */
       readonly kind: 'started'
       /** The number of prompt tokens. Undefined if the runtime counts tokens itself and reports the number at the end. */
       readonly promptTokens: number | undefined
-      /** How many of them were in the KV cache already. */
+      /** How many of the prompt tokens were already in the KV cache. */
       readonly cachedPromptTokens: number
       /** Time in the queue, waiting for earlier requests. */
       readonly queueMs: number
@@ -159,18 +165,18 @@ export type GenerationStep =
   | ({ readonly kind: 'chunk' } & Omit<TokenChunk, 'index'>)
   | ({ readonly kind: 'counted' } & CountedTokens)
 
-/** What crosses from worker to page for one generation: a backend's steps, then one `ended`. */
+/** An event that the worker sends to the page for one generation: first the backend's steps, then one `ended`. */
 export type GenerationEvent =
   | GenerationStep
   | { readonly kind: 'ended'; readonly finishReason: 'stop' | 'length' }
 
 /** All methods that a page may call in a worker. Cancelling a returned stream cancels its work. */
 export interface WorkerApi {
-  /** Stays open after `ready`, and fails with `device-lost` when the model is lost. */
+  /** Loads the model. The stream stays open after `ready`, and fails with `device-lost` when the model is lost. */
   load(request: LoadRequest): ReadableStream<LoadEvent>
   generate(request: GenerateRequest): ReadableStream<GenerationEvent>
   unload(): Promise<void>
 }
 
-/** The names of `WorkerApi`'s methods. The page can reach nothing else of the worker. */
+/** The names of `WorkerApi`'s methods. The page can call nothing else in the worker. */
 export const workerMethods = ['load', 'generate', 'unload'] as const satisfies readonly (keyof WorkerApi)[]

@@ -1,13 +1,13 @@
 import { RivuletError } from '../contract/errors.js'
 import { describeOption, optionNames } from '../contract/option-table.js'
 
-/** The client's fields for what is not in the option table. */
+/** The request fields for the names in errors that are not in the option table. */
 const otherFields: Readonly<Record<string, readonly string[]>> = {
   prompt: ['messages', 'prompt'],
   continueFinalMessage: ['continue_final_message'],
 }
 
-/** The fields that set an option. `logprobs` alone sets `topLogprobs` to 0. */
+/** Lists the request fields that set an option. Without `top_logprobs`, `logprobs` sets `topLogprobs` to 0. */
 function listFields(option: string): readonly string[] {
   const name = optionNames.find((known) => known === option)
   if (name === undefined) return otherFields[option] ?? []
@@ -15,9 +15,9 @@ function listFields(option: string): readonly string[] {
 }
 
 /**
- * Returns a refusal that names the option as the client wrote it: `max_tokens` for `maxTokens`. Any other error, or one
- * about an option that the client did not send, stays as it is.
- * @param body the request's body
+ * Returns an `invalid-option` error that names the option as the client wrote it: `max_tokens` for `maxTokens`. Any other
+ * error, and an error about an option that the client did not send, is returned unchanged.
+ * @param body the body of the request
  */
 export function nameAsClient(error: unknown, body: unknown): unknown {
   if (!(error instanceof RivuletError) || error.code !== 'invalid-option') return error

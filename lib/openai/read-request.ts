@@ -2,7 +2,7 @@ import { refuse as refuseOption } from '../contract/check-options.js'
 import { describeOption, optionNames } from '../contract/option-table.js'
 import type { ChatMessage, GenerateOptions, Prompt } from '../contract/request.js'
 
-/** A request of OpenAI's API, in the terms of this library. */
+/** A request of OpenAI's API, converted to the prompt and the options of this library. */
 export interface ReadRequest {
   readonly isChat: boolean
   readonly model: string
@@ -24,10 +24,10 @@ const silentFields = [
   'prompt_cache_key',
 ] as const
 
-/** The fields of the option table, OpenAI's names and vLLM's. */
+/** The fields that set an option of the option table. Their names come from OpenAI or vLLM. */
 const optionFields = optionNames.flatMap((name) => describeOption(name).openAi)
 
-/** Fields that are not options. */
+/** Fields that are read, but are not in the option table. */
 const readFields = [
   'model',
   'messages',
@@ -44,7 +44,7 @@ const readFields = [
 const knownFields = new Set<string>([...silentFields, ...optionFields, ...readFields])
 
 /**
- * Reads the body of `/v1/chat/completions` or `/v1/completions`. A field that is not supported is refused by its name. As
+ * Reads the body of `/v1/chat/completions` or `/v1/completions`. An unsupported field causes an error that names it. As
  * in OpenAI's API, null means the same as a missing field.
  * @throws RivuletError `invalid-option`; its message starts with the field's name, which is also in `details.option`
  */
@@ -77,7 +77,7 @@ function readOptions(fields: Json, isChat: boolean): Omit<GenerateOptions, 'sign
   })
   const asksForLogprobs = readAsksForLogprobs(fields, isChat)
   const continueFinalMessage = readContinueFinalMessage(fields, isChat)
-  // `engine.generate` checks the values.
+  // `engine.generate` checks the values of the options.
   return {
     ...(asksForLogprobs && { topLogprobs: 0 }),
     ...Object.fromEntries(options),
@@ -85,7 +85,10 @@ function readOptions(fields: Json, isChat: boolean): Omit<GenerateOptions, 'sign
   }
 }
 
-/** Reads vLLM's two fields (`ChatCompletionRequest`), of which exactly one is true. */
+/**
+ * Returns true if the request continues its last message. Reads vLLM's fields `continue_final_message` and
+ * `add_generation_prompt` (`ChatCompletionRequest`): exactly one of them must be true.
+ */
 function readContinueFinalMessage(fields: Json, isChat: boolean): boolean {
   const { continue_final_message: continues = false } = fields
   if (!isChat && 'continue_final_message' in fields) {
@@ -101,7 +104,10 @@ function readContinueFinalMessage(fields: Json, isChat: boolean): boolean {
   return continues
 }
 
-/** A chat asks with a flag, and with `top_logprobs` for how many. A completion would send only a count. */
+/**
+ * Returns true if the request asks for log probabilities. A chat request has the flag `logprobs`, and the number of
+ * alternatives in `top_logprobs`. A completion request would have only a number, which is not supported.
+ */
 function readAsksForLogprobs({ logprobs = false, top_logprobs: count }: Json, isChat: boolean): boolean {
   if (!isChat && logprobs !== false) refuse('logprobs', 'is only supported for chat completions.')
   if (typeof logprobs !== 'boolean') refuse('logprobs', 'must be true or false.')
@@ -127,7 +133,7 @@ function readMessages(messages: unknown): readonly ChatMessage[] {
   })
 }
 
-/** Reads a text, or a list of text parts. */
+/** Reads the content of a message: a text, or a list of text parts, which are joined. */
 function readContent(content: unknown, index: number): string {
   if (typeof content === 'string') return content
   if (!Array.isArray(content)) return refuse(`messages[${index}].content`, 'must be text.')
@@ -146,7 +152,10 @@ function readPrompt(prompt: unknown): string {
   return refuse('prompt', 'must be one string.')
 }
 
-/** @param name of the field; undefined for the whole body */
+/**
+ * Returns the value if it is a JSON object. Throws an error if it is not.
+ * @param name the name of the field; undefined for the whole body
+ */
 function asObject(value: unknown, name?: string): Json {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json
   if (name === undefined) refuseOption('The request body must be a JSON object.')

@@ -9,14 +9,17 @@ export interface AnswerHead {
   readonly model: string
   /** Unix time in seconds. */
   readonly created: number
-  /** If true, every chunk has `usage: null`, and an extra last chunk has the usage. */
+  /** True if every chunk has `usage: null`, and an extra last chunk has the usage. */
   readonly includesUsage: boolean
 }
 
-/** Why a complete answer ended. OpenAI uses the same words. */
+/** Why a complete answer ended. OpenAI uses the same values for `finish_reason`. */
 export type AnswerEnd = Exclude<FinishReason, 'cancelled'>
 
-/** Writes the objects of one answer in OpenAI's format ("The chat completion chunk object", "The completion object"). */
+/**
+ * Creates the functions that write the objects of one answer in OpenAI's format ("The chat completion chunk object", "The
+ * completion object").
+ */
 export function createAnswerWriter({ id, isChat, model, created, includesUsage }: AnswerHead) {
   const chunkObject = isChat ? 'chat.completion.chunk' : 'text_completion'
   const head = { id, object: chunkObject, created, model }
@@ -27,7 +30,7 @@ export function createAnswerWriter({ id, isChat, model, created, includesUsage }
       : { index: 0, text, logprobs, finish_reason: finishReason }
 
   return {
-    /** The first chunk of a chat. Undefined for a completion, which starts with its text. */
+    /** Returns the first chunk of a chat; undefined for a completion, which starts with its text. */
     start: () =>
       isChat
         ? {
@@ -51,7 +54,7 @@ export function createAnswerWriter({ id, isChat, model, created, includesUsage }
       ...noUsage,
     }),
     writeUsageChunk: (usage: Usage) => ({ ...head, choices: [], usage: writeUsage(usage) }),
-    /** The whole answer as one object. */
+    /** Returns the whole answer as one object. */
     writeWhole: ({ text, usage }: GenerationResult, end: AnswerEnd, chunks: readonly TokenChunk[]) => {
       const tokens = chunks.flatMap(({ logprobs }) => logprobs ?? [])
       const logprobs = tokens.length > 0 ? { content: tokens.map(writeLogprobs), refusal: null } : null

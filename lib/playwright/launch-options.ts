@@ -13,13 +13,14 @@ export interface WebGpuOptions {
 
 /** Options for `launchOptions` in Playwright's configuration, or for `chromium.launch()`. */
 export interface WebGpuLaunchOptions {
-  /** The full browser. Playwright's default is its headless shell. */
+  /** Selects the full browser. Playwright's default is the headless shell. */
   channel: 'chromium'
   args: string[]
 }
 
 /**
- * Returns launch options that give pages WebGPU, with or without a graphics card. Chromium sends no requests of its own.
+ * Returns launch options that give pages WebGPU, with or without a graphics card. With these options, Chromium sends no
+ * requests of its own.
  * @throws RivuletError `invalid-option`
  */
 export function webGpuLaunchOptions(options: WebGpuOptions = {}): WebGpuLaunchOptions {

@@ -13,13 +13,13 @@ type ObservedLoad =
 
 /** Observes the engines in the pages of a browser context. */
 export interface ContextObserver {
-  /** The last load in a document that is still open. */
+  /** The outcome of the newest load in a document that is still open; undefined if there is none. */
   readonly load: ObservedLoad | undefined
   /** Returns the next stream that a page starts. */
   nextStream(): ObservedStream
 }
 
-/** What a page reports of one stream; plain data. Prompts are not reported. */
+/** A report from a page about one stream, as plain data. It does not contain the prompt. */
 export type StreamReport = { readonly generation: number } & (
   | { readonly kind: 'generation-started' }
   | { readonly kind: 'chunk'; readonly text: string; readonly tokenCount: number; readonly arrivedMs: number }
@@ -49,7 +49,7 @@ export async function observeContext(context: BrowserContext): Promise<ContextOb
       running.get(generation)?.note(report)
       return
     }
-    // The newest is the last one.
+    // Deleting the old entry moves the new entry to the end of the map.
     loads.delete(frame)
     if (report.kind === 'engine-loaded') loads.set(frame, { kind: 'loaded', info: report.info })
     if (report.kind === 'engine-failed') {
@@ -71,15 +71,18 @@ export async function observeContext(context: BrowserContext): Promise<ContextOb
   }
 }
 
-/** Runs in the page before its own scripts. It is sent as text, so it can use nothing of this module. */
+/**
+ * Installs the observer. Runs in the page before the page's own scripts. Playwright sends this function as text, so it
+ * cannot use other values of this module.
+ */
 function installObserver(binding: string): void {
-  // Playwright has put it there.
+  // Playwright has added the binding to `globalThis`.
   const send = (globalThis as unknown as Record<string, (report: Report) => Promise<void>>)[binding]!
   const post = (report: Report) => {
-    // Rejects after the test's end.
+    // The call rejects after the test has ended.
     send(report).catch(() => {})
   }
-  /** As `serializeError` of lib/contract/error-transfer.ts. */
+  /** Works like `serializeError` of lib/contract/error-transfer.ts. */
   const serialize = ({
     name,
     message,
@@ -107,7 +110,7 @@ function installObserver(binding: string): void {
       if (outcome.kind === 'failed') {
         return post({ kind: 'generation-failed', generation, error: serialize(outcome.error) })
       }
-      // A reason can be anything, also something that cannot be posted.
+      // The cancel reason can be any value, even one that cannot be posted.
       const { cancelReason: _, ...result } = outcome.result
       post({ kind: 'generation-ended', generation, result })
     },

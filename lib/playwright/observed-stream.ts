@@ -12,22 +12,22 @@ export interface ObservedChunk {
 
 /** The state of an observed stream. */
 export type ObservedState =
-  /** The page has not started it. */
+  /** The page has not started the stream. */
   | { readonly kind: 'waiting' }
   | { readonly kind: 'running' }
   | { readonly kind: 'ended'; readonly result: GenerationResult }
   | { readonly kind: 'failed'; readonly error: Error }
 
-/** A generation in the page under test, seen from the test. */
+/** A generation in the page under test, as the test sees it. */
 export interface ObservedStream {
   readonly state: ObservedState
   /** The chunks that the page has read so far. */
   readonly chunks: readonly ObservedChunk[]
-  /** The text so far: the chunks' texts joined, and after the end the result's text. */
+  /** The text so far: the joined texts of the chunks. After the stream has ended, the text of the result. */
   readonly text: string
   /**
-   * The page's `stream.result`, with finish reason, usage and latency. Settles when the generation ends, and rejects with
-   * the `RivuletError` of a failed one.
+   * The page's `stream.result`, with finish reason, usage and latency. Resolves when the generation ends. Rejects with a
+   * `RivuletError` if the generation fails.
    */
   readonly result: Promise<GenerationResult>
 }
@@ -44,7 +44,7 @@ export function recordStream(): StreamRecord {
   let state: ObservedState = { kind: 'waiting' }
   let settle!: (result: GenerationResult | Promise<never>) => void
   const result = new Promise<GenerationResult>((resolve) => (settle = resolve))
-  // A test that only asserts on the stream sees a failure there, not as an unhandled rejection.
+  // Without this, a failed generation causes an unhandled rejection in a test that does not read `result`.
   result.catch(() => {})
 
   function note(report: StreamReport): void {

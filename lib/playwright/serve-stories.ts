@@ -5,13 +5,13 @@ import type { BrowserContext } from '@playwright/test'
 import { defaultHubUrl, locateRemote } from '../locate-model.js'
 import { refuse } from '../contract/check-options.js'
 
-/** The package's folder of models. The package resolves its own name, so this works wherever the module runs. */
+/** The folder of models in this package. It is found by the package's own name, so this works wherever the module runs. */
 const modelsFolder = join(
   createRequire(import.meta.url).resolve('rivulet/package.json'),
   '../demo/public/models',
 )
 
-/** The model's files, by their path in a model folder. */
+/** Maps a path in a model folder to the embedded model's file in `modelsFolder`. */
 const files: Readonly<Record<string, string>> = {
   'config.json': 'stories/config.json',
   'generation_config.json': 'stories/generation_config.json',
@@ -21,14 +21,14 @@ const files: Readonly<Record<string, string>> = {
   'stories.Q8_0.gguf': 'stories.gguf',
 }
 
-/** Headers that let a page of any origin read the files, also a cross-origin isolated page. */
+/** Headers that let a page of any origin read the files, even a cross-origin isolated page. */
 const headers = { 'access-control-allow-origin': '*', 'cross-origin-resource-policy': 'cross-origin' }
 
 /**
- * Serves the embedded model in place of the model that a context's pages request. No such request goes to the network. A
- * file that the embedded model does not have is answered with 404.
- * @param model the model that the page passes to `createEngine`; undefined: every model of every hub
- * @param baseURL the base of a relative URL
+ * Serves the embedded model in place of the model that a context's pages request. None of these requests goes to the
+ * network. A file that the embedded model does not have is answered with 404.
+ * @param model the model that the page passes to `createEngine`; if undefined, every model of every hub is replaced
+ * @param baseURL the base URL for a relative `model`
  * @throws RivuletError `invalid-option`
  */
 export async function serveStories(
@@ -50,7 +50,7 @@ export async function serveStories(
   )
 }
 
-/** Finds the file for a path in the folder. Every `.gguf` path gets the GGUF file. */
+/** Finds the embedded file for a path in a model folder. Every `.gguf` path gets the GGUF file. */
 function findFile(path: string): string | undefined {
   return path.toLowerCase().endsWith('.gguf')
     ? 'stories.gguf'
@@ -67,14 +67,14 @@ function listFiles() {
   })
 }
 
-/** The URLs of a model. */
+/** Recognizes the URLs of a model. */
 interface Place {
   isListing(url: URL): boolean
-  /** The path in the model's folder; undefined for a URL outside it. */
+  /** Returns the path in the model's folder; undefined for a URL outside this folder. */
   findPath(url: URL): string | undefined
 }
 
-/** All models, in the URL layout of hubs (huggingface_hub, `hf_hub_url`). */
+/** Recognizes the URLs of all models, in the URL layout of hubs (huggingface_hub, `hf_hub_url`). */
 const anyHub: Place = {
   isListing: ({ pathname }) => /\/api\/models\/[^/]+\/[^/]+\/tree\//.test(pathname),
   findPath: ({ pathname }) => /\/[^/]+\/[^/]+\/resolve\/[^/]+\/(.+)$/.exec(pathname)?.[1],
@@ -94,7 +94,7 @@ function describePlace(model: string | URL, baseURL: string | undefined): Place 
     findPath({ origin, pathname, search, href }) {
       if (!href.startsWith(location.url)) return undefined
       const path = (origin + pathname).slice(location.url.length)
-      // Other files in the folder of a GGUF file's URL still come from the server.
+      // If `model` is the URL of a GGUF file, the other files in its folder still come from the server.
       const isOther =
         location.kind === 'folder' && location.file !== undefined && location.file !== path + search
       return isOther ? undefined : path

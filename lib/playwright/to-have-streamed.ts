@@ -9,8 +9,8 @@ export interface ToHaveStreamedOptions {
   /** How long to wait, in milliseconds. @default the timeout of `expect` */
   readonly timeout?: number | undefined
   /**
-   * A budget for the time to first token. The test is annotated with the time and whether it stayed within the budget. It
-   * never fails for this: the speed of the machine says little about the code.
+   * A budget for the time to first token, in milliseconds. The time, and whether it is within the budget, are added to the
+   * test as an annotation. A test never fails because of the budget: the speed of the machine says little about the code.
    */
   readonly timeToFirstTokenBudgetMs?: number | undefined
 }
@@ -20,20 +20,20 @@ const optionNames: readonly string[] = [
   'timeToFirstTokenBudgetMs',
 ] satisfies (keyof ToHaveStreamedOptions)[]
 
-/** How many chunks with text the page must have read: a single one may be the whole answer. */
+/** How many chunks with text the page must have read: a single chunk could be the whole answer. */
 const leastChunks = 2
 
 type Verdict =
   | { readonly kind: 'matched' }
   /** The stream does not match, and cannot match any more. */
   | { readonly kind: 'unmatched'; readonly why: string }
-  /** The stream decides neither way: both the assertion and its `.not` fail. */
+  /** The stream has not shown whether it matches: both the assertion and its `.not` fail. */
   | { readonly kind: 'undecided'; readonly why: string }
 
 /**
  * Passes as soon as the stream's text matches and has arrived in two chunks or more. Fails as soon as that is impossible.
- * With `.not`, it passes if the text does not match until the stream ends. If the stream fails, does not start or does not
- * end in time, both fail.
+ * With `.not`, passes if the stream ends without a match. If the stream fails, does not start, or does not match or end in
+ * time, both the assertion and its `.not` fail.
  */
 export const toHaveStreamed = async function (
   this: ExpectMatcherState,
@@ -61,7 +61,7 @@ export const toHaveStreamed = async function (
   return { name: 'toHaveStreamed', pass, message, expected, actual: stream.text }
 }
 
-/** Returns undefined while the assertion can still pass. */
+/** Compares the stream with the expected text. Returns undefined while the verdict is still open. */
 function judge(stream: ObservedStream, expected: string | RegExp, chunks: number): Verdict | undefined {
   const { state, text } = stream
   if (state.kind === 'waiting') return undefined
@@ -81,7 +81,7 @@ function explainSilence({ state }: ObservedStream, timeout: number): Verdict {
   return { kind: 'undecided', why: `${what} within ${timeout} ms.` }
 }
 
-/** A chunk without text does not change the page. */
+/** Counts the chunks with text, since a chunk without text does not change the page. */
 const countTexts = ({ chunks }: ObservedStream) => chunks.filter(({ text }) => text !== '').length
 
 function annotate({ chunks: [first] }: ObservedStream, budgetMs: number): void {

@@ -1,15 +1,15 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { OpenModelFolder } from '../store/model-folder.js'
 
-/** In order of preference: llama.cpp's default first, then others of similar size. */
+/** Quantizations in order of preference: llama.cpp's default first, then others of similar size. */
 const quantizations = ['Q4_K_M', 'Q4_K_S', 'Q4_0', 'Q4_1', 'Q5_K_M', 'IQ4_NL', 'IQ4_XS', 'Q8_0', 'F16']
 
-/** llama.cpp's file names of a split model (`llama_split_path`). */
+/** Matches the part number in llama.cpp's file names for a split model (`llama_split_path`). */
 const partPattern = /-(?<index>\d{5})-of-(?<count>\d{5})(?=\.gguf)/i
 
 /**
  * Chooses the model's file, or all of its parts in order.
- * @param named the file that the model source names; without one, a file with 4 to 5 bits is preferred
+ * @param named the file that the model source names; if undefined, a file with 4 to 5 bits per weight is preferred
  * @throws RivuletError `model-not-found`, `invalid-option`
  */
 export async function chooseFiles(

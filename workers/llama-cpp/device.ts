@@ -7,12 +7,12 @@ import { describeAdapter } from '../describe-device.js'
 /** The device that llama.cpp runs on. */
 export interface ChosenDevice {
   readonly useGpu: boolean
-  /** The name of the adapter. */
+  /** The name of the GPU adapter, or `CPU`. */
   readonly description: string
   readonly threads: number
 }
 
-/** @throws RivuletError `backend-unavailable` */
+/** Chooses the device and the number of threads. @throws RivuletError `backend-unavailable` */
 export async function chooseDevice(options: LlamaCppLoadOptions): Promise<ChosenDevice> {
   const chosen = chooseLlamaCppDevice(await probeDevices(), options)
   if (chosen.kind === 'unavailable') throw new RivuletError('backend-unavailable', chosen.reason)

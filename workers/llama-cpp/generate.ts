@@ -8,21 +8,21 @@ import type { ConversationMemory } from './conversation-memory.js'
 import type { RenderPrompt } from './render-prompt.js'
 import type { LlamaCpp } from './runtime.js'
 
-/** The used fields of a chunk (llama.cpp's server, "/v1/completions"). */
+/** The used fields of a chunk that llama.cpp's server sends ("/v1/completions"). */
 interface Chunk {
   readonly choices: readonly {
     readonly text: string
     readonly finish_reason: 'stop' | 'length' | null
     readonly logprobs?: { readonly content: readonly ChunkLogprobs[] } | null
   }[]
-  /** Only in the last chunk. */
+  /** Present only in the last chunk. */
   readonly usage?: object
   readonly timings: Timings
 }
 
-/** Cumulative, up to this chunk. */
+/** Token counts and times from the start of the request up to this chunk. */
 interface Timings {
-  /** `prompt_n`: computed prompt tokens. `cache_n`: those found in the KV cache. */
+  /** `prompt_n`: prompt tokens that were computed. `cache_n`: prompt tokens that were found in the KV cache. */
   readonly prompt_n: number
   readonly cache_n: number
   readonly prompt_ms: number
@@ -48,8 +48,10 @@ export interface LoadedModel {
 }
 
 /**
- * Generates one token per pull. llama.cpp computes the next token while the last one travels to its reader, and not earlier.
- * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`, `worker-failed`; the reason of `signal`
+ * Generates one token each time the reader pulls. llama.cpp computes the next token while the last token travels to the
+ * reader, and not earlier.
+ * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`, `worker-failed`; the reason of
+ *   `signal`
  */
 export async function* generateTokens(
   { runtime, renderPrompt, memory }: LoadedModel,
@@ -64,7 +66,7 @@ export async function* generateTokens(
   const body = {
     ...describeRequest(request),
     prompt: renderPrompt(request),
-    // Penalties count all tokens so far, as with every backend.
+    // Penalties consider all tokens so far, as in every backend.
     repeat_last_n: runtime.contextLength,
   }
   const stopMatcher = createStopMatcher(options.stop)
@@ -72,7 +74,7 @@ export async function* generateTokens(
   let finishReason: 'stop' | 'length' | undefined
   let last: Timings | undefined
   let hasStopped = false
-  /** A token without text, held back: the end-of-sequence token has no text and is not part of the answer. */
+  /** A token without text. It is held back: it may be the end-of-sequence token, which is not part of the answer. */
   let silent: GenerationStep | undefined
   try {
     for await (const { choices, usage, timings } of answer.chunks()) {
@@ -119,14 +121,14 @@ export async function* generateTokens(
   return finishReason ?? 'stop'
 }
 
-/** llama.cpp counts a resumed answer as part of the prompt; our counts do not. */
+/** Returns the number of prompt tokens. llama.cpp counts a resumed answer as part of the prompt; this function does not. */
 function countPrompt({ prompt_n: computed, cache_n: cached }: Timings, generatedTokens: number): number {
   return Math.max(0, computed + cached - generatedTokens)
 }
 
 /**
- * The fields of llama.cpp's server, which uses its own default for a missing one. Stop strings are matched here, where text
- * that could become one is held back.
+ * Returns the fields to send to llama.cpp's server, which uses its own default for a missing field. Stop strings are not
+ * sent: they are matched in this file, which holds back text that could become a stop string.
  */
 function describeRequest(request: GenerateRequest): Record<string, unknown> {
   const { stop: _, ...body } = toOpenAiBody(request, {
@@ -150,7 +152,7 @@ function readLogprob({ id, token, logprob }: ChunkLogprob): TokenLogprob {
 }
 
 interface Answer {
-  /** Pull-driven, with one step ahead. */
+  /** Yields one chunk per pull. llama.cpp computes at most one chunk in advance. */
   chunks(): AsyncGenerator<Chunk, undefined, undefined>
   /** Ends the answer and frees llama.cpp for the next one. */
   end(): Promise<void>
@@ -209,7 +211,7 @@ function startAnswer(
           await completing
           return undefined
         }
-        // Lets llama.cpp compute the next chunk while this one travels.
+        // Lets llama.cpp compute the next chunk while this chunk travels to the reader.
         wanted += 1
         wake()
         yield chunk

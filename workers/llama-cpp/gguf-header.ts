@@ -3,16 +3,16 @@ import { RivuletError } from '../../lib/contract/errors.js'
 /** The metadata that is read from a GGUF file before it is loaded. */
 export interface GgufHeader {
   readonly architecture: string
-  /** In tokens; undefined if the file does not contain it. */
+  /** The longest context of the model, in tokens; undefined if the file does not contain it. */
   readonly contextLength: number | undefined
-  /** The size of one token in the KV cache, at 16 bits; 0 if the file does not contain the dimensions. */
+  /** The bytes of one token in the KV cache, with 16-bit values; 0 if the file does not contain the dimensions. */
   readonly cacheBytesPerToken: number
   readonly chatTemplate: string | undefined
-  /** Tokens that control the model: user text must never become one. */
+  /** Tokens that control the model. User text must never become such a token. */
   readonly controlTokens: readonly string[]
   readonly beginToken: string | undefined
   readonly endToken: string | undefined
-  /** The tokenizer adds `beginToken` before every prompt. */
+  /** True if the tokenizer adds `beginToken` before every prompt. */
   readonly addsBeginToken: boolean
 }
 
@@ -25,7 +25,7 @@ interface ArrayPlace {
   readonly offset: number
 }
 
-/** Enough for any vocabulary. */
+/** The most bytes that are read as a header: enough for any vocabulary. */
 const maxHeaderBytes = 2 ** 28
 const firstReadBytes = 2 ** 20
 
@@ -51,12 +51,12 @@ export async function readGgufHeader(file: Blob): Promise<GgufHeader> {
 const types = { uint8: 0, int8: 1, uint16: 2, int16: 3, uint32: 4, int32: 5, float32: 6, bool: 7 } as const
 const wideTypes = { string: 8, array: 9, uint64: 10, int64: 11, float64: 12 } as const
 const sizes: readonly (number | undefined)[] = [1, 1, 2, 2, 4, 4, 4, 1, undefined, undefined, 8, 8, 8]
-/** Token types, numbered as in llama.cpp: unknown tokens (2) and control tokens (3). */
+/** The token types of unknown tokens (2) and control tokens (3), numbered as in llama.cpp. */
 const controlTypes = new Set([2, 3])
-/** User-defined tokens: chat markers, but also runs of white space. */
+/** The token type of user-defined tokens, which are chat markers, but also runs of white space. */
 const userDefinedType = 4
 
-/** @throws RangeError if `view` ends too early */
+/** Reads the metadata by key. @throws RangeError if `view` ends too early */
 function readMetadata(view: DataView): ReadonlyMap<string, Scalar | ArrayPlace> {
   if (view.getUint32(0, true) !== 0x46554747) refuse('it does not start with "GGUF".')
   const version = view.getUint32(4, true)
@@ -89,7 +89,7 @@ function createReader(view: DataView, start: number) {
     return from
   }
 
-  /** A count too large for an exact double is beyond the end of any file. */
+  /** Reads a count. A count that is too large for an exact double is beyond the end of any file. */
   const readCount = () => Number(view.getBigUint64(advance(8), true))
   const readType = () => view.getUint32(advance(4), true)
 
@@ -179,7 +179,7 @@ function describeModel(view: DataView, metadata: ReadonlyMap<string, Scalar | Ar
   }
 }
 
-/** The bytes of one token's keys and values in all layers, at 16 bits. */
+/** Returns how many bytes one token's keys and values take in all layers, with 16-bit values. */
 function measureCache(read: (name: string) => number | undefined): number {
   const layers = read('block_count') ?? 0
   const heads = read('attention.head_count') ?? 0
@@ -190,7 +190,7 @@ function measureCache(read: (name: string) => number | undefined): number {
   return layers * cacheHeads * (keySize + valueSize) * 2
 }
 
-/** @returns the control tokens by id */
+/** Reads the tokens that control the model. @returns these tokens by id */
 function readVocabulary(
   view: DataView,
   metadata: ReadonlyMap<string, Scalar | ArrayPlace>,

@@ -16,7 +16,7 @@ import { readGgufHeader, type GgufHeader } from './gguf-header.js'
 import { createPromptRenderer } from './render-prompt.js'
 import { openLlamaCpp } from './runtime.js'
 
-/** In tokens. A longer context must be requested: it takes memory even when it is not used. */
+/** The longest default context, in tokens. A longer one must be requested: it takes memory even when it is not used. */
 const maxDefaultContext = 4096
 const defaultConversationCacheBytes = 256 * 2 ** 20
 /** llama.cpp silently rounds the context length up to a multiple of this many tokens. */
@@ -27,12 +27,12 @@ const contextStep = 256
  */
 const prefillChunkTokens = { cpu: 32, gpu: 256 }
 
-/** Runs GGUF files on llama.cpp, on WASM or WebGPU. */
+/** Creates the backend that runs GGUF files on llama.cpp, on WASM or WebGPU. */
 export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
   let loaded: LoadedModel | undefined
   let open: () => Promise<LoadedModel>
 
-  /** Returns the loaded model. Opens it again if llama.cpp keeps too much of earlier conversations. */
+  /** Returns the loaded model. Loads it again first if llama.cpp keeps too much memory for earlier conversations. */
   async function takeModel(): Promise<LoadedModel> {
     if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded. Create a new engine.')
     if (!loaded.memory.isFull) return loaded
@@ -82,7 +82,7 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         const model = await open()
         await refuseCpu(model, options)
         loaded = model
-        // Local files have only names.
+        // A local file has only a name, no URL.
         const address = location.kind === 'local' ? paths[0]! : folder.url + paths[0]!
         return describeModel(address, model, device, header)
       } finally {
@@ -128,7 +128,7 @@ function chooseContext(header: GgufHeader, { contextLength }: LlamaCppLoadOption
   return Math.ceil(requestedLength / contextStep) * contextStep
 }
 
-/** Under the names of wllama's options. */
+/** Returns the parameters under the names of wllama's options. */
 function chooseParameters({ useGpu, threads }: ChosenDevice, contextLength: number) {
   const chunkTokens = useGpu ? prefillChunkTokens.gpu : prefillChunkTokens.cpu
   return {
@@ -141,7 +141,7 @@ function chooseParameters({ useGpu, threads }: ChosenDevice, contextLength: numb
   }
 }
 
-/** @throws RivuletError `backend-unavailable` if WebGPU was requested and is not used */
+/** Unloads the model if WebGPU was requested and is not used. @throws RivuletError `backend-unavailable` in this case */
 async function refuseCpu({ runtime }: LoadedModel, { device }: LlamaCppLoadOptions): Promise<void> {
   if (device !== 'webgpu' || runtime.usesGpu) return
   await runtime.exit()
@@ -172,13 +172,13 @@ function describeModel(
       options: listOptions('llama-cpp'),
       continuation: true,
       seededContinuation: false,
-      // It has slots, but each step computes all of them: one slow reader could not hold back only its own tokens.
+      // llama.cpp has slots, but each step computes all of them: a slow reader would also hold back the other readers.
       concurrency: 1,
     },
   }
 }
 
-/** @throws RivuletError `memory-exceeded` */
+/** Checks that the model and its KV cache fit into the memory. @throws RivuletError `memory-exceeded` */
 function checkFit(
   files: readonly Blob[],
   { cacheBytesPerToken }: GgufHeader,

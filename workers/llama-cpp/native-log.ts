@@ -1,12 +1,12 @@
 /** Facts that llama.cpp reports only in its log: where it placed the model, and why something failed. */
 export interface NativeLog {
-  /** Passed to wllama. */
+  /** The logger to pass to wllama. */
   readonly logger: Readonly<Record<'debug' | 'log' | 'warn' | 'error', (...words: unknown[]) => void>>
-  /** Whether at least some of the model's weights are on a GPU. */
+  /** True if at least some of the model's weights are on a GPU. */
   readonly usesGpu: boolean
-  /** In llama.cpp's words: `Q4_K - Medium`. */
+  /** The file type in llama.cpp's words, such as `Q4_K - Medium`. */
   readonly fileType: string | undefined
-  /** The first error message since `clearErrors`, or empty: later ones follow from it. */
+  /** The first error message since `clearErrors`, or an empty string. Later errors are only its consequences. */
   readonly firstError: string
   clearErrors(): void
 }
@@ -14,7 +14,10 @@ export interface NativeLog {
 /** The explanation of an error event without a message. */
 const notStarted = "it could not be started. Allow `worker-src blob:` in the page's CSP."
 
-/** @param onWorkerError called when wllama's worker fails: wllama reports that only in its log */
+/**
+ * Creates a logger for wllama and reads facts from the log.
+ * @param onWorkerError called when wllama's worker fails: wllama reports such a failure only in its log
+ */
 export function readNativeLog(onWorkerError: (words: string) => void): NativeLog {
   let usesGpu = false
   let fileType: string | undefined
@@ -24,7 +27,7 @@ export function readNativeLog(onWorkerError: (words: string) => void): NativeLog
     const line = words.map(String).join(' ')
     const gpuMebibytes = /^load_tensors:\s+WebGPU.* model buffer size =\s*([\d.]+)/.exec(line)?.[1]
     usesGpu ||= Number(gpuMebibytes) > 0
-    // A failure to start is reported only here.
+    // A failure to start is reported only in this line.
     if (line.startsWith('Aborted(')) onWorkerError(line)
     fileType ??= /^print_info: file type\s+= (.*?)\s*$/.exec(line)?.[1]
   }

@@ -20,7 +20,7 @@ export function createPromptRenderer(header: GgufHeader): RenderPrompt {
 
   function render({ input }: GenerateRequest) {
     if (input.kind === 'text') return [{ text: input.text, isContent: true }]
-    // A model without one does not support the input `chat`.
+    // A model without a chat template does not support the input `chat`.
     return renderChatTemplate(chatTemplate ?? '', input.messages, tokens)
   }
 
@@ -33,7 +33,10 @@ export function createPromptRenderer(header: GgufHeader): RenderPrompt {
   }
 }
 
-/** Joins the parts of a prompt. Breaks every control token that does not come entirely from the template. */
+/**
+ * Creates a function that joins the parts of a prompt and breaks every control token that does not come entirely from the
+ * template.
+ */
 function createTokenBreaker(controlTokens: readonly string[]): (parts: readonly PromptPart[]) => string {
   // A token of one character cannot be broken; no control token is that short.
   const breakable = controlTokens.filter((token) => token.length > measureFirst(token))
@@ -51,7 +54,7 @@ function createTokenBreaker(controlTokens: readonly string[]): (parts: readonly 
       if (!found) return broken + text.slice(done)
       const [token] = found
       const isWords = isContent.subarray(found.index, found.index + token.length).includes(1)
-      // After the first character, the broken token may still contain a shorter one.
+      // The search continues after the first character, because the rest of a broken token may contain a shorter token.
       const end = found.index + (isWords ? measureFirst(token) : token.length)
       broken += text.slice(done, end) + (isWords ? wordJoiner : '')
       done = end
@@ -59,7 +62,7 @@ function createTokenBreaker(controlTokens: readonly string[]): (parts: readonly 
   }
 }
 
-/** Marks each code unit: 1 if it belongs to a message's content. */
+/** Returns a mark for each UTF-16 code unit: 1 if the unit belongs to a message's content. */
 function markContents(parts: readonly PromptPart[], length: number): Uint8Array {
   const marks = new Uint8Array(length)
   let start = 0
@@ -70,7 +73,7 @@ function markContents(parts: readonly PromptPart[], length: number): Uint8Array 
   return marks
 }
 
-/** The length of the first character, in UTF-16 code units. */
+/** Returns the length of the first character, in UTF-16 code units. */
 function measureFirst(token: string): number {
   return (token.codePointAt(0) ?? 0) > 0xffff ? 2 : 1
 }

@@ -2,7 +2,7 @@ import type { Wllama } from '@wllama/wllama/esm/index.min.js'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import { readNativeLog, type NativeLog } from './native-log.js'
 
-/** Options of llama.cpp's server, under its names, and wllama's callbacks. */
+/** Options of llama.cpp's server, under the server's names, and wllama's callbacks. */
 export interface CompletionOptions extends Readonly<Record<string, unknown>> {
   readonly stream: true
   readonly abortSignal: AbortSignal
@@ -16,11 +16,11 @@ export interface LlamaCpp {
   /** False if everything is computed on the CPU. */
   readonly usesGpu: boolean
   readonly fileType: string | undefined
-  /** In tokens. */
+  /** The length of the context, in tokens. */
   readonly contextLength: number
   /**
-   * Runs one completion at a time. Awaits `mayStep` before each step.
-   * @throws RivuletError `prompt-too-long`, `generation-failed`, `worker-failed`; what `mayStep` throws
+   * Runs a completion. Only one may run at a time. Awaits `mayStep` before each step.
+   * @throws RivuletError `prompt-too-long`, `generation-failed`, `worker-failed`; an error that `mayStep` throws
    */
   complete(options: CompletionOptions, mayStep: () => Promise<void>): Promise<void>
   exit(): Promise<void>
@@ -29,7 +29,7 @@ export interface LlamaCpp {
 /**
  * Loads a model into llama.cpp.
  * @param parameters passed to wllama's `loadModel`
- * @throws RivuletError `model-invalid`, `model-unsupported`, `memory-exceeded`, `worker-failed`
+ * @throws RivuletError `model-invalid`, `model-unsupported`, `memory-exceeded`, `backend-unavailable`, `worker-failed`
  */
 export async function openLlamaCpp(
   files: readonly Blob[],
@@ -73,8 +73,8 @@ export async function openLlamaCpp(
 }
 
 /**
- * Makes every step await `wait`. wllama requests results from llama.cpp as fast as it can; only between two requests, in its
- * private `proxy`, is it possible to wait for a reader (3.8.1, `Wllama.getResponse`).
+ * Makes every step await `wait`. wllama requests results from llama.cpp as fast as it can. The only place to wait for a
+ * reader is between two requests, in wllama's private `proxy` (3.8.1, `Wllama.getResponse`).
  */
 function holdBack({ proxy }: Wllama, wait: () => Promise<void>): void {
   if (!proxy)
@@ -104,11 +104,14 @@ const loadFailures = [
   { pattern: /fetch|wasm binary|WebAssembly|CompileError|LinkError/, code: 'backend-unavailable' },
 ] as const
 
-/** A C++ exception shows up as a result of invalid length; llama.cpp stays usable. Any other runtime error ends it. */
+/**
+ * Matches the error of a C++ exception, which shows up as a result of invalid length. llama.cpp stays usable after a C++
+ * exception. Any other `RuntimeError` ends llama.cpp.
+ */
 const cppException = /^Invalid typed array length/
 
 function explainFailure(error: unknown, { firstError }: NativeLog): unknown {
-  // Errors of the caller's code, and wllama's AbortError.
+  // Errors of the caller's code and wllama's AbortError stay unchanged.
   if (error instanceof RivuletError || (error as Error).name === 'AbortError') return error
   const words = describeError(error)
   if (/exceeds the available context size|larger than the max context/.test(words)) {

@@ -1,4 +1,7 @@
-/** The used part of wllama 3.8.1. wllama's own types would pull Node's types into the worker; this module has none. */
+/**
+ * Declares the used part of wllama 3.8.1. wllama has no types for `index.min.js`, and its own types would pull Node's types
+ * into the worker.
+ */
 declare module '@wllama/wllama/esm/index.min.js' {
   export class Wllama {
     constructor(

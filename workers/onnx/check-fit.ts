@@ -6,24 +6,24 @@ import { tensorTypes } from './tensor-types.js'
 
 /** The memory that a model may use, in bytes; `Infinity` if there is no limit. */
 export interface MemoryLimits {
-  /** For one tensor: the `maxBufferSize` of the adapter. */
+  /** The limit for one tensor: the `maxBufferSize` of the adapter. */
   readonly maxTensorBytes: number
-  /** For the weights and the KV cache together. */
+  /** The limit for the weights and the KV cache together. */
   readonly maxModelBytes: number
-  /** What limits `maxModelBytes`, for the error message. */
+  /** Names the source of `maxModelBytes` in the error message. */
   readonly limitedBy: string
 }
 
-/** Bytes of one element of a KV cache. */
+/** Maps the element type of a KV cache to the size of one element, in bytes. */
 const cacheElementBytes = new Map<number, number>([
   [tensorTypes.float32, 4],
   [tensorTypes.float16, 2],
 ])
 
 /**
- * Refuses a model that does not fit into memory, before its external weights are downloaded.
+ * Throws if a model does not fit into memory. Call this function before the external weights are downloaded.
  * @param cacheTokens the initial capacity of the KV cache
- * @param sizes of the KV cache, where the graph does not declare them
+ * @param sizes the sizes of the KV cache, used where the graph does not declare them
  * @throws RivuletError `memory-exceeded`
  */
 export function checkFit(

@@ -1,12 +1,13 @@
-/** The KV caches of earlier conversations, within a byte budget. The least recently used ones are freed first. */
+/** Keeps the KV caches of earlier conversations within a byte budget. The least recently used caches are freed first. */
 export interface Conversations<Cache> {
   /**
-   * Keeps a conversation and frees the oldest ones beyond the budget; also this one if it exceeds the budget by itself.
+   * Keeps a conversation. If the budget is exceeded, frees the least recently used conversations, and also this one if it
+   * exceeds the budget by itself.
    */
   park(conversation: Conversation<Cache>): void
   /**
-   * Removes and returns the conversation that has computed the longest prefix of `ids`.
-   * @returns undefined if none has more than `moreThan` tokens of it
+   * Removes and returns the conversation that can reuse the longest prefix of `ids`.
+   * @returns undefined if no conversation can reuse more than `moreThan` tokens
    */
   take(ids: readonly number[], moreThan: number): Conversation<Cache> | undefined
   /** Frees all conversations. */
@@ -19,11 +20,12 @@ export interface Conversation<Cache> {
   readonly sizeBytes: number
 }
 
-/** The smallest number of tokens worth a copy of the KV cache. Computing fewer tokens again costs less than the copy. */
+/** The smallest number of tokens that are worth parking. Computing fewer tokens again costs less than copying the cache. */
 export const worthParkingTokens = 32
 
 /**
- * @param countReusable counts the first tokens of `ids` that a conversation can continue from
+ * Creates an empty `Conversations`.
+ * @param countReusable returns how many of the first tokens of `ids` a conversation can reuse
  */
 export function createConversations<Cache>(
   budgetBytes: number,
@@ -33,7 +35,7 @@ export function createConversations<Cache>(
     ids: readonly number[],
   ) => number = (conversation, ids) => countCommonPrefix(conversation.ids, ids),
 ): Conversations<Cache> {
-  /** Least recently used first. */
+  /** The kept conversations, from the least to the most recently used. */
   let parked: Conversation<Cache>[] = []
   return {
     park(conversation) {
@@ -61,7 +63,7 @@ export function createConversations<Cache>(
   }
 }
 
-/** The length of the longest common prefix. */
+/** Returns the length of the longest common prefix of two token lists. */
 export function countCommonPrefix(one: readonly number[], other: readonly number[]): number {
   const length = Math.min(one.length, other.length)
   for (let index = 0; index < length; index += 1) if (one[index] !== other[index]) return index

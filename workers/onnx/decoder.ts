@@ -5,30 +5,30 @@ import type { Sampling } from './sampler.js'
 
 /** A loaded model with the KV cache of one conversation, on any device. */
 export interface Decoder {
-  /** How decode steps run, for `ModelInfo`. */
+  /** How decode steps run. `ModelInfo` reports this value. */
   readonly execution: DecoderExecution
   /** Resolves with the browser's message if the device is lost before `release`. Never resolves on WASM. */
   readonly lost: Promise<string>
   /**
-   * How many tokens to prefill in one call, where `prefillRules` do not need more. It limits memory, and a cancel takes
-   * effect after one call.
+   * The maximum number of tokens in one `prefill` call, unless `prefillRules` require more. It limits the memory use, and
+   * the delay of a cancel, which takes effect between two calls.
    */
   readonly prefillChunkTokens: number
   readonly prefillRules: PrefillRules
   /**
-   * Restores the longest prefix of `ids`, which are marked by `markTokens`, that the current or an earlier conversation has
-   * computed. With states of fixed size, the prefix must end where the states were kept: near the end of a prompt, or at the
-   * end of an answer.
-   * @param ids the prompt, without its last token, whose logits are needed
-   * @returns the length of the prefix, which is now in the cache
+   * Restores the longest reusable prefix of `ids` that the current or an earlier conversation has computed. States of fixed
+   * size can be restored only where they were kept: near the end of a prompt, or at the end of an answer.
+   * @param ids the prompt, marked by `markTokens`, without its last token. The last token is always computed, since its
+   *   logits are needed.
+   * @returns the length of the prefix that is now in the cache
    */
   recall(ids: readonly number[]): number
-  /** Computes `ids` after the tokens in the cache. @param ids at least one token */
+  /** Computes `ids`, which follow the tokens in the cache. @param ids at least one token */
   prefill(ids: readonly number[]): Promise<void>
   /**
-   * Starts the sampling of an answer, or resumes it. May be called before or after the prefill.
+   * Starts or resumes the sampling of an answer. Can be called before or after the prefill.
    * @param promptIds the tokens of the prompt, for the repetition penalty
-   * @param answerIds the tokens of the answer that were generated before
+   * @param answerIds the tokens of the answer that were generated so far
    * @throws RivuletError `invalid-option` if `logitBias` names a token outside the vocabulary
    */
   startAnswer(
@@ -38,13 +38,14 @@ export interface Decoder {
     answerIds: readonly number[],
   ): void
   /**
-   * Computes the previous token if necessary, and samples the token at `position` of the answer.
-   * @param willContinue whether the next call is `next`: then the next step may start before this token is read back
+   * Computes the previous token if no step has computed it yet. Then samples the token at `position` of the answer.
+   * @param willContinue true if the next call is `next`. The next step can then start before this token is read back.
    * @throws RivuletError `generation-failed` if the logits are invalid
    */
   next(position: number, willContinue: boolean): Promise<number>
   /**
-   * @returns the logits that the last `next` sampled from, [vocabulary]. Requires that it had `willContinue: false`.
+   * Returns the logits from which the last call of `next` sampled, [vocabulary]. That call must have had
+   * `willContinue: false`.
    */
   readLogits(): Promise<Float32Array>
   /** Frees the cache and the session. */
@@ -52,15 +53,15 @@ export interface Decoder {
 }
 
 /**
- * How decode steps run, fastest first.
- * - `replayed`: the KV cache is fixed on the GPU. A decode step submits its recorded dispatches, and the next step starts
- *   while its token is read back.
- * - `fixed-cache`: the KV cache is fixed on the GPU. ONNX Runtime runs each decode step.
- * - `growing-cache`: the KV cache is a new tensor at each step, as the graph was exported.
+ * How decode steps run, from the fastest to the slowest.
+ * - `replayed`: the KV cache stays in fixed GPU buffers. A decode step submits its recorded dispatches, and the next step
+ *   starts while the token of this step is read back.
+ * - `fixed-cache`: the KV cache stays in fixed GPU buffers. ONNX Runtime runs each decode step.
+ * - `growing-cache`: each step creates new tensors for the KV cache, as in the exported graph.
  */
 type DecoderExecution = Extract<Execution, 'replayed' | 'fixed-cache' | 'growing-cache'>
 
-/** The error that `next` throws if no logit is a usable number. */
+/** Creates the error that `next` throws if a logit is NaN or +Infinity, or if all logits are -Infinity. */
 export function createInvalidLogitsError(): RivuletError {
   return new RivuletError(
     'generation-failed',

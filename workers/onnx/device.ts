@@ -13,7 +13,10 @@ export interface ChosenDevice extends DeviceDtypes {
   readonly memory: MemoryLimits
 }
 
-/** @throws RivuletError `backend-unavailable` for a device that is missing, or a dtype that it cannot compute */
+/**
+ * Chooses the device that runs a model.
+ * @throws RivuletError `backend-unavailable` if the device is missing or cannot compute the dtype
+ */
 export async function chooseDevice(options: OnnxLoadOptions): Promise<ChosenDevice> {
   const chosen = chooseOnnxDevice(await probeDevices(), options)
   if (chosen.kind === 'unavailable') throw new RivuletError('backend-unavailable', chosen.reason)
@@ -27,7 +30,10 @@ export async function chooseDevice(options: OnnxLoadOptions): Promise<ChosenDevi
   }
 }
 
-/** @param maxBufferBytes the limit of the adapter; undefined on WASM */
+/**
+ * Returns the memory limits of a model.
+ * @param maxBufferBytes the largest buffer size of the adapter; undefined on WASM
+ */
 function limitMemory(maxBufferBytes: number | undefined, budgetBytes: number): MemoryLimits {
   const isWasm = maxBufferBytes === undefined && wasmMemoryBytes < budgetBytes
   return {

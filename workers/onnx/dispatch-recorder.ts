@@ -1,4 +1,4 @@
-/** One dispatch as ONNX Runtime issued it. */
+/** One GPU dispatch that ONNX Runtime issued. */
 interface Dispatch {
   readonly pipeline: GPUComputePipeline
   readonly bindGroups: readonly (GPUBindGroup | null)[]
@@ -7,19 +7,19 @@ interface Dispatch {
     | { readonly kind: 'indirect'; readonly buffer: GPUBuffer; readonly offset: number }
 }
 
-/** The GPU work of one run. */
+/** The GPU work of one ONNX Runtime run. */
 export interface Recording {
-  /** In order. Issued again, they repeat the run with the current contents of its buffers. */
+  /** The dispatches, in order. Issuing them again repeats the run with the current contents of its buffers. */
   readonly dispatches: readonly Dispatch[]
-  /** Bind groups created during the run. If there are none, the buffers of the run outlive it. */
+  /** The number of bind groups created during the run. If it is 0, the buffers of the run stay valid after the run. */
   readonly createdBindGroups: number
   /** The number of other commands, such as copies, which a replay would omit. */
   readonly otherCommands: number
 }
 
 /**
- * Records the dispatches of `run` on `device`. Watches only objects that the device creates during the run, and restores
- * the device afterwards.
+ * Records the dispatches of `run` on `device`. Watches only the objects that the device creates during the run, and
+ * restores the methods of the device afterwards.
  */
 export async function recordDispatches(device: GPUDevice, run: () => Promise<unknown>): Promise<Recording> {
   const recording = { dispatches: [] as Dispatch[], createdBindGroups: 0, otherCommands: 0 }
@@ -44,7 +44,7 @@ export async function recordDispatches(device: GPUDevice, run: () => Promise<unk
     await run()
     return recording
   } finally {
-    // Uncovers the methods of the prototype.
+    // Removes the wrappers, so that the methods of the prototype are used again.
     Reflect.deleteProperty(device, 'createCommandEncoder')
     Reflect.deleteProperty(device, 'createBindGroup')
   }

@@ -16,17 +16,17 @@ import {
 import { tensorTypes } from './tensor-types.js'
 
 /**
- * Limit for all f32 weights together. They take about twice as much, since ONNX Runtime also packs them for its
- * kernels.
+ * The limit for all f32 weights together, in bytes. The weights take about twice as much memory, since ONNX Runtime also
+ * packs them for its kernels.
  */
 const maxExpandedBytes = 640 * 2 ** 20
 
-/** Columns that are written together: few enough for their quantized bytes to stay in a CPU cache. */
+/** The number of columns that are written together. It is small enough for their quantized bytes to stay in a CPU cache. */
 const tileColumns = 256
 
 type ExternalFiles = ModelWeights['externalData']
 
-/** The result of `expandWeights`, or why it left the graph unchanged. */
+/** The result of `expandWeights`: the expanded graph, or the reason why the graph is unchanged. */
 export type Expansion =
   | {
       readonly kind: 'expanded'
@@ -37,16 +37,16 @@ export type Expansion =
 
 /**
  * Replaces matrix products with block-quantized weights (`MatMulNBits`, 4 or 8 bits) by `MatMul` with f32 weights [K, N].
- * On WASM, ONNX Runtime dequantizes all weights for each token; this does it once, at load. The f32 weights are four to
- * eight times larger. Each one is a separate file, added to `externalData` and computed when ONNX Runtime reads it, so
- * that only one needs to exist at a time.
+ * On WASM, ONNX Runtime dequantizes all quantized weights for each token. The f32 weights are dequantized only once, at
+ * load, but are four to eight times larger. Each f32 weight is a separate file in `externalData`. The weight is computed
+ * when ONNX Runtime reads its file, so only one f32 weight needs to exist at a time.
  *
- * A product of float16 values is computed in f32, too, between two casts.
+ * A product of float16 values is also computed in f32, between two casts.
  *
  * A node that `MatMul` cannot replace (with `g_idx`, a bias or another layout) stays unchanged. All nodes stay unchanged if
  * the f32 weights would exceed 640 MiB. Modifies `model`, unless the result is `unchanged`.
  *
- * @param model its weights are in its own file or in `externalData`
+ * @param model a model whose weights are in its own file or in `externalData`
  */
 export function expandWeights(model: ModelProto, externalData: ExternalFiles): Expansion {
   const { graph } = model
@@ -70,7 +70,7 @@ export function expandWeights(model: ModelProto, externalData: ExternalFiles): E
   const replaced = new Set<string>()
   const files = [...weights.values()].map(({ nodes, ...weight }, index) => {
     const name = `rivulet.expanded.${index}`
-    // Cannot clash with a file of the model: those have no slash in their names.
+    // Cannot clash with the name of a file of the model, since those names contain no slash.
     const path = `rivulet/expanded.${index}`
     const { rows, columns } = weight
     graph.initializer.push(createExternalTensor(name, [rows, columns], path))
@@ -90,20 +90,20 @@ export function expandWeights(model: ModelProto, externalData: ExternalFiles): E
 
 /** A block-quantized weight: column `n` of the product is row `n` of `packed`. */
 interface BlockWeight {
-  /** The type of the scales, and of the node's input and output. */
+  /** The type of the scales, and of the input and output of the node. */
   readonly type: FloatType
-  /** K: the length of the input. */
+  /** K: the length of the input vector. */
   readonly rows: number
-  /** N: the length of the output. */
+  /** N: the length of the output vector. */
   readonly columns: number
   readonly bits: number
   /** The number of rows that share a scale and a zero point. */
   readonly blockSize: number
-  /** [N, blocks, blockSize * bits / 8], low bits first. */
+  /** The quantized values, [N, blocks, blockSize * bits / 8], low bits first. */
   readonly packed: Uint8Array
-  /** [N, blocks] */
+  /** One scale per block, [N, blocks]. */
   readonly scales: Float32Array
-  /** [N, blocks] */
+  /** One zero point per block, [N, blocks]. */
   readonly zeroPoints: Float32Array
 }
 
@@ -114,7 +114,10 @@ interface TensorBytes {
 
 type ReadTensor = (name: string | undefined) => TensorBytes | undefined
 
-/** Reads constants by name. An initializer that is also an input is not a constant, since a caller may replace it. */
+/**
+ * Creates a function that reads constants by name. An initializer that is also an input is not a constant, since a caller
+ * may replace it.
+ */
 function createTensorReader(graph: GraphProto, externalData: ExternalFiles): ReadTensor {
   const inputs = new Set(graph.input.map(({ name }) => name))
   const tensors = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]))
@@ -137,7 +140,10 @@ function createTensorReader(graph: GraphProto, externalData: ExternalFiles): Rea
 
 const knownAttributes = new Set(['K', 'N', 'bits', 'block_size', 'accuracy_level'])
 
-/** The weight of a `MatMulNBits` (ONNX Runtime, ContribOperators.md), or undefined for any other node. */
+/**
+ * Returns the weight of a `MatMulNBits` node (ONNX Runtime, ContribOperators.md), or undefined if `MatMul` cannot replace
+ * the node.
+ */
 function readBlockWeight(
   { opType, domain, input, attribute }: NodeProto,
   readTensor: ReadTensor,
@@ -169,7 +175,7 @@ function readFloats(
 ): Float32Array | undefined {
   const elementBytes = type === tensorTypes.float16 ? 2 : 4
   if (tensor?.type !== type || tensor.bytes.byteLength !== count * elementBytes) return undefined
-  // A copy, since the offset of a tensor in its file need not be a multiple of the size of an element.
+  // Copies the bytes, since the offset of a tensor in its file need not be a multiple of the size of an element.
   const { buffer } = tensor.bytes.slice()
   return type === tensorTypes.float16
     ? Float32Array.from(new Uint16Array(buffer), decodeFloat16)
@@ -177,8 +183,8 @@ function readFloats(
 }
 
 /**
- * [N, blocks]. The default is half of the range. Zero points are floats, or packed integers with each row padded to
- * whole bytes.
+ * Reads the zero points, [N, blocks]. Without a tensor, each zero point is half of the range. The tensor contains floats,
+ * or packed integers with each row padded to whole bytes.
  */
 function readZeroPoints(
   name: string | undefined,
@@ -202,7 +208,7 @@ function readZeroPoints(
   })
 }
 
-/** Computes the f32 weight, [K, N]. */
+/** Dequantizes a weight to f32, [K, N]. */
 function dequantizeTransposed(weight: BlockWeight): Float32Array<ArrayBuffer> {
   const { rows, columns, bits, blockSize, packed } = weight
   const blocks = Math.ceil(rows / blockSize)
@@ -237,7 +243,7 @@ function dequantizeTransposed(weight: BlockWeight): Float32Array<ArrayBuffer> {
   return expanded
 }
 
-/** A tensor that fills the whole file at `path`. */
+/** Creates a tensor that fills the whole external file at `path`. */
 function createExternalTensor(name: string, dims: readonly number[], path: string): TensorProto {
   return create(TensorProtoSchema, {
     name,
@@ -249,9 +255,9 @@ function createExternalTensor(name: string, dims: readonly number[], path: strin
 }
 
 /**
- * A file that takes no memory until it is read. onnxruntime-web 1.30.0 reads `byteLength` and copies the result of
- * `subarray`, once for each tensor. The buffer of the array is detached, so with a version that reads differently, the
- * session fails instead of using wrong weights.
+ * Creates a file that takes no memory until it is read. onnxruntime-web 1.30.0 reads `byteLength` and copies the result of
+ * `subarray`, once for each tensor. The buffer of the array is detached: if another version reads the array differently,
+ * the session fails instead of using wrong weights.
  */
 function createLazyFile(
   sizeBytes: number,

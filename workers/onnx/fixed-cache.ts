@@ -3,13 +3,16 @@ import { countTokenBytes, type CacheInput } from './state-schema.js'
 import type { OnnxRuntime } from './session.js'
 import { bufferUsage } from './webgpu-flags.js'
 
-/** A KV cache in GPU buffers that never move. Each buffer is both an input of the graph and the output that replaces it. */
+/**
+ * A KV cache in GPU buffers that all runs share. Each buffer is both an input of the graph and the output that replaces
+ * this input.
+ */
 export interface FixedCache {
-  /** In tokens. */
+  /** The maximum number of tokens in the cache. */
   readonly capacity: number
-  /** The inputs of every run: input name → tensor */
+  /** The cache inputs of every run: input name → tensor. */
   readonly feeds: Readonly<Record<string, Tensor>>
-  /** The outputs of every run: output name → the same tensor */
+  /** The cache outputs of every run, with the same tensors as `feeds`: output name → tensor. */
   readonly fetches: Readonly<Record<string, Tensor>>
   readonly buffers: readonly GPUBuffer[]
   destroy(): void
@@ -38,7 +41,10 @@ export function createFixedCache(
   }
 }
 
-/** Copies the first `length` tokens. Heads are `capacity` tokens apart, so each head needs its own copy. */
+/**
+ * Copies the first `length` tokens of a cache into another cache. The heads of a cache are `capacity` tokens apart, so each
+ * head needs its own copy.
+ */
 export function copyCache(
   device: GPUDevice,
   inputs: readonly CacheInput[],
@@ -63,7 +69,7 @@ export function copyCache(
   device.queue.submit([encoder.finish()])
 }
 
-/** Creates a buffer for kernels and copies. ONNX Runtime requires a multiple of 16 bytes. */
+/** Creates a GPU buffer for kernels and copies. Rounds its size up to a multiple of 16 bytes, as ONNX Runtime requires. */
 export function createStorage(device: GPUDevice, bytes: number): GPUBuffer {
   const { storage, copySource, copyTarget } = bufferUsage
   return device.createBuffer({ size: Math.ceil(bytes / 16) * 16, usage: storage | copySource | copyTarget })

@@ -1,4 +1,4 @@
-/** Converts the bits of an IEEE 754 half-precision number: not all browsers have `Float16Array`. */
+/** Converts the bits of an IEEE 754 half-precision number to a number. Not all browsers have `Float16Array`. */
 export function decodeFloat16(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1
   const exponent = (bits >> 10) & 0x1f

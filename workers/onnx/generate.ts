@@ -11,9 +11,10 @@ import type { ModelConfig } from './model-config.js'
 import { prefill } from './prefill.js'
 
 /**
- * Computes the prompt in chunks, then one token for each pull, until an end-of-sequence token, a stop string or the
- * maximum length. Tokens that an earlier conversation has in its KV cache are not computed again.
- * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`; the reason of `signal`
+ * Computes the prompt in chunks. Then generates one token each time the caller pulls, until an end-of-sequence token, a
+ * stop string or the maximum length. Tokens that an earlier conversation has in its KV cache are not computed again.
+ * @throws RivuletError `prompt-too-long`, `invalid-option`, `chat-template-failed`, `generation-failed`; the reason of
+ *   `signal` if it is aborted
  */
 export async function* generateTokens(
   decoder: Decoder,
@@ -41,10 +42,10 @@ export async function* generateTokens(
   if (replayed.hasStopped) return 'stop'
   const streamedTailLength = generated.text.length - replayed.textLength
 
-  // The page draws one for models with `seededContinuation`.
+  // For models with `seededContinuation`, the page draws a seed if the request has none.
   const { seed = 0 } = options
   const answerIds = [...startIds, ...generated.tokenIds]
-  // The request's options override the model's.
+  // The options of the request override those of the model.
   decoder.startAnswer({ ...config.sampling, ...options }, seed, conversationIds, answerIds)
   const ids = [...promptIds, ...generated.tokenIds]
   const cachedPromptTokens = await prefill(decoder, { ids, promptLength: promptIds.length }, signal)
@@ -56,7 +57,7 @@ export async function* generateTokens(
   let finishReason: 'stop' | 'length' = 'length'
   for (let count = handedOver.tokens + generated.tokenIds.length; count < maxTokens; count += 1) {
     signal.throwIfAborted()
-    // In the whole answer, so that a continued answer draws the same tokens as the uninterrupted one.
+    // The position in the whole answer, so that a continued answer draws the same tokens as an uninterrupted answer.
     const position = prefixTokens + count
     const id = await decoder.next(position, topLogprobs === undefined && count + 1 < maxTokens)
     if (config.endIds.has(id)) {
@@ -76,7 +77,7 @@ export async function* generateTokens(
     if (hasStopped) return 'stop'
   }
   const { text, hasStopped } = stopMatcher.push(detokenizer.flush())
-  // A resumed answer may have streamed some of the text that is held back until the end.
+  // The text is held back until the end. A resumed answer must not repeat the part that was streamed before.
   const tail = (text + stopMatcher.flush()).slice(streamedTailLength)
   if (tail !== '') yield { kind: 'chunk', text: tail, tokenIds: [], tokenCount: 0 }
   return hasStopped ? 'stop' : finishReason
@@ -87,7 +88,7 @@ const newAnswer: Resume = {
   generated: { text: '', tokens: 0, tokenIds: [] },
 }
 
-/** Restores the state of the text after these tokens. The reader already has their text. */
+/** Restores the state of the text after `tokenIds`. Only counts their text, since the reader already has it. */
 function replay(
   tokenIds: readonly number[],
   push: (id: number) => { readonly text: string; readonly hasStopped: boolean },
@@ -102,7 +103,7 @@ function replay(
   return { textLength, hasStopped }
 }
 
-/** How many tokens of the context remain for the answer. */
+/** Returns how many tokens of the context remain for the answer. */
 function countRoom(promptIds: readonly number[], { contextLength }: ModelConfig): number {
   if (promptIds.length === 0)
     throw new RivuletError(

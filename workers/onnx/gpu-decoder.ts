@@ -15,11 +15,11 @@ import type { OnnxRuntime } from './session.js'
 import { createReadback, readToken } from './token-readback.js'
 import { bufferUsage, mapMode } from './webgpu-flags.js'
 
-/** What `createGpuDecoder` needs. */
+/** The parameters of `createGpuDecoder`. */
 export interface GpuModel {
   readonly runtime: OnnxRuntime
   readonly device: GPUDevice
-  /** A session of a rewritten graph, with graph capture if `canCapture`. */
+  /** A session of a rewritten graph. Its graph capture is enabled if `canCapture` is true. */
   readonly session: InferenceSession
   readonly caches: readonly CacheInput[]
   readonly vocabulary: number
@@ -27,34 +27,37 @@ export interface GpuModel {
   readonly contextLength: number
   /** The initial capacity of the KV cache, in tokens. It doubles when the cache is full. */
   readonly firstCapacity: number
-  /** Budget for the KV caches of earlier conversations. */
+  /** The budget for the KV caches of earlier conversations, in bytes. */
   readonly conversationCacheBytes: number
   readonly canCapture: boolean
   readonly prefillRules: PrefillRules
 }
 
-/** Disables capture for one run: with any other id, ONNX Runtime would replay the shape of this prompt later. */
+/** Disables graph capture for one run. With any other id, ONNX Runtime would later replay a run of this prompt's shape. */
 const uncaptured = { extra: { gpu_graph_id: '-1' } }
 
-/** ONNX Runtime runs a graph normally in the first run, captures it in the second, and replays it from the third on. */
+/**
+ * The number of runs before ONNX Runtime replays a graph. It runs the graph normally in the first run, captures it in the
+ * second, and replays it from the third on.
+ */
 const runsBeforeReplay = 2
 
-/** Large, since each run has the fixed CPU cost of an uncaptured decode step, however many tokens it computes. */
+/** Large, since each run costs as much CPU time as an uncaptured decode step, no matter how many tokens it computes. */
 const prefillChunkTokens = 1024
 
 /**
- * Sizes of the self-test. It also compiles the shaders for a first prompt, for a prompt after a cache, and for a decode
- * step. Each of the two prompts has `promptTokens`. That is not a multiple of a kernel's tile size, since multiples use
- * other shaders.
+ * The sizes of the self-test. The self-test also compiles the shaders for a first prompt, for a prompt after a cache, and
+ * for a decode step. Each of its two prompts has `promptTokens` tokens. This number is not a multiple of a kernel's tile
+ * size, since a multiple would use other shaders.
  */
 const selfTest = { promptTokens: 20, answerTokens: 3 }
 
 /**
- * Creates a decoder that reads back only eight bytes per token. The KV cache stays in fixed GPU buffers, and the sampler
- * is a kernel that writes the next input. A decode step issues the recorded dispatches of a captured ONNX Runtime run and
- * those of the sampler, in one submit.
+ * Creates a decoder that reads back only eight bytes per token. The KV cache stays in fixed GPU buffers. The sampler is a
+ * GPU kernel that writes the next input of the graph. A decode step issues the recorded dispatches of a captured ONNX
+ * Runtime run and the dispatches of the sampler in one submit.
  *
- * When this resolves, the shaders are compiled, and the self-test has compared the replay with uncaptured runs.
+ * When the promise resolves, the shaders are compiled, and the self-test has compared the replay with uncaptured runs.
  */
 export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   const { runtime, device, session, caches, vocabulary, logitsType, prefillRules } = model
@@ -63,7 +66,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   const lastIndex = createStorage(device, 4)
   const total = createStorage(device, 4)
   const logits = createStorage(device, vocabulary * (logitsType === 'float16' ? 2 : 4))
-  // One for the token that is being read back, one for the step that runs meanwhile.
+  // One buffer for the token that is being read back, and one for the step that runs at the same time.
   const readbacks = [createReadback(device), createReadback(device)] as const
   const sampler = createGpuSampler(device, { logits, logitsType, vocabulary, tokenId })
   const stepInputs = {
@@ -78,15 +81,15 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   const conversations = createConversations<FixedCache>(model.conversationCacheBytes, (parked) =>
     parked.destroy(),
   )
-  /** Computed into the cache, marked by `markTokens`. */
+  /** The tokens that are computed into the cache, marked by `markTokens`. */
   const ids: number[] = []
-  /** Sampled and stored in `tokenId`, but not yet computed by a step. */
+  /** The token that was sampled and stored in `tokenId`, but that no step has computed yet. */
   let pending: number | undefined
-  /** The newest step, submitted before `next` requested it. */
+  /** The newest step, if it was submitted before `next` requested it. */
   let ahead: SubmittedStep | undefined
-  /** Settles when no token is being read back. */
+  /** Resolves when no token is being read back. */
   let idle: Promise<unknown> = Promise.resolve()
-  /** Bound to the buffers of the current cache: a larger cache needs a new recording. */
+  /** The recorded decode step. It is bound to the buffers of the current cache, so a larger cache needs a new recording. */
   let recording: Recording | undefined
   let canReplay = model.canCapture
   let graphId = 0
@@ -122,12 +125,15 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     ahead = undefined
   }
 
-  /** Adds a token that a decode step computes. */
+  /** Adds to `ids` a token that a decode step computes. */
   function addComputed(id: number): void {
     ids.push(...markTokens(prefillRules, [id], ids.length + 1))
   }
 
-  /** Makes ONNX Runtime capture the pending step, and records its replay. All these runs compute the same step. */
+  /**
+   * Makes ONNX Runtime capture the pending step, and records its replay. All these runs compute the same step.
+   * @returns undefined if the recorded dispatches are not enough to repeat the step
+   */
   async function record(): Promise<Recording | undefined> {
     graphId += 1
     const captured = { extra: { gpu_graph_id: String(graphId) } }
@@ -138,7 +144,10 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       : undefined
   }
 
-  /** Computes the pending token, if there is one. @returns the dispatches to submit for it, if they are recorded */
+  /**
+   * Computes the pending token, if there is one.
+   * @returns the recorded dispatches that the caller must submit to compute the token; undefined if no submit is needed
+   */
   async function advance(): Promise<Recording | undefined> {
     if (pending === undefined) return undefined
     if (!canReplay) {
@@ -152,7 +161,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       recording = await record()
       canReplay = recording !== undefined
     }
-    // After the step: if it fails, the token must not count as computed.
+    // Called after the step: if the step fails, the token must not count as computed.
     addComputed(pending)
     return known
   }
@@ -162,7 +171,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     device.queue.writeBuffer(total, 0, Int32Array.of(length))
   }
 
-  /** Submits `dispatches`, and after them the sampler for the token at `position`. */
+  /** Submits `dispatches`, and then the dispatches that sample the token at `position`. */
   function submit(position: number, dispatches: Recording | undefined): SubmittedStep {
     const readback = readbacks[position % 2 === 0 ? 0 : 1]
     const encoder = device.createCommandEncoder()
@@ -178,13 +187,13 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   }
 
   async function startStep(position: number): Promise<SubmittedStep> {
-    // The token of an abandoned step may still be read back.
+    // An abandoned step may still be reading back its token.
     await idle
     const dispatches = await advance()
     return submit(position, dispatches)
   }
 
-  /** Starts the next step before the current token is read back, if a replay is enough for it. */
+  /** Starts the next step before the current token is read back, if a replay of `recording` is enough for this step. */
   function startAhead(position: number): SubmittedStep | undefined {
     if (!canReplay || !recording || ids.length === cache.capacity) return undefined
     writeLength(ids.length + 1)
@@ -225,7 +234,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     ahead = undefined
   }
 
-  /** Parks a copy of the conversation: the recording is bound to the buffers of the cache itself. */
+  /** Parks a copy of the conversation. The cache itself cannot be parked, since the recording is bound to its buffers. */
   function park(): void {
     const sizeBytes = countCacheBytes(caches, ids.length)
     if (sizeBytes > model.conversationCacheBytes) return
@@ -264,7 +273,10 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     return tokens.join()
   }
 
-  /** @returns the tokens of the self-test by replay, or undefined if replay does not work on this device */
+  /**
+   * Runs the self-test with replay.
+   * @returns the tokens of the answer, or undefined if replay does not work on this device
+   */
   async function tryReplay(): Promise<string | undefined> {
     device.pushErrorScope('validation')
     const tokens = await answerSelfTest().catch(() => undefined)
@@ -305,6 +317,6 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
 
 interface SubmittedStep {
   readonly position: number
-  /** `noToken` if the logits are invalid. */
+  /** Resolves with the sampled token, or with `noToken` if the logits are invalid. */
   readonly id: Promise<number>
 }

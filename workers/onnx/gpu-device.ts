@@ -1,16 +1,17 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 
-/** Optional features that ONNX Runtime's kernels use if the adapter has them. */
+/** The optional WebGPU features that ONNX Runtime's kernels use if the adapter has them. */
 const wantedFeatures = ['shader-f16', 'subgroups'] as const satisfies readonly GPUFeatureName[]
 
 /**
- * With subgroups of 4 (SwiftShader), FlashAttention in ONNX Runtime 1.30.0 computes wrong results for 32 or more tokens at
- * a time. On a device without the feature `subgroups`, ONNX Runtime uses another kernel, which is correct.
+ * The smallest subgroup size for which the feature `subgroups` is used. With subgroups of 4 (SwiftShader), FlashAttention
+ * in ONNX Runtime 1.30.0 computes wrong results for 32 or more tokens at a time. On a device without the feature, ONNX
+ * Runtime uses another kernel, which is correct.
  */
 const minSubgroupSize = 8
 
 /**
- * Limits that kernels and large weights need beyond WebGPU's defaults. They are raised to the limits of the adapter.
+ * The limits for which kernels and large weights need more than WebGPU's defaults. The device gets the adapter's limits.
  */
 const wantedLimits = [
   'maxBufferSize',
@@ -27,7 +28,7 @@ const wantedLimits = [
 
 /**
  * Creates a device that ONNX Runtime and the sampler share, so that one queue orders the work of both.
- * @throws RivuletError `backend-unavailable`
+ * @throws RivuletError `backend-unavailable` if there is no graphics adapter
  */
 export async function createGpuDevice(): Promise<GPUDevice> {
   const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' })
@@ -46,7 +47,7 @@ function canUse(feature: GPUFeatureName, { features, info }: GPUAdapter): boolea
   return features.has(feature) && (feature !== 'subgroups' || info.subgroupMinSize >= minSubgroupSize)
 }
 
-/** Why a device was lost: the browser's message, or else its reason code. */
+/** Returns why a device was lost: the browser's message, or its reason code if the message is empty. */
 export function describeLoss({ reason, message }: GPUDeviceLostInfo): string {
   return message || reason
 }

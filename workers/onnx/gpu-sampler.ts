@@ -10,39 +10,40 @@ import { groupTokens, samplerKernel, settingsSize, stateSize } from './sampler-k
 import { readLogitBias, type Sampling } from './sampler.js'
 import { bufferUsage } from './webgpu-flags.js'
 
-/** `sampleToken` on the GPU. Chooses the same tokens for the same logits, and reads back no logits. */
+/** Runs `sampleToken` on the GPU. Chooses the same tokens for the same logits, and reads back no logits. */
 export interface GpuSampler {
   /**
-   * Starts an answer, whose positions count from 0, or resumes one.
+   * Starts or resumes an answer. The positions in the answer count from 0.
    * @param promptIds the tokens of the prompt, for the repetition penalty
-   * @param answerIds the tokens generated so far, for the penalties
+   * @param answerIds the tokens of the answer that were generated so far, for the penalties
    * @throws RivuletError `invalid-option` if `logitBias` names a token outside the vocabulary
    */
   start(sampling: Sampling, seed: number, promptIds: readonly number[], answerIds?: readonly number[]): void
   /**
-   * Adds the dispatches that sample a token. They write its id, or `noToken`, and add it to the token history. Creates no
-   * buffer and no bind group. The GPU counts the positions itself, so one submit may contain several tokens. Only a
-   * position that does not follow the previous one is written from here; it then applies to all work not yet submitted.
+   * Adds the dispatches that sample a token to `pass`. The dispatches write the token's id, or `noToken`, and add the token
+   * to the history. Creates no buffer and no bind group. The GPU counts the positions itself, so one submit may contain
+   * several tokens. If `position` does not follow the previous one, this call writes the position to the GPU. The new
+   * position then applies to all work that is not submitted yet.
    */
   encode(pass: GPUComputePassEncoder, position: number): void
   /** Frees the sampler's buffers, but not those of `SamplerBuffers`. */
   destroy(): void
 }
 
-/** The buffers that the sampler shares with the decoder. Each one needs `GPUBufferUsage.STORAGE`. */
+/** The buffers that the sampler shares with the decoder. Each buffer needs `GPUBufferUsage.STORAGE`. */
 export interface SamplerBuffers {
-  /** [vocabulary], the logits after the newest token; the size is a multiple of 4 bytes. */
+  /** The logits after the newest token, [vocabulary]. The size of the buffer is a multiple of 4 bytes. */
   readonly logits: GPUBuffer
   readonly logitsType: 'float32' | 'float16'
   readonly vocabulary: number
-  /** 8 bytes: an int64. */
+  /** The buffer for the sampled token: 8 bytes, an int64. */
   readonly tokenId: GPUBuffer
 }
 
-/** `choose` runs in one workgroup; the others run over the whole vocabulary. */
+/** The entry points of the kernel. `choose` runs in one workgroup; the others run over the whole vocabulary. */
 type EntryPoint = 'shortlist' | 'survey' | 'weigh' | 'gather' | 'choose'
 
-/** Compiles the kernel and allocates everything that later calls need. */
+/** Creates a sampler: compiles the kernel, and allocates everything that later calls need. */
 export function createGpuSampler(device: GPUDevice, buffers: SamplerBuffers): GpuSampler {
   const { vocabulary } = buffers
   const internal = createInternalBuffers(device, vocabulary)
@@ -93,7 +94,7 @@ export function createGpuSampler(device: GPUDevice, buffers: SamplerBuffers): Gp
   }
 }
 
-/** Uses as few dispatches as possible: on a real GPU, the overhead of each one exceeds its computation. */
+/** Returns as few dispatches as possible: on a real GPU, the overhead of a dispatch exceeds its computation time. */
 function chooseDispatches({ topK, topP, largestExponent }: SamplingNumbers): readonly EntryPoint[] {
   if (topK > 0 || topP > 0) return ['survey', 'weigh', 'gather', 'choose']
   if (largestExponent !== unreachable) return ['survey', 'gather', 'choose']
@@ -112,7 +113,7 @@ function createInternalBuffers(device: GPUDevice, vocabulary: number) {
   }
 }
 
-/** The bindings of the kernel, in order. All entry points share one bind group. */
+/** Declares the bindings of the kernel, in order. All entry points share one bind group. */
 function createLayout(device: GPUDevice): GPUBindGroupLayout {
   const types = [
     'uniform',
@@ -173,8 +174,8 @@ function packSettings(
 }
 
 /**
- * Packs the `marks` of the kernel: for each token, whether the prompt contains it, its count in the answer, and its
- * bias.
+ * Packs the `marks` of the kernel. The marks of a token are: whether the prompt contains it, how often the answer contains
+ * it, and its bias.
  */
 function packMarks(
   vocabulary: number,

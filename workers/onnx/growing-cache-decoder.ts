@@ -21,24 +21,26 @@ import {
   type StateSchema,
 } from './state-schema.js'
 
-/** Small, since a graph that could not be rewritten returns the logits of all these positions. */
+/** Small, since a graph that could not be rewritten returns the logits of every position in the chunk. */
 const prefillChunkTokens = 128
 
 /**
- * A prompt's checkpoint is before its last tokens. The same prompt can continue there, and so can a follow-up whose chat
- * template writes the start of the answer in another way (with Qwen3.5's empty thoughts, up to 7 tokens).
+ * How many tokens before the end of a prompt its checkpoint is. The same prompt can continue from the checkpoint. A
+ * follow-up prompt can also continue from it if the chat template writes the start of the answer differently there (with
+ * Qwen3.5's empty thoughts, up to 7 tokens differ).
  */
 const checkpointDistance = 8
 
-/** Tokens to compute at load, so that the first request does not wait for the warm-up. */
+/** The number of tokens to compute at load, so that the first request does not wait for the warm-up. */
 const warmUpTokens = 20
 
 /**
  * Creates a decoder for any graph on any device: each step creates new KV cache tensors, and the logits are sampled on the
  * CPU. It is used on WASM, and on a GPU for graphs that could not be rewritten.
  *
- * States of fixed size cannot be truncated to a prefix. A model that has them keeps checkpoints instead, in the budget for
- * earlier conversations: near the end of each prompt, and at the end of each answer that a prompt continues.
+ * States of fixed size cannot be truncated to a prefix. For a model with such states, the decoder keeps checkpoints
+ * instead: near the end of each prompt, and at the end of each answer that a prompt continues. The checkpoints count
+ * towards the budget for earlier conversations.
  */
 export async function createGrowingCacheDecoder(
   { Tensor }: OnnxRuntime,
@@ -50,16 +52,16 @@ export async function createGrowingCacheDecoder(
 ): Promise<Decoder> {
   const inputNames = new Set(session.inputNames)
   const states = [...caches, ...fixedStates]
-  /** A checkpoint splits a run in two, which these rules do not allow. */
+  /** True if a checkpoint may split a run in two. `wholePrompt` and a finite `rotarySwitch` do not allow this. */
   const canSplitRuns = !prefillRules.wholePrompt && prefillRules.rotarySwitch === Infinity
   const conversations = createConversations(conversationCacheBytes, disposeCache, countReusable)
   let cache = createEmptyCache()
-  /** Computed into `cache`, marked by `markTokens`. */
+  /** The tokens that are computed into `cache`, marked by `markTokens`. */
   let ids: readonly number[] = []
   /** The lengths of the current prompt at which `run` parks the states, so that later prompts can continue there. */
   let checkpoints: readonly number[] = []
   let logits: Float32Array = new Float32Array()
-  /** Sampled, but not yet computed into the cache. */
+  /** The token that was sampled, but is not computed into the cache yet. */
   let pending: number | undefined
   let sampling = greedy
   let seed = 0
@@ -86,7 +88,7 @@ export async function createGrowingCacheDecoder(
   const createInt32 = (value: number, dims: readonly number[]) =>
     new Tensor('int32', Int32Array.of(value), dims)
 
-  /** Creates the known inputs that this graph declares. */
+  /** Creates the inputs of a run: the `graphInputs` that this graph declares, and the states in `cache`. */
   function createFeeds(newIds: readonly number[]): Record<string, Tensor> {
     const total = ids.length + newIds.length
     const all: Record<string, () => Tensor> = {
@@ -114,7 +116,7 @@ export async function createGrowingCacheDecoder(
     }
   }
 
-  /** Runs the graph once, and once more for each checkpoint on the way. */
+  /** Computes `newIds` in one run, or in several runs if there are checkpoints between the first and the last token. */
   async function prefill(newIds: readonly number[]): Promise<void> {
     const start = ids.length
     const end = start + newIds.length
@@ -155,17 +157,20 @@ export async function createGrowingCacheDecoder(
     return kept
   }
 
-  /** Any conversation can be continued at its end, but not each one can be truncated to a prefix. */
+  /**
+   * Returns how many of the first tokens of `target` a conversation can reuse. Any conversation can be continued at its
+   * end, but not every cache can be truncated to a prefix.
+   */
   function countReusable(conversation: Prefix, target: readonly number[]): number {
     const common = countCommonPrefix(conversation.ids, target)
     if (common === conversation.ids.length) return common
-    // A tensor in GPU memory cannot be truncated from here.
+    // This code cannot truncate a tensor in GPU memory.
     const canTruncate =
       fixedStates.length === 0 && [...conversation.cache.values()].every(({ location }) => location === 'cpu')
     return canTruncate ? common : 0
   }
 
-  /** Parks a conversation, or frees it if it has hardly more tokens than the current one. */
+  /** Parks a conversation, or frees it if fewer than `worthParkingTokens` of its tokens are missing in the current one. */
   function parkOrFree(other: Prefix): void {
     const isWorthIt = other.ids.length - countCommonPrefix(other.ids, ids) >= worthParkingTokens
     if (isWorthIt) park(other)
@@ -177,7 +182,7 @@ export async function createGrowingCacheDecoder(
     conversations.park({ ...conversation, sizeBytes })
   }
 
-  /** A copy of the first `length` tokens of each head. */
+  /** Returns a copy of the first `length` tokens of each head. */
   function truncateCache(whole: Prefix, length: number): Cache {
     return new Map(
       caches.map((input) => {
@@ -220,7 +225,7 @@ export async function createGrowingCacheDecoder(
 
 /** Copies the first `length` tokens of each head between tensors on the CPU. */
 function copyHeads(input: CacheInput, from: Tensor, fromLength: number, to: Tensor, length: number): void {
-  // Both have the type of the cache: `createCacheTensor` creates one, ONNX Runtime the other.
+  // Both tensors have the type of the cache: `createCacheTensor` or ONNX Runtime creates them.
   const [source, target] = [from.data as Float32Array, to.data as Float32Array]
   for (let head = 0; head < input.heads; head += 1) {
     const start = head * fromLength * input.headSize
@@ -228,13 +233,13 @@ function copyHeads(input: CacheInput, from: Tensor, fromLength: number, to: Tens
   }
 }
 
-/** Input name → tensor */
+/** The states of a conversation: input name → tensor. */
 type Cache = ReadonlyMap<string, Tensor>
 
-/** The tokens that a cache has computed. */
+/** A cache, and the tokens that are computed into it. */
 type Prefix = Pick<Conversation<Cache>, 'ids' | 'cache'>
 
-/** Chooses the lengths at which to keep the states of a prompt, in order. */
+/** Chooses the prompt lengths at which to keep the states, in ascending order. */
 function chooseCheckpoints(recalledLength: number, promptLength: number): number[] {
   const nearEnd = promptLength - checkpointDistance
   return [
@@ -258,7 +263,10 @@ function readOutput(outputs: InferenceSession.OnnxValueMapType, name: string): T
   return output as Tensor
 }
 
-/** @param logits [1, length, vocabulary] */
+/**
+ * Returns the logits of the last position, and frees `logits`.
+ * @param logits [1, length, vocabulary]
+ */
 async function readLastLogits(logits: Tensor): Promise<Float32Array> {
   const vocabulary = logits.dims.at(-1) ?? 0
   const data = await logits.getData()

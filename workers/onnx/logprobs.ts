@@ -3,8 +3,8 @@ import type { Tokenizer } from '../text/tokenizer.js'
 
 /**
  * Computes log-probabilities: the log-softmax of the logits, before penalties, bias and temperature.
- * @param logits [vocabulary], from which `tokenId` was sampled
- * @param count how many of the likeliest tokens to return, the likeliest first
+ * @param logits the logits from which `tokenId` was sampled, [vocabulary]
+ * @param count the number of likeliest tokens to return, starting with the likeliest
  */
 export function computeLogprobs(
   logits: Float32Array,
@@ -23,7 +23,7 @@ export function computeLogprobs(
   return { ...describe(tokenId), top: findLargest(logits, count).map(describe) }
 }
 
-/** The ids of the `count` largest logits; ties are ordered by id. A sorted list is enough, since `count` is small. */
+/** Returns the ids of the `count` largest logits; ties are ordered by id. A sorted list is enough for a small `count`. */
 function findLargest(logits: Float32Array, count: number): number[] {
   const best: number[] = []
   if (count === 0) return best

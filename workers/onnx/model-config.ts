@@ -3,11 +3,11 @@ import type { ModelFolder } from '../store/model-folder.js'
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.js'
 import type { Sampling } from './sampler.js'
 
-/** The sizes of the KV cache, where `config.json` has them. */
+/** The sizes of the KV cache in `config.json`. A size that the file does not contain is undefined. */
 export interface CacheSizes {
-  /** `num_key_value_heads`, or `num_attention_heads` */
+  /** The number of heads: `num_key_value_heads`, or `num_attention_heads` if the first is missing or invalid. */
   readonly heads: number | undefined
-  /** `head_dim`, or `hidden_size / num_attention_heads` */
+  /** The size of one head: `head_dim`, or `hidden_size / num_attention_heads` if the first is missing or invalid. */
   readonly headSize: number | undefined
 }
 
@@ -16,11 +16,11 @@ export interface ModelConfig {
   /** Maximum length of prompt and answer together, in tokens: `max_position_embeddings`. */
   readonly contextLength: number
   readonly cacheSizes: CacheSizes
-  /** The end-of-sequence tokens. */
+  /** The ids of the end-of-sequence tokens. */
   readonly endIds: ReadonlySet<number>
   /** Defaults for the sampling options that a request leaves out. */
   readonly sampling: Sampling
-  /** The model's `max_new_tokens`. */
+  /** Default for `maxTokens`: `max_new_tokens` in `generation_config.json`. */
   readonly maxTokens: number | undefined
   readonly tokenizer: Tokenizer
 }
@@ -37,7 +37,7 @@ export async function readModelConfig(folder: ModelFolder): Promise<ModelConfig>
     folder.readJson('generation_config.json'),
     folder.readJson('tokenizer_config.json'),
   ] as const
-  // Waits for all, so that the error always names the first missing file, whichever response arrives first.
+  // Waits for all files, so that the error always names the first missing file, whichever response arrives first.
   await Promise.allSettled(reading)
   const [config, tokenizerJson, generationConfig = {}, tokenizerConfig = {}] = await Promise.all(reading)
   const template = tokenizerConfig.chat_template ?? (await folder.readText('chat_template.jinja'))
@@ -81,7 +81,7 @@ function readCacheSizes(config: Record<string, unknown>): CacheSizes {
   }
 }
 
-/** Reads `generation_config.json`, with the field names of transformers. Ignores values out of range. */
+/** Reads the sampling defaults of `generation_config.json` (field names of transformers). Ignores values out of range. */
 function readSampling(config: Record<string, unknown>): Sampling {
   const temperature = readNumber(config.temperature, isAtLeast(0)) ?? 1
   return {

@@ -12,11 +12,11 @@ export interface ModelWeights {
   readonly graph: Uint8Array<ArrayBuffer>
   /** The decoded `graph`. Its weights are views of `graph`. */
   readonly model: ModelProto
-  /** External data files, with the paths that the graph uses for them. */
+  /** The external data files. Each `path` is the path that the graph uses for the file. */
   readonly externalData: readonly { readonly path: string; readonly data: Uint8Array<ArrayBuffer> }[]
 }
 
-/** The file names of transformers.js and onnx-community. */
+/** The graph file of each dtype, named as in transformers.js and onnx-community. */
 const graphFiles = {
   q4f16: 'onnx/model_q4f16.onnx',
   q4: 'onnx/model_q4.onnx',
@@ -26,11 +26,11 @@ const graphFiles = {
 } satisfies Record<OnnxDtype, string>
 
 /**
- * Reads the first variant of `dtypes` that exists in the folder.
- * @param unsupported variants that the device cannot compute, for the error
- * @param check may refuse the graph, by throwing or rejecting, before its external files are read
- * @throws RivuletError `model-not-found` if none exists, `backend-unavailable` if only variants of `unsupported` exist,
- *   `model-invalid`, `download-failed`
+ * Reads the model in the first dtype of `dtypes` that exists in the folder.
+ * @param unsupported the dtypes that the device cannot compute; they are used only to choose the error
+ * @param check gets the graph before its external files are read, and can refuse the graph by throwing or rejecting
+ * @throws RivuletError `model-not-found` if no dtype of `dtypes` exists, or if an external file is missing;
+ *   `backend-unavailable` if the folder has only dtypes of `unsupported`; `model-invalid`; `download-failed`
  */
 export async function readModelWeights(
   folder: ModelFolder,
@@ -48,12 +48,12 @@ export async function readModelWeights(
   throw await explainMissing(folder, { dtypes, unsupported })
 }
 
-/** The error if a folder has none of the wanted variants: it names those that the folder has. */
+/** Creates the error for a folder that has none of `dtypes`. The message names the graph files that the folder has. */
 async function explainMissing(
   { url, has }: ModelFolder,
   { dtypes, unsupported }: DeviceDtypes,
 ): Promise<RivuletError> {
-  // If the server cannot be asked, the missing files are still the error.
+  // If a file cannot be checked, the error is still about the missing files.
   const isPresent = await Promise.all(onnxDtypes.map((dtype) => has(graphFiles[dtype]).catch(() => false)))
   const present = onnxDtypes.filter((_, index) => isPresent[index])
   const usable = present.filter((dtype) => !unsupported.includes(dtype))
@@ -97,7 +97,10 @@ async function readExternalData(folder: ModelFolder, graphFile: string, model: M
   )
 }
 
-/** The files of a graph's external tensors (ONNX, "External Data"). Only files next to the graph are allowed. */
+/**
+ * Lists the files of a graph's external tensors (ONNX, "External Data"). Only files next to the graph are allowed.
+ * @throws RivuletError `model-invalid` if a file is not next to the graph
+ */
 function listExternalFiles(graphFile: string, { graph }: ModelProto): string[] {
   const external = graph?.initializer.filter(
     ({ dataLocation }) => dataLocation === TensorProto_DataLocation.EXTERNAL,

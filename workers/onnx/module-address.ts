@@ -1,5 +1,5 @@
 /**
- * The URL of this module after bundling. Both this module and onnxruntime-web are imported dynamically, so if a bundler
- * merges this one into the worker's script, it does the same with onnxruntime-web.
+ * The URL of this module after bundling. This module and onnxruntime-web are both imported dynamically. So if a bundler
+ * merges this module into the worker's script, it also merges onnxruntime-web into that script.
  */
 export const moduleAddress = import.meta.url

@@ -21,13 +21,13 @@ const defaultConversationCacheBytes = 256 * 2 ** 20
 /** The progress of a load that downloads nothing. */
 const noProgress = { files: [], loadedBytes: 0, totalBytes: 0, bytesPerSecond: undefined }
 
-/** Runs Hugging Face ONNX folders on onnxruntime-web, on WebGPU or WASM. */
+/** Creates the backend that runs Hugging Face ONNX folders on onnxruntime-web, on WebGPU or WASM. */
 export function createOnnxBackend(): Backend<OnnxLoadOptions> {
   let loaded: { readonly decoder: Decoder; readonly config: ModelConfig } | undefined
 
   async function reportLoss(decoder: Decoder, onLost: (error: RivuletError) => void): Promise<void> {
     const reason = await decoder.lost
-    // Unloading also ends the device.
+    // `unload` also destroys the device. That is not a loss to report.
     if (loaded?.decoder === decoder) onLost(new RivuletError('device-lost', `The GPU was lost: ${reason}`))
   }
 
@@ -67,7 +67,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
       const [config, weights, runtime] = await Promise.all([
         configuring,
         readModelWeights(folder, variants, check).catch(async (error: unknown) => {
-          // In an empty folder, the error about config.json explains more.
+          // If the folder is empty, the error about config.json explains the problem better.
           await configuring
           throw error
         }),
@@ -103,7 +103,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
           options: listOptions('onnx'),
           continuation: true,
           seededContinuation: true,
-          // One KV cache.
+          // The decoder has only one KV cache.
           concurrency: 1,
         },
       }

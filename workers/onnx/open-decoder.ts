@@ -28,9 +28,12 @@ interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationC
 type OpeningOptions = DecoderOptions & Pick<GpuModel, 'prefillRules'>
 
 /**
- * Opens a model in the fastest way that works. On WebGPU: a rewritten graph with a fixed cache and captured steps, if it can
- * be captured; then without capture, then the graph as exported. On WASM: block-quantized weights expanded to f32, then the
- * rewritten graph, which computes the logits of only one position, then the graph as exported.
+ * Opens a model in the fastest way that works. It tries these ways, in this order:
+ * - On WebGPU: the rewritten graph with a fixed KV cache and graph capture, if the graph can be captured; the same without
+ *   graph capture; the graph as exported.
+ * - On WASM: the graph with its block-quantized weights expanded to f32; the rewritten graph, which computes the logits of
+ *   only one position; the graph as exported.
+ *
  * @throws RivuletError `model-invalid`, `model-unsupported`, `backend-unavailable`
  */
 export async function openDecoder(
@@ -39,12 +42,12 @@ export async function openDecoder(
   weights: ModelWeights,
   decoderOptions: DecoderOptions,
 ): Promise<Decoder> {
-  // Before the rewrite, which modifies the graph.
+  // Read the rules before the rewrite, because the rewrite modifies the graph.
   const prefillRules = readPrefillRules(weights.model)
   const options: OpeningOptions = {
     ...decoderOptions,
     prefillRules,
-    // Without prefix reuse, earlier conversations are useless.
+    // Without prefix reuse, the KV caches of earlier conversations are useless.
     ...(prefillRules.wholePrompt && { conversationCacheBytes: 0 }),
   }
   const rewrite = rewriteGraph(weights.model)
@@ -60,7 +63,7 @@ export async function openDecoder(
     for (const canCapture of rewritten.canCapture ? [true, false] : [false])
       ways.push(() => openFixedCache(runtime, rewritten, options, canCapture))
   for (const open of ways) {
-    // Ignores all errors: the next way needs less of the device, and the last one reports its error.
+    // Ignores all errors: the next way requires less of the device, and the last way reports its error.
     const decoder = await open().catch(() => undefined)
     if (decoder) return decoder
   }
@@ -68,7 +71,8 @@ export async function openDecoder(
 }
 
 /**
- * Opens the graph on WASM with f32 instead of block-quantized weights; undefined if it has none or they are too large.
+ * Opens the graph on WASM with its block-quantized weights expanded to f32. Returns undefined if the graph has no such
+ * weights, or if the expanded weights would be too large.
  */
 async function openExpanded(
   runtime: OnnxRuntime,
@@ -102,14 +106,17 @@ async function openGrowingCache(
       lost,
     )
   } catch (error) {
-    // The next way needs this memory.
+    // Free the memory, because the next way needs it.
     await session.release()
     gpu?.destroy()
     throw createRefusal(error, device)
   }
 }
 
-/** Rejects if `canCapture` and some nodes run on the CPU: ONNX Runtime then refuses to create the session. */
+/**
+ * Opens a rewritten graph on WebGPU with a fixed KV cache. Rejects if `canCapture` is true and some nodes run on the CPU,
+ * because ONNX Runtime then refuses to create the session.
+ */
 async function openFixedCache(
   runtime: OnnxRuntime,
   files: GraphFiles,
@@ -130,8 +137,8 @@ async function openFixedCache(
 }
 
 /**
- * Reads the size and the type of the logits buffer.
- * @throws RivuletError `model-unsupported` if the graph does not declare them
+ * Reads the vocabulary size and the element type of the logits.
+ * @throws RivuletError `model-unsupported` if the graph does not declare both
  */
 function readLogitsOutput(session: InferenceSession): Pick<GpuModel, 'vocabulary' | 'logitsType'> {
   const logits = session.outputMetadata.find(({ name }) => name === logitsOutput)

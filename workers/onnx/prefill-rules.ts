@@ -7,32 +7,34 @@ import {
   type TensorProto,
 } from './onnx_pb.js'
 
-/** How a prompt must be computed so that it always gives the same tokens, whatever is in the cache. */
+/** The rules for computing a prompt so that it always gives the same tokens, whatever is in the cache. */
 export interface PrefillRules {
   /**
-   * Whether a prompt must be computed in one run, and each token after it in its own run. The graph quantizes its
-   * activations with one scale for all tokens of a run (or has several switches by length), so other runs give other
-   * results. A cached prefix was computed in another run, so it cannot be reused.
+   * True if a prompt must be computed in one run, and each token after the prompt in a separate run. The reason: the graph
+   * quantizes its activations with one scale for all tokens of a run (or compares the total length with several constants),
+   * so other runs give other results. A cached prefix was computed in another run, so it cannot be reused.
    *
-   * One run needs memory for all tokens of the prompt: the logits, if the graph returns those of all positions, and in
-   * each layer the attention scores, which grow with the square of the length. A cancel takes effect after it.
+   * The one run needs memory for all tokens of the prompt: for the logits, if the graph returns the logits of all
+   * positions, and in each layer for the attention scores, which grow with the square of the length. A cancel takes effect
+   * after the run.
    */
   readonly wholePrompt: boolean
   /**
-   * The largest total length for which the graph computes with its first set of rotary factors; `Infinity` if it has only
-   * one. A longer prompt must be computed with the second set from its first token. So its first run has more tokens than
-   * this, which needs memory as above, and a prefix that was computed with the first set cannot be reused.
+   * The largest total length for which the graph computes with its first set of rotary factors; `Infinity` if the graph has
+   * only one set. A longer prompt must be computed with the second set from its first token. So the first run of such a
+   * prompt has more tokens than `rotarySwitch`, which needs memory as described for `wholePrompt`. And a prefix that was
+   * computed with the first set cannot be reused.
    *
-   * A token of the answer is computed with the factors for the length at this token. Those before it stay in the cache as
-   * they are. ONNX Runtime in a plain loop does the same.
+   * A token of the answer is computed with the factors for the total length at this token. The tokens before it stay in the
+   * cache unchanged. A plain generation loop on ONNX Runtime does the same.
    */
   readonly rotarySwitch: number
 }
 
 /**
- * The operators that compute one scale from the whole activation tensor. Optimum's `model_quantized.onnx` has the first one
- * (https://onnx.ai/onnx/operators/onnx__DynamicQuantizeLinear.html); the other is ONNX Runtime's fusion of it with the
- * product (ContribOperators.md).
+ * The operators that compute one scale from the whole activation tensor. Optimum's `model_quantized.onnx` has the first
+ * operator (https://onnx.ai/onnx/operators/onnx__DynamicQuantizeLinear.html). The second operator is ONNX Runtime's fusion
+ * of the first operator with the matrix product (ContribOperators.md).
  */
 const dynamicQuantizers = new Set(['DynamicQuantizeLinear', 'DynamicQuantizeMatMul'])
 
@@ -42,15 +44,15 @@ export function readPrefillRules({ graph }: ModelProto): PrefillRules {
   const switches = new Set(findLengthSwitches(graph))
   const [rotarySwitch = Infinity] = switches
   return {
-    // One run is right for any number of switches.
+    // A single run is correct for any number of length switches.
     wholePrompt: switches.size > 1 || graph.node.some(({ opType }) => dynamicQuantizers.has(opType)),
     rotarySwitch,
   }
 }
 
 /**
- * What to add to the constant of a comparison for the largest length on its lower side, if the length is the first operand,
- * and if it is the second one.
+ * For each comparison of the length with a constant: the number to add to the constant to get the largest length before the
+ * comparison changes its result. `first` is for the length as the first operand, `second` for the length as the second.
  */
 const comparisons = new Map<string, readonly [first: number, second: number]>([
   ['Greater', [0, -1]],
@@ -63,8 +65,9 @@ const comparisons = new Map<string, readonly [first: number, second: number]>([
 const conversions = new Set(['Cast', 'Identity', 'Reshape', 'Squeeze', 'Unsqueeze'])
 
 /**
- * Finds the constants that the graph compares the total length with. onnxruntime-genai's model builder exports longrope
- * (Phi-3.5, Phi-4-mini) this way: an `If` on "length > `original_max_position_embeddings`" selects the rotary factors.
+ * Finds the length switches of the graph, which are comparisons of the total length with a constant. Returns the largest
+ * length before each switch. onnxruntime-genai's model builder exports longrope (Phi-3.5, Phi-4-mini) this way: an `If` on
+ * "length > `original_max_position_embeddings`" selects the rotary factors.
  */
 function findLengthSwitches(graph: GraphProto): number[] {
   const producers = new Map(graph.node.flatMap((node) => node.output.map((name) => [name, node])))
@@ -84,7 +87,7 @@ function findLengthSwitches(graph: GraphProto): number[] {
       node = producers.get(node.input[0] ?? '')
     }
     const [source = '', index = ''] = node?.input ?? []
-    // There is one sequence, and its mask is 1 for each token.
+    // There is one sequence, and its attention mask is 1 for each token, so the sum of the mask is the total length.
     if (node?.opType === 'ReduceSum') return source === graphInputs.attentionMask
     if (node?.opType !== 'Gather') return false
     const shape = producers.get(source)
@@ -102,7 +105,7 @@ function findLengthSwitches(graph: GraphProto): number[] {
   })
 }
 
-/** @returns undefined if the tensor is not a single integer in the graph's file */
+/** Returns the value of a tensor, or undefined if the tensor is not a single integer in the graph's file. */
 function readInteger({ dataType, rawData }: TensorProto): number | undefined {
   const view = new DataView(rawData.buffer, rawData.byteOffset, rawData.byteLength)
   if (dataType === TensorProto_DataType.INT32 && view.byteLength === 4) return view.getInt32(0, true)
@@ -111,14 +114,14 @@ function readInteger({ dataType, rawData }: TensorProto): number | undefined {
   return undefined
 }
 
-/** Above all token ids. */
+/** Added to the id of a token that uses the second rotary factors. Larger than all token ids. */
 const secondFactors = 2 ** 32
 
 /**
- * Marks the tokens that are computed with the second rotary factors, so that a token in the cache is equal to one that is
- * needed only if its factors are right.
- * @param promptLength how many of the tokens are computed in one run, or with the factors for that length; each of the
- *   others is computed with the factors for its own length
+ * Marks the tokens that are computed with the second rotary factors. So a token in the cache equals a requested token only
+ * if both are computed with the same factors.
+ * @param promptLength the total length that selects the factors for the tokens up to this length; each token after them is
+ *   computed with the factors for the total length at this token
  */
 export function markTokens(
   rules: PrefillRules,

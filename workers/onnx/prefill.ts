@@ -1,19 +1,20 @@
 import type { Decoder } from './decoder.js'
 import { markTokens } from './prefill-rules.js'
 
-/** Tokens to compute before the next token is sampled. */
+/** The tokens to compute before the next token is sampled. */
 export interface PrefillInput {
-  /** The prompt, and after it the tokens of the answer that were generated before. */
+  /** The tokens of the prompt, followed by the tokens of the answer that were generated before. */
   readonly ids: readonly number[]
-  /** How many of `ids` are the prompt. */
+  /** The number of tokens in `ids` that belong to the prompt. */
   readonly promptLength: number
 }
 
 /**
- * Computes the tokens that the cache does not hold, in runs that give the same result as an uninterrupted answer: the prompt
- * at once, then one token for each step. Where the graph allows it, a run has many tokens of both.
- * @returns how many of the tokens the cache held already
- * @throws the reason of `signal`, between two runs
+ * Computes the tokens that the cache does not hold. The runs give the same result as an uninterrupted answer, which
+ * computes the prompt at once and then one token per step. If the graph allows it, one run computes many tokens of prompt
+ * and answer.
+ * @returns the number of tokens that the cache already held
+ * @throws the reason of `signal`, if it is aborted before a run
  */
 export async function prefill(decoder: Decoder, input: PrefillInput, signal: AbortSignal): Promise<number> {
   const { ids, promptLength } = input
@@ -39,7 +40,7 @@ function findRunEnd(
   if (prefillRules.wholePrompt) return start < promptLength ? promptLength : start + 1
   const { rotarySwitch } = prefillRules
   const chunkEnd = Math.min(start + prefillChunkTokens, ids.length)
-  // The length at the end of a run selects the factors for all its tokens.
+  // The total length at the end of a run selects the rotary factors for all tokens of the run.
   return Math.max(promptLength, start + 1) > rotarySwitch
     ? Math.max(chunkEnd, rotarySwitch + 1)
     : Math.min(chunkEnd, rotarySwitch)

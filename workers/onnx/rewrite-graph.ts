@@ -20,10 +20,10 @@ export const originalFile = 'original.onnx'
 /** The positions of the two length inputs of GroupQueryAttention (ONNX Runtime, ContribOperators.md). */
 const attentionInputs = { lastIndex: 5, totalLength: 6 } as const
 
-/** Larger weights stay in the original file. */
+/** Weights that are larger than this stay in the original file. */
 const smallTensorBytes = 1024
 
-/** The result of `rewriteGraph`, or why it left the graph unchanged. */
+/** The result of `rewriteGraph`: the rewritten graph, or the reason why the graph cannot be rewritten. */
 export type Rewrite =
   | {
       readonly kind: 'rewritten'
@@ -39,8 +39,8 @@ export type Rewrite =
  * - The language-model head computes only the last position: one row of logits for a prompt of any length.
  * - Unused nodes are removed, and with them the inputs for the attention mask and the position ids.
  *
- * Weights are not copied: those inside the file become external data, at their offset in the same file.
- * Modifies `model`, also if the result is `unchanged`.
+ * Weights are not copied: large weights inside the file become external data, at their offset in the same file.
+ * Modifies `model`, even if the result is `unchanged`.
  */
 export function rewriteGraph(model: ModelProto): Rewrite {
   const { graph } = model
@@ -69,11 +69,11 @@ export function rewriteGraph(model: ModelProto): Rewrite {
 }
 
 /**
- * Whether attention reads only the last `local_window_size` tokens, as in Mistral and Gemma. ONNX Runtime 1.30.0 captures
+ * True if attention reads only the last `local_window_size` tokens, as in Mistral and Gemma. ONNX Runtime 1.30.0 captures
  * such a node with the window of the captured step, so later steps read the wrong tokens (microsoft/onnxruntime#32462).
  */
 function hasSlidingWindow({ attribute }: NodeProto): boolean {
-  // The default, -1, is no window.
+  // The default, -1, means that there is no window.
   return attribute.some(({ name, i }) => name === 'local_window_size' && i > 0n)
 }
 
@@ -89,12 +89,12 @@ function isRewrittenInput(name: string): boolean {
 
 const products = new Set(['MatMul', 'MatMulNBits', 'Gemm'])
 /**
- * The operators allowed between the product and the logits: they compute each position separately. `Add` is the bias of
- * Phi-2's head.
+ * The operators that are allowed between the matrix product and the logits, because they compute each position separately.
+ * `Add` adds the bias in the head of Phi-2.
  */
 const pointwise = new Set(['Cast', 'Mul', 'Div', 'Tanh', 'Add'])
 
-/** Finds the matrix product that computes the logits. */
+/** Finds the language-model head: the matrix product that computes the logits. */
 function findHead(graph: GraphProto): NodeProto | undefined {
   const producers = new Map(graph.node.flatMap((node) => node.output.map((name) => [name, node])))
   const seen = new Set<NodeProto>()
@@ -150,7 +150,7 @@ function addSequenceInputs(graph: GraphProto): void {
   graph.input.push(int32(graphInputs.lastIndex, [1n, 1n]), int32(graphInputs.totalLength, [1n]))
 }
 
-/** Removes nodes without a used output, until none remains; then inputs and weights that no node reads. */
+/** Removes nodes whose outputs are all unused, until none is left. Then removes inputs and weights that no node reads. */
 function removeDeadNodes(graph: GraphProto): void {
   const outputs = graph.output.map(({ name }) => name)
   for (;;) {

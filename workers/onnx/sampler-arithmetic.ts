@@ -3,49 +3,52 @@ import type { Sampling } from './sampler.js'
 /*
  * The arithmetic of the CPU sampler. The GPU sampler (sampler-kernel.ts) repeats it, operation for operation.
  * WGSL does not define the precision of `exp`, `log` and division. So everything here uses 32-bit integers, or single
- * 32-bit additions and multiplications, which all devices round alike.
+ * additions and multiplications of 32-bit floats, which all devices round in the same way.
  */
 
-/** Reported if there is no token to choose: a logit is NaN or +Infinity, or all are -Infinity. */
+/** Returned instead of an id if no token can be chosen: a logit is NaN or +Infinity, or all logits are -Infinity. */
 export const noToken = 0xffffffff
 
-/** The key of a logit that is NaN or +Infinity. It is larger than all others, so the maximum always reveals it. */
+/** The key of a logit that is NaN or +Infinity. It is larger than all other keys, so the largest key shows such a logit. */
 export const brokenKey = 0xffffffff
 /** The key of a logit that is -Infinity. */
 export const maskedKey = 0
 
-/** Fractional bits of an exponent (`measureExponent`). A weight is 2^-exponent, with exponents from 0 up to 31. */
+/** The number of fractional bits of an exponent (`measureExponent`). A weight is 2^-exponent; exponents go from 0 to 31. */
 const exponentBits = 27
-/** If anything is truncated, tokens less likely than 2^-31 times the likeliest one are dropped as well. */
+/** If top-k, top-p or min-p is used, tokens less likely than 2^-31 times the likeliest token are dropped as well. */
 const exponentReach = 31
 export const unreachable = 0xffffffff
 
 /** A `Sampling` converted to the 32-bit floats and integers that both samplers compute with. */
 export interface SamplingNumbers {
-  /** 0 keeps all. */
+  /** The number of tokens that top-k keeps; 0 keeps all tokens. */
   readonly topK: number
-  /** top-p · 2^32; 0 keeps all. */
+  /** top-p · 2^32; 0 keeps all tokens. */
   readonly topP: number
-  /** The largest exponent that min-p keeps; `unreachable` keeps all. */
+  /** The largest exponent that min-p keeps; `unreachable` keeps all tokens. */
   readonly largestExponent: number
-  /** How much one unit of `computeNoise` adds to a logit; 0 is greedy. */
+  /** The amount that one unit of `computeNoise` adds to a logit; 0 means greedy sampling. */
   readonly noiseScale: number
-  /** The factor from a distance between logits to an exponent. */
+  /** The factor that converts a distance between two logits to an exponent. */
   readonly exponentScale: number
   /** A token at this distance from the largest logit, or further, is `unreachable`. */
   readonly reach: number
   readonly penalty: number
-  /** 1 / penalty: WGSL's division is not exact, its multiplication is. */
+  /** 1 / penalty, computed here because WGSL's multiplication is exact, but its division is not. */
   readonly reward: number
   readonly frequency: number
   readonly presence: number
 }
 
-/** @param vocabulary the number of tokens: a top-k of this many truncates nothing */
+/**
+ * Converts sampling options to the numbers that both samplers compute with.
+ * @param vocabulary the number of tokens; a top-k of this number or more truncates nothing
+ */
 export function computeNumbers(sampling: Sampling, vocabulary: number): SamplingNumbers {
   const { temperature, topK, topP, minP, repetitionPenalty } = sampling
   const isGreedy = temperature === 0
-  // Below this temperature, rounding the logits loses the noise: sampling is then greedy, but random among ties.
+  // Below this temperature, the noise is lost when logits are rounded: sampling is then greedy, but random among ties.
   const heat = Math.max(temperature, 1e-6)
   const exponent = minP > 0 ? Math.floor(-Math.log2(minP) * 2 ** exponentBits) : unreachable
   return {
@@ -77,9 +80,9 @@ function fromBits(value: number): number {
 }
 
 /**
- * Converts a logit to an integer with the same order (Herf 2001, "Radix tricks"): positive floats have the order of their
- * bits, negative ones the reverse order. Magnitudes below 2^-126 become 0, since devices may flush them; larger than 2^100
- * become 2^100.
+ * Converts the bits of a logit to a key, an integer with the same order as the logit (Herf 2001, "Radix tricks"): positive
+ * floats have the order of their bits, negative floats the reverse order. Magnitudes below 2^-126 become 0, since devices
+ * may flush them to 0; magnitudes larger than 2^100 become 2^100.
  */
 export function toKey(logitBits: number): number {
   const magnitude = logitBits & 0x7fffffff
@@ -95,7 +98,10 @@ export function toLogit(key: number): number {
   return fromBits(key >>> 31 === 1 ? key & 0x7fffffff : ~key)
 }
 
-/** How much less likely a token is than the likeliest one: the ratio of the probabilities is 2^-(exponent / 2^27). */
+/**
+ * Measures how much less likely a token is than the likeliest token. The ratio of the probabilities is
+ * 2^-(exponent / 2^27), where `exponent` is the returned number.
+ */
 export function measureExponent(key: number, largestKey: number, numbers: SamplingNumbers): number {
   if (key === maskedKey) return unreachable
   const distance = Math.fround(toLogit(largestKey) - toLogit(key))
@@ -103,7 +109,10 @@ export function measureExponent(key: number, largestKey: number, numbers: Sampli
   return Math.fround(distance * numbers.exponentScale) >>> 0
 }
 
-/** 2^-(exponent / 2^27) in units of 2^-31, to 16 bits. Weights are integers, so their sum is the same in any order. */
+/**
+ * Computes the weight 2^-(exponent / 2^27) in units of 2^-31, with a precision of 16 bits. Weights are integers, so their
+ * sum is the same in any order.
+ */
 export function computeWeight(exponent: number): number {
   if (exponent === unreachable) return 0
   const fraction = (exponent >>> 11) & 0xffff
@@ -115,11 +124,12 @@ export function computeWeight(exponent: number): number {
   return ((significand << 15) >>> 0) >>> (exponent >>> exponentBits)
 }
 
-/** log2 of an integer from 1 to 2^32 - 1, in units of 2^-16. */
+/** Computes log2 of an integer from 1 to 2^32 - 1, in units of 2^-16. */
 function computeLog2(value: number): number {
   const zeros = Math.clz32(value)
   const x = ((value << zeros) >>> 15) & 0xffff
-  // log2(1 + x) = x + x·(1 - x)·(0.44266 - 0.27673·x + 0.18486·x² - 0.09839·x³ + 0.02628·x⁴), as above; error 9e-6.
+  // log2(1 + x) = x + x·(1 - x)·(0.44266 - 0.27673·x + 0.18486·x² - 0.09839·x³ + 0.02628·x⁴); error 9e-6. The coefficients
+  // are a fit as in `computeWeight`.
   const quartic = 6448 - ((1722 * x) >>> 16)
   const cubic = 12115 - ((quartic * x) >>> 16)
   const square = 18136 - ((cubic * x) >>> 16)
@@ -128,12 +138,12 @@ function computeLog2(value: number): number {
 }
 
 /**
- * Noise from the standard Gumbel distribution: its quantile -ln(-ln u) / ln 2, in units of 2^-16, for 32 random bits.
- * The token with the largest `logit + temperature · noise` is a draw from the softmax (Gumbel 1954; Maddison et al. 2014,
- * arXiv 1411.0030).
+ * Computes noise from the standard Gumbel distribution: its quantile -ln(-ln u) / ln 2, in units of 2^-16. The number u is
+ * made of 32 random bits. The token with the largest `logit + temperature · noise` is a draw from the softmax (Gumbel 1954;
+ * Maddison et al. 2014, arXiv 1411.0030).
  */
 export function computeNoise(random: number): number {
-  // u = 1 - odd / 2^32: never 0, never 1.
+  // u = 1 - odd / 2^32, which is never 0 and never 1.
   const odd = (random | 1) >>> 0
   if (odd < 0x80000000) {
     // For u near 1, -ln u is slightly more than t = 1 - u. log2(-ln(1 - t) / t) is a polynomial in 2t; error 3e-5.
@@ -148,7 +158,7 @@ export function computeNoise(random: number): number {
   return 16 * 65536 - computeLog2(logarithm) + 34653
 }
 
-/** MurmurHash3's 32-bit finalizer (Appleby, public domain). */
+/** Scrambles 32 bits with the finalizer of MurmurHash3 (Appleby, public domain). */
 function scramble(value: number): number {
   let mixed = value | 0
   mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b)
@@ -160,7 +170,7 @@ export function scrambleSeed(seed: number): number {
   return scramble(seed ^ 0x9e3779b9)
 }
 
-/** The part of the random bits that is the same for all tokens of a position. */
+/** Returns the part of the random bits that is the same for all tokens of a position. */
 export function scramblePosition(seed: number, position: number): number {
   return scramble(scrambleSeed(seed) + Math.imul(position, 0x9e3779b1))
 }

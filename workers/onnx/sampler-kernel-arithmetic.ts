@@ -1,8 +1,8 @@
-/** The bit of a token's mark that is set if the prompt contains the token. The lower bits count it in the answer. */
+/** The bit of a token's mark that is set if the prompt contains the token. The lower bits count the token in the answer. */
 export const promptMark = 0x80000000
 
 /**
- * sampler-arithmetic.ts in WGSL, operation for operation. The functions are documented there.
+ * The arithmetic of sampler-arithmetic.ts in WGSL, operation for operation. That file documents the functions.
  *
  * Logits are read as integers: a WGSL implementation may assume that NaN and infinity do not occur
  * (https://www.w3.org/TR/WGSL/#floating-point-evaluation), so only the bits identify them reliably. For the same reason,

@@ -1,7 +1,7 @@
-/** The number of threads in a workgroup, and of bins in a histogram. */
+/** The number of threads in a workgroup, which is also the number of bins in a histogram. */
 export const groupThreads = 256
 
-/** 64-bit sums and a histogram of them per workgroup, in WGSL. */
+/** WGSL functions for 64-bit sums, and for a histogram of such sums in each workgroup. */
 export const kernelSums = /* wgsl */ `
 // 64-bit sums, as vec2u(low, high). Sums of integers do not depend on the order, so atomics can compute them.
 fn add(a: vec2u, b: vec2u) -> vec2u {

@@ -1,7 +1,7 @@
 import { kernelArithmetic } from './sampler-kernel-arithmetic.js'
 import { groupThreads, kernelSums } from './sampler-kernel-sums.js'
 
-/** The number of tokens per workgroup, in the entry points that divide the vocabulary. */
+/** The number of tokens per workgroup, in the entry points that divide the vocabulary among workgroups. */
 export const groupTokens = 2048
 
 /** The sizes of the structs `Settings` and `State`, in bytes. */

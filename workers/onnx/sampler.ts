@@ -17,7 +17,8 @@ import {
 } from './sampler-arithmetic.js'
 
 /**
- * How a token is sampled; see `SamplingOptions` for each option. Those that a model's files never contain are optional.
+ * The options for sampling a token; `SamplingOptions` documents each one. Options that a model's files never contain are
+ * optional.
  */
 export interface Sampling {
   readonly temperature: number
@@ -33,7 +34,7 @@ export interface Sampling {
   readonly logitBias?: Readonly<Record<string, number>> | undefined
 }
 
-/** Always chooses the likeliest token, without penalties. */
+/** The options that always choose the likeliest token, without penalties. */
 export const greedy: Sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 }
 
 /** The tokens that the penalties apply to. */
@@ -55,15 +56,16 @@ export function createTokenHistory(promptIds: readonly number[]): TokenHistory {
 }
 
 /**
- * Samples the next token. With `temperature: 0`, chooses the likeliest one; otherwise draws from the truncated distribution,
- * in the order of transformers' `LogitsProcessorList`: penalties, bias, temperature, top-k, top-p, min-p. Ties are ordered
- * by id. Uses the Gumbel-max trick, so there is no cumulative sum, and each token's random number depends only on the seed,
- * the position and the token. `createGpuSampler` chooses the same tokens for the same logits.
+ * Samples the next token. With `temperature: 0`, chooses the likeliest token; otherwise draws from the truncated
+ * distribution. The options apply in the order of transformers' `LogitsProcessorList`: penalties, bias, temperature, top-k,
+ * top-p, min-p. Ties are ordered by id. Uses the Gumbel-max trick, so there is no cumulative sum, and each token's random
+ * number depends only on the seed, the position and the token. `createGpuSampler` chooses the same tokens for the same
+ * logits.
  * @param logits [vocabulary]; not modified
- * @param history not modified: the caller adds the token
+ * @param history the earlier tokens; not modified: the caller adds the sampled token
  * @param seed an integer from 0 to 2^32 - 1
  * @param position the number of tokens in the answer so far
- * @returns `noToken` if a logit is NaN or +Infinity, or all are -Infinity
+ * @returns the id of the token, or `noToken` if a logit is NaN or +Infinity, or all logits are -Infinity
  * @throws RivuletError `invalid-option` if `logitBias` names a token outside the vocabulary
  */
 export function sampleToken(
@@ -160,10 +162,10 @@ function sortDescending(keys: Uint32Array, largest: number, numbers: SamplingNum
   return Uint32Array.from(ranks.subarray(0, count).toSorted(), (rank) => rank % idSpan)
 }
 
-/** How many of the tokens, in descending order, are needed to reach top-p. */
+/** Returns how many of the tokens, in descending order, are needed to reach top-p. */
 function countNucleus(order: Uint32Array, measure: (id: number) => number, topP: number): number {
   const weights = Array.from(order, (id) => computeWeight(measure(id)))
-  // The sum of up to 2^21 weights of up to 2^31 is exact in a double; its product with top-p would not be.
+  // The sum of up to 2^21 weights of up to 2^31 is exact in a double. The product of the sum and top-p would not be exact.
   const total = weights.reduce((sum, weight) => sum + weight, 0)
   const enough = Number((BigInt(total) * BigInt(topP)) >> 32n)
   let reached = 0

@@ -3,7 +3,7 @@ import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import { RivuletError, asRivuletError, describeError } from '../../lib/contract/errors.js'
 import type { ModelWeights } from './model-weights.js'
 
-/** The part of onnxruntime-web that is used here. All of its builds have it. */
+/** The part of onnxruntime-web that is used here. All builds of onnxruntime-web have this part. */
 export interface OnnxRuntime {
   readonly env: Env
   readonly InferenceSession: {
@@ -25,12 +25,13 @@ export async function loadOnnxRuntime(
       device === 'webgpu' ? import('onnxruntime-web/webgpu') : import('onnxruntime-web/wasm'),
       import('./module-address.js'),
     ])
-    // ONNX Runtime's threads run its own script. If a bundler merged it into this worker's script, each thread would
-    // run
-    // this worker instead, and the load would never finish. Vite 8 does so without `worker: { format: 'es' }`.
+    // Each thread of ONNX Runtime runs the script that contains ONNX Runtime. If a bundler merged that code into this
+    // worker's script, each thread would run this worker instead, and the load would never finish. Vite 8 merges them if
+    // `worker: { format: 'es' }` is not set.
     if (moduleAddress === self.location.href) runtime.env.wasm.numThreads = 1
     const wasm = wasmPaths[device]
-    // Only the file: with a prefix, ONNX Runtime would also load its JavaScript from there, bypassing the bundler.
+    // Sets only the URL of the file: with a path prefix, ONNX Runtime would also load its JavaScript from that path,
+    // bypassing the bundler.
     if (wasm !== undefined) runtime.env.wasm.wasmPaths = { wasm }
     return runtime
   } catch (error) {
@@ -44,8 +45,9 @@ export type SessionTarget =
   | { readonly kind: 'webgpu'; readonly device: GPUDevice; readonly graphCapture: boolean }
 
 /**
- * @throws RivuletError `model-invalid`, `model-unsupported`, or `backend-unavailable` if its WebAssembly cannot be
- * loaded
+ * Creates an ONNX Runtime session for a graph.
+ * @throws RivuletError `model-invalid`, `model-unsupported`, or `backend-unavailable` if the WebAssembly of ONNX Runtime
+ *   cannot be loaded
  */
 export async function createSession(
   runtime: OnnxRuntime,
@@ -73,17 +75,20 @@ export async function createSession(
   }
 }
 
-/** How ONNX Runtime reports a graph that it has no kernel for, when it opens the graph or runs it for the first time. */
+/**
+ * Matches the errors of ONNX Runtime for a graph that it has no kernel for. ONNX Runtime reports them when it opens the
+ * graph, or when it runs the graph for the first time.
+ */
 const unsupportedPatterns = [
   /NOT_IMPLEMENTED|Could not find an implementation|not a registered function/i,
-  // A kernel that exists, but refuses an input or attribute of its node.
+  // A kernel exists, but refuses an input or attribute of its node.
   /Non-zero status code returned while running \w+ node/,
 ]
 
-/** If memory or the device is gone, a node also fails, but the graph is not the reason. */
+/** Matches the errors for missing memory or a lost device. A node also fails then, but the graph is not the reason. */
 const lossPattern = /bad_alloc|out of memory|Failed to allocate|allocat\w* memory|device\b.*\blost/i
 
-/** The error for a graph that ONNX Runtime refused to open, or to run for the first time. */
+/** Creates the error for a graph that ONNX Runtime refused to open, or to run for the first time. */
 export function createRefusal(error: unknown, device: SessionTarget['kind']): RivuletError {
   if (error instanceof RivuletError) return error
   const reason = describeError(error)
@@ -105,9 +110,9 @@ export function createRefusal(error: unknown, device: SessionTarget['kind']): Ri
  * Configures the WebGPU execution provider for `device`, with graph capture in the provider only.
  *
  * In onnxruntime-web 1.30.0, two places read `enableGraphCapture`: the provider, which captures, and the surrounding
- * JavaScript, which then fails on preallocated outputs (microsoft/onnxruntime#32456). The provider reads it after `device`
- * and before `validationMode` of this object, so the option is true only between these two reads.
- * A version with another order captures nothing or fails; the decoder's self-test detects both.
+ * JavaScript, which then fails on preallocated outputs (microsoft/onnxruntime#32456). The provider reads the option after
+ * the property `device` of this object and before `validationMode`, so the option is true only between these two reads.
+ * A version that reads in another order captures nothing or fails; the decoder's self-test detects both.
  */
 function provideWebGpu(
   { device, graphCapture }: { readonly device: GPUDevice; readonly graphCapture: boolean },

@@ -10,20 +10,20 @@ import {
 } from './graph-names.js'
 import type { CacheSizes } from './model-config.js'
 
-/** What a decoder passes from step to step, and how it takes positions. */
+/** The states that a decoder passes from step to step, and the number of rows of its position ids. */
 export interface StateSchema {
   /** The KV cache, which grows with the sequence. */
   readonly caches: readonly CacheInput[]
-  /** The states of fixed size. They are zero at first, and each run replaces them, so they cannot be truncated. */
+  /** The states of fixed size. They are zero at first. Each run replaces them, so they cannot be truncated to a prefix. */
   readonly fixedStates: readonly FixedState[]
   /**
-   * The rows of `position_ids`, if it has three dimensions: time, height and width in an image. For text, all rows are
-   * equal.
+   * The number of rows of `position_ids`, if this input has three dimensions. The rows are time, height and width in an
+   * image. For text, all rows are equal.
    */
   readonly positionRows: number | undefined
 }
 
-/** An input that an output of the previous step replaces. */
+/** A state: an input that gets its value from an output of the previous step. */
 interface StateInput {
   /** The name of the input. */
   readonly past: string
@@ -32,7 +32,7 @@ interface StateInput {
   readonly type: 'float32' | 'float16'
 }
 
-/** An input of the KV cache: [batch, heads, length, head size]. */
+/** An input of the KV cache. Its shape is [batch, heads, length, head size]. */
 export interface CacheInput extends StateInput {
   readonly heads: number
   readonly headSize: number
@@ -40,23 +40,23 @@ export interface CacheInput extends StateInput {
 
 /** The state of a convolution or of a recurrent layer. */
 export interface FixedState extends StateInput {
-  /** With a batch of one. */
+  /** The shape, with a batch size of one. */
   readonly dims: readonly number[]
 }
 
 const bytesPerElement = { float32: 4, float16: 2 } satisfies Record<StateInput['type'], number>
 
-/** The size of one token in one head, in bytes. */
+/** Returns the size of one token in one head, in bytes. */
 export function countTokenBytes({ type, headSize }: CacheInput): number {
   return headSize * bytesPerElement[type]
 }
 
-/** The size of a whole cache of `length` tokens, in bytes. */
+/** Returns the size of a whole cache of `length` tokens, in bytes. */
 export function countCacheBytes(inputs: readonly CacheInput[], length: number): number {
   return inputs.reduce((sum, input) => sum + length * input.heads * countTokenBytes(input), 0)
 }
 
-/** The size of all states of fixed size, in bytes. */
+/** Returns the size of all states of fixed size, in bytes. */
 export function countFixedStateBytes(states: readonly FixedState[]): number {
   return states.reduce((sum, { type, dims }) => sum + countElements(dims) * bytesPerElement[type], 0)
 }
@@ -67,15 +67,15 @@ export function countElements(dims: readonly number[]): number {
 
 const knownInputs = new Set<string>(Object.values(graphInputs))
 
-/** Where `position_ids` has three dimensions, but does not declare the first one. */
+/** The number of rows if `position_ids` has three dimensions, but does not declare the size of the first one. */
 const defaultPositionRows = 3
 
 /**
- * Reads the states of a decoder with Hugging Face's names, original or rewritten.
- * @param sizes from `config.json`, for a graph that does not declare them: onnxruntime-genai's model builder 0.15.2 and
- *   later gives the head size a name (`kv_cache_dim`) instead of a number
- * @throws RivuletError `model-unsupported`, naming the input or output that a decoder does not have; `model-invalid` if
- *   `sizes` are needed and contradict the graph
+ * Reads the states of a decoder graph, original or rewritten, whose inputs and outputs have Hugging Face's names.
+ * @param sizes the sizes in `config.json`, for a graph that does not declare them: onnxruntime-genai's model builder 0.15.2
+ *   and later gives the head size a name (`kv_cache_dim`) instead of a number
+ * @throws RivuletError `model-unsupported` if an input is unknown, missing, or of an unsupported type or shape, or if an
+ *   output is missing (the message names it); `model-invalid` if `sizes` are needed and contradict the graph
  */
 export function readStateSchema(session: InferenceSession, sizes: CacheSizes): StateSchema {
   const { inputMetadata, inputNames, outputNames } = session
@@ -143,7 +143,7 @@ function readShape(input: InferenceSession.ValueMetadata, sizes: CacheSizes) {
   const read = (name: string, declared: unknown, configured: number | undefined) => {
     if (typeof declared !== 'number' && configured === undefined)
       throw unsupported(`neither the graph nor config.json declares the ${name} of "${input.name}"`)
-    // A config of another model would also have a wrong size for what the graph leaves open.
+    // If one size differs, config.json belongs to another model. Its value for an undeclared size would then be wrong, too.
     if (typeof declared === 'number' && configured !== undefined && declared !== configured)
       throw new RivuletError(
         'model-invalid',

@@ -6,7 +6,7 @@ export function createReadback(device: GPUDevice): GPUBuffer {
   return device.createBuffer({ size: 8, usage: bufferUsage.mapRead | bufferUsage.copyTarget })
 }
 
-/** @returns the id or `noToken`, after all work submitted so far has run */
+/** Reads the token id, or `noToken`, after all work submitted so far has run. */
 export async function readToken(readback: GPUBuffer): Promise<number> {
   await readback.mapAsync(mapMode.read)
   const [id = noToken] = new Uint32Array(readback.getMappedRange())

@@ -1,11 +1,14 @@
 import { createParser } from 'eventsource-parser'
 
-/** In characters. Normal events have a few hundred bytes; the limit protects the memory from a faulty server. */
+/**
+ * The maximum length of an event, in characters. Normal events have a few hundred bytes; the limit protects the memory from
+ * a faulty server.
+ */
 const maxEventLength = 2 ** 20
 
 /**
- * Reads the data of server-sent events (HTML Living Standard, 9.2), wherever the network splits their bytes.
- * @throws Error for an event above 1 Mi characters
+ * Reads the data of server-sent events (HTML Living Standard, 9.2). The network may split the bytes of an event anywhere.
+ * @throws Error for an event of more than 2^20 characters
  */
 export async function* readEvents(
   pieces: AsyncIterable<Uint8Array>,
@@ -18,7 +21,7 @@ export async function* readEvents(
     onEvent: ({ data }) => events.push(data),
     onError: ({ type }) => (isTooLarge ||= type === 'max-buffer-size-exceeded'),
   })
-  // Also removes the byte order mark.
+  // The decoder also removes a byte order mark.
   const decoder = new TextDecoder()
   for await (const piece of pieces) {
     const text = decoder.decode(piece, { stream: true })

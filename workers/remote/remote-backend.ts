@@ -7,7 +7,10 @@ import type { Backend, GenerateContext } from '../backend.js'
 import { isComplete, joinAnswer, toOpenAiBody } from '../openai-body.js'
 import { createSseTransport, readMessage, type Transport } from './transport.js'
 
-/** The used fields of a chunk (OpenAI, "The chat completion chunk object"; vLLM sends the same, and errors in between). */
+/**
+ * The fields of a chunk that this backend uses (OpenAI, "The chat completion chunk object"). vLLM sends the same fields,
+ * and can send errors between the chunks.
+ */
 interface Chunk {
   readonly choices?: readonly {
     readonly delta?: { readonly content?: string | null }
@@ -20,7 +23,7 @@ interface Chunk {
     readonly completion_tokens?: number
     readonly prompt_tokens_details?: { readonly cached_tokens?: number } | null
   } | null
-  /** Not in OpenAI's API: the durations that llama.cpp's and dasLLAMA's servers report, each under its own names. */
+  /** The durations that llama.cpp's and dasLLAMA's servers report, each under its own names. OpenAI's API has none. */
   readonly timings?: {
     readonly prompt_ms?: number
     readonly predicted_ms?: number
@@ -33,7 +36,7 @@ interface Chunk {
 /** The last event of a complete answer. */
 const terminator = '[DONE]'
 
-/** A server reads only OpenAI's fields. Whether it can continue an answer is the app's to say. */
+/** What every server supports: OpenAI's fields. The app must say whether its server can continue an answer. */
 const support = {
   inputs: ['chat', 'text'],
   roles,
@@ -82,7 +85,7 @@ export function createRemoteBackend(): Backend<RemoteLoadOptions> {
  * Finds the model in the server's list.
  * @param listing OpenAI's list of models; vLLM adds each model's context length
  * @returns the model's context length, if the server reports it
- * @throws RivuletError `model-not-found`, with the server's models
+ * @throws RivuletError `model-not-found`, with names of the server's models in the message
  */
 function findModel(listing: unknown, model: string): number | undefined {
   const models = (listing as { data?: unknown } | undefined)?.data
@@ -149,7 +152,7 @@ function describeRequest(
   if (input.kind === 'text') return { path: 'completions', body: { ...body, prompt: input.text + answer } }
   const { messages } = input
   if (answer === '') return { path: 'chat/completions', body: { ...body, messages } }
-  // vLLM's names (ChatCompletionRequest); llama.cpp's server continues a last message of the assistant's in any case.
+  // These are vLLM's field names (ChatCompletionRequest). llama.cpp's server always continues an assistant's last message.
   const continuation = { add_generation_prompt: false, continue_final_message: true }
   const withAnswer = [...messages, { role: 'assistant', content: answer }]
   return { path: 'chat/completions', body: { ...body, ...continuation, messages: withAnswer } }

@@ -7,35 +7,38 @@ import { readEvents } from './event-stream.js'
 /** Sends requests to a server and receives its answers. */
 export interface Transport {
   /**
-   * Sends `body` and yields the answer's events as they arrive. The connection is read only as fast as the events are taken.
+   * Sends `body` and yields the answer's events as they arrive. Reads the connection only as fast as the events are read.
    * Ending the iteration closes the connection.
    * @throws RivuletError `connection-failed`, `invalid-option`, `prompt-too-long`, `model-not-found`; the reason of `signal`
    */
   stream(path: string, body: unknown, signal: AbortSignal): AsyncGenerator<string, undefined>
-  /** @returns the server's JSON answer, or undefined if it has no such path or the answer is not JSON */
+  /**
+   * Sends a GET request.
+   * @returns the server's JSON answer; undefined if the server does not have the path, or if the answer is not JSON
+   */
   get(path: string, signal: AbortSignal): Promise<unknown>
-  /** Removes the headers' secrets from a server's message: some servers quote the key that they refuse. */
+  /** Removes the secrets in the request headers from a server's message: some servers quote the key that they refuse. */
   redact(message: string): string
 }
 
 /** A server's address, and the headers and timeout to use. */
 export interface ServerAccess {
-  /** With a trailing slash. */
+  /** The base URL of the API, with a trailing slash. */
   readonly baseUrl: string
   readonly headers: Readonly<Record<string, string>>
-  /** How long a connection may be silent before it is aborted. Comments, which servers send to keep it alive, count as data. */
+  /** How long a connection may be silent before it is aborted. Comments that servers send to keep it open count as data. */
   readonly idleTimeoutMs: number
 }
 
-/** Attempts for one request, while the server answers that it is busy. */
+/** The maximum number of attempts for one request, if the server answers that it is busy. */
 const maxAttempts = 4
 const firstPauseMs = 500
-/** Shorter words of a header, such as `Bearer`, are not secrets. */
+/** Shorter words of a header, such as `Bearer`, are not treated as secrets. */
 const minSecretLength = 8
 /** The length to which a server's error message is cut. */
 const maxMessageLength = 500
 
-/** Transport over server-sent events (HTML Living Standard, 9.2), as used by OpenAI's API and vLLM. */
+/** Creates a transport over server-sent events (HTML Living Standard, 9.2), as used by OpenAI's API and vLLM. */
 export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAccess): Transport {
   const watch = (signal: AbortSignal) =>
     watchIdle(
@@ -61,7 +64,7 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
     }
   }
 
-  /** Retries while the server answers that it is busy. */
+  /** Sends a POST request, and retries while the server answers that it is busy. */
   async function post(path: string, body: unknown, signal: AbortSignal): Promise<Response> {
     const init = {
       method: 'POST',
@@ -149,7 +152,7 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
   }
 }
 
-/** Extracts the message from an error's body: in OpenAI's format, vLLM's, or plain text. */
+/** Extracts the message from the body of an error response: in OpenAI's format, in vLLM's format, or as plain text. */
 export function readMessage(body: string): string {
   let message: unknown = body
   try {

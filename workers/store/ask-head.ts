@@ -1,10 +1,10 @@
 import { isPage, readFacts, type FileFacts } from './request-range.js'
 
-/** What a server says about a file without sending it. */
+/** A server's answer to a `HEAD` request, which asks about a file without downloading it. */
 export type HeadAnswer =
   | ({ readonly kind: 'file' } & FileFacts)
   | { readonly kind: 'missing' }
-  /** No answer in time, or one that does not say: forbidden, busy, or a server without `HEAD`. */
+  /** The server did not answer in time, or does not say if it has the file: forbidden, busy, or no support for `HEAD`. */
   | { readonly kind: 'unknown' }
 
 export async function askHead(
@@ -13,7 +13,7 @@ export async function askHead(
   signal: AbortSignal,
 ): Promise<HeadAnswer> {
   try {
-    // With a range, servers name the ETag of the uncompressed file, as they did when the file was fetched.
+    // The download sent a range too. With a range, servers send the ETag of the uncompressed file, so the ETags can match.
     const sent = { ...headers, range: 'bytes=0-' }
     const response = await fetch(url, { method: 'HEAD', headers: sent, signal, cache: 'no-store' })
     if (isPage(response) || response.status === 404 || response.status === 410) return { kind: 'missing' }

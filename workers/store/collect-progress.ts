@@ -1,7 +1,7 @@
 import type { FileProgress, LoadProgress } from '../../lib/contract/worker-api.js'
 import type { TransferProgress } from './download-file.js'
 
-/** Adds up the progress of single files. */
+/** Adds up the progress of a model's files and reports the sum. */
 export interface CollectProgress {
   /** Reports a file that was already stored. */
   stored(path: string, sizeBytes: number): void
@@ -9,10 +9,10 @@ export interface CollectProgress {
   moved(path: string, progress: TransferProgress): void
 }
 
-/** The rate is measured over this window: connections change. */
+/** The download rate is measured over this last period, because the speed of a connection changes. */
 const rateWindowMs = 3000
 
-/** While the known sizes add up to less, the weights' size is still unknown: the fraction stays at 0. */
+/** While the known file sizes add up to less, the size of the weights is still unknown, so the fraction stays at 0. */
 const minKnownBytes = 2e6
 
 export function collectProgress(onProgress: (progress: LoadProgress) => void): CollectProgress {
@@ -45,16 +45,19 @@ export function collectProgress(onProgress: (progress: LoadProgress) => void): C
     moved(path, { phase, loadedBytes: presentBytes, totalBytes }) {
       if (totalBytes === undefined) return report(phase, path, undefined)
       const before = files.get(path)
-      // The first report counts what an earlier download left, which says nothing about the rate.
+      // A file's first report counts the bytes that an earlier download stored. They must not count towards the rate.
       if (before) rate.add(presentBytes - before.loadedBytes)
-      // A file that is downloaded again keeps its progress until it has caught up.
+      // When a file is downloaded again, its progress stays at the old value until the new download reaches that value.
       const loadedBytes = Math.min(totalBytes, Math.max(presentBytes, before?.loadedBytes ?? 0))
       report(phase, path, { path, loadedBytes, totalBytes })
     },
   }
 }
 
-/** When another file's size becomes known, the remaining fraction is rescaled: it never falls, and ends at 1. */
+/**
+ * Creates a function that computes the fraction. When another file's size becomes known, only the remaining part is
+ * rescaled, so the fraction never decreases, and ends at 1.
+ */
 function createFraction(): (loadedBytes: number, totalBytes: number) => number {
   let shown = { fraction: 0, loadedBytes: 0 }
   let from = shown

@@ -12,11 +12,11 @@ import {
 import { NoRoomError, createQuotaError } from './room.js'
 import { hashSegments } from './sha256.js'
 
-/** Per file. Servers that limit each connection's bandwidth send more over several; above a few they refuse. */
+/** The limit per file. Several connections are faster if the server limits each one; servers refuse too many. */
 const maxConnections = 4
-/** In a row, without receiving a byte. */
+/** A download fails after this many attempts in a row that received no byte. */
 const maxFruitlessAttempts = 5
-/** Before the second attempt; doubles with each further one. */
+/** The pause before the second attempt. The pause doubles with each further attempt. */
 const firstPauseMs = 250
 /** How many times a download is started when the file keeps changing on the server. */
 const maxStarts = 3
@@ -25,10 +25,10 @@ const maxStarts = 3
 export interface DownloadJob {
   readonly folderUrl: string
   readonly path: string
-  /** From `download.sha256` or a hub's listing; the server's answer adds the rest. */
+  /** The size and hash from `download.sha256` or a hub's listing. The server's answer adds the facts that are missing. */
   readonly known: Omit<FileFacts, 'validator'>
   readonly objectId: string | undefined
-  /** The range that one request asks for, if the server supports ranges. */
+  /** The size of the range that one request asks for, if the server supports range requests. */
   readonly segmentBytes: number
   readonly headers: Readonly<Record<string, string>>
   readonly idleTimeoutMs: number
@@ -42,7 +42,7 @@ export interface TransferProgress {
   readonly totalBytes: number | undefined
 }
 
-/** Where a download is written. */
+/** The stores that a download can be written to. */
 export interface DownloadStores {
   readonly kept: FileStore
   /** For files of unknown length: they cannot be checked, so they are used for this load only. */
@@ -50,9 +50,9 @@ export interface DownloadStores {
 }
 
 /**
- * Downloads a file into a store and resumes an earlier download. Segments are fetched in parallel if the server supports
- * ranges. A broken connection is retried; a file that has changed on the server is started again. The length is checked,
- * and the SHA-256 where it is known. The caller holds the file's lock.
+ * Downloads a file into a store, or resumes an earlier download. Segments are downloaded in parallel if the server supports
+ * range requests. A broken connection is retried. If the file changes on the server, the download starts again from the
+ * first byte. The file's length is checked, and its SHA-256 if it is known. The caller must hold the file's lock.
  * @returns the complete file, or undefined if the server does not have it
  * @throws RivuletError `download-failed`, `integrity-failed`, `quota-exceeded`; the reason of `signal`
  */
@@ -68,7 +68,7 @@ export async function downloadFile(
       if (job.signal.aborted) throw job.signal.reason
       if (error instanceof NoRoomError) throw await explainNoRoom(job, stores.kept)
       if (error instanceof RivuletError) {
-        // Damage in transit is retried once.
+        // A file that was damaged in transit is downloaded once more.
         if (error.code !== 'integrity-failed' || damage) throw error
         damage = error
         continue
@@ -117,7 +117,10 @@ async function transfer(job: DownloadJob, { kept, unkept }: DownloadStores): Pro
 
 const urlOf = ({ folderUrl, path }: Pick<DownloadJob, 'folderUrl' | 'path'>) => new URL(path, folderUrl).href
 
-/** Without an ETag, date or hash, the two halves could belong to different versions of the file. */
+/**
+ * Returns true if the stored part of a file can be continued. Without an ETag, date or hash, the stored part and the rest
+ * could belong to different versions of the file.
+ */
 function canResume({ record, isComplete }: StoredFile, known: DownloadJob['known']): boolean {
   if (isComplete || record.isMissing || !(record.validator ?? record.sha256)) return false
   return (['sizeBytes', 'sha256'] as const).every(
@@ -205,7 +208,7 @@ async function fillSegment(
   }
 }
 
-/** @throws TransferError if the segment is not complete afterwards */
+/** Writes an answer's bytes to a segment. @throws TransferError if the segment is not complete afterwards */
 async function pour(
   answer: RangeAnswer,
   record: FileRecord,
@@ -235,7 +238,11 @@ async function pour(
   }
 }
 
-/** Retries after a `TransferError`, with growing pauses; progress resets them. */
+/**
+ * Calls `run` again after a `TransferError`, with growing pauses. After an attempt that increases `measure()`, the pauses
+ * start short again.
+ * @throws RivuletError `download-failed` after several attempts in a row without progress; other errors of `run`
+ */
 export async function retry<T>(
   { signal }: Pick<DownloadJob, 'signal'>,
   run: () => Promise<T>,
@@ -262,7 +269,7 @@ export async function retry<T>(
   }
 }
 
-/** Runs at most `max` tasks at a time, in order. */
+/** Returns a function that runs tasks in the order of its calls, at most `max` at a time. */
 function createLimit(max: number): (task: () => Promise<void>) => Promise<void> {
   const waiting: (() => void)[] = []
   let running = 0

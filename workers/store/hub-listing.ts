@@ -12,8 +12,8 @@ export type HubListing = ReadonlyMap<string, ListedFile>
 
 /**
  * Fetches the list of a folder's files: one request returns all paths and sizes, and the SHA-256 of large files
- * (huggingface_hub, `list_repo_tree`; `lfs.oid` is that hash).
- * @returns undefined if the hub does not answer; files are then requested one by one
+ * (huggingface_hub, `list_repo_tree`; the SHA-256 is in the field `lfs.oid`).
+ * @returns undefined if the hub sends no valid list; files are then requested one by one
  */
 export async function fetchHubListing(
   url: string,

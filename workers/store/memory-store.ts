@@ -1,7 +1,10 @@
 import { countSegments, type FileRecord } from '../../lib/contract/store-layout.js'
 import type { FileStore, StoredFile } from './file-store.js'
 
-/** Keeps files while the worker lives: for pages without a private file system, and for files of unknown length. */
+/**
+ * Creates a store that keeps files only while the worker lives. It is used on pages without a private file system, and for
+ * files of unknown length.
+ */
 export function createMemoryStore(): FileStore {
   const files = new Map<string, StoredFile>()
   return {

@@ -13,7 +13,7 @@ export interface ModelFolder {
   readonly url: string
   /** @returns the file's bytes, or undefined if the folder has no such file */
   readBytes(path: string): Promise<Uint8Array<ArrayBuffer> | undefined>
-  /** Whether the folder has a file, without downloading it. */
+  /** Returns true if the folder has the file. Does not download the file. */
   has(path: string): Promise<boolean>
   /** @returns the parsed object, or undefined if the folder has no such file */
   readJson(path: string): Promise<Record<string, unknown> | undefined>
@@ -21,22 +21,25 @@ export interface ModelFolder {
   readText(path: string): Promise<string | undefined>
 }
 
-/** A folder that is open for loading. Its files cannot be removed until it is closed. */
+/** A folder that is open for loading. The files cannot be removed until the folder is closed. */
 export interface OpenModelFolder extends ModelFolder {
   /** @returns the stored file without copying it, or undefined if the folder has no such file */
   readBlob(path: string): Promise<Blob | undefined>
-  /** @returns the known paths: from the hub's listing, else of the stored files, or of the local files */
+  /** @returns the paths in the hub's listing; without a listing, those of the stored files; or those of the local files */
   list(): Promise<readonly string[]>
-  /** For a folder that is not a model: discards the records of missing files, so that the next load requests them again. */
+  /**
+   * Discards the records of missing files, so that the next load requests these files again. Call it for a folder that is
+   * not a model.
+   */
   forgetMissing(): Promise<void>
   close(): void
 }
 
-/** The files of one location: stored, downloaded or local. */
+/** Gives access to the files of one location. The files are stored, downloaded or local. */
 export interface ModelFiles {
   /** @returns the file without copying it, or undefined if there is no such file */
   read(path: string): Promise<Blob | undefined>
-  /** Whether there is such a file, without reading it. */
+  /** Returns true if there is such a file. Does not read the file. */
   has(path: string): Promise<boolean>
   list(): Promise<readonly string[]>
   forgetMissing(): Promise<void>
@@ -44,10 +47,10 @@ export interface ModelFiles {
 }
 
 /**
- * Opens a model's folder. Downloads are reported to `onProgress`.
- * The folder's methods throw RivuletError `download-failed`, `integrity-failed` or `quota-exceeded`, `readJson` also
- * `model-invalid`; or the reason of `signal`.
- * @throws RivuletError `invalid-option` for a hash in `download.sha256` whose file the folder does not have,
+ * Opens a model's folder and reports the progress of downloads to `onProgress`.
+ * The folder's methods throw a RivuletError (`download-failed`, `integrity-failed` or `quota-exceeded`; `readJson` also
+ * `model-invalid`) or the reason of `signal`.
+ * @throws RivuletError `invalid-option` if `download.sha256` has a hash for a file that the folder does not have,
  *   `download-failed`; the reason of `signal`
  */
 export async function openModelFolder(
@@ -96,7 +99,7 @@ function openLocalFiles(
   folderName: string,
   pinned: DownloadRequest['sha256'],
 ): ModelFiles {
-  // Files that were chosen one by one come without their folders.
+  // Files that the user chose one by one have no folder in their paths.
   const find = (path: string) => files.get(path) ?? files.get(path.slice(path.lastIndexOf('/') + 1))
   const pins = new Map(
     Object.entries(pinned).map(([path, sha256]) => {
@@ -119,7 +122,7 @@ function openLocalFiles(
   }
 }
 
-/** @throws RivuletError `integrity-failed` */
+/** Checks that a local file has the expected SHA-256. @throws RivuletError `integrity-failed`, `download-failed` */
 async function checkHash(path: string, file: File, expected: string): Promise<void> {
   const got = await readFrom(path, hashBlob(file))
   if (got === expected) return

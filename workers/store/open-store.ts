@@ -9,14 +9,14 @@ import { createMemoryStore } from './memory-store.js'
 import { createOpfsStore } from './opfs-store.js'
 import { sweepOrphans } from './sweep.js'
 
-/** A model's store, open for loading. */
+/** The store of one model, opened for loading. */
 interface OpenStore {
   readonly store: FileStore
   readonly directory: string
   close(): void
 }
 
-/** Falls back to memory when there is no private file system: in insecure pages and some private windows. */
+/** Opens a model's store, in memory if there is no private file system: on insecure pages and in some private windows. */
 export async function openStore(folderUrl: string): Promise<OpenStore> {
   let release = () => {}
   try {
@@ -26,7 +26,7 @@ export async function openStore(folderUrl: string): Promise<OpenStore> {
     const models = await root.getDirectoryHandle(storeFolderName, { create: true })
     const model = await models.getDirectoryHandle(directory, { create: true })
     await touch(model)
-    // Not awaited: entries that it does not reach are removed next time.
+    // Not awaited: the next sweep removes the entries that this sweep does not reach.
     sweepOrphans(models).catch(() => {})
     return { store: createOpfsStore(model), directory, close: release }
   } catch {
@@ -46,7 +46,7 @@ function holdShared(name: string): Promise<() => void> {
   })
 }
 
-/** Updates the modification time of the `used` file: when the model was last opened. */
+/** Updates the modification time of the `used` file, which shows when the model was last opened. */
 async function touch(model: FileSystemDirectoryHandle): Promise<void> {
   const file = await model.getFileHandle(usedName, { create: true })
   try {
@@ -57,6 +57,6 @@ async function touch(model: FileSystemDirectoryHandle): Promise<void> {
       handle.close()
     }
   } catch {
-    // Another tab is writing it at the same time, or the disk is full.
+    // Another tab is writing the file at the same time, or the disk is full.
   }
 }

@@ -12,10 +12,10 @@ import {
 import type { FileStore, SegmentWriter, StoredFile } from './file-store.js'
 import { NoRoomError, checkRoom } from './room.js'
 
-/** A whole segment is read through one buffer of this size. */
+/** The size of the buffer through which a segment is read, piece by piece. */
 const pieceBytes = 2 ** 20
 
-/** Stores a model's files in the origin private file system (layout: `store-layout.ts`). */
+/** Creates a store for a model's files in the origin private file system (layout: `store-layout.ts`). */
 export function createOpfsStore(model: FileSystemDirectoryHandle): FileStore {
   return {
     async open(path) {
@@ -69,7 +69,7 @@ function createOpfsFile(
       return createSegmentWriter(handle)
     },
     measureSegment: async (index) => (await getSegment(index)).size,
-    // Not `Blob.stream()`: in Chromium 156 it can hang in the middle.
+    // `Blob.stream()` is not used: in Chromium 156, the stream can hang in the middle.
     async *readSegment(index) {
       const handle = await openHandle(directory, String(index))
       const buffer = new Uint8Array(pieceBytes)
@@ -92,7 +92,7 @@ function createOpfsFile(
   }
 }
 
-/** A browser that runs out of space may remove single files. */
+/** Returns false if stored bytes are missing: a browser that runs out of space may remove single files. */
 async function isWhole({ record, read }: StoredFile): Promise<boolean> {
   return record.sizeBytes === undefined || (await read()).size === record.sizeBytes
 }
@@ -130,7 +130,7 @@ async function writeFile(directory: FileSystemDirectoryHandle, name: string, tex
   }
 }
 
-/** @returns how many bytes were written; fewer when the disk or quota is full */
+/** Writes bytes. @returns how many bytes were written, which is fewer than requested if the disk or quota is full */
 function writeBytes(handle: FileSystemSyncAccessHandle, bytes: Uint8Array, at: number): number {
   try {
     return handle.write(bytes as Uint8Array<ArrayBuffer>, { at })
@@ -143,7 +143,7 @@ function writeBytes(handle: FileSystemSyncAccessHandle, bytes: Uint8Array, at: n
 const handleAttempts = 40
 const handlePauseMs = 50
 
-/** Retries while a handle of a worker that was just terminated is still open. */
+/** Opens a file for reading and writing. Retries while a worker that was just terminated still has the file open. */
 async function openHandle(
   directory: FileSystemDirectoryHandle,
   name: string,

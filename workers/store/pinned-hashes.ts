@@ -22,8 +22,8 @@ export function createUnknownFileError(
 }
 
 /**
- * Returns a file's address, by which hashes are matched to files. It does not depend on how the path is encoded (`a b.gguf` or
- * `a%20b.gguf`), and has no query, which may be a signature.
+ * Returns a file's address, which is used to match hashes to files. The address does not depend on how the path is encoded
+ * (`a b.gguf` or `a%20b.gguf`), and has no query, because a query may be a signature.
  * @returns undefined for a path outside the folder
  */
 export function locateFile(path: string, folderUrl: string): string | undefined {

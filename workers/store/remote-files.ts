@@ -17,12 +17,13 @@ import { shareProgress, watchProgress } from './share-progress.js'
 /** How long a server may take to report whether a stored file has changed; after that, the stored file is used. */
 const revalidationTimeoutMs = 3000
 
-/** Small enough that a file of a hundred megabytes uses several connections. */
+/** The size of a segment. It is small enough that a file of a hundred megabytes uses several connections. */
 const segmentBytes = 16 * 2 ** 20
 
 /**
- * Opens a folder's files, which are stored in this browser. When several tabs need a file, one downloads it for all.
- * @throws RivuletError `invalid-option` for a hash of a file that the folder does not have, `download-failed`
+ * Opens the files of a remote folder. Downloaded files are stored in this browser. When several tabs need a file, one tab
+ * downloads the file for all of them.
+ * @throws RivuletError `invalid-option` if there is a hash for a file that the folder does not have, `download-failed`
  */
 export async function openRemoteFiles(
   location: RemoteLocation,
@@ -32,24 +33,24 @@ export async function openRemoteFiles(
   const { store: kept, directory, close } = await openStore(location.url)
   const unkept = createMemoryStore()
   const mayHaveChanged = revalidate && !(location.kind === 'hub' && location.isCommit)
-  /** Fetched once, and not at all when everything is stored and needs no revalidation. */
+  /** The hub's listing. It is fetched at most once, and not at all when all files are stored and need no revalidation. */
   let listing: Promise<HubListing | undefined> | undefined
   const list = () => {
     if (location.kind !== 'hub') return undefined
     const timeout = AbortSignal.any([signal, AbortSignal.timeout(idleTimeoutMs)])
     return (listing ??= fetchHubListing(location.listingUrl, headers, timeout))
   }
-  /** Files that are missing, each with the pending write of the record that says so. */
+  /** The files that the server does not have. Each promise settles when the record of the missing file is written. */
   const missing = new Map<string, Promise<void>>()
-  /** Set by `forgetMissing`: reads that are still running then record no more missing files. */
+  /** True after a call of `forgetMissing`: reads that are still running then record no more missing files. */
   let isForgetting = false
 
   const pins = new Map(Object.entries(pinned).map(([path, hash]) => [locateFile(path, location.url), hash]))
   const readPin = (path: string) => pins.get(locateFile(path, location.url))
-  /** The GGUF file's URL can end in a query, such as a signature; its other parts need the same. */
+  /** The query of the GGUF file's URL, such as a signature. The other parts of a split model need the same query. */
   const query = /\?.*$/.exec(location.file ?? '')?.[0] ?? ''
 
-  /** @throws RivuletError `invalid-option` for a hash of a file that the folder does not have */
+  /** Checks that the folder has a file for each hash in `download.sha256`. @throws RivuletError `invalid-option` if not */
   async function checkPins(): Promise<void> {
     await Promise.all(
       Object.keys(pinned).map(async (path) => {
@@ -61,8 +62,9 @@ export async function openRemoteFiles(
   }
 
   /**
-   * Also true when the model is stored and the server cannot be reached: with hashes for several variants of a model, only
-   * one is stored, and it must open offline.
+   * Returns true if the folder has the file. Also returns true if the server cannot be reached, a part of the model is
+   * stored, and the file is not recorded as missing: with hashes for several variants of a model, only one variant is
+   * stored, and this variant must open offline.
    */
   async function hasFile(path: string, address: string): Promise<boolean> {
     const stored = await kept.open(path + query)
@@ -88,13 +90,13 @@ export async function openRemoteFiles(
     }
   }
 
-  /** Paths of files that are stored completely or partly. */
+  /** Returns the paths of files that are stored completely or partly. */
   async function listStored(): Promise<readonly string[]> {
     const files = await Promise.all((await kept.list()).map(kept.open))
     return files.flatMap((file) => (file && !file.record.isMissing ? [file.record.path] : []))
   }
 
-  /** Paths to show in an error: without queries, which can be secret signatures. */
+  /** Returns the paths to show in an error. Queries are removed, because a query can be a secret signature. */
   async function listKnown(): Promise<readonly string[]> {
     const named = location.file === undefined ? [] : [location.file]
     const paths = (await list())?.keys() ?? [...(await listStored()), ...named]
@@ -106,7 +108,7 @@ export async function openRemoteFiles(
     if (stored && (await isGood(stored))) return readStored(path, stored)
     const lock = nameFileLock(directory, path)
     return withLock(path, lock, async (hasWaited) => {
-      // The tab that held the lock before may have downloaded it.
+      // The tab that held the lock before may have downloaded the file.
       const fetched = hasWaited ? await kept.open(path) : undefined
       return fetched && (await isGood(fetched)) ? readStored(path, fetched) : fetchFile(path, lock)
     })
@@ -137,7 +139,7 @@ export async function openRemoteFiles(
 
   async function isUnchanged({ path, isMissing, validator, sizeBytes }: FileRecord): Promise<boolean> {
     const head = await askServer(path)
-    // Offline, gone, forbidden, or a network's login page: the stored file stays in use.
+    // The browser is offline, the file is gone or forbidden, or a network's login page answered: use the stored file.
     if (head.kind !== 'file') return true
     if (isMissing) return false
     if (head.validator !== undefined && validator !== undefined) return head.validator === validator
@@ -202,7 +204,7 @@ export async function openRemoteFiles(
     await record.complete(undefined)
   }
 
-  /** Waits until no other tab downloads the file, and reports that tab's progress meanwhile. */
+  /** Calls `run` when no other tab downloads the file. While it waits, it reports the other tab's progress. */
   async function withLock<T>(
     path: string,
     lock: string,

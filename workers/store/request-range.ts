@@ -5,7 +5,7 @@ import { readPieces } from '../read-pieces.js'
 
 /** A failure that a retry may fix. */
 export class TransferError extends Error {
-  /** How long to wait before the retry, as the server asked, in milliseconds. */
+  /** How long the server asks to wait before the retry, in milliseconds; 0 if the server does not ask for a pause. */
   readonly retryAfterMs: number
 
   constructor(
@@ -22,18 +22,21 @@ export class FileChangedError extends Error {}
 
 /** A file's properties as the server reports them. */
 export interface FileFacts {
-  /** Undefined if the server does not report it. */
+  /** Undefined if the server does not report the size. */
   readonly sizeBytes: number | undefined
-  /** Its `ETag`, or else `Last-Modified`. */
+  /** The file's `ETag`; without one, its `Last-Modified`. */
   readonly validator: string | undefined
   readonly sha256: string | undefined
 }
 
-/** A file's bytes as they arrive, from the first requested byte. */
+/**
+ * A server's answer with the bytes of a file, as they arrive. The bytes start at the first requested byte if `isPartial` is
+ * true, otherwise at the start of the file.
+ */
 export interface RangeAnswer extends FileFacts {
   /** False if the server ignores ranges and sends the whole file. */
   readonly isPartial: boolean
-  /** @throws TransferError */
+  /** The bytes, in pieces. @throws TransferError */
   readonly pieces: AsyncGenerator<Uint8Array, undefined>
   /** Closes the connection. */
   end(): void
@@ -42,7 +45,7 @@ export interface RangeAnswer extends FileFacts {
 export interface RangeRequest {
   readonly url: string
   readonly first: number
-  /** Inclusive. */
+  /** The position of the last requested byte (inclusive). */
   readonly last: number
   /** What is known about the file; the answer must match. */
   readonly expected?: FileFacts | undefined
@@ -55,7 +58,7 @@ export interface RangeRequest {
  * Requests a part of a file.
  * With a range, servers do not compress the body (Fetch standard, "HTTP-network-or-cache fetch"), so its length is known.
  * @returns undefined if the server has no such file
- * @throws TransferError, FileChangedError; RivuletError `download-failed` where a retry would not help
+ * @throws TransferError, FileChangedError; RivuletError `download-failed` if a retry would not help
  */
 export async function requestRange(request: RangeRequest): Promise<RangeAnswer | undefined> {
   const { url, first, last } = request
@@ -69,7 +72,7 @@ export async function requestRange(request: RangeRequest): Promise<RangeAnswer |
     let response = await send(request, `bytes=${first}-${last}`, watch.signal)
     const isOfUnknownFile = response?.status === 206 && !response.headers.has('content-range')
     if (isOfUnknownFile && request.expected?.sizeBytes === undefined) {
-      // Some servers do not expose this header to other origins.
+      // Some servers do not expose `Content-Range` to other origins. The whole file is then requested.
       response?.body?.cancel().catch(() => {})
       response = await send(request, undefined, watch.signal)
     }
@@ -147,12 +150,15 @@ function readAnswer(
   )
 }
 
-/** Servers of single-page apps answer an unknown path with their index page; a model file is never HTML. */
+/**
+ * Returns true if the response is an HTML page. Servers of single-page apps answer an unknown path with their index page; a
+ * model file is never HTML.
+ */
 export function isPage({ headers }: Response): boolean {
   return headers.get('content-type')?.startsWith('text/html') ?? false
 }
 
-/** @throws FileChangedError */
+/** Compares a file's validator and size with the expected ones. @throws FileChangedError if they differ */
 function checkSame(url: string, expected: FileFacts | undefined, facts: FileFacts): void {
   const differs = (name: keyof FileFacts) =>
     expected?.[name] !== undefined && facts[name] !== undefined && expected[name] !== facts[name]
@@ -162,7 +168,7 @@ function checkSame(url: string, expected: FileFacts | undefined, facts: FileFact
 
 /** Reads a file's properties from the headers of a response. */
 export function readFacts({ headers }: Response): FileFacts {
-  // With a content encoding, this is the length of the encoded bytes.
+  // With a content encoding, `Content-Length` is the length of the encoded bytes, not of the file.
   const length = headers.has('content-encoding') ? null : headers.get('content-length')
   const linked = /^"?([0-9a-f]{64})"?$/.exec(headers.get('x-linked-etag') ?? '')
   return {

@@ -1,11 +1,11 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 
-/** A write failed because the disk or the site's quota is full. */
+/** Thrown when a write fails because the disk or the site's quota is full. */
 export class NoRoomError extends Error {}
 
 /**
- * Checks for free space before a download. Browsers may report more than there is, so that sites cannot learn what else is
- * on the disk: a write can still fail.
+ * Checks that there is enough free space for a download. A write can still fail: browsers may report more space than there
+ * is, so that sites cannot learn what else is on the disk.
  * @throws RivuletError `quota-exceeded`
  */
 export async function checkRoom(path: string, neededBytes: number): Promise<void> {

@@ -2,8 +2,8 @@ import { toHex } from '../../lib/contract/store-layout.js'
 import type { StoredFile } from './file-store.js'
 
 /**
- * Computes the SHA-256 of a file, in 64 hexadecimal digits. A file of one segment is hashed by Web Crypto, which is several
- * times as fast; segments of a larger file are hashed as they arrive, without holding the file in memory.
+ * Computes the SHA-256 of a file, as 64 hexadecimal digits. A file of one segment is hashed by Web Crypto, which is several
+ * times faster. The segments of a larger file are hashed as they arrive, so that memory never holds the whole file.
  */
 export async function hashSegments(
   { read, readSegment }: Pick<StoredFile, 'read' | 'readSegment'>,
@@ -41,7 +41,7 @@ export async function hashBlob(blob: Blob): Promise<string> {
 /** Hashes bytes in the order in which they are added. */
 interface Sha256 {
   add(bytes: Uint8Array): void
-  /** 64 hexadecimal digits. */
+  /** Returns the hash as 64 hexadecimal digits. */
   finish(): string
 }
 

@@ -1,6 +1,6 @@
 import type { TransferProgress } from './download-file.js'
 
-/** The tab that downloads a file reports its progress here to the tabs that wait for the file. */
+/** The channel on which the tab that downloads a file reports its progress to the tabs that wait for the file. */
 const channelName = 'rivulet downloads'
 
 const intervalMs = 100
@@ -10,7 +10,7 @@ interface SharedProgress {
   readonly progress: TransferProgress
 }
 
-/** Posts progress to this site's other tabs, at most ten times a second. */
+/** Creates a sender that posts progress to this site's other tabs, at most ten times a second. */
 export function shareProgress(lock: string): { post(progress: TransferProgress): void; end(): void } {
   const channel = new BroadcastChannel(channelName)
   let postedMs = 0
@@ -26,7 +26,10 @@ export function shareProgress(lock: string): { post(progress: TransferProgress):
   }
 }
 
-/** Calls `onProgress` with the progress of the download that holds the Web Lock `lock`. The returned function stops it. */
+/**
+ * Calls `onProgress` with the progress of the download that holds the Web Lock `lock`.
+ * @returns a function that ends these calls
+ */
 export function watchProgress(lock: string, onProgress: (progress: TransferProgress) => void): () => void {
   const channel = new BroadcastChannel(channelName)
   channel.onmessage = ({ data }: MessageEvent<SharedProgress>) => {

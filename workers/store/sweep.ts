@@ -1,8 +1,8 @@
 import { getFile, nameFileLock, recordName, removeEntry } from '../../lib/contract/store-layout.js'
 
 /**
- * Removes bytes without a record, in any model: an interrupted removal leaves them behind. A file that another tab is just
- * starting to download has no record either, but its lock is held.
+ * Removes files that have no record, in all models: an interrupted removal leaves such files behind. A file that another
+ * tab is just starting to download has no record either, but that tab holds the file's lock, so the file is not removed.
  */
 export async function sweepOrphans(models: FileSystemDirectoryHandle): Promise<void> {
   for await (const model of models.values()) {

@@ -5,7 +5,7 @@ import type { ChatMessage } from '../../lib/contract/request.js'
 /** A part of a rendered prompt: text of the template, or the content of a message. */
 export interface PromptPart {
   readonly text: string
-  /** Content is untrusted: no text in it may become a control token. */
+  /** True if the part is the content of a message. Content is untrusted: no text in it may become a control token. */
   readonly isContent: boolean
 }
 
@@ -25,9 +25,9 @@ const maxRangeLength = 10_000
 
 /**
  * Renders a conversation with the model's Jinja template.
- * The template sees a sentinel in place of each content, which is then restored as a separate part. So control tokens are
- * recognized only in the text of the template. White space around a content stays outside the sentinel, for templates that
- * trim it.
+ * The template sees a sentinel (a placeholder) in place of each message's content. After rendering, the content replaces
+ * the sentinel as a separate part. So control tokens are recognized only in the text of the template. White space around a
+ * content stays outside the sentinel, for templates that trim white space.
  * @throws RivuletError `chat-template-failed`
  */
 export function renderChatTemplate(
@@ -47,7 +47,7 @@ export function renderChatTemplate(
     return { role, content: `${before}${sentinelStart}${contents.length - 1}${sentinelEnd}${after}` }
   })
   const rendered = render(template, { ...tokens, messages: masked, add_generation_prompt: true })
-  // Splitting at a captured group alternates: literal, index, literal, index, … literal.
+  // Splitting at a captured group returns text and indices in turn: text, index, text, index, … text.
   return rendered
     .split(sentinelPattern)
     .map((piece, index) =>
@@ -58,7 +58,7 @@ export function renderChatTemplate(
     .filter((part) => part.text !== '')
 }
 
-// Noncharacters, which text for interchange does not contain (Unicode 16, section 23.7).
+// Two noncharacters. Text for interchange does not contain noncharacters (Unicode 16, section 23.7).
 const sentinelStart = '\uFDD0'
 const sentinelEnd = '\uFDD1'
 const sentinelPattern = new RegExp(`${sentinelStart}(\\d+)${sentinelEnd}`)
@@ -93,7 +93,7 @@ class BoundedInterpreter extends Interpreter {
     const [node] = args
     if (node && 'iterable' in node && node.iterable instanceof Object) this.#iterables.add(node.iterable)
     const value = super.evaluate(...args)
-    // A loop with an empty body evaluates nothing in its iterations.
+    // A loop with an empty body evaluates nothing in its iterations, so count them here.
     if (node && this.#iterables.has(node)) this.#spend(listParts(value).length)
     this.#measure(value)
     return value
@@ -104,13 +104,13 @@ class BoundedInterpreter extends Interpreter {
     if (this.#steps > maxTemplateSteps) throw new Error(`it exceeds ${maxTemplateSteps} steps.`)
   }
 
-  /** Estimates how many characters a value has as text. A list can contain one long value many times. */
+  /** Estimates how many characters a value has as text. A list can contain one long value many times; each time counts. */
   #measure(value: RuntimeValue): number {
     const known = this.#sizes.get(value)
     if (known !== undefined) return known
     const size = typeof value.value === 'string' ? value.value.length : this.#measureParts(listParts(value))
     this.#spend(Math.floor(size / charactersPerStep))
-    // Only a namespace can change.
+    // A namespace can change, so its size is not stored. No other value can.
     if (value.type !== 'NamespaceValue') this.#sizes.set(value, size)
     return size
   }
@@ -126,15 +126,15 @@ class BoundedInterpreter extends Interpreter {
   }
 }
 
-/** The values in a list or an object. */
+/** Returns the values in a list or an object; an empty list for any other value. */
 function listParts({ value }: RuntimeValue): readonly RuntimeValue[] {
   if (Array.isArray(value)) return value
   return value instanceof Map ? [...value.values()] : []
 }
 
 /**
- * The globals that transformers defines for each template. The Jinja package defines them only with an unbounded
- * `range`.
+ * The globals that transformers defines for each template. The Jinja package can define them too, but its `range` has no
+ * limit.
  */
 const templateGlobals = {
   true: true,
@@ -146,7 +146,7 @@ const templateGlobals = {
   range: (start: number, stop?: number, step = 1) => {
     const [from, to] = stop === undefined ? [0, start] : [start, stop]
     const length = Math.max(0, Math.ceil((to - from) / step))
-    // Also refuses a step of zero, whose length is not finite.
+    // Also refuses a step of 0 that gives an infinite or NaN length.
     if (!(length <= maxRangeLength)) throw new Error(`range() is limited to ${maxRangeLength} numbers.`)
     return Array.from({ length }, (_, index) => from + index * step)
   },
@@ -156,7 +156,7 @@ const templateGlobals = {
   strftime_now: (format: string) => formatDate(new Date(), format),
 }
 
-/** Supports the fields of `strftime` that published chat templates use. */
+/** Formats a date. Supports the fields of `strftime` that published chat templates use. */
 function formatDate(date: Date, format: string): string {
   const pad = (value: number) => String(value).padStart(2, '0')
   const name = (options: Intl.DateTimeFormatOptions) => new Intl.DateTimeFormat('en', options).format(date)

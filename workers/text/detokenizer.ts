@@ -2,21 +2,24 @@ import type { Tokenizer } from './tokenizer.js'
 
 /** Converts a stream of token ids to text. The concatenated pieces equal the text of all ids decoded at once. */
 export interface Detokenizer {
-  /** @returns the text that this id completes; empty while a character is incomplete */
+  /** Adds a token id and returns the text that this id completes; empty while a character is incomplete. */
   push(id: number): string
-  /** @returns the text that is still held back; call it after the last id */
+  /** Returns the text that is still held back. Call this after the last id. */
   flush(): string
 }
 
 /** Some decoders strip a space at the start of a text, so each token is decoded with this many tokens before it. */
 const contextTokens = 5
-/** The bytes of an incomplete character at the end are within the last three characters: each is at least one byte. */
+/**
+ * The bytes of an incomplete character at the end are within the last three characters of the text, because each character
+ * has at least one byte.
+ */
 const contextCharacters = 3
 
 /**
- * Decodes only a short window of the newest tokens, so that the cost per token is constant.
+ * Creates a detokenizer that decodes only a short window of the newest tokens, so that the cost per token is constant.
  * The first bytes of an incomplete character decode to one U+FFFD (WHATWG Encoding, "UTF-8 decoder"). So only a U+FFFD at
- * the end of the window can still change. It is held back until the next token.
+ * the end of the window can still change. This U+FFFD is held back until the next token.
  */
 export function createDetokenizer(
   tokenizer: Pick<Tokenizer, 'decode'>,

@@ -3,7 +3,8 @@ import { renderChatTemplate } from './chat-template.js'
 import type { Tokenizer } from './tokenizer.js'
 
 /**
- * The token ids of a prompt: through the chat template, or raw text after the model's beginning-of-sequence token.
+ * Returns the token ids of a prompt: messages go through the chat template; raw text follows the model's
+ * beginning-of-sequence token.
  * @throws RivuletError `chat-template-failed`
  */
 export function encodePrompt(tokenizer: Tokenizer, input: RequestInput): number[] {
@@ -11,6 +12,6 @@ export function encodePrompt(tokenizer: Tokenizer, input: RequestInput): number[
   if (input.kind === 'text') {
     return [...prefixIds, ...tokenizer.encode([{ text: input.text, isContent: true }])]
   }
-  // A model without one does not support the input `chat`.
+  // A model without a chat template does not support the input `chat`.
   return tokenizer.encode(renderChatTemplate(chatTemplate ?? '', input.messages, templateTokens))
 }

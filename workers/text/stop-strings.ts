@@ -1,8 +1,11 @@
 /** Finds stop strings in a text that arrives in pieces. */
 export interface StopMatcher {
-  /** @returns the text that cannot be part of a stop string, or the text before the stop string if one is complete */
+  /**
+   * Adds a piece of text.
+   * @returns the text that cannot be part of a stop string, or the text before the stop string if one is complete
+   */
   push(text: string): { readonly text: string; readonly hasStopped: boolean }
-  /** @returns the text that was held back because it could be the start of a stop string */
+  /** Returns the text that was held back because it could be the start of a stop string. */
   flush(): string
 }
 
@@ -29,8 +32,8 @@ export function createStopMatcher(stops: readonly string[]): StopMatcher {
 }
 
 /**
- * Returns the start of the stop string that ends first; of several with the same end, the longest one.
- * The one that starts first would depend on how the text is split into pieces.
+ * Returns the start of the stop string that ends first. If several stop strings end at the same place, the longest wins.
+ * The stop string that starts first is not used: it would depend on how the text is split into pieces.
  */
 function findStop(text: string, stops: readonly string[]): number | undefined {
   const found = stops
@@ -40,7 +43,7 @@ function findStop(text: string, stops: readonly string[]): number | undefined {
   return found[0]?.start
 }
 
-/** The length of the longest suffix of `text` that is a prefix of `stop`. */
+/** Returns the length of the longest suffix of `text` that is a prefix of `stop`. */
 function countOverlap(text: string, stop: string): number {
   for (let length = Math.min(text.length, stop.length - 1); length > 0; length -= 1) {
     if (text.endsWith(stop.slice(0, length))) return length

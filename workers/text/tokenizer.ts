@@ -9,7 +9,7 @@ export interface Tokenizer {
   readonly prefixIds: readonly number[]
   readonly chatTemplate: string | undefined
   readonly templateTokens: TemplateTokens
-  /** Recognizes control tokens only in parts of the template; content becomes plain text tokens. */
+  /** Returns the token ids. Recognizes control tokens only in parts of the template; content becomes plain text tokens. */
   encode(parts: readonly PromptPart[]): number[]
   /** Returns the text without control tokens. An incomplete character becomes U+FFFD. */
   decode(ids: readonly number[]): string
@@ -29,6 +29,7 @@ interface AddedToken {
 }
 
 /**
+ * Creates a tokenizer from the model's tokenizer files.
  * @param tokenizerJson a parsed `tokenizer.json`
  * @param config a parsed `tokenizer_config.json`
  * @throws RivuletError `model-invalid`
@@ -51,7 +52,7 @@ function buildTokenizer(tokenizerJson: object, config: TokenizerConfig): Tokeniz
   const tokenizer = new HuggingFaceTokenizer(tokenizerJson, config)
   const prefixIds = readPrefixIds(tokenizer)
   const addedTokens: readonly AddedToken[] = [...tokenizer.get_added_tokens_decoder().values()]
-  // Some vocabularies (Gemma, Phi) add runs of white space as tokens. These are plain text in any part.
+  // Some vocabularies (Gemma, Phi) add runs of white space as tokens. These tokens are plain text in any part.
   const textTokens = addedTokens.filter((token) => !token.special && token.content.trim() === '')
   const controlTokens = addedTokens.filter((token) => !textTokens.includes(token))
   const controlIds = new Set(controlTokens.map((token) => token.id))
@@ -67,7 +68,7 @@ function buildTokenizer(tokenizerJson: object, config: TokenizerConfig): Tokeniz
     )
   }
 
-  /** Runs the tokenizer's pipeline without its split at added tokens, which cannot tell content from template. */
+  /** Runs the tokenizer's pipeline without its split at added tokens. That split cannot tell content from template. */
   function encodePlain(text: string, sectionIndex: number): number[] {
     const { normalizer, pre_tokenizer: preTokenizer } = tokenizer
     const normalized = normalizer ? normalizer(text) : text
@@ -82,9 +83,10 @@ function buildTokenizer(tokenizerJson: object, config: TokenizerConfig): Tokeniz
     return model([...words]).flatMap((token) => {
       const id = model.tokens_to_ids.get(token)
       if (id === undefined) return model.unk_token_id ?? []
-      // A token that is not part of the text stands for an unknown character.
+      // A control token that is not part of the text stands for an unknown character.
       if (!controlIds.has(id) || !words.some((word) => word.includes(token))) return id
-      // A vocabulary can contain a control token as an ordinary piece. Encoded character by character, it cannot match.
+      // A vocabulary can contain a control token as an ordinary piece. If the characters are encoded one by one, the
+      // control token cannot match.
       const chars = [...token]
       return chars.length > 1 ? encodeWords(chars) : (model.unk_token_id ?? [])
     })
@@ -128,7 +130,8 @@ function createSplitter(tokens: readonly AddedToken[]): (text: string) => Piece[
   const byContent = new Map(tokens.map((token) => [token.content, token]))
   const contents = [...byContent.keys()].toSorted((a, b) => b.length - a.length)
   const pattern = new RegExp(`(${contents.map(escapePattern).join('|')})`)
-  // A pattern is compiled at its first use. If it is too large, this fails now and not at the first prompt.
+  // A pattern is compiled at its first use. With this call, a pattern that is too large fails here and not at the first
+  // prompt.
   pattern.test('')
   // Splitting at a captured group keeps the matches at the odd indices.
   return (text) =>
@@ -156,7 +159,7 @@ function joinTexts(pieces: readonly Piece[]): Piece[] {
     .filter((piece) => piece !== '')
 }
 
-/** A model can have several named templates; `default` is the one for chat. */
+/** Finds the chat template. A model can have several named templates; the template named `default` is for chat. */
 function findChatTemplate({ chat_template: template }: TokenizerConfig): string | undefined {
   if (typeof template === 'string') return template
   if (!Array.isArray(template)) return undefined
@@ -165,7 +168,7 @@ function findChatTemplate({ chat_template: template }: TokenizerConfig): string 
   return typeof found === 'string' ? found : undefined
 }
 
-/** In `tokenizer_config.json`, a token is a string or an object with `content`. */
+/** Reads a token of `tokenizer_config.json`, which is a string or an object with `content`. */
 function readToken(token: unknown): string | undefined {
   if (typeof token === 'string') return token
   const content = (token as { readonly content?: unknown } | null | undefined)?.content

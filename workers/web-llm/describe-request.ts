@@ -11,7 +11,7 @@ export type DescribedRequest =
 /** The model's properties that a request is checked against. */
 export interface RequestRules {
   readonly vocabSize: number
-  /** Strings of the model's template that would forge a turn. */
+  /** Strings of the model's template that mark turns. In a message, such a string would forge a turn. */
   readonly controlStrings: readonly string[]
   /** The model's stop strings; a request can add others. */
   readonly stopStrings: readonly string[]
@@ -19,7 +19,10 @@ export interface RequestRules {
   readonly replacedRoles: ReadonlySet<Message['role']>
 }
 
-/** @param hasManifest for such models, web-llm inserts only the system message with `String.replace` */
+/**
+ * Reads the rules for requests from a model's configuration.
+ * @param hasManifest true if the model has a manifest: web-llm then uses `String.replace` only for the system message
+ */
 export function readRequestRules(config: ChatConfig, hasManifest: boolean): RequestRules {
   const template: ConversationTemplate = { ...config.conv_template, ...config.conv_config }
   const roles = hasManifest ? [] : (['user', 'assistant'] as const)
@@ -34,7 +37,7 @@ export function readRequestRules(config: ChatConfig, hasManifest: boolean): Requ
   }
 }
 
-/** `<|im_end|>`, `</s>`, `[INST]`: the markers of turns in MLC's conversation templates. */
+/** Matches the markers of turns in MLC's conversation templates, such as `<|im_end|>`, `</s>` and `[INST]`. */
 const controlString = /<[^\s<>]+>|\[\/?[A-Z_]+\]/g
 
 function findControlStrings(template: ConversationTemplate): readonly string[] {
@@ -49,7 +52,10 @@ function findControlStrings(template: ConversationTemplate): readonly string[] {
   return [...new Set(literals.flatMap((literal) => literal.match(controlString) ?? []))]
 }
 
-/** @throws RivuletError `invalid-option` for token ids that the model does not have, and for forged control strings */
+/**
+ * Converts a request to web-llm's format.
+ * @throws RivuletError `invalid-option` for token ids that the model does not have, and for forged control strings
+ */
 export function describeRequest(request: GenerateRequest, rules: RequestRules): DescribedRequest {
   const { input, options } = request
   checkBias(options, rules)
@@ -82,6 +88,6 @@ function describeMessage(
     )
   }
   if (!replacedRoles.has(role)) return { role, content }
-  // ECMA-262, GetSubstitution: `String.replace` would insert the template's text for these.
+  // `String.replace` would replace these patterns with text of the template (ECMA-262, GetSubstitution).
   return { role, content: content.replace(/\$(?=[$&`'])/g, '$$$$') }
 }

@@ -2,7 +2,7 @@ import { RivuletError, asRivuletError, describeError, type WrappingCode } from '
 import type { WebLlmModelRecord } from '../../lib/contract/web-llm-options.js'
 import type { AppConfig, WebLlmRuntime } from './runtime.js'
 
-/** By error name: web-llm exports hardly any of its error classes. */
+/** Codes for errors of a load, by error name: web-llm exports hardly any of its error classes. */
 const loadCodes: Readonly<Record<string, WrappingCode>> = {
   ModelNotFoundError: 'model-not-found',
   WebGPUNotAvailableError: 'backend-unavailable',
@@ -15,9 +15,9 @@ const loadCodes: Readonly<Record<string, WrappingCode>> = {
 
 /** web-llm's messages for an adapter that it cannot use; these errors have no class. */
 const unusableAdapter = /compatible GPU|Cannot initialize runtime because/
-/** Matched in the message too: web-llm's IndexedDB store turns errors into strings. */
+/** Matches the name or the message of an error: web-llm's IndexedDB store turns errors into strings. */
 const fullStore = /QuotaExceeded/
-/** Messages of the browser and of web-llm's three stores for a failed download. */
+/** Matches the messages of the browser and of web-llm's three stores for a failed download. */
 const failedFetch = /fetch|network|on 'Cache'|Failed to store/i
 
 interface FailedModel {
@@ -50,7 +50,10 @@ export async function explainLoadFailure(
   return asRivuletError(error, 'model-invalid', what)
 }
 
-/** A server can answer with the app's HTML page for a missing file; web-llm stores it like any other file. */
+/**
+ * Removes a stored file that is invalid. A server can answer with the app's HTML page for a missing file; web-llm stores
+ * that page like any other file.
+ */
 async function forgetBrokenFile(
   error: unknown,
   { record, appConfig }: FailedModel,
@@ -76,7 +79,10 @@ function isCompileError(error: unknown): boolean {
   return error instanceof WebAssembly.CompileError || error instanceof WebAssembly.LinkError
 }
 
-/** The files that may be missing on the server. A missing library shows up as a compile error of its 404 page. */
+/**
+ * Returns the URLs of files that may be missing on the server. A missing library shows up as a compile error of its 404
+ * page.
+ */
 function listSuspects(
   error: unknown,
   { model, model_lib, model_manifest }: WebLlmModelRecord,
@@ -96,7 +102,7 @@ interface IntegrityError {
   readonly actual: string
 }
 
-/** Removes the damaged file: web-llm stores a file before it checks it. */
+/** Creates the error for a wrong hash. Removes the damaged file: web-llm stores a file before it checks the hash. */
 async function explainMismatch(
   error: IntegrityError,
   { record, appConfig }: FailedModel,
@@ -118,12 +124,12 @@ async function explainMismatch(
   )
 }
 
-/** A file that cannot be removed fails the next load with the same error. */
+/** Waits until a file is removed. Ignores a failure: the next load then fails with the same error. */
 async function tryForget(forgotten: Promise<void>): Promise<void> {
   await forgotten.catch(() => {})
 }
 
-/** Asks the server for each status, since web-llm does not report it. */
+/** Returns an error if the server lacks or refuses a file. Asks for each status, because web-llm does not report it. */
 async function findMissingFile(urls: readonly string[], cause: unknown): Promise<RivuletError | undefined> {
   const statuses = await Promise.all(urls.map(askStatus))
   const failed = urls.findIndex((_, index) => isFailure(statuses[index]))
@@ -139,7 +145,7 @@ async function findMissingFile(urls: readonly string[], cause: unknown): Promise
   )
 }
 
-/** The folder's URL, as computed by web-llm's `cleanModelUrl`. */
+/** Returns the folder's URL, as computed by web-llm's `cleanModelUrl`. */
 function locateFolder(model: string): string {
   const folder = model.endsWith('/') ? model : `${model}/`
   return /.+\/resolve\/.+\//.test(folder) ? folder : `${folder}resolve/main/`
@@ -147,7 +153,7 @@ function locateFolder(model: string): string {
 
 const statusTimeoutMs = 5000
 
-/** @returns also 404 for an HTML page, which is never a model file; undefined without an answer */
+/** @returns the HTTP status; 404 for an HTML page, which is never a model file; undefined if there is no answer */
 async function askStatus(url: string): Promise<number | undefined> {
   try {
     const response = await fetch(url, { method: 'HEAD', signal: AbortSignal.timeout(statusTimeoutMs) })
@@ -158,12 +164,12 @@ async function askStatus(url: string): Promise<number | undefined> {
   }
 }
 
-/** 405 and 501 only mean that the server does not support HEAD. */
+/** Returns true if the status is an error. 405 and 501 only mean that the server does not support HEAD. */
 function isFailure(status: number | undefined): boolean {
   return status !== undefined && status >= 400 && status !== 405 && status !== 501
 }
 
-/** By error name. web-llm checks the order of messages itself, before any work. */
+/** Codes for errors of a generation, by error name. web-llm checks the order of messages itself, before any work. */
 const requestCodes: Readonly<Record<string, WrappingCode>> = {
   ContextWindowSizeExceededError: 'prompt-too-long',
   MessageOrderError: 'invalid-option',
@@ -173,7 +179,7 @@ const requestCodes: Readonly<Record<string, WrappingCode>> = {
   DeviceLostError: 'device-lost',
 }
 
-/** Turns an error of a generation into a `RivuletError` if its kind is known; returns others unchanged. */
+/** Turns an error of a generation into a `RivuletError` if its kind is known; returns other errors unchanged. */
 export function explainGenerationFailure(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof RivuletError) return error
   const code = /already been disposed/.test(error.message) ? 'device-lost' : requestCodes[error.name]

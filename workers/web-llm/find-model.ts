@@ -35,7 +35,7 @@ export function findModel(
   return { record, appConfig: { ...prebuilt, ...(cache && { cacheBackend: cache }), model_list: records } }
 }
 
-/** The ids that share the most words with `model`. */
+/** Returns the ids that share the most words with `model`. */
 function findSimilar(model: string, ids: readonly string[]): readonly string[] {
   const words = splitWords(model)
   return ids
@@ -46,7 +46,7 @@ function findSimilar(model: string, ids: readonly string[]): readonly string[] {
     .map(({ id }) => id)
 }
 
-/** Leaves out `MLC`, which ends nearly all ids. */
+/** Splits an id into lowercase words. Leaves out `MLC`, which ends nearly all ids. */
 function splitWords(id: string): ReadonlySet<string> {
   return new Set(
     id
@@ -56,7 +56,7 @@ function splitWords(id: string): ReadonlySet<string> {
   )
 }
 
-/** Reads the quantization from an MLC model's id: `q4f16_1`. */
+/** Reads the quantization from an MLC model's id, such as `q4f16_1`. */
 export function readDtype(modelId: string): string | undefined {
   return /(?:^|-)(q\d+f\d+(?:_\d+)?)(?:-|$)/.exec(modelId)?.[1]
 }

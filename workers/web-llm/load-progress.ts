@@ -1,14 +1,17 @@
 import type { LoadProgress } from '../../lib/contract/worker-api.js'
 import type { InitProgressReport } from './runtime.js'
 
-/** By the start of web-llm's report texts; all other reports are about the download. */
+/** Phases by the start of web-llm's report texts. All other reports are about the download. */
 const phases = [
   { begin: 'Loading model from cache', phase: 'load' },
   { begin: 'Loading GPU shader modules', phase: 'warm-up' },
   { begin: 'Finish loading', phase: 'warm-up' },
 ] as const satisfies readonly { begin: string; phase: LoadProgress['phase'] }[]
 
-/** Turns web-llm's progress reports into `LoadProgress`. web-llm restarts at 0 with each step; the result never decreases. */
+/**
+ * Creates a function that turns web-llm's progress reports into `LoadProgress`. web-llm's progress restarts at 0 with each
+ * step; `fraction` never decreases.
+ */
 export function createProgressReader(): (report: InitProgressReport) => LoadProgress {
   let fraction = 0
   return ({ progress, text }) => {

@@ -5,7 +5,7 @@ import type { Message, Usage } from './runtime.js'
 export interface PrefixReuse {
   /** @returns how many prompt tokens are in the KV cache, by web-llm's rule */
   begin(request: DescribedRequest): number
-  /** Call it after an answer that ended with `stop`: web-llm reuses the KV cache of no other. */
+  /** Remembers an answer. Call it only for an answer that ended with `stop`: web-llm reuses the KV cache of no other. */
   keep(request: DescribedRequest, answer: string, usage: Usage): void
 }
 
@@ -28,7 +28,7 @@ export function createPrefixReuse(): PrefixReuse {
       if (request.kind !== 'chat') return
       last = {
         messages: [...request.messages, { role: 'assistant', content: answer }],
-        // The last token was sampled, but not computed.
+        // The last token was sampled, but its keys and values were not computed.
         tokens: cachedTokens + prompt_tokens + completion_tokens - 1,
       }
     },

@@ -24,15 +24,15 @@ export interface InitProgressReport {
   readonly text: string
 }
 
-/** A web-llm engine. It can hold several models; here it has one. */
+/** A web-llm engine. An engine can hold several models; this backend loads only one. */
 export interface MlcEngine {
-  /** When aborted, resolves without a model, or continues loading. */
+  /** Loads a model. An aborted `reload` resolves without a model, or continues loading. */
   reload(modelId: string, overrides: Readonly<Record<string, unknown>>): Promise<void>
-  /** Also aborts a `reload`. */
+  /** Unloads the model. Also aborts a running `reload`. */
   unload(): Promise<void>
-  /** Has no effect before the first step of the running request. */
+  /** Interrupts the running request. Has no effect before the first step of that request. */
   interruptGenerate(): Promise<void>
-  /** The whole answer so far, without the stop string that ended it. */
+  /** Returns the whole answer so far, without the stop string that ended it. */
   getMessage(): Promise<string>
   readonly chat: { readonly completions: Completions<ChatRequest> }
   readonly completions: Completions<RawRequest>
@@ -42,7 +42,7 @@ interface Completions<Request> {
   create(request: Request): Promise<AsyncIterable<Chunk>>
 }
 
-/** Left-out fields take the model's defaults. */
+/** For a missing field, web-llm uses the model's default. */
 export interface SamplingParameters {
   readonly stream: true
   readonly stream_options: { readonly include_usage: true }
@@ -86,7 +86,7 @@ export interface Usage {
 /** The used part of `mlc-chat-config.json`, with the overrides applied. */
 export interface ChatConfig {
   readonly vocab_size: number
-  /** -1 with a sliding window. */
+  /** The length of the context; -1 if the model has a sliding window. */
   readonly context_window_size: number
   readonly conv_template: ConversationTemplate
   readonly conv_config?: Partial<ConversationTemplate>

@@ -11,13 +11,13 @@ const maxHeldReplacements = 32
 interface AnswerContext {
   readonly engine: MlcEngine
   readonly reuse: PrefixReuse
-  /** The model's stop strings: web-llm streams their start, and removes it later. */
+  /** The model's stop strings. web-llm streams the start of a stop string, and removes it later. */
   readonly stopStrings: readonly string[]
   readonly signal: AbortSignal
   readonly queueMs: number
 }
 
-/** Runs one web-llm step per pull; several if a token completes no text yet. */
+/** Runs one web-llm step per pull, or several steps if a token completes no text yet. */
 export async function* streamAnswer(
   request: DescribedRequest,
   { engine, reuse, stopStrings, signal, queueMs }: AnswerContext,
@@ -33,7 +33,7 @@ export async function* streamAnswer(
   let unreportedTokens = 0
   let hasStarted = false
   try {
-    // Not earlier: a request that web-llm refuses leaves its KV cache unchanged.
+    // `reuse.begin` is not called earlier: a request that web-llm refuses leaves its KV cache unchanged.
     signal.throwIfAborted()
     const cachedPromptTokens = reuse.begin(request)
     for (;;) {
@@ -85,7 +85,7 @@ function readFinishReason(finishReason: string | undefined): 'stop' | 'length' {
   )
 }
 
-/** False for the last two chunks, which contain the finish reason and the usage. */
+/** Returns false for the last two chunks, which contain the finish reason and the usage. */
 function isToken({ choices: [choice] }: Chunk): boolean {
   return choice !== undefined && choice.finish_reason === null
 }
@@ -112,7 +112,7 @@ function createTextReader(stopStrings: readonly string[]) {
   let reportedLength = 0
   let hasStopped = false
   return {
-    /** Returns the text that is final: without unfinished characters and possible starts of stop strings. */
+    /** Returns the new text that is final: without unfinished characters and possible starts of stop strings. */
     read(message: string): string {
       const stableLength = message.length - countReplacements(message)
       // The answer gets shorter at its end, when web-llm removes the stop string.

@@ -30,8 +30,8 @@ interface LoadedModel {
 }
 
 /**
- * Runs MLC models on web-llm. Its engine runs in this worker: web-llm's own worker would cost a round trip per token, and turn
- * errors into strings.
+ * Creates the backend that runs MLC models on web-llm. web-llm's engine runs in this worker: web-llm's own worker would
+ * cost a round trip per token, and turn errors into strings.
  */
 export function createWebLlmBackend(importRuntime = importWebLlm): Backend<WebLlmLoadOptions> {
   let loaded: LoadedModel | undefined
@@ -109,13 +109,13 @@ function describeModel(model: string, config: ChatConfig, deviceDescription: str
       options: listOptions('web-llm'),
       continuation: false,
       seededContinuation: false,
-      // One KV cache, and one flag that interrupts whatever runs.
+      // web-llm has one KV cache, and one flag that interrupts any running request.
       concurrency: 1,
     },
   }
 }
 
-/** Rejects as soon as `signal` aborts: web-llm itself then resolves, or continues loading. */
+/** Loads a model. Rejects as soon as `signal` aborts: web-llm's own `reload` then resolves, or continues loading. */
 async function reload(engine: MlcEngine, options: WebLlmLoadOptions, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()
   const { contextLength } = options
@@ -143,7 +143,7 @@ async function reload(engine: MlcEngine, options: WebLlmLoadOptions, signal: Abo
 
 async function readLoadedConfig(engine: MlcEngine, modelId: string): Promise<ChatConfig> {
   try {
-    // Fails if no model is loaded.
+    // `getMessage` fails if no model is loaded.
     await engine.getMessage()
   } catch (error) {
     throw new RivuletError('download-failed', 'web-llm stopped loading without giving a reason. Retry.', {
