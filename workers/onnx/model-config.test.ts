@@ -67,6 +67,7 @@ describe('the sizes of the KV cache', () => {
     [{ num_key_value_heads: 2, num_attention_heads: 6, head_dim: 32, hidden_size: 192 }, 2, 32],
     [{ num_attention_heads: 6, hidden_size: 192 }, 6, 32],
     [{ num_attention_heads: 5, hidden_size: 192 }, 5, undefined],
+    [{ num_key_value_heads: 2, hidden_size: 192 }, 2, undefined],
     [{ num_key_value_heads: 0, head_dim: '32', hidden_size: -1 }, undefined, undefined],
   ])('are the valid ones of %j', async (sizes, heads, headSize) => {
     const config = { max_position_embeddings: 512, ...sizes }

@@ -74,7 +74,8 @@ function readContextLength(config: Record<string, unknown>): number {
 function readCacheSizes(config: Record<string, unknown>): CacheSizes {
   const read = (name: string) => readNumber(config[name], isSize)
   const queryHeads = read('num_attention_heads')
-  const computedSize = (read('hidden_size') ?? 0) / (queryHeads ?? 1)
+  const hiddenSize = read('hidden_size')
+  const computedSize = hiddenSize && queryHeads ? hiddenSize / queryHeads : 0
   return {
     heads: read('num_key_value_heads') ?? queryHeads,
     headSize: read('head_dim') ?? (isSize(computedSize) ? computedSize : undefined),
