@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type { Browser, CDPSession, Page } from '@playwright/test'
 import type { ProcessBytes } from './page/browser-memory.js'
@@ -9,6 +10,7 @@ export async function exposeBrowserMemory(browser: Browser, page: Page): Promise
   const session = await browser.newBrowserCDPSession()
   const heaps = await watchWorkerHeaps(page)
   await page.exposeFunction('readProcesses', () => readProcesses(session))
+  await page.exposeFunction('readCardMemory', readCardMemory)
   await page.exposeFunction('startHeapPeak', heaps.start)
   await page.exposeFunction('endHeapPeak', heaps.end)
   page.on('close', () => {
@@ -108,4 +110,11 @@ function readResidentBytes(processId: number): number {
     // The process ended after it was listed.
     return 0
   }
+}
+
+function readCardMemory(): number | undefined {
+  const query = ['--query-gpu=memory.used', '--format=csv,noheader,nounits']
+  const { status, stdout } = spawnSync('nvidia-smi', query, { encoding: 'utf8' })
+  const megabytes = Number.parseInt(stdout, 10)
+  return status === 0 && Number.isFinite(megabytes) ? megabytes * 2 ** 20 : undefined
 }

@@ -1,57 +1,39 @@
 import { createReadStream, statSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { build, preview, type InlineConfig, type Plugin } from 'vite'
-import { modelsFolder } from './models.js'
-import { resolveTransformers } from './peer.js'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { extname, join } from 'node:path'
 
-const config: InlineConfig = {
-  configFile: false,
-  root: join(import.meta.dirname, 'page'),
-  base: './',
-  appType: 'mpa',
-  cacheDir: resolve(import.meta.dirname, '../../.cache/vite-bench'),
-  logLevel: 'warn',
-  build: {
-    outDir: resolve(import.meta.dirname, '../../.cache/bench/page'),
-    emptyOutDir: true,
-    target: 'es2022',
-    chunkSizeWarningLimit: Infinity,
-    rolldownOptions: { checks: { pluginTimings: false } },
-  },
-  worker: { format: 'es', plugins: () => [resolveTransformers()] },
-  preview: {
-    host: 'localhost',
-    // WASM threads and `measureUserAgentSpecificMemory` need a cross-origin isolated page.
-    headers: { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' },
-  },
-  plugins: [serveModels()],
+const mediaTypes: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.mjs': 'text/javascript; charset=utf-8',
+  '.wasm': 'application/wasm',
 }
 
-/** Builds and serves the page. The models are served below `models/`. */
-export async function serveBenchPage(): Promise<{ url: string; close(): Promise<void> }> {
-  await build(config)
-  const server = await preview(config)
-  const url = server.resolvedUrls?.local[0]
-  if (url === undefined) throw new Error('The preview server has no local URL.')
-  return { url, close: () => server.close() }
-}
-
-/** Serves the models from their folder: copying hundreds of megabytes into the build would waste disk space. */
-function serveModels(): Plugin {
-  return {
-    name: 'rivulet-bench-models',
-    configurePreviewServer({ middlewares }) {
-      middlewares.use('/models', (request, response) => {
-        const path = join(
-          modelsFolder,
-          join('/', decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname)),
-        )
-        const file = statSync(path, { throwIfNoEntry: false })
-        if (!file?.isFile()) return void response.writeHead(404).end()
-        response.writeHead(200, { 'content-length': file.size })
-        if (request.method === 'HEAD') response.end()
-        else createReadStream(path).pipe(response)
-      })
-    },
-  }
+/** Serves the built page and, below `models/`, the models. */
+export async function serveBench(
+  pageFolder: string,
+  modelsFolder: string,
+): Promise<{ url: string; close(): void }> {
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? '/', 'http://localhost')
+    const path = join('/', decodeURIComponent(pathname))
+    const model = /^\/models\/(.*)$/.exec(path)?.[1]
+    const file =
+      model === undefined ? join(pageFolder, path === '/' ? 'index.html' : path) : join(modelsFolder, model)
+    const stats = statSync(file, { throwIfNoEntry: false })
+    if (!stats?.isFile()) return void response.writeHead(404).end()
+    response.writeHead(200, {
+      'content-length': stats.size,
+      'content-type': mediaTypes[extname(file)] ?? 'application/octet-stream',
+      // WASM threads and `measureUserAgentSpecificMemory` need a cross-origin isolated page.
+      'cross-origin-opener-policy': 'same-origin',
+      'cross-origin-embedder-policy': 'require-corp',
+    })
+    if (request.method === 'HEAD') response.end()
+    else createReadStream(file).pipe(response)
+  })
+  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve))
+  const { port } = server.address() as AddressInfo
+  return { url: `http://localhost:${port}/`, close: () => void server.close() }
 }

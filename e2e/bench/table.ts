@@ -11,6 +11,7 @@ const columns = [
   'ratio',
   'bound',
   '',
+  'note',
 ] as const
 
 /** Formats the rows as aligned columns: median [95 % confidence interval] (min–max). A value measured once has no spread. */
@@ -38,6 +39,7 @@ function formatRow({
   ratio,
   bound,
   isMet,
+  note,
 }: Row): string[] {
   return [
     section,
@@ -50,6 +52,7 @@ function formatRow({
     ratio ? formatSpread(ratio, '') : '',
     bound ? formatBound(bound) : '',
     isMet === undefined ? '' : isMet ? 'met' : 'MISSED',
+    note ?? '',
   ]
 }
 

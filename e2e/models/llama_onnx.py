@@ -2,9 +2,11 @@
 
 Inputs   input_ids int64 [batch_size, sequence_length]
          attention_mask int64 [batch_size, total_sequence_length]
-         past_key_values.N.key/value f32 [batch_size, kv_heads, past_sequence_length, head_dim]
-Outputs  logits f32 [batch_size, sequence_length, vocab_size]
-         present.N.key/value f32 [batch_size, kv_heads, total_sequence_length, head_dim]
+         past_key_values.N.key/value [batch_size, kv_heads, past_sequence_length, head_dim]
+Outputs  logits [batch_size, sequence_length, vocab_size]
+         present.N.key/value [batch_size, kv_heads, total_sequence_length, head_dim]
+
+Logits and caches are f32, or f16 if `build_llama` is called with `float_type=FLOAT16`.
 """
 
 from __future__ import annotations
@@ -45,6 +47,11 @@ class OnnxGraph:
         if name not in self._constants:
             self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
         return name
+
+    def initializer(self, tensor: onnx.TensorProto) -> str:
+        """Adds a tensor that the caller has made, for example one without its data. Returns its name."""
+        self._constants[tensor.name] = tensor
+        return tensor.name
 
     def node(self, op: str, inputs: Sequence[str], outputs: Sequence[str], domain: str = "", **attributes: Any) -> str:
         """Adds a node unless its first output exists. Returns the name of its first output."""
@@ -94,15 +101,17 @@ def build_llama(
     embedding: EmbeddingWeight,
     weights: Mapping[str, Weight],
     norms: Mapping[str, np.ndarray],
+    float_type: int = TensorProto.FLOAT,
 ) -> onnx.ModelProto:
     """Builds the complete model. The embedding is also the output matrix (tied).
 
-    The keys of `weights` (matrices of the layers) and `norms` (f32 [hidden_size]) are Hugging Face tensor names.
+    The keys of `weights` (matrices of the layers) and `norms` ([hidden_size]) are Hugging Face tensor names. The weights
+    and norms must have the type `float_type`, the type of all activations.
     """
     graph = OnnxGraph()
     ids = graph.input("input_ids", TensorProto.INT64, ["batch_size", "sequence_length"])
     mask = graph.input("attention_mask", TensorProto.INT64, ["batch_size", "total_sequence_length"])
-    positions = _add_positions(graph, mask) + _add_rotary_caches(graph, config)
+    positions = _add_positions(graph, mask) + _add_rotary_caches(graph, config, float_type)
 
     def normalize_with_skip(skip: str, x: str, weight: str, result: str, total: str = "") -> None:
         """Adds total = skip + x, and result = the RMS norm of total."""
@@ -120,7 +129,7 @@ def build_llama(
 
     for layer in range(config.num_hidden_layers):
         prefix = f"/model/layers.{layer}"
-        attended = _add_attention(graph, config, weights, layer, normed, positions)
+        attended = _add_attention(graph, config, weights, layer, normed, positions, float_type)
         middle = f"{prefix}/post_attention_layernorm"
         post_norm = layer_name(layer, "post_attention_layernorm")
         normalize_with_skip(residual, attended, post_norm, f"{middle}/output", f"{middle}/residual")
@@ -135,7 +144,7 @@ def build_llama(
             normalize_with_skip(f"{middle}/residual", fed, FINAL_NORM, normed)
 
     embedding.add_product(graph, EMBEDDING, normed, "logits")
-    graph.output("logits", TensorProto.FLOAT, ["batch_size", "sequence_length", config.vocab_size])
+    graph.output("logits", float_type, ["batch_size", "sequence_length", config.vocab_size])
     for layer in range(config.num_hidden_layers):
         for part in ("key", "value"):
             shape: list[int | str] = [
@@ -144,7 +153,7 @@ def build_llama(
                 "total_sequence_length",
                 config.head_dim,
             ]
-            graph.output(f"present.{layer}.{part}", TensorProto.FLOAT, shape)
+            graph.output(f"present.{layer}.{part}", float_type, shape)
     return graph.model()
 
 
@@ -162,17 +171,24 @@ def _add_positions(graph: OnnxGraph, mask: str) -> list[str]:
     return [seqlens, total_length]
 
 
-def _add_rotary_caches(graph: OnnxGraph, config: LlamaConfig) -> list[str]:
-    """Adds the cosines and sines of the rotary angles, both f32 [max_position_embeddings, head_dim / 2]."""
+def _add_rotary_caches(graph: OnnxGraph, config: LlamaConfig, float_type: int) -> list[str]:
+    """Adds the cosines and sines of the rotary angles, both [max_position_embeddings, head_dim / 2]."""
     exponents = np.arange(0, config.head_dim, 2) / config.head_dim
     angles = np.outer(np.arange(config.max_position_embeddings), config.rope_theta**-exponents)
-    cos = graph.constant("cos_cache", np.cos(angles).astype(np.float32))
-    sin = graph.constant("sin_cache", np.sin(angles).astype(np.float32))
+    kind = helper.tensor_dtype_to_np_dtype(float_type)
+    cos = graph.constant("cos_cache", np.cos(angles).astype(kind))
+    sin = graph.constant("sin_cache", np.sin(angles).astype(kind))
     return [cos, sin]
 
 
 def _add_attention(
-    graph: OnnxGraph, config: LlamaConfig, weights: Mapping[str, Weight], layer: int, x: str, positions: list[str]
+    graph: OnnxGraph,
+    config: LlamaConfig,
+    weights: Mapping[str, Weight],
+    layer: int,
+    x: str,
+    positions: list[str],
+    float_type: int,
 ) -> str:
     prefix = f"/model/layers.{layer}/attn"
 
@@ -183,7 +199,7 @@ def _add_attention(
     past = [f"past_key_values.{layer}.{part}" for part in ("key", "value")]
     for name in past:
         shape: list[int | str] = ["batch_size", config.num_key_value_heads, "past_sequence_length", config.head_dim]
-        graph.input(name, TensorProto.FLOAT, shape)
+        graph.input(name, float_type, shape)
     attended = graph.node(
         "GroupQueryAttention",
         [project("q_proj", x), project("k_proj", x), project("v_proj", x), *past, *positions],

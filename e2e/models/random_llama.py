@@ -1,83 +1,133 @@
-"""Writes a model with the shape of SmolLM2-135M and seeded random weights, for `npm run bench`.
+"""Writes models with the shapes of real ones and without weights, for `npm run bench`.
 
-    python random_llama.py [--output .cache/models/bench-135m] [--layers 30]
+    python random_llama.py --shape 135m --dtype q4 --output .cache/models/bench-135m
 
-The layers and the output matrix use MatMulNBits (4 bits, blocks of 32, f32 scales, zero point 8). The embedding lookup
-uses f32, because the asyncify and JSPI builds of ORT have no CPU kernel for GatherBlockQuantized. Each word of the
-vocabulary encodes to exactly one token, so a prompt can have any length in tokens, and answers can be part of the
-history of a chat.
+`<graph>_data.json` lists the tensors of the file `<graph>_data`; `fill-weights.ts` writes that file with seeded random
+values. So a model of gigabytes travels as a graph of kilobytes, and is made where it is measured.
+
+q4 and q4f16 use MatMulNBits (4 bits, blocks of 32, zero point 8) for the layers and the output matrix. The embedding
+lookup is not quantized, because the asyncify and JSPI builds of ORT have no CPU kernel for GatherBlockQuantized. Each
+word of the vocabulary encodes to exactly one token, so a prompt can have any length in tokens, and answers can be part
+of the history of a chat.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+import math
+from dataclasses import asdict, replace
 from pathlib import Path
 from string import ascii_lowercase
 
 import numpy as np
 import onnx
+from onnx import TensorProto, helper
 
 from llama_config import FINAL_NORM, LlamaConfig, layer_name
-from llama_onnx import FloatWeight, OnnxGraph, build_llama
-from onnx_weights import NBitsWeight
+from llama_onnx import MICROSOFT, OnnxGraph, build_llama
 
-SEED = 20_260_914
 BLOCK = 32
-EXTERNAL_FROM_BYTES = 1024
 END = "<|end|>"
 
+SMOLLM2_135M = LlamaConfig(
+    hidden_size=576,
+    num_hidden_layers=30,
+    num_attention_heads=9,
+    num_key_value_heads=3,
+    head_dim=64,
+    intermediate_size=1536,
+    vocab_size=49_152,
+    max_position_embeddings=8192,
+    rope_theta=100_000.0,
+    rms_norm_eps=1e-5,
+)
+TINYLLAMA_1B = replace(
+    SMOLLM2_135M,
+    hidden_size=2048,
+    num_hidden_layers=22,
+    num_attention_heads=32,
+    num_key_value_heads=4,
+    intermediate_size=5632,
+    vocab_size=32_000,
+)
+# Llama 3.2 3B has a vocabulary of 128,256. Its f16 embedding would be most of the file, and a step reads one row of it.
+LLAMA_3B = replace(
+    SMOLLM2_135M,
+    hidden_size=3072,
+    num_hidden_layers=28,
+    num_attention_heads=24,
+    num_key_value_heads=8,
+    head_dim=128,
+    intermediate_size=8192,
+    vocab_size=32_000,
+)
+# For a quick look at the benchmark on a software GPU.
+TINY = replace(SMOLLM2_135M, num_hidden_layers=2, vocab_size=32_000)
+SHAPES = {"tiny": TINY, "135m": SMOLLM2_135M, "1b": TINYLLAMA_1B, "3b": LLAMA_3B}
 
-def smollm2_shape(layers: int) -> LlamaConfig:
-    return LlamaConfig(
-        hidden_size=576,
-        num_hidden_layers=layers,
-        num_attention_heads=9,
-        num_key_value_heads=3,
-        head_dim=64,
-        intermediate_size=1536,
-        vocab_size=49_152,
-        max_position_embeddings=8192,
-        rope_theta=100_000.0,
-        rms_norm_eps=1e-5,
-    )
+GRAPH_FILES = {"q4": "model_q4.onnx", "q4f16": "model_q4f16.onnx", "fp16": "model_fp16.onnx"}
+FLOAT_TYPES = {"q4": TensorProto.FLOAT, "q4f16": TensorProto.FLOAT16, "fp16": TensorProto.FLOAT16}
+# The default of the model builder, which has written most q4f16 files on the hub.
+ACCURACY_LEVELS = {"q4": 0, "q4f16": 4}
 
 
-class Blocks:
-    """A random matrix [rows, columns] of 4-bit levels with a scale per block. Its rows have a length of about 1."""
+class ExternalData:
+    """The layout of a data file whose values are made later."""
 
-    def __init__(self, random: np.random.Generator, rows: int, columns: int) -> None:
-        shape = (rows, columns // BLOCK, BLOCK)
-        self.levels = random.integers(1, 16, shape, np.uint8)
-        deviation = np.sqrt(np.mean(np.square(np.arange(1, 16) - 8.0)))
-        spread = 0.5 + random.random(shape[:2], np.float32)
-        self.scales = (spread / (deviation * np.sqrt(columns))).astype(np.float32)
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._length = 0
+        self.tensors: list[dict[str, object]] = []
 
-    def floats(self) -> np.ndarray:
-        values = (self.levels.astype(np.float32) - 8) * self.scales[..., np.newaxis]
-        return values.reshape(len(values), -1)
+    def add(
+        self, name: str, element_type: int, shape: tuple[int, ...], high: float | None, per_token: bool = True
+    ) -> TensorProto:
+        """Returns a tensor without values.
 
-    def weight(self) -> NBitsWeight:
-        return NBitsWeight(4, self.levels, self.scales)
+        `high`: the values are uniform in [-high, high); None for random bytes. `per_token`: whether a decode step reads
+        the whole tensor.
+        """
+        kind = helper.tensor_dtype_to_np_dtype(element_type)
+        length = math.prod(shape) * kind.itemsize
+        tensor = TensorProto(name=name, data_type=element_type, dims=shape, data_location=TensorProto.EXTERNAL)
+        for key, value in {"location": self._file, "offset": self._length, "length": length}.items():
+            tensor.external_data.add(key=key, value=str(value))
+        values = {"kind": "bytes"} if high is None else {"kind": kind.name, "high": high}
+        self.tensors.append({"length": length, "perToken": per_token, **values})
+        self._length += length
+        return tensor
 
 
-class RandomEmbedding:
-    """Uses f32 for the lookup and 4 bits for the product."""
+class RandomWeight:
+    """A random matrix [rows, columns] whose rows have a length of about 1."""
 
-    def __init__(self, blocks: Blocks) -> None:
-        self._lookup = FloatWeight(blocks.floats())
-        self._product = blocks.weight()
-
-    def add_lookup(self, graph: OnnxGraph, name: str, ids: str, result: str) -> str:
-        return self._lookup.add_lookup(graph, name, ids, result)
+    def __init__(self, data: ExternalData, dtype: str, rows: int, columns: int) -> None:
+        self._data, self._dtype, self._rows, self._columns = data, dtype, rows, columns
 
     def add_product(self, graph: OnnxGraph, name: str, x: str, result: str) -> str:
-        return self._product.add_product(graph, name, x, result)
+        rows, columns, float_type = self._rows, self._columns, FLOAT_TYPES[self._dtype]
+        if self._dtype == "fp16":
+            high = math.sqrt(3 / columns)
+            matrix = graph.initializer(self._data.add(f"{name}.transposed", float_type, (columns, rows), high))
+            return graph.node("MatMul", [x, matrix], [result])
+        blocks = columns // BLOCK
+        # The 16 levels have a standard deviation of 4.6. A scale is at most 0.75 (uniform) times what makes the length 1.
+        high = 1.5 / (4.6 * math.sqrt(columns))
+        levels = self._data.add(f"{name}.q4", TensorProto.UINT8, (rows, blocks, BLOCK // 2), None)
+        scales = self._data.add(f"{name}.scales", float_type, (rows, blocks), high)
+        inputs = [x, graph.initializer(levels), graph.initializer(scales)]
+        attributes = {"K": columns, "N": rows, "bits": 4, "block_size": BLOCK}
+        level = ACCURACY_LEVELS[self._dtype]
+        return graph.node("MatMulNBits", inputs, [result], MICROSOFT, accuracy_level=level, **attributes)
+
+    def add_lookup(self, graph: OnnxGraph, name: str, ids: str, result: str) -> str:
+        shape, high = (self._rows, self._columns), math.sqrt(3 / self._columns)
+        table = self._data.add(name, FLOAT_TYPES[self._dtype], shape, high, per_token=False)
+        return graph.node("Gather", [graph.initializer(table), ids], [result], axis=0)
 
 
-def build_random_llama(config: LlamaConfig) -> onnx.ModelProto:
-    random = np.random.default_rng(SEED)
+def build_random_llama(config: LlamaConfig, dtype: str, data: ExternalData) -> onnx.ModelProto:
     hidden, feed_forward = config.hidden_size, config.intermediate_size
     queries = config.num_attention_heads * config.head_dim
     keys = config.num_key_value_heads * config.head_dim
@@ -92,12 +142,14 @@ def build_random_llama(config: LlamaConfig) -> onnx.ModelProto:
     }
     layers = range(config.num_hidden_layers)
     weights = {
-        layer_name(layer, part): Blocks(random, *shape).weight() for layer in layers for part, shape in shapes.items()
+        layer_name(layer, part): RandomWeight(data, dtype, *shape) for layer in layers for part, shape in shapes.items()
     }
     norm_names = [layer_name(layer, part) for layer in layers for part in ("input_layernorm", "post_attention_layernorm")]
-    norms = {name: np.ones(hidden, np.float32) for name in [*norm_names, FINAL_NORM]}
-    embedding = RandomEmbedding(Blocks(random, config.vocab_size, hidden))
-    return build_llama(config, embedding, weights, norms)
+    float_type = FLOAT_TYPES[dtype]
+    ones = np.ones(hidden, helper.tensor_dtype_to_np_dtype(float_type))
+    norms = {name: ones for name in [*norm_names, FINAL_NORM]}
+    embedding = RandomWeight(data, dtype, config.vocab_size, hidden)
+    return build_llama(config, embedding, weights, norms, float_type)
 
 
 def byte_characters() -> list[str]:
@@ -158,7 +210,7 @@ def small_files(config: LlamaConfig) -> dict[str, dict[str, object]]:
             "hidden_act": "silu",
             "model_type": "llama",
             "tie_word_embeddings": True,
-            "transformers.js_config": {"use_external_data_format": {"model_q4.onnx": 1}},
+            "transformers.js_config": {"use_external_data_format": {file: 1 for file in GRAPH_FILES.values()}},
             **asdict(config),
             **ids,
         },
@@ -176,18 +228,17 @@ def small_files(config: LlamaConfig) -> dict[str, dict[str, object]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path(".cache/models/bench-135m"), help="output folder")
-    parser.add_argument("--layers", type=int, default=30, help="number of layers")
+    parser.add_argument("--output", type=Path, required=True, help="output folder")
+    parser.add_argument("--shape", choices=list(SHAPES), default="135m", help="sizes of the model")
+    parser.add_argument("--dtype", choices=list(GRAPH_FILES), default="q4", help="format of the weights")
     arguments = parser.parse_args()
     output: Path = arguments.output
-    config = smollm2_shape(arguments.layers)
-    graph = output / "onnx/model_q4.onnx"
-    data = graph.with_name(graph.name + "_data")
+    config, dtype = SHAPES[arguments.shape], arguments.dtype
+    graph = output / "onnx" / GRAPH_FILES[dtype]
     graph.parent.mkdir(parents=True, exist_ok=True)
-    data.unlink(missing_ok=True)
-    model = build_random_llama(config)
-    onnx.save_model(model, graph, save_as_external_data=True, location=data.name, size_threshold=EXTERNAL_FROM_BYTES)
-    data.chmod(graph.stat().st_mode)  # onnx makes the file readable only by its owner.
+    data = ExternalData(f"{graph.name}_data")
+    graph.write_bytes(build_random_llama(config, dtype, data).SerializeToString(deterministic=True))
+    graph.with_name(f"{graph.name}_data.json").write_text(json.dumps(data.tensors), encoding="utf-8")
     # tokenizer_config.json is written last: a folder that contains it is complete.
     for name, content in small_files(config).items():
         (output / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")

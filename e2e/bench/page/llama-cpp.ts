@@ -14,14 +14,18 @@ const threads = 1
 /** rivulet's prefill chunk size. wllama uses the same, so that only the code around llama.cpp differs. */
 const chunkTokens = 32
 
+interface Running {
+  readonly device: 'webgpu' | 'wasm'
+  readonly newTokens: number
+}
+
 /** Compares llamaCpp() with wllama called on the page, as its documentation shows: same file, same build of llama.cpp. */
-export function measureLlamaCpp({ newTokens }: { readonly newTokens: number }): Section {
+export function measureLlamaCpp({ device, newTokens }: Running): Section {
   return async (plan) => {
     const { ggufUrl } = plan.model
     if (ggufUrl === undefined) return []
-    return withSubjects([await openLlamaCpp(ggufUrl), await openWllama(ggufUrl)] as const, (subjects) =>
-      compare(plan, newTokens, subjects),
-    )
+    const subjects = [await openLlamaCpp(ggufUrl, device), await openWllama(ggufUrl, device)] as const
+    return withSubjects(subjects, () => compare(plan, newTokens, subjects))
   }
 }
 
@@ -76,10 +80,10 @@ async function compare(
   ]
 }
 
-const noCounts = () => Promise.reject(new Error('llama.cpp on the CPU has no WebGPU counters.'))
+const noCounts = () => Promise.reject(new Error('The WebGPU calls of llama.cpp are not counted.'))
 
-async function openLlamaCpp(model: string): Promise<Subject> {
-  const engine = await createEngine({ backend: llamaCpp({ device: 'wasm', threads, contextLength }), model })
+async function openLlamaCpp(model: string, device: Running['device']): Promise<Subject> {
+  const engine = await createEngine({ backend: llamaCpp({ device, threads, contextLength }), model })
   return {
     name: 'rivulet',
     answer: (turn) => askEngine(engine, turn),
@@ -93,14 +97,15 @@ interface Chunk {
   readonly usage?: { readonly prompt_tokens: number }
 }
 
-async function openWllama(model: string): Promise<Subject> {
+async function openWllama(model: string, device: Running['device']): Promise<Subject> {
   const silent = { debug() {}, log() {}, warn() {}, error() {} }
   const wllama = new Wllama({ default: new URL(wasmUrl, location.href).href }, { logger: silent })
   const file = await (await fetch(model)).blob()
   await wllama.loadModel([file], {
     n_ctx: contextLength,
     n_threads: threads,
-    n_gpu_layers: 0,
+    // By default, wllama offloads all layers.
+    ...(device === 'wasm' && { n_gpu_layers: 0 }),
     n_parallel: 1,
     n_batch: chunkTokens,
     n_ubatch: chunkTokens,

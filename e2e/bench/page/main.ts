@@ -1,5 +1,6 @@
 // The benchmark page: exposes the sections to `bench.ts`, which calls them from Node.
 import { measureDecoding } from './decoding.js'
+import { measureGpu } from './gpu.js'
 import { measureLlamaCpp } from './llama-cpp.js'
 import { measureMemory } from './memory.js'
 import type { Section } from './plan.js'
@@ -22,18 +23,7 @@ const sections = {
       counts: { submits: 3, bindGroups: 0, buffers: 0, bytesReadBack: 8 },
     },
   }),
-  gpu: measureDecoding({
-    device: 'webgpu',
-    mode: 'real',
-    newTokens: 64,
-    warmUpAt: 'every context',
-    bounds: {
-      msPerToken: () => undefined,
-      ttft: () => undefined,
-      secondTurn: boundSecondTurn,
-      counts: { submits: 3, bindGroups: 0, buffers: 0, bytesReadBack: 8 },
-    },
-  }),
+  gpu: measureGpu({ newTokens: 64 }),
   wasm: measureDecoding({
     device: 'wasm',
     mode: 'real',
@@ -44,7 +34,8 @@ const sections = {
   'host-stack': measureStack({ device: 'webgpu', mode: 'no-op', newTokens: 128 }),
   'gpu-stack': measureStack({ device: 'webgpu', mode: 'real', newTokens: 128 }),
   'wasm-stack': measureStack({ device: 'wasm', mode: 'real', newTokens: 24 }),
-  'llama-cpp': measureLlamaCpp({ newTokens: 16 }),
+  'llama-cpp': measureLlamaCpp({ device: 'wasm', newTokens: 16 }),
+  'llama-cpp-gpu': measureLlamaCpp({ device: 'webgpu', newTokens: 64 }),
   store: measureStore,
   memory: measureMemory({ device: 'webgpu', mode: 'no-op' }),
 } satisfies Record<string, Section>

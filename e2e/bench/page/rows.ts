@@ -31,17 +31,20 @@ export interface Row {
   readonly bound: Bound | undefined
   /** Whether the bound is met. */
   readonly isMet: boolean | undefined
+  /** Why there is no baseline, or what else a reader of the row must know. */
+  readonly note: string | undefined
 }
 
 /** The measured values of a row, one per round. */
 export interface Measured extends Pick<Row, 'section' | 'model' | 'quantity' | 'unit'> {
-  readonly context?: number
+  readonly context?: number | undefined
   readonly values: readonly number[]
-  readonly baseline?: { readonly name: string; readonly values: readonly number[] }
+  readonly baseline?: { readonly name: string; readonly values: readonly number[] } | undefined
   readonly bound?: Bound | undefined
+  readonly note?: string | undefined
 }
 
-export function createRow({ values, baseline, bound, context, ...names }: Measured): Row {
+export function createRow({ values, baseline, bound, context, note, ...names }: Measured): Row {
   const value = measureSpread(values)
   const ratio = baseline && measureSpread(values.map((each, round) => divide(each, baseline.values[round]!)))
   return {
@@ -52,6 +55,7 @@ export function createRow({ values, baseline, bound, context, ...names }: Measur
     ratio,
     bound,
     isMet: bound && isMet(bound, bound.of === 'ratio' ? ratio : value),
+    note,
   }
 }
 

@@ -1,13 +1,17 @@
 import type { Counts, WorkerRole } from './probe-channel.js'
 
+export type BenchDtype = 'q4' | 'q4f16' | 'fp16' | 'q8'
+
 /** A model as both libraries load it. */
 export interface BenchModel {
   readonly name: string
   /** The folder's absolute URL, with a trailing slash. */
   readonly url: string
-  readonly dtype: 'q4' | 'q8'
+  readonly dtype: BenchDtype
   /** The size of the graph file and its external data. */
   readonly weightBytes: number
+  /** What a decode step must read from memory, if that is known: the weights, and the KV cache of each token before it. */
+  readonly step: { readonly weightBytes: number; readonly cacheBytesPerToken: number } | undefined
   /** The URL of the same model as a GGUF file, if there is one. */
   readonly ggufUrl: string | undefined
 }
