@@ -1,11 +1,9 @@
 import { RivuletError } from '../../lib/contract/errors.js'
+import { ggufPartPattern, ggufPattern, listGgufParts } from '../../lib/contract/gguf-name.js'
 import type { OpenModelFolder } from '../store/model-folder.js'
 
 /** Quantizations in order of preference: llama.cpp's default first, then others of similar size. */
 const quantizations = ['Q4_K_M', 'Q4_K_S', 'Q4_0', 'Q4_1', 'Q5_K_M', 'IQ4_NL', 'IQ4_XS', 'Q8_0', 'F16']
-
-/** Matches the part number in llama.cpp's file names for a split model (`llama_split_path`). */
-const partPattern = /-(?<index>\d{5})-of-(?<count>\d{5})(?=\.gguf)/i
 
 /**
  * Chooses the model's file, or all of its parts in order.
@@ -16,19 +14,13 @@ export async function chooseFiles(
   folder: Pick<OpenModelFolder, 'url' | 'list'>,
   named: string | undefined,
 ): Promise<readonly string[]> {
-  const chosen = named ?? chooseFile(folder.url, await folder.list())
-  const part = partPattern.exec(chosen)?.groups
-  if (!part) return [chosen]
-  const count = Number(part.count)
-  return Array.from({ length: count }, (_, index) =>
-    chosen.replace(partPattern, () => `-${String(index + 1).padStart(5, '0')}-of-${part.count}`),
-  )
+  return listGgufParts(named ?? chooseFile(folder.url, await folder.list()))
 }
 
 function chooseFile(url: string, paths: readonly string[]): string {
   // `mmproj` files are vision encoders, not models.
-  const models = paths.filter((path) => /\.gguf$/i.test(path) && !/mmproj/i.test(path)).toSorted()
-  const firstParts = models.filter((path) => Number(partPattern.exec(path)?.groups?.index ?? 1) === 1)
+  const models = paths.filter((path) => ggufPattern.test(path) && !/mmproj/i.test(path)).toSorted()
+  const firstParts = models.filter((path) => Number(ggufPartPattern.exec(path)?.groups?.index ?? 1) === 1)
   const rank = (path: string) => {
     const found = quantizations.findIndex((name) => new RegExp(`[-._]${name}\\b`, 'i').test(path))
     return found === -1 ? quantizations.length : found

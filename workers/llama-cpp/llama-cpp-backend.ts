@@ -114,8 +114,9 @@ async function readFiles(folder: OpenModelFolder, location: ModelLocation) {
   for (const path of paths) {
     const file = await folder.readBlob(path)
     if (!file) {
-      await folder.forgetMissing()
-      throw new RivuletError('model-not-found', `${folder.url} has no ${path}. Check the model's file name.`)
+      throw await folder.explainMissing(
+        new RivuletError('model-not-found', `${folder.url} has no ${path}. Check the model's file name.`),
+      )
     }
     files.push(file)
   }

@@ -74,8 +74,8 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         loadOnnxRuntime(device, options.wasmPaths),
       ])
         .catch(async (error: unknown) => {
-          if (error instanceof RivuletError && error.code === 'model-not-found') await folder.forgetMissing()
-          throw error
+          const isMissing = error instanceof RivuletError && error.code === 'model-not-found'
+          throw isMissing ? await folder.explainMissing(error) : error
         })
         .finally(folder.close)
       signal.throwIfAborted()
