@@ -61,9 +61,11 @@ describe('the device of llamaCpp()', () => {
 })
 
 describe('the device of onnx()', () => {
-  const allDtypes = ['q4f16', 'q4', 'fp16', 'q8', 'fp32']
-  const dtypesWithoutFloat16 = ['q4', 'q8', 'fp32']
-  const dtypesOnWasm = ['q4', 'q8', 'fp32', 'q4f16', 'fp16']
+  const rare = ['int8', 'uint8', 'bnb4', 'q2f16', 'q2', 'q1f16', 'q1']
+  const rareWithoutFloat16 = ['int8', 'uint8', 'bnb4', 'q2', 'q1']
+  const allDtypes = ['q4f16', 'q4', 'fp16', 'q8', 'fp32', ...rare]
+  const dtypesWithoutFloat16 = ['q4', 'q8', 'fp32', ...rareWithoutFloat16]
+  const dtypesOnWasm = ['q4', 'q8', 'fp32', 'q4f16', 'fp16', ...rareWithoutFloat16, 'q2f16', 'q1f16']
 
   it.each([
     ['a real GPU', realGpu, 'webgpu', allDtypes],
@@ -84,7 +86,9 @@ describe('the device of onnx()', () => {
 
   it('is refused if the dtype needs 16-bit floats on a GPU without them', () => {
     const chosen = chooseOnnxDevice(withoutFloat16, { device: 'webgpu', dtype: 'q4f16' })
-    expect(chosen).toEqual(unavailable("Use one of q4, q8, fp32, or device: 'wasm'."))
+    expect(chosen).toEqual(
+      unavailable("Use one of q4, q8, fp32, int8, uint8, bnb4, q2, q1, or device: 'wasm'."),
+    )
   })
 
   it.each([

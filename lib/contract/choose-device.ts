@@ -1,6 +1,12 @@
 import type { Devices, GpuAdapterFacts } from './devices.js'
 import type { LlamaCppLoadOptions } from './llama-cpp-options.js'
-import { float16Dtypes, onnxDtypes, type OnnxDtype, type OnnxLoadOptions } from './onnx-options.js'
+import {
+  commonDtypes,
+  float16Dtypes,
+  onnxDtypes,
+  type OnnxDtype,
+  type OnnxLoadOptions,
+} from './onnx-options.js'
 import type { WebLlmLoadOptions } from './web-llm-options.js'
 
 /*
@@ -28,7 +34,17 @@ export interface DeviceDtypes {
 const float32Dtypes = onnxDtypes.filter((dtype) => !float16Dtypes.includes(dtype))
 
 /** The weight variants for WASM. ONNX Runtime on the CPU computes 16-bit floats too, but more slowly than 32-bit floats. */
-const dtypesOnWasm: DeviceDtypes = { dtypes: [...float32Dtypes, ...float16Dtypes], unsupported: [] }
+const dtypesOnWasm: DeviceDtypes = {
+  dtypes: [
+    ...new Set<OnnxDtype>([
+      ...commonDtypes.filter((dtype) => !float16Dtypes.includes(dtype)),
+      ...commonDtypes,
+      ...float32Dtypes,
+      ...float16Dtypes,
+    ]),
+  ],
+  unsupported: [],
+}
 
 /**
  * Returns the device for `onnx()` and the weight variants to try, or the reason why the model cannot run.

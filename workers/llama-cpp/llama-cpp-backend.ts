@@ -109,13 +109,16 @@ const loadPhase = { phase: 'load', file: undefined, remainingMs: undefined, frac
 
 async function readFiles(folder: OpenModelFolder, location: ModelLocation) {
   const named = 'file' in location ? location.file : undefined
-  const paths = await chooseFiles(folder, named)
+  const paths = await chooseFiles(folder, named, location.kind === 'local')
   const files: Blob[] = []
   for (const path of paths) {
     const file = await folder.readBlob(path)
     if (!file) {
       throw await folder.explainMissing(
-        new RivuletError('model-not-found', `${folder.url} has no ${path}. Check the model's file name.`),
+        new RivuletError(
+          'model-not-found',
+          `${folder.url} has no ${path}. llamaCpp() needs the URL of a GGUF file.`,
+        ),
       )
     }
     files.push(file)
