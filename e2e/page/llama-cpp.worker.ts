@@ -1,2 +1,3 @@
-// The library's own worker, in a file of the tests, so that they can terminate it.
+// The library's own worker, in a file of the tests, so that they can terminate it, or take features away from it.
+import './old-browser.js'
 import 'rivulet/llama-cpp.worker'

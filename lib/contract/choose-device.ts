@@ -72,19 +72,28 @@ function listWebGpuDtypes({ hasShaderF16 }: GpuAdapterFacts): DeviceDtypes {
 }
 
 /**
- * Returns the device for `llamaCpp()`, or the reason why the model cannot run. The shaders of llama.cpp need 16-bit floats.
- * On an adapter without them, llama.cpp computes on the CPU and reports no error, so `device: 'webgpu'` is refused there.
- * Only `device: 'webgpu'` selects a fallback adapter.
+ * Returns the device for `llamaCpp()`, or the reason why the model cannot run. The shaders of llama.cpp need 16-bit floats,
+ * and its build needs JSPI to wait for WebGPU. Without either, llama.cpp computes on the CPU and reports no error, so
+ * `device: 'webgpu'` is refused there. Without 64-bit memories, its build does not start: wllama has another build for such
+ * browsers (`@wllama/wllama-compat`), which rivulet does not load. Only `device: 'webgpu'` selects a fallback adapter.
  */
 export function chooseLlamaCppDevice(
   devices: Devices,
   { device = 'auto' }: Pick<LlamaCppLoadOptions, 'device'>,
 ): UsableDevice | Unavailable {
-  return chooseDevice(devices, device, ({ hasShaderF16 }) =>
-    hasShaderF16
+  const { wasm } = devices
+  if ('hasMemory64' in wasm && !wasm.hasMemory64) {
+    const reason =
+      'This browser has no WebAssembly memories with 64-bit addresses (memory64), which llama.cpp needs. Update the browser, or use onnx().'
+    return { kind: 'unavailable', reason }
+  }
+  return chooseDevice(devices, device, ({ hasShaderF16 }) => {
+    if (!hasShaderF16)
+      return 'This graphics adapter has no 16-bit floats (shader-f16), which llama.cpp needs.'
+    return 'hasJspi' in wasm && wasm.hasJspi
       ? undefined
-      : 'This graphics adapter has no 16-bit floats (shader-f16), which llama.cpp needs.',
-  )
+      : 'This browser has no JSPI (WebAssembly.Suspending), which llama.cpp needs for WebGPU.'
+  })
 }
 
 /**
