@@ -1,6 +1,7 @@
 import type { DownloadRequest } from '../../lib/contract/download-request.js'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { ModelLocation } from '../../lib/contract/model-location.js'
+import { readWholeBlob } from './read-whole-blob.js'
 import { openRemoteFiles } from './remote-files.js'
 import type { LoadProgress } from '../../lib/contract/worker-api.js'
 import { collectProgress } from './collect-progress.js'
@@ -90,7 +91,7 @@ export async function openModelFolder(
     list: files.list,
     async readBytes(path) {
       const blob = await readBlob(path)
-      return blob && new Uint8Array(await readFrom(path, blob.arrayBuffer()))
+      return blob && readFrom(path, readWholeBlob(blob))
     },
     async readJson(path) {
       const text = await readText(path)
