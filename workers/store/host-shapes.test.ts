@@ -117,6 +117,24 @@ describe('a refusal', () => {
     })
   })
 
+  it('in the middle of a download is an error: the file exists, and its stored part is kept', async () => {
+    // Two segments. The signature expires after the first one.
+    host.files.set('m/onnx/model_quantized.onnx', new Uint8Array(17 * 2 ** 20))
+    host.answerFirst = ({ headers: { range } }, response) => {
+      if (!range?.startsWith('bytes=16777216-')) return false
+      response.writeHead(403).end()
+      return true
+    }
+    const folder = await open(folderOf())
+    await folder.readJson('config.json')
+    const path = 'onnx/model_quantized.onnx'
+    await expect(folder.readBytes(path)).rejects.toMatchObject({ code: 'download-failed' })
+    host.answerFirst = undefined
+    host.forget()
+    expect((await folder.readBytes(path))?.length).toBe(17 * 2 ** 20)
+    expect(host.sentBytes.get(`m/${path}`)).toBe(2 ** 20)
+  })
+
   it('never shows the signature of an address', async () => {
     host.signature = '?signature=secret-2'
     await expect(load(await open(folderOf({ query: '?signature=secret-1' })))).rejects.toThrow(

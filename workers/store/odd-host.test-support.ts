@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { gzipSync } from 'node:zlib'
 
 /** What a host answers for a file that it does not have. */
-export type MissingAnswer =
+type MissingAnswer =
   /** The status, such as 403 from S3 without the right to list, or 400 from other object stores. */
   | { readonly status: number }
   /** A page with status 200, as servers of single-page apps send. */

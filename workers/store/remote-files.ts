@@ -119,26 +119,34 @@ export async function openRemoteFiles(
       try {
         return await readFile(path, size)
       } catch (error) {
-        if (isRefusal(error) && (await presence.find()) !== undefined) {
+        if (isRefusal(error) && !(await isKnown(path)) && (await presence.find()) !== undefined) {
           refusals.set(path, error.message)
           await noteMissing(path)
           return undefined
         }
         const isFailure = error instanceof RivuletError && error.code === 'download-failed'
-        throw isFailure ? explain('download-failed', error) : error
+        throw isFailure ? addReasons('download-failed', error, []) : error
       }
     })
   }
 
-  /** Adds what is known about the server to an error about a file. */
-  function explain(code: 'download-failed' | 'model-not-found', error: RivuletError): RivuletError {
-    const reasons = [...refusals.values()].slice(0, 3)
-    const hint =
-      location.kind === 'hub' && presence.knownPath === undefined
-        ? `"${location.name}" is the name of a model on the hub ${new URL(location.url).origin}. For a folder on your server, write "./${location.name}".`
-        : undefined
-    const message = [error.message, ...reasons, hint ?? []].flat().join(' ')
-    return new RivuletError(code, message, { cause: error.cause })
+  /** Returns true if the folder is known to have the file: it is listed, or a part of it is stored. */
+  async function isKnown(path: string): Promise<boolean> {
+    const [stored, listed] = await Promise.all([kept.open(path), list()])
+    return stored?.record.isMissing === false || (listed && findListed(listed, path)) !== undefined
+  }
+
+  /** Adds what is known about the server to an error. */
+  function addReasons(
+    code: 'download-failed' | 'model-not-found',
+    error: RivuletError,
+    reasons: readonly string[],
+  ): RivuletError {
+    const isHubName = location.kind === 'hub' && presence.knownPath === undefined
+    const hint = isHubName
+      ? `"${location.name}" is the name of a model on the hub ${new URL(location.url).origin}. For a folder on your server, write "./${location.name}".`
+      : []
+    return new RivuletError(code, [error.message, ...reasons, hint].flat().join(' '), { cause: error.cause })
   }
 
   async function readFile(path: string, size: FileSize): Promise<Blob | undefined> {
@@ -307,12 +315,12 @@ export async function openRemoteFiles(
       const address = locateFile(path, location.url)
       return address !== undefined && !refusals.has(path) && hasFile(path, address)
     },
-    list: async () => [...((await list())?.keys() ?? (await kept.list()))],
+    list: async () => [...((await list())?.keys() ?? (await listStored()))],
     async explainMissing(notFound) {
       isForgetting = true
       await Promise.allSettled(missing.values())
       await Promise.all([...missing.keys()].map(kept.remove))
-      return explain('model-not-found', notFound)
+      return addReasons('model-not-found', notFound, [...refusals.values()].slice(0, 3))
     },
   }
 }

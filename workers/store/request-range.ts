@@ -24,7 +24,7 @@ export class UnreachableError extends TransferError {}
  * The cause of an error for a file that the server refuses to send, such as with 403. Some servers refuse a file that does
  * not exist (S3 without the right to list, object stores).
  */
-export class FileRefusal extends Error {}
+class FileRefusal extends Error {}
 
 /** Returns true if the server refused the file. */
 export function isRefusal(error: unknown): error is RivuletError {
