@@ -6,7 +6,7 @@ import { chromium, expect, test as base, type BrowserContext, type Page } from '
 import { startOddHost, type OddHost } from '../workers/store/odd-host.test-support.js'
 import { openBarePage, type SeenError } from './bare-page.js'
 import { state } from './demo-page.js'
-import { withoutJspi, withoutMemory64 } from './page/old-browser.js'
+import { jspiChannel, withoutJspi, withoutMemory64 } from './page/old-browser.js'
 
 const modelFolder = 'demo/public/models/stories'
 const paths = [
@@ -25,7 +25,7 @@ interface Fixtures {
   readonly page: Page
   /** Has the embedded model in `m/`. */
   readonly host: OddHost
-  /** What the console shows in red. */
+  /** What the console shows in red: errors, and requests that fail or are answered with an error. */
   readonly redLines: string[]
 }
 
@@ -46,11 +46,21 @@ const test = base.extend<Fixtures>({
     await host.close()
   },
   redLines: async ({ page }, use) => {
-    const lines: string[] = []
-    page.on('console', (message) => message.type() === 'error' && lines.push(message.text()))
-    await use(lines)
+    await use(collectRedLines(page))
   },
 })
+
+/** Playwright passes on the console of a page, but not the lines about a worker's requests: they are read from the network. */
+function collectRedLines(page: Page): string[] {
+  const lines: string[] = []
+  page.on('console', (message) => message.type() === 'error' && lines.push(message.text()))
+  page.on('requestfailed', (request) => lines.push(`${request.url()}: ${request.failure()?.errorText}`))
+  page.on(
+    'response',
+    (response) => response.status() >= 400 && lines.push(`${response.url()}: ${response.status()}`),
+  )
+  return lines
+}
 
 interface Loading {
   readonly model: string
@@ -116,8 +126,7 @@ test.describe('a healthy first load leaves the console clean', () => {
   })
 
   test('of the demo', async ({ page }) => {
-    const lines: string[] = []
-    page.on('console', (message) => message.type() === 'error' && lines.push(message.text()))
+    const lines = collectRedLines(page)
     await page.goto('http://localhost:4281/')
     await expect(state(page, 'ready')).toBeVisible()
     expect(lines).toEqual([])
@@ -192,8 +201,10 @@ test('three signatures of one GGUF file download it once, and removing it leaves
   expect(host.sentBytes.size).toBe(0)
 
   // The file that was used last stays.
-  const evicted = await page.evaluate(() => window.rivulet.store.evict({ keepBytes: 7_000_000 }))
+  const evicted = await page.evaluate((keepBytes) => window.rivulet.store.evict({ keepBytes }), gguf.length)
   expect(evicted.map(({ model }) => model)).toEqual([all[2]])
+  expect(await listModels(page)).toEqual([all[1]])
+  // The folder's name stands for everything in it.
   expect(await remove(`${host.url}m/`)).toBe(true)
   expect(await listModels(page)).toEqual([])
 })
@@ -260,8 +271,11 @@ test.describe('llamaCpp() fetches no build from elsewhere', () => {
       if (request.url().startsWith('http')) hosts.add(new URL(request.url()).host)
     })
     const outcome = await page.evaluate(
-      async ({ lacking, options }) => {
+      async ({ lacking, options, jspiChannel }) => {
         const { createEngine, llamaCpp } = window.rivulet
+        const hasJspi: unknown[] = []
+        const channel = new BroadcastChannel(jspiChannel)
+        channel.onmessage = ({ data }) => hasJspi.push(data)
         try {
           const worker = () => window.createLlamaCppWorker(lacking)
           const engine = await createEngine({
@@ -269,20 +283,20 @@ test.describe('llamaCpp() fetches no build from elsewhere', () => {
             model: './models/stories.gguf',
           })
           const text = await engine.generate('Tell me a story.', { temperature: 0, maxTokens: 4 }).text()
-          return { text, device: engine.info.device }
+          return { text, device: engine.info.device, hasJspi }
         } catch (error) {
           const { code, message } = error as SeenError
           return { code, message }
         }
       },
-      { lacking, options },
+      { lacking, options, jspiChannel },
     )
     return { outcome, hosts: [...hosts] }
   }
 
   test('without JSPI: it computes on the CPU', async ({ page }) => {
     const { outcome, hosts } = await loadInOldBrowser(page, withoutJspi)
-    expect(outcome).toEqual({ text: expect.stringMatching(/\S/), device: 'wasm' })
+    expect(outcome).toEqual({ text: expect.stringMatching(/\S/), device: 'wasm', hasJspi: [false] })
     expect(hosts.every((host) => host === 'localhost:4282')).toBe(true)
   })
 

@@ -42,6 +42,13 @@ export async function openLlamaCpp(
   const log = readNativeLog((words) =>
     die(new RivuletError('worker-failed', `llama.cpp's worker failed: ${words}`)),
   )
+  // wllama 3.13.0 throws in its message listener if its WebAssembly cannot be loaded (`ProxyToWorker.onRecvMsg`). Without this
+  // listener, the page would take that for a crash of this worker.
+  const onError = (event: ErrorEvent) => {
+    event.preventDefault()
+    die(new RivuletError('worker-failed', `llama.cpp's worker failed: ${event.message}`))
+  }
+  self.addEventListener('error', onError)
   const { Wllama: Runtime } = await import('@wllama/wllama/esm/index.min.js')
   const wllama = new Runtime({ default: wasmUrl }, { logger: log.logger })
   // Without this call, wllama fetches another build from a CDN in browsers that lack JSPI or 64-bit memories.
@@ -53,6 +60,7 @@ export async function openLlamaCpp(
     await wllama.exit()
     throw explainLoadFailure(error, log)
   }
+  self.removeEventListener('error', onError)
   let wait = () => Promise.resolve()
   holdBack(wllama, () => wait())
   return {

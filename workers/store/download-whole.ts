@@ -1,6 +1,12 @@
 import { createIntegrityError, type DownloadJob, type DownloadStores } from './download-job.js'
 import type { StoredFile } from './file-store.js'
-import { TransferError, requestWhole, type FileFacts, type RangeAnswer } from './request-range.js'
+import {
+  TransferError,
+  nameVersion,
+  requestWhole,
+  type FileFacts,
+  type RangeAnswer,
+} from './request-range.js'
 import { createRefuser, retry } from './retry.js'
 import { hashBlob } from './sha256.js'
 
@@ -65,7 +71,7 @@ interface WholeFile extends Pick<FileFacts, 'validator' | 'sha256'> {
 
 async function collect(job: DownloadJob, answer: RangeAnswer, attempts: number): Promise<WholeFile> {
   const { known, path } = job
-  const { validator } = answer
+  const validator = nameVersion(answer)
   const report = (loadedBytes: number, totalBytes: number | undefined) =>
     job.onProgress({ phase: 'download', loadedBytes, totalBytes })
   report(0, known.sizeBytes)

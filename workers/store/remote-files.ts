@@ -12,7 +12,7 @@ import { createMemoryStore } from './memory-store.js'
 import type { FileSize, ModelFiles } from './model-folder.js'
 import { openStore } from './open-store.js'
 import { createUnknownFileError, locateFile } from './pinned-hashes.js'
-import { isRefusal, requestRange } from './request-range.js'
+import { isRefusal, nameVersion, requestRange } from './request-range.js'
 import { retry } from './retry.js'
 import { hashSegments } from './sha256.js'
 import { shareProgress, watchProgress } from './share-progress.js'
@@ -197,7 +197,8 @@ export async function openRemoteFiles(
     // The browser is offline, the file is gone or forbidden, or a network's login page answered: use the stored file.
     if (head.kind !== 'file') return true
     if (isMissing) return false
-    if (head.validator !== undefined && validator !== undefined) return head.validator === validator
+    const version = size === 'small' ? nameVersion(head) : head.validator
+    if (version !== undefined && validator !== undefined) return version === validator
     return (head.sizeBytes ?? sizeBytes) === sizeBytes
   }
 

@@ -215,6 +215,14 @@ export function isPage({ headers }: Response): boolean {
   return headers.get('content-type')?.startsWith('text/html') ?? false
 }
 
+/** Returns what identifies the version of a file that was fetched as a whole; without a validator, the sent length. */
+export function nameVersion({ validator, sizeBytes }: FileFacts): string | undefined {
+  return validator ?? (sizeBytes === undefined ? undefined : `${lengthPrefix}${sizeBytes}`)
+}
+
+/** Starts no ETag and no date. The length is the one of the bytes as they were sent, compressed or not. */
+const lengthPrefix = 'length '
+
 /** Compares a file's validator and size with the expected ones. @throws FileChangedError if they differ */
 function checkSame(url: string, expected: FileFacts | undefined, facts: FileFacts): void {
   const differs = (name: keyof FileFacts) =>
