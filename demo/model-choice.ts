@@ -134,12 +134,10 @@ async function createForFiles(
 
 async function createOnnx({ model, device, dtype }: ModelChoice): Promise<BackendFactory> {
   const { onnx } = await import('rivulet/onnx')
-  // The only variant of the built-in model. Without the name, requests for other variants would fail in the console.
-  const builtIn = model === '' ? 'q8' : ''
   return onnx({
     model: model === smolLm2.name ? smolLm2.onnx : model || servedUrl('models/stories/'),
     device: device as OnnxDevice,
-    ...((dtype || builtIn) && { dtype: (dtype || builtIn) as OnnxDtype }),
+    ...(dtype && { dtype: dtype as OnnxDtype }),
   })
 }
 

@@ -41,7 +41,13 @@ const test = base.extend<Fixtures>({
   // oxlint-disable-next-line no-empty-pattern -- Playwright reads the fixtures from the parameter's pattern
   host: async ({}, use) => {
     const files = paths.map((path) => [`m/${path}`, readFileSync(join(modelFolder, path))] as const)
-    const host = await startOddHost(Object.fromEntries(files), { isCrossOrigin: true })
+    const config = JSON.parse(readFileSync(join(modelFolder, 'config.json'), 'utf8')) as object
+    // Without the recommended variant, each one is requested until one exists.
+    const plain = Buffer.from(JSON.stringify({ ...config, 'transformers.js_config': undefined }))
+    const host = await startOddHost(
+      { ...Object.fromEntries(files), 'm/config.json': plain },
+      { isCrossOrigin: true },
+    )
     await use(host)
     await host.close()
   },
@@ -122,6 +128,11 @@ test.describe('a healthy first load leaves the console clean', () => {
     expect(await load(page, { model: `${host.url}m/`, options: { dtype: 'q8' } })).toEqual({ text: story })
     const modelFile = 'onnx/model_quantized.onnx'
     expect(await load(page, { model: `${host.url}m/`, options: { modelFile } })).toEqual({ text: story })
+    expect(redLines).toEqual([])
+  })
+
+  test('from a folder whose config.json recommends a variant', async ({ page, redLines }) => {
+    expect(await load(page, { model: './models/stories/' })).toEqual({ text: story })
     expect(redLines).toEqual([])
   })
 

@@ -28,7 +28,8 @@ export interface OnnxLoadOptions {
   /**
    * The weight variant to load. Name it for a folder on a plain server, which cannot list its files: rivulet then requests no
    * file that does not exist.
-   * @default the first variant in the folder, in the order `q4f16`, `q4`, `fp16`, `q8`, `fp32`; on an adapter without
+   * @default the variant that `config.json` recommends (`transformers.js_config.dtype`), unless it has 16-bit floats and the
+   *   device computes them slowly; otherwise the first variant in the folder, in the order `q4f16`, `q4`, `fp16`, `q8`, `fp32`; on an adapter without
    *   16-bit floats, in the order `q4`, `q8`, `fp32`; on WASM, in the order `q4`, `q8`, `fp32`, `q4f16`, `fp16`. The other
    *   variants come last
    */

@@ -24,6 +24,16 @@ export function nameGraphFile(dtype: OnnxDtype, base = 'model'): string {
   return `onnx/${base}${suffixes[dtype]}.onnx`
 }
 
+/**
+ * Returns the dtype that the author of a model recommends: `transformers.js_config` in `config.json`, as transformers.js reads
+ * it for the dtype `auto`. It is a name for all graphs, or one for each graph.
+ */
+export function readRecommendedDtype(config: Record<string, unknown>, base = 'model'): OnnxDtype | undefined {
+  const { dtype } = (config['transformers.js_config'] ?? {}) as { readonly dtype?: unknown }
+  const named = typeof dtype === 'object' ? (dtype as Record<string, unknown> | null)?.[base] : dtype
+  return onnxDtypes.find((each) => each === named)
+}
+
 /** Returns the dtype that a graph file's name ends with; undefined for a name without such an end. */
 export function readDtype(graphFile: string): OnnxDtype | undefined {
   return onnxDtypes.find((dtype) => suffixes[dtype] !== '' && graphFile.endsWith(`${suffixes[dtype]}.onnx`))

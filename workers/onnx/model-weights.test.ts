@@ -6,7 +6,7 @@ import { readModelWeights } from './model-weights.js'
 import { ModelProtoSchema, TensorProto_DataLocation } from './onnx_pb.js'
 
 /** Stands in for a folder on a server: its files are in memory, and it lists the requested paths. */
-function createMemoryFolder(files: Record<string, Uint8Array<ArrayBuffer>>) {
+function createMemoryFolder(files: Record<string, Uint8Array<ArrayBuffer>>, config: object = {}) {
   const requested: string[] = []
   const folder: ModelFolder = {
     url: 'https://example.com/model/',
@@ -15,7 +15,7 @@ function createMemoryFolder(files: Record<string, Uint8Array<ArrayBuffer>>) {
       requested.push(path)
       return files[path]
     },
-    readJson: () => Promise.reject(new Error('Weights are not JSON.')),
+    readJson: () => Promise.resolve({ ...config }),
     readText: () => Promise.reject(new Error('Weights are not text.')),
   }
   return { folder, requested }
@@ -71,6 +71,27 @@ describe('the weights', () => {
     ])
     expect(requested).toHaveLength(3)
   })
+
+  it.each([
+    ['q8', ['q4f16', 'q4', 'q8'], 'q8'],
+    [{ model: 'q8', embed_tokens: 'q4' }, ['q4f16', 'q4', 'q8'], 'q8'],
+    // The device is slow with 16-bit floats, or cannot compute them.
+    ['q4f16', ['q4', 'q8', 'q4f16'], 'q4'],
+    ['q4f16', ['q4', 'q8'], 'q4'],
+    ['other', ['q4f16', 'q4', 'q8'], 'q4f16'],
+    [7, ['q4f16', 'q4', 'q8'], 'q4f16'],
+  ] as const)(
+    'are those that config.json recommends, without other requests: %j of %j',
+    async (named, dtypes, dtype) => {
+      const graph = buildGraph([])
+      const { folder, requested } = createMemoryFolder(
+        { 'onnx/model_q4f16.onnx': graph, 'onnx/model_q4.onnx': graph, 'onnx/model_quantized.onnx': graph },
+        { 'transformers.js_config': { dtype: named } },
+      )
+      await expect(readModelWeights(folder, supports(dtypes), acceptAll)).resolves.toMatchObject({ dtype })
+      expect(requested).toHaveLength(1)
+    },
+  )
 
   it('are found under the name that transformers.js gives each variant', async () => {
     const names = {

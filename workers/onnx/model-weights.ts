@@ -1,9 +1,9 @@
 import { fromBinary } from '@bufbuild/protobuf'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { DeviceDtypes } from '../../lib/contract/choose-device.js'
-import { onnxDtypes, type OnnxDtype } from '../../lib/contract/onnx-options.js'
+import { float16Dtypes, onnxDtypes, type OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
-import { nameGraphFile, readDtype } from './graph-files.js'
+import { nameGraphFile, readDtype, readRecommendedDtype } from './graph-files.js'
 import { ModelProtoSchema, TensorProto_DataLocation, type ModelProto } from './onnx_pb.js'
 
 /** A model's graph and the files with its weights. */
@@ -19,7 +19,8 @@ export interface ModelWeights {
 }
 
 /**
- * Reads the model in the first dtype of `dtypes` that exists in the folder.
+ * Reads the model in the dtype that its `config.json` recommends, if the device computes it well; otherwise in the first dtype
+ * of `dtypes` that exists in the folder. On a plain server, a recommended dtype saves requests for files that do not exist.
  * @param unsupported the dtypes that the device cannot compute; they are used only to choose the error
  * @param check gets the graph before its external files are read, and can refuse the graph by throwing or rejecting
  * @param modelFile the path of the graph; undefined to choose it by dtype
@@ -34,7 +35,7 @@ export async function readModelWeights(
 ): Promise<ModelWeights> {
   const candidates =
     modelFile === undefined
-      ? dtypes.map((dtype) => ({ dtype, graphFile: nameGraphFile(dtype) }))
+      ? (await rankDtypes(folder, dtypes)).map((dtype) => ({ dtype, graphFile: nameGraphFile(dtype) }))
       : [{ dtype: readDtype(modelFile), graphFile: modelFile }]
   for (const { dtype, graphFile } of candidates) {
     const graph = await folder.readBytes(graphFile)
@@ -50,6 +51,17 @@ export async function readModelWeights(
     )
   }
   throw await explainMissing(folder, { dtypes, unsupported })
+}
+
+async function rankDtypes(folder: ModelFolder, dtypes: readonly OnnxDtype[]): Promise<readonly OnnxDtype[]> {
+  if (dtypes.length < 2) return dtypes
+  // A config that cannot be read is reported by those that need it.
+  const config = await folder.readJson('config.json').catch(() => undefined)
+  const recommended = config && readRecommendedDtype(config)
+  if (recommended === undefined || !dtypes.includes(recommended)) return dtypes
+  // A device whose best dtype is not in 16-bit floats computes them slowly.
+  const isSlow = float16Dtypes.includes(recommended) && !float16Dtypes.includes(dtypes[0]!)
+  return isSlow ? dtypes : [recommended, ...dtypes.filter((dtype) => dtype !== recommended)]
 }
 
 /** Creates the error for a folder that has none of `dtypes`. The message names the graph files that the folder has. */

@@ -72,21 +72,27 @@ export async function openModelFolder(
       ? openLocalFiles(location.files, location.name, download.sha256)
       : await openRemoteFiles(location, download, { onProgress: collectProgress(onProgress), signal })
 
-  async function readBlob(path: string, size: FileSize = 'any'): Promise<Blob | undefined> {
-    const blob = await files.read(path, size)
+  /** The small files that were read before: several parts of a backend read the same ones. */
+  const small = new Map<string, Promise<Blob | undefined>>()
+
+  async function readBlob(path: string): Promise<Blob | undefined> {
+    const blob = await files.read(path, 'any')
     signal.throwIfAborted()
     return blob
   }
 
   async function readText(path: string): Promise<string | undefined> {
-    const blob = await readBlob(path, 'small')
+    const reading = small.get(path) ?? files.read(path, 'small')
+    small.set(path, reading)
+    const blob = await reading
+    signal.throwIfAborted()
     return blob && readFrom(path, blob.text())
   }
 
   return {
     url,
     readText,
-    readBlob: (path) => readBlob(path),
+    readBlob,
     has: files.has,
     list: files.list,
     async readBytes(path) {
