@@ -46,6 +46,13 @@ export const dtypeChoices = {
   fp16: 'fp16',
   q8: 'q8',
   fp32: 'fp32',
+  int8: 'int8',
+  uint8: 'uint8',
+  bnb4: 'bnb4',
+  q2f16: 'q2f16',
+  q2: 'q2',
+  q1f16: 'q1f16',
+  q1: 'q1',
 } satisfies Record<'' | OnnxDtype, string>
 
 /** A model that this page knows by a short name, with its source for each backend that supports it. */

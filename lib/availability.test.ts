@@ -12,6 +12,11 @@ function stubAdapter(...features: readonly string[]): void {
     limits: { maxBufferSize: 2 ** 31 },
   }
   vi.stubGlobal('navigator', { gpu: { requestAdapter: () => Promise.resolve(adapter) } })
+  // Node 20 has neither 64-bit memories nor JSPI.
+  vi.stubGlobal(
+    'WebAssembly',
+    Object.create(WebAssembly, { Memory: { value: Object }, Suspending: { value: Object } }),
+  )
 }
 
 afterEach(() => vi.unstubAllGlobals())
@@ -43,4 +48,17 @@ it('onnx() and llamaCpp() are available without 16-bit floats if nothing insists
   stubAdapter()
   const { backends } = await availability(onnx(), onnx({ device: 'webgpu', dtype: 'q4' }), llamaCpp())
   expect(backends.every(({ isAvailable }) => isAvailable)).toBe(true)
+})
+
+it('llamaCpp() is unavailable without 64-bit memories, and says so', async () => {
+  vi.stubGlobal('navigator', {})
+  const Memory = () => {
+    throw new TypeError('unknown address type')
+  }
+  vi.stubGlobal('WebAssembly', Object.create(WebAssembly, { Memory: { value: Memory } }))
+  const { wasm, backends } = await availability(llamaCpp())
+  expect(wasm).toMatchObject({ hasMemory64: false, hasJspi: false })
+  expect(backends).toMatchObject([
+    { isAvailable: false, reason: expect.stringContaining('64-bit addresses') },
+  ])
 })

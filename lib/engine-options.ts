@@ -67,8 +67,8 @@ export function checkEngineOptions(options: EngineOptions): void {
     refuse('"backend" must be a backend, such as onnx(), or a list of them.', 'backend')
   }
   const needModel = backends.filter((candidate) => candidate.model.kind === 'engine')
-  if (needModel.length > 0 && typeof model !== 'string' && (typeof model !== 'object' || model === null)) {
-    refuse('"model" must be a string, a URL, a directory handle or a list of files.', 'model')
+  if (needModel.length > 0 && model === undefined) {
+    refuse('"model" is missing. Pass a URL, a name on the hub, a directory handle or files.', 'model')
   }
   if (model !== undefined && needModel.length === 0) {
     refuse('"model" is not used: every backend in "backend" has its own. Leave it out.', 'model')

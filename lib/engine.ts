@@ -61,7 +61,9 @@ function locateModels({ backend, model, download }: EngineOptions): Promise<read
   const locate = async (candidate: BackendFactory): Promise<Candidate> => {
     const source = candidate.model.kind === 'source' ? candidate.model.source : model
     const isNamed = candidate.model.kind === 'named' || source === undefined
-    return { backend: candidate, model: isNamed ? { kind: 'none' } : await locateModel(source, place) }
+    const { takesFile } = candidate
+    const located = isNamed ? undefined : await locateModel(source, { ...place, takesFile })
+    return { backend: candidate, model: located ?? { kind: 'none' } }
   }
   return Promise.all([backend].flat().map(locate))
 }

@@ -51,4 +51,4 @@ export type {
 export type { ModelSource } from './locate-model.js'
 export type { Latency, Percentiles } from './latency.js'
 export type { BackendAvailability, BackendFactory, BackendModel } from './backend-factory.js'
-export type { Devices, GpuAdapterFacts } from './contract/devices.js'
+export type { Devices, GpuAdapterFacts, WasmFacts } from './contract/devices.js'

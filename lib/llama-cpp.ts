@@ -61,6 +61,7 @@ export function llamaCpp(options: LlamaCppOptions = {}): BackendFactory {
       ...(wasmUrl !== undefined && { wasmUrl: resolveUrl('llamaCpp({ wasmUrl })', wasmUrl) }),
     },
     model: chooseModel(model),
+    takesFile: true,
     checkAvailability: () => checkAvailability(plainOptions),
     createWorker: worker,
   }

@@ -1,4 +1,5 @@
 import { describe, expect, expectTypeOf, it } from 'vitest'
+import { nameModelUrl } from './contract/model-location.js'
 import { defaultHubUrl, locateModel, locateRemote, type ModelSource } from './locate-model.js'
 
 const base = 'https://app.example/chat/index.html?tab=1#top'
@@ -56,6 +57,7 @@ describe('a model’s folder', () => {
       {
         kind: 'hub',
         url: `https://mirror.example/hub/owner/name/resolve/${commit}/`,
+        name: `owner/name@${commit}`,
         listingUrl: `https://mirror.example/hub/api/models/owner/name/tree/${commit}?recursive=true`,
         isCommit: true,
       },
@@ -98,9 +100,23 @@ describe('a model’s folder', () => {
     ])
   })
 
-  it('takes the files of an input as an array', () => {
-    expectTypeOf<File[]>().toExtend<ModelSource>()
-    expectTypeOf<FileList>().not.toExtend<ModelSource>()
+  it('can be a File, a FileList, or an array of either', async () => {
+    expectTypeOf<File | FileList | File[] | FileList[]>().toExtend<ModelSource>()
+    expectTypeOf<Blob>().not.toExtend<ModelSource>()
+    expectTypeOf<FileSystemFileHandle>().not.toExtend<ModelSource>()
+    const [one, two] = [new File(['1'], 'one'), new File(['2'], 'two')]
+    const list = createFileList([two])
+    for (const [source, names] of [
+      [one, ['one']],
+      [list, ['two']],
+      [
+        [one, list],
+        ['one', 'two'],
+      ],
+    ] as const) {
+      const location = await locateModel(source, { base })
+      expect(location.kind === 'local' && [...location.files.keys()]).toEqual(names)
+    }
   })
 
   it('needs a start that marks a path: without one, it is a name on the hub', async () => {
@@ -109,10 +125,102 @@ describe('a model’s folder', () => {
     expect(await locateModel('owner/name/onnx/a.gguf', { base })).toMatchObject({ file: 'onnx/a.gguf' })
   })
 
-  it.each([[[]], [['config.json']], [[{}]]])('cannot be the list %j', async (source) => {
-    await expect(locateModel(source as never, { base })).rejects.toMatchObject({ code: 'invalid-option' })
+  it.each([
+    ['an empty list', []],
+    ['a list of names', ['config.json']],
+    ['a list of objects', [{}]],
+    ['a list in a list', [[new File(['x'], 'x')]]],
+    ['a list with a hole', [undefined]],
+    ['an empty FileList', createFileList([])],
+    ['a number', 5],
+    ['null', null],
+    ['a function', () => {}],
+    ['an object', { url: './models/a/' }],
+    ['bytes', new Uint8Array(4)],
+    ['a Blob', new Blob(['GGUF'])],
+    ['a file handle', { kind: 'file', [Symbol.toStringTag]: 'FileSystemFileHandle' }],
+    ['a promise', Promise.resolve('./models/a/')],
+  ])('cannot be %s', async (_, source) => {
+    await expect(locateModel(source as never, { base })).rejects.toMatchObject({
+      name: 'RivuletError',
+      code: 'invalid-option',
+      details: { option: 'model' },
+    })
+  })
+
+  it.each([
+    ['a Blob', new Blob(['GGUF']), 'new File([blob], name)'],
+    [
+      'a file handle',
+      { kind: 'file', [Symbol.toStringTag]: 'FileSystemFileHandle' },
+      'await handle.getFile()',
+    ],
+  ])('that is %s is refused with what to pass instead', async (_, source, advice) => {
+    await expect(locateModel(source as never, { base })).rejects.toThrow(advice)
   })
 })
+
+describe('an address', () => {
+  it.each(['https://cdn.example/a/?signature=1', 'https://cdn.example/a?signature=1#part'])(
+    'of a folder passes its query to the requests, not to its identity: %s',
+    async (source) => {
+      expect(await locateModel(source, { base })).toEqual({
+        kind: 'folder',
+        url: 'https://cdn.example/a/',
+        query: '?signature=1',
+      })
+    },
+  )
+
+  it('of a GGUF file is the same model with every signature, and as any of its parts', () => {
+    const identify = (source: string) => nameModelUrl(locateRemote(source, base, defaultHubUrl))
+    expect(identify('/m/a.gguf?s=1')).toBe('https://app.example/m/a.gguf')
+    expect(identify('/m/a.gguf?s=2')).toBe(identify('/m/a.gguf'))
+    expect(identify('/m/b.gguf')).not.toBe(identify('/m/a.gguf'))
+    expect(identify('/m/a-00002-of-00003.gguf')).toBe('https://app.example/m/a-00001-of-00003.gguf')
+    expect(identify('owner/name/sub/a.gguf')).toBe(
+      'https://huggingface.co/owner/name/resolve/main/sub/a.gguf',
+    )
+    expect(identify('/m/')).toBe('https://app.example/m/')
+  })
+
+  it('that ends with .json is the list of a folder’s files', async () => {
+    expect(await locateModel('./models/stories/files.json?v=2', { base })).toEqual({
+      kind: 'folder',
+      url: 'https://app.example/chat/models/stories/',
+      query: '?v=2',
+      listingUrl: 'https://app.example/chat/models/stories/files.json?v=2',
+    })
+  })
+
+  it('without .gguf is a file for a backend that takes files, except with a slash at its end', async () => {
+    const locate = (source: string) => locateModel(source, { base, takesFile: true })
+    expect(await locate('https://cdn.example/blobs/sha256-1?s=1')).toEqual({
+      kind: 'folder',
+      url: 'https://cdn.example/blobs/',
+      query: '?s=1',
+      file: 'sha256-1',
+    })
+    expect(await locate('https://cdn.example/blobs/')).toEqual({
+      kind: 'folder',
+      url: 'https://cdn.example/blobs/',
+    })
+  })
+
+  it.each(['blob:https://app.example/0', 'data:,GGUF'])('cannot be %s', (source) => {
+    expect(() => locateRemote(source, base, defaultHubUrl)).toThrow(
+      expect.objectContaining({ code: 'invalid-option', message: expect.stringContaining('the File') }),
+    )
+  })
+})
+
+/** Stands in for the `FileList` of an input, which Node does not have. */
+function createFileList(files: readonly File[]): FileList {
+  return {
+    [Symbol.toStringTag]: 'FileList',
+    [Symbol.iterator]: () => files.values(),
+  } as unknown as FileList
+}
 
 interface Tree {
   readonly [name: string]: Tree | 1

@@ -1,48 +1,110 @@
 import { refuse } from './contract/check-options.js'
 import { RivuletError } from './contract/errors.js'
+import { ggufPattern } from './contract/gguf-name.js'
 import type { ModelLocation, RemoteLocation } from './contract/model-location.js'
 
 /**
  * The location of a model. `onnx()` needs a folder. `llamaCpp()` needs a GGUF file, or a folder whose files can be listed
- * (on the hub, or local). The location is one of:
+ * (on the hub, with a list, or local). The location is one of:
  * - the URL of the folder or GGUF file: absolute, or relative to the document's base URL and starting with `/`, `./` or
- *   `../`. A string without such a start, such as `models/stories`, is a name on the hub;
+ *   `../`. A string without such a start, such as `models/stories`, is a name on the hub. The URL's query, such as a
+ *   signature, is sent with the request for each file, and is not part of the model's identity;
+ * - the URL of a list of the folder's files, whose name ends with `.json`: an array of the paths, or a hub's answer to
+ *   `/api/models/owner/name/tree/main?recursive=true`. Files that the list does not contain are not requested;
  * - `owner/name[@revision]` on the Hugging Face hub, or `owner/name[@revision]/path/file.gguf`;
  * - a local folder: the handle from `showDirectoryPicker()` or of a folder dropped on the page. Files are read from the
  *   folder and its direct subfolders;
- * - local files, as an array of `File`s: `[...input.files]` of `<input type="file" multiple>`, with or without
- *   `webkitdirectory`. `input.files` itself is not an array.
+ * - local files: a `File`, the `FileList` of `<input type="file" multiple>`, with or without `webkitdirectory`, or an array
+ *   of either.
  */
-export type ModelSource = string | URL | FileSystemDirectoryHandle | readonly File[]
+export type ModelSource =
+  | string
+  | URL
+  | FileSystemDirectoryHandle
+  | File
+  | FileList
+  | readonly (File | FileList)[]
 
 export const defaultHubUrl = 'https://huggingface.co/'
 
 const hubReference =
   /^(?<repository>[\w.-]+\/[\w.-]+?)(?:@(?<revision>[\w./-]+?))?(?:\/(?<file>[\w./-]+\.gguf))?$/i
-const ggufFile = /[^/]+\.gguf$/i
 const relativeUrl = /^\.{0,2}\//
 const commit = /^[0-9a-f]{40}$/
 
+/** How a model source is read. */
+interface SourceReading {
+  /** The base of relative URLs. */
+  readonly base: string
+  readonly hubUrl?: string | undefined
+  /** True if a URL without a slash at its end is a file, whatever its name. Otherwise it is a folder, except for `.gguf`. */
+  readonly takesFile?: boolean | undefined
+}
+
 /**
  * Turns a model source into a location. For a local folder, reads the list of its files.
- * @param base the base of relative URLs
  * @throws RivuletError `invalid-option` if `source` has none of the forms of `ModelSource`, or cannot be read
  */
 export async function locateModel(
   source: ModelSource,
-  { base, hubUrl = defaultHubUrl }: { readonly base: string; readonly hubUrl?: string | undefined },
+  { base, hubUrl = defaultHubUrl, takesFile }: SourceReading,
 ): Promise<ModelLocation> {
-  if (typeof source === 'string' || source instanceof URL) return locateRemote(source, base, hubUrl)
-  if (!('kind' in source) && ![...source].every((file) => file instanceof File)) {
-    refuse('"model" must be a string, a URL, a directory handle or a list of files.')
-  }
-  const files = 'kind' in source ? await readDirectory(source) : listFiles(source)
-  if (files.size === 0) refuse('"model" contains no files.')
-  return { kind: 'local', name: 'kind' in source ? source.name : nameFolder(source), files }
+  if (typeof source === 'string' || source instanceof URL)
+    return locateRemote(source, base, hubUrl, takesFile)
+  if (isDirectory(source)) return createLocal(source.name, await readDirectory(source))
+  const files = listChosen(source) ?? refuseSource(source)
+  return createLocal(nameFolder(files), listFiles(files))
 }
 
-/** Returns the location of a model at a URL or on the hub. @throws RivuletError `invalid-option` */
-export function locateRemote(source: string | URL, base: string, hubUrl: string): RemoteLocation {
+function createLocal(name: string, files: ReadonlyMap<string, File>): ModelLocation {
+  if (files.size === 0) refuse('"model" contains no files.', 'model')
+  return { kind: 'local', name, files }
+}
+
+function refuseSource(source: object | null): never {
+  const kind = nameType(source)
+  const advice =
+    kind === 'FileSystemFileHandle'
+      ? ' Pass the file itself: await handle.getFile().'
+      : kind === 'Blob'
+        ? ' Wrap it: new File([blob], name).'
+        : ''
+  return refuse(
+    `"model" must be a string, a URL, a directory handle, a File, a FileList, or an array of files.${advice}`,
+    'model',
+  )
+}
+
+/** Returns the name of a platform object's type. Unlike `instanceof`, it recognizes objects of other frames. */
+function nameType(value: unknown): string {
+  return Object.prototype.toString.call(value).slice('[object '.length, -1)
+}
+
+function isDirectory(source: object | null): source is FileSystemDirectoryHandle {
+  return (source as { readonly kind?: unknown } | null)?.kind === 'directory'
+}
+
+/** Returns the files of a `File`, a `FileList` or an array of them; undefined if `source` is something else. */
+function listChosen(source: unknown): readonly File[] | undefined {
+  const type = nameType(source)
+  if (type === 'File') return [source as File]
+  if (type === 'FileList') return [...(source as FileList)]
+  if (!Array.isArray(source)) return undefined
+  const lists = source.map((each: unknown) => (Array.isArray(each) ? undefined : listChosen(each)))
+  return lists.every((list) => list !== undefined) ? lists.flat() : undefined
+}
+
+/**
+ * Returns the location of a model at a URL or on the hub.
+ * @param takesFile see `SourceReading`
+ * @throws RivuletError `invalid-option`
+ */
+export function locateRemote(
+  source: string | URL,
+  base: string,
+  hubUrl: string,
+  takesFile = false,
+): RemoteLocation {
   const text = String(source)
   const hub = source instanceof URL || relativeUrl.test(text) ? undefined : hubReference.exec(text)?.groups
   if (hub) {
@@ -52,6 +114,7 @@ export function locateRemote(source: string | URL, base: string, hubUrl: string)
     return {
       kind: 'hub',
       url: `${hubFolder}${hub.repository}/resolve/${revision}/`,
+      name: hub.file === undefined ? text : text.slice(0, -hub.file.length - 1),
       file: hub.file,
       listingUrl: `${hubFolder}api/models/${hub.repository}/tree/${revision}?recursive=true`,
       isCommit: commit.test(revision),
@@ -63,10 +126,20 @@ export function locateRemote(source: string | URL, base: string, hubUrl: string)
     )
   }
   const url = new URL(text, base)
-  const file = ggufFile.exec(url.pathname)?.[0]
-  if (file === undefined) return { kind: 'folder', url: endWithSlash(url).href, file }
-  // The query, such as a signature, belongs to the file.
-  return { kind: 'folder', url: new URL('./', url).href, file: file + url.search }
+  if (!URL.canParse('./', url)) {
+    refuse(`"${url.protocol}" URLs cannot be a model. Pass an http(s) URL, or the File itself.`, 'model')
+  }
+  const query = url.search === '' ? {} : { query: url.search }
+  url.search = ''
+  url.hash = ''
+  const file = url.pathname.slice(url.pathname.lastIndexOf('/') + 1)
+  const folder = new URL('./', url).href
+  if (/\.json$/i.test(file)) {
+    return { kind: 'folder', url: folder, ...query, listingUrl: url.href + (query.query ?? '') }
+  }
+  return ggufPattern.test(file) || (takesFile && file !== '')
+    ? { kind: 'folder', url: folder, ...query, file }
+    : { kind: 'folder', url: endWithSlash(url).href, ...query }
 }
 
 function endWithSlash(url: URL): URL {

@@ -3,6 +3,40 @@ import { onnx, type OnnxOptions } from './onnx.js'
 
 const readWasmPaths = (wasmPaths: OnnxOptions['wasmPaths']) => onnx({ wasmPaths }).options
 
+describe('modelFile', () => {
+  test.each(['model.onnx', 'onnx/decoder_q4.onnx', 'a/b c/x.ONNX'])(
+    'is a path in the folder: %s',
+    (modelFile) => {
+      expect(onnx({ modelFile }).options).toEqual({ modelFile })
+    },
+  )
+
+  test.each([
+    '',
+    'model',
+    '/model.onnx',
+    '../model.onnx',
+    'onnx/../model.onnx',
+    './model.onnx',
+    'onnx//model.onnx',
+    '.onnx',
+    'https://files.example/model.onnx',
+    'model.onnx?x=.onnx',
+    'model.gguf',
+    'a\\b.onnx',
+    7,
+    null,
+  ])('is refused if it is anything else: %j', (modelFile) => {
+    expect(() => onnx({ modelFile: modelFile as string })).toThrow(
+      expect.objectContaining({ code: 'invalid-option', message: expect.stringContaining('modelFile') }),
+    )
+  })
+
+  test('is refused together with dtype', () => {
+    expect(() => onnx({ modelFile: 'model.onnx', dtype: 'q4' })).toThrow('not both')
+  })
+})
+
 describe('wasmPaths', () => {
   test.each([
     'https://files.example/ort',

@@ -71,6 +71,7 @@ function createWorker(): Worker {
 const optionNames: readonly string[] = [
   'device',
   'dtype',
+  'modelFile',
   'conversationCacheBytes',
   'memoryBudgetBytes',
   'model',
@@ -79,9 +80,13 @@ const optionNames: readonly string[] = [
 ] satisfies (keyof OnnxOptions)[]
 
 function checkOptions(options: Omit<OnnxLoadOptions, 'wasmPaths'>): void {
-  const { device, dtype, conversationCacheBytes = 0, memoryBudgetBytes = 0 } = options
+  const { device, dtype, modelFile, conversationCacheBytes = 0, memoryBudgetBytes = 0 } = options
   checkChoice('device', device, onnxDevices)
   checkChoice('dtype', dtype, onnxDtypes)
+  if (modelFile !== undefined) checkModelFile(modelFile)
+  if (modelFile !== undefined && dtype !== undefined) {
+    refuse('onnx() takes "modelFile" or "dtype", not both: "modelFile" already names one variant.')
+  }
   for (const [name, bytes] of Object.entries({ conversationCacheBytes, memoryBudgetBytes })) {
     if (typeof bytes !== 'number' || !(bytes >= 0)) {
       refuse(`onnx({ ${name} }) must be a number of bytes, 0 or more; got ${String(bytes)}.`)
@@ -93,6 +98,16 @@ function checkChoice(name: string, value: string | undefined, allowed: readonly 
   if (value !== undefined && !allowed.includes(value)) {
     refuse(`onnx({ ${name} }) must be one of ${allowed.join(', ')}; got ${String(value)}.`)
   }
+}
+
+/** Matches a path of names that do not start with a dot. Such a path stays in its folder. */
+const modelFilePattern = /^(?:[^/\\:.?#][^/\\:?#]*\/)*[^/\\:.?#][^/\\:?#]*\.onnx$/i
+
+function checkModelFile(path: unknown): void {
+  if (typeof path === 'string' && modelFilePattern.test(path)) return
+  refuse(
+    `onnx({ modelFile }) must be the path of an .onnx file in the model's folder, such as "onnx/model_q4.onnx"; got ${String(path)}.`,
+  )
 }
 
 function resolveWasmPaths(paths: OnnxWasmPaths): OnnxLoadOptions['wasmPaths'] {

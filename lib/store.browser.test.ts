@@ -6,11 +6,11 @@ test.each([
   [
     'owner/name@v2/file.gguf',
     { hubUrl: 'https://hub.example' },
-    'https://hub.example/owner/name/resolve/v2/',
+    'https://hub.example/owner/name/resolve/v2/file.gguf',
   ],
   ['/models/stories', {}, `${location.origin}/models/stories/`],
-  [new URL('https://example.com/a/b.gguf?signature=1'), {}, 'https://example.com/a/'],
-])('a model is listed by the URL of its folder: %s', (model, options, url) => {
+  [new URL('https://example.com/a/b.gguf?signature=1'), {}, 'https://example.com/a/b.gguf'],
+])('a model is listed by the URL of its folder or file: %s', (model, options, url) => {
   expect(store.locate(model, options)).toBe(url)
 })
 

@@ -1,4 +1,5 @@
 import { refuse } from './contract/check-options.js'
+import { nameModelUrl, type RemoteLocation } from './contract/model-location.js'
 import { defaultHubUrl, locateRemote } from './locate-model.js'
 import {
   completeName,
@@ -7,6 +8,7 @@ import {
   nameModelDirectory,
   nameModelLock,
   readRecord,
+  recordName,
   removeEntry,
   storeFolderName,
   usedName,
@@ -14,7 +16,7 @@ import {
 
 /** A model in this browser's store. Parts of the model may still be missing. */
 export interface StoredModel {
-  /** The URL of the model's folder; `createEngine({ model })` accepts it. */
+  /** The URL of the model's folder or GGUF file, without a query; `createEngine({ model })` accepts it. */
   readonly model: string
   /** How many bytes of the model are stored. */
   readonly storedBytes: number
@@ -39,29 +41,35 @@ export interface EvictOptions {
 export const store = {
   /** Lists the stored models, the most recently used first. */
   async list(): Promise<readonly StoredModel[]> {
-    const models = await Promise.all((await listDirectories()).map(describeModel))
-    return models.filter((model) => model !== undefined).toSorted((a, b) => b.lastUsedMs - a.lastUsedMs)
+    const found = await listModels()
+    return found.map(({ model }) => model).toSorted((a, b) => b.lastUsedMs - a.lastUsedMs)
   },
 
   /**
-   * Returns the URL under which `list` shows a model, whether it is stored or not.
+   * Returns the URL under which `list` shows a model, whether it is stored or not. Two addresses of a model that differ only
+   * in their queries, such as signatures, are the same model.
    * @param model a URL or name, as for `createEngine`
-   * @returns the URL of the model's folder
+   * @returns the URL of the model's folder or GGUF file; of the first part, if a GGUF file is split
    * @throws RivuletError `invalid-option` if `model` is not a model's URL or name
    */
   locate(model: string | URL, { hubUrl = defaultHubUrl }: { hubUrl?: string } = {}): string {
-    return locateRemote(model, document.baseURI, hubUrl).url
+    return nameModelUrl(locateRemote(model, document.baseURI, hubUrl))
   },
 
   /**
-   * Removes a model. Waits until no tab is loading the model. An engine that has loaded the model keeps running.
+   * Removes a model: a GGUF file, with all its parts, or a folder, with all its files. Waits until no tab is loading a model
+   * of the same folder. An engine that has loaded the model keeps running.
    * @param model a URL or name, as for `createEngine`, or as returned by `list`
    * @returns true if the model was stored
    * @throws RivuletError `invalid-option` if `model` is not a model's URL or name
    */
   async remove(model: string | URL, { hubUrl = defaultHubUrl }: { hubUrl?: string } = {}): Promise<boolean> {
-    const name = await nameModelDirectory(store.locate(model, { hubUrl }))
-    return navigator.locks.request(nameModelLock(name), () => removeModel(name))
+    const location = locateRemote(model, document.baseURI, hubUrl)
+    if (location.file === undefined && (await removeFolder(location.url))) return true
+    const file = findFile(location)
+    if (file === undefined) return false
+    const directory = await nameModelDirectory(file.folderUrl)
+    return navigator.locks.request(nameModelLock(directory), () => removeModel(directory, file.modelUrl))
   },
 
   /**
@@ -73,14 +81,13 @@ export const store = {
     if (typeof keepBytes !== 'number' || !(keepBytes >= 0)) {
       refuse('store.evict(): "keepBytes" must be a number, 0 or more.')
     }
-    const models = await store.list()
-    let storedBytes = models.reduce((sum, model) => sum + model.storedBytes, 0)
+    const found = await listModels()
+    let storedBytes = found.reduce((sum, { model }) => sum + model.storedBytes, 0)
     const removed: StoredModel[] = []
-    for (const model of models.toReversed()) {
+    for (const { directory, model } of found.toSorted((a, b) => a.model.lastUsedMs - b.model.lastUsedMs)) {
       if (storedBytes <= keepBytes) break
-      const name = await nameModelDirectory(model.model)
-      const isGone = await navigator.locks.request(nameModelLock(name), { ifAvailable: true }, (lock) =>
-        lock ? removeModel(name) : false,
+      const isGone = await navigator.locks.request(nameModelLock(directory), { ifAvailable: true }, (lock) =>
+        lock ? removeModel(directory, model.model) : false,
       )
       if (!isGone) continue
       storedBytes -= model.storedBytes
@@ -111,19 +118,34 @@ async function readDirectories(parent: FileSystemDirectoryHandle): Promise<FileS
   return found
 }
 
-async function describeModel(directory: FileSystemDirectoryHandle): Promise<StoredModel | undefined> {
+interface FoundModel {
+  /** The name of the store's directory that contains the model's files. */
+  readonly directory: string
+  readonly model: StoredModel
+}
+
+async function listModels(): Promise<readonly FoundModel[]> {
+  return (await Promise.all((await listDirectories()).map(describeModels))).flat()
+}
+
+/** Describes the models of a folder: its GGUF files, each on its own, and the model of the other files. */
+async function describeModels(directory: FileSystemDirectoryHandle): Promise<readonly FoundModel[]> {
   const files = await Promise.all((await readDirectories(directory)).map(describeFile))
-  const known = files.filter((file) => file !== undefined)
-  const first = known.find((file) => !file.isMissing)
-  if (!first) return undefined
-  const used = await getFile(directory, usedName)
-  return {
-    model: first.folderUrl,
-    storedBytes: known.reduce((sum, file) => sum + file.storedBytes, 0),
-    totalBytes: known.reduce((sum, file) => sum + file.totalBytes, 0),
-    isComplete: known.every((file) => file.isComplete),
-    lastUsedMs: used?.lastModified ?? 0,
+  const models = new Map<string, NonNullable<(typeof files)[number]>[]>()
+  for (const file of files) {
+    if (!file || file.isMissing) continue
+    models.set(file.modelUrl, [...(models.get(file.modelUrl) ?? []), file])
   }
+  return [...models].map(([model, known]) => ({
+    directory: directory.name,
+    model: {
+      model,
+      storedBytes: known.reduce((sum, file) => sum + file.storedBytes, 0),
+      totalBytes: known.reduce((sum, file) => sum + file.totalBytes, 0),
+      isComplete: known.every((file) => file.isComplete),
+      lastUsedMs: Math.max(...known.map((file) => file.lastUsedMs)),
+    },
+  }))
 }
 
 async function describeFile(directory: FileSystemDirectoryHandle) {
@@ -131,17 +153,52 @@ async function describeFile(directory: FileSystemDirectoryHandle) {
   if (!record) return undefined
   let storedBytes = 0
   let isComplete = false
-  for await (const entry of directory.values()) {
-    if (entry.name === completeName) isComplete = true
-    else if (/^\d+$/.test(entry.name)) storedBytes += (await getFile(directory, entry.name))?.size ?? 0
+  let lastUsedMs = 0
+  for await (const { name } of directory.values()) {
+    if (name === completeName) isComplete = true
+    else if (name === usedName || name === recordName) {
+      lastUsedMs = Math.max(lastUsedMs, (await getFile(directory, name))?.lastModified ?? 0)
+    } else if (/^\d+$/.test(name)) storedBytes += (await getFile(directory, name))?.size ?? 0
   }
-  const { folderUrl, isMissing } = record
-  return { folderUrl, isMissing, storedBytes, totalBytes: record.sizeBytes ?? 0, isComplete }
+  const { modelUrl, isMissing } = record
+  return { modelUrl, isMissing, storedBytes, totalBytes: record.sizeBytes ?? 0, isComplete, lastUsedMs }
 }
 
-async function removeModel(name: string): Promise<boolean> {
+/**
+ * Returns a model that is a single file, and its folder. A URL without `.gguf` is a folder or a file with another name.
+ * @returns undefined for a URL that cannot be a file
+ */
+function findFile(
+  location: RemoteLocation,
+): { readonly folderUrl: string; readonly modelUrl: string } | undefined {
+  if (location.file !== undefined) return { folderUrl: location.url, modelUrl: nameModelUrl(location) }
+  const folderUrl = new URL('../', location.url).href
+  return folderUrl === location.url ? undefined : { folderUrl, modelUrl: location.url.slice(0, -1) }
+}
+
+/** Removes all files of a folder. @returns true if files of the folder were stored */
+async function removeFolder(folderUrl: string): Promise<boolean> {
+  const name = await nameModelDirectory(folderUrl)
+  return navigator.locks.request(nameModelLock(name), async () => {
+    const models = await openModels()
+    if (!models || !(await getDirectory(models, name))) return false
+    await removeEntry(models, name)
+    return true
+  })
+}
+
+/** Removes the files of one model, and the folder's directory if it contains no other model. */
+async function removeModel(directoryName: string, modelUrl: string): Promise<boolean> {
   const models = await openModels()
-  if (!models || !(await getDirectory(models, name))) return false
-  await removeEntry(models, name)
-  return true
+  const directory = models && (await getDirectory(models, directoryName))
+  if (!directory) return false
+  let isRemoved = false
+  for (const file of await readDirectories(directory)) {
+    const record = await readRecord(file)
+    if (record?.modelUrl !== modelUrl) continue
+    await removeEntry(directory, file.name)
+    isRemoved ||= !record.isMissing
+  }
+  if ((await describeModels(directory)).length === 0) await removeEntry(models!, directoryName)
+  return isRemoved
 }

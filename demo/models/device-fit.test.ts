@@ -18,7 +18,7 @@ function device(
   return {
     availability: {
       webgpu,
-      wasm: { hasThreads: true },
+      wasm: { hasThreads: true, hasMemory64: true, hasJspi: true },
       backends: ['onnx', 'llama-cpp', 'web-llm'].map(isAvailable),
     },
     deviceMemoryBytes: 8 * 2 ** 30,

@@ -97,8 +97,11 @@ export function createPickerState(): PickerState {
     },
     findStored({ source }) {
       if (source === undefined) return undefined
-      const folder = locate(source)
-      return storage.value?.models.find(({ model }) => model === folder)
+      const address = locate(source)
+      const models = storage.value?.models ?? []
+      // A hub's name without a file is a folder: the library chose one of its GGUF files.
+      const isInFolder = (model: string) => address?.endsWith('/') === true && model.startsWith(address)
+      return models.find(({ model }) => model === address) ?? models.find(({ model }) => isInFolder(model))
     },
     download: ({ id, choice }) => downloads.start(id, { ...defaultChoice, ...choice }),
     pause: ({ id }) => downloads.pause(id),

@@ -23,7 +23,7 @@ from onnx_weights import FoldedQ8Weight
 from safetensors_file import read_safetensors
 from stories_gguf import write_stories_gguf
 
-COPIED_FILES = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"]
+COPIED_FILES = ["generation_config.json", "tokenizer.json", "tokenizer_config.json"]
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -52,6 +52,9 @@ def export_stories(source: Path, output: Path, dtype: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in COPIED_FILES:
         shutil.copyfile(source / name, folder / name)
+    # Names the folder's only variant as Transformers.js does, so that a page need not request the others.
+    settings = read_json(source / "config.json") | {"transformers.js_config": {"dtype": dtype}}
+    (folder / "config.json").write_text(json.dumps(settings, indent=1), encoding="utf-8")
     if dtype == "fp32":
         weights = {name: FloatWeight(values) for name, values in matrices.items()}
         write_onnx(folder / "onnx" / "model.onnx", config, weights, norms)

@@ -37,9 +37,12 @@ function createFaultyWorker(kind = 'faulty'): Worker {
   return worker
 }
 
-/** For `llamaCpp({ worker })`: a worker that a test can terminate. */
-function createLlamaCppWorker(): Worker {
-  const name = `llama-cpp ${crypto.randomUUID()}`
+/**
+ * For `llamaCpp({ worker })`: a worker that a test can terminate.
+ * @param kind can name features that the worker's browser lacks (`old-browser.ts`)
+ */
+function createLlamaCppWorker(kind = 'llama-cpp'): Worker {
+  const name = `${kind} ${crypto.randomUUID()}`
   const worker = new Worker(new URL('./llama-cpp.worker.ts', import.meta.url), { type: 'module', name })
   faultyWorkers.push({ worker, name })
   return worker
@@ -122,7 +125,7 @@ declare global {
     rivulet: typeof library
     createFaultyWorker: () => Worker
     createFilelessWorker: () => Worker
-    createLlamaCppWorker: () => Worker
+    createLlamaCppWorker: typeof createLlamaCppWorker
     createWebLlmWorker: () => Worker
     breakWorker: typeof breakWorker
     createScriptedEngine: typeof createScriptedEngine

@@ -14,7 +14,7 @@ const real: GpuAdapterFacts = {
 function createDevices(webgpu: Partial<GpuAdapterFacts> | string): Devices {
   return {
     webgpu: typeof webgpu === 'string' ? { unavailable: webgpu } : { adapter: { ...real, ...webgpu } },
-    wasm: { hasThreads: true },
+    wasm: { hasThreads: true, hasMemory64: true, hasJspi: true },
   }
 }
 
@@ -23,6 +23,14 @@ const withoutFloat16 = createDevices({ hasShaderF16: false })
 const fallback = createDevices({ isFallbackAdapter: true })
 const swiftShader = createDevices({ isFallbackAdapter: true, hasShaderF16: false })
 const withoutGpu = createDevices('This browser has no WebGPU.')
+const without = (...features: readonly ('hasMemory64' | 'hasJspi')[]): Devices => ({
+  ...realGpu,
+  wasm: {
+    hasThreads: true,
+    hasMemory64: !features.includes('hasMemory64'),
+    hasJspi: !features.includes('hasJspi'),
+  },
+})
 const withoutWasm: Devices = { ...realGpu, wasm: { unavailable: 'WebAssembly is off.' } }
 
 const unavailable = (reason: string) => ({
@@ -37,6 +45,7 @@ describe('the device of llamaCpp()', () => {
     ['a GPU without 16-bit floats', withoutFloat16, 'wasm'],
     ['a fallback adapter', fallback, 'wasm'],
     ['no GPU', withoutGpu, 'wasm'],
+    ['a GPU without JSPI', without('hasJspi'), 'wasm'],
   ] as const)('with auto on %s', (_, devices, kind) => {
     expect(chooseLlamaCppDevice(devices, {})).toMatchObject({ kind })
   })
@@ -49,10 +58,20 @@ describe('the device of llamaCpp()', () => {
     expect(chooseLlamaCppDevice(fallback, { device: 'webgpu' })).toMatchObject({ kind: 'webgpu' })
   })
 
+  it.each(['auto', 'webgpu', 'wasm'] as const)(
+    'is refused without 64-bit memories, instead of loading another build: %s',
+    (device) => {
+      expect(chooseLlamaCppDevice(without('hasMemory64', 'hasJspi'), { device })).toEqual(
+        unavailable('no WebAssembly memories with 64-bit addresses'),
+      )
+    },
+  )
+
   it.each([
     ['a GPU without 16-bit floats', withoutFloat16, '16-bit floats'],
     ['a fallback adapter without 16-bit floats', swiftShader, '16-bit floats'],
     ['no GPU', withoutGpu, 'no WebGPU'],
+    ['a GPU without JSPI', without('hasJspi'), 'no JSPI'],
   ] as const)('is refused if WebGPU is requested on %s', (_, devices, reason) => {
     const chosen = chooseLlamaCppDevice(devices, { device: 'webgpu' })
     expect(chosen).toEqual(unavailable(reason))
@@ -61,9 +80,11 @@ describe('the device of llamaCpp()', () => {
 })
 
 describe('the device of onnx()', () => {
-  const allDtypes = ['q4f16', 'q4', 'fp16', 'q8', 'fp32']
-  const dtypesWithoutFloat16 = ['q4', 'q8', 'fp32']
-  const dtypesOnWasm = ['q4', 'q8', 'fp32', 'q4f16', 'fp16']
+  const rare = ['int8', 'uint8', 'bnb4', 'q2f16', 'q2', 'q1f16', 'q1']
+  const rareWithoutFloat16 = ['int8', 'uint8', 'bnb4', 'q2', 'q1']
+  const allDtypes = ['q4f16', 'q4', 'fp16', 'q8', 'fp32', ...rare]
+  const dtypesWithoutFloat16 = ['q4', 'q8', 'fp32', ...rareWithoutFloat16]
+  const dtypesOnWasm = ['q4', 'q8', 'fp32', 'q4f16', 'fp16', ...rareWithoutFloat16, 'q2f16', 'q1f16']
 
   it.each([
     ['a real GPU', realGpu, 'webgpu', allDtypes],
@@ -84,7 +105,9 @@ describe('the device of onnx()', () => {
 
   it('is refused if the dtype needs 16-bit floats on a GPU without them', () => {
     const chosen = chooseOnnxDevice(withoutFloat16, { device: 'webgpu', dtype: 'q4f16' })
-    expect(chosen).toEqual(unavailable("Use one of q4, q8, fp32, or device: 'wasm'."))
+    expect(chosen).toEqual(
+      unavailable("Use one of q4, q8, fp32, int8, uint8, bnb4, q2, q1, or device: 'wasm'."),
+    )
   })
 
   it.each([

@@ -1,6 +1,12 @@
 import type { Devices, GpuAdapterFacts } from './devices.js'
 import type { LlamaCppLoadOptions } from './llama-cpp-options.js'
-import { float16Dtypes, onnxDtypes, type OnnxDtype, type OnnxLoadOptions } from './onnx-options.js'
+import {
+  commonDtypes,
+  float16Dtypes,
+  onnxDtypes,
+  type OnnxDtype,
+  type OnnxLoadOptions,
+} from './onnx-options.js'
 import type { WebLlmLoadOptions } from './web-llm-options.js'
 
 /*
@@ -28,7 +34,17 @@ export interface DeviceDtypes {
 const float32Dtypes = onnxDtypes.filter((dtype) => !float16Dtypes.includes(dtype))
 
 /** The weight variants for WASM. ONNX Runtime on the CPU computes 16-bit floats too, but more slowly than 32-bit floats. */
-const dtypesOnWasm: DeviceDtypes = { dtypes: [...float32Dtypes, ...float16Dtypes], unsupported: [] }
+const dtypesOnWasm: DeviceDtypes = {
+  dtypes: [
+    ...new Set<OnnxDtype>([
+      ...commonDtypes.filter((dtype) => !float16Dtypes.includes(dtype)),
+      ...commonDtypes,
+      ...float32Dtypes,
+      ...float16Dtypes,
+    ]),
+  ],
+  unsupported: [],
+}
 
 /**
  * Returns the device for `onnx()` and the weight variants to try, or the reason why the model cannot run.
@@ -56,19 +72,28 @@ function listWebGpuDtypes({ hasShaderF16 }: GpuAdapterFacts): DeviceDtypes {
 }
 
 /**
- * Returns the device for `llamaCpp()`, or the reason why the model cannot run. The shaders of llama.cpp need 16-bit floats.
- * On an adapter without them, llama.cpp computes on the CPU and reports no error, so `device: 'webgpu'` is refused there.
- * Only `device: 'webgpu'` selects a fallback adapter.
+ * Returns the device for `llamaCpp()`, or the reason why the model cannot run. The shaders of llama.cpp need 16-bit floats,
+ * and its build needs JSPI to wait for WebGPU. Without either, llama.cpp computes on the CPU and reports no error, so
+ * `device: 'webgpu'` is refused there. Without 64-bit memories, its build does not start: wllama has another build for such
+ * browsers (`@wllama/wllama-compat`), which rivulet does not load. Only `device: 'webgpu'` selects a fallback adapter.
  */
 export function chooseLlamaCppDevice(
   devices: Devices,
   { device = 'auto' }: Pick<LlamaCppLoadOptions, 'device'>,
 ): UsableDevice | Unavailable {
-  return chooseDevice(devices, device, ({ hasShaderF16 }) =>
-    hasShaderF16
+  const { wasm } = devices
+  if ('hasMemory64' in wasm && !wasm.hasMemory64) {
+    const reason =
+      'This browser has no WebAssembly memories with 64-bit addresses (memory64), which llama.cpp needs. Update the browser, or use onnx().'
+    return { kind: 'unavailable', reason }
+  }
+  return chooseDevice(devices, device, ({ hasShaderF16 }) => {
+    if (!hasShaderF16)
+      return 'This graphics adapter has no 16-bit floats (shader-f16), which llama.cpp needs.'
+    return 'hasJspi' in wasm && wasm.hasJspi
       ? undefined
-      : 'This graphics adapter has no 16-bit floats (shader-f16), which llama.cpp needs.',
-  )
+      : 'This browser has no JSPI (WebAssembly.Suspending), which llama.cpp needs for WebGPU.'
+  })
 }
 
 /**

@@ -17,7 +17,16 @@ export interface GpuAdapterFacts {
 /** The devices of this browser. A missing device has `unavailable` instead: a sentence with the reason. */
 export interface Devices {
   readonly webgpu: { readonly adapter: GpuAdapterFacts } | { readonly unavailable: string }
-  readonly wasm: { readonly hasThreads: boolean } | { readonly unavailable: string }
+  readonly wasm: WasmFacts | { readonly unavailable: string }
+}
+
+/** The features of WebAssembly that decide what can run. */
+export interface WasmFacts {
+  readonly hasThreads: boolean
+  /** True if memories can have 64-bit addresses (memory64). `llamaCpp()` needs this. */
+  readonly hasMemory64: boolean
+  /** True if WebAssembly can wait for promises (JSPI). `llamaCpp()` needs this for WebGPU. */
+  readonly hasJspi: boolean
 }
 
 /** Detects the devices of this browser. Requests an adapter, because `navigator.gpu` can exist without any adapter. */
@@ -91,5 +100,20 @@ function probeWasm(): Devices['wasm'] {
   }
   if (!WebAssembly.validate(simdModule))
     return { unavailable: "This browser's WebAssembly has no SIMD. Update the browser." }
-  return { hasThreads: globalThis.crossOriginIsolated === true }
+  return {
+    hasThreads: globalThis.crossOriginIsolated === true,
+    hasMemory64: hasMemory64(),
+    hasJspi: 'Suspending' in WebAssembly,
+  }
+}
+
+function hasMemory64(): boolean {
+  try {
+    // TypeScript's library does not have the option yet.
+    return Boolean(
+      new WebAssembly.Memory({ address: 'i64', initial: 1n } as unknown as WebAssembly.MemoryDescriptor),
+    )
+  } catch {
+    return false
+  }
 }

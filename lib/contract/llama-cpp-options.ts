@@ -5,8 +5,8 @@ export type LlamaCppDevice = (typeof llamaCppDevices)[number]
 export interface LlamaCppLoadOptions {
   /**
    * The device to compute on. `auto` uses WebGPU on a real graphics adapter with 16-bit floats (`shader-f16`), which
-   * llama.cpp needs, and WASM otherwise. `webgpu` is refused with `backend-unavailable` where llama.cpp would compute on
-   * the CPU instead.
+   * llama.cpp needs, in a browser with JSPI, and WASM otherwise. `webgpu` is refused with `backend-unavailable` where
+   * llama.cpp would compute on the CPU instead.
    * @default 'auto'
    */
   readonly device?: LlamaCppDevice | undefined
@@ -24,7 +24,7 @@ export interface LlamaCppLoadOptions {
   /**
    * Limit for the weights and the KV cache together, in bytes. A larger model is refused with `memory-exceeded` before it
    * is loaded.
-   * @default no limit except WebAssembly's own
+   * @default no limit on a GPU; on the CPU, the 4 GiB of WebAssembly
    */
   readonly memoryBudgetBytes?: number | undefined
   /**

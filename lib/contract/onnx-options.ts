@@ -1,9 +1,12 @@
+/** The weight variants that most folders have, best first. */
+export const commonDtypes = ['q4f16', 'q4', 'fp16', 'q8', 'fp32'] as const
+
 /** The weight variants of a Hugging Face ONNX folder, best first, with the names that transformers.js uses. */
-export const onnxDtypes = ['q4f16', 'q4', 'fp16', 'q8', 'fp32'] as const
+export const onnxDtypes = [...commonDtypes, 'int8', 'uint8', 'bnb4', 'q2f16', 'q2', 'q1f16', 'q1'] as const
 export type OnnxDtype = (typeof onnxDtypes)[number]
 
 /** The variants that compute in 16-bit floats. On WebGPU, these variants need an adapter with the feature `shader-f16`. */
-export const float16Dtypes: readonly OnnxDtype[] = ['q4f16', 'fp16']
+export const float16Dtypes: readonly OnnxDtype[] = ['q4f16', 'fp16', 'q2f16', 'q1f16']
 
 export const onnxDevices = ['auto', 'webgpu', 'wasm'] as const
 export type OnnxDevice = (typeof onnxDevices)[number]
@@ -23,11 +26,20 @@ export interface OnnxLoadOptions {
    */
   readonly device?: OnnxDevice | undefined
   /**
-   * The weight variant to load.
-   * @default the first variant in the folder, in the order `q4f16`, `q4`, `fp16`, `q8`, `fp32`; on an adapter without
-   *   16-bit floats, in the order `q4`, `q8`, `fp32`; on WASM, in the order `q4`, `q8`, `fp32`, `q4f16`, `fp16`
+   * The weight variant to load. Name it for a folder on a plain server, which cannot list its files: rivulet then requests no
+   * file that does not exist.
+   * @default the variant that `config.json` recommends (`transformers.js_config.dtype`), unless it has 16-bit floats and the
+   *   device computes them slowly; otherwise the first variant in the folder, in the order `q4f16`, `q4`, `fp16`, `q8`, `fp32`; on an adapter without
+   *   16-bit floats, in the order `q4`, `q8`, `fp32`; on WASM, in the order `q4`, `q8`, `fp32`, `q4f16`, `fp16`. The other
+   *   variants come last
    */
   readonly dtype?: OnnxDtype | undefined
+  /**
+   * The path of the graph in the model's folder, such as `model.onnx`, for a file with another name than the variants have.
+   * Its external data files must be in the same folder as the graph. Not together with `dtype`.
+   * @default the file of the variant, such as `onnx/model_q4.onnx`
+   */
+  readonly modelFile?: string | undefined
   /**
    * Memory for the KV caches of earlier conversations, in bytes, in addition to the cache of the current one. When a chat
    * is continued, only its new tokens are computed. The least recently used cache is freed first; with 0, no cache is kept.

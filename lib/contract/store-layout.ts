@@ -1,16 +1,18 @@
 // The layout of models in the origin private file system:
 //
-//   rivulet-models/<model>/<file>/record.json   describes the file; written before its first byte, never changed
-//                                 0, 1, 2, …    the file's bytes, in segments; each is written from start to end
-//                                 complete      exists when all bytes are stored; contains the computed SHA-256, if any
-//   rivulet-models/<model>/used                 written when the model is opened; its modification time is the last use
+//   rivulet-models/<folder>/<file>/record.json   describes the file; written before its first byte, never changed
+//                                  0, 1, 2, …    the file's bytes, in segments; each is written from start to end
+//                                  complete      exists when all bytes are stored; contains the computed SHA-256, if any
+//                                  used          written when the file is read; its modification time is the last use
 //
 // A segment's size shows how much of it is stored, so a process that is killed at any byte leaves nothing to repair.
 
 /** Describes a stored file. */
 export interface FileRecord {
-  /** The URL of the model's folder. */
+  /** The URL of the file's folder. */
   readonly folderUrl: string
+  /** Identifies the model that the file belongs to: the folder's URL, or the URL of a GGUF file (see `nameModelUrl`). */
+  readonly modelUrl: string
   readonly path: string
   /** True if the server does not have the file. This is recorded so that it is also known offline. */
   readonly isMissing: boolean
@@ -31,7 +33,7 @@ export const recordName = 'record.json'
 export const completeName = 'complete'
 export const usedName = 'used'
 
-/** Returns the name of a model's directory. It is a hash, because the model's URL can be longer than a file name may be. */
+/** Returns the name of a folder's directory. It is a hash, because the folder's URL can be longer than a file name may be. */
 export async function nameModelDirectory(folderUrl: string): Promise<string> {
   const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(folderUrl))
   return toHex(hash).slice(0, 32)
@@ -42,8 +44,8 @@ export function nameFileDirectory(path: string): string {
 }
 
 /**
- * Returns the name of a model's Web Lock. Tabs that load the model share the lock; a tab that removes the model holds it
- * exclusively.
+ * Returns the name of a folder's Web Lock. Tabs that load a model of the folder share the lock; a tab that removes a model
+ * of the folder holds it exclusively.
  */
 export function nameModelLock(modelDirectory: string): string {
   return `rivulet model ${modelDirectory}`

@@ -88,15 +88,13 @@ function describePlace(model: string | URL, baseURL: string | undefined): Place 
     )
   }
   const location = locateRemote(model, baseURL ?? defaultHubUrl, defaultHubUrl)
-  const listingUrl = location.kind === 'hub' ? location.listingUrl : undefined
   return {
-    isListing: ({ href }) => href === listingUrl,
-    findPath({ origin, pathname, search, href }) {
+    isListing: ({ href }) => href === location.listingUrl,
+    findPath({ origin, pathname, href }) {
       if (!href.startsWith(location.url)) return undefined
       const path = (origin + pathname).slice(location.url.length)
       // If `model` is the URL of a GGUF file, the other files in its folder still come from the server.
-      const isOther =
-        location.kind === 'folder' && location.file !== undefined && location.file !== path + search
+      const isOther = location.kind === 'folder' && location.file !== undefined && location.file !== path
       return isOther ? undefined : path
     },
   }

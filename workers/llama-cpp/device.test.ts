@@ -10,6 +10,11 @@ function stubAdapter(...features: readonly string[]): void {
   }
   const gpu = { requestAdapter: () => Promise.resolve(adapter) }
   vi.stubGlobal('navigator', { gpu, hardwareConcurrency: 8 })
+  // Node 20 has neither 64-bit memories nor JSPI.
+  vi.stubGlobal(
+    'WebAssembly',
+    Object.create(WebAssembly, { Memory: { value: Object }, Suspending: { value: Object } }),
+  )
 }
 
 afterEach(() => vi.unstubAllGlobals())

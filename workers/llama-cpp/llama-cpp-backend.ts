@@ -5,9 +5,9 @@ import { listOptions } from '../../lib/contract/option-table.js'
 import { roles } from '../../lib/contract/request.js'
 import type { LoadProgress, ModelInfo } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
-import { createMemoryError, wasmMemoryBytes } from '../memory-exceeded.js'
 import { describeThreads } from '../describe-device.js'
 import { openModelFolder, type OpenModelFolder } from '../store/model-folder.js'
+import { checkFit } from './check-fit.js'
 import { chooseFiles } from './choose-files.js'
 import { createConversationMemory } from './conversation-memory.js'
 import { chooseDevice, type ChosenDevice } from './device.js'
@@ -69,7 +69,11 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         const { paths, files, header } = await readFiles(folder, location)
         signal.throwIfAborted()
         const contextLength = chooseContext(header, options)
-        checkFit(files, header, contextLength, options.memoryBudgetBytes ?? Infinity)
+        checkFit(files, header, {
+          contextLength,
+          usesGpu: device.useGpu,
+          budgetBytes: options.memoryBudgetBytes ?? Infinity,
+        })
         onProgress({ ...nothingFetched, ...downloaded, ...loadPhase })
         const parameters = chooseParameters(device, contextLength)
         const wasmUrl = findWasm(options.wasmUrl)
@@ -109,13 +113,17 @@ const loadPhase = { phase: 'load', file: undefined, remainingMs: undefined, frac
 
 async function readFiles(folder: OpenModelFolder, location: ModelLocation) {
   const named = 'file' in location ? location.file : undefined
-  const paths = await chooseFiles(folder, named)
+  const paths = await chooseFiles(folder, named, location.kind === 'local')
   const files: Blob[] = []
   for (const path of paths) {
     const file = await folder.readBlob(path)
     if (!file) {
-      await folder.forgetMissing()
-      throw new RivuletError('model-not-found', `${folder.url} has no ${path}. Check the model's file name.`)
+      throw await folder.explainMissing(
+        new RivuletError(
+          'model-not-found',
+          `${folder.url} has no ${path}. llamaCpp() needs the URL of a GGUF file.`,
+        ),
+      )
     }
     files.push(file)
   }
@@ -176,26 +184,6 @@ function describeModel(
       concurrency: 1,
     },
   }
-}
-
-/** Checks that the model and its KV cache fit into the memory. @throws RivuletError `memory-exceeded` */
-function checkFit(
-  files: readonly Blob[],
-  { cacheBytesPerToken }: GgufHeader,
-  contextLength: number,
-  budgetBytes: number,
-): void {
-  const neededBytes = files.reduce((sum, { size }) => sum + size, 0) + contextLength * cacheBytesPerToken
-  const isWasm = wasmMemoryBytes < budgetBytes
-  const availableBytes = isWasm ? wasmMemoryBytes : budgetBytes
-  if (neededBytes <= availableBytes) return
-  const limitedBy = isWasm ? 'the memory of WebAssembly' : 'the option "memoryBudgetBytes"'
-  throw createMemoryError(
-    `The model, with a KV cache of ${contextLength} tokens,`,
-    neededBytes,
-    availableBytes,
-    limitedBy,
-  )
 }
 
 function findWasm(url: string | undefined): string {

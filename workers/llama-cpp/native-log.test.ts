@@ -28,10 +28,12 @@ describe('the log of llama.cpp', () => {
     const log = readNativeLog((words) => seen.push(words))
     log.logger.error(new Event('error'))
     log.logger.error(Object.assign(new Event('error'), { message: 'out of memory' }))
+    log.logger.log('failed to asynchronously prepare wasm: both async and sync fetching of the wasm failed')
     log.logger.log('Aborted(CompileError: WebAssembly.instantiate(): …)')
     expect(seen).toEqual([
       expect.stringContaining('worker-src blob:'),
       'out of memory',
+      expect.stringMatching(/^failed to asynchronously prepare wasm/),
       expect.stringMatching(/^Aborted/),
     ])
   })

@@ -27,8 +27,8 @@ export function readNativeLog(onWorkerError: (words: string) => void): NativeLog
     const line = words.map(String).join(' ')
     const gpuMebibytes = /^load_tensors:\s+WebGPU.* model buffer size =\s*([\d.]+)/.exec(line)?.[1]
     usesGpu ||= Number(gpuMebibytes) > 0
-    // A failure to start is reported only in this line.
-    if (line.startsWith('Aborted(')) onWorkerError(line)
+    // A failure to start is reported only in these lines.
+    if (/^(?:Aborted\(|failed to asynchronously prepare wasm)/.test(line)) onWorkerError(line)
     fileType ??= /^print_info: file type\s+= (.*?)\s*$/.exec(line)?.[1]
   }
 

@@ -42,8 +42,17 @@ export async function openLlamaCpp(
   const log = readNativeLog((words) =>
     die(new RivuletError('worker-failed', `llama.cpp's worker failed: ${words}`)),
   )
+  // wllama 3.13.0 throws in its message listener if its WebAssembly cannot be loaded (`ProxyToWorker.onRecvMsg`). Without this
+  // listener, the page would take that for a crash of this worker.
+  const onError = (event: ErrorEvent) => {
+    event.preventDefault()
+    die(new RivuletError('worker-failed', `llama.cpp's worker failed: ${event.message}`))
+  }
+  self.addEventListener('error', onError)
   const { Wllama: Runtime } = await import('@wllama/wllama/esm/index.min.js')
   const wllama = new Runtime({ default: wasmUrl }, { logger: log.logger })
+  // Without this call, wllama fetches another build from a CDN in browsers that lack JSPI or 64-bit memories.
+  wllama.setCompat(null)
   try {
     await Promise.race([wllama.loadModel(files, parameters), died])
     if (wllama.getLoadedContextInfo().success === false) throw new Error('it reported no reason.')
@@ -51,6 +60,7 @@ export async function openLlamaCpp(
     await wllama.exit()
     throw explainLoadFailure(error, log)
   }
+  self.removeEventListener('error', onError)
   let wait = () => Promise.resolve()
   holdBack(wllama, () => wait())
   return {
@@ -74,13 +84,13 @@ export async function openLlamaCpp(
 
 /**
  * Makes every step await `wait`. wllama requests results from llama.cpp as fast as it can. The only place to wait for a
- * reader is between two requests, in wllama's private `proxy` (3.8.1, `Wllama.getResponse`).
+ * reader is between two requests, in wllama's private `proxy` (3.13.0, `Wllama.getResponse`).
  */
 function holdBack({ proxy }: Wllama, wait: () => Promise<void>): void {
   if (!proxy)
     throw new RivuletError(
       'backend-unavailable',
-      'This version of @wllama/wllama is not supported. Install 3.8.1.',
+      'This version of @wllama/wllama is not supported. Install 3.13.0.',
     )
   const run = proxy.wllamaAction.bind(proxy)
   proxy.wllamaAction = async (name, body) => {

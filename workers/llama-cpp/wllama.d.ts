@@ -1,5 +1,5 @@
 /**
- * Declares the used part of wllama 3.8.1. wllama has no types for `index.min.js`, and its own types would pull Node's types
+ * Declares the used part of wllama 3.13.0. wllama has no types for `index.min.js`, and its own types would pull Node's types
  * into the worker.
  */
 declare module '@wllama/wllama/esm/index.min.js' {
@@ -10,9 +10,11 @@ declare module '@wllama/wllama/esm/index.min.js' {
         readonly logger: Readonly<Record<'debug' | 'log' | 'warn' | 'error', (...words: unknown[]) => void>>
       },
     )
+    /** Sets the build for browsers that cannot run the default one; null for none. */
+    setCompat(build: null): void
     loadModel(files: readonly Blob[], parameters: Readonly<Record<string, unknown>>): Promise<void>
     createCompletion(options: Readonly<Record<string, unknown>>): Promise<void>
-    /** `success` is an undocumented field of 3.8.1: false if `loadModel` resolved without a model. */
+    /** `success` is an undocumented field of 3.13.0: false if `loadModel` resolved without a model. */
     getLoadedContextInfo(): { readonly n_ctx: number; readonly success?: boolean }
     isMultithread(): boolean
     getNumThreads(): number

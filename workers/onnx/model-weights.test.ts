@@ -1,12 +1,12 @@
 import { create, toBinary } from '@bufbuild/protobuf'
 import { describe, expect, it } from 'vitest'
-import type { OnnxDtype } from '../../lib/contract/onnx-options.js'
+import { onnxDtypes, type OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
 import { readModelWeights } from './model-weights.js'
 import { ModelProtoSchema, TensorProto_DataLocation } from './onnx_pb.js'
 
 /** Stands in for a folder on a server: its files are in memory, and it lists the requested paths. */
-function createMemoryFolder(files: Record<string, Uint8Array<ArrayBuffer>>) {
+function createMemoryFolder(files: Record<string, Uint8Array<ArrayBuffer>>, config: object = {}) {
   const requested: string[] = []
   const folder: ModelFolder = {
     url: 'https://example.com/model/',
@@ -15,7 +15,7 @@ function createMemoryFolder(files: Record<string, Uint8Array<ArrayBuffer>>) {
       requested.push(path)
       return files[path]
     },
-    readJson: () => Promise.reject(new Error('Weights are not JSON.')),
+    readJson: () => Promise.resolve({ ...config }),
     readText: () => Promise.reject(new Error('Weights are not text.')),
   }
   return { folder, requested }
@@ -70,6 +70,80 @@ describe('the weights', () => {
       { path: 'more-weights.bin', data: bytes(3) },
     ])
     expect(requested).toHaveLength(3)
+  })
+
+  it.each([
+    ['q8', ['q4f16', 'q4', 'q8'], 'q8'],
+    [{ model: 'q8', embed_tokens: 'q4' }, ['q4f16', 'q4', 'q8'], 'q8'],
+    // The device is slow with 16-bit floats, or cannot compute them.
+    ['q4f16', ['q4', 'q8', 'q4f16'], 'q4'],
+    ['q4f16', ['q4', 'q8'], 'q4'],
+    ['other', ['q4f16', 'q4', 'q8'], 'q4f16'],
+    [7, ['q4f16', 'q4', 'q8'], 'q4f16'],
+  ] as const)(
+    'are those that config.json recommends, without other requests: %j of %j',
+    async (named, dtypes, dtype) => {
+      const graph = buildGraph([])
+      const { folder, requested } = createMemoryFolder(
+        { 'onnx/model_q4f16.onnx': graph, 'onnx/model_q4.onnx': graph, 'onnx/model_quantized.onnx': graph },
+        { 'transformers.js_config': { dtype: named } },
+      )
+      await expect(readModelWeights(folder, supports(dtypes), acceptAll)).resolves.toMatchObject({ dtype })
+      expect(requested).toHaveLength(1)
+    },
+  )
+
+  it('are found under the name that transformers.js gives each variant', async () => {
+    const names = {
+      q4f16: 'model_q4f16',
+      q4: 'model_q4',
+      fp16: 'model_fp16',
+      q8: 'model_quantized',
+      fp32: 'model',
+      int8: 'model_int8',
+      uint8: 'model_uint8',
+      bnb4: 'model_bnb4',
+      q2f16: 'model_q2f16',
+      q2: 'model_q2',
+      q1f16: 'model_q1f16',
+      q1: 'model_q1',
+    } satisfies Record<OnnxDtype, string>
+    for (const dtype of onnxDtypes) {
+      const { folder } = createMemoryFolder({ [`onnx/${names[dtype]}.onnx`]: buildGraph([]) })
+      await expect(readModelWeights(folder, supports(onnxDtypes), acceptAll)).resolves.toMatchObject({
+        dtype,
+      })
+    }
+  })
+
+  it.each([
+    ['model.onnx', undefined, 'model.onnx.data'],
+    ['onnx/decoder_q4f16.onnx', 'q4f16', 'onnx/model.onnx.data'],
+  ])(
+    'are in the file that modelFile names, with its external files beside it: %s',
+    async (path, dtype, data) => {
+      const { folder, requested } = createMemoryFolder({
+        [path]: buildGraph([data.slice(data.lastIndexOf('/') + 1)]),
+        [data]: bytes(1),
+      })
+      const weights = await readModelWeights(folder, supports(['q4']), acceptAll, path)
+      expect(weights).toMatchObject({ dtype, externalData: [{ data: bytes(1) }] })
+      expect(requested).toEqual([path, data])
+      await expect(readModelWeights(folder, supports(['q4']), acceptAll, 'other.onnx')).rejects.toEqual(
+        refusal('model-not-found', 'has no other.onnx'),
+      )
+    },
+  )
+
+  it('of more than 4 GiB are read from external files in parts', async () => {
+    const parts = ['model_q4.onnx_data', 'model_q4.onnx_data_1', 'model_q4.onnx_data_2']
+    const { folder, requested } = createMemoryFolder({
+      'onnx/model_q4.onnx': buildGraph(parts),
+      ...Object.fromEntries(parts.map((part, index) => [`onnx/${part}`, bytes(index)])),
+    })
+    const { externalData } = await readModelWeights(folder, supports(['q4']), acceptAll)
+    expect(externalData.map(({ path }) => path)).toEqual(parts)
+    expect(requested).toHaveLength(4)
   })
 
   it('inside the graph need no external file', async () => {

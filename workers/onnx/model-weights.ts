@@ -1,13 +1,15 @@
 import { fromBinary } from '@bufbuild/protobuf'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { DeviceDtypes } from '../../lib/contract/choose-device.js'
-import { onnxDtypes, type OnnxDtype } from '../../lib/contract/onnx-options.js'
+import { float16Dtypes, onnxDtypes, type OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
+import { nameGraphFile, readDtype, readRecommendedDtype } from './graph-files.js'
 import { ModelProtoSchema, TensorProto_DataLocation, type ModelProto } from './onnx_pb.js'
 
 /** A model's graph and the files with its weights. */
 export interface ModelWeights {
-  readonly dtype: OnnxDtype
+  /** Undefined for a graph with a name that does not contain it. */
+  readonly dtype: OnnxDtype | undefined
   /** The content of the `.onnx` file. */
   readonly graph: Uint8Array<ArrayBuffer>
   /** The decoded `graph`. Its weights are views of `graph`. */
@@ -16,19 +18,12 @@ export interface ModelWeights {
   readonly externalData: readonly { readonly path: string; readonly data: Uint8Array<ArrayBuffer> }[]
 }
 
-/** The graph file of each dtype, named as in transformers.js and onnx-community. */
-const graphFiles = {
-  q4f16: 'onnx/model_q4f16.onnx',
-  q4: 'onnx/model_q4.onnx',
-  fp16: 'onnx/model_fp16.onnx',
-  q8: 'onnx/model_quantized.onnx',
-  fp32: 'onnx/model.onnx',
-} satisfies Record<OnnxDtype, string>
-
 /**
- * Reads the model in the first dtype of `dtypes` that exists in the folder.
+ * Reads the model in the dtype that its `config.json` recommends, if the device computes it well; otherwise in the first dtype
+ * of `dtypes` that exists in the folder. On a plain server, a recommended dtype saves requests for files that do not exist.
  * @param unsupported the dtypes that the device cannot compute; they are used only to choose the error
  * @param check gets the graph before its external files are read, and can refuse the graph by throwing or rejecting
+ * @param modelFile the path of the graph; undefined to choose it by dtype
  * @throws RivuletError `model-not-found` if no dtype of `dtypes` exists, or if an external file is missing;
  *   `backend-unavailable` if the folder has only dtypes of `unsupported`; `model-invalid`; `download-failed`
  */
@@ -36,16 +31,37 @@ export async function readModelWeights(
   folder: ModelFolder,
   { dtypes, unsupported }: DeviceDtypes,
   check: (model: ModelProto) => void | Promise<void>,
+  modelFile?: string,
 ): Promise<ModelWeights> {
-  for (const dtype of dtypes) {
-    const graphFile = graphFiles[dtype]
+  const candidates =
+    modelFile === undefined
+      ? (await rankDtypes(folder, dtypes)).map((dtype) => ({ dtype, graphFile: nameGraphFile(dtype) }))
+      : [{ dtype: readDtype(modelFile), graphFile: modelFile }]
+  for (const { dtype, graphFile } of candidates) {
     const graph = await folder.readBytes(graphFile)
     if (!graph) continue
     const model = decodeModel(graphFile, graph)
     await check(model)
     return { dtype, graph, model, externalData: await readExternalData(folder, graphFile, model) }
   }
+  if (modelFile !== undefined) {
+    throw new RivuletError(
+      'model-not-found',
+      `${folder.url} has no ${modelFile}. Check the path in onnx({ modelFile }).`,
+    )
+  }
   throw await explainMissing(folder, { dtypes, unsupported })
+}
+
+async function rankDtypes(folder: ModelFolder, dtypes: readonly OnnxDtype[]): Promise<readonly OnnxDtype[]> {
+  if (dtypes.length < 2) return dtypes
+  // A config that cannot be read is reported by those that need it.
+  const config = await folder.readJson('config.json').catch(() => undefined)
+  const recommended = config && readRecommendedDtype(config)
+  if (recommended === undefined || !dtypes.includes(recommended)) return dtypes
+  // A device whose best dtype is not in 16-bit floats computes them slowly.
+  const isSlow = float16Dtypes.includes(recommended) && !float16Dtypes.includes(dtypes[0]!)
+  return isSlow ? dtypes : [recommended, ...dtypes.filter((dtype) => dtype !== recommended)]
 }
 
 /** Creates the error for a folder that has none of `dtypes`. The message names the graph files that the folder has. */
@@ -54,10 +70,10 @@ async function explainMissing(
   { dtypes, unsupported }: DeviceDtypes,
 ): Promise<RivuletError> {
   // If a file cannot be checked, the error is still about the missing files.
-  const isPresent = await Promise.all(onnxDtypes.map((dtype) => has(graphFiles[dtype]).catch(() => false)))
+  const isPresent = await Promise.all(onnxDtypes.map((dtype) => has(nameGraphFile(dtype)).catch(() => false)))
   const present = onnxDtypes.filter((_, index) => isPresent[index])
   const usable = present.filter((dtype) => !unsupported.includes(dtype))
-  const listFiles = (listed: readonly OnnxDtype[]) => listed.map((dtype) => graphFiles[dtype]).join(', ')
+  const listFiles = (listed: readonly OnnxDtype[]) => listed.map((dtype) => nameGraphFile(dtype)).join(', ')
   if (present.length > 0 && usable.length === 0)
     return new RivuletError(
       'backend-unavailable',
@@ -85,13 +101,14 @@ function decodeModel(graphFile: string, graph: Uint8Array<ArrayBuffer>): ModelPr
 
 async function readExternalData(folder: ModelFolder, graphFile: string, model: ModelProto) {
   const paths = [...new Set(listExternalFiles(graphFile, model))]
+  const directory = graphFile.slice(0, graphFile.lastIndexOf('/') + 1)
   return Promise.all(
     paths.map(async (path) => {
-      const data = await folder.readBytes(`onnx/${path}`)
+      const data = await folder.readBytes(directory + path)
       if (data) return { path, data }
       throw new RivuletError(
         'model-not-found',
-        `${folder.url} has no onnx/${path}, which ${graphFile} needs.`,
+        `${folder.url} has no ${directory}${path}, which ${graphFile} needs.`,
       )
     }),
   )

@@ -13,6 +13,7 @@ import { generateTokens } from './generate.js'
 import { readModelConfig, type ModelConfig } from './model-config.js'
 import { readModelWeights } from './model-weights.js'
 import type { ModelProto } from './onnx_pb.js'
+import { refuseGguf } from './refuse-gguf.js'
 import { firstCapacity, openDecoder } from './open-decoder.js'
 import { loadOnnxRuntime } from './session.js'
 
@@ -42,6 +43,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
           'invalid-option',
           'onnx() needs a model. Pass "model" to createEngine() or to onnx().',
         )
+      await refuseGguf(model)
       const { device, description, memory, ...variants } = await chooseDevice(options)
       let downloaded: LoadProgress | undefined
       const folder = await openModelFolder(model, download, {
@@ -66,7 +68,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         checkFit(graph, firstCapacity, memory, (await configuring).cacheSizes)
       const [config, weights, runtime] = await Promise.all([
         configuring,
-        readModelWeights(folder, variants, check).catch(async (error: unknown) => {
+        readModelWeights(folder, variants, check, options.modelFile).catch(async (error: unknown) => {
           // If the folder is empty, the error about config.json explains the problem better.
           await configuring
           throw error
@@ -74,8 +76,8 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         loadOnnxRuntime(device, options.wasmPaths),
       ])
         .catch(async (error: unknown) => {
-          if (error instanceof RivuletError && error.code === 'model-not-found') await folder.forgetMissing()
-          throw error
+          const isMissing = error instanceof RivuletError && error.code === 'model-not-found'
+          throw isMissing ? await folder.explainMissing(error) : error
         })
         .finally(folder.close)
       signal.throwIfAborted()

@@ -2,6 +2,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { onnxDtypes, type OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { Decoder } from './decoder.js'
+import { nameGraphFile } from './graph-files.js'
 import { prefill } from './prefill.js'
 import { greedy } from './sampler.js'
 
@@ -35,15 +36,6 @@ interface ReferenceFile {
   >
 }
 
-/** What a variant adds to the name of its graph file. */
-const suffixes = {
-  q4f16: '_q4f16',
-  q4: '_q4',
-  fp16: '_fp16',
-  q8: '_quantized',
-  fp32: '',
-} satisfies Record<OnnxDtype, string>
-
 /** Lists all weight files of models that have a reference. */
 export function listZoo(): ZooModel[] {
   const names = readdirSync(zoo).flatMap((exporter) =>
@@ -53,8 +45,8 @@ export function listZoo(): ZooModel[] {
     .filter((name) => existsSync(join(zoo, name, 'reference.json')))
     .flatMap((name) => {
       const hasGraph = (dtype: OnnxDtype) =>
-        ['model', 'decoder_model_merged'].some((file) =>
-          existsSync(join(zoo, name, 'onnx', `${file}${suffixes[dtype]}.onnx`)),
+        ['model', 'decoder_model_merged'].some((base) =>
+          existsSync(join(zoo, name, nameGraphFile(dtype, base))),
         )
       return onnxDtypes.filter(hasGraph).map((dtype) => ({ name, dtype }))
     })

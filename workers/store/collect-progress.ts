@@ -1,5 +1,5 @@
 import type { FileProgress, LoadProgress } from '../../lib/contract/worker-api.js'
-import type { TransferProgress } from './download-file.js'
+import type { TransferProgress } from './download-job.js'
 
 /** Adds up the progress of a model's files and reports the sum. */
 export interface CollectProgress {

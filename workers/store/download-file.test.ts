@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { downloadFile, type DownloadJob, type TransferProgress } from './download-file.js'
+import { downloadFile } from './download-file.js'
+import type { DownloadJob, TransferProgress } from './download-job.js'
 import {
   createContent,
   faults,
@@ -23,10 +24,14 @@ afterEach(() => server.close())
 
 async function download(job: Partial<DownloadJob> = {}, kept = createMemoryStore()) {
   const progress: TransferProgress[] = []
+  const folderUrl = job.folderUrl ?? server.url
   const file = await downloadFile(
     {
-      folderUrl: server.url,
+      folderUrl,
+      modelUrl: folderUrl,
       path: name,
+      url: folderUrl + (job.path ?? name),
+      isSmall: false,
       known: { sizeBytes: undefined, sha256: undefined },
       objectId: undefined,
       segmentBytes,
@@ -34,6 +39,7 @@ async function download(job: Partial<DownloadJob> = {}, kept = createMemoryStore
       idleTimeoutMs: 1000,
       signal: new AbortController().signal,
       onProgress: (each) => progress.push(each),
+      isServerUp: () => Promise.resolve(false),
       ...job,
     },
     { kept, unkept: createMemoryStore() },

@@ -1,53 +1,29 @@
 import { RivuletError, asRivuletError } from '../../lib/contract/errors.js'
 import { countSegments, measureSegment, type FileRecord } from '../../lib/contract/store-layout.js'
-import { pause } from '../http-retry.js'
+import {
+  createIntegrityError,
+  type DownloadJob,
+  type DownloadStores,
+  type TransferProgress,
+} from './download-job.js'
+import { downloadWhole } from './download-whole.js'
 import type { FileStore, SegmentWriter, StoredFile } from './file-store.js'
 import {
   FileChangedError,
   TransferError,
+  hideQuery,
   requestRange,
-  type FileFacts,
+  requestWhole,
   type RangeAnswer,
 } from './request-range.js'
+import { createRefuser, retry } from './retry.js'
 import { NoRoomError, createQuotaError } from './room.js'
 import { hashSegments } from './sha256.js'
 
 /** The limit per file. Several connections are faster if the server limits each one; servers refuse too many. */
 const maxConnections = 4
-/** A download fails after this many attempts in a row that received no byte. */
-const maxFruitlessAttempts = 5
-/** The pause before the second attempt. The pause doubles with each further attempt. */
-const firstPauseMs = 250
 /** How many times a download is started when the file keeps changing on the server. */
 const maxStarts = 3
-
-/** A file to download, and what is already known about it. */
-export interface DownloadJob {
-  readonly folderUrl: string
-  readonly path: string
-  /** The size and hash from `download.sha256` or a hub's listing. The server's answer adds the facts that are missing. */
-  readonly known: Omit<FileFacts, 'validator'>
-  readonly objectId: string | undefined
-  /** The size of the range that one request asks for, if the server supports range requests. */
-  readonly segmentBytes: number
-  readonly headers: Readonly<Record<string, string>>
-  readonly idleTimeoutMs: number
-  readonly signal: AbortSignal
-  onProgress(progress: TransferProgress): void
-}
-
-export interface TransferProgress {
-  readonly phase: 'download' | 'verify'
-  readonly loadedBytes: number
-  readonly totalBytes: number | undefined
-}
-
-/** The stores that a download can be written to. */
-export interface DownloadStores {
-  readonly kept: FileStore
-  /** For files of unknown length: they cannot be checked, so they are used for this load only. */
-  readonly unkept: FileStore
-}
 
 /**
  * Downloads a file into a store, or resumes an earlier download. Segments are downloaded in parallel if the server supports
@@ -81,19 +57,28 @@ export async function downloadFile(
   }
 }
 
-async function transfer(job: DownloadJob, { kept, unkept }: DownloadStores): Promise<StoredFile | undefined> {
+async function transfer(job: DownloadJob, stores: DownloadStores): Promise<StoredFile | undefined> {
+  if (job.isSmall) return downloadWhole(job, stores)
+  const { kept, unkept } = stores
   const partial = await kept.open(job.path)
   if (partial && canResume(partial, job.known)) return fill(job, kept, partial, undefined)
-  const answer = await retry(job, () =>
-    requestRange({
-      ...job,
-      url: urlOf(job),
-      first: 0,
-      last: job.segmentBytes - 1,
-      expected: { ...job.known, validator: undefined },
-    }),
-  )
+  const request = {
+    ...job,
+    first: 0,
+    last: job.segmentBytes - 1,
+    expected: { ...job.known, validator: undefined },
+  }
+  const refuse = createRefuser(job)
+  const answer = await retry(job, () => requestRange(request), {
+    async onUnreachable(attempts) {
+      // A file that is stored compressed can be read only as a whole.
+      const whole = attempts === 2 ? await requestWhole(job).catch(() => undefined) : undefined
+      if (!whole) await refuse()
+      return whole
+    },
+  })
   if (!answer) return undefined
+  if (answer.isWhole) return downloadWhole(job, stores, answer)
   try {
     const { validator } = answer
     const sizeBytes = answer.sizeBytes ?? job.known.sizeBytes
@@ -101,6 +86,7 @@ async function transfer(job: DownloadJob, { kept, unkept }: DownloadStores): Pro
     const store = sizeBytes === undefined ? unkept : kept
     const file = await store.create({
       folderUrl: job.folderUrl,
+      modelUrl: job.modelUrl,
       path: job.path,
       isMissing: false,
       sizeBytes,
@@ -114,8 +100,6 @@ async function transfer(job: DownloadJob, { kept, unkept }: DownloadStores): Pro
     answer.end()
   }
 }
-
-const urlOf = ({ folderUrl, path }: Pick<DownloadJob, 'folderUrl' | 'path'>) => new URL(path, folderUrl).href
 
 /**
  * Returns true if the stored part of a file can be continued. Without an ETag, date or hash, the stored part and the rest
@@ -168,7 +152,7 @@ async function fill(
   const sha256 = await hashing
   if (sha256 !== record.sha256) {
     await store.remove(record.path)
-    throw createIntegrityError(job, record.sha256!, sha256!)
+    throw createIntegrityError(job.path, record.sha256!, sha256!)
   }
   await file.complete(sha256)
   return file
@@ -195,13 +179,13 @@ async function fillSegment(
         if (writer.sizeBytes === wholeBytes && wholeBytes > 0) return
         const first = index * record.segmentBytes + writer.sizeBytes
         const last = Math.max(first, index * record.segmentBytes + Math.min(wholeBytes, job.segmentBytes) - 1)
-        answer ??= await requestRange({ ...job, url: urlOf(job), first, last, expected: record })
+        answer ??= await requestRange({ ...job, first, last, expected: record })
         const current = answer
         answer = undefined
-        if (!current) throw new FileChangedError(`${urlOf(job)} was removed from the server.`)
+        if (!current) throw new FileChangedError(`${hideQuery(job.url)} was removed from the server.`)
         await pour(current, record, writer, wholeBytes, onLoaded)
       },
-      () => writer.sizeBytes,
+      { measure: () => writer.sizeBytes },
     )
   } finally {
     writer.close()
@@ -238,37 +222,6 @@ async function pour(
   }
 }
 
-/**
- * Calls `run` again after a `TransferError`, with growing pauses. After an attempt that increases `measure()`, the pauses
- * start short again.
- * @throws RivuletError `download-failed` after several attempts in a row without progress; other errors of `run`
- */
-export async function retry<T>(
-  { signal }: Pick<DownloadJob, 'signal'>,
-  run: () => Promise<T>,
-  measure: () => number = () => 0,
-): Promise<T> {
-  let fruitlessAttempts = 0
-  for (let before = measure(); ; before = measure()) {
-    try {
-      return await run()
-    } catch (error) {
-      if (!(error instanceof TransferError)) throw error
-      fruitlessAttempts = measure() > before ? 1 : fruitlessAttempts + 1
-      if (fruitlessAttempts === maxFruitlessAttempts) {
-        throw new RivuletError(
-          'download-failed',
-          `${error.message} Retry to resume; the data downloaded so far is kept.`,
-          {
-            cause: error,
-          },
-        )
-      }
-      await pause(Math.max(error.retryAfterMs, firstPauseMs * 2 ** (fruitlessAttempts - 1)), signal)
-    }
-  }
-}
-
 /** Returns a function that runs tasks in the order of its calls, at most `max` at a time. */
 function createLimit(max: number): (task: () => Promise<void>) => Promise<void> {
   const waiting: (() => void)[] = []
@@ -284,14 +237,6 @@ function createLimit(max: number): (task: () => Promise<void>) => Promise<void> 
       else running -= 1
     }
   }
-}
-
-function createIntegrityError({ path }: DownloadJob, expected: string, got: string): RivuletError {
-  return new RivuletError(
-    'integrity-failed',
-    `The SHA-256 of ${path} is ${got}, but ${expected} is required. The file was removed. Retry, or correct "download.sha256" or the file on the server.`,
-    { details: { file: path, expected, got } },
-  )
 }
 
 async function explainNoRoom(job: DownloadJob, store: FileStore): Promise<RivuletError> {

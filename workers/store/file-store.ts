@@ -26,6 +26,8 @@ export interface StoredFile {
   readSegment(index: number): AsyncIterable<Uint8Array>
   /** Returns the whole file without copying it. */
   read(): Promise<Blob>
+  /** Records that the file was used now. */
+  markUsed(): Promise<void>
   /** Marks the file as complete. */
   complete(sha256: string | undefined): Promise<void>
 }

@@ -58,6 +58,7 @@ function createMemoryFile(record: FileRecord): StoredFile {
       for (const piece of segments[index]!) yield new Uint8Array(await piece.arrayBuffer())
     },
     read: () => Promise.resolve(new Blob(segments.flat())),
+    markUsed: () => Promise.resolve(),
     complete(sha256) {
       isComplete = true
       verifiedSha256 = sha256

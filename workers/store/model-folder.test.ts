@@ -34,7 +34,13 @@ type Location = Exclude<ModelLocation, { kind: 'none' }>
 
 const places: Record<string, () => Location> = {
   'a plain folder': () => ({ kind: 'folder', url: server.url }),
-  'a hub': () => ({ kind: 'hub', url: server.url, listingUrl: `${server.url}listing`, isCommit: false }),
+  'a hub': () => ({
+    kind: 'hub',
+    url: server.url,
+    name: 'owner/name',
+    listingUrl: `${server.url}listing`,
+    isCommit: false,
+  }),
   "a folder of the user's": () => ({
     kind: 'local',
     name: 'mine',
@@ -140,7 +146,7 @@ describe('a hash for an unknown file', () => {
 
 describe('a hash for a GGUF file', () => {
   it.each(['a b.gguf', 'a%20b.gguf', './a b.gguf'])('finds it under its signed address: %s', async (path) => {
-    const location = { kind: 'folder', url: server.url, file: 'a%20b.gguf?signature=1' } as const
+    const location = { kind: 'folder', url: server.url, query: '?signature=1', file: 'a%20b.gguf' } as const
     const folder = await open(location, { [path]: sha256(contents['a b.gguf']!) })
     expect(await folder.readText(location.file)).toBe('GGUF')
     expect(server.requests.map(({ query }) => query)).toEqual(['?signature=1', '?signature=1'])
@@ -149,7 +155,7 @@ describe('a hash for a GGUF file', () => {
   })
 
   it('is refused with the name of the file, but not its signature, if it is for another file', async () => {
-    const location = { kind: 'folder', url: server.url, file: 'a%20b.gguf?signature=1' } as const
+    const location = { kind: 'folder', url: server.url, query: '?signature=1', file: 'a%20b.gguf' } as const
     const opening = open(location, { 'b.gguf': wrong })
     await expect(opening).rejects.toThrow(/has no such file\. It has: a%20b\.gguf\./)
     await expect(opening).rejects.not.toThrow('signature')

@@ -1,6 +1,7 @@
 import type { DownloadRequest } from '../../lib/contract/download-request.js'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { ModelLocation } from '../../lib/contract/model-location.js'
+import { readWholeBlob } from './read-whole-blob.js'
 import { openRemoteFiles } from './remote-files.js'
 import type { LoadProgress } from '../../lib/contract/worker-api.js'
 import { collectProgress } from './collect-progress.js'
@@ -28,21 +29,28 @@ export interface OpenModelFolder extends ModelFolder {
   /** @returns the paths in the hub's listing; without a listing, those of the stored files; or those of the local files */
   list(): Promise<readonly string[]>
   /**
-   * Discards the records of missing files, so that the next load requests these files again. Call it for a folder that is
-   * not a model.
+   * Call it for a folder that is not a model, with the error `model-not-found`. Discards the records of missing files, so that
+   * the next load requests these files again.
+   * @returns the error, with the answers of a server that refused files
    */
-  forgetMissing(): Promise<void>
+  explainMissing(notFound: RivuletError): Promise<RivuletError>
   close(): void
 }
+
+/**
+ * `small` files are downloaded in one request without a range: configurations, tokenizers and templates, which servers may
+ * compress. The segments of `any` file are downloaded in parallel.
+ */
+export type FileSize = 'small' | 'any'
 
 /** Gives access to the files of one location. The files are stored, downloaded or local. */
 export interface ModelFiles {
   /** @returns the file without copying it, or undefined if there is no such file */
-  read(path: string): Promise<Blob | undefined>
+  read(path: string, size?: FileSize): Promise<Blob | undefined>
   /** Returns true if there is such a file. Does not read the file. */
   has(path: string): Promise<boolean>
   list(): Promise<readonly string[]>
-  forgetMissing(): Promise<void>
+  explainMissing(notFound: RivuletError): Promise<RivuletError>
   close(): void
 }
 
@@ -64,14 +72,20 @@ export async function openModelFolder(
       ? openLocalFiles(location.files, location.name, download.sha256)
       : await openRemoteFiles(location, download, { onProgress: collectProgress(onProgress), signal })
 
+  /** The small files that were read before: several parts of a backend read the same ones. */
+  const small = new Map<string, Promise<Blob | undefined>>()
+
   async function readBlob(path: string): Promise<Blob | undefined> {
-    const blob = await files.read(path)
+    const blob = await files.read(path, 'any')
     signal.throwIfAborted()
     return blob
   }
 
   async function readText(path: string): Promise<string | undefined> {
-    const blob = await readBlob(path)
+    const reading = small.get(path) ?? files.read(path, 'small')
+    small.set(path, reading)
+    const blob = await reading
+    signal.throwIfAborted()
     return blob && readFrom(path, blob.text())
   }
 
@@ -83,13 +97,13 @@ export async function openModelFolder(
     list: files.list,
     async readBytes(path) {
       const blob = await readBlob(path)
-      return blob && new Uint8Array(await readFrom(path, blob.arrayBuffer()))
+      return blob && readFrom(path, readWholeBlob(blob))
     },
     async readJson(path) {
       const text = await readText(path)
       return text === undefined ? undefined : parseObject(text, path)
     },
-    forgetMissing: files.forgetMissing,
+    explainMissing: files.explainMissing,
     close: files.close,
   }
 }
@@ -109,7 +123,7 @@ function openLocalFiles(
     }),
   )
   return {
-    forgetMissing: () => Promise.resolve(),
+    explainMissing: (notFound) => Promise.resolve(notFound),
     has: (path) => Promise.resolve(find(path) !== undefined),
     list: () => Promise.resolve([...files.keys()]),
     async read(path) {

@@ -7,6 +7,7 @@ import {
   readRecord,
   recordName,
   removeEntry,
+  usedName,
   type FileRecord,
 } from '../../lib/contract/store-layout.js'
 import type { FileStore, SegmentWriter, StoredFile } from './file-store.js'
@@ -85,6 +86,7 @@ function createOpfsFile(
       const segments = Array.from({ length: countSegments(record) }, (_, index) => getSegment(index))
       return new Blob(await Promise.all(segments))
     },
+    markUsed: () => touch(directory),
     async complete(sha256) {
       await writeFile(directory, completeName, sha256 ?? '')
       completed = { sha256 }
@@ -127,6 +129,20 @@ async function writeFile(directory: FileSystemDirectoryHandle, name: string, tex
     if (writeBytes(handle, bytes, 0) < bytes.byteLength) throw new NoRoomError()
   } finally {
     handle.close()
+  }
+}
+
+/** Updates the modification time of the `used` file, which shows when the file was last read. */
+async function touch(directory: FileSystemDirectoryHandle): Promise<void> {
+  try {
+    const handle = await (await directory.getFileHandle(usedName, { create: true })).createSyncAccessHandle()
+    try {
+      handle.write(Uint8Array.of(0), { at: 0 })
+    } finally {
+      handle.close()
+    }
+  } catch {
+    // Another tab is writing the file at the same time, or the disk is full.
   }
 }
 

@@ -1,16 +1,19 @@
 import type { DownloadRequest } from '../../lib/contract/download-request.js'
-import type { RemoteLocation } from '../../lib/contract/model-location.js'
+import { RivuletError } from '../../lib/contract/errors.js'
+import { nameModelUrl, type RemoteLocation } from '../../lib/contract/model-location.js'
 import { countSegments, nameFileLock, type FileRecord } from '../../lib/contract/store-layout.js'
 import { askHead, type HeadAnswer } from './ask-head.js'
 import type { CollectProgress } from './collect-progress.js'
-import { downloadFile, retry } from './download-file.js'
+import { downloadFile } from './download-file.js'
 import type { StoredFile } from './file-store.js'
-import { fetchHubListing, type HubListing } from './hub-listing.js'
+import { fetchListing, type FolderListing, type ListedFile, type ListingAnswer } from './folder-listing.js'
+import { watchPresence } from './folder-presence.js'
 import { createMemoryStore } from './memory-store.js'
-import type { ModelFiles } from './model-folder.js'
+import type { FileSize, ModelFiles } from './model-folder.js'
 import { openStore } from './open-store.js'
 import { createUnknownFileError, locateFile } from './pinned-hashes.js'
-import { requestRange } from './request-range.js'
+import { isRefusal, nameVersion, requestRange } from './request-range.js'
+import { retry } from './retry.js'
 import { hashSegments } from './sha256.js'
 import { shareProgress, watchProgress } from './share-progress.js'
 
@@ -33,22 +36,32 @@ export async function openRemoteFiles(
   const { store: kept, directory, close } = await openStore(location.url)
   const unkept = createMemoryStore()
   const mayHaveChanged = revalidate && !(location.kind === 'hub' && location.isCommit)
-  /** The hub's listing. It is fetched at most once, and not at all when all files are stored and need no revalidation. */
-  let listing: Promise<HubListing | undefined> | undefined
-  const list = () => {
-    if (location.kind !== 'hub') return undefined
+  /** The folder's listing. It is fetched at most once, and not at all when all files are stored and need no revalidation. */
+  let listing: Promise<ListingAnswer> | undefined
+  const askListing = () => {
+    if (location.listingUrl === undefined) return undefined
     const timeout = AbortSignal.any([signal, AbortSignal.timeout(idleTimeoutMs)])
-    return (listing ??= fetchHubListing(location.listingUrl, headers, timeout))
+    return (listing ??= fetchListing(location.listingUrl, headers, timeout))
   }
+  /** Returns the listed files; undefined without a valid listing: files are then requested one by one. */
+  async function list(): Promise<FolderListing | undefined> {
+    const answer = await askListing()
+    return answer?.kind === 'listed' ? answer.files : undefined
+  }
+  const presence = watchPresence()
+  /** Why the server did not send files that count as missing, by path. */
+  const refusals = new Map<string, string>()
   /** The files that the server does not have. Each promise settles when the record of the missing file is written. */
   const missing = new Map<string, Promise<void>>()
-  /** True after a call of `forgetMissing`: reads that are still running then record no more missing files. */
+  /** True after a call of `explainMissing`: reads that are still running then record no more missing files. */
   let isForgetting = false
 
   const pins = new Map(Object.entries(pinned).map(([path, hash]) => [locateFile(path, location.url), hash]))
   const readPin = (path: string) => pins.get(locateFile(path, location.url))
-  /** The query of the GGUF file's URL, such as a signature. The other parts of a split model need the same query. */
-  const query = /\?.*$/.exec(location.file ?? '')?.[0] ?? ''
+  const query = location.kind === 'folder' ? (location.query ?? '') : ''
+  /** Returns the address of a file. Characters of a path that would end a URL's path are escaped. */
+  const addressOf = (path: string) =>
+    new URL(path.replaceAll(/[?#]|%(?![0-9a-f]{2})/gi, encodeURIComponent), location.url).href + query
 
   /** Checks that the folder has a file for each hash in `download.sha256`. @throws RivuletError `invalid-option` if not */
   async function checkPins(): Promise<void> {
@@ -67,16 +80,15 @@ export async function openRemoteFiles(
    * stored, and this variant must open offline.
    */
   async function hasFile(path: string, address: string): Promise<boolean> {
-    const stored = await kept.open(path + query)
+    const stored = await kept.open(path)
     if (stored && !stored.record.isMissing) return true
     if (stored && !mayHaveChanged) return false
     const isModelStored = (await listStored()).length > 0
     const listed = await (isModelStored ? Promise.race([list(), wait(revalidationTimeoutMs)]) : list())
     if (listed) return [...listed.keys()].some((each) => locateFile(each, location.url) === address)
-    const head = await askServer(path + query)
+    const head = await askServer(path, 'any')
     if (head.kind !== 'unknown') return head.kind === 'file'
-    const url = new URL(path + query, location.url).href
-    const request = { url, first: 0, last: 0, headers, idleTimeoutMs, signal }
+    const request = { url: addressOf(path), first: 0, last: 0, headers, idleTimeoutMs, signal }
     try {
       const answer = await (isModelStored
         ? requestRange({ ...request, idleTimeoutMs: revalidationTimeoutMs })
@@ -96,66 +108,123 @@ export async function openRemoteFiles(
     return files.flatMap((file) => (file && !file.record.isMissing ? [file.record.path] : []))
   }
 
-  /** Returns the paths to show in an error. Queries are removed, because a query can be a secret signature. */
+  /** Returns the paths to show in an error. */
   async function listKnown(): Promise<readonly string[]> {
     const named = location.file === undefined ? [] : [location.file]
-    const paths = (await list())?.keys() ?? [...(await listStored()), ...named]
-    return [...new Set([...paths].map((path) => path.replace(/\?.*$/, '')))]
+    return [...new Set((await list())?.keys() ?? [...(await listStored()), ...named])]
   }
 
-  async function read(path: string): Promise<Blob | undefined> {
+  function read(path: string, size: FileSize = 'any'): Promise<Blob | undefined> {
+    return presence.during(path, async () => {
+      try {
+        return await readFile(path, size)
+      } catch (error) {
+        if (isRefusal(error) && !(await isKnown(path)) && (await presence.find()) !== undefined) {
+          refusals.set(path, error.message)
+          await noteMissing(path)
+          return undefined
+        }
+        const isFailure = error instanceof RivuletError && error.code === 'download-failed'
+        throw isFailure ? addReasons('download-failed', error, []) : error
+      }
+    })
+  }
+
+  /** Returns true if the folder is known to have the file: it is listed, or a part of it is stored. */
+  async function isKnown(path: string): Promise<boolean> {
+    const [stored, listed] = await Promise.all([kept.open(path), list()])
+    return stored?.record.isMissing === false || (listed && findListed(listed, path)) !== undefined
+  }
+
+  /** Adds what is known about the server to an error. */
+  function addReasons(
+    code: 'download-failed' | 'model-not-found',
+    error: RivuletError,
+    reasons: readonly string[],
+  ): RivuletError {
+    const isHubName = location.kind === 'hub' && presence.knownPath === undefined
+    const hint = isHubName
+      ? `"${location.name}" is the name of a model on the hub ${new URL(location.url).origin}. For a folder on your server, write "./${location.name}".`
+      : []
+    return new RivuletError(code, [error.message, ...reasons, hint].flat().join(' '), { cause: error.cause })
+  }
+
+  async function readFile(path: string, size: FileSize): Promise<Blob | undefined> {
     const stored = await kept.open(path)
-    if (stored && (await isGood(stored))) return readStored(path, stored)
+    if (stored && (await isGood(stored, size))) return readStored(path, stored)
     const lock = nameFileLock(directory, path)
     return withLock(path, lock, async (hasWaited) => {
       // The tab that held the lock before may have downloaded the file.
       const fetched = hasWaited ? await kept.open(path) : undefined
-      return fetched && (await isGood(fetched)) ? readStored(path, fetched) : fetchFile(path, lock)
+      return fetched && (await isGood(fetched, size))
+        ? readStored(path, fetched)
+        : fetchFile(path, size, lock)
     })
   }
 
-  function readStored(path: string, file: StoredFile): Promise<Blob> | undefined {
+  async function readStored(path: string, file: StoredFile): Promise<Blob | undefined> {
     const { isMissing, sizeBytes = 0 } = file.record
     if (isMissing) missing.set(path, Promise.resolve())
     if (isMissing) return undefined
     onProgress.stored(path, sizeBytes)
+    await file.markUsed()
     return file.read()
   }
 
-  async function isGood(file: StoredFile): Promise<boolean> {
+  async function isGood(file: StoredFile, size: FileSize): Promise<boolean> {
     if (!file.isComplete) return false
     const { record } = file
     const pin = readPin(record.path)
     if (pin !== undefined && !record.isMissing && !(await hasHash(file, pin))) return false
-    return !mayHaveChanged || (await isCurrent(record))
+    return !mayHaveChanged || (await isCurrent(record, size))
   }
 
-  async function isCurrent(record: FileRecord): Promise<boolean> {
-    if (location.kind === 'folder') return isUnchanged(record)
+  async function isCurrent(record: FileRecord, size: FileSize): Promise<boolean> {
+    if (location.listingUrl === undefined) return isUnchanged(record, size)
     const listed = await Promise.race([list(), wait(revalidationTimeoutMs)])
     // Without an answer, the stored file is used.
-    return !listed || listed.get(record.path)?.objectId === record.objectId
+    if (!listed) return true
+    const file = findListed(listed, record.path)
+    if (record.isMissing || !file) return record.isMissing === !file
+    return file.objectId === undefined ? isUnchanged(record, size) : file.objectId === record.objectId
   }
 
-  async function isUnchanged({ path, isMissing, validator, sizeBytes }: FileRecord): Promise<boolean> {
-    const head = await askServer(path)
+  async function isUnchanged(
+    { path, isMissing, validator, sizeBytes }: FileRecord,
+    size: FileSize,
+  ): Promise<boolean> {
+    const head = await askServer(path, size)
     // The browser is offline, the file is gone or forbidden, or a network's login page answered: use the stored file.
     if (head.kind !== 'file') return true
     if (isMissing) return false
-    if (head.validator !== undefined && validator !== undefined) return head.validator === validator
+    const version = size === 'small' ? nameVersion(head) : head.validator
+    if (version !== undefined && validator !== undefined) return version === validator
     return (head.sizeBytes ?? sizeBytes) === sizeBytes
   }
 
-  async function askServer(path: string): Promise<HeadAnswer> {
+  async function askServer(path: string, size: FileSize): Promise<HeadAnswer> {
     const timeout = AbortSignal.any([signal, AbortSignal.timeout(revalidationTimeoutMs)])
-    const answer = await askHead(new URL(path, location.url).href, headers, timeout)
+    const answer = await askHead({
+      url: addressOf(path),
+      headers,
+      isSmall: size === 'small',
+      signal: timeout,
+    })
     signal.throwIfAborted()
     return answer
   }
 
-  async function fetchFile(path: string, lock: string): Promise<Blob | undefined> {
+  /** Returns true if the folder's server answers, and the listing does not contain this file. */
+  async function isServerUp(known: ListedFile | undefined): Promise<boolean> {
+    if (known) return false
+    if ((await askListing())?.kind === 'refused') return true
+    const path = await presence.find()
+    return path !== undefined && (await askServer(path, 'any')).kind === 'file'
+  }
+
+  async function fetchFile(path: string, size: FileSize, lock: string): Promise<Blob | undefined> {
     const listed = await list()
-    const known = listed?.get(path)
+    const known = listed && findListed(listed, path)
     const sharing = shareProgress(lock)
     try {
       const file =
@@ -164,7 +233,10 @@ export async function openRemoteFiles(
           : await downloadFile(
               {
                 folderUrl: location.url,
+                modelUrl: nameModelUrl(location, path),
                 path,
+                url: addressOf(path),
+                isSmall: size === 'small',
                 known: { sizeBytes: known?.sizeBytes, sha256: readPin(path) ?? known?.sha256 },
                 objectId: known?.objectId,
                 segmentBytes,
@@ -175,24 +247,32 @@ export async function openRemoteFiles(
                   onProgress.moved(path, progress)
                   sharing.post(progress)
                 },
+                isServerUp: () => isServerUp(known),
               },
               { kept, unkept },
             )
-      if (file) return await file.read()
-      if (!isForgetting) {
-        const writing = recordMissing(path)
-        missing.set(path, writing)
-        await writing
+      if (!file) {
+        await noteMissing(path)
+        return undefined
       }
-      return undefined
+      await file.markUsed()
+      return await file.read()
     } finally {
       sharing.end()
     }
   }
 
+  async function noteMissing(path: string): Promise<void> {
+    if (isForgetting) return
+    const writing = recordMissing(path)
+    missing.set(path, writing)
+    await writing
+  }
+
   async function recordMissing(path: string): Promise<void> {
     const record = await kept.create({
       folderUrl: location.url,
+      modelUrl: nameModelUrl(location, path),
       path,
       isMissing: true,
       sizeBytes: undefined,
@@ -234,14 +314,26 @@ export async function openRemoteFiles(
     close,
     async has(path) {
       const address = locateFile(path, location.url)
-      return address !== undefined && hasFile(path, address)
+      return address !== undefined && !refusals.has(path) && hasFile(path, address)
     },
-    list: async () => [...((await list())?.keys() ?? (await kept.list()))],
-    async forgetMissing() {
+    list: async () => [...((await list())?.keys() ?? (await listStored()))],
+    async explainMissing(notFound) {
       isForgetting = true
       await Promise.allSettled(missing.values())
       await Promise.all([...missing.keys()].map(kept.remove))
+      return addReasons('model-not-found', notFound, [...refusals.values()].slice(0, 3))
     },
+  }
+}
+
+/** Finds a file in a listing. The path of a file that a URL names is encoded, the paths of a listing are not. */
+function findListed(listed: FolderListing, path: string): ListedFile | undefined {
+  const found = listed.get(path)
+  if (found || !path.includes('%')) return found
+  try {
+    return listed.get(decodeURIComponent(path))
+  } catch {
+    return undefined
   }
 }
 

@@ -17,6 +17,20 @@ export class TransferError extends Error {
   }
 }
 
+/** The request got no answer that this page may read. The reason can be the network, or missing CORS headers. */
+export class UnreachableError extends TransferError {}
+
+/**
+ * The cause of an error for a file that the server refuses to send, such as with 403. Some servers refuse a file that does
+ * not exist (S3 without the right to list, object stores).
+ */
+class FileRefusal extends Error {}
+
+/** Returns true if the server refused the file. */
+export function isRefusal(error: unknown): error is RivuletError {
+  return error instanceof RivuletError && error.cause instanceof FileRefusal
+}
+
 /** The file on the server changed after its download started. */
 export class FileChangedError extends Error {}
 
@@ -36,6 +50,13 @@ export interface FileFacts {
 export interface RangeAnswer extends FileFacts {
   /** False if the server ignores ranges and sends the whole file. */
   readonly isPartial: boolean
+  /**
+   * True if the answer was requested without a range. The browser then decodes a compressed file, and `sizeBytes` can be the
+   * size of the compressed bytes.
+   */
+  readonly isWhole: boolean
+  /** True if the answer has a `Content-Length`: the browser then reports a body that was cut. */
+  readonly hasLength: boolean
   /** The bytes, in pieces. @throws TransferError */
   readonly pieces: AsyncGenerator<Uint8Array, undefined>
   /** Closes the connection. */
@@ -57,28 +78,55 @@ export interface RangeRequest {
 /**
  * Requests a part of a file.
  * With a range, servers do not compress the body (Fetch standard, "HTTP-network-or-cache fetch"), so its length is known.
+ * Chromium cannot read such a part of a file that is stored compressed: the request then fails with `UnreachableError`.
  * @returns undefined if the server has no such file
  * @throws TransferError, FileChangedError; RivuletError `download-failed` if a retry would not help
  */
-export async function requestRange(request: RangeRequest): Promise<RangeAnswer | undefined> {
-  const { url, first, last } = request
+export function requestRange(request: RangeRequest): Promise<RangeAnswer | undefined> {
+  return openAnswer(request, async (signal) => {
+    const response = await send(request, `bytes=${request.first}-${request.last}`, signal)
+    const isOfUnknownFile = response?.status === 206 && !response.headers.has('content-range')
+    if (!isOfUnknownFile || request.expected?.sizeBytes !== undefined) return response
+    // Some servers do not expose `Content-Range` to other origins. The whole file is then requested.
+    response.body?.cancel().catch(() => {})
+    return send(request, undefined, signal)
+  })
+}
+
+/**
+ * Requests a whole file. The server may compress it.
+ * @returns undefined if the server has no such file
+ * @throws TransferError; RivuletError `download-failed` if a retry would not help
+ */
+export async function requestWhole(
+  request: Omit<RangeRequest, 'first' | 'last'>,
+): Promise<RangeAnswer | undefined> {
+  const whole = { ...request, first: 0, last: Infinity, expected: undefined }
+  const answer = await openAnswer(whole, (signal) => send(whole, undefined, signal))
+  return answer && { ...answer, isWhole: true }
+}
+
+async function openAnswer(
+  request: RangeRequest,
+  ask: (signal: AbortSignal) => Promise<Response | undefined>,
+): Promise<RangeAnswer | undefined> {
   const { idleTimeoutMs } = request
+  const url = hideQuery(request.url)
   const watch = watchIdle(
     idleTimeoutMs,
     request.signal,
     () => new TransferError(`${url} sent no data for ${idleTimeoutMs} ms.`),
   )
   try {
-    let response = await send(request, `bytes=${first}-${last}`, watch.signal)
-    const isOfUnknownFile = response?.status === 206 && !response.headers.has('content-range')
-    if (isOfUnknownFile && request.expected?.sizeBytes === undefined) {
-      // Some servers do not expose `Content-Range` to other origins. The whole file is then requested.
+    const response = await ask(watch.signal)
+    const answer = response && readAnswer({ ...request, url }, response)
+    if (!answer) {
       response?.body?.cancel().catch(() => {})
-      response = await send(request, undefined, watch.signal)
+      watch.end()
     }
-    const answer = response && readAnswer(request, response)
-    if (!answer) watch.end()
-    return answer && { ...answer, pieces: readWatched(url, response?.body ?? null, watch), end: watch.end }
+    const pieces = readWatched(url, response?.body ?? null, watch)
+    const hasLength = response?.headers.has('content-length') ?? false
+    return answer && { ...answer, isWhole: false, hasLength, pieces, end: watch.end }
   } catch (error) {
     watch.end()
     throw error
@@ -102,20 +150,29 @@ async function send(
     // The store keeps the file; the HTTP cache would keep a second copy.
     response = await fetch(url, { headers: sent, signal, cache: 'no-store' })
   } catch (error) {
-    throw explainFetch(url, error, signal)
+    throw explainFetch(hideQuery(url), error, signal, UnreachableError)
   }
   if (response.ok || response.status === 416) return response
   if (response.status === 404 || response.status === 410) return undefined
-  const message = `${url} answered ${response.status} ${response.statusText}`.trim()
+  const message = `${hideQuery(url)} answered ${response.status} ${response.statusText}`.trim()
   if (response.status === 408 || response.status === 429 || response.status >= 500) {
     throw new TransferError(`${message}.`, { retryAfterMs: readRetryAfterMs(response) })
   }
-  throw new RivuletError(
-    'download-failed',
+  throw createRefusal(
     response.status === 401 || response.status === 403
       ? `${message}. For a private model, set the Authorization header in "download.headers".`
       : `${message}.`,
   )
+}
+
+/** Creates the error for a file that the server refuses to send. */
+export function createRefusal(message: string): RivuletError {
+  return new RivuletError('download-failed', message, { cause: new FileRefusal(message) })
+}
+
+/** Returns the URL for an error message. A query can be a secret signature. */
+export function hideQuery(url: string): string {
+  return url.replace(/\?.*$/, '')
 }
 
 function readAnswer(
@@ -158,6 +215,14 @@ export function isPage({ headers }: Response): boolean {
   return headers.get('content-type')?.startsWith('text/html') ?? false
 }
 
+/** Returns what identifies the version of a file that was fetched as a whole; without a validator, the sent length. */
+export function nameVersion({ validator, sizeBytes }: FileFacts): string | undefined {
+  return validator ?? (sizeBytes === undefined ? undefined : `${lengthPrefix}${sizeBytes}`)
+}
+
+/** Starts no ETag and no date. The length is the one of the bytes as they were sent, compressed or not. */
+const lengthPrefix = 'length '
+
 /** Compares a file's validator and size with the expected ones. @throws FileChangedError if they differ */
 function checkSame(url: string, expected: FileFacts | undefined, facts: FileFacts): void {
   const differs = (name: keyof FileFacts) =>
@@ -190,15 +255,20 @@ async function* readWatched(
       yield piece
     }
   } catch (error) {
-    throw explainFetch(url, error, watch.signal)
+    throw explainFetch(url, error, watch.signal, TransferError)
   } finally {
     watch.end()
   }
 }
 
-function explainFetch(url: string, error: unknown, signal: AbortSignal): unknown {
+function explainFetch(
+  url: string,
+  error: unknown,
+  signal: AbortSignal,
+  FailureError: typeof TransferError,
+): unknown {
   if (signal.aborted) return signal.reason
-  return new TransferError(
+  return new FailureError(
     `${url} could not be fetched (${describeError(error)}). Check the network, the server's CORS headers and the page's CSP (connect-src).`,
     { cause: error },
   )

@@ -1,4 +1,4 @@
-import type { TransferProgress } from './download-file.js'
+import type { TransferProgress } from './download-job.js'
 
 /** The channel on which the tab that downloads a file reports its progress to the tabs that wait for the file. */
 const channelName = 'rivulet downloads'

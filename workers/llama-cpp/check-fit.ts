@@ -1,0 +1,34 @@
+import { createMemoryError, wasmMemoryBytes } from '../memory-exceeded.js'
+import type { GgufHeader } from './gguf-header.js'
+
+/** What decides how much memory a model may use. */
+export interface FitLimits {
+  /** The length of the KV cache, in tokens. */
+  readonly contextLength: number
+  /**
+   * True if the weights go to the GPU while they are read. They then need no memory of WebAssembly. Without a GPU, or if the
+   * runtime copies the whole file first, they must fit into it.
+   */
+  readonly usesGpu: boolean
+  /** The option `memoryBudgetBytes`, or `Infinity`. */
+  readonly budgetBytes: number
+}
+
+/** Checks that a model and its KV cache fit into the memory. @throws RivuletError `memory-exceeded` */
+export function checkFit(
+  files: readonly Pick<Blob, 'size'>[],
+  { cacheBytesPerToken }: Pick<GgufHeader, 'cacheBytesPerToken'>,
+  { contextLength, usesGpu, budgetBytes }: FitLimits,
+): void {
+  const neededBytes = files.reduce((sum, { size }) => sum + size, 0) + contextLength * cacheBytesPerToken
+  const isWasm = !usesGpu && wasmMemoryBytes < budgetBytes
+  const availableBytes = isWasm ? wasmMemoryBytes : budgetBytes
+  if (neededBytes <= availableBytes) return
+  const limitedBy = isWasm ? 'the memory of WebAssembly' : 'the option "memoryBudgetBytes"'
+  throw createMemoryError(
+    `The model, with a KV cache of ${contextLength} tokens,`,
+    neededBytes,
+    availableBytes,
+    limitedBy,
+  )
+}
