@@ -1,14 +1,16 @@
-import { fromBinary } from '@bufbuild/protobuf'
-import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { DeviceDtypes } from '../../lib/contract/choose-device.js'
-import { onnxDtypes, type OnnxDtype } from '../../lib/contract/onnx-options.js'
+import { RivuletError } from '../../lib/contract/errors.js'
+import type { OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
-import { ModelProtoSchema, TensorProto_DataLocation, type ModelProto } from './onnx_pb.js'
+import { findGraphs } from './find-graphs.js'
+import { mergeGraphs, type GraphFile } from './merge-graphs.js'
+import { TensorProto_DataLocation, type ModelProto } from './onnx_pb.js'
 
-/** A model's graph and the files with its weights. */
+/** A model's graph and the files with its weights. The graphs of a split model are merged into one. */
 export interface ModelWeights {
+  /** The dtype of the file with the decoder. */
   readonly dtype: OnnxDtype
-  /** The content of the `.onnx` file. */
+  /** The content of the `.onnx` file, or the merged graph. */
   readonly graph: Uint8Array<ArrayBuffer>
   /** The decoded `graph`. Its weights are views of `graph`. */
   readonly model: ModelProto
@@ -16,77 +18,34 @@ export interface ModelWeights {
   readonly externalData: readonly { readonly path: string; readonly data: Uint8Array<ArrayBuffer> }[]
 }
 
-/** The graph file of each dtype, named as in transformers.js and onnx-community. */
-const graphFiles = {
-  q4f16: 'onnx/model_q4f16.onnx',
-  q4: 'onnx/model_q4.onnx',
-  fp16: 'onnx/model_fp16.onnx',
-  q8: 'onnx/model_quantized.onnx',
-  fp32: 'onnx/model.onnx',
-} satisfies Record<OnnxDtype, string>
-
 /**
  * Reads the model in the first dtype of `dtypes` that exists in the folder.
- * @param unsupported the dtypes that the device cannot compute; they are used only to choose the error
+ * @param device the dtypes to try, and those that the device cannot compute
  * @param check gets the graph before its external files are read, and can refuse the graph by throwing or rejecting
- * @throws RivuletError `model-not-found` if no dtype of `dtypes` exists, or if an external file is missing;
- *   `backend-unavailable` if the folder has only dtypes of `unsupported`; `model-invalid`; `download-failed`
+ * @throws RivuletError `model-not-found` if no dtype of `dtypes` exists, or if a file of the model is missing;
+ *   `backend-unavailable` if the folder has only dtypes that the device cannot compute; `model-unsupported` if the graphs of
+ *   a split model cannot be merged; `model-invalid`; `download-failed`
  */
 export async function readModelWeights(
   folder: ModelFolder,
-  { dtypes, unsupported }: DeviceDtypes,
+  device: DeviceDtypes,
   check: (model: ModelProto) => void | Promise<void>,
 ): Promise<ModelWeights> {
-  for (const dtype of dtypes) {
-    const graphFile = graphFiles[dtype]
-    const graph = await folder.readBytes(graphFile)
-    if (!graph) continue
-    const model = decodeModel(graphFile, graph)
-    await check(model)
-    return { dtype, graph, model, externalData: await readExternalData(folder, graphFile, model) }
-  }
-  throw await explainMissing(folder, { dtypes, unsupported })
+  const { dtype, decoder, embedding } = await findGraphs(folder, device)
+  const files = embedding ? [embedding, decoder] : [decoder]
+  // Listed before the merge, which also makes the weights inside the graph files external.
+  const needed = new Map(files.flatMap((file) => listExternalFiles(file).map((path) => [path, file.path])))
+  const { graph, model, externalData } = embedding
+    ? mergeGraphs(embedding, decoder)
+    : { graph: decoder.bytes, model: decoder.model, externalData: [] }
+  await check(model)
+  return { dtype, graph, model, externalData: [...externalData, ...(await readFiles(folder, needed))] }
 }
 
-/** Creates the error for a folder that has none of `dtypes`. The message names the graph files that the folder has. */
-async function explainMissing(
-  { url, has }: ModelFolder,
-  { dtypes, unsupported }: DeviceDtypes,
-): Promise<RivuletError> {
-  // If a file cannot be checked, the error is still about the missing files.
-  const isPresent = await Promise.all(onnxDtypes.map((dtype) => has(graphFiles[dtype]).catch(() => false)))
-  const present = onnxDtypes.filter((_, index) => isPresent[index])
-  const usable = present.filter((dtype) => !unsupported.includes(dtype))
-  const listFiles = (listed: readonly OnnxDtype[]) => listed.map((dtype) => graphFiles[dtype]).join(', ')
-  if (present.length > 0 && usable.length === 0)
-    return new RivuletError(
-      'backend-unavailable',
-      `${url} has only ${listFiles(present)}. They need 16-bit floats (shader-f16), which this graphics adapter does not support. ` +
-        `Use onnx({ device: 'wasm' }), or a model with one of ${listFiles(dtypes)}.`,
-    )
-  const advice =
-    usable.length > 0
-      ? `It has ${listFiles(usable)}. Use dtype ${usable.map((dtype) => `'${dtype}'`).join(' or ')}.`
-      : 'Try another model.'
-  return new RivuletError('model-not-found', `${url} has none of the files ${listFiles(dtypes)}. ${advice}`)
-}
-
-function decodeModel(graphFile: string, graph: Uint8Array<ArrayBuffer>): ModelProto {
-  try {
-    const model = fromBinary(ModelProtoSchema, graph)
-    if (model.graph) return model
-    throw new Error('it contains no graph.')
-  } catch (error) {
-    throw new RivuletError('model-invalid', `${graphFile} is not an ONNX model: ${describeError(error)}`, {
-      cause: error,
-    })
-  }
-}
-
-async function readExternalData(folder: ModelFolder, graphFile: string, model: ModelProto) {
-  const paths = [...new Set(listExternalFiles(graphFile, model))]
+/** @param needed the paths of external files, each with the graph file that needs it */
+async function readFiles(folder: ModelFolder, needed: ReadonlyMap<string, string>) {
   return Promise.all(
-    paths.map(async (path) => {
+    [...needed].map(async ([path, graphFile]) => {
       const data = await folder.readBytes(`onnx/${path}`)
       if (data) return { path, data }
       throw new RivuletError(
@@ -101,7 +60,7 @@ async function readExternalData(folder: ModelFolder, graphFile: string, model: M
  * Lists the files of a graph's external tensors (ONNX, "External Data"). Only files next to the graph are allowed.
  * @throws RivuletError `model-invalid` if a file is not next to the graph
  */
-function listExternalFiles(graphFile: string, { graph }: ModelProto): string[] {
+function listExternalFiles({ path: graphFile, model: { graph } }: GraphFile): string[] {
   const external = graph?.initializer.filter(
     ({ dataLocation }) => dataLocation === TensorProto_DataLocation.EXTERNAL,
   )

@@ -7,6 +7,7 @@ import {
   logitsOutput,
   parsePastName,
   pastNamePattern,
+  stateNamePatterns,
 } from './graph-names.js'
 import type { CacheSizes } from './model-config.js'
 
@@ -32,9 +33,16 @@ interface StateInput {
   readonly type: 'float32' | 'float16'
 }
 
-/** An input of the KV cache. Its shape is [batch, heads, length, head size]. */
+/** An input of the KV cache. `shapeCache` returns its shape. */
 export interface CacheInput extends StateInput {
+  /**
+   * `heads`: [batch, heads, length, head size].
+   * `packed`: [batch, length, size]. One tensor has the keys and values of all heads (GPT-BigCode).
+   */
+  readonly layout: 'heads' | 'packed'
+  /** The number of heads; 1 if `layout` is `packed`. */
   readonly heads: number
+  /** The size of one head, or of a token if `layout` is `packed`. */
   readonly headSize: number
 }
 
@@ -45,6 +53,11 @@ export interface FixedState extends StateInput {
 }
 
 const bytesPerElement = { float32: 4, float16: 2 } satisfies Record<StateInput['type'], number>
+
+/** Returns the shape of a cache of `length` tokens, with a batch size of one. */
+export function shapeCache({ layout, heads, headSize }: CacheInput, length: number): readonly number[] {
+  return layout === 'packed' ? [1, length, headSize] : [1, heads, length, headSize]
+}
 
 /** Returns the size of one token in one head, in bytes. */
 export function countTokenBytes({ type, headSize }: CacheInput): number {
@@ -82,12 +95,16 @@ export function readStateSchema(session: InferenceSession, sizes: CacheSizes): S
   const unknown = inputNames.find(
     (name) => !knownInputs.has(name) && !parsePastName(name) && formatPresentStateName(name) === undefined,
   )
+  if (unknown?.startsWith('past'))
+    throw unsupported(
+      `its state "${unknown}" has an unknown layout. The known names are: ${stateNamePatterns}`,
+    )
   if (unknown !== undefined) throw unsupported(`it has the unknown input "${unknown}"`)
   if (!inputNames.includes(graphInputs.tokenIds))
     throw unsupported(`it has no input "${graphInputs.tokenIds}"`)
   const caches = inputMetadata.flatMap((input) => {
     const name = parsePastName(input.name)
-    return name ? [{ input, present: formatPresentName(name) }] : []
+    return name ? [{ input, part: name.part, present: formatPresentName(name) }] : []
   })
   const states = inputMetadata.flatMap((input) => {
     const present = formatPresentStateName(input.name)
@@ -98,10 +115,12 @@ export function readStateSchema(session: InferenceSession, sizes: CacheSizes): S
     if (!outputNames.includes(name)) throw unsupported(`it has no output "${name}"`)
   }
   return {
-    caches: caches.map(({ input, present }) => {
-      const { heads, headSize } = readShape(input, sizes)
-      return { past: input.name, present, type: readType(input), heads, headSize }
-    }),
+    caches: caches.map(({ input, part, present }) => ({
+      past: input.name,
+      present,
+      type: readType(input),
+      ...(part === 'key_value' ? readPackedShape(input) : readShape(input, sizes)),
+    })),
     fixedStates: states.map(({ input, present }) => ({
       past: input.name,
       present,
@@ -133,13 +152,25 @@ function readPositionRows(inputs: readonly InferenceSession.ValueMetadata[]): nu
   return typeof rows === 'number' && rows > 0 ? rows : defaultPositionRows
 }
 
-function readShape(input: InferenceSession.ValueMetadata, sizes: CacheSizes) {
+type CacheShape = Pick<CacheInput, 'layout' | 'heads' | 'headSize'>
+
+function readPackedShape(input: InferenceSession.ValueMetadata): CacheShape {
   const shape = input.isTensor ? input.shape : []
-  const [, declaredHeads, , declaredSize] = shape
-  if (typeof declaredHeads === 'number' && typeof declaredSize === 'number')
-    return { heads: declaredHeads, headSize: declaredSize }
+  const [, length, size] = shape
+  // A length with a number means that the cache grows along another dimension.
+  if (shape.length === 3 && typeof length !== 'number' && typeof size === 'number')
+    return { layout: 'packed', heads: 1, headSize: size }
+  throw unsupported(`the shape of "${input.name}" is not [batch, length, size] with a number as size`)
+}
+
+function readShape(input: InferenceSession.ValueMetadata, sizes: CacheSizes): CacheShape {
+  const shape = input.isTensor ? input.shape : []
   if (shape.length !== 4)
     throw unsupported(`the shape of "${input.name}" is not [batch, heads, length, head size]`)
+  const layout = 'heads'
+  const [, declaredHeads, , declaredSize] = shape
+  if (typeof declaredHeads === 'number' && typeof declaredSize === 'number')
+    return { layout, heads: declaredHeads, headSize: declaredSize }
   const read = (name: string, declared: unknown, configured: number | undefined) => {
     if (typeof declared !== 'number' && configured === undefined)
       throw unsupported(`neither the graph nor config.json declares the ${name} of "${input.name}"`)
@@ -152,6 +183,7 @@ function readShape(input: InferenceSession.ValueMetadata, sizes: CacheSizes) {
     return typeof declared === 'number' ? declared : configured!
   }
   return {
+    layout,
     heads: read('number of heads', declaredHeads, sizes.heads),
     headSize: read('head size', declaredSize, sizes.headSize),
   }
