@@ -1,14 +1,24 @@
+import { fromBinary } from '@bufbuild/protobuf'
+import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { DeviceDtypes } from '../../lib/contract/choose-device.js'
-import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
-import { findGraphs } from './find-graphs.js'
+import { nameGraphFile } from './graph-files.js'
+import { embeddingsInput } from './graph-names.js'
 import { mergeGraphs, type GraphFile } from './merge-graphs.js'
-import { TensorProto_DataLocation, type ModelProto } from './onnx_pb.js'
+import { ModelProtoSchema, TensorProto_DataLocation, type ModelProto } from './onnx_pb.js'
+import {
+  decoderNames,
+  describeFloat16Need,
+  findEmbedding,
+  listOtherGraphs,
+  listPaths,
+  listPresent,
+} from './split-files.js'
 
 /** A model's graph and the files with its weights. The graphs of a split model are merged into one. */
 export interface ModelWeights {
-  /** The dtype of the file with the decoder. */
+  /** The dtype of the decoder. */
   readonly dtype: OnnxDtype
   /** The content of the `.onnx` file, or the merged graph. */
   readonly graph: Uint8Array<ArrayBuffer>
@@ -31,21 +41,82 @@ export async function readModelWeights(
   device: DeviceDtypes,
   check: (model: ModelProto) => void | Promise<void>,
 ): Promise<ModelWeights> {
-  const { dtype, decoder, embedding } = await findGraphs(folder, device)
-  const files = embedding ? [embedding, decoder] : [decoder]
-  // Listed before the merge, which also makes the weights inside the graph files external.
-  const needed = new Map(files.flatMap((file) => listExternalFiles(file).map((path) => [path, file.path])))
-  const { graph, model, externalData } = embedding
-    ? mergeGraphs(embedding, decoder)
-    : { graph: decoder.bytes, model: decoder.model, externalData: [] }
-  await check(model)
-  return { dtype, graph, model, externalData: [...externalData, ...(await readFiles(folder, needed))] }
+  const candidates = decoderNames.flatMap((name) =>
+    device.dtypes.map((dtype) => ({ dtype, path: nameGraphFile(dtype, name) })),
+  )
+  for (const candidate of candidates) {
+    const decoder = await readGraphFile(folder, candidate.path)
+    if (!decoder) continue
+    const embedding = readsEmbeddings(decoder)
+      ? await findEmbedding(folder, device, candidate, (path) => readGraphFile(folder, path))
+      : undefined
+    // Listed before the merge, which also makes the weights inside the graph files external.
+    const external = listExternalFiles(embedding ? [embedding, decoder] : [decoder])
+    const { graph, model, externalData } = embedding
+      ? mergeGraphs(embedding, decoder)
+      : { graph: decoder.bytes, model: decoder.model, externalData: [] }
+    await check(model)
+    const { dtype } = candidate
+    return { dtype, graph, model, externalData: [...externalData, ...(await readFiles(folder, external))] }
+  }
+  throw await explainMissing(folder, device)
 }
 
-/** @param needed the paths of external files, each with the graph file that needs it */
-async function readFiles(folder: ModelFolder, needed: ReadonlyMap<string, string>) {
+/** Creates the error for a folder that has none of `dtypes`. The message names the graph files that the folder has. */
+async function explainMissing(
+  folder: ModelFolder,
+  { dtypes, unsupported }: DeviceDtypes,
+): Promise<RivuletError> {
+  const { url } = folder
+  const wanted = dtypes.map((dtype) => nameGraphFile(dtype)).join(', ')
+  const present = await listPresent(folder, decoderNames)
+  const usable = present.filter(({ dtype }) => !unsupported.includes(dtype))
+  if (present.length > 0 && usable.length === 0)
+    return new RivuletError(
+      'backend-unavailable',
+      `${url} has only ${listPaths(present)}. ${describeFloat16Need()}, or a model with one of ${wanted}.`,
+    )
+  if (usable.length > 0) {
+    const choices = [...new Set(usable.map(({ dtype }) => `'${dtype}'`))].join(' or ')
+    return new RivuletError(
+      'model-not-found',
+      `${url} has none of the files ${wanted}. It has ${listPaths(usable)}. Use dtype ${choices}.`,
+    )
+  }
+  const others = await listOtherGraphs(folder)
+  const found = others.length > 0 ? `has ${listPaths(others)}, but` : 'has'
+  return new RivuletError(
+    'model-not-found',
+    `${url} ${found} none of the files that generate text: ${wanted}, or onnx/decoder_model_merged*.onnx. Try another model.`,
+  )
+}
+
+async function readGraphFile(folder: ModelFolder, path: string): Promise<GraphFile | undefined> {
+  const bytes = await folder.readBytes(path)
+  return bytes && { path, bytes, model: decodeModel(path, bytes) }
+}
+
+function decodeModel(graphFile: string, graph: Uint8Array<ArrayBuffer>): ModelProto {
+  try {
+    const model = fromBinary(ModelProtoSchema, graph)
+    if (model.graph) return model
+    throw new Error('it contains no graph.')
+  } catch (error) {
+    throw new RivuletError('model-invalid', `${graphFile} is not an ONNX model: ${describeError(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+/** True if the graph reads embeddings, which another graph computes. */
+function readsEmbeddings({ model: { graph } }: GraphFile): boolean {
+  return graph?.input.some(({ name }) => name === embeddingsInput) ?? false
+}
+
+/** @param external the paths of external files, each with the graph file that needs it */
+function readFiles(folder: ModelFolder, external: ReadonlyMap<string, string>) {
   return Promise.all(
-    [...needed].map(async ([path, graphFile]) => {
+    [...external].map(async ([path, graphFile]) => {
       const data = await folder.readBytes(`onnx/${path}`)
       if (data) return { path, data }
       throw new RivuletError(
@@ -57,10 +128,15 @@ async function readFiles(folder: ModelFolder, needed: ReadonlyMap<string, string
 }
 
 /**
- * Lists the files of a graph's external tensors (ONNX, "External Data"). Only files next to the graph are allowed.
+ * Lists the files of the external tensors (ONNX, "External Data"). Only files next to the graphs are allowed.
+ * @returns the paths of the files, each with the graph file that needs it
  * @throws RivuletError `model-invalid` if a file is not next to the graph
  */
-function listExternalFiles({ path: graphFile, model: { graph } }: GraphFile): string[] {
+function listExternalFiles(files: readonly GraphFile[]): ReadonlyMap<string, string> {
+  return new Map(files.flatMap((file) => listLocations(file).map((path) => [path, file.path])))
+}
+
+function listLocations({ path: graphFile, model: { graph } }: GraphFile): string[] {
   const external = graph?.initializer.filter(
     ({ dataLocation }) => dataLocation === TensorProto_DataLocation.EXTERNAL,
   )

@@ -35,14 +35,9 @@ interface StateInput {
 
 /** An input of the KV cache. `shapeCache` returns its shape. */
 export interface CacheInput extends StateInput {
-  /**
-   * `heads`: [batch, heads, length, head size].
-   * `packed`: [batch, length, size]. One tensor has the keys and values of all heads (GPT-BigCode).
-   */
-  readonly layout: 'heads' | 'packed'
-  /** The number of heads; 1 if `layout` is `packed`. */
+  /** The number of heads; 1 if the tensor has the keys and the values of all heads. */
   readonly heads: number
-  /** The size of one head, or of a token if `layout` is `packed`. */
+  /** The size of one head. */
   readonly headSize: number
 }
 
@@ -54,9 +49,16 @@ export interface FixedState extends StateInput {
 
 const bytesPerElement = { float32: 4, float16: 2 } satisfies Record<StateInput['type'], number>
 
-/** Returns the shape of a cache of `length` tokens, with a batch size of one. */
-export function shapeCache({ layout, heads, headSize }: CacheInput, length: number): readonly number[] {
-  return layout === 'packed' ? [1, length, headSize] : [1, heads, length, headSize]
+/**
+ * Returns the shape of a cache of `length` tokens, with a batch size of one: [batch, heads, length, head size], or
+ * [batch, length, size] if the tensor has the keys and the values of all heads (GPT-BigCode).
+ */
+export function shapeCache({ past, heads, headSize }: CacheInput, length: number): readonly number[] {
+  return isPacked(past) ? [1, length, headSize] : [1, heads, length, headSize]
+}
+
+function isPacked(past: string): boolean {
+  return parsePastName(past)?.part === 'key_value'
 }
 
 /** Returns the size of one token in one head, in bytes. */
@@ -104,7 +106,7 @@ export function readStateSchema(session: InferenceSession, sizes: CacheSizes): S
     throw unsupported(`it has no input "${graphInputs.tokenIds}"`)
   const caches = inputMetadata.flatMap((input) => {
     const name = parsePastName(input.name)
-    return name ? [{ input, part: name.part, present: formatPresentName(name) }] : []
+    return name ? [{ input, present: formatPresentName(name) }] : []
   })
   const states = inputMetadata.flatMap((input) => {
     const present = formatPresentStateName(input.name)
@@ -115,12 +117,10 @@ export function readStateSchema(session: InferenceSession, sizes: CacheSizes): S
     if (!outputNames.includes(name)) throw unsupported(`it has no output "${name}"`)
   }
   return {
-    caches: caches.map(({ input, part, present }) => ({
-      past: input.name,
-      present,
-      type: readType(input),
-      ...(part === 'key_value' ? readPackedShape(input) : readShape(input, sizes)),
-    })),
+    caches: caches.map(({ input, present }) => {
+      const { heads, headSize } = readShape(input, sizes)
+      return { past: input.name, present, type: readType(input), heads, headSize }
+    }),
     fixedStates: states.map(({ input, present }) => ({
       past: input.name,
       present,
@@ -152,25 +152,14 @@ function readPositionRows(inputs: readonly InferenceSession.ValueMetadata[]): nu
   return typeof rows === 'number' && rows > 0 ? rows : defaultPositionRows
 }
 
-type CacheShape = Pick<CacheInput, 'layout' | 'heads' | 'headSize'>
-
-function readPackedShape(input: InferenceSession.ValueMetadata): CacheShape {
+function readShape(input: InferenceSession.ValueMetadata, sizes: CacheSizes) {
   const shape = input.isTensor ? input.shape : []
-  const [, length, size] = shape
-  // A length with a number means that the cache grows along another dimension.
-  if (shape.length === 3 && typeof length !== 'number' && typeof size === 'number')
-    return { layout: 'packed', heads: 1, headSize: size }
-  throw unsupported(`the shape of "${input.name}" is not [batch, length, size] with a number as size`)
-}
-
-function readShape(input: InferenceSession.ValueMetadata, sizes: CacheSizes): CacheShape {
-  const shape = input.isTensor ? input.shape : []
-  if (shape.length !== 4)
-    throw unsupported(`the shape of "${input.name}" is not [batch, heads, length, head size]`)
-  const layout = 'heads'
+  if (isPacked(input.name)) return { heads: 1, headSize: readPackedSize(input.name, shape) }
   const [, declaredHeads, , declaredSize] = shape
   if (typeof declaredHeads === 'number' && typeof declaredSize === 'number')
-    return { layout, heads: declaredHeads, headSize: declaredSize }
+    return { heads: declaredHeads, headSize: declaredSize }
+  if (shape.length !== 4)
+    throw unsupported(`the shape of "${input.name}" is not [batch, heads, length, head size]`)
   const read = (name: string, declared: unknown, configured: number | undefined) => {
     if (typeof declared !== 'number' && configured === undefined)
       throw unsupported(`neither the graph nor config.json declares the ${name} of "${input.name}"`)
@@ -183,10 +172,17 @@ function readShape(input: InferenceSession.ValueMetadata, sizes: CacheSizes): Ca
     return typeof declared === 'number' ? declared : configured!
   }
   return {
-    layout,
     heads: read('number of heads', declaredHeads, sizes.heads),
     headSize: read('head size', declaredSize, sizes.headSize),
   }
+}
+
+/** Reads the size of a token in a cache of the shape [batch, length, size]. */
+function readPackedSize(name: string, shape: readonly (number | string)[]): number {
+  const [, length, size] = shape
+  // A length with a number means that the cache grows along another dimension.
+  if (shape.length === 3 && typeof length !== 'number' && typeof size === 'number') return size
+  throw unsupported(`the shape of "${name}" is not [batch, length, size] with a number as size`)
 }
 
 function unsupported(reason: string): RivuletError {

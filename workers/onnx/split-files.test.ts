@@ -1,7 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf'
 import { describe, expect, it } from 'vitest'
 import { onnxDtypes } from '../../lib/contract/onnx-options.js'
-import { findGraphs } from './find-graphs.js'
 import { createMemoryFolder } from './memory-folder.test-support.js'
 import { readModelWeights } from './model-weights.js'
 import { ModelProtoSchema, TensorProto_DataLocation } from './onnx_pb.js'
@@ -30,15 +29,15 @@ const all = { dtypes: onnxDtypes, unsupported: [] }
 /** A graphics adapter without 16-bit floats. */
 const float32 = { dtypes: ['q4', 'q8', 'fp32'], unsupported: ['q4f16', 'fp16'] } as const
 
-/** The paths of the graphs that are found in a folder. */
-async function find(paths: readonly string[], device: Parameters<typeof findGraphs>[1] = all) {
-  const { folder } = createMemoryFolder(
+/** Reads a model of graphs without weights. @returns the graph files that are used */
+async function find(paths: readonly string[], device: Parameters<typeof readModelWeights>[1] = all) {
+  const { folder, found } = createMemoryFolder(
     Object.fromEntries(
       paths.map((path) => [path, path.includes('embed_tokens') ? embedding : decoder] as const),
     ),
   )
-  const graphs = await findGraphs(folder, device)
-  return { dtype: graphs.dtype, paths: [graphs.decoder.path, graphs.embedding?.path] }
+  const { dtype } = await readModelWeights(folder, device, () => {})
+  return { dtype, found }
 }
 
 const refusal = (code: string, message: string) =>
@@ -71,8 +70,10 @@ describe('the graphs of a split model', () => {
       'embed_tokens',
     ],
   ])('are the decoder and an embedding: %s', async (_, names, dtype, embeddingName) => {
-    const found = await find(names.map((name) => `onnx/${name}.onnx`))
-    expect(found).toMatchObject({ dtype, paths: [`onnx/${names[0]}.onnx`, `onnx/${embeddingName}.onnx`] })
+    expect(await find(names.map((name) => `onnx/${name}.onnx`))).toEqual({
+      dtype,
+      found: [`onnx/${names[0]}.onnx`, `onnx/${embeddingName}.onnx`],
+    })
   })
 
   it('are searched only if the folder has no model in one graph', async () => {
@@ -81,16 +82,18 @@ describe('the graphs of a split model', () => {
       'onnx/decoder_model_merged_q4.onnx': decoder,
       'onnx/embed_tokens_q4.onnx': embedding,
     })
-    const graphs = await findGraphs(folder, all)
-    expect(graphs).toMatchObject({ decoder: { path: 'onnx/model.onnx' }, embedding: undefined })
+    expect((await readModelWeights(folder, all, () => {})).dtype).toBe('fp32')
     expect(requested).not.toContain('onnx/decoder_model_merged_q4.onnx')
   })
 
   it('are one graph if the decoder reads token ids', async () => {
     const path = 'onnx/decoder_model_merged.onnx'
-    const { folder } = createMemoryFolder({ [path]: buildGraph(['input_ids'], ['logits']) })
-    const graphs = await findGraphs(folder, all)
-    expect(graphs).toMatchObject({ decoder: { path }, embedding: undefined })
+    const { folder, found } = createMemoryFolder({
+      [path]: buildGraph(['input_ids'], ['logits']),
+      'onnx/embed_tokens.onnx': embedding,
+    })
+    await readModelWeights(folder, all, () => {})
+    expect(found).toEqual([path])
   })
 
   it('are read with the external files of both, each once', async () => {
@@ -153,7 +156,7 @@ describe('a folder is refused', () => {
   it('if it has the embedding only in 16-bit floats, and the device has none', async () => {
     await expect(
       find(['onnx/decoder_model_merged_q4.onnx', 'onnx/embed_tokens_fp16.onnx'], float32),
-    ).rejects.toEqual(refusal('backend-unavailable', 'has only onnx/embed_tokens_fp16.onnx'))
+    ).rejects.toEqual(refusal('backend-unavailable', 'The folder has only onnx/embed_tokens_fp16.onnx'))
   })
 
   it('if it has a split model in another dtype, naming the file', async () => {
