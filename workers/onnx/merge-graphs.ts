@@ -64,14 +64,14 @@ export function mergeGraphs(embedding: GraphFile, decoder: GraphFile): MergedGra
     throw refuse(embedding, `it has no output "${embeddingsInput}" for ${decoder.path}`)
   for (const { output, input } of joined) checkSizes(embedding, output, decoder, input)
 
-  const sameType = joined.filter(
-    ({ output, input }) => readTensorType(output)?.elemType === readTensorType(input)?.elemType,
-  )
-  const kept = new Set([graphInputs.tokenIds, ...sameType.map(({ input }) => input.name)])
-  renameValues(source, (name) => (name === '' || kept.has(name) ? name : namePrefix + name))
-  const casts = joined
-    .filter(({ input }) => !kept.has(input.name))
-    .map(({ input: { name }, input }) => createCast(namePrefix + name, name, readTensorType(input)?.elemType))
+  const casts = joined.flatMap(({ output, input: { name }, input }) => {
+    const [written, read] = [output, input].map((value) => readTensorType(value)?.elemType)
+    return written && read && written !== read ? [createCast(namePrefix + name, name, read)] : []
+  })
+  const isCast = new Set(casts.flatMap((cast) => cast.output))
+  const kept = new Set(joined.flatMap(({ input: { name } }) => (isCast.has(name) ? [] : [name])))
+  kept.add('').add(graphInputs.tokenIds)
+  renameValues(source, (name) => (kept.has(name) ? name : namePrefix + name))
 
   const externalData = [embedding, decoder].flatMap(moveWeightsToFile)
   const isJoined = new Set(joined.map(({ input }) => input.name))
@@ -154,7 +154,7 @@ function renameValues(graph: GraphProto, rename: (name: string) => string): void
   }
 }
 
-function createCast(input: string, output: string, to = 0): NodeProto {
+function createCast(input: string, output: string, to: number): NodeProto {
   return create(NodeProtoSchema, {
     name: `${input}/cast`,
     opType: 'Cast',
