@@ -139,6 +139,22 @@ describe('the merged graph', () => {
   })
 })
 
+describe('the version of the operators', () => {
+  it.each([
+    ['is the higher one if both graphs keep their meaning', 21n, 17n, 'Pow', 21n],
+    ['is the decoder’s if it is the higher one', 13n, 17n, 'ReduceMean', 17n],
+    ['is the decoder’s if its operators changed in between', 21n, 17n, 'ReduceMean', 17n],
+    ['is the higher one if its operators changed before', 21n, 18n, 'ReduceMean', 21n],
+  ])('%s', (_, version, decoderVersion, opType, expected) => {
+    const files = split({ version }, (_embedding, decoder) => {
+      decoder.opsetImport.find(({ domain }) => domain === '')!.version = decoderVersion
+      graphOf(decoder).node.push(create(NodeProtoSchema, { opType, input: ['x'], output: ['y'] }))
+    })
+    const { model } = mergeGraphs(...files)
+    expect(model.opsetImport.filter(({ domain }) => domain === '')).toMatchObject([{ version: expected }])
+  })
+})
+
 describe('two graphs that are not a split model are refused:', () => {
   it.each<[string, string, string, (embedding: ModelProto, decoder: ModelProto) => void]>([
     [

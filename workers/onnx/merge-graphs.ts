@@ -6,6 +6,7 @@ import {
   AttributeProto_AttributeType,
   ModelProtoSchema,
   NodeProtoSchema,
+  OperatorSetIdProtoSchema,
   type GraphProto,
   type ModelProto,
   type NodeProto,
@@ -96,23 +97,43 @@ function readGraph(file: GraphFile): GraphProto {
 const firstStableVersion = 13n
 
 /**
- * Gives the merged graph the operator sets of the decoder, because most operators are in it, and those that only the
- * embedding has.
+ * The operators whose signature version 18 changed: an attribute became an input, or a new attribute is required. The other
+ * changes of signatures from version 13 on add something optional.
  */
+const changedIn18 = /^(?:Reduce(?!Sum$)\w+|Split)$/
+
+/** Gives the merged graph the operator sets of both graphs. */
 function combineOperatorSets(embedding: GraphFile, decoder: GraphFile): void {
-  const versions = new Map(
-    decoder.model.opsetImport.map(({ domain, version }) => [readDomain(domain), version]),
-  )
-  for (const operatorSet of embedding.model.opsetImport) {
-    const domain = readDomain(operatorSet.domain)
-    const version = versions.get(domain)
-    if (version === undefined) decoder.model.opsetImport.push(operatorSet)
-    else if (version !== operatorSet.version && (domain !== '' || isUnstable(version, operatorSet.version)))
+  const sets = new Map(decoder.model.opsetImport.map((set) => [readDomain(set.domain), set]))
+  for (const { domain, version } of embedding.model.opsetImport) {
+    const set = sets.get(readDomain(domain))
+    if (!set) {
+      decoder.model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain, version }))
+      continue
+    }
+    if (version === set.version) continue
+    if (readDomain(domain) !== '' || isUnstable(version, set.version))
       throw refuse(
         embedding,
-        `it uses version ${operatorSet.version} of the operators "${domain || 'ai.onnx'}", but ${decoder.path} uses version ${version}`,
+        `it uses version ${version} of the operators "${domain || 'ai.onnx'}", but ${decoder.path} uses version ${set.version}`,
       )
+    // The higher version has everything that the lower one has, except for the signatures of some operators.
+    if (version > set.version && canRaiseVersion(decoder, set.version, version)) set.version = version
   }
+}
+
+/** True if all operators of a graph keep their signature in a higher version. */
+function canRaiseVersion({ model }: GraphFile, from: bigint, to: bigint): boolean {
+  const crosses18 = from < 18n && to >= 18n
+  return !crosses18 || !listOperators(model.graph?.node ?? []).some((name) => changedIn18.test(name))
+}
+
+/** Lists the operators of nodes, also those of the graphs inside them. */
+function listOperators(nodes: readonly NodeProto[]): readonly string[] {
+  return nodes.flatMap(({ opType, attribute }) => [
+    opType,
+    ...attribute.flatMap(({ g }) => listOperators(g?.node ?? [])),
+  ])
 }
 
 function isUnstable(...versions: readonly bigint[]): boolean {
