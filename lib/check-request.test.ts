@@ -257,6 +257,16 @@ describe('a prompt', () => {
     expect(() => check([user, message])).toThrow(refusal(`messages[1].${field}`))
   })
 
+  it.each([
+    ['an image', { type: 'image_url', image_url: { url: 'data:,' } }, '"image_url"'],
+    ['audio', { type: 'input_audio', input_audio: {} }, '"input_audio"'],
+    ['a part whose type JSON cannot write', { type: 1n }, 'a list'],
+    ['null', null, 'a list'],
+  ])('may not have a message with %s; the error says that engines read text', (_, part, words) => {
+    const content = [{ type: 'text', text: 'What is this?' }, part]
+    expect(() => check([{ role: 'user', content }])).toThrow(refusal('messages[0].content', words, 'text'))
+  })
+
   it('is copied, so that it can be posted to a worker', () => {
     // Vue and others use proxies, which structured cloning refuses; apps keep more fields in a message.
     const messages = new Proxy([new Proxy({ ...user, onClick: () => {} }, {})], {})

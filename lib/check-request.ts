@@ -196,11 +196,21 @@ function checkMessage(message: unknown, index: number): ChatMessage {
   }
   if (typeof content !== 'string') {
     refuse(
-      `messages[${index}].content must be a string; got ${describeValue(content)}.`,
+      `messages[${index}].content must be a string; got ${describeContent(content)}.`,
       `messages[${index}].content`,
     )
   }
   return { role: known, content }
+}
+
+/** Returns a refused content as text for an error. Names a part that is not text, such as an image. */
+function describeContent(content: unknown): string {
+  if (!Array.isArray(content)) return describeValue(content)
+  const types = content.map((part: { readonly type?: unknown } | null) => part?.type)
+  const other = types.find((type) => typeof type === 'string' && type !== 'text')
+  return other === undefined
+    ? 'a list. Join the texts of its parts'
+    : `a list with the part ${describeValue(other)}. Engines read only text`
 }
 
 /** Returns a refused value as text for an error. Returns only the type of an object, because converting it could throw. */

@@ -12,18 +12,22 @@ const noLimits: MemoryLimits = {
   limitedBy: 'the option "memoryBudgetBytes"',
 }
 
-/** [1, 3 heads, length, head size] */
-function cacheInput(
+function stateInput(
   name: string,
   elemType: number,
-  headSize: number | undefined,
+  sizes: readonly (number | undefined)[],
 ): MessageInitShape<typeof ValueInfoProtoSchema> {
-  const dims = [1, 3, undefined, headSize].map((size) =>
+  const dim = sizes.map((size) =>
     size === undefined
       ? { value: { case: 'dimParam' as const, value: 'length' } }
       : { value: { case: 'dimValue' as const, value: BigInt(size) } },
   )
-  return { name, type: { value: { case: 'tensorType', value: { elemType, shape: { dim: dims } } } } }
+  return { name, type: { value: { case: 'tensorType', value: { elemType, shape: { dim } } } } }
+}
+
+/** [1, 3 heads, length, head size] */
+function cacheInput(name: string, elemType: number, headSize: number | undefined) {
+  return stateInput(name, elemType, [1, 3, undefined, headSize])
 }
 
 /** 5,000 external bytes and 1,000 bytes inside the file. The cache has 3 × 64 f32 and 3 × 64 f16 values per token. */
@@ -83,5 +87,19 @@ describe('a model', () => {
     const limits = { ...noLimits, maxModelBytes: cacheTokens * 3 * 64 * 4 - 1 }
     const check = () => checkFit(symbolic, cacheTokens, limits, { heads: 3, headSize: 64 })
     expect(check).toThrow(expect.objectContaining({ code: 'memory-exceeded' }))
+  })
+
+  it.each([
+    ['past_conv.0', [1, 256, 3], 256 * 3],
+    ['past_recurrent.0', [1, 4, 32, 32], 4 * 32 * 32],
+    ['past.0.ssm', [1, 4, 32, 16], 4 * 32 * 16],
+    ['past_key_values.0.key_value', [1, undefined, 128], cacheTokens * 128],
+  ])('needs memory for the state %s', (name, dims, elements) => {
+    const input = [stateInput(name, tensorTypes.float16, dims)]
+    const hybrid = create(ModelProtoSchema, { graph: { input } })
+    const check = (maxModelBytes: number) => () =>
+      checkFit(hybrid, cacheTokens, { ...noLimits, maxModelBytes }, noSizes)
+    expect(check(elements * 2)).not.toThrow()
+    expect(check(elements * 2 - 1)).toThrow(expect.objectContaining({ code: 'memory-exceeded' }))
   })
 })

@@ -1,7 +1,13 @@
 import { createMemoryError } from '../memory-exceeded.js'
-import { parsePastName } from './graph-names.js'
+import { formatPresentStateName, parsePastName } from './graph-names.js'
 import type { CacheSizes } from './model-config.js'
-import { TensorProto_DataLocation, type ModelProto, type TensorProto } from './onnx_pb.js'
+import {
+  TensorProto_DataLocation,
+  type ModelProto,
+  type TensorProto,
+  type TensorShapeProto_Dimension,
+  type ValueInfoProto,
+} from './onnx_pb.js'
 import { tensorTypes } from './tensor-types.js'
 
 /** The memory that a model may use, in bytes; `Infinity` if there is no limit. */
@@ -14,14 +20,14 @@ export interface MemoryLimits {
   readonly limitedBy: string
 }
 
-/** Maps the element type of a KV cache to the size of one element, in bytes. */
-const cacheElementBytes = new Map<number, number>([
+/** Maps the element type of a state to the size of one element, in bytes. */
+const stateElementBytes = new Map<number, number>([
   [tensorTypes.float32, 4],
   [tensorTypes.float16, 2],
 ])
 
 /**
- * Throws if a model does not fit into memory. Call this function before the external weights are downloaded.
+ * Throws if the weights and the states of a model do not fit into memory. Call this function before the external weights are downloaded.
  * @param cacheTokens the initial capacity of the KV cache
  * @param sizes the sizes of the KV cache, used where the graph does not declare them
  * @throws RivuletError `memory-exceeded`
@@ -36,17 +42,11 @@ export function checkFit(
     label: `The weight "${tensor.name}"`,
     bytes: countTensorBytes(tensor),
   }))
-  const caches = (graph?.input ?? []).map(({ name, type }) => {
-    const tensor = type?.value.case === 'tensorType' ? type.value.value : undefined
-    const [, heads, , headSize] = tensor?.shape?.dim.map(({ value }) => Number(value.value ?? 0)) ?? []
-    const tokenSize = (heads || sizes.heads || 0) * (headSize || sizes.headSize || 0)
-    const elementBytes = parsePastName(name) ? cacheElementBytes.get(tensor?.elemType ?? 0) : 0
-    return {
-      label: `The KV cache "${name}"`,
-      bytes: cacheTokens * tokenSize * (elementBytes ?? 0),
-    }
-  })
-  const all = [...tensors, ...caches]
+  const states = (graph?.input ?? []).map((input) => ({
+    label: `The ${parsePastName(input.name) ? 'KV cache' : 'state'} "${input.name}"`,
+    bytes: countStateBytes(input, cacheTokens, sizes),
+  }))
+  const all = [...tensors, ...states]
   const largest = all.reduce((most, each) => (each.bytes > most.bytes ? each : most), { label: '', bytes: 0 })
   if (largest.bytes > limits.maxTensorBytes) {
     throw createMemoryError(
@@ -71,4 +71,23 @@ function countTensorBytes({ dataLocation, externalData, rawData }: TensorProto):
   if (dataLocation !== TensorProto_DataLocation.EXTERNAL) return rawData.byteLength
   const length = Number(externalData.find(({ key }) => key === 'length')?.value ?? 0)
   return length > 0 ? length : 0
+}
+
+/** Returns the size of a state in bytes; 0 for an input that is not a state. */
+function countStateBytes({ name, type }: ValueInfoProto, cacheTokens: number, sizes: CacheSizes): number {
+  const tensor = type?.value.case === 'tensorType' ? type.value.value : undefined
+  const elementBytes = stateElementBytes.get(tensor?.elemType ?? 0) ?? 0
+  const [, ...dims] = tensor?.shape?.dim.map(readSize) ?? []
+  if (formatPresentStateName(name) !== undefined)
+    return elementBytes * dims.reduce((product, size) => product * size, 1)
+  if (!parsePastName(name)) return 0
+  // A cache of keys and values in one tensor has no dimension for the heads.
+  if (dims.length === 2) return elementBytes * cacheTokens * (dims[1] ?? 0)
+  const [heads, , headSize] = dims
+  return elementBytes * cacheTokens * (heads || sizes.heads || 0) * (headSize || sizes.headSize || 0)
+}
+
+/** Returns the size of a dimension, or 0 if the graph does not declare it. */
+function readSize({ value }: TensorShapeProto_Dimension): number {
+  return value.case === 'dimValue' ? Math.max(0, Number(value.value)) : 0
 }

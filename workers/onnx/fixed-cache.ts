@@ -1,5 +1,5 @@
 import type { Tensor } from 'onnxruntime-web'
-import { countTokenBytes, type CacheInput } from './state-schema.js'
+import { countTokenBytes, shapeCache, type CacheInput } from './state-schema.js'
 import type { OnnxRuntime } from './session.js'
 import { bufferUsage } from './webgpu-flags.js'
 
@@ -27,8 +27,8 @@ export function createFixedCache(
   const buffers = inputs.map((input) =>
     createStorage(device, capacity * input.heads * countTokenBytes(input)),
   )
-  const tensors = inputs.map(({ type, heads, headSize }, index) =>
-    Tensor.fromGpuBuffer(buffers[index]!, { dataType: type, dims: [1, heads, capacity, headSize] }),
+  const tensors = inputs.map((input, index) =>
+    Tensor.fromGpuBuffer(buffers[index]!, { dataType: input.type, dims: shapeCache(input, capacity) }),
   )
   return {
     capacity,

@@ -4,6 +4,7 @@ import { formatPresentName, formatPresentStateName, parsePastName } from './grap
 it.each([
   ['past_key_values.0.key', 'present.0.key'],
   ['past_key_values.27.value', 'present.27.value'],
+  ['past_key_values.3.key_value', 'present.3.key_value'],
 ])('the cache input %s gets its next value from the output %s', (past, present) => {
   expect(formatPresentName(parsePastName(past)!)).toBe(present)
 })
@@ -13,6 +14,7 @@ it.each([
   'past_key_values.key',
   'past_key_values.0.decoder.key',
   'past_key_values.0.keys',
+  'past_key_values.0.latent',
   'present.0.key',
   'past_conv.0',
 ])('%s is not an input of the KV cache', (name) => {

@@ -25,25 +25,37 @@ export const graphInputs = {
   totalLength: 'total_sequence_length',
 } as const
 
+/**
+ * float32 or float16, [batch, length, hidden size]: the embeddings of the new tokens. The decoder of a split model has this
+ * input, which the graph `embed_tokens` computes from the token ids.
+ */
+export const embeddingsInput = 'inputs_embeds'
+
 /** The output with the logits: float32 or float16, [batch, length, vocabulary]. */
 export const logitsOutput = 'logits'
 
 /** Identifies the tensor of the KV cache that an input or output contains. */
 export interface CacheTensorName {
   readonly layer: number
-  readonly part: 'key' | 'value'
+  /** `key_value`: the keys and values of a layer are in one tensor. */
+  readonly part: 'key' | 'value' | 'key_value'
 }
 
 /** The name pattern for the inputs of the KV cache, shown in error messages. */
 export const pastNamePattern = 'past_key_values.N.key'
+
+/** The name patterns for all states, shown in error messages. */
+export const stateNamePatterns =
+  'past_key_values.N.key and .value, past_key_values.N.key_value, past_conv.N, past_recurrent.N, past_ssm.N'
 
 /**
  * Reads the layer and the part from the name of an input of the KV cache.
  * @returns undefined for any other name
  */
 export function parsePastName(name: string): CacheTensorName | undefined {
-  const match = /^past_key_values\.(\d+)\.(key|value)$/.exec(name)
-  return match ? { layer: Number(match[1]), part: match[2] === 'key' ? 'key' : 'value' } : undefined
+  const match = /^past_key_values\.(\d+)\.(key|value|key_value)$/.exec(name)
+  // Cast: the pattern allows only these parts.
+  return match ? { layer: Number(match[1]), part: match[2] as CacheTensorName['part'] } : undefined
 }
 
 /** Returns the name of the output that becomes the input of the same layer and part in the next step. */

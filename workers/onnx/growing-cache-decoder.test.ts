@@ -1,16 +1,19 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { create, fromBinary, toBinary, type MessageInitShape } from '@bufbuild/protobuf'
 import * as runtime from 'onnxruntime-web/wasm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Decoder } from './decoder.js'
+import { parsePastName } from './graph-names.js'
 import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
 import {
   AttributeProto_AttributeType,
   ModelProtoSchema,
   NodeProtoSchema,
   TensorProtoSchema,
+  TensorProto_DataType,
   ValueInfoProtoSchema,
+  type AttributeProtoSchema,
   type GraphProto,
 } from './onnx_pb.js'
 import { greedy } from './sampler.js'
@@ -19,7 +22,7 @@ import { readPrefillRules } from './prefill-rules.js'
 import { readStateSchema } from './state-schema.js'
 import { tensorTypes } from './tensor-types.js'
 
-/* Runs the embedded model with a state of fixed size on ONNX Runtime's WebAssembly in Node. */
+/* Runs the embedded model with other states on ONNX Runtime's WebAssembly in Node. */
 
 runtime.env.wasm.numThreads = 1
 
@@ -66,9 +69,10 @@ const one = { value: { case: 'dimValue' as const, value: 1n } }
 async function open(
   conversationCacheBytes = 2 ** 24,
   change: (graph: GraphProto) => void = () => {},
+  add = addState,
 ): Promise<Decoder> {
   const model = fromBinary(ModelProtoSchema, file)
-  addState(model.graph!)
+  add(model.graph!)
   change(model.graph!)
   const session = await createSession(
     runtime,
@@ -100,6 +104,127 @@ async function answer(decoder: Decoder, prompt: readonly number[]): Promise<Answ
 function createIds(length: number, seed: number): number[] {
   return Array.from({ length }, (_, index) => 3 + ((seed * 101 + index * 37) % 2000))
 }
+
+const int64 = (name: string, values: readonly number[]) =>
+  create(TensorProtoSchema, {
+    name,
+    dims: [BigInt(values.length)],
+    dataType: TensorProto_DataType.INT64,
+    rawData: new Uint8Array(BigInt64Array.from(values, BigInt).buffer),
+  })
+
+/**
+ * Replaces the two cache tensors of each layer, [batch, 2 heads, length, 32], by one tensor, [batch, length, 128], as in
+ * exports of GPT-BigCode.
+ */
+function packCaches(graph: GraphProto): void {
+  const packedSize = 2 * headShape[0] * headShape[1]
+  graph.initializer.push(
+    // 0 keeps the size of a dimension.
+    int64('heads', [0, 0, ...headShape]),
+    int64('no_heads', [0, 0, packedSize / 2]),
+    int64('halves', [packedSize / 2, packedSize / 2]),
+  )
+  const transpose = { name: 'perm', ints: [0n, 2n, 1n, 3n], type: AttributeProto_AttributeType.INTS }
+  const lastAxis = { name: 'axis', i: 2n, type: AttributeProto_AttributeType.INT }
+  const add = (
+    opType: string,
+    input: string[],
+    output: string[],
+    attribute: MessageInitShape<typeof AttributeProtoSchema>[] = [],
+  ) => create(NodeProtoSchema, { opType, input, output, attribute })
+  const layers = graph.input.flatMap(({ name }) => (parsePastName(name)?.part === 'key' ? [name] : []))
+  for (const [layer] of layers.entries()) {
+    const [past, present] = [`past_key_values.${layer}`, `present.${layer}`]
+    const parts = ['key', 'value']
+    graph.node.unshift(
+      add(
+        'Split',
+        [`${past}.key_value`, 'halves'],
+        parts.map((part) => `${past}.${part}.flat`),
+        [lastAxis],
+      ),
+      ...parts.flatMap((part) => [
+        add('Reshape', [`${past}.${part}.flat`, 'heads'], [`${past}.${part}.split`]),
+        add('Transpose', [`${past}.${part}.split`], [`${past}.${part}`], [transpose]),
+      ]),
+    )
+    graph.node.push(
+      ...parts.flatMap((part) => [
+        add('Transpose', [`${present}.${part}`], [`${present}.${part}.split`], [transpose]),
+        add('Reshape', [`${present}.${part}.split`, 'no_heads'], [`${present}.${part}.flat`]),
+      ]),
+      add(
+        'Concat',
+        parts.map((part) => `${present}.${part}.flat`),
+        [`${present}.key_value`],
+        [lastAxis],
+      ),
+    )
+    const type = createPackedType(BigInt(packedSize))
+    graph.input.push(create(ValueInfoProtoSchema, { name: `${past}.key_value`, type }))
+    graph.output.push(create(ValueInfoProtoSchema, { name: `${present}.key_value`, type }))
+  }
+  const isSplit = ({ name }: { readonly name: string }) => /\.(key|value)$/.test(name)
+  graph.input = graph.input.filter((value) => !isSplit(value))
+  graph.output = graph.output.filter((value) => !isSplit(value))
+}
+
+const headShape = [2, 32] as const
+
+function createPackedType(size: bigint) {
+  const dim = [
+    { value: { case: 'dimParam' as const, value: 'batch_size' } },
+    { value: { case: 'dimParam' as const, value: 'past_length' } },
+    { value: { case: 'dimValue' as const, value: size } },
+  ]
+  return {
+    value: { case: 'tensorType' as const, value: { elemType: tensorTypes.float32, shape: { dim } } },
+  }
+}
+
+describe('a model with one cache tensor for keys and values', () => {
+  const openPlain = (change?: (graph: GraphProto) => void) => open(2 ** 24, change, () => {})
+
+  it('generates the tokens of the model with two, also after its cache is truncated', async () => {
+    const [packed, plain] = [await openPlain(packCaches), await openPlain()]
+    const prompt = createIds(60, 13)
+    for (const each of [prompt, [...prompt.slice(0, 40), ...createIds(20, 14)]]) {
+      const expected = await answer(plain, each)
+      const actual = await answer(packed, each)
+      expect(actual.reused).toBe(expected.reused)
+      expect(actual.tokens).toEqual(expected.tokens)
+    }
+    await packed.release()
+    await plain.release()
+  })
+
+  it('is refused if its size is not declared', async () => {
+    const hideSize = (graph: GraphProto) => {
+      packCaches(graph)
+      const type = graph.input.at(-1)!.type!.value
+      if (type.case === 'tensorType') type.value.shape!.dim[2]!.value = { case: 'dimParam', value: 'size' }
+    }
+    await expect(openPlain(hideSize)).rejects.toMatchObject({
+      code: 'model-unsupported',
+      message: expect.stringContaining('.key_value" is not [batch, length, size]'),
+    })
+  })
+
+  it('is refused if the state has an unknown name, naming it', async () => {
+    const rename = (graph: GraphProto) => {
+      packCaches(graph)
+      const input = graph.input.find(({ name }) => name === 'past_key_values.0.key_value')!
+      input.name = 'past_key_values.0.latent'
+      for (const node of graph.node)
+        node.input = node.input.map((name) => (name === 'past_key_values.0.key_value' ? input.name : name))
+    }
+    await expect(openPlain(rename)).rejects.toMatchObject({
+      code: 'model-unsupported',
+      message: expect.stringContaining('its state "past_key_values.0.latent" has an unknown layout'),
+    })
+  })
+})
 
 describe('a model with a state of fixed size', () => {
   const promptTokens = 60

@@ -17,6 +17,7 @@ import {
   countCacheBytes,
   countElements,
   countFixedStateBytes,
+  shapeCache,
   type CacheInput,
   type StateSchema,
 } from './state-schema.js'
@@ -74,8 +75,8 @@ export async function createGrowingCacheDecoder(
     ])
   }
 
-  function createCacheTensor({ type, heads, headSize }: CacheInput, length: number): Tensor {
-    return createZeros(type, [1, heads, length, headSize])
+  function createCacheTensor(input: CacheInput, length: number): Tensor {
+    return createZeros(input.type, shapeCache(input, length))
   }
 
   function createZeros(type: CacheInput['type'], dims: readonly number[]): Tensor {

@@ -1,25 +1,9 @@
 import { create, toBinary } from '@bufbuild/protobuf'
 import { describe, expect, it } from 'vitest'
 import { onnxDtypes, type OnnxDtype } from '../../lib/contract/onnx-options.js'
-import type { ModelFolder } from '../store/model-folder.js'
+import { createMemoryFolder } from './memory-folder.test-support.js'
 import { readModelWeights } from './model-weights.js'
 import { ModelProtoSchema, TensorProto_DataLocation } from './onnx_pb.js'
-
-/** Stands in for a folder on a server: its files are in memory, and it lists the requested paths. */
-function createMemoryFolder(files: Record<string, Uint8Array<ArrayBuffer>>, config: object = {}) {
-  const requested: string[] = []
-  const folder: ModelFolder = {
-    url: 'https://example.com/model/',
-    has: (path) => Promise.resolve(path in files),
-    async readBytes(path) {
-      requested.push(path)
-      return files[path]
-    },
-    readJson: () => Promise.resolve({ ...config }),
-    readText: () => Promise.reject(new Error('Weights are not text.')),
-  }
-  return { folder, requested }
-}
 
 /** Builds a graph with one external tensor in each of these files. */
 function buildGraph(locations: readonly (string | undefined)[]): Uint8Array<ArrayBuffer> {
@@ -174,7 +158,7 @@ describe('a folder', () => {
     await expect(readModelWeights(folder, supports(['q4']), acceptAll)).rejects.toEqual(
       refusal('model-not-found', "It has onnx/model_fp16.onnx, onnx/model.onnx. Use dtype 'fp16' or 'fp32'."),
     )
-    expect(requested).toEqual(['onnx/model_q4.onnx'])
+    expect(requested).toEqual(['onnx/model_q4.onnx', 'onnx/decoder_model_merged_q4.onnx'])
   })
 
   it('with only 16-bit floats is refused on a device without them, naming its files and what would run', async () => {

@@ -1,16 +1,26 @@
 import { fromBinary } from '@bufbuild/protobuf'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { DeviceDtypes } from '../../lib/contract/choose-device.js'
-import { float16Dtypes, onnxDtypes, type OnnxDtype } from '../../lib/contract/onnx-options.js'
+import { float16Dtypes, type OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
 import { nameGraphFile, readDtype, readRecommendedDtype } from './graph-files.js'
+import { embeddingsInput } from './graph-names.js'
+import { mergeGraphs, type GraphFile } from './merge-graphs.js'
 import { ModelProtoSchema, TensorProto_DataLocation, type ModelProto } from './onnx_pb.js'
+import {
+  decoderNames,
+  describeFloat16Need,
+  findEmbedding,
+  listOtherGraphs,
+  listPaths,
+  listPresent,
+} from './split-files.js'
 
-/** A model's graph and the files with its weights. */
+/** A model's graph and the files with its weights. The graphs of a split model are merged into one. */
 export interface ModelWeights {
-  /** Undefined for a graph with a name that does not contain it. */
+  /** The dtype of the decoder. Undefined for a graph with a name that does not contain it. */
   readonly dtype: OnnxDtype | undefined
-  /** The content of the `.onnx` file. */
+  /** The content of the `.onnx` file, or the merged graph. */
   readonly graph: Uint8Array<ArrayBuffer>
   /** The decoded `graph`. Its weights are views of `graph`. */
   readonly model: ModelProto
@@ -21,28 +31,37 @@ export interface ModelWeights {
 /**
  * Reads the model in the dtype that its `config.json` recommends, if the device computes it well; otherwise in the first dtype
  * of `dtypes` that exists in the folder. On a plain server, a recommended dtype saves requests for files that do not exist.
- * @param unsupported the dtypes that the device cannot compute; they are used only to choose the error
+ * @param device the dtypes to try, and those that the device cannot compute
  * @param check gets the graph before its external files are read, and can refuse the graph by throwing or rejecting
  * @param modelFile the path of the graph; undefined to choose it by dtype
- * @throws RivuletError `model-not-found` if no dtype of `dtypes` exists, or if an external file is missing;
- *   `backend-unavailable` if the folder has only dtypes of `unsupported`; `model-invalid`; `download-failed`
+ * @throws RivuletError `model-not-found` if no dtype of `dtypes` exists, or if a file of the model is missing;
+ *   `backend-unavailable` if the folder has only dtypes that the device cannot compute; `model-unsupported` if the graphs of
+ *   a split model cannot be merged; `model-invalid`; `download-failed`
  */
 export async function readModelWeights(
   folder: ModelFolder,
-  { dtypes, unsupported }: DeviceDtypes,
+  device: DeviceDtypes,
   check: (model: ModelProto) => void | Promise<void>,
   modelFile?: string,
 ): Promise<ModelWeights> {
   const candidates =
     modelFile === undefined
-      ? (await rankDtypes(folder, dtypes)).map((dtype) => ({ dtype, graphFile: nameGraphFile(dtype) }))
-      : [{ dtype: readDtype(modelFile), graphFile: modelFile }]
-  for (const { dtype, graphFile } of candidates) {
-    const graph = await folder.readBytes(graphFile)
-    if (!graph) continue
-    const model = decodeModel(graphFile, graph)
+      ? await listCandidates(folder, device.dtypes)
+      : [{ dtype: readDtype(modelFile), path: modelFile }]
+  for (const candidate of candidates) {
+    const decoder = await readGraphFile(folder, candidate.path)
+    if (!decoder) continue
+    const embedding = readsEmbeddings(decoder)
+      ? await findEmbedding(folder, device, candidate, (path) => readGraphFile(folder, path))
+      : undefined
+    // Listed before the merge, which also makes the weights inside the graph files external.
+    const external = listExternalFiles(embedding ? [embedding, decoder] : [decoder])
+    const { graph, model, externalData } = embedding
+      ? mergeGraphs(embedding, decoder)
+      : { graph: decoder.bytes, model: decoder.model, externalData: [] }
     await check(model)
-    return { dtype, graph, model, externalData: await readExternalData(folder, graphFile, model) }
+    const { dtype } = candidate
+    return { dtype, graph, model, externalData: [...externalData, ...(await readFiles(folder, external))] }
   }
   if (modelFile !== undefined) {
     throw new RivuletError(
@@ -50,14 +69,22 @@ export async function readModelWeights(
       `${folder.url} has no ${modelFile}. Check the path in onnx({ modelFile }).`,
     )
   }
-  throw await explainMissing(folder, { dtypes, unsupported })
+  throw await explainMissing(folder, device)
 }
 
-async function rankDtypes(folder: ModelFolder, dtypes: readonly OnnxDtype[]): Promise<readonly OnnxDtype[]> {
-  if (dtypes.length < 2) return dtypes
+/** Lists the graph files to try, in this order. */
+async function listCandidates(folder: ModelFolder, dtypes: readonly OnnxDtype[]) {
   // A config that cannot be read is reported by those that need it.
-  const config = await folder.readJson('config.json').catch(() => undefined)
-  const recommended = config && readRecommendedDtype(config)
+  const config = dtypes.length < 2 ? undefined : await folder.readJson('config.json').catch(() => undefined)
+  return decoderNames.flatMap((name) =>
+    rankDtypes(dtypes, config && readRecommendedDtype(config, name)).map((dtype) => ({
+      dtype,
+      path: nameGraphFile(dtype, name),
+    })),
+  )
+}
+
+function rankDtypes(dtypes: readonly OnnxDtype[], recommended: OnnxDtype | undefined): readonly OnnxDtype[] {
   if (recommended === undefined || !dtypes.includes(recommended)) return dtypes
   // A device whose best dtype is not in 16-bit floats computes them slowly.
   const isSlow = float16Dtypes.includes(recommended) && !float16Dtypes.includes(dtypes[0]!)
@@ -66,25 +93,36 @@ async function rankDtypes(folder: ModelFolder, dtypes: readonly OnnxDtype[]): Pr
 
 /** Creates the error for a folder that has none of `dtypes`. The message names the graph files that the folder has. */
 async function explainMissing(
-  { url, has }: ModelFolder,
+  folder: ModelFolder,
   { dtypes, unsupported }: DeviceDtypes,
 ): Promise<RivuletError> {
-  // If a file cannot be checked, the error is still about the missing files.
-  const isPresent = await Promise.all(onnxDtypes.map((dtype) => has(nameGraphFile(dtype)).catch(() => false)))
-  const present = onnxDtypes.filter((_, index) => isPresent[index])
-  const usable = present.filter((dtype) => !unsupported.includes(dtype))
-  const listFiles = (listed: readonly OnnxDtype[]) => listed.map((dtype) => nameGraphFile(dtype)).join(', ')
+  const { url } = folder
+  const wanted = dtypes.map((dtype) => nameGraphFile(dtype)).join(', ')
+  const present = await listPresent(folder, decoderNames)
+  const usable = present.filter(({ dtype }) => !unsupported.includes(dtype))
   if (present.length > 0 && usable.length === 0)
     return new RivuletError(
       'backend-unavailable',
-      `${url} has only ${listFiles(present)}. They need 16-bit floats (shader-f16), which this graphics adapter does not support. ` +
-        `Use onnx({ device: 'wasm' }), or a model with one of ${listFiles(dtypes)}.`,
+      `${url} has only ${listPaths(present)}. ${describeFloat16Need()}, or a model with one of ${wanted}.`,
     )
-  const advice =
-    usable.length > 0
-      ? `It has ${listFiles(usable)}. Use dtype ${usable.map((dtype) => `'${dtype}'`).join(' or ')}.`
-      : 'Try another model.'
-  return new RivuletError('model-not-found', `${url} has none of the files ${listFiles(dtypes)}. ${advice}`)
+  if (usable.length > 0) {
+    const choices = [...new Set(usable.map(({ dtype }) => `'${dtype}'`))].join(' or ')
+    return new RivuletError(
+      'model-not-found',
+      `${url} has none of the files ${wanted}. It has ${listPaths(usable)}. Use dtype ${choices}.`,
+    )
+  }
+  const others = await listOtherGraphs(folder)
+  const found = others.length > 0 ? `has ${listPaths(others)}, but` : 'has'
+  return new RivuletError(
+    'model-not-found',
+    `${url} ${found} none of the files that generate text: ${wanted}, or onnx/decoder_model_merged*.onnx. Try another model.`,
+  )
+}
+
+async function readGraphFile(folder: ModelFolder, path: string): Promise<GraphFile | undefined> {
+  const bytes = await folder.readBytes(path)
+  return bytes && { path, bytes, model: decodeModel(path, bytes) }
 }
 
 function decodeModel(graphFile: string, graph: Uint8Array<ArrayBuffer>): ModelProto {
@@ -99,11 +137,16 @@ function decodeModel(graphFile: string, graph: Uint8Array<ArrayBuffer>): ModelPr
   }
 }
 
-async function readExternalData(folder: ModelFolder, graphFile: string, model: ModelProto) {
-  const paths = [...new Set(listExternalFiles(graphFile, model))]
-  const directory = graphFile.slice(0, graphFile.lastIndexOf('/') + 1)
+/** True if the graph reads embeddings, which another graph computes. */
+function readsEmbeddings({ model: { graph } }: GraphFile): boolean {
+  return graph?.input.some(({ name }) => name === embeddingsInput) ?? false
+}
+
+/** @param external the paths of external files, each with the graph file that needs it */
+function readFiles(folder: ModelFolder, external: ReadonlyMap<string, string>) {
   return Promise.all(
-    paths.map(async (path) => {
+    [...external].map(async ([path, graphFile]) => {
+      const directory = graphFile.slice(0, graphFile.lastIndexOf('/') + 1)
       const data = await folder.readBytes(directory + path)
       if (data) return { path, data }
       throw new RivuletError(
@@ -115,10 +158,15 @@ async function readExternalData(folder: ModelFolder, graphFile: string, model: M
 }
 
 /**
- * Lists the files of a graph's external tensors (ONNX, "External Data"). Only files next to the graph are allowed.
+ * Lists the files of the external tensors (ONNX, "External Data"). Only files next to the graphs are allowed.
+ * @returns the paths of the files, each with the graph file that needs it
  * @throws RivuletError `model-invalid` if a file is not next to the graph
  */
-function listExternalFiles(graphFile: string, { graph }: ModelProto): string[] {
+function listExternalFiles(files: readonly GraphFile[]): ReadonlyMap<string, string> {
+  return new Map(files.flatMap((file) => listLocations(file).map((path) => [path, file.path])))
+}
+
+function listLocations({ path: graphFile, model: { graph } }: GraphFile): string[] {
   const external = graph?.initializer.filter(
     ({ dataLocation }) => dataLocation === TensorProto_DataLocation.EXTERNAL,
   )

@@ -7,6 +7,7 @@ import {
   logitsOutput,
   parsePastName,
   pastNamePattern,
+  stateNamePatterns,
 } from './graph-names.js'
 import type { CacheSizes } from './model-config.js'
 
@@ -32,9 +33,11 @@ interface StateInput {
   readonly type: 'float32' | 'float16'
 }
 
-/** An input of the KV cache. Its shape is [batch, heads, length, head size]. */
+/** An input of the KV cache. `shapeCache` returns its shape. */
 export interface CacheInput extends StateInput {
+  /** The number of heads; 1 if the tensor has the keys and the values of all heads. */
   readonly heads: number
+  /** The size of one head. */
   readonly headSize: number
 }
 
@@ -45,6 +48,18 @@ export interface FixedState extends StateInput {
 }
 
 const bytesPerElement = { float32: 4, float16: 2 } satisfies Record<StateInput['type'], number>
+
+/**
+ * Returns the shape of a cache of `length` tokens, with a batch size of one: [batch, heads, length, head size], or
+ * [batch, length, size] if the tensor has the keys and the values of all heads (GPT-BigCode).
+ */
+export function shapeCache({ past, heads, headSize }: CacheInput, length: number): readonly number[] {
+  return isPacked(past) ? [1, length, headSize] : [1, heads, length, headSize]
+}
+
+function isPacked(past: string): boolean {
+  return parsePastName(past)?.part === 'key_value'
+}
 
 /** Returns the size of one token in one head, in bytes. */
 export function countTokenBytes({ type, headSize }: CacheInput): number {
@@ -82,6 +97,10 @@ export function readStateSchema(session: InferenceSession, sizes: CacheSizes): S
   const unknown = inputNames.find(
     (name) => !knownInputs.has(name) && !parsePastName(name) && formatPresentStateName(name) === undefined,
   )
+  if (unknown?.startsWith('past'))
+    throw unsupported(
+      `its state "${unknown}" has an unknown layout. The known names are: ${stateNamePatterns}`,
+    )
   if (unknown !== undefined) throw unsupported(`it has the unknown input "${unknown}"`)
   if (!inputNames.includes(graphInputs.tokenIds))
     throw unsupported(`it has no input "${graphInputs.tokenIds}"`)
@@ -135,6 +154,7 @@ function readPositionRows(inputs: readonly InferenceSession.ValueMetadata[]): nu
 
 function readShape(input: InferenceSession.ValueMetadata, sizes: CacheSizes) {
   const shape = input.isTensor ? input.shape : []
+  if (isPacked(input.name)) return { heads: 1, headSize: readPackedSize(input.name, shape) }
   const [, declaredHeads, , declaredSize] = shape
   if (typeof declaredHeads === 'number' && typeof declaredSize === 'number')
     return { heads: declaredHeads, headSize: declaredSize }
@@ -155,6 +175,14 @@ function readShape(input: InferenceSession.ValueMetadata, sizes: CacheSizes) {
     heads: read('number of heads', declaredHeads, sizes.heads),
     headSize: read('head size', declaredSize, sizes.headSize),
   }
+}
+
+/** Reads the size of a token in a cache of the shape [batch, length, size]. */
+function readPackedSize(name: string, shape: readonly (number | string)[]): number {
+  const [, length, size] = shape
+  // A length with a number means that the cache grows along another dimension.
+  if (shape.length === 3 && typeof length !== 'number' && typeof size === 'number') return size
+  throw unsupported(`the shape of "${name}" is not [batch, length, size] with a number as size`)
 }
 
 function unsupported(reason: string): RivuletError {
