@@ -56,7 +56,8 @@ beforeAll(async () => {
 })
 
 function rewriteModel() {
-  const rewrite = rewriteGraph(fromBinary(ModelProtoSchema, graph))
+  const options = { device: 'webgpu', contextLength, cacheSizes, rotarySwitch: Infinity } as const
+  const rewrite = rewriteGraph(fromBinary(ModelProtoSchema, graph), options)
   if (rewrite.kind === 'unchanged') throw new Error(rewrite.reason)
   return { graph: rewrite.bytes, externalData: [{ path: originalFile, data: graph }] }
 }
@@ -99,6 +100,9 @@ async function openOnGpu({
     conversationCacheBytes,
     canCapture,
     prefillRules,
+    positionRows: undefined,
+    rotaryTables: [],
+    hasScoreMatrix: false,
   })
 }
 

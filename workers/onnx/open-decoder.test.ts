@@ -4,6 +4,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import * as runtime from 'onnxruntime-web/wasm'
 import { describe, expect, it } from 'vitest'
 import type { Decoder } from './decoder.js'
+import { createNode } from './graph-edit.js'
 import { graphInputs, parsePastName } from './graph-names.js'
 import type { CacheSizes } from './model-config.js'
 import {
@@ -206,17 +207,20 @@ describe('each prompt gives the same answer, whatever was computed before', () =
 })
 
 it('a graph that only the first run shows to be unsupported is refused with a hint', async () => {
-  // Newer exports normalize queries and keys inside the attention, which ONNX Runtime's CPU kernel cannot.
+  // Norms of queries and keys, packed into one input. ONNX Runtime's CPU kernel cannot compute them.
   const fuseNorms = ({ node, initializer }: GraphProto) => {
     const ones = new Uint8Array(Float32Array.from({ length: sizes.headSize! }, () => 1).buffer)
     const dims = [BigInt(sizes.headSize!)]
     // FLOAT: the schema declares only the types that the library writes.
     const dataType = 1 as TensorProto_DataType
     initializer.push(create(TensorProtoSchema, { name: 'norm', dims, dataType, rawData: ones }))
-    for (const { opType, input } of node) {
-      if (opType !== 'GroupQueryAttention') continue
-      while (input.length < 14) input.push('')
-      input.push('norm', 'norm')
+    for (const attention of node.filter(({ opType }) => opType === 'GroupQueryAttention')) {
+      const packed = `${attention.output[0]}.packed`
+      const concat = createNode('Concat', attention.input.slice(0, 3), [packed], { axis: -1n })
+      node.splice(node.indexOf(attention), 0, concat)
+      attention.input.splice(0, 3, packed, '', '')
+      while (attention.input.length < 14) attention.input.push('')
+      attention.input.push('norm', 'norm')
     }
   }
   await expect(open(fuseNorms)).rejects.toEqual(refusal('model-unsupported', "onnx({ device: 'webgpu' })"))
