@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import type { Decoder } from './decoder.js'
 import { createNode } from './graph-edit.js'
 import { graphInputs, parsePastName } from './graph-names.js'
+import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
 import type { CacheSizes } from './model-config.js'
 import {
   ModelProtoSchema,
@@ -17,7 +18,10 @@ import {
 } from './onnx_pb.js'
 import { openDecoder } from './open-decoder.js'
 import { prefill } from './prefill.js'
+import { addRotarySwitch, rotateOutside } from './rotary-variants.test-support.js'
 import { greedy } from './sampler.js'
+import { createSession } from './session.js'
+import { readStateSchema } from './state-schema.js'
 
 /* Runs variants of the embedded model on ONNX Runtime's WebAssembly in Node. */
 
@@ -76,6 +80,40 @@ function nameDimension(index: number): (graph: GraphProto) => void {
 function isPresent({ name }: { readonly name: string }): boolean {
   return name.startsWith('present.')
 }
+
+/** Generates with the graph as exported. */
+async function answerAsExported(change: (graph: GraphProto) => void, prompt: readonly number[]) {
+  const changed = fromBinary(ModelProtoSchema, file)
+  change(changed.graph!)
+  const graph = toBinary(ModelProtoSchema, changed)
+  const session = await createSession(runtime, { kind: 'wasm' }, { graph, externalData: [] })
+  const schema = readStateSchema(session, noSizes)
+  const rules = { wholePrompt: false, rotarySwitch: Infinity }
+  const decoder = await createGrowingCacheDecoder(runtime, session, schema, 0, rules)
+  return answerAfter(decoder, prompt)
+}
+
+async function answerAfter(decoder: Decoder, prompt: readonly number[]): Promise<number[]> {
+  await decoder.prefill(prompt)
+  decoder.startAnswer(greedy, 0, prompt, [])
+  const ids: number[] = []
+  while (ids.length < 12) ids.push(await decoder.next(ids.length, true))
+  await decoder.release()
+  return ids
+}
+
+describe('a rewritten graph generates the tokens of the exported one', () => {
+  const prompt = [1, 77, 373, 262, 1009, 332, 262, 474, 270, 262, 501, 50, 3, 2]
+  it.each<[string, (graph: GraphProto) => void]>([
+    ['with positions as an input', rotateOutside],
+    ['when an answer passes the rotary switch', (graph) => addRotarySwitch(graph, prompt.length + 3)],
+    ['beyond the rotary switch', (graph) => addRotarySwitch(graph, 10)],
+  ])('%s', async (_, change) => {
+    const expected = await answerAsExported(change, prompt)
+    expect(expected).not.toEqual(await answerAsExported(() => {}, prompt))
+    expect(await answerAfter(await open(change), prompt)).toEqual(expected)
+  })
+})
 
 const refusal = (code: string, message: string) =>
   expect.objectContaining({ name: 'RivuletError', code, message: expect.stringContaining(message) })
