@@ -4,13 +4,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Decoder } from './decoder.js'
 import { createGpuDecoder } from './gpu-decoder.js'
 import { createGpuDevice } from './gpu-device.js'
-import { AttributeProtoSchema, ModelProtoSchema } from './onnx_pb.js'
+import { AttributeProtoSchema, ModelProtoSchema, type GraphProto } from './onnx_pb.js'
 import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
 import { openDecoder } from './open-decoder.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
+import { addRotarySwitch, rotateOutside } from './rotary-variants.test-support.js'
 import { greedy, type Sampling } from './sampler.js'
 import { createSession, loadOnnxRuntime, type OnnxRuntime } from './session.js'
 import { readStateSchema } from './state-schema.js'
+import { writeOutAttention } from './written-attention.test-support.js'
 
 /*
  * Runs the embedded model: each way to run a decoder generates the same greedy tokens. The reference is the exported graph
@@ -56,7 +58,8 @@ beforeAll(async () => {
 })
 
 function rewriteModel() {
-  const rewrite = rewriteGraph(fromBinary(ModelProtoSchema, graph))
+  const options = { device: 'webgpu', contextLength, cacheSizes, rotarySwitch: Infinity } as const
+  const rewrite = rewriteGraph(fromBinary(ModelProtoSchema, graph), options)
   if (rewrite.kind === 'unchanged') throw new Error(rewrite.reason)
   return { graph: rewrite.bytes, externalData: [{ path: originalFile, data: graph }] }
 }
@@ -99,21 +102,16 @@ async function openOnGpu({
     conversationCacheBytes,
     canCapture,
     prefillRules,
+    positionRows: undefined,
+    rotaryTables: [],
+    hasScoreMatrix: false,
   })
 }
 
-/** The embedded model with attention that reads only the last `window` tokens. */
-function addSlidingWindow(window: number) {
+/** Changes the embedded model. */
+function changeModel(change: (graph: GraphProto) => void) {
   const model = fromBinary(ModelProtoSchema, graph)
-  for (const { opType, attribute } of model.graph!.node) {
-    if (opType !== 'GroupQueryAttention') continue
-    // A copy of another attribute has the type, which is not in the schema.
-    const copy = clone(
-      AttributeProtoSchema,
-      attribute.find(({ name }) => name === 'num_heads')!,
-    )
-    attribute.push(Object.assign(copy, { name: 'local_window_size', i: BigInt(window) }))
-  }
+  change(model.graph!)
   const bytes = toBinary(ModelProtoSchema, model)
   // Decoded again: the weights must be views of these bytes.
   return {
@@ -122,6 +120,35 @@ function addSlidingWindow(window: number) {
     model: fromBinary(ModelProtoSchema, bytes),
     externalData: [],
   } as const
+}
+
+/** The embedded model with attention that reads only the last `window` tokens. */
+function addSlidingWindow(window: number) {
+  return changeModel(({ node }) => {
+    for (const { opType, attribute } of node) {
+      if (opType !== 'GroupQueryAttention') continue
+      // A copy of another attribute has the type, which is not in the schema.
+      const copy = clone(
+        AttributeProtoSchema,
+        attribute.find(({ name }) => name === 'num_heads')!,
+      )
+      attribute.push(Object.assign(copy, { name: 'local_window_size', i: BigInt(window) }))
+    }
+  })
+}
+
+/** Generates with the graph as exported, on WASM. */
+async function answerAsExported(
+  weights: ReturnType<typeof changeModel>,
+  prompt: readonly number[],
+  count: number,
+) {
+  const session = await createSession(wasm, { kind: 'wasm' }, weights)
+  const schema = readStateSchema(session, cacheSizes)
+  const decoder = await createGrowingCacheDecoder(wasm, session, schema, 0, prefillRules)
+  const tokens = await answer(decoder, prompt, { count })
+  await decoder.release()
+  return tokens
 }
 
 /** Injects a fault: captured runs fail, as on a device or in a version without capture. */
@@ -275,6 +302,53 @@ describe('WebGPU generates the same tokens', { timeout: 300_000 }, () => {
     expect(decoder.execution).toBe('fixed-cache')
     expect(await answer(decoder, prompts.dragon, { count: fewSteps })).toEqual(expected)
     await Promise.all([decoder.release(), onWasm.release()])
+  })
+
+  it.each([
+    ['by replay if its attention is written out', 'replayed', { mask: 'infinite', scale: 'both' }],
+    ['with a fixed cache if its attention has a window', 'fixed-cache', { mask: 'add', window: 8 }],
+    [
+      'with a fixed cache if its attention has a bias',
+      'fixed-cache',
+      { mask: 'add', hasBias: true, rank: 3 },
+    ],
+  ] as const)('%s', async (_, execution, form) => {
+    const weights = changeModel((changed) => writeOutAttention(changed, form))
+    const expected = await answerAsExported(weights, prompts.ball, fewSteps)
+    const decoder = await openDecoder(await loadOnnxRuntime('webgpu'), 'webgpu', weights, openOptions)
+    expect(decoder.execution).toBe(execution)
+    expect(await answer(decoder, prompts.ball, { chunk: 9, count: fewSteps })).toEqual(expected)
+    await decoder.release()
+  })
+
+  it('by replay if positions are an input', async () => {
+    const weights = changeModel(rotateOutside)
+    const expected = await answerAsExported(weights, prompts.ball, fewSteps)
+    expect(expected).not.toEqual(reference.ball.slice(0, fewSteps))
+    const decoder = await openDecoder(await loadOnnxRuntime('webgpu'), 'webgpu', weights, openOptions)
+    expect(decoder.execution).toBe('replayed')
+    expect(await answer(decoder, prompts.ball, { chunk: 9, count: fewSteps })).toEqual(expected)
+    await decoder.release()
+  })
+
+  it('by replay if the rotary factors depend on the length, on both sides of the switch', async () => {
+    // The answer to the first prompt passes the switch, the second prompt is beyond it.
+    const limit = prompts.ball.length + 3
+    const long = [...prompts.ball, ...prompts.dragon]
+    const weights = () => changeModel((changed) => addRotarySwitch(changed, limit))
+    const expected = [
+      await answerAsExported(weights(), prompts.ball, fewSteps),
+      await answerAsExported(weights(), long, fewSteps),
+    ]
+    expect(expected[0]!.slice(0, 3)).toEqual(reference.ball.slice(0, 3))
+    expect(expected[0]).not.toEqual(reference.ball.slice(0, fewSteps))
+    const decoder = await openDecoder(await loadOnnxRuntime('webgpu'), 'webgpu', weights(), openOptions)
+    expect(decoder.execution).toBe('replayed')
+    for (const index of [0, 1, 0] as const)
+      expect(await answer(decoder, [prompts.ball, long][index]!, { count: fewSteps })).toEqual(
+        expected[index],
+      )
+    await decoder.release()
   })
 
   it('with the exported graph', async () => {

@@ -1,5 +1,5 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-web'
-import { countCacheBytes, type CacheInput } from './state-schema.js'
+import { countCacheBytes, createPositions, type CacheInput, type StateSchema } from './state-schema.js'
 import { countCommonPrefix, createConversations, worthParkingTokens } from './conversations.js'
 import { createInvalidLogitsError, type Decoder } from './decoder.js'
 import { recordDispatches, replayDispatches, type Recording } from './dispatch-recorder.js'
@@ -9,6 +9,7 @@ import { createGpuSampler } from './gpu-sampler.js'
 import { decodeFloat16 } from './float16.js'
 import { graphInputs, logitsOutput } from './graph-names.js'
 import { markTokens, type PrefillRules } from './prefill-rules.js'
+import { chooseTable, countElementBytes, type RotaryTables } from './rotary-tables.js'
 import { greedy } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
 import type { OnnxRuntime } from './session.js'
@@ -31,6 +32,10 @@ export interface GpuModel {
   readonly conversationCacheBytes: number
   readonly canCapture: boolean
   readonly prefillRules: PrefillRules
+  readonly positionRows: StateSchema['positionRows']
+  readonly rotaryTables: readonly RotaryTables[]
+  /** True if the graph computes a matrix of [heads, new tokens, total tokens]. Then a run has fewer tokens. */
+  readonly hasScoreMatrix: boolean
 }
 
 /** Disables graph capture for one run. With any other id, ONNX Runtime would later replay a run of this prompt's shape. */
@@ -44,6 +49,8 @@ const runsBeforeReplay = 2
 
 /** Large, since each run costs as much CPU time as an uncaptured decode step, no matter how many tokens it computes. */
 const prefillChunkTokens = 1024
+/** The number for a graph that computes a matrix of scores, whose size is a multiple of this number. */
+const scoreMatrixChunkTokens = 128
 
 /**
  * The sizes of the self-test. The self-test also compiles the shaders for a first prompt, for a prompt after a cache, and
@@ -60,7 +67,17 @@ const selfTest = { promptTokens: 20, answerTokens: 3 }
  * When the promise resolves, the shaders are compiled, and the self-test has compared the replay with uncaptured runs.
  */
 export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
-  const { runtime, device, session, caches, vocabulary, logitsType, prefillRules } = model
+  const {
+    runtime,
+    device,
+    session,
+    caches,
+    vocabulary,
+    logitsType,
+    prefillRules,
+    positionRows,
+    rotaryTables,
+  } = model
   const { Tensor } = runtime
   const tokenId = createStorage(device, 8)
   const lastIndex = createStorage(device, 4)
@@ -69,7 +86,21 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   // One buffer for the token that is being read back, and one for the step that runs at the same time.
   const readbacks = [createReadback(device), createReadback(device)] as const
   const sampler = createGpuSampler(device, { logits, logitsType, vocabulary, tokenId })
+  const hasPositions = session.inputNames.includes(graphInputs.positionIds)
+  const [firstPositions, positionDims] = createPositions(positionRows, 0, 1)
+  const positions = createStorage(device, firstPositions.byteLength)
+  const tables = rotaryTables.map((table) => {
+    const { input, type, width, short, long } = table
+    const bytes = Math.max(short.byteLength, long.byteLength)
+    const buffer = createStorage(device, bytes)
+    const dims = [bytes / (width * countElementBytes(table)), width]
+    return { table, buffer, feed: [input, Tensor.fromGpuBuffer(buffer, { dataType: type, dims })] as const }
+  })
+  const tableFeeds = Object.fromEntries(tables.map(({ feed }) => feed))
   const stepInputs = {
+    ...(hasPositions && {
+      [graphInputs.positionIds]: Tensor.fromGpuBuffer(positions, { dataType: 'int64', dims: positionDims }),
+    }),
     [graphInputs.tokenIds]: Tensor.fromGpuBuffer(tokenId, { dataType: 'int64', dims: [1, 1] }),
     [graphInputs.lastIndex]: Tensor.fromGpuBuffer(lastIndex, { dataType: 'int32', dims: [1, 1] }),
     [graphInputs.totalLength]: Tensor.fromGpuBuffer(total, { dataType: 'int32', dims: [1] }),
@@ -91,6 +122,8 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   let idle: Promise<unknown> = Promise.resolve()
   /** The recorded decode step. It is bound to the buffers of the current cache, so a larger cache needs a new recording. */
   let recording: Recording | undefined
+  /** True if the buffers have the second tables of rotary factors, undefined if they are empty. */
+  let hasLongTables: boolean | undefined
   let canReplay = model.canCapture
   let graphId = 0
 
@@ -106,14 +139,25 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   }
 
   function run(inputs: Record<string, Tensor>, options: InferenceSession.RunOptions): Promise<unknown> {
-    return session.run({ ...inputs, ...cache.feeds }, { ...stepOutputs, ...cache.fetches }, options)
+    return session.run(
+      { ...inputs, ...tableFeeds, ...cache.feeds },
+      { ...stepOutputs, ...cache.fetches },
+      options,
+    )
   }
 
   async function prefill(newIds: readonly number[]): Promise<void> {
     const length = ids.length + newIds.length
     reserve(length)
+    selectTables(length)
     await run(
       {
+        ...(hasPositions && {
+          [graphInputs.positionIds]: new Tensor(
+            'int64',
+            ...createPositions(positionRows, ids.length, newIds.length),
+          ),
+        }),
         [graphInputs.tokenIds]: new Tensor('int64', BigInt64Array.from(newIds, BigInt), [1, newIds.length]),
         [graphInputs.lastIndex]: new Tensor('int32', Int32Array.of(length - 1), [1, 1]),
         [graphInputs.totalLength]: new Tensor('int32', Int32Array.of(length), [1]),
@@ -166,7 +210,18 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     return known
   }
 
+  /** Writes the tables of rotary factors for a total length into the buffers that the graph reads. */
+  function selectTables(length: number): void {
+    const isLong = length > prefillRules.rotarySwitch
+    if (isLong === hasLongTables) return
+    for (const { table, buffer } of tables)
+      device.queue.writeBuffer(buffer, 0, chooseTable(table, prefillRules.rotarySwitch, length))
+    hasLongTables = isLong
+  }
+
   function writeLength(length: number): void {
+    selectTables(length)
+    device.queue.writeBuffer(positions, 0, createPositions(positionRows, length - 1, 1)[0])
     device.queue.writeBuffer(lastIndex, 0, Int32Array.of(length - 1))
     device.queue.writeBuffer(total, 0, Int32Array.of(length))
   }
@@ -294,7 +349,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       return canReplay ? 'replayed' : 'fixed-cache'
     },
     lost: device.lost.then(describeLoss),
-    prefillChunkTokens,
+    prefillChunkTokens: model.hasScoreMatrix ? scoreMatrixChunkTokens : prefillChunkTokens,
     prefillRules,
     recall,
     prefill,
@@ -309,7 +364,8 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       cache.destroy()
       conversations.clear()
       sampler.destroy()
-      for (const buffer of [tokenId, lastIndex, total, logits, ...readbacks]) buffer.destroy()
+      for (const { buffer } of tables) buffer.destroy()
+      for (const buffer of [tokenId, lastIndex, total, positions, logits, ...readbacks]) buffer.destroy()
       device.destroy()
     },
   }

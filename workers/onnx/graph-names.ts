@@ -74,3 +74,15 @@ const stateNamePattern = /^past(?=_(?:conv|recurrent|ssm)\.\d+$|\.\d+\.(?:conv|r
 export function formatPresentStateName(pastName: string): string | undefined {
   return stateNamePattern.test(pastName) ? pastName.replace(stateNamePattern, 'present') : undefined
 }
+
+const rotaryTablePattern = /^rivulet\.rotary\.\d+$/
+
+/** Returns the name of an input that a rewritten graph has for a table of rotary factors. */
+export function formatRotaryTableName(index: number): string {
+  return `rivulet.rotary.${index}`
+}
+
+/** True for the name of an input for a table of rotary factors. */
+export function isRotaryTableName(name: string): boolean {
+  return rotaryTablePattern.test(name)
+}

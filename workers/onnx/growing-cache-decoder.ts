@@ -10,6 +10,7 @@ import { createInvalidLogitsError, type Decoder } from './decoder.js'
 import { decodeFloat16 } from './float16.js'
 import { graphInputs, logitsOutput } from './graph-names.js'
 import { markTokens, type PrefillRules } from './prefill-rules.js'
+import { chooseTable, countElementBytes, type RotaryTables } from './rotary-tables.js'
 import { createTokenHistory, greedy, sampleToken } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
 import type { OnnxRuntime } from './session.js'
@@ -17,6 +18,7 @@ import {
   countCacheBytes,
   countElements,
   countFixedStateBytes,
+  createPositions,
   shapeCache,
   type CacheInput,
   type StateSchema,
@@ -49,6 +51,7 @@ export async function createGrowingCacheDecoder(
   { caches, fixedStates, positionRows }: StateSchema,
   conversationCacheBytes: number,
   prefillRules: PrefillRules,
+  rotaryTables: readonly RotaryTables[] = [],
   lost: Promise<string> = new Promise(() => {}),
 ): Promise<Decoder> {
   const inputNames = new Set(session.inputNames)
@@ -84,6 +87,19 @@ export async function createGrowingCacheDecoder(
     return new Tensor(type, type === 'float16' ? new Uint16Array(size) : new Float32Array(size), dims)
   }
 
+  /** Creates the part of a table that a sequence of `length` tokens needs, since ONNX Runtime copies it in each run. */
+  function createRotaryTable(tables: RotaryTables, length: number): Tensor {
+    const { type, width } = tables
+    const { buffer } = chooseTable(tables, prefillRules.rotarySwitch, length)
+    const rowCount = buffer.byteLength / (width * countElementBytes(tables))
+    const rows = Math.min(length, rowCount)
+    const data =
+      type === 'float16'
+        ? new Uint16Array(buffer, 0, rows * width)
+        : new Float32Array(buffer, 0, rows * width)
+    return new Tensor(type, data, [rows, width])
+  }
+
   const createInt64 = (values: readonly number[], dims: readonly number[]) =>
     new Tensor('int64', BigInt64Array.from(values, BigInt), dims)
   const createInt32 = (value: number, dims: readonly number[]) =>
@@ -100,12 +116,7 @@ export async function createGrowingCacheDecoder(
           [1, total],
         ),
       [graphInputs.positionIds]: () =>
-        createInt64(
-          Array.from({ length: positionRows ?? 1 }, () =>
-            newIds.map((_, index) => ids.length + index),
-          ).flat(),
-          positionRows === undefined ? [1, newIds.length] : [positionRows, 1, newIds.length],
-        ),
+        new Tensor('int64', ...createPositions(positionRows, ids.length, newIds.length)),
       [graphInputs.logitsToKeep]: () => createInt64([1], []),
       [graphInputs.lastIndex]: () => createInt32(total - 1, [1, 1]),
       [graphInputs.totalLength]: () => createInt32(total, [1]),
@@ -113,6 +124,7 @@ export async function createGrowingCacheDecoder(
     const wanted = Object.entries(all).filter(([name]) => inputNames.has(name))
     return {
       ...Object.fromEntries(wanted.map(([name, create]) => [name, create()])),
+      ...Object.fromEntries(rotaryTables.map((tables) => [tables.input, createRotaryTable(tables, total)])),
       ...Object.fromEntries(cache),
     }
   }

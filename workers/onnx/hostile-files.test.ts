@@ -10,6 +10,7 @@ import { readModelConfig } from './model-config.js'
 import { readModelWeights } from './model-weights.js'
 import { createRandom, mutateBytes, mutateJson, pick, type Random } from './mutate.test-support.js'
 import { ModelProtoSchema, StringStringEntryProtoSchema, TensorProto_DataLocation } from './onnx_pb.js'
+import { readPrefillRules } from './prefill-rules.js'
 import { rewriteGraph } from './rewrite-graph.js'
 
 /*
@@ -65,7 +66,11 @@ async function useFiles(replaced: Readonly<Record<string, Uint8Array>>): Promise
     encodePrompt(config.tokenizer, chatRequest('Tell me a story about a dragon. <|end|>').input)
     config.tokenizer.decode([1, 5, 9, 2047])
     const weights = await readModelWeights(folder, { dtypes: ['q8'], unsupported: [] }, () => {})
-    rewriteGraph(weights.model)
+    rewriteGraph(weights.model, {
+      device: 'wasm',
+      ...config,
+      rotarySwitch: readPrefillRules(weights.model).rotarySwitch,
+    })
     expandWeights(fromBinary(ModelProtoSchema, weights.graph), weights.externalData)
     return 'used'
   } catch (error) {

@@ -135,7 +135,9 @@ describe('the merged graph', () => {
     const names = model.graph!.input.map(({ name }) => name)
     expect(names).toContain(graphInputs.tokenIds)
     expect(names).not.toContain(embeddingsInput)
-    expect(rewriteGraph(model)).toMatchObject({ kind: 'rewritten', canCapture: true })
+    const cacheSizes = { heads: undefined, headSize: undefined }
+    const options = { device: 'webgpu', contextLength: 1024, cacheSizes, rotarySwitch: Infinity } as const
+    expect(rewriteGraph(model, options)).toMatchObject({ kind: 'rewritten', cache: 'captured' })
   })
 })
 

@@ -18,7 +18,9 @@ import { readStateSchema } from './state-schema.js'
 /** The initial capacity of the KV cache, in tokens. Most conversations are shorter. */
 export const firstCapacity = 1024
 
-type GraphFiles = Pick<ModelWeights, 'graph' | 'externalData'>
+type GraphFiles = Pick<ModelWeights, 'graph' | 'externalData'> & Partial<Pick<GpuModel, 'rotaryTables'>>
+type RewrittenFiles = GraphFiles & Pick<GpuModel, 'hasScoreMatrix' | 'rotaryTables'>
+
 interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'> {
   readonly cacheSizes: CacheSizes
   /** Called when the weights are loaded and only the warm-up remains. */
@@ -30,7 +32,7 @@ type OpeningOptions = DecoderOptions & Pick<GpuModel, 'prefillRules'>
 /**
  * Opens a model in the fastest way that works. It tries these ways, in this order:
  * - On WebGPU: the rewritten graph with a fixed KV cache and graph capture, if the graph can be captured; the same without
- *   graph capture; the graph as exported.
+ *   graph capture; the rewritten graph with a growing cache, if its cache cannot be fixed; the graph as exported.
  * - On WASM: the graph with its block-quantized weights expanded to f32; the rewritten graph, which computes the logits of
  *   only one position; the graph as exported.
  *
@@ -50,18 +52,23 @@ export async function openDecoder(
     // Without prefix reuse, the KV caches of earlier conversations are useless.
     ...(prefillRules.wholePrompt && { conversationCacheBytes: 0 }),
   }
-  const rewrite = rewriteGraph(weights.model)
+  const rewrite = rewriteGraph(weights.model, {
+    device,
+    contextLength: options.contextLength,
+    cacheSizes: options.cacheSizes,
+    rotarySwitch: prefillRules.rotarySwitch,
+  })
   const rewritten = rewrite.kind === 'rewritten' && {
-    canCapture: rewrite.canCapture,
+    ...rewrite,
     graph: rewrite.bytes,
     externalData: [...weights.externalData, { path: originalFile, data: weights.graph }],
   }
   const ways: (() => Promise<Decoder | undefined>)[] = []
   if (device === 'wasm') ways.push(() => openExpanded(runtime, rewritten || weights, options))
-  if (rewritten && device === 'wasm') ways.push(() => openGrowingCache(runtime, device, rewritten, options))
-  if (rewritten && device === 'webgpu')
-    for (const canCapture of rewritten.canCapture ? [true, false] : [false])
+  if (rewritten && device === 'webgpu' && rewritten.cache !== 'growing')
+    for (const canCapture of rewritten.cache === 'captured' ? [true, false] : [false])
       ways.push(() => openFixedCache(runtime, rewritten, options, canCapture))
+  else if (rewritten) ways.push(() => openGrowingCache(runtime, device, rewritten, options))
   for (const open of ways) {
     // Ignores all errors: the next way requires less of the device, and the last way reports its error.
     const decoder = await open().catch(() => undefined)
@@ -76,11 +83,13 @@ export async function openDecoder(
  */
 async function openExpanded(
   runtime: OnnxRuntime,
-  { graph, externalData }: GraphFiles,
+  files: GraphFiles,
   options: OpeningOptions,
 ): Promise<Decoder | undefined> {
-  const expansion = expandWeights(fromBinary(ModelProtoSchema, graph), externalData)
-  return expansion.kind === 'expanded' ? openGrowingCache(runtime, 'wasm', expansion, options) : undefined
+  const expansion = expandWeights(fromBinary(ModelProtoSchema, files.graph), files.externalData)
+  return expansion.kind === 'expanded'
+    ? openGrowingCache(runtime, 'wasm', { ...files, ...expansion }, options)
+    : undefined
 }
 
 async function openGrowingCache(
@@ -103,6 +112,7 @@ async function openGrowingCache(
       readStateSchema(session, cacheSizes),
       conversationCacheBytes,
       prefillRules,
+      files.rotaryTables,
       lost,
     )
   } catch (error) {
@@ -119,7 +129,7 @@ async function openGrowingCache(
  */
 async function openFixedCache(
   runtime: OnnxRuntime,
-  files: GraphFiles,
+  files: RewrittenFiles,
   options: OpeningOptions,
   canCapture: boolean,
 ): Promise<Decoder> {
@@ -127,8 +137,10 @@ async function openFixedCache(
   try {
     const session = await createSession(runtime, { kind: 'webgpu', device, graphCapture: canCapture }, files)
     options.onSession()
-    const { caches } = readStateSchema(session, options.cacheSizes)
-    const model = { runtime, device, session, caches, canCapture, firstCapacity, ...options }
+    const { caches, positionRows } = readStateSchema(session, options.cacheSizes)
+    const { hasScoreMatrix, rotaryTables } = files
+    const graph = { session, caches, positionRows, canCapture, hasScoreMatrix, rotaryTables }
+    const model = { runtime, device, firstCapacity, ...graph, ...options }
     return await createGpuDecoder({ ...model, ...readLogitsOutput(session) })
   } catch (error) {
     device.destroy()

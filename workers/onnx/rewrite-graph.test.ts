@@ -4,11 +4,18 @@ import { create, fromBinary, type MessageInitShape } from '@bufbuild/protobuf'
 import { describe, expect, it } from 'vitest'
 import { graphInputs, logitsOutput, parsePastName } from './graph-names.js'
 import { ModelProtoSchema, type GraphProtoSchema } from './onnx_pb.js'
-import { originalFile, rewriteGraph } from './rewrite-graph.js'
+import { originalFile, rewriteGraph, type RewriteOptions } from './rewrite-graph.js'
 
 const file = new Uint8Array(
   readFileSync(join(import.meta.dirname, '../../demo/public/models/stories/onnx/model_quantized.onnx')),
 )
+
+const options: RewriteOptions = {
+  device: 'webgpu',
+  contextLength: 512,
+  cacheSizes: { heads: undefined, headSize: undefined },
+  rotarySwitch: Infinity,
+}
 
 /** The smallest graph that can be rewritten. */
 const attention = {
@@ -17,11 +24,17 @@ const attention = {
   output: ['x'],
 }
 const head = { opType: 'MatMul', input: ['x', 'w'], output: [logitsOutput] }
-const rewrite = (graph: MessageInitShape<typeof GraphProtoSchema>) =>
-  rewriteGraph(create(ModelProtoSchema, { graph: { output: [{ name: logitsOutput }], ...graph } }))
+const rewrite = (graph: MessageInitShape<typeof GraphProtoSchema>) => {
+  // A copy, since a rewrite modifies the nodes.
+  const copy = structuredClone({ output: [{ name: logitsOutput }], ...graph })
+  return rewriteGraph(create(ModelProtoSchema, { graph: copy }), options)
+}
+/** Reads a rewritten graph. */
+const read = (result: ReturnType<typeof rewrite>) =>
+  fromBinary(ModelProtoSchema, result.kind === 'rewritten' ? result.bytes : new Uint8Array()).graph!
 
 describe('the embedded model, rewritten', () => {
-  const result = rewriteGraph(fromBinary(ModelProtoSchema, file))
+  const result = rewriteGraph(fromBinary(ModelProtoSchema, file), options)
   const bytes = result.kind === 'rewritten' ? result.bytes : new Uint8Array()
   const graph = fromBinary(ModelProtoSchema, bytes).graph!
 
@@ -79,6 +92,36 @@ describe('the head', () => {
     expect(rewrite({ node: [attention, product, scale, scaled] }).kind).toBe('rewritten')
   })
 
+  it('may multiply quantized activations, whose scale is the same for all positions', () => {
+    const quantize = { opType: 'DynamicQuantizeLinear', input: ['x'], output: ['quantized', 'scale', 'zero'] }
+    const node = [
+      attention,
+      quantize,
+      { opType: 'MatMulInteger', input: ['quantized', 'w', 'zero', 'w.zero'], output: ['product'] },
+      { opType: 'Cast', input: ['product'], output: ['floats'] },
+      { opType: 'Mul', input: ['scale', 'w.scale'], output: ['scales'] },
+      { opType: 'Mul', input: ['floats', 'scales'], output: [logitsOutput] },
+    ]
+    const { node: rewritten } = read(rewrite({ node }))
+    const integers = rewritten.find(({ opType }) => opType === 'MatMulInteger')!
+    // The scale is that of all positions, so only the quantized activations are cut.
+    expect(rewritten.find(({ output }) => output[0] === integers.input[0])).toMatchObject({
+      opType: 'Slice',
+      input: expect.arrayContaining(['quantized']),
+    })
+    expect(rewritten.find(({ opType }) => opType === quantize.opType)?.input).toEqual(quantize.input)
+  })
+
+  it('computes one position if an input asks for the number of positions', () => {
+    const slice = { opType: 'Slice', input: ['x', graphInputs.logitsToKeep], output: ['y'] }
+    const node = [attention, slice, { ...head, input: ['y', 'w'] }]
+    const graph = read(rewrite({ node, input: [{ name: graphInputs.logitsToKeep }] }))
+    expect(graph.input.map(({ name }) => name)).not.toContain(graphInputs.logitsToKeep)
+    expect(graph.initializer.find(({ name }) => name === graphInputs.logitsToKeep)?.rawData).toEqual(
+      new Uint8Array(BigInt64Array.of(1n).buffer),
+    )
+  })
+
   it('is not found if two results are added', () => {
     const second = { opType: 'Identity', input: ['x'], output: ['second'] }
     expect(rewrite({ node: [attention, product, second, finish(['product', 'second'])] })).toMatchObject({
@@ -87,7 +130,7 @@ describe('the head', () => {
   })
 })
 
-describe('a graph is captured', () => {
+describe('a graph has a fixed cache', () => {
   const rewriteWithWindows = (...windows: readonly bigint[]) =>
     rewrite({
       node: [
@@ -104,21 +147,66 @@ describe('a graph is captured', () => {
       output: [{ name: logitsOutput }, { name: 'sum' }],
     })
 
-  it('if no attention has a sliding window', () => {
-    expect(rewrite({ node: [attention, head] })).toMatchObject({ kind: 'rewritten', canCapture: true })
-    expect(rewriteWithWindows(-1n, -1n)).toMatchObject({ kind: 'rewritten', canCapture: true })
+  it('and is captured if no attention has a sliding window', () => {
+    expect(rewrite({ node: [attention, head] })).toMatchObject({ kind: 'rewritten', cache: 'captured' })
+    expect(rewriteWithWindows(-1n, -1n)).toMatchObject({ kind: 'rewritten', cache: 'captured' })
   })
 
-  it('but not if some attention has one: ONNX Runtime 1.30.0 would be wrong past the window', () => {
-    expect(rewriteWithWindows(-1n, 4096n)).toMatchObject({ kind: 'rewritten', canCapture: false })
+  it('without capture if some attention has one: ONNX Runtime 1.30.0 would be wrong past the window', () => {
+    expect(rewriteWithWindows(-1n, 4096n)).toMatchObject({ kind: 'rewritten', cache: 'fixed' })
+  })
+
+  it('and is captured if it reads the positions from an input (Hunyuan)', () => {
+    const rotate = { opType: 'RotaryEmbedding', input: ['k', graphInputs.positionIds], output: ['rotated'] }
+    const node = [rotate, { ...attention, input: attention.input.with(1, 'rotated') }, head]
+    const input = [{ name: graphInputs.tokenIds }, { name: graphInputs.positionIds }]
+    const result = rewrite({ node, input })
+    expect(result).toMatchObject({ kind: 'rewritten', cache: 'captured' })
+    expect(read(result).input.map(({ name }) => name)).toContain(graphInputs.positionIds)
+  })
+
+  it('without capture if another node than attention reads the mask, which is computed from the length', () => {
+    const mask = { opType: 'Add', input: ['x', graphInputs.attentionMask], output: ['y'] }
+    const node = [attention, mask, { ...head, input: ['y', 'w'] }]
+    const input = [{ name: graphInputs.tokenIds }, { name: graphInputs.attentionMask }]
+    const result = rewrite({ node, input })
+    expect(result).toMatchObject({ kind: 'rewritten', cache: 'fixed' })
+    const graph = read(result)
+    expect(graph.input.map(({ name }) => name)).not.toContain(graphInputs.attentionMask)
+    const sum = graph.node.find(({ opType }) => opType === 'Add')!
+    expect(graph.node.find(({ output }) => output[0] === sum.input[1])?.opType).toBe('ConstantOfShape')
+  })
+})
+
+describe('a graph has a growing cache, and computes only the last logits', () => {
+  const expectGrowing = (result: ReturnType<typeof rewrite>) => {
+    expect(result).toMatchObject({ kind: 'rewritten', cache: 'growing' })
+    expect(read(result).node.map(({ opType }) => opType)).toContain('Slice')
+  }
+
+  it('if it has states of fixed size', () => {
+    const conv = {
+      opType: 'CausalConvWithState',
+      input: ['x', 'past_conv.0'],
+      output: ['y', 'present_conv.0'],
+    }
+    const node = [attention, conv, { ...head, input: ['y', 'w'] }]
+    expectGrowing(rewrite({ node, input: [{ name: graphInputs.tokenIds }, { name: 'past_conv.0' }] }))
+  })
+
+  it('if another node than attention reads the cache', () => {
+    const past = 'past_key_values.0.key'
+    const shape = { opType: 'Add', input: ['x', past], output: ['y'] }
+    const node = [attention, shape, { ...head, input: ['y', 'w'] }]
+    expectGrowing(rewrite({ node, input: [{ name: graphInputs.tokenIds }, { name: past }] }))
   })
 })
 
 describe('a graph stays unchanged', () => {
-  it('without GroupQueryAttention', () => {
+  it('if the form of its head is unknown', () => {
     expect(rewrite({ node: [head] })).toEqual({
       kind: 'unchanged',
-      reason: expect.stringContaining('GroupQuery'),
+      reason: expect.stringContaining('head'),
     })
   })
 
@@ -127,13 +215,10 @@ describe('a graph stays unchanged', () => {
     expect(rewrite({ node })).toEqual({ kind: 'unchanged', reason: expect.stringContaining(logitsOutput) })
   })
 
-  it('if another node than attention reads the mask', () => {
-    const mask = { opType: 'Add', input: ['x', graphInputs.attentionMask], output: ['y'] }
-    const node = [attention, mask, { ...head, input: ['y', 'w'] }]
-    const result = rewrite({
-      node,
-      input: [{ name: graphInputs.tokenIds }, { name: graphInputs.attentionMask }],
-    })
-    expect(result).toEqual({ kind: 'unchanged', reason: expect.stringContaining(graphInputs.attentionMask) })
+  it('if it has an unknown input', () => {
+    const sum = { opType: 'Add', input: ['x', 'inputs_embeds'], output: ['y'] }
+    const node = [attention, sum, { ...head, input: ['y', 'w'] }]
+    const result = rewrite({ node, input: [{ name: graphInputs.tokenIds }, { name: 'inputs_embeds' }] })
+    expect(result).toEqual({ kind: 'unchanged', reason: expect.stringContaining('inputs_embeds') })
   })
 })

@@ -4,6 +4,7 @@ import {
   formatPresentName,
   formatPresentStateName,
   graphInputs,
+  isRotaryTableName,
   logitsOutput,
   parsePastName,
   pastNamePattern,
@@ -80,6 +81,17 @@ export function countElements(dims: readonly number[]): number {
   return dims.reduce((product, size) => product * size, 1)
 }
 
+/** Returns `position_ids` for `length` tokens from `start` on, as the arguments of an int64 tensor. */
+export function createPositions(
+  positionRows: StateSchema['positionRows'],
+  start: number,
+  length: number,
+): readonly [data: BigInt64Array<ArrayBuffer>, dims: readonly number[]] {
+  const rows = positionRows ?? 1
+  const data = BigInt64Array.from({ length: rows * length }, (_, index) => BigInt(start + (index % length)))
+  return [data, positionRows === undefined ? [1, length] : [rows, 1, length]]
+}
+
 const knownInputs = new Set<string>(Object.values(graphInputs))
 
 /** The number of rows if `position_ids` has three dimensions, but does not declare the size of the first one. */
@@ -95,7 +107,11 @@ const defaultPositionRows = 3
 export function readStateSchema(session: InferenceSession, sizes: CacheSizes): StateSchema {
   const { inputMetadata, inputNames, outputNames } = session
   const unknown = inputNames.find(
-    (name) => !knownInputs.has(name) && !parsePastName(name) && formatPresentStateName(name) === undefined,
+    (name) =>
+      !knownInputs.has(name) &&
+      !isRotaryTableName(name) &&
+      !parsePastName(name) &&
+      formatPresentStateName(name) === undefined,
   )
   if (unknown?.startsWith('past'))
     throw unsupported(

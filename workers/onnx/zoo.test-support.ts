@@ -52,13 +52,23 @@ export function listZoo(): ZooModel[] {
     })
 }
 
+/**
+ * Models that ONNX Runtime in Python cannot run on the CPU, and the same weights from another exporter. Only the floats are
+ * the same: exporters quantize differently.
+ */
+const sameFloats = new Map([
+  ['symbolic/qwen3', 'genai/qwen3'],
+  ['symbolic/lfm2', 'hub/lfm2'],
+])
+
 function readReference(name: string): ReferenceFile {
   return JSON.parse(readFileSync(join(zoo, name, 'reference.json'), 'utf8')) as ReferenceFile
 }
 
 /** The reference of a model; empty if ONNX Runtime in Python could not run it. */
 export function readAnswers({ name, dtype }: ZooModel): ZooAnswer[] {
-  const { prompts, graphs } = readReference(name)
+  const twin = dtype === 'fp32' || dtype === 'fp16' ? sameFloats.get(name) : undefined
+  const { prompts, graphs } = readReference(twin ?? name)
   const answers = graphs[dtype] ?? {}
   return Object.entries(answers).flatMap(([prompt, answer]) => {
     const ids = prompts[prompt]?.ids
