@@ -6,6 +6,7 @@ import { chooseLaunchOptions } from './scripts/chromium.mjs'
 import { chooseLavapipe } from './scripts/lavapipe.mjs'
 import { precacheDemo } from './scripts/precache-demo.mjs'
 import { serveSmolLm2 } from './scripts/smollm2.mjs'
+import { hasZoo, listZoo, readAnswers, zoo } from './workers/onnx/zoo.test-support.js'
 
 const root = import.meta.dirname
 const unitTests = ['lib', 'workers', 'demo', 'e2e'].map((folder) => `${folder}/**/*.test.{ts,tsx}`)
@@ -27,6 +28,7 @@ function createBrowserProject(
   return {
     root,
     cacheDir: `.cache/vitest-${name}`,
+    server: { fs: { allow: [root, zoo, '/tmp/lavapipe'] } },
     optimizeDeps: {
       // ONNX Runtime looks for its WebAssembly beside its own module. The others are listed because vite reloads the
       // running tests when it discovers a dependency.
@@ -52,7 +54,7 @@ function createBrowserProject(
     test: {
       name,
       include: [...include],
-      provide: { floatTypes },
+      provide: { floatTypes, zoo: { folder: zoo, models: (hasZoo ? listZoo() : []).filter((m) => new RegExp(process.env.ZOO_ONLY ?? '.').test(`${m.name} ${m.dtype}`)).map((m) => ({ ...m, answers: readAnswers(m) })) } },
       browser: {
         enabled: true,
         headless: true,

@@ -20,6 +20,9 @@ const models = {
   // So small that the overhead around the kernels is visible. Its context is too short for the other sections.
   stories: { dtypes: { webgpu: 'q8', wasm: 'q8' }, only: ['llama-cpp'], prepare: copyStories },
   'bench-135m': { dtypes: { webgpu: 'q4', wasm: 'q4' }, prepare: prepareRandomModel },
+  // The layers of these models, with smaller matrices: only the cost of the host is the same.
+  'bench-qwen3-0.6b': { dtypes: { webgpu: 'q4', wasm: 'q4' }, only: ['host'], prepare: prepareRandomDecoder },
+  'bench-lfm2-350m': { dtypes: { webgpu: 'q4', wasm: 'q4' }, only: ['host'], prepare: prepareRandomDecoder },
   // q8 on WebGPU, which has no kernel for the fractional zero points of the 4-bit weights (e2e/models/README.md).
   'smollm2-135m-instruct': { dtypes: { webgpu: 'q8', wasm: 'q4' }, prepare: prepareBothDtypes },
 } satisfies Record<
@@ -75,6 +78,10 @@ export function countWeightBytes(name: string, dtype: 'q4' | 'q8'): number {
 
 function prepareRandomModel(name: string): Prepared<string> {
   return prepareWith('random_llama.py', [], join(modelsFolder, name), 'tokenizer_config.json')
+}
+
+function prepareRandomDecoder(name: string): Prepared<string> {
+  return prepareWith('random_decoders.py', [name], join(modelsFolder, name), 'tokenizer_config.json')
 }
 
 function prepareBothDtypes(name: string): Prepared<string> {
