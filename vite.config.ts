@@ -1,13 +1,89 @@
 import { join } from 'node:path'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig } from 'vitest/config'
+import { isSoak } from './e2e/soak.js'
 import { chooseLaunchOptions } from './scripts/chromium.mjs'
+import { chooseLavapipe } from './scripts/lavapipe.mjs'
 import { precacheDemo } from './scripts/precache-demo.mjs'
 import { serveSmolLm2 } from './scripts/smollm2.mjs'
+import { hasZoo, listZoo, readAnswers, zoo } from './workers/onnx/zoo.test-support.js'
 
 const root = import.meta.dirname
 const unitTests = ['lib', 'workers', 'demo', 'e2e'].map((folder) => `${folder}/**/*.test.{ts,tsx}`)
 const browserTests = unitTests.map((pattern) => pattern.replace('.test.', '.browser.test.'))
+const lavapipeTests = unitTests.map((pattern) => pattern.replace('.test.', '.lavapipe.test.'))
+
+interface Browser {
+  readonly launchOptions: ReturnType<typeof chooseLaunchOptions>
+  /** The floats with which the tests compute on WebGPU. */
+  readonly floatTypes: readonly ('float32' | 'float16')[]
+}
+
+/** Tests that run in Chromium. */
+function createBrowserProject(
+  name: string,
+  include: readonly string[],
+  { launchOptions, floatTypes }: Browser,
+) {
+  return {
+    root,
+    cacheDir: `.cache/vitest-${name}`,
+    server: { fs: { allow: [root, zoo, '/tmp/lavapipe'] } },
+    optimizeDeps: {
+      // ONNX Runtime looks for its WebAssembly beside its own module. The others are listed because vite reloads the
+      // running tests when it discovers a dependency.
+      exclude: ['onnxruntime-web', 'onnxruntime-web/wasm', 'onnxruntime-web/webgpu'],
+      include: [
+        '@bufbuild/protobuf',
+        '@bufbuild/protobuf/codegenv2',
+        '@huggingface/jinja',
+        '@huggingface/tokenizers',
+        '@mlc-ai/web-llm',
+        '@preact/signals',
+        'comlink',
+        'hash-wasm',
+        'idb',
+        'marked',
+        'preact',
+        'preact/hooks',
+        'preact/jsx-dev-runtime',
+        'react',
+        'react-dom/client',
+      ],
+    },
+    test: {
+      name,
+      include: [...include],
+      provide: { floatTypes, zoo: { folder: zoo, models: (hasZoo ? listZoo() : []).filter((m) => new RegExp(process.env.ZOO_ONLY ?? '.').test(`${m.name} ${m.dtype}`)).map((m) => ({ ...m, answers: readAnswers(m) })) } },
+      browser: {
+        enabled: true,
+        headless: true,
+        screenshotFailures: false,
+        provider: playwright({ launchOptions }),
+        instances: [{ browser: 'chromium' as const }],
+      },
+    },
+  }
+}
+
+const lavapipe = chooseLavapipe()
+if ('unavailable' in lavapipe && process.env.VITEST)
+  process.stdout.write(`The tests of WebGPU with 16-bit floats are skipped. ${lavapipe.unavailable}\n`)
+
+/** What depends on the adapter: SwiftShader has no 16-bit floats and subgroups of 4, lavapipe has both and subgroups of 8. */
+const adapterTests = ['decoder', 'gpu-sampler', 'gpu-device'].map(
+  (name) => `workers/onnx/${name}.browser.test.ts`,
+)
+const lavapipeProjects =
+  'unavailable' in lavapipe
+    ? []
+    : [
+        createBrowserProject('lavapipe', [...adapterTests, ...lavapipeTests], {
+          launchOptions: lavapipe.launchOptions,
+          // Lavapipe takes a minute to compile some shaders, and both types share most of the code.
+          floatTypes: isSoak ? ['float32', 'float16'] : ['float16'],
+        }),
+      ]
 
 /** The demo and the unit tests. `*.browser.test.ts` runs in a real browser, every other test in Node. */
 export default defineConfig({
@@ -31,44 +107,20 @@ export default defineConfig({
   test: {
     projects: [
       // No test has a time limit. On a busy machine vitest's default of five seconds would be one.
-      { root, test: { name: 'node', include: unitTests, exclude: browserTests, testTimeout: 60_000 } },
       {
         root,
-        cacheDir: '.cache/vitest',
-        optimizeDeps: {
-          // ONNX Runtime looks for its WebAssembly beside its own module. The others are listed because vite reloads the
-          // running tests when it discovers a dependency.
-          exclude: ['onnxruntime-web', 'onnxruntime-web/wasm', 'onnxruntime-web/webgpu'],
-          include: [
-            '@bufbuild/protobuf',
-            '@bufbuild/protobuf/codegenv2',
-            '@huggingface/jinja',
-            '@huggingface/tokenizers',
-            '@mlc-ai/web-llm',
-            '@preact/signals',
-            'comlink',
-            'hash-wasm',
-            'idb',
-            'marked',
-            'preact',
-            'preact/hooks',
-            'preact/jsx-dev-runtime',
-            'react',
-            'react-dom/client',
-          ],
-        },
         test: {
-          name: 'browser',
-          include: browserTests,
-          browser: {
-            enabled: true,
-            headless: true,
-            screenshotFailures: false,
-            provider: playwright({ launchOptions: chooseLaunchOptions() }),
-            instances: [{ browser: 'chromium' }],
-          },
+          name: 'node',
+          include: unitTests,
+          exclude: [...browserTests, ...lavapipeTests],
+          testTimeout: 60_000,
         },
       },
+      createBrowserProject('browser', browserTests, {
+        launchOptions: chooseLaunchOptions(),
+        floatTypes: ['float32'],
+      }),
+      ...lavapipeProjects,
     ],
   },
 })

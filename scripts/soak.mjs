@@ -3,6 +3,7 @@
 // npm run soak -- load: only the files whose names start with this.
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
 import { ensureChromium } from './chromium.mjs'
+import { ensureLavapipe } from './lavapipe.mjs'
 
 /** How many times as often as in `npm test` a test repeats. Each test has its own maximum. */
 process.env.RIVULET_SOAK ??= '34'
@@ -11,6 +12,7 @@ const files = process.argv.slice(2)
 
 ensureInstalled()
 ensureChromium()
+ensureLavapipe()
 runNpm('run', '--silent', 'build')
 if (files.length === 0) runNpm('run', '--silent', 'test:unit', '--', '--project', 'node', 'hostile', 'zoo')
 runNpm('run', '--silent', 'test:e2e', '--', ...(files.length > 0 ? files : all))

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
 import { ensureChromium } from './chromium.mjs'
+import { ensureLavapipe } from './lavapipe.mjs'
 
 const all = ['format', 'types', 'lint', 'package', 'size', 'unused', 'docs', 'unit', 'e2e', 'consumers']
 /** Each bundler takes minutes to install and build. `npm run test:consumers` runs them all. */
@@ -14,6 +15,7 @@ const names = chosen.length > 0 ? all.filter((name) => chosen.includes(name)) : 
 
 ensureInstalled()
 ensureChromium()
+if (names.includes('unit') || names.includes('e2e')) ensureLavapipe()
 if (names.includes('e2e')) {
   // If it fails, the tests that need the model try again and report the reason.
   const script = fileURLToPath(new URL('prepare-smollm2.mjs', import.meta.url))

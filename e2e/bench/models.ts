@@ -40,6 +40,9 @@ const models = {
     dtypes: { webgpu: 'q4', wasm: 'q4' },
     prepare: () => prepareSeeded('135m', 'q4'),
   },
+  // The layers of these models, with smaller matrices: only the cost of the host is the same.
+  'bench-qwen3-0.6b': decoderLayers('bench-qwen3-0.6b'),
+  'bench-lfm2-350m': decoderLayers('bench-lfm2-350m'),
   // q8 on WebGPU, which has no kernel for the fractional zero points of the 4-bit weights (e2e/models/README.md).
   'smollm2-135m-instruct': {
     folder: 'smollm2-135m-instruct',
@@ -156,6 +159,19 @@ function prepareSeeded(shape: string, dtype: BenchDtype): Prepared<string> {
   const folder = join(modelsFolder, `bench-${shape}`)
   const parameters = ['--shape', shape, '--dtype', dtype, '--output', folder]
   return prepareWith('random_llama.py', parameters, folder, `onnx/${graphFiles[dtype]}_data.json`)
+}
+
+/** @param name one of the names that `random_decoders.py` knows */
+function decoderLayers(name: string) {
+  const only: readonly SectionName[] = ['host']
+  const folder = join(modelsFolder, name)
+  return {
+    folder: name,
+    dtypes: { webgpu: 'q4' },
+    only,
+    prepare: () =>
+      prepareWith('random_decoders.py', [name, '--output', folder], folder, 'tokenizer_config.json'),
+  } as const
 }
 
 function prepareBothDtypes(): Prepared<string> {

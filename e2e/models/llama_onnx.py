@@ -111,7 +111,7 @@ def build_llama(
     graph = OnnxGraph()
     ids = graph.input("input_ids", TensorProto.INT64, ["batch_size", "sequence_length"])
     mask = graph.input("attention_mask", TensorProto.INT64, ["batch_size", "total_sequence_length"])
-    positions = _add_positions(graph, mask) + _add_rotary_caches(graph, config, float_type)
+    positions = add_positions(graph, mask) + add_rotary_caches(graph, config, float_type)
 
     def normalize_with_skip(skip: str, x: str, weight: str, result: str, total: str = "") -> None:
         """Adds total = skip + x, and result = the RMS norm of total."""
@@ -157,7 +157,7 @@ def build_llama(
     return graph.model()
 
 
-def _add_positions(graph: OnnxGraph, mask: str) -> list[str]:
+def add_positions(graph: OnnxGraph, mask: str) -> list[str]:
     """Derives from the mask: seqlens_k int32 [batch_size, 1] (last valid position), total_sequence_length int32 []."""
     prefix = "/model/attn_mask_reformat"
     one = graph.constant("constants.int64.1d.1", np.array([1], np.int64))
@@ -171,7 +171,7 @@ def _add_positions(graph: OnnxGraph, mask: str) -> list[str]:
     return [seqlens, total_length]
 
 
-def _add_rotary_caches(graph: OnnxGraph, config: LlamaConfig, float_type: int) -> list[str]:
+def add_rotary_caches(graph: OnnxGraph, config: LlamaConfig, float_type: int = TensorProto.FLOAT) -> list[str]:
     """Adds the cosines and sines of the rotary angles, both [max_position_embeddings, head_dim / 2]."""
     exponents = np.arange(0, config.head_dim, 2) / config.head_dim
     angles = np.outer(np.arange(config.max_position_embeddings), config.rope_theta**-exponents)

@@ -226,6 +226,17 @@ def small_files(config: LlamaConfig) -> dict[str, dict[str, object]]:
     }
 
 
+def write_folder(
+    folder: Path, graph: Path, model: onnx.ModelProto, data: ExternalData, files: dict[str, dict[str, object]]
+) -> None:
+    """Writes a model folder. The last of `files` is written last: a folder that contains it is complete."""
+    graph.parent.mkdir(parents=True, exist_ok=True)
+    graph.write_bytes(model.SerializeToString(deterministic=True))
+    graph.with_name(f"{graph.name}_data.json").write_text(json.dumps(data.tensors), encoding="utf-8")
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="output folder")
@@ -235,13 +246,8 @@ def main() -> None:
     output: Path = arguments.output
     config, dtype = SHAPES[arguments.shape], arguments.dtype
     graph = output / "onnx" / GRAPH_FILES[dtype]
-    graph.parent.mkdir(parents=True, exist_ok=True)
     data = ExternalData(f"{graph.name}_data")
-    graph.write_bytes(build_random_llama(config, dtype, data).SerializeToString(deterministic=True))
-    graph.with_name(f"{graph.name}_data.json").write_text(json.dumps(data.tensors), encoding="utf-8")
-    # tokenizer_config.json is written last: a folder that contains it is complete.
-    for name, content in small_files(config).items():
-        (output / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    write_folder(output, graph, build_random_llama(config, dtype, data), data, small_files(config))
 
 
 if __name__ == "__main__":

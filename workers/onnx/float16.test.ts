@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { decodeFloat16 } from './float16.js'
+import { encodeFloat16 } from './float16-model.test-support.js'
 
 describe('a half-precision number', () => {
   it.each([
@@ -26,5 +27,13 @@ describe('a half-precision number', () => {
     const finite = Array.from({ length: 0x7c00 }, (_, bits) => bits)
     expect(finite.filter((bits) => !(decodeFloat16(bits) < decodeFloat16(bits + 1)))).toEqual([])
     expect(finite.filter((bits) => decodeFloat16(bits | 0x8000) !== -decodeFloat16(bits))).toEqual([])
+  })
+
+  it('is encoded as the nearest one', () => {
+    const all = Array.from({ length: 0x7c01 }, (_, bits) => bits)
+    expect(all.filter((bits) => encodeFloat16(decodeFloat16(bits)) !== bits)).toEqual([])
+    expect([-1.0004, -1.0005, 2049, 2051, 65_519, 65_520, NaN].map(encodeFloat16)).toEqual([
+      0xbc00, 0xbc01, 0x6800, 0x6802, 0x7bff, 0x7c00, 0x7e00,
+    ])
   })
 })

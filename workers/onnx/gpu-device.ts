@@ -1,4 +1,5 @@
 import { RivuletError } from '../../lib/contract/errors.js'
+import { zeroVariables } from './zero-variables.js'
 
 /** The optional WebGPU features that ONNX Runtime's kernels use if the adapter has them. */
 const wantedFeatures = ['shader-f16', 'subgroups'] as const satisfies readonly GPUFeatureName[]
@@ -37,10 +38,13 @@ export async function createGpuDevice(): Promise<GPUDevice> {
       'backend-unavailable',
       'The graphics adapter is no longer available. Reload the page.',
     )
-  return adapter.requestDevice({
+  const device = await adapter.requestDevice({
     requiredFeatures: wantedFeatures.filter((feature) => canUse(feature, adapter)),
     requiredLimits: Object.fromEntries(wantedLimits.map((name) => [name, adapter.limits[name]])),
   })
+  const createShaderModule = device.createShaderModule.bind(device)
+  device.createShaderModule = (shader) => createShaderModule({ ...shader, code: zeroVariables(shader.code) })
+  return device
 }
 
 function canUse(feature: GPUFeatureName, { features, info }: GPUAdapter): boolean {

@@ -12,7 +12,7 @@ export interface Decoding extends WorkerRole {
   /** On WebGPU, warm up every context: shaders are compiled for each prompt length. A CPU has none, and long prompts are slow. */
   readonly warmUpAt: 'every context' | 'first context'
   readonly bounds: {
-    readonly msPerToken: (context: number) => number | undefined
+    readonly msPerToken: (context: number, model: string) => number | undefined
     readonly ttft: (context: number) => number | undefined
     /** TTFT of the second turn relative to the first. */
     readonly secondTurn: (history: number) => number | undefined
@@ -81,7 +81,7 @@ async function measureContexts(bench: Bench, ours: Subject, theirs: Subject): Pr
         bound: boundRatio(limit),
       })
     return [
-      compare('time per token', 'msPerToken', bounds.msPerToken(context)),
+      compare('time per token', 'msPerToken', bounds.msPerToken(context, plan.model.name)),
       compare('TTFT', 'ttftMs', bounds.ttft(context)),
     ]
   })
