@@ -28,7 +28,8 @@ export async function askHead({ url, headers, isSmall, signal }: HeadRequest): P
       signal,
       cache: 'no-store',
     })
-    response.body?.cancel().catch(() => {})
+    // A server can ignore the range and send the whole file.
+    if (isSigned) response.body?.cancel().catch(() => {})
     if (isPage(response) || response.status === 404 || response.status === 410) return { kind: 'missing' }
     if (!response.ok) return { kind: 'unknown' }
     const facts = readFacts(response)
