@@ -1,15 +1,17 @@
 import { create, toBinary } from '@bufbuild/protobuf'
-import { moveToFile, smallTensorBytes } from './external-tensor.js'
 import { graphInputs, logitsOutput, parsePastName } from './graph-names.js'
 import {
   ModelProtoSchema,
   NodeProtoSchema,
+  StringStringEntryProtoSchema,
   TensorProtoSchema,
+  TensorProto_DataLocation,
   TensorProto_DataType,
   ValueInfoProtoSchema,
   type GraphProto,
   type ModelProto,
   type NodeProto,
+  type TensorProto,
 } from './onnx_pb.js'
 
 /** The path by which a rewritten graph refers to the weights inside the original file. */
@@ -17,6 +19,9 @@ export const originalFile = 'original.onnx'
 
 /** The positions of the two length inputs of GroupQueryAttention (ONNX Runtime, ContribOperators.md). */
 const attentionInputs = { lastIndex: 5, totalLength: 6 } as const
+
+/** Weights that are larger than this stay in the original file. */
+export const smallTensorBytes = 1024
 
 /** The result of `rewriteGraph`: the rewritten graph, or the reason why the graph cannot be rewritten. */
 export type Rewrite =
@@ -54,7 +59,7 @@ export function rewriteGraph(model: ModelProto): Rewrite {
   const other = graph.input.find(({ name }) => !isRewrittenInput(name))
   if (other) return { kind: 'unchanged', reason: `its input "${other.name}" is not only used by attention` }
   for (const tensor of graph.initializer) {
-    if (tensor.rawData.byteLength > smallTensorBytes) moveToFile(tensor, originalFile)
+    if (tensor.rawData.byteLength > smallTensorBytes) leaveInFile(tensor)
   }
   return {
     kind: 'rewritten',
@@ -158,4 +163,16 @@ function removeDeadNodes(graph: GraphProto): void {
     }
     graph.node = alive
   }
+}
+
+/** Makes a weight inside a file external data of the file `location`. */
+export function leaveInFile(tensor: TensorProto, location = originalFile): void {
+  // The decoded weight is a view of the file, so its byte offset is the offset in the file.
+  const { byteOffset, byteLength } = tensor.rawData
+  tensor.rawData = new Uint8Array()
+  tensor.dataLocation = TensorProto_DataLocation.EXTERNAL
+  const entries = { location, offset: String(byteOffset), length: String(byteLength) }
+  tensor.externalData = Object.entries(entries).map(([key, value]) =>
+    create(StringStringEntryProtoSchema, { key, value }),
+  )
 }
