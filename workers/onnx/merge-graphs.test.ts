@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { clone, create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import * as runtime from 'onnxruntime-web/wasm'
 import { describe, expect, it } from 'vitest'
 import { RivuletError } from '../../lib/contract/errors.js'
@@ -9,7 +9,7 @@ import { embeddingsInput, graphInputs } from './graph-names.js'
 import { mergeGraphs, type GraphFile } from './merge-graphs.js'
 import { createRandom, mutateBytes } from './mutate.test-support.js'
 import {
-  GraphProtoSchema,
+  AttributeProto_AttributeType,
   ModelProtoSchema,
   NodeProtoSchema,
   TensorProtoSchema,
@@ -75,8 +75,8 @@ async function answer(decoder: Decoder): Promise<number[]> {
 const refusal = (code: string, message: string) =>
   expect.objectContaining({ name: 'RivuletError', code, message: expect.stringContaining(message) })
 
-/** AttributeProto.GRAPH and TensorProto.BOOL of onnx.proto3. */
-const [graphType, boolType] = [5, 9]
+/** TensorProto.BOOL of onnx.proto3. */
+const boolType = 9
 const graphOf = ({ graph }: ModelProto): GraphProto => graph!
 const createInput = (name: string) => create(ValueInfoProtoSchema, { name })
 
@@ -100,14 +100,13 @@ describe('a split model generates the tokens of the model in one graph', () => {
       graph.initializer.push(
         create(TensorProtoSchema, { name: 'yes', dataType: boolType, rawData: Uint8Array.of(1) }),
       )
-      // A clone, because a graph needs a name, which is not in the part of the format that is read here.
-      const branch = Object.assign(clone(GraphProtoSchema, graph), {
-        input: [],
-        initializer: [],
-        node: [create(NodeProtoSchema, { opType: 'Identity', input: ['computed'], output: ['branch'] })],
-      })
-      branch.output[0]!.name = 'branch'
-      const attribute = ['then_branch', 'else_branch'].map((name) => ({ name, g: branch, type: graphType }))
+      const branch = {
+        name: 'branch',
+        node: [{ opType: 'Identity', input: ['computed'], output: ['branch'] }],
+        output: [{ ...graph.output[0], name: 'branch' }],
+      }
+      const type = AttributeProto_AttributeType.GRAPH
+      const attribute = ['then_branch', 'else_branch'].map((name) => ({ name, g: branch, type }))
       graph.node.push(
         create(NodeProtoSchema, { opType: 'If', input: ['yes'], output: [embeddingsInput], attribute }),
       )

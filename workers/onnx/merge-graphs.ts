@@ -1,7 +1,6 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { RivuletError } from '../../lib/contract/errors.js'
 import { embeddingsInput, graphInputs } from './graph-names.js'
-import { moveToFile, smallTensorBytes } from './external-tensor.js'
 import {
   AttributeProto_AttributeType,
   ModelProtoSchema,
@@ -12,6 +11,7 @@ import {
   type NodeProto,
   type ValueInfoProto,
 } from './onnx_pb.js'
+import { moveToFile, smallTensorBytes } from './external-tensor.js'
 
 /** A graph, as read from its file. */
 export interface GraphFile {
@@ -74,7 +74,7 @@ export function mergeGraphs(embedding: GraphFile, decoder: GraphFile): MergedGra
   kept.add('').add(graphInputs.tokenIds)
   renameValues(source, (name) => (kept.has(name) ? name : namePrefix + name))
 
-  const externalData = [embedding, decoder].flatMap(moveWeightsToFile)
+  const externalData = [embedding, decoder].flatMap(leaveWeightsInFile)
   const isJoined = new Set(joined.map(({ input }) => input.name))
   const remaining = target.input.filter(({ name }) => !isJoined.has(name) && name !== graphInputs.tokenIds)
   target.input = [tokenIds, ...remaining]
@@ -186,7 +186,7 @@ function createCast(input: string, output: string, to: number): NodeProto {
 }
 
 /** Makes the large weights inside a file external data of the merged graph. @returns the file, if it has such weights */
-function moveWeightsToFile({ path, bytes, model }: GraphFile): MergedGraph['externalData'] {
+function leaveWeightsInFile({ path, bytes, model }: GraphFile): MergedGraph['externalData'] {
   // Paths of external data are relative to the graph's folder.
   const name = path.slice(path.lastIndexOf('/') + 1)
   const large = (model.graph?.initializer ?? []).filter(
