@@ -26,10 +26,10 @@ export async function* generateTokens(
   const { input, options } = request
   const { handedOver, generated } = request.resume ?? newAnswer
   const prefix = input.kind === 'chat' ? input.assistantPrefix : ''
-  const conversationIds = encodePrompt(config.tokenizer, input)
-  const encodeContent = (text: string) => config.tokenizer.encode([{ text, isContent: true }])
-  const prefixTokens = encodeContent(prefix).length
-  const startIds = encodeContent(prefix + handedOver.text)
+  const conversationIds = await encodePrompt(config.tokenizer, input, signal)
+  const encodeContent = (text: string) => config.tokenizer.encode([{ text, isContent: true }], signal)
+  const prefixTokens = (await encodeContent(prefix)).length
+  const startIds = await encodeContent(prefix + handedOver.text)
   const promptIds = [...conversationIds, ...startIds]
   const maxTokens = Math.min(
     options.maxTokens ?? config.maxTokens ?? Infinity,
