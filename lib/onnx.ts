@@ -1,5 +1,5 @@
 import { chooseModel, type BackendAvailability, type BackendFactory } from './backend-factory.js'
-import { refuse, refuseUnknown } from './contract/check-options.js'
+import { checkEndTokens, refuse, refuseUnknown } from './contract/check-options.js'
 import { chooseOnnxDevice } from './contract/choose-device.js'
 import { probeDevices } from './contract/devices.js'
 import type { ModelSource } from './locate-model.js'
@@ -73,15 +73,21 @@ const optionNames: readonly string[] = [
   'dtype',
   'conversationCacheBytes',
   'memoryBudgetBytes',
+  'contextLength',
+  'endTokens',
   'model',
   'wasmPaths',
   'worker',
 ] satisfies (keyof OnnxOptions)[]
 
 function checkOptions(options: Omit<OnnxLoadOptions, 'wasmPaths'>): void {
-  const { device, dtype, conversationCacheBytes = 0, memoryBudgetBytes = 0 } = options
+  const { device, dtype, conversationCacheBytes = 0, memoryBudgetBytes = 0, contextLength = 2 } = options
   checkChoice('device', device, onnxDevices)
   checkChoice('dtype', dtype, onnxDtypes)
+  checkEndTokens('onnx', options.endTokens)
+  if (!Number.isSafeInteger(contextLength) || contextLength < 2) {
+    refuse(`onnx({ contextLength }) must be an integer, 2 or more; got ${String(contextLength)}.`)
+  }
   for (const [name, bytes] of Object.entries({ conversationCacheBytes, memoryBudgetBytes })) {
     if (typeof bytes !== 'number' || !(bytes >= 0)) {
       refuse(`onnx({ ${name} }) must be a number of bytes, 0 or more; got ${String(bytes)}.`)

@@ -8,7 +8,9 @@ import type { Backend } from '../backend.js'
 import { createMemoryError, wasmMemoryBytes } from '../memory-exceeded.js'
 import { describeThreads } from '../describe-device.js'
 import { openModelFolder, type OpenModelFolder } from '../store/model-folder.js'
+import { countCacheBytes } from './cache-size.js'
 import { chooseFiles } from './choose-files.js'
+import { readControlTokens } from './control-tokens.js'
 import { createConversationMemory } from './conversation-memory.js'
 import { chooseDevice, type ChosenDevice } from './device.js'
 import { generateTokens, type LoadedModel } from './generate.js'
@@ -73,11 +75,13 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         onProgress({ ...nothingFetched, ...downloaded, ...loadPhase })
         const parameters = chooseParameters(device, contextLength)
         const wasmUrl = findWasm(options.wasmUrl)
+        const controlTokens = readControlTokens(header, options.endTokens ?? [])
         const conversationBytes = options.conversationCacheBytes ?? defaultConversationCacheBytes
         open = async () => ({
           runtime: await openLlamaCpp(files, wasmUrl, parameters),
-          renderPrompt: createPromptRenderer(header),
-          memory: createConversationMemory(header.cacheBytesPerToken, conversationBytes),
+          renderPrompt: createPromptRenderer(header, controlTokens.all),
+          controlTokens,
+          memory: createConversationMemory(header.cacheSize, conversationBytes),
         })
         const model = await open()
         await refuseCpu(model, options)
@@ -181,11 +185,12 @@ function describeModel(
 /** Checks that the model and its KV cache fit into the memory. @throws RivuletError `memory-exceeded` */
 function checkFit(
   files: readonly Blob[],
-  { cacheBytesPerToken }: GgufHeader,
+  { cacheSize }: GgufHeader,
   contextLength: number,
   budgetBytes: number,
 ): void {
-  const neededBytes = files.reduce((sum, { size }) => sum + size, 0) + contextLength * cacheBytesPerToken
+  const neededBytes =
+    files.reduce((sum, { size }) => sum + size, 0) + countCacheBytes(cacheSize, contextLength)
   const isWasm = wasmMemoryBytes < budgetBytes
   const availableBytes = isWasm ? wasmMemoryBytes : budgetBytes
   if (neededBytes <= availableBytes) return

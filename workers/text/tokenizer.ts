@@ -60,12 +60,17 @@ interface AddedTokenJson {
  * Creates a tokenizer from the model's tokenizer files. Its ids equal those of Python's `tokenizers`.
  * @param tokenizerJson a parsed `tokenizer.json`
  * @param config a parsed `tokenizer_config.json`
+ * @param endTokens the texts of further control tokens
  * @throws RivuletError `model-invalid`
  */
-export function createTokenizer(tokenizerJson: object, config: TokenizerConfig): Tokenizer {
+export function createTokenizer(
+  tokenizerJson: object,
+  config: TokenizerConfig,
+  endTokens: readonly string[] = [],
+): Tokenizer {
   try {
     // Each part of the file is checked where it is used; a wrong type throws there.
-    return buildTokenizer(tokenizerJson as TokenizerJson, config)
+    return buildTokenizer(tokenizerJson as TokenizerJson, config, endTokens)
   } catch (error) {
     throw new RivuletError(
       'model-invalid',
@@ -77,13 +82,17 @@ export function createTokenizer(tokenizerJson: object, config: TokenizerConfig):
   }
 }
 
-function buildTokenizer(json: TokenizerJson, config: TokenizerConfig): Tokenizer {
+function buildTokenizer(
+  json: TokenizerJson,
+  config: TokenizerConfig,
+  endTokens: readonly string[],
+): Tokenizer {
   const { model, vocabulary, runtime } = createModel(json, config)
   const chatTemplate = findChatTemplate(config)
   const templateTokens = readTemplateTokens(config)
   const tokenTexts = json.added_tokens.map(({ content }) => content)
   const turns = readTurnTokens(chatTemplate, templateTokens, tokenTexts)
-  const namedTexts = listNamedTexts(config)
+  const namedTexts = new Set([...listNamedTexts(config), ...endTokens])
   const isSpecial = ({ special, content }: AddedTokenJson) => special === true || namedTexts.has(content)
   const addedTokens = json.added_tokens.map((token) =>
     readAddedToken(token, isSpecial(token) || turns.written.includes(token.content)),
@@ -190,13 +199,13 @@ function findChatTemplate({ chat_template: template }: TokenizerConfig): string 
 }
 
 /** Lists the tokens that `tokenizer_config.json` names as special, in any of the fields that transformers reads. */
-function listNamedTexts(config: TokenizerConfig): ReadonlySet<string> {
+function listNamedTexts(config: TokenizerConfig): readonly string[] {
   const names = ['bos', 'eos', 'unk', 'sep', 'pad', 'cls', 'mask'].map((name) => config[`${name}_token`])
   const lists = [config.additional_special_tokens, config.extra_special_tokens].flatMap(listValues)
   const decoder = listValues(config.added_tokens_decoder).filter(
     (token) => (token as { readonly special?: unknown } | null)?.special === true,
   )
-  return new Set([...names, ...lists, ...decoder].flatMap((token) => readToken(token) ?? []))
+  return [...names, ...lists, ...decoder].flatMap((token) => readToken(token) ?? [])
 }
 
 /** Returns the values of a list or an object. */
