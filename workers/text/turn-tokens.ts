@@ -31,37 +31,42 @@ export function readTurnTokens(
   if (template === undefined) return noTokens
   try {
     const parts = renderChatTemplate(template, [question, answer, followUp], templateTokens)
-    const start = renderChatTemplate(template, [question], templateTokens)
-    return findTurnTokens(
-      parts,
-      joinTexts(start),
-      createTokenMatcher(tokenTexts.map((content) => ({ content }))),
-    )
+    // The text that the model continues with an answer; undefined if the template does not start one.
+    const start = template.includes('add_generation_prompt')
+      ? joinTexts(renderChatTemplate(template, [question], templateTokens))
+      : undefined
+    return findTurnTokens(parts, start, createTokenMatcher(tokenTexts.map((content) => ({ content }))))
   } catch {
     return noTokens
   }
 }
 
-/** @param start the text that the model continues with an answer */
 function findTurnTokens(
   parts: readonly PromptPart[],
-  start: string,
+  start: string | undefined,
   findToken: FindToken<{ readonly content: string }>,
 ): TurnTokens {
   const listTokens = (text: string) => [...findAll(text, findToken)]
   const last = parts.findLastIndex(({ isContent }) => isContent)
   const literals = parts.slice(0, last).filter(({ isContent }) => !isContent)
-  const written = literals.flatMap(({ text }) => listTokens(text))
+  // Some vocabularies have tokens for white space. They mark nothing.
+  const written = literals.flatMap(({ text }) => listTokens(text)).filter((token) => token.trim() !== '')
   const index = parts.findIndex(({ text, isContent }) => isContent && text === answer.content)
   const after = parts[index + 1]
   if (index === -1 || !after || after.isContent) return { written, endOfTurn: undefined }
   const text = after.text.trimStart()
   const match = findToken(text, 0)
-  // A model may write further control tokens before the answer, such as gpt-oss's `<|channel|>`. What the template writes
-  // after such an answer ends one of several messages of a turn.
-  const header = joinTexts(parts.slice(0, index)).slice(start.length)
-  const hasChannels = listTokens(header).some((token) => !start.includes(token))
-  return { written, endOfTurn: match?.start === 0 && !hasChannels ? match.token.content : undefined }
+  return { written, endOfTurn: match?.start === 0 && !hasChannel() ? match.token.content : undefined }
+
+  /**
+   * True if the model writes further control tokens before the answer, such as gpt-oss's `<|channel|>`. What the template
+   * writes after such an answer ends only one of several messages of a turn.
+   */
+  function hasChannel(): boolean {
+    if (start === undefined) return false
+    const header = joinTexts(parts.slice(0, index)).slice(start.length)
+    return listTokens(header).some((token) => !start.includes(token))
+  }
 }
 
 function* findAll(text: string, findToken: FindToken<{ readonly content: string }>): Generator<string> {
