@@ -210,7 +210,7 @@ function readTokenId(
 }
 
 /** The byte-pair tokenizers that add their begin token by default, by `tokenizer.ggml.pre`. */
-const beginningPreTokenizers: readonly string[] = [
+const beginningPreTokenizers: ReadonlySet<string | undefined> = new Set([
   'llama3',
   'llama-v3',
   'llama-bpe',
@@ -222,7 +222,7 @@ const beginningPreTokenizers: readonly string[] = [
   'jina-v5-nano',
   'tekken',
   'chameleon',
-]
+])
 
 /** True if llama.cpp adds the begin token: as the file says, or by the defaults of `llama_vocab::impl::load`. */
 function readAddsBegin(
@@ -234,7 +234,7 @@ function readAddsBegin(
   if (tokenizer === 'gemma4' || preTokenizer === 'gemma4') return true
   const declared = metadata.get('tokenizer.ggml.add_bos_token')
   if (typeof declared === 'boolean') return declared
-  if (tokenizer === 'gpt2') return preTokenizer !== undefined && beginningPreTokenizers.includes(preTokenizer)
+  if (tokenizer === 'gpt2') return beginningPreTokenizers.has(preTokenizer)
   return tokenizer === 'llama' || tokenizer === 'bert'
 }
 

@@ -14,30 +14,50 @@ export function createPrecompiledNormalizer(charsmap: string): Normalize {
   if (trieBytes % 4 !== 0 || 4 + trieBytes > bytes.length) throw new Error('precompiled_charsmap is damaged.')
   const trie = Uint32Array.from({ length: trieBytes / 4 }, (_, index) => view.getUint32(4 + index * 4, true))
   const replacements = bytes.subarray(4 + trieBytes)
-  const known = new Map<string, string | undefined>()
+  /** The normalized graphemes of earlier texts. */
+  const known = new Map<string, string>()
 
   /** Returns the replacement of the shortest prefix of `chunk` that has one. */
   function replace(chunk: string): string | undefined {
-    if (known.has(chunk)) return known.get(chunk)
     const start = findValue(trie, encoder.encode(chunk))
-    const end = start === undefined ? 0 : replacements.indexOf(0, start)
-    const replacement =
-      start === undefined
-        ? undefined
-        : decoder.decode(replacements.subarray(start, end === -1 ? replacements.length : end))
+    if (start === undefined) return undefined
+    const end = replacements.indexOf(0, start)
+    return decoder.decode(replacements.subarray(start, end === -1 ? replacements.length : end))
+  }
+
+  function normalizeGrapheme(grapheme: string): string {
+    let normalized = known.get(grapheme)
+    if (normalized !== undefined) return normalized
+    if (encoder.encode(grapheme).length < 6) normalized = replace(grapheme)
+    normalized ??= Array.from(grapheme, (character) => replace(character) ?? character).join('')
     if (known.size >= maxKnown) known.clear()
-    known.set(chunk, replacement)
-    return replacement
+    known.set(grapheme, normalized)
+    return normalized
   }
 
   return (text) => {
     let normalized = ''
-    for (const { segment } of new Intl.Segmenter('en', { granularity: 'grapheme' }).segment(text)) {
-      const whole = encoder.encode(segment).length < 6 ? replace(segment) : undefined
-      if (whole !== undefined) normalized += whole
-      else for (const character of segment) normalized += replace(character) ?? character
-    }
+    for (const grapheme of splitGraphemes(text)) normalized += normalizeGrapheme(grapheme)
     return normalized
+  }
+}
+
+const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' })
+const windowLength = 512
+
+/** Yields the graphemes of a text, window by window: V8's segmenter takes the square of a text's length. */
+function* splitGraphemes(text: string): Generator<string> {
+  let start = 0
+  for (let length = windowLength; start < text.length;) {
+    const graphemes = Array.from(
+      segmenter.segment(text.slice(start, start + length)),
+      ({ segment }) => segment,
+    )
+    // The last grapheme may continue after the window.
+    if (start + length < text.length) graphemes.pop()
+    yield* graphemes
+    for (const { length: done } of graphemes) start += done
+    length = graphemes.length === 0 ? length * 2 : windowLength
   }
 }
 
