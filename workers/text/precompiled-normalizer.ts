@@ -42,11 +42,11 @@ export function createPrecompiledNormalizer(charsmap: string): Normalize {
   }
 }
 
-const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' })
 const windowLength = 512
 
 /** Yields the graphemes of a text, window by window: V8's segmenter takes the square of a text's length. */
 function* splitGraphemes(text: string): Generator<string> {
+  const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' })
   let start = 0
   for (let length = windowLength; start < text.length;) {
     const graphemes = Array.from(
