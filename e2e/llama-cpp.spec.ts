@@ -73,6 +73,26 @@ test('reports its threads: several in an isolated page, one elsewhere', async ({
   )
 })
 
+test('ends at a stop string that is a control token, and at a token of endTokens', async ({ page }) => {
+  await openBarePage(page)
+  const engine = await open(page)
+  // The bias makes every token <|assistant|>, which does not end an answer by itself.
+  const options = { temperature: 0, maxTokens: 4, logitBias: { 2: 100 } }
+  const question = 'Tell me a story.'
+  const running = await streamAnswer(engine, question, options)
+  expect(running.result).toMatchObject({ text: '', finishReason: 'length' })
+  const stopped = await streamAnswer(engine, question, { ...options, stop: '<|assistant|>' })
+  expect(stopped.result).toMatchObject({ text: '', finishReason: 'stop' })
+  await engine.evaluate((opened) => opened.dispose())
+  const ending = await open(page, { endTokens: ['<|assistant|>'] })
+  const ended = await streamAnswer(ending, question, options)
+  expect(ended.result).toMatchObject({ text: '', finishReason: 'stop', usage: { completionTokens: 0 } })
+  expect(await failToOpen(page, { endTokens: ['<|absent|>'] })).toMatchObject({
+    code: 'invalid-option',
+    message: expect.stringContaining('<|absent|>'),
+  })
+})
+
 test('a software adapter is not reported as a GPU: llama.cpp would use the CPU instead', async ({ page }) => {
   await openBarePage(page)
   expect(await failToOpen(page, { device: 'webgpu' })).toMatchObject({

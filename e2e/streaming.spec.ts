@@ -33,6 +33,15 @@ test.describe('the embedded model', () => {
     })
   }
 
+  test('ends at a stop string that is a control token', async () => {
+    // The bias makes every token <|assistant|>, which does not end an answer by itself.
+    const options = { temperature: 0, maxTokens: 4, logitBias: { 2: 100 } }
+    const { result: running } = await streamAnswer(engine, question, options)
+    expect(running).toMatchObject({ text: '', finishReason: 'length', usage: { completionTokens: 4 } })
+    const { result: stopped } = await streamAnswer(engine, question, { ...options, stop: '<|assistant|>' })
+    expect(stopped).toMatchObject({ text: '', finishReason: 'stop', usage: { completionTokens: 1 } })
+  })
+
   test('samples by default if its generation config says so', async () => {
     const texts = new Set<string>()
     for (let round = 0; round < 4; round += 1) {

@@ -1,5 +1,5 @@
 import { chooseModel, type BackendAvailability, type BackendFactory } from './backend-factory.js'
-import { refuse, refuseUnknown } from './contract/check-options.js'
+import { checkEndTokens, refuse, refuseUnknown } from './contract/check-options.js'
 import { chooseLlamaCppDevice } from './contract/choose-device.js'
 import { probeDevices } from './contract/devices.js'
 import { llamaCppDevices, type LlamaCppLoadOptions } from './contract/llama-cpp-options.js'
@@ -28,6 +28,7 @@ export interface LlamaCppOptions extends Omit<LlamaCppLoadOptions, 'wasmUrl'> {
 const optionNames: readonly string[] = [
   'device',
   'contextLength',
+  'endTokens',
   'threads',
   'memoryBudgetBytes',
   'conversationCacheBytes',
@@ -80,7 +81,9 @@ function checkOptions({
   threads = 1,
   memoryBudgetBytes = 0,
   conversationCacheBytes = 0,
+  endTokens,
 }: LlamaCppLoadOptions): void {
+  checkEndTokens('llamaCpp', endTokens)
   if (device !== undefined && !llamaCppDevices.includes(device)) {
     refuse(`llamaCpp({ device }) must be one of ${llamaCppDevices.join(', ')}; got ${String(device)}.`)
   }

@@ -73,3 +73,14 @@ describe('wasmPaths', () => {
     )
   })
 })
+
+test.each([
+  [{ contextLength: 1 }, /contextLength }\) must be an integer, 2 or more; got 1/],
+  [{ contextLength: '512' }, /contextLength/],
+  [{ endTokens: '<|end|>' }, /endTokens }\) must be a list/],
+  [{ endTokens: [7] }, /endTokens/],
+])('%j is refused', (options, message) => {
+  expect(() => onnx(options as OnnxOptions)).toThrow(
+    expect.objectContaining({ code: 'invalid-option', message: expect.stringMatching(message) }),
+  )
+})

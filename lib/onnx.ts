@@ -1,5 +1,5 @@
 import { chooseModel, type BackendAvailability, type BackendFactory } from './backend-factory.js'
-import { refuse, refuseUnknown } from './contract/check-options.js'
+import { checkEndTokens, refuse, refuseUnknown } from './contract/check-options.js'
 import { chooseOnnxDevice } from './contract/choose-device.js'
 import { probeDevices } from './contract/devices.js'
 import type { ModelSource } from './locate-model.js'
@@ -74,6 +74,8 @@ const optionNames: readonly string[] = [
   'modelFile',
   'conversationCacheBytes',
   'memoryBudgetBytes',
+  'contextLength',
+  'endTokens',
   'model',
   'wasmPaths',
   'worker',
@@ -81,11 +83,16 @@ const optionNames: readonly string[] = [
 
 function checkOptions(options: Omit<OnnxLoadOptions, 'wasmPaths'>): void {
   const { device, dtype, modelFile, conversationCacheBytes = 0, memoryBudgetBytes = 0 } = options
+  const { contextLength = 2 } = options
   checkChoice('device', device, onnxDevices)
   checkChoice('dtype', dtype, onnxDtypes)
   if (modelFile !== undefined) checkModelFile(modelFile)
   if (modelFile !== undefined && dtype !== undefined) {
     refuse('onnx() takes "modelFile" or "dtype", not both: "modelFile" already names one variant.')
+  }
+  checkEndTokens('onnx', options.endTokens)
+  if (!Number.isSafeInteger(contextLength) || contextLength < 2) {
+    refuse(`onnx({ contextLength }) must be an integer, 2 or more; got ${String(contextLength)}.`)
   }
   for (const [name, bytes] of Object.entries({ conversationCacheBytes, memoryBudgetBytes })) {
     if (typeof bytes !== 'number' || !(bytes >= 0)) {

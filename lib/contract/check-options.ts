@@ -27,3 +27,23 @@ export function refuseUnknown(
 export function refuse(message: string, option?: string): never {
   throw new RivuletError('invalid-option', message, option === undefined ? {} : { details: { option } })
 }
+
+/** The most texts that `endTokens` may have. */
+const maxEndTokens = 64
+
+/**
+ * Checks the option `endTokens` of a backend.
+ * @param owner the backend's function, for the error message: `onnx`
+ * @throws RivuletError `invalid-option`
+ */
+export function checkEndTokens(owner: string, value: unknown): void {
+  if (value === undefined) return
+  const tokens: readonly unknown[] | undefined = Array.isArray(value) ? value : undefined
+  if (
+    tokens &&
+    tokens.length <= maxEndTokens &&
+    tokens.every((token) => typeof token === 'string' && token !== '')
+  )
+    return
+  refuse(`${owner}({ endTokens }) must be a list of up to ${maxEndTokens} non-empty strings.`, 'endTokens')
+}

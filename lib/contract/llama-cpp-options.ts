@@ -17,6 +17,13 @@ export interface LlamaCppLoadOptions {
    */
   readonly contextLength?: number | undefined
   /**
+   * The texts of further tokens that end an answer, such as `['<|im_end|>']`. They end it in addition to the tokens that
+   * llama.cpp knows and the token that the chat template writes after an answer. A text that is not a control token or a
+   * user-defined token of the model is refused with `invalid-option`.
+   * @default none
+   */
+  readonly endTokens?: readonly string[] | undefined
+  /**
    * Number of CPU threads. More than one needs a cross-origin isolated page.
    * @default half of the logical processors, at least 2; 1 on a page that is not isolated
    */

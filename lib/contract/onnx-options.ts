@@ -55,6 +55,19 @@ export interface OnnxLoadOptions {
    */
   readonly memoryBudgetBytes?: number | undefined
   /**
+   * Maximum length of prompt and answer together, in tokens; at least 2. A smaller value limits the memory of the KV cache.
+   * A value above the model's own length is refused with `invalid-option`.
+   * @default the model's, such as `max_position_embeddings` in `config.json`; 2,048 if its files contain none
+   */
+  readonly contextLength?: number | undefined
+  /**
+   * The texts of further tokens that end an answer, such as `['<|im_end|>']`. They end it in addition to the tokens that
+   * the model's files name and the token that the chat template writes after an answer. A text that is not a token of the
+   * model is refused with `invalid-option`.
+   * @default none
+   */
+  readonly endTokens?: readonly string[] | undefined
+  /**
    * URLs of ONNX Runtime's WebAssembly for each device, for bundlers that do not find these files.
    * @default the files next to onnxruntime-web's own modules
    */

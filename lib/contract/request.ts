@@ -84,8 +84,9 @@ export interface SamplingOptions {
    */
   readonly topLogprobs?: number | undefined
   /**
-   * Ends the answer when its text contains one of these strings. The text then ends before this string. Up to 16 non-empty
-   * strings of up to 256 characters.
+   * Ends the answer when its text contains one of these strings. The text then ends before this string. With `onnx()` and
+   * `llamaCpp()`, a string can also contain control tokens, which are not part of the text: `<|im_start|>user`. Up to 16
+   * non-empty strings of up to 256 characters.
    * @default none
    */
   readonly stop?: string | readonly string[] | undefined

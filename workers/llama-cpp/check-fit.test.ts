@@ -4,7 +4,7 @@ import { checkFit } from './check-fit.js'
 const gibibyte = 2 ** 30
 /** Stands in for the parts of a split model of 5 GiB. */
 const parts = [{ size: 3 * gibibyte }, { size: 2 * gibibyte }]
-const header = { cacheBytesPerToken: 2 ** 17 }
+const header = { cacheSize: { bytesPerToken: 2 ** 17, windowBytesPerToken: 0, windowTokens: 0 } }
 const limits = { contextLength: 4096, usesGpu: true, budgetBytes: Infinity }
 const cacheBytes = 2 ** 29
 

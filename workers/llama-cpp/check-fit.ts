@@ -1,4 +1,5 @@
 import { createMemoryError, wasmMemoryBytes } from '../memory-exceeded.js'
+import { countCacheBytes } from './cache-size.js'
 import type { GgufHeader } from './gguf-header.js'
 
 /** What decides how much memory a model may use. */
@@ -17,10 +18,11 @@ export interface FitLimits {
 /** Checks that a model and its KV cache fit into the memory. @throws RivuletError `memory-exceeded` */
 export function checkFit(
   files: readonly Pick<Blob, 'size'>[],
-  { cacheBytesPerToken }: Pick<GgufHeader, 'cacheBytesPerToken'>,
+  { cacheSize }: Pick<GgufHeader, 'cacheSize'>,
   { contextLength, usesGpu, budgetBytes }: FitLimits,
 ): void {
-  const neededBytes = files.reduce((sum, { size }) => sum + size, 0) + contextLength * cacheBytesPerToken
+  const weightBytes = files.reduce((sum, { size }) => sum + size, 0)
+  const neededBytes = weightBytes + countCacheBytes(cacheSize, contextLength)
   const isWasm = !usesGpu && wasmMemoryBytes < budgetBytes
   const availableBytes = isWasm ? wasmMemoryBytes : budgetBytes
   if (neededBytes <= availableBytes) return

@@ -1,8 +1,10 @@
 import { expect, it } from 'vitest'
 import { createConversationMemory } from './conversation-memory.js'
 
+const tenBytes = { bytesPerToken: 10, windowBytesPerToken: 0, windowTokens: 0 }
+
 it('a conversation is counted when another one replaces it', () => {
-  const memory = createConversationMemory(10, 100)
+  const memory = createConversationMemory(tenBytes, 100)
   memory.begin(8, 0)
   for (let token = 0; token < 4; token += 1) memory.addToken()
   expect(memory.isFull).toBe(false)
@@ -15,7 +17,7 @@ it('a conversation is counted when another one replaces it', () => {
 })
 
 it('with a limit of 0, the memory is full after the first saved conversation', () => {
-  const memory = createConversationMemory(10, 0)
+  const memory = createConversationMemory(tenBytes, 0)
   memory.begin(5, 0)
   expect(memory.isFull).toBe(false)
   memory.begin(5, 0)

@@ -1,3 +1,5 @@
+import { countCacheBytes, type CacheSize } from './cache-size.js'
+
 /**
  * Estimates the memory that llama.cpp keeps for earlier conversations. llama.cpp does not report this memory, and accepts
  * no limit below 8 GiB for it.
@@ -11,14 +13,14 @@ export interface ConversationMemory {
   readonly isFull: boolean
 }
 
-/** Creates an estimate that starts at 0 bytes. @param bytesPerToken the size of one token in the KV cache */
-export function createConversationMemory(bytesPerToken: number, limitBytes: number): ConversationMemory {
+/** Creates an estimate that starts at 0 bytes. */
+export function createConversationMemory(size: CacheSize, limitBytes: number): ConversationMemory {
   let keptBytes = 0
   let currentTokens = 0
   return {
     begin(promptTokens, cachedTokens) {
       // llama.cpp saves the last conversation if the new prompt shares less than half of it (`get_available_slot`).
-      if (cachedTokens < currentTokens / 2) keptBytes += currentTokens * bytesPerToken
+      if (cachedTokens < currentTokens / 2) keptBytes += countCacheBytes(size, currentTokens)
       currentTokens = promptTokens
     },
     addToken() {

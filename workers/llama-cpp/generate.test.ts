@@ -7,9 +7,10 @@ import { generateTokens } from './generate.js'
 import type { CompletionOptions, LlamaCpp } from './runtime.js'
 
 const words = ['Once', ' upon', ' a', ' time', '.']
+const controlTokens = { all: ['<|end|>', '<|user|>', '<|call|>'], end: ['<|end|>'] }
 
 /** Stands in for llama.cpp: a step computes a prompt chunk or a word; an end token without text and the counts follow. */
-function createRuntime({ prefillSteps = 2, failAt = Infinity } = {}) {
+function createRuntime({ prefillSteps = 2, failAt = Infinity, answer = words } = {}) {
   const seen = { steps: 0, isRunning: false, options: [] as CompletionOptions[] }
   const timings = { cache_n: 3, prompt_n: 4, prompt_ms: 20, predicted_ms: 30 }
   const runtime: LlamaCpp = {
@@ -23,7 +24,7 @@ function createRuntime({ prefillSteps = 2, failAt = Infinity } = {}) {
       seen.options.push(options)
       seen.isRunning = true
       const limit = options.max_tokens as number | undefined
-      const texts = words.slice(0, limit)
+      const texts = answer.slice(0, limit)
       const ends = texts.length === limit ? [] : ['']
       let predicted = 0
       try {
@@ -60,8 +61,11 @@ function generate(
   signal = new AbortController().signal,
 ) {
   const renderPrompt = ({ input }: GenerateRequest) => readPrompt(input)
-  const memory = createConversationMemory(1, Infinity)
-  return generateTokens({ runtime, renderPrompt, memory }, request, { signal, queueMs: 5 })
+  const memory = createConversationMemory(
+    { bytesPerToken: 1, windowBytesPerToken: 0, windowTokens: 0 },
+    Infinity,
+  )
+  return generateTokens({ runtime, renderPrompt, controlTokens, memory }, request, { signal, queueMs: 5 })
 }
 
 async function readAll(steps: AsyncGenerator<GenerationStep, 'stop' | 'length', undefined>) {
@@ -96,6 +100,24 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
       completionTokens: words.length,
       timings: { prefillMs: 20, decodeMs: 30 },
     })
+  })
+
+  it('ends at an end token that llama.cpp does not know, which is not part of the answer', async () => {
+    const scripted = createRuntime({ answer: ['Once', ' upon', '<|end|>', '<|user|>', ' more'] })
+    const { all, finishReason } = await readAll(generate(scripted))
+    expect(finishReason).toBe('stop')
+    expect(readTexts(all)).toEqual(['Once', ' upon'])
+    expect(all.at(-1)).toMatchObject({ kind: 'counted', completionTokens: 2 })
+    expect(scripted.seen.options[0]).toMatchObject({ preserved_tokens: ['<|end|>'] })
+  })
+
+  it('ends at a stop string with a control token, and never contains its text', async () => {
+    const answer = ['Once', ' upon', '<|call|>', ' a', '<|call|>', 'x', ' more']
+    const scripted = createRuntime({ answer })
+    const { all, finishReason } = await readAll(generate(scripted, storyRequest({ stop: ['<|call|>x'] })))
+    expect(finishReason).toBe('stop')
+    expect(readTexts(all).join('')).toBe('Once upon a')
+    expect(scripted.seen.options[0]).toMatchObject({ preserved_tokens: ['<|end|>', '<|call|>'] })
   })
 
   it('runs one step ahead of its reader, and no more', async () => {

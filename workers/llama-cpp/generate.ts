@@ -3,7 +3,8 @@ import type { GenerateRequest } from '../../lib/contract/request.js'
 import type { GenerationStep, TokenLogprob } from '../../lib/contract/worker-api.js'
 import type { GenerateContext } from '../backend.js'
 import { countGenerated, isComplete, toOpenAiBody } from '../openai-body.js'
-import { createStopMatcher } from '../text/stop-strings.js'
+import { createStopMatcher, type StopMatcher } from '../text/stop-strings.js'
+import type { ControlTokens } from './control-tokens.js'
 import type { ConversationMemory } from './conversation-memory.js'
 import type { RenderPrompt } from './render-prompt.js'
 import type { LlamaCpp } from './runtime.js'
@@ -44,6 +45,7 @@ interface ChunkLogprobs extends ChunkLogprob {
 export interface LoadedModel {
   readonly runtime: LlamaCpp
   readonly renderPrompt: RenderPrompt
+  readonly controlTokens: ControlTokens
   readonly memory: ConversationMemory
 }
 
@@ -54,7 +56,7 @@ export interface LoadedModel {
  *   `signal`
  */
 export async function* generateTokens(
-  { runtime, renderPrompt, memory }: LoadedModel,
+  { runtime, renderPrompt, controlTokens, memory }: LoadedModel,
   request: GenerateRequest,
   { signal, queueMs }: GenerateContext,
 ): AsyncGenerator<GenerationStep, 'stop' | 'length', undefined> {
@@ -63,8 +65,13 @@ export async function* generateTokens(
   if (isComplete(request)) return 'length'
   const { options } = request
   const generatedTokens = countGenerated(request)
+  /** The control tokens that can end this answer. llama.cpp sends the text of only these. */
+  const watched = controlTokens.all.filter(
+    (token) => controlTokens.end.includes(token) || options.stop.some((stop) => stop.includes(token)),
+  )
   const body = {
     ...describeRequest(request),
+    ...(watched.length > 0 && { preserved_tokens: watched }),
     prompt: renderPrompt(request),
     // Penalties consider all tokens so far, as in every backend.
     repeat_last_n: runtime.contextLength,
@@ -91,7 +98,15 @@ export async function* generateTokens(
       if (usage || !choice) continue
       memory.addToken()
       if (silent) yield silent
-      const matched = stopMatcher.push(choice.text)
+      const control = watched.find((token) => choice.text.endsWith(token))
+      if (control !== undefined && controlTokens.end.includes(control)) {
+        silent = undefined
+        finishReason = 'stop'
+        const { text } = stopMatcher.push(choice.text.slice(0, -control.length))
+        if (text !== '') yield { kind: 'chunk', text, tokenIds: [], tokenCount: 0 }
+        break
+      }
+      const matched = matchText(stopMatcher, choice.text, control)
       hasStopped = matched.hasStopped
       const logprobs = choice.logprobs?.content.map(readLogprobs(options.topLogprobs ?? 0))
       const tokenIds = logprobs?.map(({ tokenId }) => tokenId) ?? []
@@ -119,6 +134,15 @@ export async function* generateTokens(
     }
   }
   return finishReason ?? 'stop'
+}
+
+/** Matches the text of a chunk, which can end with a control token. */
+function matchText(stopMatcher: StopMatcher, text: string, control: string | undefined) {
+  if (control === undefined) return stopMatcher.push(text)
+  const before = stopMatcher.push(text.slice(0, -control.length))
+  if (before.hasStopped) return before
+  const after = stopMatcher.pushControl(control)
+  return { text: before.text + after.text, hasStopped: after.hasStopped }
 }
 
 /** Returns the number of prompt tokens. llama.cpp counts a resumed answer as part of the prompt; this function does not. */

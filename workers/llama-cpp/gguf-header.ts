@@ -1,15 +1,17 @@
 import { RivuletError } from '../../lib/contract/errors.js'
+import { measureCache, type CacheSize } from './cache-size.js'
 
 /** The metadata that is read from a GGUF file before it is loaded. */
 export interface GgufHeader {
   readonly architecture: string
   /** The longest context of the model, in tokens; undefined if the file does not contain it. */
   readonly contextLength: number | undefined
-  /** The bytes of one token in the KV cache, with 16-bit values; 0 if the file does not contain the dimensions. */
-  readonly cacheBytesPerToken: number
+  readonly cacheSize: CacheSize
   readonly chatTemplate: string | undefined
   /** Tokens that control the model. User text must never become such a token. */
   readonly controlTokens: readonly string[]
+  /** User-defined tokens: chat markers, but also text such as `<b>` and runs of white space. */
+  readonly userTokens: readonly string[]
   readonly beginToken: string | undefined
   readonly endToken: string | undefined
   /** True if the tokenizer adds `beginToken` before every prompt. */
@@ -53,7 +55,7 @@ const wideTypes = { string: 8, array: 9, uint64: 10, int64: 11, float64: 12 } as
 const sizes: readonly (number | undefined)[] = [1, 1, 2, 2, 4, 4, 4, 1, undefined, undefined, 8, 8, 8]
 /** The token types of unknown tokens (2) and control tokens (3), numbered as in llama.cpp. */
 const controlTypes = new Set([2, 3])
-/** The token type of user-defined tokens, which are chat markers, but also runs of white space. */
+/** The token type of user-defined tokens. */
 const userDefinedType = 4
 
 /** Reads the metadata by key. @throws RangeError if `view` ends too early */
@@ -162,55 +164,124 @@ function describeModel(view: DataView, metadata: ReadonlyMap<string, Scalar | Ar
     return typeof value === 'number' && value >= 0 ? value : undefined
   }
   const architecture = readText('general.architecture') ?? refuse('its metadata contains no architecture.')
-  const vocabulary = readVocabulary(view, metadata)
-  const readToken = (key: string) => {
-    const id = readNumberOf(key)
-    return id === undefined ? undefined : vocabulary.get(id)
-  }
+  const tokenizer = readText('tokenizer.ggml.model')
+  const { control, user, named } = readVocabulary(view, metadata, [
+    readTokenId(metadata, 'bos', tokenizer),
+    readTokenId(metadata, 'eos', tokenizer),
+  ])
   return {
     architecture,
     contextLength: readNumberOf(`${architecture}.context_length`),
-    cacheBytesPerToken: measureCache((name) => readNumberOf(`${architecture}.${name}`)),
+    cacheSize: measureCache(architecture, (name) => {
+      const value = metadata.get(`${architecture}.${name}`)
+      if (typeof value === 'object') return readNumbers(view, value)
+      return readNumberOf(`${architecture}.${name}`)
+    }),
     chatTemplate: readText('tokenizer.chat_template'),
-    controlTokens: [...vocabulary.values()].filter((token) => token !== ''),
-    beginToken: readToken('tokenizer.ggml.bos_token_id'),
-    endToken: readToken('tokenizer.ggml.eos_token_id'),
-    addsBeginToken: metadata.get('tokenizer.ggml.add_bos_token') === true,
+    controlTokens: control,
+    userTokens: user,
+    beginToken: named[0],
+    endToken: named[1],
+    addsBeginToken: readAddsBegin(metadata, tokenizer, readText('tokenizer.ggml.pre')),
   }
 }
 
-/** Returns how many bytes one token's keys and values take in all layers, with 16-bit values. */
-function measureCache(read: (name: string) => number | undefined): number {
-  const layers = read('block_count') ?? 0
-  const heads = read('attention.head_count') ?? 0
-  const cacheHeads = read('attention.head_count_kv') ?? heads
-  const headSize = heads === 0 ? 0 : (read('embedding_length') ?? 0) / heads
-  const keySize = read('attention.key_length') ?? headSize
-  const valueSize = read('attention.value_length') ?? headSize
-  return layers * cacheHeads * (keySize + valueSize) * 2
+/**
+ * The tokens that llama.cpp assumes if the file names none: `tokenizer.ggml.bos_token_id` and `eos_token_id` by the type of
+ * the tokenizer (`llama_vocab::impl::load`).
+ */
+const defaultTokenIds: Readonly<Record<string, { readonly bos?: number; readonly eos?: number }>> = {
+  llama: { bos: 1, eos: 2 },
+  gpt2: { bos: 11, eos: 11 },
+  t5: { eos: 1 },
+  plamo2: { bos: 1, eos: 2 },
 }
 
-/** Reads the tokens that control the model. @returns these tokens by id */
+function readTokenId(
+  metadata: ReadonlyMap<string, Scalar | ArrayPlace>,
+  name: 'bos' | 'eos',
+  tokenizer: string | undefined,
+): number | undefined {
+  const id = metadata.get(`tokenizer.ggml.${name}_token_id`)
+  if (typeof id === 'number') return id
+  return tokenizer !== undefined && Object.hasOwn(defaultTokenIds, tokenizer)
+    ? defaultTokenIds[tokenizer]![name]
+    : undefined
+}
+
+/** The byte-pair tokenizers that add their begin token by default, by `tokenizer.ggml.pre`. */
+const beginningPreTokenizers: ReadonlySet<string | undefined> = new Set([
+  'llama3',
+  'llama-v3',
+  'llama-bpe',
+  'falcon3',
+  'falcon-h1',
+  'pixtral',
+  'midm-2.0',
+  'lfm2',
+  'jina-v5-nano',
+  'tekken',
+  'chameleon',
+])
+
+/** True if llama.cpp adds the begin token: as the file says, or by the defaults of `llama_vocab::impl::load`. */
+function readAddsBegin(
+  metadata: ReadonlyMap<string, Scalar | ArrayPlace>,
+  tokenizer: string | undefined,
+  preTokenizer: string | undefined,
+): boolean {
+  // llama.cpp overrides the file here, because published ones are wrong.
+  if (tokenizer === 'gemma4' || preTokenizer === 'gemma4') return true
+  const declared = metadata.get('tokenizer.ggml.add_bos_token')
+  if (typeof declared === 'boolean') return declared
+  if (tokenizer === 'gpt2') return beginningPreTokenizers.has(preTokenizer)
+  return tokenizer === 'llama' || tokenizer === 'bert'
+}
+
+/** Reads an array of numbers or booleans; `true` is 1. An array of other values is empty. */
+function readNumbers(view: DataView, { type, count, offset }: ArrayPlace): readonly number[] {
+  const size = sizes[type]
+  if (size === undefined) return []
+  return Array.from({ length: count }, (_, index) => Number(readNumber(view, type, offset + size * index)))
+}
+
+/** The texts of the tokens that control the model, of user-defined tokens, and of the tokens with the ids `namedIds`. */
+interface Vocabulary {
+  readonly control: readonly string[]
+  readonly user: readonly string[]
+  readonly named: readonly (string | undefined)[]
+}
+
 function readVocabulary(
   view: DataView,
   metadata: ReadonlyMap<string, Scalar | ArrayPlace>,
-): ReadonlyMap<number, string> {
+  namedIds: readonly (number | undefined)[],
+): Vocabulary {
   const tokens = metadata.get('tokenizer.ggml.tokens')
   const tokenTypes = metadata.get('tokenizer.ggml.token_type')
-  const control = new Map<number, string>()
-  if (typeof tokens !== 'object' || typeof tokenTypes !== 'object') return control
-  if (tokens.type !== wideTypes.string || sizes[tokenTypes.type] !== 4)
+  if (typeof tokens !== 'object') return { control: [], user: [], named: [] }
+  const hasTypes = typeof tokenTypes === 'object'
+  if (tokens.type !== wideTypes.string || (hasTypes && sizes[tokenTypes.type] !== 4))
     refuse('its vocabulary is not a list of strings.')
   const reader = createReader(view, tokens.offset)
-  for (let id = 0; id < Math.min(tokens.count, tokenTypes.count); id += 1) {
-    const type = view.getInt32(tokenTypes.offset + 4 * id, true)
-    if (controlTypes.has(type)) control.set(id, reader.readString())
-    else if (type === userDefinedType) {
-      const token = reader.readString()
-      if (token.trim() !== '') control.set(id, token)
-    } else reader.skip(wideTypes.string)
+  const control: string[] = []
+  const user: string[] = []
+  const named = namedIds.map((): string | undefined => undefined)
+  for (let id = 0; id < tokens.count; id += 1) {
+    const type =
+      hasTypes && id < tokenTypes.count ? view.getInt32(tokenTypes.offset + 4 * id, true) : undefined
+    const isControl = type !== undefined && controlTypes.has(type)
+    if (!isControl && type !== userDefinedType && !namedIds.includes(id)) {
+      reader.skip(wideTypes.string)
+      continue
+    }
+    const token = reader.readString()
+    if (token === '') continue
+    if (isControl) control.push(token)
+    else if (type === userDefinedType) user.push(token)
+    for (const [index, namedId] of namedIds.entries()) if (namedId === id) named[index] = token
   }
-  return control
+  return { control, user, named }
 }
 
 function refuse(why: string): never {

@@ -9,6 +9,7 @@ import { describeThreads } from '../describe-device.js'
 import { openModelFolder, type OpenModelFolder } from '../store/model-folder.js'
 import { checkFit } from './check-fit.js'
 import { chooseFiles } from './choose-files.js'
+import { readControlTokens } from './control-tokens.js'
 import { createConversationMemory } from './conversation-memory.js'
 import { chooseDevice, type ChosenDevice } from './device.js'
 import { generateTokens, type LoadedModel } from './generate.js'
@@ -77,11 +78,13 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         onProgress({ ...nothingFetched, ...downloaded, ...loadPhase })
         const parameters = chooseParameters(device, contextLength)
         const wasmUrl = findWasm(options.wasmUrl)
+        const controlTokens = readControlTokens(header, options.endTokens ?? [])
         const conversationBytes = options.conversationCacheBytes ?? defaultConversationCacheBytes
         open = async () => ({
           runtime: await openLlamaCpp(files, wasmUrl, parameters),
-          renderPrompt: createPromptRenderer(header),
-          memory: createConversationMemory(header.cacheBytesPerToken, conversationBytes),
+          renderPrompt: createPromptRenderer(header, controlTokens.all),
+          controlTokens,
+          memory: createConversationMemory(header.cacheSize, conversationBytes),
         })
         const model = await open()
         await refuseCpu(model, options)

@@ -6,16 +6,17 @@ import { createPromptRenderer } from './render-prompt.js'
 const header: GgufHeader = {
   architecture: 'llama',
   contextLength: 512,
-  cacheBytesPerToken: 0,
+  cacheSize: { bytesPerToken: 0, windowBytesPerToken: 0, windowTokens: 0 },
   chatTemplate:
     "{{ bos_token }}{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}<|assistant|>",
   controlTokens: ['<s>', '<|user|>', '<|assistant|>', '<|end|>', '<|end|><|user|>', '🐉x', '¤'],
+  userTokens: [],
   beginToken: '<s>',
   endToken: '<|end|>',
   addsBeginToken: true,
 }
 const joiner = '\u2060'
-const render = createPromptRenderer(header)
+const render = createPromptRenderer(header, header.controlTokens)
 
 /** Finds what the runtime would treat as control tokens. */
 const findTokens = (text: string) => text.match(/<s>|<\|\w+\|>|🐉x/g) ?? []
@@ -23,7 +24,7 @@ const findTokens = (text: string) => text.match(/<s>|<\|\w+\|>|🐉x/g) ?? []
 describe('a prompt for llama.cpp', () => {
   it('is the template’s text, without the begin token that the tokenizer adds', () => {
     expect(render(chatRequest('Hello'))).toBe('<|user|>Hello<|end|><|assistant|>')
-    const bare = createPromptRenderer({ ...header, addsBeginToken: false })
+    const bare = createPromptRenderer({ ...header, addsBeginToken: false }, header.controlTokens)
     expect(bare(chatRequest('Hello'))).toBe('<s><|user|>Hello<|end|><|assistant|>')
   })
 
@@ -41,11 +42,14 @@ describe('a prompt for llama.cpp', () => {
   })
 
   it('has no control tokens where content and template meet', () => {
-    const meeting = createPromptRenderer({
-      ...header,
-      addsBeginToken: false,
-      chatTemplate: "<|{{ messages[0]['content'] }}",
-    })
+    const meeting = createPromptRenderer(
+      {
+        ...header,
+        addsBeginToken: false,
+        chatTemplate: "<|{{ messages[0]['content'] }}",
+      },
+      header.controlTokens,
+    )
     expect(findTokens(meeting(chatRequest('end|> and')))).toEqual([])
   })
 
@@ -77,7 +81,7 @@ describe('a prompt for llama.cpp', () => {
   })
 
   it('of raw text needs no template', () => {
-    const bare = createPromptRenderer({ ...header, chatTemplate: undefined })
+    const bare = createPromptRenderer({ ...header, chatTemplate: undefined }, header.controlTokens)
     expect(bare(textRequest('Hello'))).toBe('Hello')
   })
 })

@@ -1,7 +1,8 @@
 import type { GenerateRequest } from '../../lib/contract/request.js'
 import { joinAnswer } from '../openai-body.js'
 import { renderChatTemplate, type PromptPart } from '../text/chat-template.js'
-import { escapePattern } from '../text/escape-pattern.js'
+import { joinParts } from '../text/prompt-text.js'
+import { createTokenMatcher } from '../text/token-matcher.js'
 import type { GgufHeader } from './gguf-header.js'
 
 /** An invisible character: a control token that contains it is not recognized. */
@@ -13,8 +14,11 @@ const wordJoiner = '\u2060'
  */
 export type RenderPrompt = (request: GenerateRequest) => string
 
-export function createPromptRenderer(header: GgufHeader): RenderPrompt {
-  const { chatTemplate, controlTokens, beginToken, endToken, addsBeginToken } = header
+/** @param controlTokens see `listControlTokens` */
+export function createPromptRenderer(
+  { chatTemplate, beginToken, endToken, addsBeginToken }: GgufHeader,
+  controlTokens: readonly string[],
+): RenderPrompt {
   const breakTokens = createTokenBreaker(controlTokens)
   const tokens = { bos_token: beginToken, eos_token: endToken }
 
@@ -40,37 +44,22 @@ export function createPromptRenderer(header: GgufHeader): RenderPrompt {
 function createTokenBreaker(controlTokens: readonly string[]): (parts: readonly PromptPart[]) => string {
   // A token of one character cannot be broken; no control token is that short.
   const breakable = controlTokens.filter((token) => token.length > measureFirst(token))
-  const longestFirst = breakable.toSorted((a, b) => b.length - a.length)
-  const pattern = new RegExp(longestFirst.map(escapePattern).join('|') || '(?!)', 'g')
+  const findToken = createTokenMatcher(breakable.map((content) => ({ content })))
 
   return (parts) => {
-    const text = parts.map((part) => part.text).join('')
-    const isContent = markContents(parts, text.length)
+    const prompt = joinParts(parts)
+    const { text } = prompt
     let broken = ''
     let done = 0
-    for (;;) {
-      pattern.lastIndex = done
-      const found = pattern.exec(text)
-      if (!found) return broken + text.slice(done)
-      const [token] = found
-      const isWords = isContent.subarray(found.index, found.index + token.length).includes(1)
+    for (let match = findToken(text, 0); match; match = findToken(text, done)) {
+      const isWords = prompt.hasContent(match.start, match.end)
       // The search continues after the first character, because the rest of a broken token may contain a shorter token.
-      const end = found.index + (isWords ? measureFirst(token) : token.length)
+      const end = isWords ? match.start + measureFirst(match.token.content) : match.end
       broken += text.slice(done, end) + (isWords ? wordJoiner : '')
       done = end
     }
+    return broken + text.slice(done)
   }
-}
-
-/** Returns a mark for each UTF-16 code unit: 1 if the unit belongs to a message's content. */
-function markContents(parts: readonly PromptPart[], length: number): Uint8Array {
-  const marks = new Uint8Array(length)
-  let start = 0
-  for (const { text, isContent } of parts) {
-    if (isContent) marks.fill(1, start, start + text.length)
-    start += text.length
-  }
-  return marks
 }
 
 /** Returns the length of the first character, in UTF-16 code units. */

@@ -26,10 +26,10 @@ export async function* generateTokens(
   const { input, options } = request
   const { handedOver, generated } = request.resume ?? newAnswer
   const prefix = input.kind === 'chat' ? input.assistantPrefix : ''
-  const conversationIds = encodePrompt(config.tokenizer, input)
-  const encodeContent = (text: string) => config.tokenizer.encode([{ text, isContent: true }])
-  const prefixTokens = encodeContent(prefix).length
-  const startIds = encodeContent(prefix + handedOver.text)
+  const conversationIds = await encodePrompt(config.tokenizer, input, signal)
+  const encodeContent = (text: string) => config.tokenizer.encode([{ text, isContent: true }], signal)
+  const prefixTokens = (await encodeContent(prefix)).length
+  const startIds = await encodeContent(prefix + handedOver.text)
   const promptIds = [...conversationIds, ...startIds]
   const maxTokens = Math.min(
     options.maxTokens ?? config.maxTokens ?? Infinity,
@@ -38,7 +38,14 @@ export async function* generateTokens(
   const detokenizer = createDetokenizer(config.tokenizer, promptIds)
   const stopMatcher = createStopMatcher(options.stop)
 
-  const replayed = replay(generated.tokenIds, (id) => stopMatcher.push(detokenizer.push(id)))
+  const matchToken = (id: number) => {
+    const matched = stopMatcher.push(detokenizer.push(id))
+    const control = config.tokenizer.readControlText(id)
+    if (matched.hasStopped || control === undefined) return matched
+    const { text, hasStopped } = stopMatcher.pushControl(control)
+    return { text: matched.text + text, hasStopped }
+  }
+  const replayed = replay(generated.tokenIds, matchToken)
   if (replayed.hasStopped) return 'stop'
   const streamedTailLength = generated.text.length - replayed.textLength
 
@@ -64,7 +71,7 @@ export async function* generateTokens(
       finishReason = 'stop'
       break
     }
-    const { text, hasStopped } = stopMatcher.push(detokenizer.push(id))
+    const { text, hasStopped } = matchToken(id)
     yield {
       kind: 'chunk',
       text,

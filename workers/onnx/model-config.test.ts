@@ -26,9 +26,9 @@ function createMemoryFolder(files: Record<string, object | string>): ModelFolder
 }
 
 /** Reads a folder with the required files and these ones. */
-function read(files: Record<string, object | string> = {}) {
+function read(files: Record<string, object | string> = {}, options?: Parameters<typeof readModelConfig>[1]) {
   const required = { 'config.json': { max_position_embeddings: 512 }, 'tokenizer.json': tokenizerJson }
-  return readModelConfig(createMemoryFolder({ ...required, ...files }))
+  return readModelConfig(createMemoryFolder({ ...required, ...files }), options)
 }
 
 const refusal = (code: string, message: string) =>
@@ -77,46 +77,133 @@ describe('the sizes of the KV cache', () => {
 })
 
 describe('the context length', () => {
-  it.each([undefined, null, 0, 1, -512, 512.5, '512', [512], true])(
-    'is refused if it is %j',
-    async (length) => {
-      await expect(read({ 'config.json': { max_position_embeddings: length } })).rejects.toEqual(
-        refusal('model-invalid', 'max_position_embeddings'),
-      )
-    },
-  )
+  it.each([0, 1, -512, 512.5, '512', [512], true])('is refused if it is %j', async (length) => {
+    await expect(read({ 'config.json': { max_position_embeddings: length } })).rejects.toEqual(
+      refusal('model-invalid', 'max_position_embeddings'),
+    )
+  })
 
-  it('can be in the text_config of a multimodal model', async () => {
+  it.each([
+    'max_position_embeddings',
+    'n_positions',
+    'n_ctx',
+    'max_seq_len',
+    'max_sequence_length',
+    'seq_length',
+    'context_length',
+  ])('can have the name %s', async (name) => {
+    await expect(read({ 'config.json': { [name]: 1024 } })).resolves.toMatchObject({ contextLength: 1024 })
+    await expect(read({ 'config.json': { [name]: -1 } })).rejects.toEqual(refusal('model-invalid', name))
+  })
+
+  it('can be in the text_config of a multimodal model, or beside it', async () => {
     const config = {
       max_position_embeddings: 1,
       text_config: { max_position_embeddings: 2048, eos_token_id: 9 },
     }
-    await expect(read({ 'config.json': config })).resolves.toMatchObject({
-      contextLength: 2048,
-      endIds: new Set([9]),
+    await expect(read({ 'config.json': config })).resolves.toMatchObject({ contextLength: 2048 })
+    const beside = { max_position_embeddings: 4096, text_config: { hidden_size: 8 } }
+    await expect(read({ 'config.json': beside })).resolves.toMatchObject({ contextLength: 4096 })
+  })
+
+  it.each([
+    ["the tokenizer's, if config.json has none", { model_max_length: 8192 }, 8192],
+    ["2,048, if the tokenizer's has no limit", { model_max_length: 1e30 }, 2048],
+    ['2,048, if no file has one (BLOOM)', {}, 2048],
+  ])('is %s', async (_, tokenizerConfig, expected) => {
+    const files = {
+      'config.json': { max_position_embeddings: null },
+      'tokenizer_config.json': tokenizerConfig,
+    }
+    await expect(read(files)).resolves.toMatchObject({ contextLength: expected })
+  })
+
+  it('can be shortened by an option, and set if no file has one', async () => {
+    await expect(read({}, { contextLength: 100 })).resolves.toMatchObject({ contextLength: 100 })
+    await expect(read({}, { contextLength: 513 })).rejects.toEqual(refusal('invalid-option', '513'))
+    await expect(read({ 'config.json': {} }, { contextLength: 4096 })).resolves.toMatchObject({
+      contextLength: 4096,
     })
   })
 })
 
+// In the embedded model's vocabulary: 0 <|endoftext|>, 1 <|user|>, 2 <|assistant|>, 3 <|end|>; the others are text.
 describe('the end-of-sequence tokens', () => {
   it.each([
     ['one id', 3, [3]],
     ['several ids', [0, 3], [0, 3]],
     ['the id 0', 0, [0]],
     ['no id', undefined, []],
+    ['an empty list', [], []],
     ['null', null, []],
     ['a list with invalid ids', [3, -1, 1.5, '4', null], [3]],
-  ])('can be %s in config.json', async (_, id, expected) => {
-    const config = { max_position_embeddings: 512, eos_token_id: id }
-    await expect(read({ 'config.json': config })).resolves.toMatchObject({ endIds: new Set(expected) })
+  ])(
+    'can be %s in config.json, in its text_config and in generation_config.json',
+    async (_, id, expected) => {
+      const context = { max_position_embeddings: 512 }
+      const places: Record<string, object>[] = [
+        { 'config.json': { ...context, eos_token_id: id } },
+        { 'config.json': { ...context, text_config: { eos_token_id: id } } },
+        { 'config.json': context, 'generation_config.json': { eos_token_id: id } },
+      ]
+      for (const files of places) {
+        await expect(read(files)).resolves.toMatchObject({ endIds: new Set(expected) })
+      }
+    },
+  )
+
+  it('can be only a text in tokenizer_config.json', async () => {
+    for (const eos of ['<|end|>', { content: '<|end|>' }]) {
+      const files = {
+        'tokenizer_config.json': { eos_token: eos },
+        'generation_config.json': { eos_token_id: [] },
+      }
+      expect((await read(files)).endIds).toEqual(new Set([3]))
+    }
+    expect((await read({ 'tokenizer_config.json': { eos_token: '<|absent|>' } })).endIds).toEqual(new Set())
   })
 
-  it('come from generation_config.json if it contains any', async () => {
-    const files = { 'config.json': { max_position_embeddings: 512, eos_token_id: 3 } }
-    const endIds = async (generation: object) =>
-      (await read({ ...files, 'generation_config.json': generation })).endIds
-    expect(await endIds({ eos_token_id: [5, 6] })).toEqual(new Set([5, 6]))
-    expect(await endIds({})).toEqual(new Set([3]))
+  it('can be only the token that the chat template writes after an answer', async () => {
+    const template =
+      '{% for message in messages %}<|{{ message.role }}|>\n{{ message.content }}\n<|end|>\n{% endfor %}'
+    const files = { 'tokenizer_config.json': { chat_template: template } }
+    expect((await read(files)).endIds).toEqual(new Set([3]))
+  })
+
+  it.each([
+    ['that has none', '{% for m in messages %}<|user|>{{ m.content }}\n{{ "next" }}{% endfor %}', []],
+    ['that fails', "{{ raise_exception('no') }}", []],
+    [
+      // The harmony format of gpt-oss: an answer consists of several messages.
+      'whose answers are in a channel',
+      "{% for m in messages %}<|user|>{% if m.role == 'assistant' %}<|assistant|>{% endif %}{{ m.content }}<|end|>{% endfor %}" +
+        '{% if add_generation_prompt %}<|user|>{% endif %}',
+      [],
+    ],
+  ])('are no tokens of a template %s', async (_, template, expected) => {
+    expect((await read({ 'tokenizer_config.json': { chat_template: template } })).endIds).toEqual(
+      new Set(expected),
+    )
+  })
+
+  it('come from all places, but a leftover in config.json that is text does not count', async () => {
+    const endIds = async (config: object, generation: object) =>
+      (
+        await read({
+          'config.json': { max_position_embeddings: 512, ...config },
+          'generation_config.json': generation,
+        })
+      ).endIds
+    expect(await endIds({ eos_token_id: 9 }, { eos_token_id: [5, 6] })).toEqual(new Set([5, 6]))
+    expect(await endIds({ eos_token_id: 3 }, { eos_token_id: [5, 6] })).toEqual(new Set([5, 6, 3]))
+    expect(await endIds({ eos_token_id: 9 }, {})).toEqual(new Set([9]))
+  })
+
+  it('can be added by an option, by their texts', async () => {
+    expect((await read({}, { endTokens: ['<|user|>', '!'] })).endIds.has(1)).toBe(true)
+    await expect(read({}, { endTokens: ['<|im_end|>'] })).rejects.toEqual(
+      refusal('invalid-option', '<|im_end|>'),
+    )
   })
 })
 

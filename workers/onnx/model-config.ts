@@ -1,6 +1,9 @@
 import { RivuletError } from '../../lib/contract/errors.js'
+import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.js'
+import { readContextLength } from './context-length.js'
+import { readEndIds } from './end-ids.js'
 import type { Sampling } from './sampler.js'
 
 /** The sizes of the KV cache in `config.json`. A size that the file does not contain is undefined. */
@@ -13,10 +16,10 @@ export interface CacheSizes {
 
 /** The properties of a model, all read from its files. */
 export interface ModelConfig {
-  /** Maximum length of prompt and answer together, in tokens: `max_position_embeddings`. */
+  /** Maximum length of prompt and answer together, in tokens. */
   readonly contextLength: number
   readonly cacheSizes: CacheSizes
-  /** The ids of the end-of-sequence tokens. */
+  /** The ids of the tokens that end an answer. */
   readonly endIds: ReadonlySet<number>
   /** Defaults for the sampling options that a request leaves out. */
   readonly sampling: Sampling
@@ -28,9 +31,13 @@ export interface ModelConfig {
 /**
  * Reads `config.json` and `tokenizer.json`, which are required, and `generation_config.json`, `tokenizer_config.json` and
  * `chat_template.jinja`, which are optional.
- * @throws RivuletError `model-not-found`, `model-invalid`, `download-failed`
+ * @throws RivuletError `model-not-found`, `model-invalid`, `download-failed`; `invalid-option` for an option that does not
+ *   fit the model
  */
-export async function readModelConfig(folder: ModelFolder): Promise<ModelConfig> {
+export async function readModelConfig(
+  folder: ModelFolder,
+  { contextLength, endTokens = [] }: Pick<OnnxLoadOptions, 'contextLength' | 'endTokens'> = {},
+): Promise<ModelConfig> {
   const reading = [
     readRequired(folder, 'config.json'),
     readRequired(folder, 'tokenizer.json'),
@@ -42,14 +49,15 @@ export async function readModelConfig(folder: ModelFolder): Promise<ModelConfig>
   const [config, tokenizerJson, generationConfig = {}, tokenizerConfig = {}] = await Promise.all(reading)
   const template = tokenizerConfig.chat_template ?? (await folder.readText('chat_template.jinja'))
   // A multimodal model has the values of its language model in `text_config`.
-  const textConfig = isObject(config.text_config) ? config.text_config : config
+  const configs = isObject(config.text_config) ? [config.text_config, config] : [config]
+  const tokenizer = createTokenizer(tokenizerJson, { ...tokenizerConfig, chat_template: template }, endTokens)
   return {
-    contextLength: readContextLength(textConfig),
-    cacheSizes: readCacheSizes(textConfig),
-    endIds: new Set([generationConfig.eos_token_id ?? textConfig.eos_token_id].flat().filter(isId)),
+    contextLength: readContextLength(configs, tokenizerConfig, contextLength),
+    cacheSizes: readCacheSizes(configs[0]!),
+    endIds: readEndIds(tokenizer, { generationConfig, configs, endTokens }),
     sampling: readSampling(generationConfig),
     maxTokens: readNumber(generationConfig.max_new_tokens, isAtLeast(1)),
-    tokenizer: createTokenizer(tokenizerJson, { ...tokenizerConfig, chat_template: template }),
+    tokenizer,
   }
 }
 
@@ -59,15 +67,6 @@ async function readRequired(folder: ModelFolder, path: string): Promise<Record<s
   throw new RivuletError(
     'model-not-found',
     `${folder.url} has no ${path}. "model" must be the URL of a folder with the layout of Hugging Face ONNX models.`,
-  )
-}
-
-function readContextLength(config: Record<string, unknown>): number {
-  const length = config.max_position_embeddings
-  if (typeof length === 'number' && Number.isInteger(length) && length > 1) return length
-  throw new RivuletError(
-    'model-invalid',
-    'config.json is invalid: max_position_embeddings must be an integer above 1.',
   )
 }
 
@@ -104,10 +103,6 @@ function isAtLeast(minimum: number): (value: number) => boolean {
 
 function isSize(value: number): boolean {
   return Number.isSafeInteger(value) && value > 0
-}
-
-function isId(value: unknown): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

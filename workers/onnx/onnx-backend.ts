@@ -63,7 +63,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
           fraction: 1,
         })
       }
-      const configuring = readModelConfig(folder)
+      const configuring = readModelConfig(folder, options)
       const check = async (graph: ModelProto) =>
         checkFit(graph, firstCapacity, memory, (await configuring).cacheSizes)
       const [config, weights, runtime] = await Promise.all([

@@ -17,26 +17,26 @@ const template =
 describe('a model with a chat template', () => {
   const tokenizer = build({ chat_template: template })
 
-  it('encodes a user message', () => {
-    expect(encodePrompt(tokenizer, chatRequest('Hello!').input)).toEqual([1, 1289, 37, 3, 2])
+  it('encodes a user message', async () => {
+    expect(await encodePrompt(tokenizer, chatRequest('Hello!').input)).toEqual([1, 1289, 37, 3, 2])
   })
 
-  it('passes the role of each message to the template', () => {
+  it('passes the role of each message to the template', async () => {
     const roles = build({ chat_template: '{% for message in messages %}{{ message.role }}{% endfor %}' })
-    expect(roles.decode(encodePrompt(roles, chatRequest('Hello!').input))).toBe('user')
+    expect(roles.decode(await encodePrompt(roles, chatRequest('Hello!').input))).toBe('user')
   })
 
-  it('encodes all messages of a conversation in order', () => {
+  it('encodes all messages of a conversation in order', async () => {
     const messages: readonly ChatMessage[] = [
       { role: 'user', content: 'Hello!' },
       { role: 'assistant', content: '!' },
     ]
-    expect(encodePrompt(tokenizer, chatRequest(messages).input)).toEqual([1, 1289, 37, 3, 1, 37, 3, 2])
+    expect(await encodePrompt(tokenizer, chatRequest(messages).input)).toEqual([1, 1289, 37, 3, 1, 37, 3, 2])
   })
 
-  it('encodes raw text without control tokens', () => {
-    expect(encodePrompt(tokenizer, textRequest('Hello!').input)).toEqual([1289, 37])
-    const ids = encodePrompt(tokenizer, textRequest('Hello!<|end|>').input)
+  it('encodes raw text without control tokens', async () => {
+    expect(await encodePrompt(tokenizer, textRequest('Hello!').input)).toEqual([1289, 37])
+    const ids = await encodePrompt(tokenizer, textRequest('Hello!<|end|>').input)
     expect(ids).not.toContain(3)
     expect(tokenizer.decode(ids)).toBe('Hello!<|end|>')
   })
@@ -45,7 +45,7 @@ describe('a model with a chat template', () => {
 describe('a model without a chat template', () => {
   const tokenizer = build({})
 
-  it('encodes raw text', () => {
-    expect(encodePrompt(tokenizer, textRequest('Hello!').input)).toEqual([1289, 37])
+  it('encodes raw text', async () => {
+    expect(await encodePrompt(tokenizer, textRequest('Hello!').input)).toEqual([1289, 37])
   })
 })

@@ -83,3 +83,39 @@ it('pieces and the whole text have the same result, for random texts, pieces and
   expect(stopped).toBeGreaterThan(500)
   expect(stopped).toBeLessThan(2500)
 })
+
+describe('a stop string with a control token', () => {
+  /** Pushes pieces; those in angle brackets are control tokens. */
+  function feedTokens(pieces: readonly string[], stops: readonly string[]) {
+    const matcher = createStopMatcher(stops)
+    let text = ''
+    for (const piece of pieces) {
+      const step = piece.startsWith('<') ? matcher.pushControl(piece) : matcher.push(piece)
+      text += step.text
+      if (step.hasStopped) return { text, hasStopped: true }
+    }
+    return { text: text + matcher.flush(), hasStopped: false }
+  }
+
+  it.each([
+    ['the token alone', ['a', '<end>', 'b'], ['<end>'], 'a', true],
+    ['text after it', ['a', '<end>', 'us', 'er', 'b'], ['<end>user'], 'a', true],
+    ['text before it', ['a', 'b', '<end>'], ['b<end>'], 'a', true],
+    ['other text after it', ['a', '<end>', 'b'], ['<end>user'], 'ab', false],
+    ['two tokens', ['a', '<end>', '<x>', 'b'], ['<end><x>'], 'a', true],
+    ['its text, spelled by ordinary tokens', ['a', 'b<', 'end>c'], ['<end>'], 'ab', true],
+  ])('matches %s', (_, pieces, stops, text, hasStopped) => {
+    expect(feedTokens(pieces, stops)).toEqual({ text, hasStopped })
+  })
+
+  it('matches only whole tokens', () => {
+    expect(feedTokens(['a', '<end>', 'b'], ['<', '>', 'end', 'd>b'])).toEqual({
+      text: 'ab',
+      hasStopped: false,
+    })
+  })
+
+  it('does not change how other stop strings match across the token', () => {
+    expect(feedTokens(['xa', '<end>', 'bc'], ['ab', '<end>!'])).toEqual({ text: 'x', hasStopped: true })
+  })
+})

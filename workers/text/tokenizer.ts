@@ -1,7 +1,15 @@
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
+import { runSlices } from '../run-slices.js'
+import type { AddedToken } from './added-tokens.js'
+import { createBpe, type BpeConfig } from './bpe.js'
 import type { PromptPart, TemplateTokens } from './chat-template.js'
-import { escapePattern } from './escape-pattern.js'
+import { createEncoder } from './encoder.js'
+import { createNormalizer, type NormalizerConfig } from './normalizer.js'
+import { createPreTokenizer, type PreTokenizerConfig } from './pre-tokenizer.js'
+import { readTurnTokens } from './turn-tokens.js'
+import type { TokenModel } from './token-model.js'
+import { createUnigram, type UnigramConfig } from './unigram.js'
 
 /** Converts text to token ids and back. Only the chat template can produce control tokens. */
 export interface Tokenizer {
@@ -9,8 +17,18 @@ export interface Tokenizer {
   readonly prefixIds: readonly number[]
   readonly chatTemplate: string | undefined
   readonly templateTokens: TemplateTokens
-  /** Returns the token ids. Recognizes control tokens only in parts of the template; content becomes plain text tokens. */
-  encode(parts: readonly PromptPart[]): number[]
+  /** The token that the chat template writes after an answer; undefined if it writes none. */
+  readonly endOfTurnId: number | undefined
+  /** Returns the id of the token with this text. */
+  findId(token: string): number | undefined
+  /** Returns the text of a control token, which `decode` leaves out; undefined for other tokens. */
+  readControlText(id: number): string | undefined
+  /**
+   * Returns the token ids. Recognizes control tokens only in parts of the template; content becomes plain text tokens.
+   * Pauses during a long text, so that the worker stays responsive.
+   * @throws the reason of `signal`
+   */
+  encode(parts: readonly PromptPart[], signal?: AbortSignal): Promise<number[]>
   /** Returns the text without control tokens. An incomplete character becomes U+FFFD. */
   decode(ids: readonly number[]): string
 }
@@ -20,23 +38,39 @@ export interface TokenizerConfig extends Record<string, unknown> {
   readonly chat_template?: unknown
 }
 
-interface AddedToken {
+/** The fields of `tokenizer.json` that are used here. */
+interface TokenizerJson {
+  readonly normalizer?: NormalizerConfig | null
+  readonly pre_tokenizer?: PreTokenizerConfig | null
+  readonly model: { readonly type?: string; readonly vocab: unknown; readonly merges?: unknown }
+  readonly added_tokens: readonly AddedTokenJson[]
+}
+
+interface AddedTokenJson {
   readonly id: number
   readonly content: string
-  readonly special: boolean
-  readonly lstrip: boolean
-  readonly rstrip: boolean
+  readonly special?: boolean
+  readonly normalized?: boolean
+  readonly single_word?: boolean
+  readonly lstrip?: boolean
+  readonly rstrip?: boolean
 }
 
 /**
- * Creates a tokenizer from the model's tokenizer files.
+ * Creates a tokenizer from the model's tokenizer files. Its ids equal those of Python's `tokenizers`.
  * @param tokenizerJson a parsed `tokenizer.json`
  * @param config a parsed `tokenizer_config.json`
+ * @param endTokens the texts of further control tokens
  * @throws RivuletError `model-invalid`
  */
-export function createTokenizer(tokenizerJson: object, config: TokenizerConfig): Tokenizer {
+export function createTokenizer(
+  tokenizerJson: object,
+  config: TokenizerConfig,
+  endTokens: readonly string[] = [],
+): Tokenizer {
   try {
-    return buildTokenizer(tokenizerJson, config)
+    // Each part of the file is checked where it is used; a wrong type throws there.
+    return buildTokenizer(tokenizerJson as TokenizerJson, config, endTokens)
   } catch (error) {
     throw new RivuletError(
       'model-invalid',
@@ -48,115 +82,111 @@ export function createTokenizer(tokenizerJson: object, config: TokenizerConfig):
   }
 }
 
-function buildTokenizer(tokenizerJson: object, config: TokenizerConfig): Tokenizer {
-  const tokenizer = new HuggingFaceTokenizer(tokenizerJson, config)
-  const prefixIds = readPrefixIds(tokenizer)
-  const addedTokens: readonly AddedToken[] = [...tokenizer.get_added_tokens_decoder().values()]
-  // Some vocabularies (Gemma, Phi) add runs of white space as tokens. These tokens are plain text in any part.
-  const textTokens = addedTokens.filter((token) => !token.special && token.content.trim() === '')
-  const controlTokens = addedTokens.filter((token) => !textTokens.includes(token))
-  const controlIds = new Set(controlTokens.map((token) => token.id))
-  const splitControl = createSplitter(controlTokens)
-  const splitText = createSplitter(textTokens)
-
-  /**
-   * Encodes plain text. `sectionIndex` is 0 at the start of the prompt: some tokenizers mark only the first section.
-   */
-  function encodeText(text: string, sectionIndex: number): number[] {
-    return splitText(text).flatMap((piece, index) =>
-      typeof piece === 'string' ? encodePlain(piece, sectionIndex + index) : piece.id,
-    )
-  }
-
-  /** Runs the tokenizer's pipeline without its split at added tokens. That split cannot tell content from template. */
-  function encodePlain(text: string, sectionIndex: number): number[] {
-    const { normalizer, pre_tokenizer: preTokenizer } = tokenizer
-    const normalized = normalizer ? normalizer(text) : text
-    if (normalized === '') return []
-    const words = preTokenizer ? preTokenizer(normalized, { section_index: sectionIndex }) : [normalized]
-    return encodeWords(words)
-  }
-
-  function encodeWords(words: readonly string[]): number[] {
-    const { model } = tokenizer
-    if (!model) return []
-    return model([...words]).flatMap((token) => {
-      const id = model.tokens_to_ids.get(token)
-      if (id === undefined) return model.unk_token_id ?? []
-      // A control token that is not part of the text stands for an unknown character.
-      if (!controlIds.has(id) || !words.some((word) => word.includes(token))) return id
-      // A vocabulary can contain a control token as an ordinary piece. If the characters are encoded one by one, the
-      // control token cannot match.
-      const chars = [...token]
-      return chars.length > 1 ? encodeWords(chars) : (model.unk_token_id ?? [])
-    })
-  }
-
+function buildTokenizer(
+  json: TokenizerJson,
+  config: TokenizerConfig,
+  endTokens: readonly string[],
+): Tokenizer {
+  const { model, vocabulary, runtime } = createModel(json, config)
+  const chatTemplate = findChatTemplate(config)
+  const templateTokens = readTemplateTokens(config)
+  const tokenTexts = json.added_tokens.map(({ content }) => content)
+  const turns = readTurnTokens(chatTemplate, templateTokens, tokenTexts)
+  const namedTexts = new Set([...listNamedTexts(config), ...endTokens])
+  const isSpecial = ({ special, content }: AddedTokenJson) => special === true || namedTexts.has(content)
+  const addedTokens = json.added_tokens.map((token) =>
+    readAddedToken(token, isSpecial(token) || turns.written.includes(token.content)),
+  )
+  for (const { id, content } of addedTokens) vocabulary[id] = content
+  const hiddenIds = new Set(json.added_tokens.filter(isSpecial).map(({ id }) => id))
+  const addedIds = new Map(addedTokens.map(({ content, id }) => [content, id]))
+  const findId = (token: string) => addedIds.get(token) ?? model.findId(token)
+  const encodeParts = createEncoder({
+    addedTokens,
+    normalize: createNormalizer(json.normalizer),
+    splitWords: createPreTokenizer(json.pre_tokenizer),
+    model,
+  })
   return {
-    prefixIds,
-    chatTemplate: findChatTemplate(config),
-    templateTokens: {
-      bos_token: readToken(config.bos_token),
-      eos_token: readToken(config.eos_token),
-      pad_token: readToken(config.pad_token),
-      unk_token: readToken(config.unk_token),
+    prefixIds: readPrefixIds(runtime, findId),
+    chatTemplate,
+    templateTokens,
+    endOfTurnId: turns.endOfTurn === undefined ? undefined : addedIds.get(turns.endOfTurn),
+    findId,
+    readControlText: (id) => (hiddenIds.has(id) ? vocabulary[id] : undefined),
+    encode: (parts, signal) => runSlices(encodeParts(parts), signal),
+    decode(ids) {
+      const tokens = ids.flatMap((id) => (hiddenIds.has(id) ? [] : (vocabulary[id] ?? [])))
+      if (tokens.length === 0) return ''
+      return runtime.decoder ? runtime.decoder(tokens) : tokens.join(' ')
     },
-    encode(parts) {
-      const pieces = parts.flatMap(({ text, isContent }) => (isContent ? [text] : splitControl(text)))
-      return joinTexts(pieces).flatMap((piece, index) =>
-        typeof piece === 'string' ? encodeText(piece, index) : piece.id,
-      )
+  }
+}
+
+/** A tokenizer's model, its tokens by id, and the runtime for everything else: the decoder and the post-processor. */
+interface Model {
+  readonly model: TokenModel
+  readonly vocabulary: (string | undefined)[]
+  readonly runtime: HuggingFaceTokenizer
+}
+
+/** Creates a tokenizer's model. The runtime's own is used for WordPiece and WordLevel. */
+function createModel(json: TokenizerJson, config: TokenizerConfig): Model {
+  // The runtime gets no normalizer and no pre-tokenizer, see `createNormalizer` and `createPreTokenizer`.
+  const rest = { ...json, normalizer: null, pre_tokenizer: null }
+  const { vocab, type, merges } = json.model
+  const isUnigram = Array.isArray(vocab)
+  // Old files have no `type`.
+  if (!isUnigram && type !== 'BPE' && !(type === undefined && merges)) {
+    const runtime = new HuggingFaceTokenizer(rest, config)
+    return { model: createRuntimeModel(runtime), vocabulary: [...(runtime.model?.vocab ?? [])], runtime }
+  }
+  const model = isUnigram
+    ? createUnigram(json.model as unknown as UnigramConfig)
+    : createBpe(json.model as unknown as BpeConfig)
+  const vocabulary: string[] = []
+  if (isUnigram) for (const [piece] of vocab as UnigramConfig['vocab']) vocabulary.push(piece)
+  else
+    for (const [token, id] of Object.entries((json.model as unknown as BpeConfig).vocab))
+      vocabulary[id] = token
+  const placeholder = { type: 'BPE', vocab: {}, merges: [] }
+  return { model, vocabulary, runtime: new HuggingFaceTokenizer({ ...rest, model: placeholder }, config) }
+}
+
+function createRuntimeModel({ model }: HuggingFaceTokenizer): TokenModel {
+  if (!model) throw new Error('it has no model.')
+  const findId = (token: string) => model.tokens_to_ids.get(token)
+  return {
+    findId,
+    unknownId: model.unk_token_id,
+    // oxlint-disable-next-line require-yield -- these models split a word fast
+    *encode(word) {
+      return model([word]).flatMap((token) => findId(token) ?? model.unk_token_id ?? [])
     },
-    decode: (ids) =>
-      ids.length === 0
-        ? ''
-        : tokenizer.decode([...ids], { skip_special_tokens: true, clean_up_tokenization_spaces: false }),
+  }
+}
+
+function readAddedToken(token: AddedTokenJson, isControl: boolean): AddedToken {
+  return {
+    id: token.id,
+    content: token.content,
+    isControl,
+    isNormalized: token.normalized ?? !token.special,
+    isSingleWord: token.single_word ?? false,
+    stripsLeft: token.lstrip ?? false,
+    stripsRight: token.rstrip ?? false,
   }
 }
 
 /** Finds the ids that the post-processor adds before a text, without those that it adds after the text. */
-function readPrefixIds(tokenizer: HuggingFaceTokenizer): number[] {
-  const { ids } = tokenizer.encode('')
-  const withText = tokenizer.encode('a').ids
-  const end = ids.findIndex((id, index) => id !== withText[index])
-  return end === -1 ? ids : ids.slice(0, end)
-}
-
-type Piece = string | AddedToken
-
-/** Creates a function that splits text at these tokens. If several start at the same place, the longest one wins. */
-function createSplitter(tokens: readonly AddedToken[]): (text: string) => Piece[] {
-  if (tokens.length === 0) return (text) => [text]
-  const byContent = new Map(tokens.map((token) => [token.content, token]))
-  const contents = [...byContent.keys()].toSorted((a, b) => b.length - a.length)
-  const pattern = new RegExp(`(${contents.map(escapePattern).join('|')})`)
-  // A pattern is compiled at its first use. With this call, a pattern that is too large fails here and not at the first
-  // prompt.
-  pattern.test('')
-  // Splitting at a captured group keeps the matches at the odd indices.
-  return (text) =>
-    text.split(pattern).map((piece, index) => (index % 2 === 1 ? byContent.get(piece) : undefined) ?? piece)
-}
-
-/**
- * Joins adjacent texts, since template text and content are one text to the tokenizer. Strips white space next to tokens
- * with `lstrip` or `rstrip`.
- */
-function joinTexts(pieces: readonly Piece[]): Piece[] {
-  const joined: Piece[] = []
-  for (const piece of pieces) {
-    const last = joined.at(-1)
-    if (typeof piece === 'string' && typeof last === 'string') joined[joined.length - 1] = last + piece
-    else joined.push(piece)
-  }
-  return joined
-    .map((piece, index) => {
-      if (typeof piece !== 'string') return piece
-      const [before, after] = [joined[index - 1], joined[index + 1]]
-      const start = typeof before === 'object' && before.rstrip ? piece.trimStart() : piece
-      return typeof after === 'object' && after.lstrip ? start.trimEnd() : start
-    })
-    .filter((piece) => piece !== '')
+function readPrefixIds(
+  { post_processor: postProcessor }: HuggingFaceTokenizer,
+  findId: (token: string) => number | undefined,
+): number[] {
+  if (!postProcessor) return []
+  const text = '\u0000'
+  const { tokens } = postProcessor([text], null, true)
+  return tokens.slice(0, tokens.indexOf(text)).flatMap((token) => findId(token) ?? [])
 }
 
 /** Finds the chat template. A model can have several named templates; the template named `default` is for chat. */
@@ -166,6 +196,30 @@ function findChatTemplate({ chat_template: template }: TokenizerConfig): string 
   const named = template as readonly { readonly name?: unknown; readonly template?: unknown }[]
   const found = named.find((entry) => entry.name === 'default')?.template
   return typeof found === 'string' ? found : undefined
+}
+
+/** Lists the tokens that `tokenizer_config.json` names as special, in any of the fields that transformers reads. */
+function listNamedTexts(config: TokenizerConfig): readonly string[] {
+  const names = ['bos', 'eos', 'unk', 'sep', 'pad', 'cls', 'mask'].map((name) => config[`${name}_token`])
+  const lists = [config.additional_special_tokens, config.extra_special_tokens].flatMap(listValues)
+  const decoder = listValues(config.added_tokens_decoder).filter(
+    (token) => (token as { readonly special?: unknown } | null)?.special === true,
+  )
+  return [...names, ...lists, ...decoder].flatMap((token) => readToken(token) ?? [])
+}
+
+/** Returns the values of a list or an object. */
+function listValues(value: unknown): readonly unknown[] {
+  return typeof value === 'object' && value !== null ? Object.values(value) : []
+}
+
+function readTemplateTokens(config: TokenizerConfig): TemplateTokens {
+  return {
+    bos_token: readToken(config.bos_token),
+    eos_token: readToken(config.eos_token),
+    pad_token: readToken(config.pad_token),
+    unk_token: readToken(config.unk_token),
+  }
 }
 
 /** Reads a token of `tokenizer_config.json`, which is a string or an object with `content`. */

@@ -1,0 +1,86 @@
+import { createSectionSplitter, type AddedToken } from './added-tokens.js'
+import type { PromptPart } from './chat-template.js'
+import type { Normalize } from './normalizer.js'
+import type { SplitWords } from './pre-tokenizer.js'
+import { joinParts } from './prompt-text.js'
+import { stepsPerYield, type TokenModel } from './token-model.js'
+
+/** The stages of a tokenizer, in the order in which a text passes them. */
+export interface EncoderStages {
+  readonly addedTokens: readonly AddedToken[]
+  readonly normalize: Normalize
+  readonly splitWords: SplitWords
+  readonly model: TokenModel
+}
+
+/** Returns the ids of a prompt. Yields now and then, so that the caller can pause. */
+export type EncodeParts = (parts: readonly PromptPart[]) => Generator<undefined, number[], undefined>
+
+/**
+ * Creates an encoder with the order of Python's `tokenizers`: added tokens, normalizer, added tokens of the normalized text,
+ * pre-tokenizer, model. Content never becomes a control token.
+ */
+export function createEncoder({ addedTokens, normalize, splitWords, model }: EncoderStages): EncodeParts {
+  const controlTexts = new Map(
+    addedTokens.filter(({ isControl }) => isControl).map(({ id, content }) => [id, content]),
+  )
+  const normalizeContent = (token: AddedToken) => ({ ...token, content: normalize(token.content) })
+  const isMatchedLater = ({ isControl, isNormalized }: AddedToken) => isNormalized && !isControl
+  const splitRaw = createSectionSplitter(addedTokens.filter((token) => !isMatchedLater(token)))
+  const splitNormalized = createSectionSplitter(addedTokens.filter(isMatchedLater).map(normalizeContent))
+
+  /**
+   * Encodes a word that is text. A vocabulary can contain a control token as an ordinary piece: its characters are then
+   * encoded one by one, so that the control token cannot arise.
+   */
+  function* encodeWord(word: string): Generator<undefined, readonly number[], undefined> {
+    const ids = yield* model.encode(word)
+    if (!ids.some((id) => controlTexts.has(id))) return ids
+    /** The control tokens whose text is in the word. Any other control token stands for an unknown character. */
+    const spelled = new Set(
+      [...new Set(ids)].filter((id) => word.includes(controlTexts.get(id) ?? word + word)),
+    )
+    const encoded: number[] = []
+    for (const id of ids) {
+      if (!spelled.has(id)) encoded.push(id)
+      else encoded.push(...(yield* encodeCharacters(Array.from(controlTexts.get(id)!), spelled)))
+    }
+    return encoded
+  }
+
+  function* encodeCharacters(characters: readonly string[], refused: ReadonlySet<number>) {
+    const encoded: number[] = []
+    for (const character of characters) {
+      for (const id of yield* model.encode(character)) {
+        if (!refused.has(id)) encoded.push(id)
+        else if (model.unknownId !== undefined) encoded.push(model.unknownId)
+      }
+    }
+    return encoded
+  }
+
+  return function* encodeParts(parts) {
+    const prompt = joinParts(parts)
+    const ids: number[] = []
+    let words = 0
+    for (const section of splitRaw(prompt)) {
+      if ('id' in section) {
+        ids.push(section.id)
+        continue
+      }
+      const normalized = joinParts([{ text: normalize(section.text), isContent: true }])
+      for (const piece of splitNormalized(normalized)) {
+        if ('id' in piece) {
+          ids.push(piece.id)
+          continue
+        }
+        for (const word of splitWords(piece.text, section.start === 0 && piece.start === 0)) {
+          for (const id of yield* encodeWord(word)) ids.push(id)
+          words += 1
+          if (words % stepsPerYield === 0) yield
+        }
+      }
+    }
+    return ids
+  }
+}
