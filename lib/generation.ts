@@ -1,6 +1,13 @@
 import { RivuletError, asRivuletError } from './contract/errors.js'
 import { readArrival } from './contract/stream-transfer.js'
-import type { FinishReason, GenerationEvent, ModelInfo, TokenChunk } from './contract/worker-api.js'
+import type {
+  AnswerEnd,
+  FinishReason,
+  GenerationEvent,
+  ModelInfo,
+  TokenChunk,
+  ToolCall,
+} from './contract/worker-api.js'
 import { createDeferred } from './contract/create-deferred.js'
 import { createTally, type GenerationFigures } from './generation-tally.js'
 import type { GenerationOutcome } from './observer.js'
@@ -11,6 +18,10 @@ import type { GenerationPart } from './transcript.js'
 export interface GenerationResult extends GenerationFigures {
   /** The texts of the stream's chunks, joined. */
   readonly text: string
+  /** The reasoning of the stream's chunks, joined; empty if the model showed none. */
+  readonly reasoning: string
+  /** The tool calls of the answer, in order; empty if there are none. */
+  readonly toolCalls: readonly ToolCall[]
   readonly finishReason: FinishReason
   /** If `finishReason` is `cancelled`: the reason passed to `cancel()`, or the reason of the signal. */
   readonly cancelReason?: unknown
@@ -53,7 +64,7 @@ export interface Generation {
 }
 
 type Ending =
-  | { readonly kind: 'finished'; readonly finishReason: 'stop' | 'length' }
+  | { readonly kind: 'finished'; readonly finishReason: AnswerEnd }
   | { readonly kind: 'cancelled'; readonly reason: unknown }
   | { readonly kind: 'failed'; readonly error: RivuletError }
 
@@ -84,7 +95,7 @@ export function startGeneration(
     ending = how
     stopping.abort()
     void events.return(undefined)
-    const { text, parts } = tally.transcript
+    const { text, reasoning, toolCalls, parts } = tally.transcript
     const figures = tally.finish()
     if (how.kind === 'failed') {
       reject(how.error)
@@ -95,7 +106,7 @@ export function startGeneration(
       how.kind === 'cancelled'
         ? { finishReason: how.kind, cancelReason: how.reason }
         : { finishReason: how.finishReason }
-    const finished = { text, ...reasons, parts, ...figures }
+    const finished = { text, reasoning, toolCalls, ...reasons, parts, ...figures }
     resolve(finished)
     onEnd?.({ kind: 'finished', result: finished }, info)
   }

@@ -88,10 +88,10 @@ describe('a recorded generation', () => {
   it('has the time of its tokens, and of the queue and prefill that the worker reported', async () => {
     const recorder = recordLatency()
     recorder.setPrefill(prefill)
-    recorder.addToken()
+    recorder.addToken('text')
     await new Promise((resolve) => setTimeout(resolve, 2))
-    recorder.addToken()
-    const latency = recorder.finish()
+    recorder.addToken('text')
+    const latency = recorder.finish(2)
     expect(latency.decodeMs).toBe(latency.interTokenLatencyMs!.max)
     expect(latency).toMatchObject({ queueMs: 12, prefillTokensPerSecond: 250 })
   })

@@ -2,11 +2,11 @@ import { refuseUnknown } from './contract/check-options.js'
 import { RivuletError } from './contract/errors.js'
 import { describeFailure } from './contract/openai-error.js'
 import { writeComment, writeDone, writeEvent, writeFailure } from './contract/server-sent-events.js'
-import type { FinishReason, TokenChunk } from './contract/worker-api.js'
+import type { AnswerEnd, FinishReason, TokenChunk } from './contract/worker-api.js'
 import type { Engine } from './engine.js'
 import { nameAsClient } from './openai/name-as-client.js'
 import { readRequest, type ReadRequest } from './openai/read-request.js'
-import { createAnswerWriter, type AnswerEnd } from './openai/write-answer.js'
+import { createAnswerWriter } from './openai/write-answer.js'
 import type { TokenStream } from './token-stream.js'
 
 /** Options of `openaiFetch`. */

@@ -30,6 +30,7 @@ const start: GenerationStart = {
 
 const latency = {
   timeToFirstTokenMs: 250,
+  firstTokenChannel: 'text' as const,
   interTokenLatencyMs: { p50: 20, p90: 40, p95: 40, p99: 40, max: 40 },
   queueMs: 12,
   prefillTokensPerSecond: 50,
@@ -43,7 +44,14 @@ const figures = {
   latency,
   recoveries: 1,
 }
-const result: GenerationResult = { text: 'A secret answer', finishReason: 'stop', parts: [], ...figures }
+const result: GenerationResult = {
+  text: 'A secret answer',
+  finishReason: 'stop',
+  reasoning: '',
+  toolCalls: [],
+  parts: [],
+  ...figures,
+}
 const finished: GenerationOutcome = { kind: 'finished', result }
 
 const error = new RivuletError('device-lost', 'The GPU was lost.')

@@ -1,4 +1,4 @@
-import type { FinishReason, TokenChunk, TokenLogprob } from '../contract/worker-api.js'
+import type { AnswerEnd, TokenChunk, TokenLogprob } from '../contract/worker-api.js'
 import type { GenerationResult } from '../generation.js'
 import type { Usage } from '../generation-tally.js'
 
@@ -12,9 +12,6 @@ export interface AnswerHead {
   /** True if every chunk has `usage: null`, and an extra last chunk has the usage. */
   readonly includesUsage: boolean
 }
-
-/** Why a complete answer ended. OpenAI uses the same values for `finish_reason`. */
-export type AnswerEnd = Exclude<FinishReason, 'cancelled'>
 
 /**
  * Creates the functions that write the objects of one answer in OpenAI's format ("The chat completion chunk object", "The
