@@ -57,7 +57,7 @@ export interface Generation {
   pull(): Promise<void>
   /** Runs the generation to its end without a reader. Its chunks wait for a later reader. */
   runToEnd(): Promise<void>
-  /** Cancels the generation. For its reader, the stream ends. */
+  /** Cancels the generation. For its reader, the stream ends. @throws the stream's error if the stream has failed */
   cancel(reason?: unknown): void
   /** Cancels the generation after the reader has cancelled the stream. The stream itself has already ended. */
   abandon(reason?: unknown): void
@@ -88,15 +88,17 @@ export function startGeneration(
   let isRunning = false
   let ending: Ending | undefined
   let hasStreamEnded = false
+  let streamFailure: { readonly error: unknown } | undefined
   let advancing: Promise<void> | undefined
 
   function finish(how: Ending): void {
     if (ending) return
     ending = how
-    stopping.abort()
+    stopping.abort(how.kind === 'cancelled' ? how.reason : undefined)
     void events.return(undefined)
     const { text, reasoning, toolCalls, parts } = tally.transcript
     const figures = tally.finish()
+    settleStream()
     if (how.kind === 'failed') {
       reject(how.error)
       onEnd?.({ kind: 'failed', error: how.error, figures }, info)
@@ -147,34 +149,56 @@ export function startGeneration(
     while (!isRunning && !ending) await advance()
   }
 
-  function endStream(end: () => void): void {
+  function closeStream(): void {
     if (hasStreamEnded) return
     hasStreamEnded = true
-    end()
+    controller.close()
+  }
+
+  function failStream(error: unknown): void {
+    if (hasStreamEnded) return
+    hasStreamEnded = true
+    streamFailure = { error }
+    controller.error(error)
+  }
+
+  /**
+   * Ends the stream once its reader has all chunks, so that `closed` settles without another read. An error would drop a
+   * chunk in the stream's own queue, where it is if its reader has released the lock.
+   */
+  function settleStream(): void {
+    if (!ending || ending.kind === 'cancelled' || waiting.length > 0 || controller.desiredSize !== 0) return
+    if (ending.kind === 'failed') failStream(ending.error)
+    else closeStream()
   }
 
   function deliver(delivered: DeliveredChunk): void {
     controller.enqueue(delivered.chunk)
     const unreadChunks = waiting.length + (waiting.at(-1) ?? delivered).unreadChunks
     onChunk?.({ ...delivered, unreadChunks })
+    settleStream()
   }
 
   function cancel(reason?: unknown): void {
     finish({ kind: 'cancelled', reason })
-    endStream(() => {
-      // A later reader can still read the chunks that have arrived.
-      for (const { chunk } of waiting.splice(0)) controller.enqueue(chunk)
-      controller.close()
-    })
+    waiting.length = 0
+    closeStream()
+  }
+
+  /** Ends the generation because its engine is disposed. The reader can still read the chunks that have arrived. */
+  function leave(): void {
+    finish({ kind: 'cancelled', reason: disposed.reason })
+    if (!hasStreamEnded) for (const { chunk } of waiting.splice(0)) controller.enqueue(chunk)
+    closeStream()
   }
 
   function abort(): void {
     finish({ kind: 'cancelled', reason: signal?.reason })
-    endStream(() => controller.error(signal?.reason))
+    failStream(signal?.reason)
   }
 
   signal?.addEventListener('abort', abort, { signal: stopping.signal })
-  disposed.addEventListener('abort', () => cancel(disposed.reason), { signal: stopping.signal })
+  disposed.addEventListener('abort', leave, { signal: stopping.signal })
   if (signal?.aborted) abort()
   else void readToStart()
 
@@ -188,10 +212,13 @@ export function startGeneration(
       const delivered = waiting.shift()
       if (hasStreamEnded) return
       if (delivered) deliver(delivered)
-      else if (ending?.kind === 'failed') endStream(controller.error.bind(controller, ending.error))
-      else endStream(() => controller.close())
+      else if (ending?.kind === 'failed') failStream(ending.error)
+      else closeStream()
     },
-    cancel,
+    cancel(reason) {
+      cancel(reason)
+      if (streamFailure) throw streamFailure.error
+    },
     abandon(reason) {
       hasStreamEnded = true
       finish({ kind: 'cancelled', reason })

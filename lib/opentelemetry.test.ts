@@ -133,6 +133,8 @@ describe('the record of a generation', () => {
     ['llm.example:8000', { 'server.address': 'llm.example', 'server.port': 8000 }],
     ['llm.example', { 'server.address': 'llm.example' }],
     ['[::1]:8000', { 'server.address': '[::1]', 'server.port': 8000 }],
+    ['llm.example:443', { 'server.address': 'llm.example', 'server.port': 443 }],
+    ['llm.example:80', { 'server.address': 'llm.example', 'server.port': 80 }],
   ])('of a server at %s has the kind of a client, and its address', (deviceDescription, address) => {
     const server: ModelInfo = { ...info, model: 'org/Model-8B', device: 'server', deviceDescription }
     const { name, kind, attributes } = record(finished, { info: server })

@@ -151,7 +151,7 @@ async function startAttempt(
   function leave(): void {
     isOver = true
     leaving.abort()
-    events.cancel().catch(() => {})
+    events.cancel(signal.reason).catch(() => {})
   }
 
   function handleClosing(): void {
