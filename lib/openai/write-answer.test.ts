@@ -4,7 +4,7 @@ import { createAnswerWriter } from './write-answer.js'
 
 const head = { id: 'chatcmpl-1', isChat: true, model: 'local', created: 1, includesUsage: true }
 const usage = { promptTokens: 5, cachedPromptTokens: 2, completionTokens: 3 }
-const choice = {
+const wholeChoice = {
   result: { text: 'Once', reasoning: '', toolCalls: [], usage },
   end: 'stop',
   logprobs: [],
@@ -85,7 +85,7 @@ describe('an answer in OpenAI’s format', () => {
       top_logprobs: [{ ' up': -0.5, on: -0.5 }, {}],
       text_offset: [4, 7],
     }
-    const whole = writer.writeWhole([{ ...choice, logprobs, promptLength: 4 }]) as OpenAI.Completion
+    const whole = writer.writeWhole([{ ...wholeChoice, logprobs, promptLength: 4 }]) as OpenAI.Completion
     expect(whole.choices[0]?.logprobs).toEqual(lists)
     const written = writer.write({ ...chunk, logprobs }, 0, 4) as OpenAI.Completion
     expect(written.choices[0]?.logprobs).toEqual(lists)
@@ -104,7 +104,7 @@ describe('an answer in OpenAI’s format', () => {
     })
     const toolCalls = [{ id: 'a', name: 'look', arguments: '{}' }]
     const result = { text: '', reasoning: 'Hm.', toolCalls, usage }
-    const whole = writer.writeWhole([{ ...choice, result, end: 'tool-calls' }]) as OpenAI.ChatCompletion
+    const whole = writer.writeWhole([{ ...wholeChoice, result, end: 'tool-calls' }]) as OpenAI.ChatCompletion
     expect(whole.choices[0]).toMatchObject({
       finish_reason: 'tool_calls',
       message: {
@@ -116,7 +116,7 @@ describe('an answer in OpenAI’s format', () => {
   })
 
   it('can be one object', () => {
-    const whole = createAnswerWriter(head).writeWhole([choice]) as OpenAI.ChatCompletion
+    const whole = createAnswerWriter(head).writeWhole([wholeChoice]) as OpenAI.ChatCompletion
     expect(whole.choices[0]).toEqual({
       index: 0,
       message: { role: 'assistant', content: 'Once', refusal: null },

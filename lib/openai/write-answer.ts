@@ -74,8 +74,8 @@ export function createAnswerWriter({ id, isChat, model, created, includesUsage }
       const object = isChat ? 'chat.completion' : 'text_completion'
       const written = choices.map(({ result, end, logprobs, promptLength }, index) => {
         const content = isChat ? { message: writeMessage(result) } : { text: result.text }
-        const written = writeLogprobs(logprobs, isChat, promptLength)
-        return { index, ...content, logprobs: written, finish_reason: finishReasons[end] }
+        const list = writeLogprobs(logprobs, isChat, promptLength)
+        return { index, ...content, logprobs: list, finish_reason: finishReasons[end] }
       })
       return { id, object, created, model, choices: written, usage: writeUsage(usage) }
     },
