@@ -4,6 +4,8 @@ import { readHeaders } from './read-headers.js'
 import { serverKinds, type RemoteLoadOptions, type ServerKind } from './contract/remote-options.js'
 import { resolveUrl } from './resolve-url.js'
 
+export type { ServerKind } from './contract/remote-options.js'
+
 /** Options of `remote()`. */
 export interface RemoteOptions {
   /** The URL of the server's API, absolute or relative to the page: `https://llm.example.com/v1`. */

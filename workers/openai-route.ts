@@ -1,7 +1,12 @@
 // Runs in an app's service worker.
 import { RivuletError } from '../lib/contract/errors.js'
 import { holdLifeLock, watchLifeLock } from '../lib/contract/life-lock.js'
-import { describeFailure, respondWithError, writeError, type ErrorBody } from '../lib/contract/openai-error.js'
+import {
+  describeFailure,
+  respondWithError,
+  writeError,
+  type ErrorBody,
+} from '../lib/contract/openai-error.js'
 import { readRouteScope, type OpenaiRouteOptions } from './openai-route-options.js'
 import {
   introduction,

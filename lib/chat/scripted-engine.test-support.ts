@@ -90,7 +90,7 @@ function streamScript(
       const content = typeof word === 'string' ? { text: word } : { text: '', ...word }
       yield { kind: 'chunk', ...content, tokenIds: [index], tokenCount: 1 }
     }
-    if (end instanceof RivuletError) throw end
+    if (typeof end !== 'string') throw end
     if (end === 'silence') return new Promise(() => {})
     yield { kind: 'ended', finishReason: end }
   }

@@ -4,7 +4,7 @@ import type { OptionName } from '../../lib/contract/option-table.js'
 import type { ServerFailure } from './server-failure.js'
 
 /** What an engine has learned from a server's refusals. It applies to every later request of the engine. */
-export interface Learned {
+interface Learned {
   refusesStreamOptions: boolean
   wantsMaxCompletionTokens: boolean
 }
