@@ -60,16 +60,24 @@ test('aborting cancels the generation, and the next one runs', async ({ rivulet 
   expect(next).not.toBe('')
 })
 
-test('unsupported settings are warnings; options of this library go through providerOptions', async () => {
+test('what is not supported is refused or a warning; options of this library go through providerOptions', async () => {
   const seen = await engine.evaluate(async (engine, prompt) => {
     const { aiSdk, rivulet } = window
     const model = rivulet.languageModel(engine)
-    const warned = await model.doGenerate({
-      prompt: [{ role: 'user', content: [{ type: 'text', text: prompt }] }],
-      maxOutputTokens: 2,
-      tools: [{ type: 'function', name: 'look', inputSchema: {} }],
-      responseFormat: { type: 'json' },
-    })
+    const call = (more: object) => {
+      const content = [{ type: 'text' as const, text: prompt }]
+      return model.doGenerate({ prompt: [{ role: 'user', content }], maxOutputTokens: 2, ...more })
+    }
+    const refuse = (more: object) =>
+      call(more).then(
+        () => 'answered',
+        ({ code, details }: { code: string; details: object }) => ({ code, details }),
+      )
+    const warned = await call({ reasoning: 'high' })
+    const refused = [
+      await refuse({ tools: [{ type: 'function', name: 'look', inputSchema: {} }] }),
+      await refuse({ responseFormat: { type: 'json' } }),
+    ]
     const narrow = { temperature: 2, maxOutputTokens: 4, seed: 3, maxRetries: 0 } as const
     const { text } = await aiSdk.generateText({
       ...narrow,
@@ -84,11 +92,12 @@ test('unsupported settings are warnings; options of this library go through prov
         () => 'answered',
         (error: Error) => error.message,
       )
-    return { warnings: warned.warnings, text, greedy, wrong }
+    return { warnings: warned.warnings, refused, text, greedy, wrong }
   }, prompt)
-  expect(seen.warnings).toEqual([
-    { type: 'unsupported', feature: 'tools' },
-    { type: 'unsupported', feature: 'responseFormat' },
+  expect(seen.warnings).toEqual([{ type: 'unsupported', feature: 'reasoning' }])
+  expect(seen.refused).toEqual([
+    { code: 'invalid-option', details: { option: 'tools' } },
+    { code: 'invalid-option', details: { option: 'responseFormat' } },
   ])
   expect(seen.text).toBe(seen.greedy)
   expect(seen.wrong).toContain('minQ')

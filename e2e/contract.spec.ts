@@ -394,7 +394,7 @@ for (const subject of subjects) {
     let server: RealServer | undefined
     test.beforeAll(async ({ browser }) => {
       if (subject.kind === 'remote') {
-        const started = await startRealServer('demo/public/models/stories.gguf')
+        const started = await startRealServer('dasLLAMA', 'demo/public/models/stories.gguf')
         test.skip('unavailable' in started, 'unavailable' in started ? started.unavailable : '')
         if ('value' in started) server = started.value
       }

@@ -150,7 +150,7 @@ test('a refused request is the client’s own error, with the name of the field'
       }
     }
     return {
-      tools: await fail({ tools: [] }),
+      tools: await fail({ tools: [{ type: 'function', function: { name: 'look' } }] }),
       n: await fail({ n: 2 }),
       model: await fail({ model: 'gpt-4o' }),
       temperature: await fail({ temperature: -1 }),

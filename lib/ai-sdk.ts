@@ -2,13 +2,14 @@ import type {
   LanguageModelV4,
   LanguageModelV4CallOptions,
   LanguageModelV4FinishReason,
-  LanguageModelV4Prompt,
   LanguageModelV4StreamPart,
   LanguageModelV4Usage,
   SharedV4Warning,
 } from '@ai-sdk/provider'
-import { RivuletError } from './contract/errors.js'
-import type { ChatMessage, GenerateOptions } from './contract/request.js'
+import { readPrompt } from './ai-sdk/read-prompt.js'
+import { createPartWriter, writeContent } from './ai-sdk/write-parts.js'
+import { refuse } from './contract/check-options.js'
+import type { GenerateOptions } from './contract/request.js'
 import type { FinishReason } from './contract/worker-api.js'
 import type { Engine } from './engine.js'
 import type { Usage } from './generation-tally.js'
@@ -16,8 +17,9 @@ import type { TokenStream } from './token-stream.js'
 
 /**
  * Returns an engine as a language model of the AI SDK (specification v4, `ai` 7), for `streamText`, `generateText` and the
- * functions built on them. Settings that the engine does not support (tools, JSON formats, reasoning) are reported as the
- * SDK's warnings. Options that only this library has are set with
+ * functions built on them. Tools and JSON formats are refused before any work, because the SDK would wait for them in vain;
+ * the `reasoning` setting is reported as the SDK's warning. Reasoning and tool parts of earlier answers may be in the prompt.
+ * Options that only this library has are set with
  * `providerOptions: { rivulet: { minP, repetitionPenalty, logitBias } }`; an unknown name in `rivulet` is refused.
  *
  *     const { textStream } = streamText({ model: languageModel(engine), prompt: 'Tell me a story.' })
@@ -32,25 +34,47 @@ export function languageModel(engine: Engine): LanguageModelV4 {
     supportedUrls: {},
     async doGenerate(options) {
       const { stream, warnings } = start(engine, options)
-      const text = await stream.text()
-      const { finishReason, usage } = await stream.result
+      await stream.text()
+      const result = await stream.result
       return {
-        content: [{ type: 'text', text }],
-        finishReason: toFinishReason(finishReason),
-        usage: toUsage(usage),
+        content: writeContent(result),
+        finishReason: toFinishReason(result.finishReason),
+        usage: toUsage(result.usage),
         warnings,
       }
     },
-    doStream(options) {
+    async doStream(options) {
       const { stream, warnings } = start(engine, options)
-      return Promise.resolve({ stream: toParts(stream, warnings, options.abortSignal) })
+      return { stream: toParts(stream, warnings, options.abortSignal) }
     },
   }
 }
 
 function start(engine: Engine, options: LanguageModelV4CallOptions) {
-  const stream = engine.generate(toMessages(options.prompt), readOptions(options))
-  return { stream, warnings: listUnsupported(options) }
+  refuseUnsupported(options)
+  const stream = engine.generate(readPrompt(options.prompt), readOptions(options))
+  return { stream, warnings: listWarnings(options) }
+}
+
+/** @throws RivuletError `invalid-option` for what the SDK would wait for in vain */
+function refuseUnsupported({
+  tools = [],
+  toolChoice,
+  responseFormat = { type: 'text' },
+}: LanguageModelV4CallOptions): void {
+  if (tools.length > 0 && toolChoice?.type !== 'none') {
+    refuse(
+      '"tools" is not supported by the model in this page. Leave it out, or set "toolChoice" to "none".',
+      'tools',
+    )
+  }
+  if (responseFormat.type !== 'text') {
+    const advice = 'Ask for text instead of an object.'
+    refuse(
+      `"responseFormat" must be text: the model in this page cannot be held to JSON. ${advice}`,
+      'responseFormat',
+    )
+  }
 }
 
 /** Converts the SDK's options to options of `engine.generate`. For an undefined option, the model's default applies. */
@@ -70,66 +94,34 @@ function readOptions(options: LanguageModelV4CallOptions): GenerateOptions {
   }
 }
 
-function listUnsupported({
-  tools = [],
-  toolChoice,
-  responseFormat = { type: 'text' },
-  reasoning = 'provider-default',
-}: LanguageModelV4CallOptions): SharedV4Warning[] {
-  const unsupported = {
-    tools: tools.length > 0,
-    toolChoice: toolChoice !== undefined && tools.length > 0,
-    responseFormat: responseFormat.type !== 'text',
-    reasoning: reasoning !== 'provider-default' && reasoning !== 'none',
-  }
-  return Object.entries(unsupported)
-    .filter(([, isAsked]) => isAsked)
-    .map(([feature]) => ({ type: 'unsupported', feature }))
+function listWarnings({ reasoning = 'provider-default' }: LanguageModelV4CallOptions): SharedV4Warning[] {
+  const isAsked = reasoning !== 'provider-default' && reasoning !== 'none'
+  return isAsked ? [{ type: 'unsupported', feature: 'reasoning' }] : []
 }
 
-/**
- * Converts the SDK's prompt to messages.
- * @throws RivuletError `invalid-option` if a message contains anything but text
- */
-function toMessages(prompt: LanguageModelV4Prompt): ChatMessage[] {
-  return prompt.map(({ role, content }, index) => {
-    if (role === 'system') return { role, content }
-    if (role === 'tool') refuse(index, 'tool results')
-    const texts = content.map((part) => (part.type === 'text' ? part.text : refuse(index, part.type)))
-    return { role, content: texts.join('') }
-  })
-}
-
-function refuse(index: number, what: string): never {
-  throw new RivuletError(
-    'invalid-option',
-    `messages[${index}] contains ${what}. The model in this page reads only text.`,
-    { details: { option: `messages[${index}]` } },
-  )
-}
-
-/** The id of the text part. The whole answer is one part. */
-const textId = '0'
-
-/** Converts a token stream to a stream of the SDK's parts, with backpressure. */
 function toParts(
   stream: TokenStream,
   warnings: SharedV4Warning[],
   signal: AbortSignal | undefined,
 ): ReadableStream<LanguageModelV4StreamPart> {
   const reader = stream.getReader()
+  const writer = createPartWriter()
   return new ReadableStream(
     {
       start(controller) {
         controller.enqueue({ type: 'stream-start', warnings })
-        controller.enqueue({ type: 'text-start', id: textId })
       },
       async pull(controller) {
+        const send = (parts: readonly LanguageModelV4StreamPart[]) => {
+          for (const part of parts) controller.enqueue(part)
+        }
         try {
-          const { done, value } = await reader.read()
-          if (!done) return controller.enqueue({ type: 'text-delta', id: textId, delta: value.text })
-          const { finishReason, usage } = await stream.result
-          controller.enqueue({ type: 'text-end', id: textId })
+          for (let next = await reader.read(); !next.done; next = await reader.read()) {
+            const parts = writer.write(next.value)
+            if (parts.length > 0) return send(parts)
+          }
+          const { finishReason, usage, toolCalls } = await stream.result
+          send(writer.end(toolCalls))
           controller.enqueue({
             type: 'finish',
             finishReason: toFinishReason(finishReason),
@@ -142,7 +134,7 @@ function toParts(
         }
         controller.close()
       },
-      cancel: () => stream.cancel(),
+      cancel: (reason) => reader.cancel(reason),
     },
     { highWaterMark: 1 },
   )
@@ -163,6 +155,10 @@ function toUsage(usage: Usage | undefined): LanguageModelV4Usage {
       cacheRead: usage?.cachedPromptTokens,
       cacheWrite: undefined,
     },
-    outputTokens: { total: completionTokens, text: completionTokens, reasoning: undefined },
+    outputTokens: {
+      total: completionTokens,
+      text: completionTokens === undefined ? undefined : completionTokens - (usage?.reasoningTokens ?? 0),
+      reasoning: usage?.reasoningTokens,
+    },
   }
 }

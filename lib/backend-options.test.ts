@@ -26,8 +26,10 @@ describe('llamaCpp() refuses by name', () => {
 
 describe('remote() refuses by name', () => {
   const valid = { baseURL: 'https://a.example', model: 'm' }
+  const cyclic: Record<string, unknown> = {}
+  cyclic.self = cyclic
 
-  it.each([
+  it.each<[object, string]>([
     [{ key: 'x' }, '"key"'],
     [{ baseURL: 'ftp://a.example' }, 'baseURL'],
     [{ baseURL: 'https://user:password@a.example' }, 'password'],
@@ -35,6 +37,12 @@ describe('remote() refuses by name', () => {
     [{ apiKey: '' }, 'apiKey'],
     [{ apiKey: 'line\nbreak' }, 'apiKey'],
     [{ idleTimeoutMs: 0 }, 'idleTimeoutMs'],
+    [{ skipModelList: 1 }, 'skipModelList'],
+    [{ allowMissingFinishReason: 'yes' }, 'allowMissingFinishReason'],
+    [{ server: 'apache' }, 'llama-cpp'],
+    [{ extraBody: [] }, 'extraBody'],
+    [{ extraBody: { stream: false } }, '"stream"'],
+    [{ extraBody: cyclic }, 'JSON'],
   ])('%j', (options, name) => expectRefusal(() => remote({ ...valid, ...options }), name))
 
   it('no error contains the API key', () => {

@@ -1,4 +1,4 @@
-import type { CountedTokens, TokenChunk } from './contract/worker-api.js'
+import type { Channel, CountedTokens, TokenChunk } from './contract/worker-api.js'
 import { recordLatency, type Latency } from './latency.js'
 import type { ResilientEvent } from './resilient-events.js'
 import { createTranscript, type Transcript } from './transcript.js'
@@ -16,6 +16,8 @@ export interface Usage {
    * cancel, or after a hand-over to another backend, the server's chunks are counted instead.
    */
   readonly completionTokens: number
+  /** How many of `completionTokens` are reasoning, if a server reports it. Some servers do not stream the reasoning. */
+  readonly reasoningTokens?: number | undefined
 }
 
 /** The figures of a generation. */
@@ -81,13 +83,25 @@ export function createTally(): Tally {
       chunks += 1
       transcript.add(chunk)
       // A chunk can have no token: then it contains only text that the runtime held back.
-      if (chunk.tokenCount > 0) latency.addToken()
+      if (chunk.tokenCount > 0) latency.addToken(readChannel(chunk))
       return chunk
     },
     finish() {
-      const { tokens } = transcript
-      const completionTokens = counted?.completionTokens ?? tokens
-      return { usage: { ...usage, completionTokens }, latency: latency.finish(), recoveries }
+      const { tokens, reasoning } = transcript
+      const { completionTokens = tokens, reasoningTokens } = counted ?? {}
+      const streamedTokens = completionTokens - (reasoning === '' ? (reasoningTokens ?? 0) : 0)
+      return {
+        usage: { ...usage, completionTokens, ...(reasoningTokens !== undefined && { reasoningTokens }) },
+        latency: latency.finish(streamedTokens),
+        recoveries,
+      }
     },
   }
+}
+
+/** Returns the channel of a chunk. A chunk with nothing to show counts as text: its token is held back. */
+function readChannel({ text, reasoning = '', toolCalls = [] }: TokenChunk): Channel {
+  if (text !== '') return 'text'
+  if (reasoning !== '') return 'reasoning'
+  return toolCalls.length > 0 ? 'tool-calls' : 'text'
 }

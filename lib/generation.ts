@@ -1,6 +1,13 @@
 import { RivuletError, asRivuletError } from './contract/errors.js'
 import { readArrival } from './contract/stream-transfer.js'
-import type { FinishReason, GenerationEvent, ModelInfo, TokenChunk } from './contract/worker-api.js'
+import type {
+  AnswerEnd,
+  FinishReason,
+  GenerationEvent,
+  ModelInfo,
+  TokenChunk,
+  ToolCall,
+} from './contract/worker-api.js'
 import { createDeferred } from './contract/create-deferred.js'
 import { createTally, type GenerationFigures } from './generation-tally.js'
 import type { GenerationOutcome } from './observer.js'
@@ -11,6 +18,10 @@ import type { GenerationPart } from './transcript.js'
 export interface GenerationResult extends GenerationFigures {
   /** The texts of the stream's chunks, joined. */
   readonly text: string
+  /** The reasoning of the stream's chunks, joined; empty if the model showed none. */
+  readonly reasoning: string
+  /** The tool calls of the answer, in order; empty if there are none. */
+  readonly toolCalls: readonly ToolCall[]
   readonly finishReason: FinishReason
   /** If `finishReason` is `cancelled`: the reason passed to `cancel()`, or the reason of the signal. */
   readonly cancelReason?: unknown
@@ -46,14 +57,14 @@ export interface Generation {
   pull(): Promise<void>
   /** Runs the generation to its end without a reader. Its chunks wait for a later reader. */
   runToEnd(): Promise<void>
-  /** Cancels the generation. For its reader, the stream ends. */
+  /** Cancels the generation. For its reader, the stream ends. @throws the stream's error if the stream has failed */
   cancel(reason?: unknown): void
   /** Cancels the generation after the reader has cancelled the stream. The stream itself has already ended. */
   abandon(reason?: unknown): void
 }
 
 type Ending =
-  | { readonly kind: 'finished'; readonly finishReason: 'stop' | 'length' }
+  | { readonly kind: 'finished'; readonly finishReason: AnswerEnd }
   | { readonly kind: 'cancelled'; readonly reason: unknown }
   | { readonly kind: 'failed'; readonly error: RivuletError }
 
@@ -77,15 +88,17 @@ export function startGeneration(
   let isRunning = false
   let ending: Ending | undefined
   let hasStreamEnded = false
+  let streamFailure: { readonly error: unknown } | undefined
   let advancing: Promise<void> | undefined
 
   function finish(how: Ending): void {
     if (ending) return
     ending = how
-    stopping.abort()
+    stopping.abort(how.kind === 'cancelled' ? how.reason : undefined)
     void events.return(undefined)
-    const { text, parts } = tally.transcript
+    const { text, reasoning, toolCalls, parts } = tally.transcript
     const figures = tally.finish()
+    settleStream()
     if (how.kind === 'failed') {
       reject(how.error)
       onEnd?.({ kind: 'failed', error: how.error, figures }, info)
@@ -95,7 +108,7 @@ export function startGeneration(
       how.kind === 'cancelled'
         ? { finishReason: how.kind, cancelReason: how.reason }
         : { finishReason: how.finishReason }
-    const finished = { text, ...reasons, parts, ...figures }
+    const finished = { text, reasoning, toolCalls, ...reasons, parts, ...figures }
     resolve(finished)
     onEnd?.({ kind: 'finished', result: finished }, info)
   }
@@ -136,34 +149,56 @@ export function startGeneration(
     while (!isRunning && !ending) await advance()
   }
 
-  function endStream(end: () => void): void {
+  function closeStream(): void {
     if (hasStreamEnded) return
     hasStreamEnded = true
-    end()
+    controller.close()
+  }
+
+  function failStream(error: unknown): void {
+    if (hasStreamEnded) return
+    hasStreamEnded = true
+    streamFailure = { error }
+    controller.error(error)
+  }
+
+  /**
+   * Ends the stream once its reader has all chunks, so that `closed` settles without another read. An error would drop a
+   * chunk in the stream's own queue, where it is if its reader has released the lock.
+   */
+  function settleStream(): void {
+    if (!ending || ending.kind === 'cancelled' || waiting.length > 0 || controller.desiredSize !== 0) return
+    if (ending.kind === 'failed') failStream(ending.error)
+    else closeStream()
   }
 
   function deliver(delivered: DeliveredChunk): void {
     controller.enqueue(delivered.chunk)
     const unreadChunks = waiting.length + (waiting.at(-1) ?? delivered).unreadChunks
     onChunk?.({ ...delivered, unreadChunks })
+    settleStream()
   }
 
   function cancel(reason?: unknown): void {
     finish({ kind: 'cancelled', reason })
-    endStream(() => {
-      // A later reader can still read the chunks that have arrived.
-      for (const { chunk } of waiting.splice(0)) controller.enqueue(chunk)
-      controller.close()
-    })
+    waiting.length = 0
+    closeStream()
+  }
+
+  /** Ends the generation because its engine is disposed. The reader can still read the chunks that have arrived. */
+  function leave(): void {
+    finish({ kind: 'cancelled', reason: disposed.reason })
+    if (!hasStreamEnded) for (const { chunk } of waiting.splice(0)) controller.enqueue(chunk)
+    closeStream()
   }
 
   function abort(): void {
     finish({ kind: 'cancelled', reason: signal?.reason })
-    endStream(() => controller.error(signal?.reason))
+    failStream(signal?.reason)
   }
 
   signal?.addEventListener('abort', abort, { signal: stopping.signal })
-  disposed.addEventListener('abort', () => cancel(disposed.reason), { signal: stopping.signal })
+  disposed.addEventListener('abort', leave, { signal: stopping.signal })
   if (signal?.aborted) abort()
   else void readToStart()
 
@@ -177,10 +212,13 @@ export function startGeneration(
       const delivered = waiting.shift()
       if (hasStreamEnded) return
       if (delivered) deliver(delivered)
-      else if (ending?.kind === 'failed') endStream(controller.error.bind(controller, ending.error))
-      else endStream(() => controller.close())
+      else if (ending?.kind === 'failed') failStream(ending.error)
+      else closeStream()
     },
-    cancel,
+    cancel(reason) {
+      cancel(reason)
+      if (streamFailure) throw streamFailure.error
+    },
     abandon(reason) {
       hasStreamEnded = true
       finish({ kind: 'cancelled', reason })

@@ -37,6 +37,8 @@ export type {
 } from './contract/request.js'
 export type { OptionName } from './contract/option-table.js'
 export type {
+  AnswerEnd,
+  Channel,
   Execution,
   FileProgress,
   FinishReason,
@@ -47,6 +49,8 @@ export type {
   TokenChunk,
   TokenLogprob,
   TokenLogprobs,
+  ToolCall,
+  ToolCallDelta,
 } from './contract/worker-api.js'
 export type { ModelSource } from './locate-model.js'
 export type { Latency, Percentiles } from './latency.js'

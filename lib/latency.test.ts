@@ -84,15 +84,36 @@ describe('the latency figures', () => {
   })
 })
 
+describe('tokens that arrive several in a chunk', () => {
+  it('count in the speed: 50 tokens in 5 chunks', () => {
+    const tokenTimes = buildTimes(0, [125, 125, 125, 125])
+    const figures = computeLatency({ start: 0, end: 600, tokenTimes, streamedTokens: 50, prefill: undefined })
+    // The first chunk's 10 tokens came before `decodeMs`.
+    expect(figures).toMatchObject({ decodeTokensPerSecond: 80, decodeMs: 500 })
+    expect(figures.interTokenLatencyMs?.p50).toBe(125)
+  })
+
+  it('do not make one chunk a speed', () => {
+    const figures = computeLatency({
+      start: 0,
+      end: 9,
+      tokenTimes: [5],
+      streamedTokens: 50,
+      prefill: undefined,
+    })
+    expect(figures.decodeTokensPerSecond).toBeUndefined()
+  })
+})
+
 describe('a recorded generation', () => {
   it('has the time of its tokens, and of the queue and prefill that the worker reported', async () => {
     const recorder = recordLatency()
     recorder.setPrefill(prefill)
-    recorder.addToken()
+    recorder.addToken('text')
     await new Promise((resolve) => setTimeout(resolve, 2))
-    recorder.addToken()
-    const latency = recorder.finish()
+    recorder.addToken('text')
+    const latency = recorder.finish(2)
     expect(latency.decodeMs).toBe(latency.interTokenLatencyMs!.max)
-    expect(latency).toMatchObject({ queueMs: 12, prefillTokensPerSecond: 250 })
+    expect(latency).toMatchObject({ queueMs: 12, prefillTokensPerSecond: 250, firstTokenChannel: 'text' })
   })
 })

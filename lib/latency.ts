@@ -1,16 +1,27 @@
-import type { CountedTokens, ModelTimings } from './contract/worker-api.js'
+import type { Channel, CountedTokens, ModelTimings } from './contract/worker-api.js'
 
 /** The times and speeds of a generation. The page measures them where it reads the stream, unless stated otherwise. */
 export interface Latency {
-  /** The time from the call of `generate` until the reader has the first token (TTFT). Undefined without a token. */
+  /**
+   * The time from the call of `generate` until the reader has the first token (TTFT), in any channel. Undefined without a
+   * token.
+   */
   readonly timeToFirstTokenMs: number | undefined
-  /** The time between two consecutive tokens (ITL), in milliseconds. Undefined with fewer than two tokens. */
+  /** The channel of the first token: a model can reason, or call a tool, before its text starts. */
+  readonly firstTokenChannel: Channel | undefined
+  /**
+   * The time between two consecutive tokens (ITL), in milliseconds; if a server sends several tokens in a chunk, the time
+   * between two consecutive chunks. Undefined with fewer than two.
+   */
   readonly interTokenLatencyMs: Percentiles | undefined
   /** The time that the request waited in the engine's queue, in the worker. */
   readonly queueMs: number
   /** Prompt tokens per second during prefill, measured in the worker. Cached prompt tokens are not counted. */
   readonly prefillTokensPerSecond: number | undefined
-  /** Tokens per second from the first token to the last. Undefined with fewer than two tokens. */
+  /**
+   * Tokens per second from the first token to the last. If a server sends several tokens in a chunk, its own token count is
+   * used. Undefined with fewer than two tokens or chunks.
+   */
   readonly decodeTokensPerSecond: number | undefined
   /** The time from the first token to the last. Undefined with fewer than two tokens. */
   readonly decodeMs: number | undefined
@@ -42,51 +53,84 @@ interface PrefillFigures {
 
 /** Collects the times of one generation, as `performance.now()` values of the page. */
 export interface LatencyRecorder {
-  addToken(): void
+  /** Adds a token, or a chunk of several tokens, that the reader gets now. */
+  addToken(channel: Channel): void
   setPrefill(figures: PrefillFigures): void
   /** Takes the token counts and times that some runtimes report at the end of a generation. */
   setCounted(counted: CountedTokens): void
-  /** Computes the latency from the times recorded so far. */
-  finish(): Latency
+  /**
+   * Computes the latency from the times recorded so far.
+   * @param streamedTokens how many tokens the recorded chunks contain
+   */
+  finish(streamedTokens: number): Latency
 }
 
 export function recordLatency(): LatencyRecorder {
   const start = performance.now()
   const tokenTimes: number[] = []
+  let firstTokenChannel: Channel | undefined
   let prefill: PrefillFigures | undefined
   let model: ModelTimings | undefined
   return {
-    addToken: () => tokenTimes.push(performance.now()),
+    addToken(channel) {
+      firstTokenChannel ??= channel
+      tokenTimes.push(performance.now())
+    },
     setPrefill: (figures) => (prefill = figures),
     setCounted({ timings, promptTokens, cachedPromptTokens }) {
       model = timings
       if (!prefill || !timings) return
       prefill = { ...prefill, promptTokens, cachedPromptTokens, prefillMs: timings.prefillMs }
     },
-    finish: () => computeLatency({ start, end: performance.now(), tokenTimes, prefill, model }),
+    finish: (streamedTokens) =>
+      computeLatency({
+        start,
+        end: performance.now(),
+        tokenTimes,
+        streamedTokens,
+        firstTokenChannel,
+        prefill,
+        model,
+      }),
   }
 }
 
 interface Marks {
   readonly start: number
   readonly end: number
+  /** When the reader got each chunk that has a token. */
   readonly tokenTimes: readonly number[]
+  /** How many tokens these chunks contain. @default one for each chunk */
+  readonly streamedTokens?: number
+  readonly firstTokenChannel?: Channel | undefined
   readonly prefill: PrefillFigures | undefined
   readonly model?: ModelTimings | undefined
 }
 
 /** Computes the latency from the recorded times. */
-export function computeLatency({ start, end, tokenTimes, prefill, model }: Marks): Latency {
+export function computeLatency(marks: Marks): Latency {
+  const {
+    start,
+    end,
+    tokenTimes,
+    streamedTokens = tokenTimes.length,
+    firstTokenChannel,
+    prefill,
+    model,
+  } = marks
   const first = tokenTimes[0]
   const gaps = tokenTimes.slice(1).map((time, index) => time - tokenTimes[index]!)
   const decodeMs = gaps.reduce((sum, gap) => sum + gap, 0)
+  // Each chunk but the first adds its tokens during `decodeMs`. How many tokens the first one has is not known: the mean.
+  const decodedTokens = gaps.length + ((streamedTokens - tokenTimes.length) * gaps.length) / tokenTimes.length
   return {
     timeToFirstTokenMs: first === undefined ? undefined : first - start,
+    firstTokenChannel,
     interTokenLatencyMs: gaps.length === 0 ? undefined : computePercentiles(gaps),
     queueMs: prefill?.queueMs ?? 0,
     prefillTokensPerSecond:
       prefill && perSecond(prefill.promptTokens - prefill.cachedPromptTokens, prefill.prefillMs),
-    decodeTokensPerSecond: perSecond(gaps.length, decodeMs),
+    decodeTokensPerSecond: perSecond(decodedTokens, decodeMs),
     decodeMs: gaps.length === 0 ? undefined : decodeMs,
     totalMs: end - start,
     model,

@@ -30,6 +30,7 @@ const start: GenerationStart = {
 
 const latency = {
   timeToFirstTokenMs: 250,
+  firstTokenChannel: 'text' as const,
   interTokenLatencyMs: { p50: 20, p90: 40, p95: 40, p99: 40, max: 40 },
   queueMs: 12,
   prefillTokensPerSecond: 50,
@@ -43,7 +44,14 @@ const figures = {
   latency,
   recoveries: 1,
 }
-const result: GenerationResult = { text: 'A secret answer', finishReason: 'stop', parts: [], ...figures }
+const result: GenerationResult = {
+  text: 'A secret answer',
+  finishReason: 'stop',
+  reasoning: '',
+  toolCalls: [],
+  parts: [],
+  ...figures,
+}
 const finished: GenerationOutcome = { kind: 'finished', result }
 
 const error = new RivuletError('device-lost', 'The GPU was lost.')
@@ -125,6 +133,8 @@ describe('the record of a generation', () => {
     ['llm.example:8000', { 'server.address': 'llm.example', 'server.port': 8000 }],
     ['llm.example', { 'server.address': 'llm.example' }],
     ['[::1]:8000', { 'server.address': '[::1]', 'server.port': 8000 }],
+    ['llm.example:443', { 'server.address': 'llm.example', 'server.port': 443 }],
+    ['llm.example:80', { 'server.address': 'llm.example', 'server.port': 80 }],
   ])('of a server at %s has the kind of a client, and its address', (deviceDescription, address) => {
     const server: ModelInfo = { ...info, model: 'org/Model-8B', device: 'server', deviceDescription }
     const { name, kind, attributes } = record(finished, { info: server })

@@ -100,7 +100,8 @@ function nameModel(model: string): string {
 /** Returns the server's address, and its port if it is not the scheme's default port. */
 function describeServer({ device, deviceDescription: host }: ModelInfo) {
   if (device !== 'server') return undefined
-  const { hostname, port } = new URL(`https://${host}`)
+  // With `https:` or `http:`, `URL` would drop a port that is the default of that scheme.
+  const { hostname, port } = new URL(`server://${host}`)
   return { 'server.address': hostname, 'server.port': port === '' ? undefined : Number(port) }
 }
 

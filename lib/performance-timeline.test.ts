@@ -19,7 +19,10 @@ function observe(tokenMs: readonly number[], outcome: 'finished' | 'failed' = 'f
   const ended: GenerationOutcome =
     outcome === 'failed'
       ? { kind: 'failed', error: new RivuletError('device-lost', 'lost'), figures }
-      : { kind: 'finished', result: { text: '', finishReason: 'stop', parts: [], ...figures } }
+      : {
+          kind: 'finished',
+          result: { text: '', finishReason: 'stop', reasoning: '', toolCalls: [], parts: [], ...figures },
+        }
   observer.onEnd!({ generation, outcome: ended } as Parameters<NonNullable<typeof observer.onEnd>>[0])
   return { start, latency }
 }
@@ -68,7 +71,16 @@ describe('the Performance timeline', () => {
   it('never keeps more than 200 generations, over all engines of the page', () => {
     const { latency } = observe([])
     const usage = { promptTokens: 0, cachedPromptTokens: 0, completionTokens: 0 }
-    const result = { text: '', finishReason: 'stop', parts: [], usage, latency, recoveries: 0 } as const
+    const result = {
+      text: '',
+      finishReason: 'stop',
+      reasoning: '',
+      toolCalls: [],
+      parts: [],
+      usage,
+      latency,
+      recoveries: 0,
+    } as const
     for (let count = 1; count <= 500; count += 1) {
       const observer = writePerformanceTimeline()
       observer.onStart!({ generation: count, startedAt: 0 } as GenerationStart)

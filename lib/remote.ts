@@ -1,8 +1,10 @@
 import type { BackendFactory } from './backend-factory.js'
 import { refuse, refuseUnknown } from './contract/check-options.js'
 import { readHeaders } from './read-headers.js'
-import type { RemoteLoadOptions } from './contract/remote-options.js'
+import { serverKinds, type RemoteLoadOptions, type ServerKind } from './contract/remote-options.js'
 import { resolveUrl } from './resolve-url.js'
+
+export type { ServerKind } from './contract/remote-options.js'
 
 /** Options of `remote()`. */
 export interface RemoteOptions {
@@ -24,6 +26,31 @@ export interface RemoteOptions {
    */
   readonly canContinue?: boolean | undefined
   /**
+   * The kind of server, which decides about the names of fields and about the options that are refused because this server
+   * ignores them. `llama-cpp` and `llama-cpp-python` call the repetition penalty `repeat_penalty`; `ollama` has no `topK`,
+   * `minP`, `repetitionPenalty` and `logitBias`; `openai` has no `topK`, `minP` and `repetitionPenalty`.
+   * @default what the host, or the owner in the server's list of models, shows; otherwise the fields of OpenAI and vLLM
+   */
+  readonly server?: ServerKind | undefined
+  /**
+   * True to not request the server's list of models (`/models`) before the first answer. The list only gives the context
+   * length and the kind of server. A list that is missing, or that does not have the model, is no error.
+   * @default false
+   */
+  readonly skipModelList?: boolean | undefined
+  /**
+   * True to accept answers that end without a finish reason, from a server that sends the field `finish_reason` but never
+   * fills it. With `false`, such an answer ends with `connection-failed`, because llama-cpp-python interrupts answers so.
+   * @default false
+   */
+  readonly allowMissingFinishReason?: boolean | undefined
+  /**
+   * More fields for the body of each request, such as `{ reasoning_effort: 'low' }`. They are sent as they are; the options
+   * of `generate` replace fields of the same name.
+   * @default none
+   */
+  readonly extraBody?: Readonly<Record<string, unknown>> | undefined
+  /**
    * Creates the worker, for bundlers that do not find its file. The worker's script must import `rivulet/remote.worker`.
    * @default a module worker from this package's file
    */
@@ -37,13 +64,19 @@ const optionNames: readonly string[] = [
   'headers',
   'idleTimeoutMs',
   'canContinue',
+  'server',
+  'skipModelList',
+  'allowMissingFinishReason',
+  'extraBody',
   'worker',
 ] satisfies (keyof RemoteOptions)[]
 
 /**
  * Streams from any server with OpenAI's API, such as vLLM or llama.cpp's server. With this backend, `createEngine` needs no
  * `model`, and its `download` option has no effect. Options that OpenAI's API lacks (`topK`, `minP`, `repetitionPenalty`)
- * are sent under vLLM's names. `topLogprobs` is refused, because OpenAI's API does not send token ids.
+ * are sent under vLLM's names, or under the server's own names. `topLogprobs` is refused, because OpenAI's API does not send
+ * token ids. If the server refuses `stream_options` or `max_tokens`, or says that `maxTokens` exceeds the rest of its
+ * context, the request is corrected and sent again.
  * @throws RivuletError `invalid-option`
  */
 export function remote(options: RemoteOptions): BackendFactory {
@@ -77,6 +110,10 @@ function checkOptions({
   headers = {},
   idleTimeoutMs = 60_000,
   canContinue = false,
+  server,
+  skipModelList = false,
+  allowMissingFinishReason = false,
+  extraBody = {},
 }: Omit<RemoteOptions, 'worker'>): RemoteLoadOptions {
   if (typeof model !== 'string' || model === '') {
     refuse("remote({ model }) must be the model's name on the server.", 'model')
@@ -84,8 +121,12 @@ function checkOptions({
   if (typeof idleTimeoutMs !== 'number' || !(idleTimeoutMs > 0 && idleTimeoutMs < 2 ** 31)) {
     refuse('remote({ idleTimeoutMs }) must be a number of milliseconds above 0.', 'idleTimeoutMs')
   }
-  if (typeof canContinue !== 'boolean')
-    refuse('remote({ canContinue }) must be true or false.', 'canContinue')
+  for (const [name, value] of Object.entries({ canContinue, skipModelList, allowMissingFinishReason })) {
+    if (typeof value !== 'boolean') refuse(`remote({ ${name} }) must be true or false.`, name)
+  }
+  if (server !== undefined && !serverKinds.includes(server)) {
+    refuse(`remote({ server }) must be one of ${serverKinds.join(', ')}.`, 'server')
+  }
   if (apiKey !== undefined && (typeof apiKey !== 'string' || apiKey === '')) {
     refuse('remote({ apiKey }) must be a non-empty string.', 'apiKey')
   }
@@ -93,7 +134,39 @@ function checkOptions({
   const checked =
     readHeaders(sent) ??
     refuse('remote({ headers, apiKey }) must be names and values that HTTP can send.', 'headers')
-  return { baseUrl: checkUrl(baseURL), model, headers: checked, idleTimeoutMs, canContinue }
+  return {
+    baseUrl: checkUrl(baseURL),
+    model,
+    headers: checked,
+    idleTimeoutMs,
+    canContinue,
+    server,
+    skipModelList,
+    allowMissingFinishReason,
+    extraBody: checkExtraBody(extraBody),
+  }
+}
+
+/** The fields that only this library sets. */
+const reservedFields = ['model', 'messages', 'prompt', 'stream'] as const
+
+/** Returns a plain copy, because the original may contain what cannot be posted to the worker. */
+function checkExtraBody(extraBody: unknown): Readonly<Record<string, unknown>> {
+  if (typeof extraBody !== 'object' || extraBody === null || Array.isArray(extraBody)) {
+    refuse('remote({ extraBody }) must be an object.', 'extraBody')
+  }
+  const reserved = reservedFields.find((name) => name in extraBody)
+  if (reserved !== undefined) {
+    refuse(
+      `remote({ extraBody }) must not contain "${reserved}", which each request sets itself.`,
+      'extraBody',
+    )
+  }
+  try {
+    return JSON.parse(JSON.stringify(extraBody)) as Readonly<Record<string, unknown>>
+  } catch {
+    return refuse('remote({ extraBody }) must contain only what JSON can contain.', 'extraBody')
+  }
 }
 
 function checkUrl(baseURL: string | URL): string {

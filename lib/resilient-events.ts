@@ -41,6 +41,8 @@ export type ResilientEvent =
 export interface AnswerSoFar {
   /** Returns what the model needs to continue the answer. @returns undefined if nothing was generated yet */
   resumeFor(info: ModelInfo): Resume | undefined
+  /** False if the answer has parts that no model can continue. Then a loss ends the generation. */
+  readonly canResume: boolean
 }
 
 /** The maximum number of retries in a row that produce no token. Then another backend takes over, or the answer fails. */
@@ -105,14 +107,15 @@ export async function* readResilientEvents(
   ): boolean {
     const isLost = !isRefused && (error.code === 'worker-failed' || error.code === 'device-lost')
     const canResume = !worker || worker.info.supports.continuation || !answer.resumeFor(worker.info)
-    if (isLost && canResume && fruitlessAttempts < maxFruitlessAttempts) {
+    if (isLost && canResume && answer.canResume && fruitlessAttempts < maxFruitlessAttempts) {
       fruitlessAttempts += 1
       // This code can notice the loss of a GPU before the engine does.
       worker?.terminate(error)
       return true
     }
-    const mayHelp = isLost || isRefused || error.code === 'connection-failed'
-    if (mayHelp && worker?.switchBackend(error)) {
+    const isRefusedByServer = error.code === 'connection-failed' || error.code === 'model-not-found'
+    const mayHelp = isLost || isRefused || isRefusedByServer
+    if (mayHelp && answer.canResume && worker?.switchBackend(error)) {
       fruitlessAttempts = 0
       return true
     }
@@ -148,7 +151,7 @@ async function startAttempt(
   function leave(): void {
     isOver = true
     leaving.abort()
-    events.cancel().catch(() => {})
+    events.cancel(signal.reason).catch(() => {})
   }
 
   function handleClosing(): void {

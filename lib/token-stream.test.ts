@@ -237,7 +237,7 @@ describe('the end of a token stream', () => {
     const stream = startStream(scriptEvents(words, end).stream, { onEnd: (outcome) => ends.push(outcome) })
     await leave(stream)
     await stream.result.catch(() => {})
-    await stream.cancel()
+    await stream.cancel().catch(() => {})
     return ends
   }
 
@@ -553,6 +553,15 @@ describe('a token stream whose worker is lost', () => {
     expect(await stream.result).toMatchObject({ text: words.join(''), parts: [{ backend: 'remote' }] })
   })
 
+  it('by a server that does not have the model is handed over', async () => {
+    const unknown = new RivuletError('model-not-found', 'no such model')
+    const { stream } = startHandOver([
+      { info: { backend: 'remote' }, after: 0, how: unknown },
+      { info: { backend: 'onnx' }, after: 4 },
+    ])
+    expect(await stream.result).toMatchObject({ text: words.join(''), parts: [{ backend: 'onnx' }] })
+  })
+
   it('by a server that closed the connection fails if there is no other backend', async () => {
     const { seen, stream } = startHandOver([{ info: { backend: 'remote' }, after: 2, how: brokenOff }])
     await expect(stream.result).rejects.toMatchObject({ code: 'connection-failed', text: 'Once upon' })
@@ -627,5 +636,139 @@ describe('a token stream whose worker is lost', () => {
     await nextTask()
     // The other worker is never asked.
     expect(late.seen).toEqual({ pulls: 0, isCancelled: false })
+  })
+})
+
+describe('a token stream as the platform’s streams', () => {
+  const broken = () => new RivuletError('generation-failed', 'broken')
+
+  it('rejects cancel() after it has failed, with its error', async () => {
+    const stream = startStream(scriptEvents(words, broken()).stream)
+    await stream.text().catch(() => {})
+    await expect(stream.cancel()).rejects.toMatchObject({ code: 'generation-failed' })
+    const aborted = startStream(scriptEvents(words).stream, { signal: AbortSignal.abort('left') })
+    await expect(aborted.cancel()).rejects.toBe('left')
+    const finished = startStream(scriptEvents(words).stream)
+    await finished.text()
+    await expect(finished.cancel()).resolves.toBeUndefined()
+  })
+
+  it.each<['stop' | Error, string]>([
+    ['stop', 'closed'],
+    [broken(), 'generation-failed'],
+  ])('settles "closed" when its last chunk has been read: %s', async (end, expected) => {
+    const reader = startStream(scriptEvents(words, end).stream).getReader()
+    const closed = reader.closed.then(
+      () => 'closed',
+      ({ code }: RivuletError) => code,
+    )
+    for (const word of words) expect((await reader.read()).value?.text).toBe(word)
+    const last = reader.read().catch(() => {})
+    expect(await closed).toBe(expected)
+    await last
+  })
+
+  it('settles "closed" when it fails before a chunk, without a read', async () => {
+    const reader = startStream(Promise.reject(broken())).getReader()
+    await expect(reader.closed).rejects.toMatchObject({ code: 'generation-failed' })
+  })
+
+  it('settles "closed" when the last waiting chunk has been read after the end', async () => {
+    const stream = startStream(scriptEvents(words).stream)
+    await stream.result
+    const reader = stream.getReader()
+    for (const _ of words) await reader.read()
+    await expect(reader.closed).resolves.toBeUndefined()
+  })
+
+  it('settles "closed" when it is cancelled with chunks that nobody has read', async () => {
+    const stream = startStream(scriptEvents(words).stream)
+    await stream.result
+    const reader = stream.getReader()
+    await stream.cancel()
+    await expect(reader.closed).resolves.toBeUndefined()
+    expect(await reader.read()).toEqual({ done: true, value: undefined })
+  })
+
+  it('hands the reason of cancel() to the worker’s stream', async () => {
+    let seen: unknown
+    const events = new ReadableStream<GenerationEvent>({ cancel: (reason) => void (seen = reason) })
+    const stream = startStream(events)
+    await nextTask()
+    await stream.cancel('enough')
+    await nextTask()
+    expect(seen).toBe('enough')
+  })
+})
+
+describe('the channels of an answer', () => {
+  const started = {
+    kind: 'started',
+    promptTokens: 7,
+    cachedPromptTokens: 0,
+    queueMs: 0,
+    prefillMs: 1,
+  } as const
+  const chunk = { kind: 'chunk', text: '', tokenIds: [], tokenCount: 1 } as const
+  const call = (argumentsDelta: string, more: object = {}) => ({
+    ...chunk,
+    toolCalls: [{ index: 0, argumentsDelta, ...more }],
+  })
+  const events: readonly GenerationEvent[] = [
+    started,
+    { ...chunk, reasoning: 'Hm' },
+    { ...chunk, reasoning: '.' },
+    { ...chunk, text: 'I look.' },
+    call('', { id: 'a', name: 'look' }),
+    call('{"at":'),
+    call('"Bern"}'),
+    { kind: 'ended', finishReason: 'tool-calls' },
+  ]
+  function script(list: readonly GenerationEvent[]): ReadableStream<GenerationEvent> {
+    const left = [...list]
+    return new ReadableStream({
+      pull(controller) {
+        const event = left.shift()
+        if (event) controller.enqueue(event)
+        else controller.error(new RivuletError('worker-failed', 'gone'))
+      },
+    })
+  }
+
+  it('are kept apart in the chunks and in the result, and the first token counts in any of them', async () => {
+    const stream = startStream(script(events))
+    const chunks: TokenChunk[] = []
+    for await (const each of stream) chunks.push(each)
+    expect(chunks.map(({ text, reasoning, toolCalls }) => [text, reasoning, toolCalls?.length])).toEqual([
+      ['', 'Hm', undefined],
+      ['', '.', undefined],
+      ['I look.', undefined, undefined],
+      ['', undefined, 1],
+      ['', undefined, 1],
+      ['', undefined, 1],
+    ])
+    const { latency, ...result } = await stream.result
+    expect(result).toMatchObject({
+      text: 'I look.',
+      reasoning: 'Hm.',
+      toolCalls: [{ id: 'a', name: 'look', arguments: '{"at":"Bern"}' }],
+      finishReason: 'tool-calls',
+      usage: { completionTokens: 6 },
+    })
+    expect(latency.firstTokenChannel).toBe('reasoning')
+    expect(latency.timeToFirstTokenMs).toBeGreaterThanOrEqual(0)
+  })
+
+  it.each([1, 4])('are not continued by another worker after a loss: %i chunks', async (chunks) => {
+    let workers = 0
+    const stream = openStream({
+      async takeWorker() {
+        workers += 1
+        const list = script(events.slice(0, 1 + chunks))
+        return offer(async () => list, { switchBackend: () => true })
+      },
+    })
+    await expect(stream.result).rejects.toMatchObject({ code: 'worker-failed' })
+    expect(workers).toBe(1)
   })
 })

@@ -60,7 +60,10 @@ export class TokenStream extends ReadableStream<TokenChunk> {
     return text
   }
 
-  /** Ends the generation, also while a reader has locked the stream. The reader then sees the end of the stream. */
+  /**
+   * Ends the generation, also while a reader has locked the stream. The reader then sees the end of the stream.
+   * @throws the stream's error if the stream has failed, as streams of the platform do
+   */
   override async cancel(reason?: unknown): Promise<void> {
     this.#generation.cancel(reason)
   }

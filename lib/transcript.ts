@@ -1,5 +1,5 @@
 import type { GeneratedText, Resume } from './contract/request.js'
-import type { ModelInfo, TokenChunk } from './contract/worker-api.js'
+import type { ModelInfo, TokenChunk, ToolCall } from './contract/worker-api.js'
 
 /** The part of an answer that one backend generated. */
 export interface GenerationPart {
@@ -15,11 +15,15 @@ export interface GenerationPart {
 /** The text that a generation has produced, and which backends produced it. */
 export interface Transcript {
   readonly text: string
+  readonly reasoning: string
+  readonly toolCalls: readonly ToolCall[]
   readonly tokens: number
   readonly parts: readonly GenerationPart[]
   /** Sets the model that generates the chunks that are added after this call. */
   setWriter(info: ModelInfo): void
-  add(chunk: Pick<TokenChunk, 'text' | 'tokenIds' | 'tokenCount'>): void
+  add(chunk: Pick<TokenChunk, 'text' | 'reasoning' | 'toolCalls' | 'tokenIds' | 'tokenCount'>): void
+  /** False if the answer has reasoning or tool calls: no backend can continue those from their text yet. */
+  readonly canResume: boolean
   /** Returns what the model `info` needs to continue the answer. @returns undefined if the model starts a new answer */
   resumeFor(info: ModelInfo): Resume | undefined
 }
@@ -32,6 +36,8 @@ interface Entry {
 
 export function createTranscript(): Transcript {
   const entries: Entry[] = []
+  const toolCalls: { -readonly [Name in keyof ToolCall]: ToolCall[Name] }[] = []
+  let reasoning = ''
   let writer: ModelInfo | undefined
   const isWriter = (info: ModelInfo, { part }: Entry) =>
     part.backend === info.backend && part.model === info.model
@@ -47,6 +53,15 @@ export function createTranscript(): Transcript {
     get text() {
       return join(entries).text
     },
+    get reasoning() {
+      return reasoning
+    },
+    get toolCalls() {
+      return toolCalls.map((call) => ({ ...call }))
+    },
+    get canResume() {
+      return reasoning === '' && toolCalls.length === 0
+    },
     get tokens() {
       return join(entries).tokens
     },
@@ -56,7 +71,12 @@ export function createTranscript(): Transcript {
     setWriter(info) {
       writer = info
     },
-    add({ text, tokenIds, tokenCount }) {
+    add({ text, reasoning: addedReasoning = '', toolCalls: deltas = [], tokenIds, tokenCount }) {
+      reasoning += addedReasoning
+      for (const { index, id = '', name = '', argumentsDelta } of deltas) {
+        const call = (toolCalls[index] ??= { id, name, arguments: '' })
+        call.arguments += argumentsDelta
+      }
       const last = entries.at(-1)
       const isSame =
         last &&

@@ -1,6 +1,12 @@
 import type { RivuletError } from '../lib/contract/errors.js'
 import type { GenerateRequest } from '../lib/contract/request.js'
-import type { GenerationStep, LoadProgress, LoadRequest, ModelInfo } from '../lib/contract/worker-api.js'
+import type {
+  AnswerEnd,
+  GenerationStep,
+  LoadProgress,
+  LoadRequest,
+  ModelInfo,
+} from '../lib/contract/worker-api.js'
 
 /** What the host passes to a backend that loads a model: callbacks for its reports, and a signal to abort. */
 interface LoadContext {
@@ -37,7 +43,7 @@ export interface Backend<Options> {
   generate(
     request: GenerateRequest,
     context: GenerateContext,
-  ): AsyncGenerator<GenerationStep, 'stop' | 'length', undefined>
+  ): AsyncGenerator<GenerationStep, AnswerEnd, undefined>
   /** Frees the model. The host calls this only when no generation runs. */
   unload(): Promise<void>
 }

@@ -95,7 +95,7 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
       const abort = new AbortController()
       // The cast is safe: the backend's factory on the page created and checked these options.
       const events = load(request as LoadRequest<Options>, abort.signal)
-      return transferStream(streamEvents(events, () => abort.abort()))
+      return transferStream(streamEvents(events, (reason) => abort.abort(reason)))
     },
     generate(request) {
       if (model.kind !== 'ready')
@@ -104,7 +104,7 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
       const turn = model.queue.enter(abort.signal)
       const events = generate(request, turn, abort.signal)
       // `turn.leave` here is for a generation that is cancelled before its first event is read.
-      const stream = streamEvents(events, () => abort.abort(), turn.leave)
+      const stream = streamEvents(events, (reason) => abort.abort(reason), turn.leave)
       return transferStream(stream, backend.stepsInFlight)
     },
     /** Frees the model when no generation runs any more. The page cancels the generations first. */
@@ -122,7 +122,7 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
 /** Creates a stream that computes each event only when it is read. `onCancelled` runs after the generator has stopped. */
 function streamEvents<T>(
   events: AsyncGenerator<T, undefined>,
-  onCancel: () => void,
+  onCancel: (reason: unknown) => void,
   onCancelled = () => {},
 ): ReadableStream<T> {
   return new ReadableStream<T>(
@@ -132,8 +132,8 @@ function streamEvents<T>(
         if (done) controller.close()
         else controller.enqueue(value)
       },
-      async cancel() {
-        onCancel()
+      async cancel(reason) {
+        onCancel(reason)
         await events.return(undefined).catch(() => {})
         onCancelled()
       },

@@ -1,7 +1,12 @@
 // Runs in an app's service worker.
 import { RivuletError } from '../lib/contract/errors.js'
 import { holdLifeLock, watchLifeLock } from '../lib/contract/life-lock.js'
-import { describeFailure, writeError, type ErrorBody } from '../lib/contract/openai-error.js'
+import {
+  describeFailure,
+  respondWithError,
+  writeError,
+  type ErrorBody,
+} from '../lib/contract/openai-error.js'
 import { readRouteScope, type OpenaiRouteOptions } from './openai-route-options.js'
 import {
   introduction,
@@ -92,9 +97,9 @@ async function route({ request, clientId }: FetchEvent, over: AbortController): 
 
 const noEngine = 'No page of this origin serves an engine. Open one that calls serveOpenai().'
 
-function respond({ status, body }: ErrorBody, over: AbortController): Response {
+function respond(error: ErrorBody, over: AbortController): Response {
   over.abort()
-  return Response.json(body, { status })
+  return respondWithError(error)
 }
 
 /**

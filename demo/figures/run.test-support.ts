@@ -19,6 +19,7 @@ export function createRun(prompt: string, { startedAt = 0, gapMs = 10 } = {}): R
     usage: { promptTokens: 20, cachedPromptTokens: 0, completionTokens: 10 },
     latency: {
       timeToFirstTokenMs: gapMs,
+      firstTokenChannel: 'text',
       interTokenLatencyMs: { p50: gapMs, p90: gapMs, p95: gapMs, p99: gapMs, max: gapMs },
       queueMs: 0,
       prefillTokensPerSecond: 1000,
@@ -28,6 +29,8 @@ export function createRun(prompt: string, { startedAt = 0, gapMs = 10 } = {}): R
       model: undefined,
     },
     recoveries: 0,
+    reasoning: '',
+    toolCalls: [],
     parts: [],
   } as const
   return { ...recorder.finish({ kind: 'finished', result }), startedAt }

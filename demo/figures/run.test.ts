@@ -24,6 +24,7 @@ const result: GenerationResult = {
   usage: { promptTokens: 40, cachedPromptTokens: 30, completionTokens: 3 },
   latency: {
     timeToFirstTokenMs: 101,
+    firstTokenChannel: 'text',
     interTokenLatencyMs: { p50: 11, p90: 12, p95: 13, p99: 14, max: 15 },
     queueMs: 7,
     prefillTokensPerSecond: 500,
@@ -33,6 +34,8 @@ const result: GenerationResult = {
     model: undefined,
   },
   recoveries: 1,
+  reasoning: '',
+  toolCalls: [],
   parts: [],
 }
 

@@ -207,7 +207,7 @@ export function createFaultStream(): FaultStream {
     events,
     canLoseDevice: computed(() => isStreaming() && device.value === 'webgpu'),
     start,
-    stop: () => void running?.cancel(),
+    stop: () => void running?.cancel().catch(() => {}),
     setReadingSpeed(speed) {
       readingSpeed.value = speed
       pacer.set(readingSpeeds[speed])

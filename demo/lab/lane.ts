@@ -85,7 +85,7 @@ export function createLane(name: string, initial: Partial<LabSettings>): Lane {
       const ended = state.peek()
       return ended.kind === 'done' ? ended.run : undefined
     },
-    stop: () => void running?.cancel(),
+    stop: () => void running?.cancel().catch(() => {}),
   }
 }
 

@@ -1,7 +1,6 @@
 // The model store without a backend: downloads one file of a folder, and reports the outcome.
 import { openRemoteFiles } from '../../dist/workers/store/remote-files.js'
 import { collectProgress } from '../../dist/workers/store/collect-progress.js'
-import { serializeError } from '../../dist/lib/contract/error-transfer.js'
 
 /** A file to download to the store. */
 export interface StoreRequest {
@@ -48,7 +47,7 @@ self.onmessage = async ({ data }: MessageEvent<StoreRequest>) => {
       sha256: hash && [...hash].map((byte) => byte.toString(16).padStart(2, '0')).join(''),
     })
   } catch (error) {
-    const { code, message } = serializeError(error)
+    const { code, message } = error as { readonly code?: string; readonly message: string }
     post({ kind: 'failed', code, message })
   }
 }

@@ -1,15 +1,15 @@
 import { RivuletError } from '../contract/errors.js'
 import { checkRequest, type CheckedRequest } from '../check-request.js'
 import { createRequest } from '../create-request.js'
-import type { GenerationEvent, ModelInfo } from '../contract/worker-api.js'
+import type { AnswerEnd, GenerationEvent, ModelInfo, TokenChunk } from '../contract/worker-api.js'
 import type { Engine } from '../engine.js'
 import { allSupport } from '../model-support.test-support.js'
 import { TokenStream } from '../token-stream.js'
 
 /** The words of a scripted answer, one per task. After them it ends, fails or stays silent for ever. */
 export interface Script {
-  readonly words: readonly string[]
-  readonly end?: 'stop' | 'silence' | RivuletError
+  readonly words: readonly (string | Pick<TokenChunk, 'reasoning' | 'toolCalls'>)[]
+  readonly end?: AnswerEnd | 'silence' | RivuletError
 }
 
 /** An engine that records the requests it gets. */
@@ -85,13 +85,14 @@ function streamScript(
 ): ReadableStream<GenerationEvent> {
   async function* write(): AsyncGenerator<GenerationEvent> {
     yield { kind: 'started', promptTokens, cachedPromptTokens: 0, queueMs: 0, prefillMs: 1 }
-    for (const [index, text] of words.entries()) {
+    for (const [index, word] of words.entries()) {
       await nextTask()
-      yield { kind: 'chunk', text, tokenIds: [index], tokenCount: 1 }
+      const content = typeof word === 'string' ? { text: word } : { text: '', ...word }
+      yield { kind: 'chunk', ...content, tokenIds: [index], tokenCount: 1 }
     }
-    if (end instanceof RivuletError) throw end
-    if (end === 'silence') await new Promise(() => {})
-    yield { kind: 'ended', finishReason: 'stop' }
+    if (typeof end !== 'string') throw end
+    if (end === 'silence') return new Promise(() => {})
+    yield { kind: 'ended', finishReason: end }
   }
   const events = write()
   return new ReadableStream(

@@ -1,38 +1,64 @@
 import { transferHandlers, type TransferHandler } from 'comlink'
 import { RivuletError, describeError, type ErrorCode, type ErrorDetails } from './errors.js'
 
+/** A thrown value as plain data. */
+export type SerializedThrown = SerializedError | { readonly kind: 'value'; readonly value: unknown }
+
 /** An error as plain data. Keeps what structured cloning of an `Error` loses: code, text, details and causes. */
 export interface SerializedError {
+  readonly kind: 'error'
   readonly name: string
   readonly message: string
   readonly stack: string | undefined
   readonly code: ErrorCode | undefined
   readonly text: string
   readonly details: ErrorDetails
-  readonly cause: SerializedError | undefined
+  readonly cause: SerializedThrown | undefined
 }
 
 /** The maximum number of `cause` levels that are sent. This limit also ends a cyclic chain of causes. */
 const maxCauseDepth = 8
 
-/** Converts an error, or any other thrown value, to data that `postMessage` can send. */
-export function serializeError(error: unknown, depth = 0): SerializedError {
-  const isError = error instanceof Error
-  const hasCause = isError && error.cause !== undefined && depth < maxCauseDepth
+/**
+ * Converts a thrown value to data that `postMessage` can send. A value that is not an error stays what it is, as in a stream
+ * of the platform. One that cannot be cloned becomes an `Error` with its description.
+ */
+export function serializeThrown(thrown: unknown, depth = 0): SerializedThrown {
+  if (!(thrown instanceof Error) && canClone(thrown)) return { kind: 'value', value: thrown }
+  return serializeError(thrown instanceof Error ? thrown : new Error(describeError(thrown)), depth)
+}
+
+function serializeError(error: Error, depth: number): SerializedError {
+  const hasCause = error.cause !== undefined && depth < maxCauseDepth
   return {
-    name: isError ? error.name : 'Error',
-    message: isError ? error.message : describeError(error),
-    stack: isError ? error.stack : undefined,
+    kind: 'error',
+    name: error.name,
+    message: error.message,
+    stack: error.stack,
     code: error instanceof RivuletError ? error.code : undefined,
     text: error instanceof RivuletError ? error.text : '',
     details: error instanceof RivuletError ? error.details : {},
-    cause: hasCause ? serializeError(error.cause, depth + 1) : undefined,
+    cause: hasCause ? serializeThrown(error.cause, depth + 1) : undefined,
   }
 }
 
-/** Converts serialized data back to an error, with the original stack. A `RivuletError` becomes a `RivuletError` again. */
+function canClone(value: unknown): boolean {
+  try {
+    structuredClone(value)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Converts serialized data back to the thrown value. */
+export function deserializeThrown(data: SerializedThrown): unknown {
+  return data.kind === 'value' ? data.value : deserializeError(data)
+}
+
+/** Converts serialized data back to an error, with its original stack. A `RivuletError` becomes a `RivuletError` again. */
 export function deserializeError(data: SerializedError): Error {
-  const cause = data.cause && { cause: deserializeError(data.cause) }
+  const cause = data.cause && { cause: deserializeThrown(data.cause) }
   const error =
     data.code === undefined
       ? Object.assign(new Error(data.message, cause), { name: data.name })
@@ -63,10 +89,10 @@ export function installErrorTransfer(): void {
     canHandle: original.canHandle,
     serialize: (thrown) =>
       thrown.value instanceof RivuletError
-        ? [{ isError: true, value: serializeError(thrown.value) }, []]
+        ? [{ isError: true, value: serializeError(thrown.value, 0) }, []]
         : original.serialize(thrown),
     deserialize: (data) => {
-      if (data.isError && data.value.code !== undefined) throw deserializeError(data.value)
+      if (data.isError && data.value.code !== undefined) throw deserializeThrown(data.value)
       return original.deserialize(data)
     },
   } satisfies TransferHandler<ThrownValue, ThrownData>)

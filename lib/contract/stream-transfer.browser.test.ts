@@ -4,7 +4,7 @@ import { readAheadChunks, receiveStream, sendStream } from './stream-transfer.js
 
 /** Sends a source that counts its pulls over a real MessageChannel. */
 function sendNumbers({ count = Infinity, failAt = Infinity, credits = readAheadChunks } = {}) {
-  const seen = { pulls: 0, isCancelled: false }
+  const seen = { pulls: 0, isCancelled: false, cancelReason: undefined as unknown }
   const source = new ReadableStream<number>(
     {
       pull(controller) {
@@ -14,8 +14,9 @@ function sendNumbers({ count = Infinity, failAt = Infinity, credits = readAheadC
         controller.enqueue(seen.pulls)
         seen.pulls += 1
       },
-      cancel() {
+      cancel(reason) {
         seen.isCancelled = true
+        seen.cancelReason = reason
       },
     },
     { highWaterMark: 0 },
@@ -85,15 +86,41 @@ describe('a stream over a message port', () => {
     expect(seen.pulls).toBe(pulls)
   })
 
-  it('fails when a chunk cannot be cloned', async () => {
+  it.each([['enough'], [undefined], [42]])(
+    'carries the reason of a cancel to its source: %j',
+    async (reason) => {
+      const { seen, stream } = sendNumbers()
+      await stream.cancel(reason)
+      await settle()
+      expect(seen).toMatchObject({ isCancelled: true, cancelReason: reason })
+    },
+  )
+
+  it('carries an error as the reason of a cancel, with its type', async () => {
+    const { seen, stream } = sendNumbers()
+    await stream.cancel(new RivuletError('engine-disposed', 'over'))
+    await settle()
+    expect(seen.cancelReason).toBeInstanceOf(RivuletError)
+    expect(seen.cancelReason).toMatchObject({ code: 'engine-disposed', message: 'over' })
+  })
+
+  it('that fails with a text fails with that text', async () => {
     const { port1, port2 } = new MessageChannel()
+    sendStream(new ReadableStream({ start: (controller) => controller.error('a text') }), port1)
+    await expect(readAll(receiveStream(port2, readAheadChunks))).rejects.toBe('a text')
+  })
+
+  it('fails and cancels its source when a chunk cannot be cloned', async () => {
+    const { port1, port2 } = new MessageChannel()
+    let reason: unknown
     const source = new ReadableStream(
-      { pull: (controller) => controller.enqueue(() => {}) },
+      { pull: (controller) => controller.enqueue(() => {}), cancel: (given) => void (reason = given) },
       { highWaterMark: 0 },
     )
     sendStream(source, port1)
-    const error = await readAll(receiveStream(port2, readAheadChunks)).catch((reason: unknown) => reason)
+    const error = await readAll(receiveStream(port2, readAheadChunks)).catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(Error)
     expect(String(error)).toMatch(/clone/)
+    expect(String(reason)).toMatch(/clone/)
   })
 })

@@ -1,5 +1,5 @@
 import { transferHandlers, type TransferHandler } from 'comlink'
-import { deserializeError, serializeError, type SerializedError } from './error-transfer.js'
+import { deserializeThrown, serializeThrown, type SerializedThrown } from './error-transfer.js'
 
 /**
  * The maximum number of chunks that the sender may start before the receiver reads them. This limits how far a model runs
@@ -10,9 +10,9 @@ export const readAheadChunks = 2
 type ToReceiver<T> =
   | { readonly kind: 'chunk'; readonly value: T }
   | { readonly kind: 'end' }
-  | { readonly kind: 'error'; readonly error: SerializedError }
+  | { readonly kind: 'error'; readonly error: SerializedThrown }
 
-type ToSender = { readonly kind: 'credit' } | { readonly kind: 'cancel' }
+type ToSender = { readonly kind: 'credit' } | { readonly kind: 'cancel'; readonly reason: SerializedThrown }
 
 /**
  * Sends `stream` over `port`: one chunk for each credit from the receiver, then the stream's end or error.
@@ -39,7 +39,9 @@ export function sendStream<T>(stream: ReadableStream<T>, port: MessagePort): voi
         post({ kind: 'chunk', value })
       }
     } catch (error) {
-      finish({ kind: 'error', error: serializeError(error) })
+      // If the error is not the stream's own (a chunk cannot be cloned), the source must stop. Otherwise this does nothing.
+      reader.cancel(error).catch(() => {})
+      finish({ kind: 'error', error: serializeThrown(error) })
     } finally {
       isReading = false
     }
@@ -54,7 +56,7 @@ export function sendStream<T>(stream: ReadableStream<T>, port: MessagePort): voi
     credits = 0
     port.onmessage = null
     // Nobody reads the stream any more, so an error while cancelling is dropped.
-    reader.cancel().catch(() => {})
+    reader.cancel(deserializeThrown(data.reason)).catch(() => {})
     port.close()
   }
 }
@@ -73,7 +75,8 @@ export function receiveStream<T>(port: MessagePort, credits: number): ReadableSt
   }
   port.onmessage = ({ data }: MessageEvent<ToReceiver<T>>) => receive(data)
   port.onmessageerror = () => {
-    const error = serializeError(new Error('A streamed chunk could not be deserialized.'))
+    const error = serializeThrown(new Error('A streamed chunk could not be deserialized.'))
+    port.postMessage({ kind: 'cancel', reason: error } satisfies ToSender)
     receive({ kind: 'error', error })
   }
   for (let i = 0; i < credits; i += 1) grantCredit()
@@ -106,11 +109,11 @@ export function receiveStream<T>(port: MessagePort, credits: number): ReadableSt
           return controller.enqueue(value)
         }
         stop()
-        if (message.kind === 'error') controller.error(deserializeError(message.error))
+        if (message.kind === 'error') controller.error(deserializeThrown(message.error))
         else controller.close()
       },
-      cancel() {
-        port.postMessage({ kind: 'cancel' } satisfies ToSender)
+      cancel(reason) {
+        port.postMessage({ kind: 'cancel', reason: serializeThrown(reason) } satisfies ToSender)
         stop()
         wake()
       },

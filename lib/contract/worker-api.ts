@@ -92,10 +92,36 @@ export type LoadEvent =
   | { readonly kind: 'ready'; readonly info: ModelInfo }
 
 /**
- * Why a generation ended. `stop`: at an end-of-sequence token or a stop string; `length`: at `maxTokens` or the context
- * length; `cancelled`: by a cancel.
+ * Why a model ended its answer. `stop`: at an end-of-sequence token or a stop string; `length`: at `maxTokens` or the context
+ * length; `tool-calls`: to call tools; `content-filter`: a filter of the server ended the answer.
  */
-export type FinishReason = 'stop' | 'length' | 'cancelled'
+export type AnswerEnd = 'stop' | 'length' | 'tool-calls' | 'content-filter'
+
+/** Why a generation ended: as the model ended its answer, or `cancelled` by a cancel. */
+export type FinishReason = AnswerEnd | 'cancelled'
+
+/** The parts of an answer that are kept apart: its text, the model's reasoning, and its tool calls. */
+export type Channel = 'text' | 'reasoning' | 'tool-calls'
+
+/** What one step adds to a tool call. */
+export interface ToolCallDelta {
+  /** The call's number within the answer: 0, 1, 2 … */
+  readonly index: number
+  /** The call's id. Only the first delta of a call has it. */
+  readonly id?: string
+  /** The name of the tool. Only the first delta of a call has it. */
+  readonly name?: string
+  /** What this step adds to the call's arguments, which are a JSON text. Can be empty. */
+  readonly argumentsDelta: string
+}
+
+/** A tool call of an answer. Nothing runs by itself: the app decides what to do with it. */
+export interface ToolCall {
+  readonly id: string
+  readonly name: string
+  /** The arguments as the model wrote them: a JSON text, which can be incomplete if the answer was cut off. */
+  readonly arguments: string
+}
 
 /** The log-probability that the model gives a token, before penalties, bias and temperature. */
 export interface TokenLogprob {
@@ -113,14 +139,24 @@ export interface TokenLogprobs extends TokenLogprob {
 
 /** What one decode step adds to the answer. */
 export interface TokenChunk {
-  /** The new text. Can be empty, because a token can be part of a character or of a possible stop string. */
+  /**
+   * The new text. Can be empty, because a token can be part of a character or of a possible stop string, or because the step
+   * belongs to another channel.
+   */
   readonly text: string
+  /** The new text of the model's reasoning, if the step has some. It is never a part of `text`. */
+  readonly reasoning?: string
+  /** What the step adds to tool calls, if it adds something. */
+  readonly toolCalls?: readonly ToolCallDelta[]
   /**
    * The token ids of this step. Empty if the last chunk contains only text that was held back until then. Also empty for
    * runtimes that do not report token ids: `remote()`, `webLlm()`, and `llamaCpp()` without `topLogprobs`.
    */
   readonly tokenIds: readonly number[]
-  /** The number of tokens in this step; a chunk from a server counts as one token. */
+  /**
+   * The number of tokens in this step. A chunk from a server counts as one token, unless the server reports its token count
+   * so far with each chunk.
+   */
   readonly tokenCount: number
   /** The chunk's number within one generation: 0, 1, 2 … */
   readonly index: number
@@ -133,6 +169,8 @@ export interface CountedTokens {
   readonly promptTokens: number
   readonly cachedPromptTokens: number
   readonly completionTokens: number
+  /** How many of `completionTokens` are reasoning, if the server reports it. Some servers do not stream the reasoning. */
+  readonly reasoningTokens?: number | undefined
   /** The compute times, without the network and queueing; undefined if the runtime or server reports none. */
   readonly timings: ModelTimings | undefined
 }
@@ -166,9 +204,7 @@ export type GenerationStep =
   | ({ readonly kind: 'counted' } & CountedTokens)
 
 /** An event that the worker sends to the page for one generation: first the backend's steps, then one `ended`. */
-export type GenerationEvent =
-  | GenerationStep
-  | { readonly kind: 'ended'; readonly finishReason: 'stop' | 'length' }
+export type GenerationEvent = GenerationStep | { readonly kind: 'ended'; readonly finishReason: AnswerEnd }
 
 /** All methods that a page may call in a worker. Cancelling a returned stream cancels its work. */
 export interface WorkerApi {

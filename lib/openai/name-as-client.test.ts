@@ -19,8 +19,8 @@ function catchError(call: () => unknown): unknown {
 /** What a client gets for a body that is refused, here or by the engine. */
 function refuseBody(body: object, isChat = true) {
   const error = catchError(() => {
-    const { prompt, options } = readRequest(body, isChat)
-    return checkRequest(prompt, options)
+    const { prompts, options } = readRequest(body, isChat)
+    return checkRequest(prompts[0], options)
   })
   return describeFailure(nameAsClient(error, body)).body.error
 }

@@ -30,7 +30,7 @@ describe('a request of OpenAI’s API', () => {
     expect(read).toEqual({
       isChat: true,
       model: 'local',
-      prompt: chat.messages,
+      prompts: [chat.messages],
       isStream: true,
       includesUsage: true,
       options: {
@@ -62,9 +62,11 @@ describe('a request of OpenAI’s API', () => {
       },
     ]
     expect(readRequest({ model: 'local', messages, temperature: null, tools: null }, true)).toMatchObject({
-      prompt: [
-        { role: 'system', content: 'Be kind.' },
-        { role: 'user', content: 'Hello' },
+      prompts: [
+        [
+          { role: 'system', content: 'Be kind.' },
+          { role: 'user', content: 'Hello' },
+        ],
       ],
       options: {},
     })
@@ -79,19 +81,85 @@ describe('a request of OpenAI’s API', () => {
     expect(readRequest(answer, true).options).toEqual({})
   })
 
+  it.each<[object]>([
+    [{ tools: [] }],
+    [{ tools: [{ type: 'function' }], tool_choice: 'none' }],
+    [{ tool_choice: 'none' }],
+    [{ tool_choice: 'auto' }],
+    [{ parallel_tool_calls: true }],
+    [{ parallel_tool_calls: false }],
+    [{ functions: [], function_call: 'none' }],
+    [{ modalities: ['text'] }],
+    [{ reasoning_effort: 'none' }],
+    [{ verbosity: 'medium' }],
+    [{ top_logprobs: 0 }],
+    [{ logprobs: false, top_logprobs: 0 }],
+    [{ echo: false }],
+    [{ best_of: 1 }],
+    [{ n: 1 }],
+    [{ suffix: '' }],
+    [{ stream_options: { include_usage: true } }],
+    [{ response_format: { type: 'text' } }],
+    [{ store: false, metadata: {}, service_tier: 'auto', user: 'me' }],
+  ])('may have a value that demands nothing: %j', (fields) => {
+    expect(readRequest({ ...chat, ...fields }, true).options).toEqual({})
+  })
+
+  it('may have the values of OpenAI’s ranges', () => {
+    const options = (fields: object) => readRequest({ ...chat, ...fields }, true).options
+    expect(options({ top_p: 0 })).toEqual({ topP: 1e-6 })
+    expect(options({ seed: -1 })).toEqual({ seed: 2 ** 32 - 1 })
+    expect(options({ seed: 2 ** 53 + 2 ** 33 + 2 })).toEqual({ seed: 2 })
+    expect(options({ seed: 1.5 })).toEqual({ seed: 1.5 })
+    expect(options({ seed: 1e300 })).toEqual({ seed: 1e300 })
+  })
+
+  it('may have assistant messages without content, and refusals', () => {
+    const messages = [
+      { role: 'user', content: 'Hello' },
+      { role: 'assistant', content: null, tool_calls: [] },
+      { role: 'assistant', content: [{ type: 'refusal', refusal: 'No.' }] },
+    ]
+    const [prompt] = readRequest({ model: 'local', messages }, true).prompts
+    expect(prompt).toEqual([
+      { role: 'user', content: 'Hello' },
+      { role: 'assistant', content: '' },
+      { role: 'assistant', content: 'No.' },
+    ])
+  })
+
   it('for a completion is raw text', () => {
-    expect(readRequest({ model: 'local', prompt: ['Once'] }, false)).toMatchObject({
-      prompt: 'Once',
-      options: { applyChatTemplate: false },
+    expect(readRequest({ model: 'local', prompt: 'Once' }, false)).toMatchObject({
+      prompts: ['Once'],
+      options: { applyChatTemplate: false, maxTokens: 16 },
+    })
+    const several = { model: 'local', prompt: ['Once', 'Twice'], max_tokens: 5, logprobs: 2 }
+    expect(readRequest(several, false)).toMatchObject({
+      prompts: ['Once', 'Twice'],
+      options: { applyChatTemplate: false, maxTokens: 5, topLogprobs: 2 },
     })
   })
 
   it.each([
-    [{ ...chat, tools: [] }, 'tools'],
+    [{ ...chat, tools: [{ type: 'function' }] }, 'tools'],
+    [{ ...chat, tools: [{ type: 'function' }], tool_choice: 'auto' }, 'tools'],
+    [{ ...chat, tool_choice: 'required' }, 'tool_choice'],
+    [{ ...chat, reasoning_effort: 'high' }, 'reasoning_effort'],
+    [{ ...chat, modalities: ['text', 'audio'] }, 'modalities'],
+    [{ ...chat, echo: true }, 'echo'],
+    [{ ...chat, best_of: 2 }, 'best_of'],
+    [{ ...chat, functions: [{}] }, 'functions'],
+    [{ ...chat, unheard_of: 1 }, 'unheard_of'],
+    [{ ...chat, logprobs: 2 }, 'logprobs'],
+    [{ model: 'local', messages: [{ role: 'user', content: null }] }, 'messages[0].content'],
+    [
+      { model: 'local', messages: [{ role: 'assistant', content: null, tool_calls: [{}] }] },
+      'messages[0].tool_calls',
+    ],
     [{ ...chat, n: 2 }, 'n'],
     [{ ...chat, response_format: { type: 'json_object' } }, 'response_format'],
     [{ ...chat, stream: 'yes' }, 'stream'],
-    [{ ...chat, stream_options: {} }, 'stream_options'],
+    [{ ...chat, stream_options: 1 }, 'stream_options'],
     [{ ...chat, top_logprobs: 1 }, 'top_logprobs'],
     [{ ...chat, continue_final_message: 1 }, 'continue_final_message'],
     [{ ...chat, continue_final_message: true, add_generation_prompt: true }, 'add_generation_prompt'],
@@ -116,8 +184,8 @@ describe('a request of OpenAI’s API', () => {
   })
 
   it.each([
-    [{ model: 'local', prompt: ['a', 'b'] }, 'prompt'],
-    [{ model: 'local', prompt: 'a', logprobs: 1 }, 'logprobs'],
+    [{ model: 'local', prompt: ['a', 1] }, 'prompt'],
+    [{ model: 'local', prompt: 'a', top_logprobs: 1 }, 'top_logprobs'],
     [{ model: 'local', prompt: 'a', echo: true }, 'echo'],
     [{ model: 'local', prompt: 'a', continue_final_message: true }, 'continue_final_message'],
   ])('for a completion is refused by the name of the field: %j', (body, name) => {

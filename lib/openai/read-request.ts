@@ -6,7 +6,8 @@ import type { ChatMessage, GenerateOptions, Prompt } from '../contract/request.j
 export interface ReadRequest {
   readonly isChat: boolean
   readonly model: string
-  readonly prompt: Prompt
+  /** The conversation of a chat; one or more texts of a completion, which are answered in order. */
+  readonly prompts: readonly [Prompt, ...Prompt[]]
   readonly options: Omit<GenerateOptions, 'signal'>
   readonly isStream: boolean
   readonly includesUsage: boolean
@@ -27,6 +28,9 @@ const silentFields = [
 /** The fields that set an option of the option table. Their names come from OpenAI or vLLM. */
 const optionFields = optionNames.flatMap((name) => describeOption(name).openAi)
 
+/** The options that are read from fields of their own. `readLogprobs` reads the other one. */
+const sentOptions = optionNames.filter((name) => name !== 'topLogprobs')
+
 /** Fields that are read, but are not in the option table. */
 const readFields = [
   'model',
@@ -34,12 +38,33 @@ const readFields = [
   'prompt',
   'stream',
   'stream_options',
-  'n',
   'logprobs',
-  'response_format',
   'continue_final_message',
   'add_generation_prompt',
 ] as const
+
+const isEmptyList = (value: unknown) => Array.isArray(value) && value.length === 0
+const isOneOf =
+  (...values: readonly unknown[]) =>
+  (value: unknown) =>
+    values.includes(value)
+
+/** Fields that are accepted with the values that demand nothing. Any other value is refused. */
+const neutralFields: Readonly<Record<string, (value: unknown, fields: Json) => boolean>> = {
+  tools: (value, { tool_choice: choice }) => isEmptyList(value) || choice === 'none',
+  tool_choice: isOneOf('none', 'auto'),
+  parallel_tool_calls: isOneOf(true, false),
+  functions: isEmptyList,
+  function_call: isOneOf('none', 'auto'),
+  modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === 'text',
+  reasoning_effort: isOneOf('none'),
+  verbosity: isOneOf('medium'),
+  response_format: (value) => asObject(value, 'response_format').type === 'text',
+  n: isOneOf(1),
+  best_of: isOneOf(1),
+  echo: isOneOf(false),
+  suffix: isOneOf(''),
+}
 
 const knownFields = new Set<string>([...silentFields, ...optionFields, ...readFields])
 
@@ -51,37 +76,52 @@ const knownFields = new Set<string>([...silentFields, ...optionFields, ...readFi
 export function readRequest(body: unknown, isChat: boolean): ReadRequest {
   const sent = asObject(body)
   const fields: Json = Object.fromEntries(Object.entries(sent).filter(([, value]) => value !== null))
-  const unknown = Object.keys(fields).find((name) => !knownFields.has(name))
-  if (unknown !== undefined) refuse(unknown, 'is not supported by the model in this page. Leave it out.')
-  if (fields.n !== undefined && fields.n !== 1) refuse('n', 'must be 1.')
-  const format = asObject(fields.response_format ?? { type: 'text' }, 'response_format')
-  if (format.type !== 'text') refuse('response_format', 'must be of the type "text".')
+  for (const [name, value] of Object.entries(fields)) {
+    if (knownFields.has(name) || neutralFields[name]?.(value, fields)) continue
+    const how = name in neutralFields ? ' with this value' : ''
+    refuse(name, `is not supported${how} by the model in this page. Leave it out.`)
+  }
   const { stream = false, model } = fields
   if (typeof model !== 'string') refuse('model', 'must be a string.')
   if (typeof stream !== 'boolean') refuse('stream', 'must be true or false.')
   return {
     isChat,
     model,
-    prompt: isChat ? readMessages(fields.messages) : readPrompt(fields.prompt),
+    prompts: isChat ? [readMessages(fields.messages)] : readPrompts(fields.prompt),
     options: { ...readOptions(fields, isChat), ...(!isChat && { applyChatTemplate: false }) },
     isStream: stream,
-    includesUsage: readIncludesUsage(fields.stream_options, stream),
+    includesUsage: readIncludesUsage(fields.stream_options),
   }
 }
 
 function readOptions(fields: Json, isChat: boolean): Omit<GenerateOptions, 'signal'> {
-  const options = optionNames.flatMap((name) => {
+  const options = sentOptions.flatMap((name) => {
     const sent = describeOption(name).openAi.filter((field) => fields[field] !== undefined)
     if (sent.length > 1) refuse(sent[0]!, `cannot be sent together with "${sent[1]}".`)
     return sent.map((field) => [name, fields[field]] as const)
   })
-  const asksForLogprobs = readAsksForLogprobs(fields, isChat)
   const continueFinalMessage = readContinueFinalMessage(fields, isChat)
   // `engine.generate` checks the values of the options.
   return {
-    ...(asksForLogprobs && { topLogprobs: 0 }),
-    ...Object.fromEntries(options),
+    ...(!isChat && { maxTokens: defaultCompletionTokens }),
+    ...adaptRanges(Object.fromEntries(options)),
+    ...readLogprobs(fields, isChat),
     ...(continueFinalMessage && { continueFinalMessage }),
+  }
+}
+
+/** OpenAI's default for completions. */
+const defaultCompletionTokens = 16
+/** OpenAI's `top_p: 0` means the most likely token. Every distribution has a token with this probability. */
+const smallestTopP = 1e-6
+
+/** Converts values that OpenAI accepts, and that this library does not: `top_p: 0`, and seeds of 64 bits. */
+function adaptRanges({ topP, seed, ...options }: Json): Json {
+  const isLongSeed = typeof seed === 'number' && Number.isInteger(seed) && Math.abs(seed) < 2 ** 64
+  return {
+    ...options,
+    ...(topP !== undefined && { topP: topP === 0 ? smallestTopP : topP }),
+    ...(seed !== undefined && { seed: isLongSeed ? Number(BigInt.asUintN(32, BigInt(seed))) : seed }),
   }
 }
 
@@ -105,33 +145,41 @@ function readContinueFinalMessage(fields: Json, isChat: boolean): boolean {
 }
 
 /**
- * Returns true if the request asks for log probabilities. A chat request has the flag `logprobs`, and the number of
- * alternatives in `top_logprobs`. A completion request would have only a number, which is not supported.
+ * Reads whether, and how many, log-probabilities are requested. A chat has the flag `logprobs` and the number of alternatives
+ * in `top_logprobs`; a completion has the number in `logprobs`.
  */
-function readAsksForLogprobs({ logprobs = false, top_logprobs: count }: Json, isChat: boolean): boolean {
-  if (!isChat && logprobs !== false) refuse('logprobs', 'is only supported for chat completions.')
-  if (typeof logprobs !== 'boolean') refuse('logprobs', 'must be true or false.')
-  if (!logprobs && count !== undefined) {
-    refuse('top_logprobs', isChat ? 'needs "logprobs": true.' : 'is only supported for chat completions.')
+function readLogprobs({ logprobs, top_logprobs: count }: Json, isChat: boolean): { topLogprobs?: number } {
+  if (!isChat) {
+    if (count !== undefined && count !== 0) refuse('top_logprobs', 'is only supported for chat completions.')
+    if (logprobs === undefined || logprobs === false) return {}
+    // `engine.generate` checks the number.
+    return { topLogprobs: logprobs as number }
   }
-  return logprobs
+  if (logprobs !== undefined && typeof logprobs !== 'boolean') refuse('logprobs', 'must be true or false.')
+  if (logprobs) return { topLogprobs: (count ?? 0) as number }
+  if (count !== undefined && count !== 0) refuse('top_logprobs', 'needs "logprobs": true.')
+  return {}
 }
 
-function readIncludesUsage(options: unknown, isStream: boolean): boolean {
-  if (options === undefined) return false
-  if (!isStream) refuse('stream_options', 'needs "stream": true.')
-  return asObject(options, 'stream_options').include_usage === true
+function readIncludesUsage(options: unknown): boolean {
+  return options !== undefined && asObject(options, 'stream_options').include_usage === true
 }
 
 function readMessages(messages: unknown): readonly ChatMessage[] {
   if (!Array.isArray(messages)) return refuse('messages', 'must be an array.')
   return messages.map((message: unknown, index) => {
-    const { role, content } = asObject(message, `messages[${index}]`)
+    const { role, content, tool_calls: calls, function_call: call } = asObject(message, `messages[${index}]`)
+    if (Array.isArray(calls) && calls.length > 0) refuse(`messages[${index}].tool_calls`, noTools)
+    if (call !== undefined && call !== null) refuse(`messages[${index}].function_call`, noTools)
     // `developer` is OpenAI's newer name for `system`.
     const knownRole = role === 'developer' ? 'system' : role
-    return { role: knownRole as ChatMessage['role'], content: readContent(content, index) }
+    // OpenAI's answers have null where they call a tool.
+    const words = content === null && role === 'assistant' ? '' : readContent(content, index)
+    return { role: knownRole as ChatMessage['role'], content: words }
   })
 }
+
+const noTools = 'is not supported: the model in this page has no tools. Leave it out.'
 
 /** Reads the content of a message: a text, or a list of text parts, which are joined. */
 function readContent(content: unknown, index: number): string {
@@ -139,17 +187,21 @@ function readContent(content: unknown, index: number): string {
   if (!Array.isArray(content)) return refuse(`messages[${index}].content`, 'must be text.')
   return content
     .map((part: unknown) => {
-      const { type, text } = asObject(part, `messages[${index}].content`)
+      const { type, text, refusal } = asObject(part, `messages[${index}].content`)
       if (type === 'text' && typeof text === 'string') return text
+      if (type === 'refusal' && typeof refusal === 'string') return refusal
       return refuse(`messages[${index}].content`, 'must be text. The model in this page reads only text.')
     })
     .join('')
 }
 
-function readPrompt(prompt: unknown): string {
-  const single: unknown = Array.isArray(prompt) && prompt.length === 1 ? prompt[0] : prompt
-  if (typeof single === 'string') return single
-  return refuse('prompt', 'must be one string.')
+function readPrompts(prompt: unknown): readonly [string, ...string[]] {
+  const [first, ...others]: readonly unknown[] = Array.isArray(prompt) ? prompt : [prompt]
+  return [readText(first), ...others.map(readText)]
+}
+
+function readText(prompt: unknown): string {
+  return typeof prompt === 'string' ? prompt : refuse('prompt', 'must be a string or a list of strings.')
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { FinishReason, TokenChunk, TokenLogprob } from '../contract/worker-api.js'
+import type { AnswerEnd, TokenChunk, TokenLogprob, TokenLogprobs } from '../contract/worker-api.js'
 import type { GenerationResult } from '../generation.js'
 import type { Usage } from '../generation-tally.js'
 
@@ -13,21 +13,43 @@ export interface AnswerHead {
   readonly includesUsage: boolean
 }
 
-/** Why a complete answer ended. OpenAI uses the same values for `finish_reason`. */
-export type AnswerEnd = Exclude<FinishReason, 'cancelled'>
+/** The answer to one prompt, as a whole. */
+export interface WholeChoice {
+  readonly result: Pick<GenerationResult, 'text' | 'reasoning' | 'toolCalls' | 'usage'>
+  readonly end: AnswerEnd
+  readonly logprobs: readonly TokenLogprobs[]
+  /** The length of a completion's prompt in characters: OpenAI counts the offsets of tokens from the prompt's start. */
+  readonly promptLength: number
+}
+
+/** OpenAI's finish reasons. */
+const finishReasons = {
+  stop: 'stop',
+  length: 'length',
+  'tool-calls': 'tool_calls',
+  'content-filter': 'content_filter',
+} as const satisfies Record<AnswerEnd, string>
 
 /**
  * Creates the functions that write the objects of one answer in OpenAI's format ("The chat completion chunk object", "The
- * completion object").
+ * completion object"). Reasoning is in `reasoning_content`, DeepSeek's and llama.cpp's field.
  */
 export function createAnswerWriter({ id, isChat, model, created, includesUsage }: AnswerHead) {
   const chunkObject = isChat ? 'chat.completion.chunk' : 'text_completion'
   const head = { id, object: chunkObject, created, model }
   const noUsage = includesUsage ? { usage: null } : {}
-  const writeChoice = (text: string, finishReason: AnswerEnd | null, logprobs: object | null) =>
-    isChat
-      ? { index: 0, delta: text === '' ? {} : { content: text }, logprobs, finish_reason: finishReason }
-      : { index: 0, text, logprobs, finish_reason: finishReason }
+  const writeChunk = (
+    index: number,
+    chunk: Partial<TokenChunk>,
+    end: AnswerEnd | null,
+    logprobs: object | null,
+  ) => {
+    const finish = { logprobs, finish_reason: end && finishReasons[end] }
+    const choice = isChat
+      ? { index, delta: writeDelta(chunk), ...finish }
+      : { index, text: chunk.text ?? '', ...finish }
+    return { ...head, choices: [choice], ...noUsage }
+  }
 
   return {
     /** Returns the first chunk of a chat; undefined for a completion, which starts with its text. */
@@ -41,52 +63,105 @@ export function createAnswerWriter({ id, isChat, model, created, includesUsage }
             ...noUsage,
           }
         : undefined,
-    write: ({ text, logprobs }: TokenChunk) => ({
-      ...head,
-      choices: [
-        writeChoice(text, null, logprobs ? { content: logprobs.map(writeLogprobs), refusal: null } : null),
-      ],
-      ...noUsage,
-    }),
-    end: (finishReason: AnswerEnd) => ({
-      ...head,
-      choices: [writeChoice('', finishReason, null)],
-      ...noUsage,
-    }),
+    /** @param offset where the chunk's text starts, in characters from the start of a completion's prompt */
+    write: (chunk: TokenChunk, index: number, offset: number) =>
+      writeChunk(index, chunk, null, writeLogprobs(chunk.logprobs ?? [], isChat, offset)),
+    end: (end: AnswerEnd, index: number) => writeChunk(index, {}, end, null),
     writeUsageChunk: (usage: Usage) => ({ ...head, choices: [], usage: writeUsage(usage) }),
     /** Returns the whole answer as one object. */
-    writeWhole: ({ text, usage }: GenerationResult, end: AnswerEnd, chunks: readonly TokenChunk[]) => {
-      const tokens = chunks.flatMap(({ logprobs }) => logprobs ?? [])
-      const logprobs = tokens.length > 0 ? { content: tokens.map(writeLogprobs), refusal: null } : null
-      const choice = isChat
-        ? {
-            index: 0,
-            message: { role: 'assistant', content: text, refusal: null },
-            logprobs,
-            finish_reason: end,
-          }
-        : { index: 0, text, logprobs: null, finish_reason: end }
+    writeWhole(choices: readonly WholeChoice[]) {
+      const usage = addUsages(choices.map(({ result }) => result.usage))
       const object = isChat ? 'chat.completion' : 'text_completion'
-      return { id, object, created, model, choices: [choice], usage: writeUsage(usage) }
+      const written = choices.map(({ result, end, logprobs, promptLength }, index) => {
+        const content = isChat ? { message: writeMessage(result) } : { text: result.text }
+        const list = writeLogprobs(logprobs, isChat, promptLength)
+        return { index, ...content, logprobs: list, finish_reason: finishReasons[end] }
+      })
+      return { id, object, created, model, choices: written, usage: writeUsage(usage) }
     },
   }
 }
 
-function writeUsage({ promptTokens, cachedPromptTokens, completionTokens }: Usage) {
+/** Adds the usages of several prompts. */
+export function addUsages(usages: readonly Usage[]): Usage {
+  const sum = (read: (usage: Usage) => number) => usages.reduce((total, usage) => total + read(usage), 0)
+  return {
+    promptTokens: sum(({ promptTokens }) => promptTokens),
+    cachedPromptTokens: sum(({ cachedPromptTokens }) => cachedPromptTokens),
+    completionTokens: sum(({ completionTokens }) => completionTokens),
+    reasoningTokens: sum(({ reasoningTokens = 0 }) => reasoningTokens),
+  }
+}
+
+function writeDelta({ text = '', reasoning = '', toolCalls = [] }: Partial<TokenChunk>) {
+  const calls = toolCalls.map(({ index, id, name, argumentsDelta }) => ({
+    index,
+    ...(id !== undefined && { id, type: 'function' }),
+    function: { ...(name !== undefined && { name }), arguments: argumentsDelta },
+  }))
+  return {
+    ...(text !== '' && { content: text }),
+    ...(reasoning !== '' && { reasoning_content: reasoning }),
+    ...(calls.length > 0 && { tool_calls: calls }),
+  }
+}
+
+function writeMessage({ text, reasoning, toolCalls }: WholeChoice['result']) {
+  const calls = toolCalls.map(({ id, name, arguments: args }) => ({
+    id,
+    type: 'function',
+    function: { name, arguments: args },
+  }))
+  return {
+    role: 'assistant',
+    content: text === '' && calls.length > 0 ? null : text,
+    refusal: null,
+    ...(reasoning !== '' && { reasoning_content: reasoning }),
+    ...(calls.length > 0 && { tool_calls: calls }),
+  }
+}
+
+function writeUsage({ promptTokens, cachedPromptTokens, completionTokens, reasoningTokens = 0 }: Usage) {
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
     prompt_tokens_details: { cached_tokens: cachedPromptTokens },
+    completion_tokens_details: { reasoning_tokens: reasoningTokens },
+  }
+}
+
+function writeLogprobs(tokens: readonly TokenLogprobs[], isChat: boolean, offset: number): object | null {
+  if (tokens.length === 0) return null
+  return isChat
+    ? { content: tokens.map(writeTokenLogprobs), refusal: null }
+    : writeLegacyLogprobs(tokens, offset)
+}
+
+/** Writes log-probabilities in the format of completions: one list for each fact. */
+function writeLegacyLogprobs(tokens: readonly TokenLogprobs[], offset: number) {
+  let end = offset
+  return {
+    tokens: tokens.map(({ text }) => text),
+    token_logprobs: tokens.map(({ logprob }) => logprob),
+    top_logprobs: tokens.map(({ top }) =>
+      Object.fromEntries(top.map(({ text, logprob }) => [text, logprob])),
+    ),
+    text_offset: tokens.map(({ text }) => {
+      const start = end
+      end += text.length
+      return start
+    }),
   }
 }
 
 const encoder = new TextEncoder()
 
-function writeLogprob({ text, logprob }: TokenLogprob) {
-  return { token: text, logprob, bytes: [...encoder.encode(text)] }
+/** Writes a token. A token that is a part of a character has no text of its own: OpenAI's API then allows null. */
+function writeTokenLogprob({ text, logprob }: TokenLogprob) {
+  return { token: text, logprob, bytes: text.includes('\uFFFD') ? null : [...encoder.encode(text)] }
 }
 
-function writeLogprobs({ top, ...chosen }: TokenLogprob & { readonly top: readonly TokenLogprob[] }) {
-  return { ...writeLogprob(chosen), top_logprobs: top.map(writeLogprob) }
+function writeTokenLogprobs({ top, ...chosen }: TokenLogprobs) {
+  return { ...writeTokenLogprob(chosen), top_logprobs: top.map(writeTokenLogprob) }
 }

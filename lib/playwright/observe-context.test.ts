@@ -44,6 +44,7 @@ const figures = {
   usage: { promptTokens: 1, cachedPromptTokens: 0, completionTokens: 1 },
   latency: {
     timeToFirstTokenMs: 1,
+    firstTokenChannel: 'text' as const,
     interTokenLatencyMs: undefined,
     queueMs: 0,
     prefillTokensPerSecond: 1,
@@ -60,7 +61,14 @@ describe('what a page reports to a test', () => {
 
   it('has the loads and the streams, without the prompt', async () => {
     const { reports, observer, remove } = await observeThisThread()
-    const result: GenerationResult = { text: 'Once', finishReason: 'stop', parts: [], ...figures }
+    const result: GenerationResult = {
+      text: 'Once',
+      finishReason: 'stop',
+      reasoning: '',
+      toolCalls: [],
+      parts: [],
+      ...figures,
+    }
     observer.onLoad(info)
     const start = { generation: 7, startedAt: 0, input: 'chat', options: { stop: [] }, info } as const
     observer.onStart({ ...start, prompt: 'xylophone' })
@@ -87,6 +95,8 @@ describe('what a page reports to a test', () => {
       text: '',
       finishReason: 'cancelled',
       cancelReason: () => {},
+      reasoning: '',
+      toolCalls: [],
       parts: [],
       ...figures,
     } as const

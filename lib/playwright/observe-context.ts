@@ -82,7 +82,7 @@ function installObserver(binding: string): void {
     // The call rejects after the test has ended.
     send(report).catch(() => {})
   }
-  /** Works like `serializeError` of lib/contract/error-transfer.ts. */
+  /** Works like `serializeThrown` of lib/contract/error-transfer.ts. */
   const serialize = ({
     name,
     message,
@@ -92,6 +92,7 @@ function installObserver(binding: string): void {
     details,
     cause,
   }: RivuletError): SerializedError => ({
+    kind: 'error',
     name,
     message,
     stack,

@@ -25,7 +25,9 @@ async function read(pieces: readonly Uint8Array[]): Promise<string[]> {
     yield* pieces
   }
   const events: string[] = []
-  for await (const some of readEvents(send())) events.push(...some)
+  for await (const some of readEvents(send())) {
+    events.push(...some.map((item) => (item.kind === 'event' ? item.data : item.line)))
+  }
   return events
 }
 
@@ -48,8 +50,16 @@ describe.each([
 })
 
 describe('an event', () => {
-  it('that is incomplete is ignored', async () => {
-    expect(await read([new TextEncoder().encode('data: one\n\ndata: tw')])).toEqual(['one'])
+  it.each(['', '\n', '\r', '\r\n'])(
+    'without its blank line at the end of the connection is read: %j',
+    async (end) => {
+      expect(await read([new TextEncoder().encode(`data: one\n\ndata: two${end}`)])).toEqual(['one', 'two'])
+    },
+  )
+
+  it('may stand between lines that are none, which are kept in order', async () => {
+    const lines = 'data: one\n\nerror: {}\n{"a":1}\ndata: two\n\n'
+    expect(await read([new TextEncoder().encode(lines)])).toEqual(['one', 'error: {}', '{"a":1}', 'two'])
   })
 
   it('can have at most 1 Mi characters', async () => {

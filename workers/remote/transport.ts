@@ -1,20 +1,23 @@
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import { pause, readRetryAfterMs } from '../http-retry.js'
-import { watchIdle } from '../idle-watch.js'
+import { watchIdle, type IdleWatch } from '../idle-watch.js'
 import { readPieces } from '../read-pieces.js'
-import { readEvents } from './event-stream.js'
+import type { DescribedRequest } from './describe-request.js'
+import { readEvents, type StreamItem } from './event-stream.js'
+import { isOutOfQuota, readFailureBody, toError, type ServerFailure } from './server-failure.js'
 
 /** Sends requests to a server and receives its answers. */
 export interface Transport {
   /**
-   * Sends `body` and yields the answer's events as they arrive. Reads the connection only as fast as the events are read.
-   * Ending the iteration closes the connection.
+   * Sends a request and yields the parts of its answer as they arrive. Reads the connection only as fast as the parts are
+   * read. Ending the iteration closes the connection.
    * @throws RivuletError `connection-failed`, `invalid-option`, `prompt-too-long`, `model-not-found`; the reason of `signal`
    */
-  stream(path: string, body: unknown, signal: AbortSignal): AsyncGenerator<string, undefined>
+  stream(request: DescribedRequest, signal: AbortSignal): AsyncGenerator<StreamItem, undefined>
   /**
    * Sends a GET request.
-   * @returns the server's JSON answer; undefined if the server does not have the path, or if the answer is not JSON
+   * @returns the server's JSON answer; undefined if the server refuses the request, or if the answer is not JSON
+   * @throws RivuletError `connection-failed` if the server cannot be reached; the reason of `signal`
    */
   get(path: string, signal: AbortSignal): Promise<unknown>
   /** Removes the secrets in the request headers from a server's message: some servers quote the key that they refuse. */
@@ -35,8 +38,10 @@ const maxAttempts = 4
 const firstPauseMs = 500
 /** Shorter words of a header, such as `Bearer`, are not treated as secrets. */
 const minSecretLength = 8
-/** The length to which a server's error message is cut. */
-const maxMessageLength = 500
+/** The statuses of a server that is busy. 529 is Anthropic's. */
+const busyStatuses = new Set([429, 503, 529])
+/** The statuses of a request that may be accepted after a correction. */
+const correctableStatuses = new Set([400, 413, 422])
 
 /** Creates a transport over server-sent events (HTML Living Standard, 9.2), as used by OpenAI's API and vLLM. */
 export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAccess): Transport {
@@ -64,20 +69,29 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
     }
   }
 
-  /** Sends a POST request, and retries while the server answers that it is busy. */
-  async function post(path: string, body: unknown, signal: AbortSignal): Promise<Response> {
-    const init = {
-      method: 'POST',
-      headers: { ...headers, 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-    }
-    for (let attempt = 1; ; attempt += 1) {
-      const response = await send(path, init, signal)
+  /**
+   * Sends a POST request. Sends it again while the server says that it is busy, and after each correction. The timeout does
+   * not run while the server's own delay is awaited.
+   */
+  async function post(request: DescribedRequest, connection: IdleWatch): Promise<Response> {
+    for (let attempt = 1; ;) {
+      const response = await send(
+        request.path,
+        {
+          method: 'POST',
+          headers: { ...headers, 'content-type': 'application/json' },
+          body: JSON.stringify(request.body),
+        },
+        connection.signal,
+      )
       if (response.ok) return response
-      const isBusy = response.status === 429 || response.status === 503
-      if (!isBusy || attempt === maxAttempts) throw await explainRefusal(response)
-      response.body?.cancel().catch(() => {})
-      await pause(readRetryAfterMs(response) ?? firstPauseMs * 2 ** (attempt - 1), signal)
+      const failure = readFailureBody(await response.text().catch(() => ''), response.status)
+      if (correctableStatuses.has(response.status) && request.correct(failure)) continue
+      if (attempt === maxAttempts || !mayRetry(response, failure)) throw explainRefusal(response, failure)
+      connection.pause()
+      await pause(readRetryAfterMs(response) ?? firstPauseMs * 2 ** (attempt - 1), connection.signal)
+      connection.touch()
+      attempt += 1
     }
   }
 
@@ -89,29 +103,19 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
       .reduce((rest, secret) => rest.replaceAll(secret, '…'), message)
   }
 
-  async function explainRefusal(response: Response): Promise<RivuletError> {
-    const reason = redact(readMessage(await response.text().catch(() => '')))
-    const words = reason || response.statusText || 'no reason given'
-    const message = `${baseUrl} answered ${response.status}: ${/[.!?]$/.test(words) ? words : `${words}.`}`
-    if (response.status === 401 || response.status === 403) {
-      return new RivuletError('connection-failed', `${message} Check the "apiKey" of remote().`)
-    }
-    if (response.status === 404) return new RivuletError('model-not-found', message)
-    if (response.status !== 400 && response.status !== 422) {
-      return new RivuletError('connection-failed', message)
-    }
-    const isTooLong = /context (length|size|window|is)|too long|maximum.*tokens/i.test(reason)
-    return new RivuletError(isTooLong ? 'prompt-too-long' : 'invalid-option', message)
+  function explainRefusal(response: Response, failure: ServerFailure): RivuletError {
+    const words = redact(failure.words) || response.statusText
+    return toError({ ...failure, words }, `${baseUrl} answered ${response.status}`, 'connection-failed')
   }
 
   return {
     redact,
 
-    async *stream(path, body, signal): AsyncGenerator<string, undefined> {
+    async *stream(request, signal): AsyncGenerator<StreamItem, undefined> {
       const connection = watch(signal)
       try {
-        const response = await post(path, body, connection.signal)
-        if (!response.body || !response.headers.get('content-type')?.startsWith('text/event-stream')) {
+        const response = await post(request, connection)
+        if (!response.body || /\bhtml\b/i.test(response.headers.get('content-type') ?? '')) {
           throw new RivuletError(
             'connection-failed',
             `${baseUrl} did not answer with an event stream. Check that "baseURL" points at an OpenAI-compatible endpoint.`,
@@ -142,9 +146,7 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
       const connection = watch(signal)
       try {
         const response = await send(path, { headers: { ...headers } }, connection.signal)
-        if (response.status === 404 || response.status === 405) return undefined
-        if (!response.ok) throw await explainRefusal(response)
-        return await response.json().catch(() => undefined)
+        return !response.ok ? undefined : await response.json().catch(() => undefined)
       } finally {
         connection.end()
       }
@@ -152,20 +154,9 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
   }
 }
 
-/** Extracts the message from the body of an error response: in OpenAI's format, in vLLM's format, or as plain text. */
-export function readMessage(body: string): string {
-  let message: unknown = body
-  try {
-    const parsed = JSON.parse(body) as {
-      error?: { message?: unknown } | string
-      message?: unknown
-      detail?: unknown
-    }
-    const { error } = parsed
-    message = (typeof error === 'object' ? error.message : error) ?? parsed.message ?? parsed.detail ?? ''
-  } catch {
-    // The body is not JSON.
-  }
-  const text = typeof message === 'string' ? message : JSON.stringify(message)
-  return text.trim().slice(0, maxMessageLength)
+/** True if the server is busy, or asks for a retry as OpenAI's servers do. */
+function mayRetry({ status, headers }: Response, failure: ServerFailure): boolean {
+  const wish = headers.get('x-should-retry')
+  if (wish !== null) return wish === 'true'
+  return busyStatuses.has(status) && !isOutOfQuota(failure)
 }

@@ -1,0 +1,198 @@
+// Real servers with a real model: llama.cpp's own server, and LiteLLM's proxy in front of it.
+import { expect, test, type JSHandle, type Page } from '@playwright/test'
+import type { Engine, GenerateOptions, Prompt } from 'rivulet'
+import { openBarePage, streamAnswer, type SeenError } from './bare-page.js'
+import { prepareSmolLm2, smolLm2Gguf } from './models/prepare.js'
+import { startRealServer, type RealServer, type RealServerKind } from './real-server.js'
+
+const prompt = 'What is the capital of France?'
+const greedy = { temperature: 0, maxTokens: 12 } as const
+
+/** What differs between the servers. */
+interface Case {
+  readonly kind: RealServerKind
+  readonly tag: readonly string[]
+  readonly contextLength: number | undefined
+  /** True if the server reports its own times. */
+  readonly reportsTimes: boolean
+  /** Set where the server's list of models does not show the kind of the server that answers. */
+  readonly server?: 'llama-cpp'
+}
+
+const cases: readonly Case[] = [
+  { kind: 'llama.cpp', tag: [], contextLength: 512, reportsTimes: true },
+  // The proxy passes on neither the context length nor the times.
+  { kind: 'LiteLLM', tag: ['@soak'], contextLength: undefined, reportsTimes: false, server: 'llama-cpp' },
+]
+
+const servers: RealServer[] = []
+
+/** Starts a server with SmolLM2-135M-Instruct, or skips the test. */
+async function start(kind: RealServerKind): Promise<RealServer> {
+  const model = prepareSmolLm2()
+  test.skip('unavailable' in model, 'unavailable' in model ? model.unavailable : '')
+  const upstream = kind === 'LiteLLM' ? (await start('llama.cpp')).url : smolLm2Gguf
+  const started = await startRealServer(kind, upstream)
+  test.skip('unavailable' in started, 'unavailable' in started ? started.unavailable : '')
+  if ('unavailable' in started) throw new Error(started.unavailable)
+  servers.push(started.value)
+  return started.value
+}
+
+function openEngine(
+  page: Page,
+  { url, model }: RealServer,
+  more: { readonly server?: 'llama-cpp' | undefined; readonly extraBody?: Record<string, unknown> } = {},
+): Promise<JSHandle<Engine>> {
+  return page.evaluateHandle(
+    ({ url, model, more }) => {
+      const { createEngine, remote } = window.rivulet
+      return createEngine({ backend: remote({ baseURL: url, model, canContinue: true, ...more }) })
+    },
+    { url, model, more },
+  )
+}
+
+/** Returns the error that a generation ends with. */
+function fail(engine: JSHandle<Engine>, asked: Prompt, options: Omit<GenerateOptions, 'signal'> = {}) {
+  return engine.evaluate(
+    async (engine, { asked, options }) => {
+      const error = await engine.generate(asked, options).result.catch((thrown: unknown) => thrown)
+      const { name, code, message, text } = error as SeenError
+      return { name, code, message, text }
+    },
+    { asked, options },
+  )
+}
+
+for (const { kind, tag, contextLength, reportsTimes, server: kindOfServer } of cases) {
+  test.describe(`the server of ${kind}`, { tag: [...tag] }, () => {
+    let page: Page
+    let server: RealServer
+    let engine: JSHandle<Engine>
+    /** The greedy answer. */
+    let text: string
+    test.beforeAll(async ({ browser }) => {
+      server = await start(kind)
+      page = await openBarePage(await browser.newPage())
+      engine = await openEngine(page, server, { server: kindOfServer })
+      text = (await streamAnswer(engine, prompt, greedy)).result.text
+    })
+    test.afterAll(async () => {
+      await page?.close()
+      for (const started of servers.splice(0).toReversed()) started.close()
+    })
+
+    test('streams an answer, with its counts and its finish reason', async () => {
+      const { chunks, result } = await streamAnswer(engine, prompt, greedy)
+      expect(chunks.length).toBeGreaterThan(10)
+      expect(chunks.join('')).toBe(result.text)
+      expect(result.text).toBe(text)
+      expect(result.usage.promptTokens).toBeGreaterThan(10)
+      expect(result.usage.completionTokens).toBeLessThanOrEqual(greedy.maxTokens)
+      expect(['stop', 'length']).toContain(result.finishReason)
+      expect(result.latency.firstTokenChannel).toBe('text')
+      expect(result.latency.model !== undefined).toBe(reportsTimes)
+      expect(await engine.evaluate(({ info }) => info.contextLength)).toBe(contextLength)
+      const short = await streamAnswer(engine, prompt, { ...greedy, maxTokens: 3 })
+      expect(short.result).toMatchObject({ finishReason: 'length', usage: { completionTokens: 3 } })
+    })
+
+    test('takes the options under its own names', async () => {
+      const answer = async (options: GenerateOptions) =>
+        (await streamAnswer(engine, prompt, options)).result.text
+      const word = text.split(' ').at(2)!
+      expect(await answer({ ...greedy, stop: word })).toBe(text.slice(0, text.indexOf(word)))
+      const wild = { ...greedy, temperature: 2, seed: 5 } as const
+      expect(await answer(wild)).toBe(await answer(wild))
+      expect(await answer({ ...wild, topK: 1 })).toBe(text)
+      const list = { ...greedy, maxTokens: 60 } as const
+      const repeats = await streamAnswer(engine, 'Repeat the word "word" again and again.', list)
+      const penalized = await streamAnswer(engine, 'Repeat the word "word" again and again.', {
+        ...list,
+        repetitionPenalty: 1.9,
+      })
+      expect(penalized.result.text).not.toBe(repeats.result.text)
+      expect(new Set((await answer({ ...greedy, logitBias: { 5000: 100 } })).trim().split(/\s+/)).size).toBe(
+        1,
+      )
+    })
+
+    test('clips maxTokens to the rest of its context, and refuses a prompt that is too long', async () => {
+      const { result } = await streamAnswer(engine, prompt, { temperature: 0, maxTokens: 5000 })
+      expect(result.text).not.toBe('')
+      expect(['stop', 'length']).toContain(result.finishReason)
+      expect(await fail(engine, 'many words '.repeat(1000))).toMatchObject({
+        code: 'prompt-too-long',
+        text: '',
+      })
+      expect((await streamAnswer(engine, prompt, greedy)).result.text).toBe(text)
+    })
+
+    test('answers several requests at once, and the next ones after a cancel', async () => {
+      const texts = await engine.evaluate(
+        async (engine, { prompt, greedy }) => {
+          const left = engine.generate('Tell me a very long story.', { maxTokens: 400 })
+          for await (const { index } of left) if (index === 3) break
+          const answers = [1, 2, 3].map(() => engine.generate(prompt, greedy).text())
+          return [(await left.result).finishReason, ...(await Promise.all(answers))]
+        },
+        { prompt, greedy },
+      )
+      expect(texts[0]).toBe('cancelled')
+      expect(texts.slice(1)).toEqual([text, text, text])
+    })
+
+    test('takes fields that this library does not know', async () => {
+      const properties = { city: { type: 'string' } }
+      const schema = { type: 'object', properties, required: ['city'], additionalProperties: false }
+      const format = { type: 'json_schema', json_schema: { name: 'place', schema, strict: true } }
+      const withFormat = await openEngine(page, server, { extraBody: { response_format: format } })
+      const { result } = await streamAnswer(withFormat, 'Look up Paris.', { temperature: 0, maxTokens: 60 })
+      expect(JSON.parse(result.text)).toEqual({ city: expect.any(String) })
+    })
+  })
+}
+
+test('llama.cpp’s server continues a message, and an answer of a killed server ends typed with its text', async ({
+  page,
+}) => {
+  const server = await start('llama.cpp')
+  try {
+    await openBarePage(page)
+    const engine = await openEngine(page, server)
+    const { result } = await streamAnswer(
+      engine,
+      [
+        { role: 'user', content: prompt },
+        { role: 'assistant', content: 'The capital of France is' },
+      ],
+      { ...greedy, continueFinalMessage: true },
+    )
+    expect(result.text).toMatch(/^ Paris/)
+    const running = engine.evaluate(async (engine) => {
+      let text = ''
+      try {
+        for await (const chunk of engine.generate('Tell me a very long story.', {
+          maxTokens: 450,
+          temperature: 0,
+        })) {
+          text += chunk.text
+          Object.assign(window, { text })
+        }
+        return { text }
+      } catch (error) {
+        const { code, text: kept } = error as SeenError
+        return { text, code, kept }
+      }
+    })
+    await page.waitForFunction(() => (window as unknown as { text?: string }).text !== undefined)
+    server.close()
+    const seen = await running
+    expect(seen.code).toBe('connection-failed')
+    expect(seen.text).not.toBe('')
+    expect(seen.kept).toBe(seen.text)
+  } finally {
+    for (const started of servers.splice(0)) started.close()
+  }
+})

@@ -1,0 +1,239 @@
+// OpenAI's unchanged client with a scripted engine: what it sees as from api.openai.com. openai.spec.ts has a real model.
+import OpenAI, { APIConnectionTimeoutError, APIError, APIUserAbortError, RateLimitError } from 'openai'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { createScriptedEngine, type Script } from './chat/scripted-engine.test-support.js'
+import { RivuletError } from './contract/errors.js'
+import { openaiFetch } from './openai.js'
+
+const words = ['Once', ' upon', ' a', ' time']
+const messages = [{ role: 'user', content: 'Tell me a story.' }] as const
+const asked = { model: 'local', messages: [...messages] }
+
+function open(answer: () => Script = () => ({ words }), options: { readonly maxRetries?: number } = {}) {
+  const engine = createScriptedEngine(answer)
+  const fetch = vi.fn(openaiFetch(engine))
+  const connection = { baseURL: 'https://local.example/v1', apiKey: 'local', dangerouslyAllowBrowser: true }
+  const client = new OpenAI({ ...connection, fetch, ...options })
+  return { engine, fetch, client }
+}
+
+const failing =
+  (code: 'generation-failed' | 'queue-full', message = 'broken') =>
+  () => ({
+    words: [],
+    end: new RivuletError(code, message),
+  })
+
+async function catchError(promise: Promise<unknown>): Promise<APIError> {
+  const error = await promise.catch((thrown: unknown) => thrown)
+  expect(error).toBeInstanceOf(APIError)
+  return error as APIError
+}
+
+describe('the helpers of OpenAI’s client', () => {
+  it('.stream() emits its events, and has the final completion', async () => {
+    const { client } = open()
+    const stream = client.chat.completions.stream({ ...asked, stream_options: { include_usage: true } })
+    const deltas: string[] = []
+    stream.on('content', (delta) => deltas.push(delta))
+    const final = await stream.finalChatCompletion()
+    expect(deltas.filter((delta) => delta !== '')).toEqual(words)
+    expect(final.choices[0]).toMatchObject({
+      finish_reason: 'stop',
+      message: { role: 'assistant', content: words.join('') },
+    })
+    expect(await stream.totalUsage()).toMatchObject({ completion_tokens: words.length })
+  })
+
+  it('.stream() survives toReadableStream() and fromReadableStream()', async () => {
+    const { client } = open()
+    const sent = client.chat.completions.stream(asked).toReadableStream()
+    const { ChatCompletionStream } = await import('openai/lib/ChatCompletionStream')
+    const received = ChatCompletionStream.fromReadableStream(sent)
+    expect(await received.finalContent()).toBe(words.join(''))
+  })
+
+  it('.parse() works for text', async () => {
+    const { client } = open()
+    const parsed = await client.chat.completions.parse({ ...asked })
+    expect(parsed.choices[0]?.message).toMatchObject({ content: words.join(''), parsed: null })
+  })
+
+  it('.parse() with a format, and .runTools(), are refused by the name of the field', async () => {
+    const { client, fetch } = open()
+    const format = { type: 'json_schema', json_schema: { name: 'a', schema: {} } } as const
+    const parsed = await catchError(client.chat.completions.parse({ ...asked, response_format: format }))
+    expect(parsed).toMatchObject({ status: 400, param: 'response_format', code: 'invalid_value' })
+    const tool = { function: () => 'sunny', name: 'look', parse: JSON.parse, description: '', parameters: {} }
+    const runner = client.chat.completions.runTools({
+      ...asked,
+      tools: [{ type: 'function', function: tool }],
+    })
+    expect(await catchError(runner.finalContent())).toMatchObject({ status: 400, param: 'tools' })
+    expect(fetch).toHaveBeenCalledTimes(2)
+  })
+
+  it('.withResponse() has the response and its request id', async () => {
+    const { client } = open()
+    const { response, request_id } = await client.chat.completions.create(asked).withResponse()
+    expect(response.status).toBe(200)
+    expect(request_id).toMatch(/^req_[0-9a-f]{32}$/)
+    const streamed = await client.chat.completions.create({ ...asked, stream: true }).withResponse()
+    expect(streamed.request_id).toMatch(/^req_/)
+    expect(streamed.request_id).not.toBe(request_id)
+    for await (const _ of streamed.data);
+    const error = await catchError(client.chat.completions.create({ ...asked, n: 2 }))
+    expect(error.requestID).toMatch(/^req_/)
+  })
+
+  it('abort() ends a stream with the client’s error, and cancels the generation', async () => {
+    const { client } = open(() => ({ words, end: 'silence' }))
+    const stream = client.chat.completions.stream(asked)
+    stream.on('content', () => stream.abort())
+    await expect(stream.done()).rejects.toBeInstanceOf(APIUserAbortError)
+  })
+
+  it('a timeout is the client’s error', async () => {
+    const { client } = open(() => ({ words: [], end: 'silence' }), { maxRetries: 0 })
+    const slow = client.chat.completions.create(asked, { timeout: 50 })
+    await expect(slow).rejects.toBeInstanceOf(APIConnectionTimeoutError)
+  })
+})
+
+describe('the retries of OpenAI’s client', () => {
+  it('do not repeat a failure that would happen again', async () => {
+    const { client, fetch } = open(failing('generation-failed'))
+    const error = await catchError(client.chat.completions.create(asked))
+    expect(error).toMatchObject({ status: 500, code: 'generation-failed', type: 'server_error' })
+    expect(error.headers?.get('x-should-retry')).toBe('false')
+    expect(fetch).toHaveBeenCalledTimes(1)
+  })
+
+  it('repeat a request that found a full queue', async () => {
+    let requests = 0
+    const { client, fetch } = open(() => {
+      requests += 1
+      return requests === 1 ? failing('queue-full')() : { words }
+    })
+    const { choices } = await client.chat.completions.create(asked)
+    expect(choices[0]?.message.content).toBe(words.join(''))
+    expect(fetch).toHaveBeenCalledTimes(2)
+  })
+
+  it('see the type of a rate limit', async () => {
+    const { client } = open(failing('queue-full'), { maxRetries: 0 })
+    const error = await catchError(client.chat.completions.create(asked))
+    expect(error).toBeInstanceOf(RateLimitError)
+    expect(error).toMatchObject({ type: 'rate_limit_exceeded', code: 'rate_limit_exceeded' })
+  })
+})
+
+describe('the routes of OpenAI’s API', () => {
+  it('have the model by its name', async () => {
+    const { client } = open()
+    expect(await client.models.retrieve('local')).toMatchObject({ id: 'local', object: 'model' })
+    expect(await catchError(client.models.retrieve('gpt-9'))).toMatchObject({
+      status: 404,
+      code: 'model_not_found',
+    })
+  })
+
+  it('that are unknown, or have another method, have codes of their own', async () => {
+    const { fetch } = open()
+    const ask = async (path: string, method: string) => {
+      const response = await fetch(`https://local.example/v1/${path}`, { method })
+      const { error } = (await response.json()) as { error: { code: string; type: string } }
+      return [response.status, error.code, error.type]
+    }
+    expect(await ask('files', 'GET')).toEqual([404, 'unknown_url', 'invalid_request_error'])
+    expect(await ask('chat/completions', 'GET')).toEqual([
+      405,
+      'method_not_supported',
+      'invalid_request_error',
+    ])
+  })
+
+  it('answer a list of prompts in order, streamed and as a whole', async () => {
+    const { client, engine } = open()
+    const prompt = ['One', 'Two', 'Three']
+    const whole = await client.completions.create({ model: 'local', prompt })
+    expect(whole.choices.map(({ index, text }) => [index, text])).toEqual(
+      [0, 1, 2].map((index) => [index, words.join('')]),
+    )
+    expect(whole.usage?.completion_tokens).toBe(3 * words.length)
+    expect(engine.requests.map((request) => request.prompt)).toEqual(prompt)
+    expect(engine.requests[0]?.options.maxTokens).toBe(16)
+    const texts = ['', '', '']
+    const ends: number[] = []
+    const stream = await client.completions.create({ model: 'local', prompt, stream: true })
+    for await (const { choices } of stream) {
+      for (const { index, text, finish_reason: reason } of choices) {
+        texts[index] += text
+        if (reason) ends.push(index)
+      }
+    }
+    expect(texts).toEqual(prompt.map(() => words.join('')))
+    expect(ends).toEqual([0, 1, 2])
+  })
+})
+
+describe('the body of a streamed response', () => {
+  afterEach(() => vi.useRealTimers())
+
+  const stream = (fetch: typeof globalThis.fetch) =>
+    fetch('https://local.example/v1/chat/completions', {
+      method: 'POST',
+      body: JSON.stringify({ ...asked, stream: true }),
+    })
+
+  it('has a BYOB reader', async () => {
+    const { fetch } = open()
+    const response = await stream(fetch)
+    const reader = response.body!.getReader({ mode: 'byob' })
+    const decoder = new TextDecoder()
+    let text = ''
+    for (;;) {
+      const { done, value } = await reader.read(new Uint8Array(7))
+      if (done) break
+      text += decoder.decode(value, { stream: true })
+    }
+    expect(text).toContain('"content":"Once"')
+    expect(text.endsWith('data: [DONE]\n\n')).toBe(true)
+  })
+
+  it('that nobody reads holds the model for 30 seconds, and then is kept for its reader', async () => {
+    vi.useFakeTimers()
+    const { fetch, engine } = open(() => ({ words: Array.from({ length: 50 }, (_, index) => `${index} `) }))
+    let ended = 0
+    const generate = engine.generate.bind(engine)
+    engine.generate = (prompt, options) => {
+      const generated = generate(prompt, options)
+      void generated.result.then(() => (ended += 1))
+      return generated
+    }
+    const responding = stream(fetch)
+    await vi.advanceTimersByTimeAsync(20_000)
+    const response = await responding
+    expect(ended).toBe(0)
+    await vi.advanceTimersByTimeAsync(20_000)
+    expect(ended).toBe(1)
+    const text = await response.text()
+    expect(text).toContain('"content":"49 "')
+    expect(text.endsWith('data: [DONE]\n\n')).toBe(true)
+  })
+
+  it('can be cancelled at once, and then nothing goes on', async () => {
+    const { fetch, engine } = open(() => ({ words, end: 'silence' }))
+    let end: string | undefined
+    const generate = engine.generate.bind(engine)
+    engine.generate = (prompt, options) => {
+      const generated = generate(prompt, options)
+      void generated.result.then(({ finishReason }) => (end = finishReason))
+      return generated
+    }
+    const reader = (await stream(fetch)).body!.getReader()
+    await reader.read()
+    await reader.cancel()
+    await vi.waitFor(() => expect(end).toBe('cancelled'))
+  })
+})

@@ -1,0 +1,42 @@
+import { RivuletError } from '../contract/errors.js'
+import type { AnswerEnd, FinishReason, TokenChunk } from '../contract/worker-api.js'
+import type { Engine } from '../engine.js'
+import type { GenerationResult } from '../generation.js'
+import type { ReadRequest } from './read-request.js'
+
+/** A part of the answers to the prompts of one request. `index` is the prompt's number. */
+export type AnswerPart =
+  | { readonly kind: 'chunk'; readonly index: number; readonly chunk: TokenChunk }
+  | {
+      readonly kind: 'end'
+      readonly index: number
+      readonly end: AnswerEnd
+      readonly result: GenerationResult
+    }
+
+/**
+ * Answers the prompts of a request one after the other. Generates only on demand.
+ * @param signal cancels the running generation
+ * @throws RivuletError any of the errors of a generation; the reason of `signal`
+ */
+export async function* answerPrompts(
+  engine: Engine,
+  { prompts, options }: ReadRequest,
+  signal: AbortSignal,
+): AsyncGenerator<AnswerPart, undefined> {
+  for (const [index, prompt] of prompts.entries()) {
+    const stream = engine.generate(prompt, { ...options, signal })
+    for await (const chunk of stream) yield { kind: 'chunk', index, chunk }
+    const result = await stream.result
+    yield { kind: 'end', index, end: checkEnd(result.finishReason), result }
+  }
+}
+
+/**
+ * Returns the reason for which a complete answer ended.
+ * @throws RivuletError `engine-disposed` for `cancelled`: a client that cancels never reads the end
+ */
+function checkEnd(reason: FinishReason): AnswerEnd {
+  if (reason !== 'cancelled') return reason
+  throw new RivuletError('engine-disposed', 'The engine was disposed before the answer was complete.')
+}
