@@ -25,7 +25,7 @@ export interface ModelWeights {
  * @param check gets the graph before its external files are read, and can refuse the graph by throwing or rejecting
  * @param modelFile the path of the graph; undefined to choose it by dtype
  * @throws RivuletError `model-not-found` if no dtype of `dtypes` exists, or if an external file is missing;
- *   `backend-unavailable` if the folder has only dtypes of `unsupported`; `model-invalid`; `download-failed`
+ *   `backend-unavailable` if the folder has only dtypes of `unsupported`; `model-invalid`; `model-unsupported`; `download-failed`
  */
 export async function readModelWeights(
   folder: ModelFolder,
@@ -114,16 +114,26 @@ async function readExternalData(folder: ModelFolder, graphFile: string, model: M
   )
 }
 
+/** onnxruntime-web 1.30.0 reads an external file at 32-bit offsets. Larger ones would silently wrap around. */
+const maxFileBytes = 2 ** 32
+
 /**
  * Lists the files of a graph's external tensors (ONNX, "External Data"). Only files next to the graph are allowed.
- * @throws RivuletError `model-invalid` if a file is not next to the graph
+ * @throws RivuletError `model-invalid` if a file is not next to the graph, `model-unsupported` if a file is too large
  */
 function listExternalFiles(graphFile: string, { graph }: ModelProto): string[] {
   const external = graph?.initializer.filter(
     ({ dataLocation }) => dataLocation === TensorProto_DataLocation.EXTERNAL,
   )
   return (external ?? []).map((tensor) => {
-    const path = tensor.externalData.find((entry) => entry.key === 'location')?.value ?? ''
+    const read = (key: string) => tensor.externalData.find((entry) => entry.key === key)?.value
+    const path = read('location') ?? ''
+    if (Number(read('offset') ?? 0) + Number(read('length') ?? 0) > maxFileBytes) {
+      throw new RivuletError(
+        'model-unsupported',
+        `${graphFile} needs more than the first 4 GiB of "${path}" (the weight "${tensor.name}"). ONNX Runtime reads only these in a browser. Export the model with external data in several files.`,
+      )
+    }
     if (/^[\w-][\w.-]*$/.test(path)) return path
     throw new RivuletError(
       'model-invalid',
