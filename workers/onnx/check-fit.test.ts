@@ -1,5 +1,6 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf'
 import { describe, expect, it } from 'vitest'
+import { wasmMemoryBytes } from '../memory-exceeded.js'
 import { checkFit, type MemoryLimits } from './check-fit.js'
 import { ModelProtoSchema, TensorProto_DataLocation, type ValueInfoProtoSchema } from './onnx_pb.js'
 import { tensorTypes } from './tensor-types.js'
@@ -58,6 +59,29 @@ describe('a model', () => {
   it('that fits exactly is accepted', () => {
     const limits = { ...noLimits, maxModelBytes: modelBytes, maxTensorBytes: cacheTokens * 3 * 64 * 4 }
     expect(() => checkFit(model, cacheTokens, limits, noSizes)).not.toThrow()
+  })
+
+  it('of more than 4 GiB in external parts is accepted on a GPU, and refused by the memory of WebAssembly', () => {
+    const gibibyte = 2 ** 30
+    const initializer = ['model.onnx_data', 'model.onnx_data_1', 'model.onnx_data_2'].map((location) => ({
+      name: location,
+      dataLocation: TensorProto_DataLocation.EXTERNAL,
+      externalData: [
+        { key: 'location', value: location },
+        { key: 'length', value: String(2 * gibibyte) },
+      ],
+    }))
+    const large = create(ModelProtoSchema, { graph: { initializer } })
+    const gpu = { ...noLimits, maxTensorBytes: 2 * gibibyte }
+    expect(() => checkFit(large, cacheTokens, gpu, noSizes)).not.toThrow()
+    expect(() =>
+      checkFit(large, cacheTokens, { ...noLimits, maxModelBytes: wasmMemoryBytes }, noSizes),
+    ).toThrow(
+      expect.objectContaining({
+        code: 'memory-exceeded',
+        details: expect.objectContaining({ neededBytes: 6 * gibibyte, availableBytes: 4 * gibibyte }),
+      }),
+    )
   })
 
   it('that exceeds the budget is refused with both sizes', () => {

@@ -130,6 +130,26 @@ describe('the weights', () => {
     expect(requested).toHaveLength(4)
   })
 
+  it('beyond the first 4 GiB of one external file are refused before the file is requested', async () => {
+    const initializer = [
+      {
+        name: 'late',
+        dataLocation: TensorProto_DataLocation.EXTERNAL,
+        externalData: [
+          { key: 'location', value: 'model.onnx.data' },
+          { key: 'offset', value: String(2 ** 32 - 4) },
+          { key: 'length', value: '8' },
+        ],
+      },
+    ]
+    const graph = toBinary(ModelProtoSchema, create(ModelProtoSchema, { graph: { initializer } }))
+    const { folder, requested } = createMemoryFolder({ 'onnx/model.onnx': graph })
+    await expect(readModelWeights(folder, supports(['fp32']), acceptAll)).rejects.toEqual(
+      refusal('model-unsupported', 'external data in several files'),
+    )
+    expect(requested).toEqual(['onnx/model.onnx'])
+  })
+
   it('inside the graph need no external file', async () => {
     const initializer = [{ name: 'bias', externalData: [{ key: 'location', value: 'ignored' }] }]
     const graph = toBinary(ModelProtoSchema, create(ModelProtoSchema, { graph: { initializer } }))

@@ -157,10 +157,13 @@ function readFiles(folder: ModelFolder, external: ReadonlyMap<string, string>) {
   )
 }
 
+/** onnxruntime-web 1.30.0 reads an external file at 32-bit offsets. Larger ones would silently wrap around. */
+const maxFileBytes = 2 ** 32
+
 /**
  * Lists the files of the external tensors (ONNX, "External Data"). Only files next to the graphs are allowed.
  * @returns the paths of the files, each with the graph file that needs it
- * @throws RivuletError `model-invalid` if a file is not next to the graph
+ * @throws RivuletError `model-invalid` if a file is not next to the graph, `model-unsupported` if a file is too large
  */
 function listExternalFiles(files: readonly GraphFile[]): ReadonlyMap<string, string> {
   return new Map(files.flatMap((file) => listLocations(file).map((path) => [path, file.path])))
@@ -171,7 +174,14 @@ function listLocations({ path: graphFile, model: { graph } }: GraphFile): string
     ({ dataLocation }) => dataLocation === TensorProto_DataLocation.EXTERNAL,
   )
   return (external ?? []).map((tensor) => {
-    const path = tensor.externalData.find((entry) => entry.key === 'location')?.value ?? ''
+    const read = (key: string) => tensor.externalData.find((entry) => entry.key === key)?.value
+    const path = read('location') ?? ''
+    if (Number(read('offset') ?? 0) + Number(read('length') ?? 0) > maxFileBytes) {
+      throw new RivuletError(
+        'model-unsupported',
+        `${graphFile} needs more than the first 4 GiB of "${path}" (the weight "${tensor.name}"). ONNX Runtime reads only these in a browser. Export the model with external data in several files.`,
+      )
+    }
     if (/^[\w-][\w.-]*$/.test(path)) return path
     throw new RivuletError(
       'model-invalid',
