@@ -15,6 +15,12 @@ export interface ModelInfo {
   /** The weight variant that was loaded; undefined if a server does not report it. */
   readonly dtype: string | undefined
   readonly execution: Execution
+  /**
+   * Why the model runs more slowly here than it could: sentences for the developer. Empty if there is no reason. Only
+   * `onnx()` reports reasons: a check found that a faster `execution` does not work on this device, or `device: 'auto'` chose
+   * WASM because the graphics adapter cannot compute the folder's files.
+   */
+  readonly warnings: readonly string[]
   /** Maximum length of prompt and answer together, in tokens; undefined if a server does not report it. */
   readonly contextLength: number | undefined
   readonly supports: ModelSupport

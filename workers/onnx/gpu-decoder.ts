@@ -2,7 +2,12 @@ import type { InferenceSession, Tensor } from 'onnxruntime-web'
 import { countCacheBytes, type CacheInput } from './state-schema.js'
 import { countCommonPrefix, createConversations, worthParkingTokens } from './conversations.js'
 import { createInvalidLogitsError, type Decoder } from './decoder.js'
-import { recordDispatches, replayDispatches, type Recording } from './dispatch-recorder.js'
+import {
+  findCaptureDifference,
+  recordDispatches,
+  replayDispatches,
+  type CapturedStep,
+} from './dispatch-recorder.js'
 import { copyCache, createFixedCache, createStorage, type FixedCache } from './fixed-cache.js'
 import { describeLoss } from './gpu-device.js'
 import { createGpuSampler } from './gpu-sampler.js'
@@ -11,7 +16,9 @@ import { graphInputs, logitsOutput } from './graph-names.js'
 import { markTokens, type PrefillRules } from './prefill-rules.js'
 import { greedy } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
+import type { ReferenceStep } from './reference-steps.js'
 import type { OnnxRuntime } from './session.js'
+import { measureDifference, readStep, stepTolerances, WrongStepError, type StepResult } from './step-check.js'
 import { createReadback, readToken } from './token-readback.js'
 import { bufferUsage, mapMode } from './webgpu-flags.js'
 
@@ -31,16 +38,12 @@ export interface GpuModel {
   readonly conversationCacheBytes: number
   readonly canCapture: boolean
   readonly prefillRules: PrefillRules
+  /** The steps that must equal those of the exported graph; undefined if they were checked at an earlier load. */
+  readonly referenceSteps?: readonly ReferenceStep[]
 }
 
 /** Disables graph capture for one run. With any other id, ONNX Runtime would later replay a run of this prompt's shape. */
 const uncaptured = { extra: { gpu_graph_id: '-1' } }
-
-/**
- * The number of runs before ONNX Runtime replays a graph. It runs the graph normally in the first run, captures it in the
- * second, and replays it from the third on.
- */
-const runsBeforeReplay = 2
 
 /** Large, since each run costs as much CPU time as an uncaptured decode step, no matter how many tokens it computes. */
 const prefillChunkTokens = 1024
@@ -52,12 +55,20 @@ const prefillChunkTokens = 1024
  */
 const selfTest = { promptTokens: 20, answerTokens: 3 }
 
+/** The most memory that the KV cache may need in a check, in bytes. */
+const maxCheckCacheBytes = 2 ** 30
+
+/** The length at which a step is captured to be compared with another capture. Below all lengths that are checked. */
+const shortLength = 2
+
 /**
  * Creates a decoder that reads back only eight bytes per token. The KV cache stays in fixed GPU buffers. The sampler is a
  * GPU kernel that writes the next input of the graph. A decode step issues the recorded dispatches of a captured ONNX
  * Runtime run and the dispatches of the sampler in one submit.
  *
- * When the promise resolves, the shaders are compiled, and the self-test has compared the replay with uncaptured runs.
+ * When the promise resolves, the shaders are compiled, and the self-test has compared the replay with uncaptured runs,
+ * and the steps with those of the exported graph.
+ * @throws WrongStepError if a step differs from the exported graph's, or if replayed steps cannot be checked
  */
 export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   const { runtime, device, session, caches, vocabulary, logitsType, prefillRules } = model
@@ -77,7 +88,8 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   const stepOutputs = {
     [logitsOutput]: Tensor.fromGpuBuffer(logits, { dataType: logitsType, dims: [1, 1, vocabulary] }),
   }
-  let cache = createFixedCache(runtime, device, caches, Math.min(model.firstCapacity, model.contextLength))
+  const initialCapacity = Math.min(model.firstCapacity, model.contextLength)
+  let cache = createFixedCache(runtime, device, caches, initialCapacity)
   const conversations = createConversations<FixedCache>(model.conversationCacheBytes, (parked) =>
     parked.destroy(),
   )
@@ -90,7 +102,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   /** Resolves when no token is being read back. */
   let idle: Promise<unknown> = Promise.resolve()
   /** The recorded decode step. It is bound to the buffers of the current cache, so a larger cache needs a new recording. */
-  let recording: Recording | undefined
+  let recording: CapturedStep | undefined
   let canReplay = model.canCapture
   let graphId = 0
 
@@ -98,10 +110,14 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     if (length <= cache.capacity) return
     let capacity = cache.capacity
     while (capacity < length) capacity *= 2
-    const larger = createFixedCache(runtime, device, caches, Math.min(capacity, model.contextLength))
-    copyCache(device, caches, cache, larger, ids.length)
+    resize(Math.min(capacity, model.contextLength))
+  }
+
+  function resize(capacity: number): void {
+    const resized = createFixedCache(runtime, device, caches, capacity)
+    copyCache(device, caches, cache, resized, ids.length)
     cache.destroy()
-    cache = larger
+    cache = resized
     recording = undefined
   }
 
@@ -109,10 +125,10 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     return session.run({ ...inputs, ...cache.feeds }, { ...stepOutputs, ...cache.fetches }, options)
   }
 
-  async function prefill(newIds: readonly number[]): Promise<void> {
-    const length = ids.length + newIds.length
-    reserve(length)
-    await run(
+  /** Computes `newIds` after `cachedTokens` tokens, without capture. */
+  function runUncaptured(newIds: readonly number[], cachedTokens: number): Promise<unknown> {
+    const length = cachedTokens + newIds.length
+    return run(
       {
         [graphInputs.tokenIds]: new Tensor('int64', BigInt64Array.from(newIds, BigInt), [1, newIds.length]),
         [graphInputs.lastIndex]: new Tensor('int32', Int32Array.of(length - 1), [1, 1]),
@@ -120,6 +136,12 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       },
       uncaptured,
     )
+  }
+
+  async function prefill(newIds: readonly number[]): Promise<void> {
+    const length = ids.length + newIds.length
+    reserve(length)
+    await runUncaptured(newIds, ids.length)
     ids.push(...markTokens(prefillRules, newIds, length))
     pending = undefined
     ahead = undefined
@@ -131,24 +153,26 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   }
 
   /**
-   * Makes ONNX Runtime capture the pending step, and records its replay. All these runs compute the same step.
+   * Makes ONNX Runtime capture the step whose inputs are in the buffers, and records its replay. Both runs compute the same
+   * step. The first run captures it, and the later ones replay it.
    * @returns undefined if the recorded dispatches are not enough to repeat the step
    */
-  async function record(): Promise<Recording | undefined> {
+  async function capture(): Promise<CapturedStep | undefined> {
     graphId += 1
-    const captured = { extra: { gpu_graph_id: String(graphId) } }
-    for (let count = 0; count < runsBeforeReplay; count += 1) await run(stepInputs, captured)
-    const recorded = await recordDispatches(device, () => run(stepInputs, captured))
-    return recorded.createdBindGroups === 0 && recorded.otherCommands === 0 && recorded.dispatches.length > 0
-      ? recorded
-      : undefined
+    const runStep = () => run(stepInputs, { extra: { gpu_graph_id: String(graphId) } })
+    const step = {
+      capture: await recordDispatches(device, runStep),
+      replay: await recordDispatches(device, runStep),
+    }
+    const { bindGroups, otherCommands, dispatches } = step.replay
+    return bindGroups.size === 0 && otherCommands === 0 && dispatches.length > 0 ? step : undefined
   }
 
   /**
    * Computes the pending token, if there is one.
    * @returns the recorded dispatches that the caller must submit to compute the token; undefined if no submit is needed
    */
-  async function advance(): Promise<Recording | undefined> {
+  async function advance(): Promise<CapturedStep | undefined> {
     if (pending === undefined) return undefined
     if (!canReplay) {
       await prefill([pending])
@@ -158,7 +182,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     writeLength(ids.length + 1)
     const known = recording
     if (!known) {
-      recording = await record()
+      recording = await capture()
       canReplay = recording !== undefined
     }
     // Called after the step: if the step fails, the token must not count as computed.
@@ -171,12 +195,12 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     device.queue.writeBuffer(total, 0, Int32Array.of(length))
   }
 
-  /** Submits `dispatches`, and then the dispatches that sample the token at `position`. */
-  function submit(position: number, dispatches: Recording | undefined): SubmittedStep {
+  /** Submits a replay of `step`, and then the dispatches that sample the token at `position`. */
+  function submit(position: number, step: CapturedStep | undefined): SubmittedStep {
     const readback = readbacks[position % 2 === 0 ? 0 : 1]
     const encoder = device.createCommandEncoder()
     const pass = encoder.beginComputePass()
-    if (dispatches) replayDispatches(pass, dispatches)
+    if (step) replayDispatches(pass, step.replay)
     sampler.encode(pass, position)
     pass.end()
     encoder.copyBufferToBuffer(tokenId, 0, readback, 0, 8)
@@ -189,8 +213,8 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   async function startStep(position: number): Promise<SubmittedStep> {
     // An abandoned step may still be reading back its token.
     await idle
-    const dispatches = await advance()
-    return submit(position, dispatches)
+    const step = await advance()
+    return submit(position, step)
   }
 
   /** Starts the next step before the current token is read back, if a replay of `recording` is enough for this step. */
@@ -284,10 +308,77 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     return canReplay && error === null ? tokens : undefined
   }
 
+  /** Computes the tokens of a probe after its artificial cache, in the way in which answers are computed. */
+  async function computeProbe({ probe, content }: ReferenceStep): Promise<StepResult> {
+    const { tokenIds, cachedTokens } = probe
+    const length = cachedTokens + tokenIds.length
+    if (length > cache.capacity) resize(length)
+    const isReplayed = canReplay && tokenIds.length === 1
+    // A step that is replayed must have been recorded at another length.
+    if (isReplayed) recording ??= await captureAt(shortLength)
+    const artificial = { buffers: caches.map(content.find), capacity: cachedTokens }
+    copyCache(device, caches, artificial, cache, cachedTokens)
+    if (isReplayed && recording) {
+      writeStep(tokenIds[0]!, length)
+      const encoder = device.createCommandEncoder()
+      const pass = encoder.beginComputePass()
+      replayDispatches(pass, recording.replay)
+      pass.end()
+      device.queue.submit([encoder.finish()])
+    } else await runUncaptured(tokenIds, cachedTokens)
+    return readStep(device, caches, length - 1, {
+      capacity: cache.capacity,
+      findCache: (input) => cache.buffers[caches.indexOf(input)],
+      logits: { buffer: logits, type: logitsType, positions: 1, vocabulary },
+    })
+  }
+
+  function writeStep(id: number, length: number): void {
+    device.queue.writeBuffer(tokenId, 0, BigInt64Array.of(BigInt(id)))
+    writeLength(length)
+  }
+
+  async function captureAt(length: number): Promise<CapturedStep> {
+    writeStep(0, length)
+    const step = await capture()
+    if (step) return step
+    throw new WrongStepError('A captured step cannot be replayed.')
+  }
+
+  /**
+   * Compares the steps with those of the exported graph. Replayed steps are also compared with each other: nothing that the
+   * host computes may depend on the length.
+   * @throws WrongStepError
+   */
+  async function checkSteps(references: readonly ReferenceStep[]): Promise<void> {
+    rewind(0)
+    if (canReplay) {
+      const recorded = recording ?? (await captureAt(shortLength))
+      const difference = findCaptureDifference(recorded, await captureAt(cache.capacity))
+      if (difference) throw new WrongStepError(`A step's dispatches depend on its length: ${difference}.`)
+    }
+    for (const reference of references) {
+      const { cachedTokens, tokenIds } = reference.probe
+      const length = cachedTokens + tokenIds.length
+      if (countCacheBytes(caches, length) > maxCheckCacheBytes) {
+        // Without replay, the step runs as any other run of ONNX Runtime.
+        if (!canReplay) continue
+        throw new WrongStepError(`Replayed steps at ${length} tokens need too much memory to be checked.`)
+      }
+      const difference = measureDifference(await computeProbe(reference), reference.expected)
+      if (!(difference < stepTolerances[logitsType]))
+        throw new WrongStepError(
+          `At ${length} tokens, the logits or the KV cache differ from the exported graph's (by ${difference.toPrecision(2)}).`,
+        )
+    }
+    if (cache.capacity !== initialCapacity) resize(initialCapacity)
+  }
+
   const replayed = canReplay ? await tryReplay() : undefined
   canReplay = false
   const computed = await answerSelfTest()
   canReplay = replayed === computed
+  if (model.referenceSteps) await checkSteps(model.referenceSteps)
 
   return {
     get execution() {

@@ -8,7 +8,7 @@ import {
 } from './conversations.js'
 import { createInvalidLogitsError, type Decoder } from './decoder.js'
 import { decodeFloat16 } from './float16.js'
-import { graphInputs, logitsOutput } from './graph-names.js'
+import { logitsOutput } from './graph-names.js'
 import { markTokens, type PrefillRules } from './prefill-rules.js'
 import { createTokenHistory, greedy, sampleToken } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
@@ -20,6 +20,7 @@ import {
   type CacheInput,
   type StateSchema,
 } from './state-schema.js'
+import { prepareTokenFeeds } from './token-feeds.js'
 
 /** Small, since a graph that could not be rewritten returns the logits of every position in the chunk. */
 const prefillChunkTokens = 128
@@ -50,7 +51,7 @@ export async function createGrowingCacheDecoder(
   prefillRules: PrefillRules,
   lost: Promise<string> = new Promise(() => {}),
 ): Promise<Decoder> {
-  const inputNames = new Set(session.inputNames)
+  const createTokenFeeds = prepareTokenFeeds(Tensor, session, positionRows)
   const states = [...caches, ...fixedStates]
   /** True if a checkpoint may split a run in two. `wholePrompt` and a finite `rotarySwitch` do not allow this. */
   const canSplitRuns = !prefillRules.wholePrompt && prefillRules.rotarySwitch === Infinity
@@ -83,37 +84,9 @@ export async function createGrowingCacheDecoder(
     return new Tensor(type, type === 'float16' ? new Uint16Array(size) : new Float32Array(size), dims)
   }
 
-  const createInt64 = (values: readonly number[], dims: readonly number[]) =>
-    new Tensor('int64', BigInt64Array.from(values, BigInt), dims)
-  const createInt32 = (value: number, dims: readonly number[]) =>
-    new Tensor('int32', Int32Array.of(value), dims)
-
-  /** Creates the inputs of a run: the `graphInputs` that this graph declares, and the states in `cache`. */
+  /** Creates the inputs of a run: those for the tokens, and the states in `cache`. */
   function createFeeds(newIds: readonly number[]): Record<string, Tensor> {
-    const total = ids.length + newIds.length
-    const all: Record<string, () => Tensor> = {
-      [graphInputs.tokenIds]: () => createInt64(newIds, [1, newIds.length]),
-      [graphInputs.attentionMask]: () =>
-        createInt64(
-          Array.from({ length: total }, () => 1),
-          [1, total],
-        ),
-      [graphInputs.positionIds]: () =>
-        createInt64(
-          Array.from({ length: positionRows ?? 1 }, () =>
-            newIds.map((_, index) => ids.length + index),
-          ).flat(),
-          positionRows === undefined ? [1, newIds.length] : [positionRows, 1, newIds.length],
-        ),
-      [graphInputs.logitsToKeep]: () => createInt64([1], []),
-      [graphInputs.lastIndex]: () => createInt32(total - 1, [1, 1]),
-      [graphInputs.totalLength]: () => createInt32(total, [1]),
-    }
-    const wanted = Object.entries(all).filter(([name]) => inputNames.has(name))
-    return {
-      ...Object.fromEntries(wanted.map(([name, create]) => [name, create()])),
-      ...Object.fromEntries(cache),
-    }
+    return { ...createTokenFeeds(newIds, ids.length), ...Object.fromEntries(cache) }
   }
 
   /** Computes `newIds` in one run, or in several runs if there are checkpoints between the first and the last token. */

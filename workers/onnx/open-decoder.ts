@@ -1,6 +1,7 @@
 import { fromBinary } from '@bufbuild/protobuf'
 import type { InferenceSession } from 'onnxruntime-web'
 import { RivuletError } from '../../lib/contract/errors.js'
+import { checkedExecutions, nameCheck, readCheck, writeCheck } from './check-records.js'
 import type { Decoder } from './decoder.js'
 import { expandWeights } from './expand-weights.js'
 import { createGpuDecoder, type GpuModel } from './gpu-decoder.js'
@@ -11,9 +12,11 @@ import type { ModelWeights } from './model-weights.js'
 import { ModelProtoSchema } from './onnx_pb.js'
 import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
 import { readPrefillRules } from './prefill-rules.js'
+import { computeReferenceSteps, type ReferenceSteps } from './reference-steps.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
 import { createRefusal, createSession, type OnnxRuntime } from './session.js'
 import { readStateSchema } from './state-schema.js'
+import { WrongStepError, chooseProbes, readWindows } from './step-check.js'
 
 /** The initial capacity of the KV cache, in tokens. Most conversations are shorter. */
 export const firstCapacity = 1024
@@ -23,6 +26,8 @@ interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationC
   readonly cacheSizes: CacheSizes
   /** Called when the weights are loaded and only the warm-up remains. */
   readonly onSession: () => void
+  /** Called if a faster way does not work on this device. `reason` is one or more sentences. */
+  readonly onSlower?: (reason: string) => void
 }
 
 type OpeningOptions = DecoderOptions & Pick<GpuModel, 'prefillRules'>
@@ -50,24 +55,87 @@ export async function openDecoder(
     // Without prefix reuse, the KV caches of earlier conversations are useless.
     ...(prefillRules.wholePrompt && { conversationCacheBytes: 0 }),
   }
+  const windows = weights.model.graph ? readWindows(weights.model.graph) : []
   const rewrite = rewriteGraph(weights.model)
   const rewritten = rewrite.kind === 'rewritten' && {
     canCapture: rewrite.canCapture,
     graph: rewrite.bytes,
     externalData: [...weights.externalData, { path: originalFile, data: weights.graph }],
   }
-  const ways: (() => Promise<Decoder | undefined>)[] = []
-  if (device === 'wasm') ways.push(() => openExpanded(runtime, rewritten || weights, options))
-  if (rewritten && device === 'wasm') ways.push(() => openGrowingCache(runtime, device, rewritten, options))
-  if (rewritten && device === 'webgpu')
-    for (const canCapture of rewritten.canCapture ? [true, false] : [false])
-      ways.push(() => openFixedCache(runtime, rewritten, options, canCapture))
+  if (device === 'webgpu')
+    return (
+      (rewritten && (await openChecked(runtime, weights, { ...rewritten, windows }, options))) ||
+      openGrowingCache(runtime, device, weights, options)
+    )
+  const ways: (() => Promise<Decoder | undefined>)[] = [
+    () => openExpanded(runtime, rewritten || weights, options),
+    ...(rewritten ? [() => openGrowingCache(runtime, device, rewritten, options)] : []),
+  ]
   for (const open of ways) {
     // Ignores all errors: the next way requires less of the device, and the last way reports its error.
     const decoder = await open().catch(() => undefined)
     if (decoder) return decoder
   }
   return openGrowingCache(runtime, device, weights, options)
+}
+
+/** The rewritten graph, with the attention windows of its nodes. */
+interface RewrittenFiles extends GraphFiles {
+  readonly canCapture: boolean
+  readonly windows: readonly number[]
+}
+
+/**
+ * Opens a rewritten graph on WebGPU in the fastest way whose steps equal those of the exported graph. The steps are
+ * compared at the first load; later loads on the same device use the result.
+ * @returns undefined if the rewritten graph cannot be opened, or computes wrong results
+ */
+async function openChecked(
+  runtime: OnnxRuntime,
+  exported: GraphFiles,
+  rewritten: RewrittenFiles,
+  options: OpeningOptions,
+): Promise<Decoder | undefined> {
+  const { windows } = rewritten
+  const { contextLength, prefillRules, cacheSizes, onSlower } = options
+  const probes = chooseProbes({ windows, ...prefillRules, firstCapacity, contextLength })
+  const key = await nameCheck(runtime, rewritten.graph, probes)
+  const known = await readCheck(key)
+
+  async function open(canCapture: boolean): Promise<Decoder> {
+    const device = await createGpuDevice()
+    if (known) return openFixedCache(runtime, device, rewritten, options, canCapture)
+    const reference = await computeReferenceSteps(runtime, device, exported, cacheSizes, probes).catch(
+      () => undefined,
+    )
+    if (reference) {
+      const decoder = await openFixedCache(runtime, device, rewritten, options, canCapture, reference)
+      await writeCheck(key, decoder.execution)
+      return decoder
+    }
+    device.destroy()
+    if (canCapture)
+      throw new WrongStepError('Replayed steps could not be checked: the exported graph does not run.')
+    return openFixedCache(runtime, await createGpuDevice(), rewritten, options, canCapture)
+  }
+
+  const fastest = checkedExecutions.indexOf(rewritten.canCapture ? 'replayed' : 'fixed-cache')
+  const first = Math.max(fastest, known ? checkedExecutions.indexOf(known) : 0)
+  let reason = first === fastest ? undefined : 'An earlier load found that a faster way does not work here.'
+  let decoder: Decoder | undefined
+  for (const way of checkedExecutions.slice(first, -1)) {
+    try {
+      decoder = await open(way === 'replayed')
+      break
+    } catch (error) {
+      // Ignores other errors: the next way requires less of the device, and the last way reports its error.
+      if (error instanceof WrongStepError) reason = error.message
+    }
+  }
+  if (!decoder && reason !== undefined && !known) await writeCheck(key, 'growing-cache')
+  if (reason !== undefined)
+    onSlower?.(`${reason} The model runs more slowly: "${decoder?.execution ?? 'growing-cache'}".`)
+  return decoder
 }
 
 /**
@@ -116,23 +184,37 @@ async function openGrowingCache(
 /**
  * Opens a rewritten graph on WebGPU with a fixed KV cache. Rejects if `canCapture` is true and some nodes run on the CPU,
  * because ONNX Runtime then refuses to create the session.
+ * @throws WrongStepError if a step differs from `reference`, whose buffers are destroyed at the end
  */
 async function openFixedCache(
   runtime: OnnxRuntime,
+  device: GPUDevice,
   files: GraphFiles,
   options: OpeningOptions,
   canCapture: boolean,
+  reference?: ReferenceSteps,
 ): Promise<Decoder> {
-  const device = await createGpuDevice()
+  let session: InferenceSession | undefined
   try {
-    const session = await createSession(runtime, { kind: 'webgpu', device, graphCapture: canCapture }, files)
+    session = await createSession(runtime, { kind: 'webgpu', device, graphCapture: canCapture }, files)
+    // Only now: ONNX Runtime keeps the shaders of a device as long as one of its sessions lives.
+    await reference?.releaseSession()
     options.onSession()
     const { caches } = readStateSchema(session, options.cacheSizes)
     const model = { runtime, device, session, caches, canCapture, firstCapacity, ...options }
-    return await createGpuDecoder({ ...model, ...readLogitsOutput(session) })
+    const logits = readLogitsOutput(session)
+    return await createGpuDecoder({
+      ...model,
+      ...logits,
+      ...(reference && { referenceSteps: reference.steps }),
+    })
   } catch (error) {
+    // Free the memory, because the next way needs it.
+    await session?.release()
     device.destroy()
     throw error
+  } finally {
+    reference?.destroy()
   }
 }
 

@@ -58,9 +58,7 @@ export function rewriteGraph(model: ModelProto): Rewrite {
   removeDeadNodes(graph)
   const other = graph.input.find(({ name }) => !isRewrittenInput(name))
   if (other) return { kind: 'unchanged', reason: `its input "${other.name}" is not only used by attention` }
-  for (const tensor of graph.initializer) {
-    if (tensor.rawData.byteLength > smallTensorBytes) leaveInFile(tensor)
-  }
+  leaveWeightsInFile(graph)
   return {
     kind: 'rewritten',
     bytes: toBinary(ModelProtoSchema, model),
@@ -162,6 +160,13 @@ function removeDeadNodes(graph: GraphProto): void {
       return
     }
     graph.node = alive
+  }
+}
+
+/** Makes the large weights inside the graph's file external data of the file `originalFile`, so that they are not copied. */
+export function leaveWeightsInFile(graph: GraphProto): void {
+  for (const tensor of graph.initializer) {
+    if (tensor.rawData.byteLength > smallTensorBytes) leaveInFile(tensor)
   }
 }
 

@@ -63,6 +63,7 @@ export function createRemoteBackend(): Backend<RemoteLoadOptions> {
         deviceDescription: new URL(access.baseUrl).host,
         dtype: undefined,
         execution: 'sse',
+        warnings: [],
         contextLength,
         supports: { ...support, continuation: canContinue },
       }
