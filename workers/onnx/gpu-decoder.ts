@@ -2,12 +2,8 @@ import type { InferenceSession, Tensor } from 'onnxruntime-web'
 import { countCacheBytes, type CacheInput } from './state-schema.js'
 import { countCommonPrefix, createConversations, worthParkingTokens } from './conversations.js'
 import { createInvalidLogitsError, type Decoder } from './decoder.js'
-import {
-  findCaptureDifference,
-  recordDispatches,
-  replayDispatches,
-  type CapturedStep,
-} from './dispatch-recorder.js'
+import { checkSteps } from './check-steps.js'
+import { recordDispatches, replayDispatches, type CapturedStep } from './dispatch-recorder.js'
 import { copyCache, createFixedCache, createStorage, type FixedCache } from './fixed-cache.js'
 import { describeLoss } from './gpu-device.js'
 import { createGpuSampler } from './gpu-sampler.js'
@@ -18,7 +14,6 @@ import { greedy } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
 import type { ReferenceStep } from './reference-steps.js'
 import type { OnnxRuntime } from './session.js'
-import { measureDifference, readStep, stepTolerances, WrongStepError, type StepResult } from './step-check.js'
 import { createReadback, readToken } from './token-readback.js'
 import { bufferUsage, mapMode } from './webgpu-flags.js'
 
@@ -55,19 +50,13 @@ const prefillChunkTokens = 1024
  */
 const selfTest = { promptTokens: 20, answerTokens: 3 }
 
-/** The most memory that the KV cache may need in a check, in bytes. */
-const maxCheckCacheBytes = 2 ** 30
-
-/** The length at which a step is captured to be compared with another capture. Below all lengths that are checked. */
-const shortLength = 2
-
 /**
  * Creates a decoder that reads back only eight bytes per token. The KV cache stays in fixed GPU buffers. The sampler is a
  * GPU kernel that writes the next input of the graph. A decode step issues the recorded dispatches of a captured ONNX
  * Runtime run and the dispatches of the sampler in one submit.
  *
- * When the promise resolves, the shaders are compiled, and the self-test has compared the replay with uncaptured runs,
- * and the steps with those of the exported graph.
+ * When the promise resolves, the shaders are compiled, the self-test has compared the replay with uncaptured runs, and
+ * `checkSteps` has compared the steps with `referenceSteps`.
  * @throws WrongStepError if a step differs from the exported graph's, or if replayed steps cannot be checked
  */
 export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
@@ -88,8 +77,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   const stepOutputs = {
     [logitsOutput]: Tensor.fromGpuBuffer(logits, { dataType: logitsType, dims: [1, 1, vocabulary] }),
   }
-  const initialCapacity = Math.min(model.firstCapacity, model.contextLength)
-  let cache = createFixedCache(runtime, device, caches, initialCapacity)
+  let cache = createFixedCache(runtime, device, caches, Math.min(model.firstCapacity, model.contextLength))
   const conversations = createConversations<FixedCache>(model.conversationCacheBytes, (parked) =>
     parked.destroy(),
   )
@@ -193,6 +181,20 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   function writeLength(length: number): void {
     device.queue.writeBuffer(lastIndex, 0, Int32Array.of(length - 1))
     device.queue.writeBuffer(total, 0, Int32Array.of(length))
+  }
+
+  function writeStep(id: number, length: number): void {
+    device.queue.writeBuffer(tokenId, 0, BigInt64Array.of(BigInt(id)))
+    writeLength(length)
+  }
+
+  /** Submits a replay of `step` without sampling. */
+  function replayAlone(step: CapturedStep): void {
+    const encoder = device.createCommandEncoder()
+    const pass = encoder.beginComputePass()
+    replayDispatches(pass, step.replay)
+    pass.end()
+    device.queue.submit([encoder.finish()])
   }
 
   /** Submits a replay of `step`, and then the dispatches that sample the token at `position`. */
@@ -308,77 +310,33 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     return canReplay && error === null ? tokens : undefined
   }
 
-  /** Computes the tokens of a probe after its artificial cache, in the way in which answers are computed. */
-  async function computeProbe({ probe, content }: ReferenceStep): Promise<StepResult> {
-    const { tokenIds, cachedTokens } = probe
-    const length = cachedTokens + tokenIds.length
-    if (length > cache.capacity) resize(length)
-    const isReplayed = canReplay && tokenIds.length === 1
-    // A step that is replayed must have been recorded at another length.
-    if (isReplayed) recording ??= await captureAt(shortLength)
-    const artificial = { buffers: caches.map(content.find), capacity: cachedTokens }
-    copyCache(device, caches, artificial, cache, cachedTokens)
-    if (isReplayed && recording) {
-      writeStep(tokenIds[0]!, length)
-      const encoder = device.createCommandEncoder()
-      const pass = encoder.beginComputePass()
-      replayDispatches(pass, recording.replay)
-      pass.end()
-      device.queue.submit([encoder.finish()])
-    } else await runUncaptured(tokenIds, cachedTokens)
-    return readStep(device, caches, length - 1, {
-      capacity: cache.capacity,
-      findCache: (input) => cache.buffers[caches.indexOf(input)],
-      logits: { buffer: logits, type: logitsType, positions: 1, vocabulary },
-    })
-  }
-
-  function writeStep(id: number, length: number): void {
-    device.queue.writeBuffer(tokenId, 0, BigInt64Array.of(BigInt(id)))
-    writeLength(length)
-  }
-
-  async function captureAt(length: number): Promise<CapturedStep> {
-    writeStep(0, length)
-    const step = await capture()
-    if (step) return step
-    throw new WrongStepError('A captured step cannot be replayed.')
-  }
-
-  /**
-   * Compares the steps with those of the exported graph. Replayed steps are also compared with each other: nothing that the
-   * host computes may depend on the length.
-   * @throws WrongStepError
-   */
-  async function checkSteps(references: readonly ReferenceStep[]): Promise<void> {
-    rewind(0)
-    if (canReplay) {
-      const recorded = recording ?? (await captureAt(shortLength))
-      const difference = findCaptureDifference(recorded, await captureAt(cache.capacity))
-      if (difference) throw new WrongStepError(`A step's dispatches depend on its length: ${difference}.`)
-    }
-    for (const reference of references) {
-      const { cachedTokens, tokenIds } = reference.probe
-      const length = cachedTokens + tokenIds.length
-      if (countCacheBytes(caches, length) > maxCheckCacheBytes) {
-        // Without replay, the step runs as any other run of ONNX Runtime.
-        if (!canReplay) continue
-        throw new WrongStepError(`Replayed steps at ${length} tokens need too much memory to be checked.`)
-      }
-      const difference = measureDifference(await computeProbe(reference), reference.expected)
-      if (!(difference < stepTolerances[logitsType]))
-        throw new WrongStepError(
-          `At ${length} tokens, the logits or the KV cache differ from the exported graph's (by ${difference.toPrecision(2)}).`,
-        )
-    }
-    if (cache.capacity !== initialCapacity) resize(initialCapacity)
-  }
-
   const replayed = canReplay ? await tryReplay() : undefined
   canReplay = false
   const computed = await answerSelfTest()
   canReplay = replayed === computed
-  if (model.referenceSteps) await checkSteps(model.referenceSteps)
+  if (model.referenceSteps) {
+    const checked = {
+      device,
+      caches,
+      logits: { buffer: logits, type: logitsType, positions: 1, vocabulary },
+      get cache() {
+        return cache
+      },
+      resize,
+      canReplay,
+      recording,
+      capture(id: number, length: number) {
+        writeStep(id, length)
+        return capture()
+      },
+      replay(step: CapturedStep, id: number, length: number) {
+        writeStep(id, length)
+        replayAlone(step)
+      },
+      run: runUncaptured,
+    }
+    await checkSteps(checked, model.referenceSteps)
+  }
 
   return {
     get execution() {
