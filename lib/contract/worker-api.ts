@@ -60,7 +60,8 @@ export interface ModelSupport {
 export interface LoadProgress {
   /**
    * `download`: files are read from the network or the model store; `verify`: files are hashed, if a hash is known;
-   * `load`: the runtime loads the weights; `warm-up`: shaders are compiled, and the self-test runs.
+   * `load`: the runtime loads the weights, and `onnx()` computes the steps that a first load on WebGPU is checked with;
+   * `warm-up`: shaders are compiled, and the self-test runs.
    */
   readonly phase: 'download' | 'verify' | 'load' | 'warm-up'
   /** The file whose progress changed last, relative to the model's folder; undefined after the download. */

@@ -13,7 +13,7 @@ import { readStep, type StepBuffers, type StepProbe, type StepResult } from './s
 import { prepareTokenFeeds } from './token-feeds.js'
 
 /** How much weight the exported graph may have in a check. The layers beyond it are not compared. */
-export const maxReferenceBytes = 256 * 2 ** 20
+const maxReferenceBytes = 256 * 2 ** 20
 
 /** A step, and what the exported graph computes for it. */
 export interface ReferenceStep {
