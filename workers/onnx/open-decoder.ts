@@ -1,6 +1,7 @@
 import { fromBinary } from '@bufbuild/protobuf'
 import type { InferenceSession } from 'onnxruntime-web'
-import { RivuletError } from '../../lib/contract/errors.js'
+import { RivuletError, describeError } from '../../lib/contract/errors.js'
+import type { Execution } from '../../lib/contract/worker-api.js'
 import { checkedExecutions, nameCheck, readCheck, writeCheck } from './check-records.js'
 import type { Decoder } from './decoder.js'
 import { expandWeights } from './expand-weights.js'
@@ -122,20 +123,24 @@ async function openChecked(
   const fastest = checkedExecutions.indexOf(rewritten.canCapture ? 'replayed' : 'fixed-cache')
   const first = Math.max(fastest, known ? checkedExecutions.indexOf(known) : 0)
   let reason = first === fastest ? undefined : 'An earlier load found that a faster way does not work here.'
-  let decoder: Decoder | undefined
   for (const way of checkedExecutions.slice(first, -1)) {
     try {
-      decoder = await open(way === 'replayed')
-      break
+      const decoder = await open(way === 'replayed')
+      if (decoder.execution !== way) reason = 'Replayed steps failed the self-test.'
+      if (reason !== undefined) onSlower?.(describeSlower(reason, decoder.execution))
+      return decoder
     } catch (error) {
-      // Ignores other errors: the next way requires less of the device, and the last way reports its error.
-      if (error instanceof WrongStepError) reason = error.message
+      // The next way requires less of the device, and the last way reports its error.
+      reason = describeError(error)
+      if (way === 'fixed-cache' && error instanceof WrongStepError) await writeCheck(key, 'growing-cache')
     }
   }
-  if (!decoder && reason !== undefined && !known) await writeCheck(key, 'growing-cache')
-  if (reason !== undefined)
-    onSlower?.(`${reason} The model runs more slowly: "${decoder?.execution ?? 'growing-cache'}".`)
-  return decoder
+  if (reason !== undefined) onSlower?.(describeSlower(reason, 'growing-cache'))
+  return undefined
+}
+
+function describeSlower(reason: string, execution: Execution): string {
+  return `The model runs more slowly than it could ("${execution}"). ${reason}`
 }
 
 /**

@@ -76,7 +76,7 @@ describe('the check at the first load', { timeout: 300_000 }, () => {
     const runtime = await loadOnnxRuntime('webgpu')
     const first = await load(runtime, 'webgpu', 16)
     expect(first).toMatchObject({ execution: 'fixed-cache', tokens })
-    expect(first.reasons).toEqual([expect.stringMatching(/^At 18 tokens, .* differ .*"fixed-cache"\.$/)])
+    expect(first.reasons).toEqual([expect.stringMatching(/"fixed-cache".* At 18 tokens, .* differ/)])
     // Both ways, each with the exported graph.
     expect(first.sessions).toBe(4)
 
