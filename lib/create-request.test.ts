@@ -14,6 +14,7 @@ function create(prompt: Prompt, options: GenerateOptions, support: Partial<Model
     deviceDescription: 'none',
     dtype: undefined,
     execution: 'growing-cache',
+    warnings: [],
     contextLength: undefined,
     supports: { ...allSupport, ...support },
   }

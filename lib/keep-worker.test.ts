@@ -36,6 +36,7 @@ function createWorker(name: string, candidate = candidates[0]!): LoadedWorker {
       deviceDescription: 'none',
       dtype: 'none',
       execution: 'growing-cache',
+      warnings: [],
       contextLength: 1,
       supports: allSupport,
     },

@@ -15,6 +15,7 @@ const info: ModelInfo = {
   deviceDescription: '1 thread',
   dtype: 'q8',
   execution: 'growing-cache',
+  warnings: [],
   contextLength: 512,
   supports: allSupport,
 }

@@ -48,6 +48,7 @@ const info: ModelInfo = {
   deviceDescription: 'none',
   dtype: 'none',
   execution: 'growing-cache',
+  warnings: [],
   contextLength: 100,
   supports: allSupport,
 }

@@ -10,6 +10,7 @@ const describeModel = (backend: string, device: ModelInfo['device'] = 'wasm'): M
   deviceDescription: '',
   dtype: undefined,
   execution: 'growing-cache',
+  warnings: [],
   contextLength: undefined,
   supports: allSupport,
 })

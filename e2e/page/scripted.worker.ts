@@ -25,6 +25,7 @@ exposeMethods(
         deviceDescription: 'none',
         dtype: 'none',
         execution: 'growing-cache',
+        warnings: [],
         contextLength: 1000,
         supports: {
           inputs: ['text'],

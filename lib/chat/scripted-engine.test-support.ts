@@ -24,6 +24,7 @@ const info: ModelInfo = {
   deviceDescription: 'none',
   dtype: 'none',
   execution: 'growing-cache',
+  warnings: [],
   contextLength: undefined,
   supports: allSupport,
 }

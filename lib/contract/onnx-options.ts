@@ -20,8 +20,8 @@ export const onnxWasmFiles = {
 /** The options of `onnx()` that are sent to the worker. */
 export interface OnnxLoadOptions {
   /**
-   * The device to compute on. `auto` uses WebGPU on a real graphics adapter and WASM otherwise. A software adapter is used
-   * only with `webgpu`.
+   * The device to compute on. `auto` uses WebGPU on a real graphics adapter and WASM otherwise, also if the folder has only
+   * files in 16-bit floats and the adapter has no `shader-f16`. A software adapter is used only with `webgpu`.
    * @default 'auto'
    */
   readonly device?: OnnxDevice | undefined

@@ -15,6 +15,12 @@ export interface ModelInfo {
   /** The weight variant that was loaded; undefined if a server does not report it. */
   readonly dtype: string | undefined
   readonly execution: Execution
+  /**
+   * Why the model runs more slowly here than it could: sentences for the developer. Empty if there is no reason. Only
+   * `onnx()` reports reasons: a check found that a faster `execution` does not work on this device, or `device: 'auto'` chose
+   * WASM because the graphics adapter cannot compute the folder's files.
+   */
+  readonly warnings: readonly string[]
   /** Maximum length of prompt and answer together, in tokens; undefined if a server does not report it. */
   readonly contextLength: number | undefined
   readonly supports: ModelSupport
@@ -54,7 +60,8 @@ export interface ModelSupport {
 export interface LoadProgress {
   /**
    * `download`: files are read from the network or the model store; `verify`: files are hashed, if a hash is known;
-   * `load`: the runtime loads the weights; `warm-up`: shaders are compiled, and the self-test runs.
+   * `load`: the runtime loads the weights, and `onnx()` computes the steps that a first load on WebGPU is checked with;
+   * `warm-up`: shaders are compiled, and the self-test runs.
    */
   readonly phase: 'download' | 'verify' | 'load' | 'warm-up'
   /** The file whose progress changed last, relative to the model's folder; undefined after the download. */

@@ -176,6 +176,7 @@ function describeModel(
     deviceDescription: usesGpu ? device.description : describeThreads(isMultithreaded ? threads : 1),
     dtype: runtime.fileType,
     execution: isMultithreaded ? 'multi-threaded' : 'single-threaded',
+    warnings: [],
     contextLength: runtime.contextLength,
     supports: {
       inputs: header.chatTemplate === undefined ? ['text'] : ['chat', 'text'],

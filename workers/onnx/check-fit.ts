@@ -67,7 +67,8 @@ export function checkFit(
   }
 }
 
-function countTensorBytes({ dataLocation, externalData, rawData }: TensorProto): number {
+/** Returns the size of a weight, in the graph's file or in an external file. */
+export function countTensorBytes({ dataLocation, externalData, rawData }: TensorProto): number {
   if (dataLocation !== TensorProto_DataLocation.EXTERNAL) return rawData.byteLength
   const length = Number(externalData.find(({ key }) => key === 'length')?.value ?? 0)
   return length > 0 ? length : 0

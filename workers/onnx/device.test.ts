@@ -22,6 +22,23 @@ it('loading refuses a dtype with 16-bit floats on an adapter without them', asyn
   })
 })
 
+it.each([
+  ['WASM, which computes all files', {}, { device: 'wasm', unsupported: [] }],
+  ['none if the device is requested', { device: 'webgpu' }, undefined],
+  ['none if the dtype is requested', { dtype: 'q4' }, undefined],
+] as const)('the fallback of an adapter without 16-bit floats is %s', async (_, options, fallback) => {
+  stubAdapter()
+  const chosen = await chooseDevice(options)
+  expect(chosen.device).toBe('webgpu')
+  if (fallback) expect(chosen.fallback).toMatchObject(fallback)
+  else expect(chosen.fallback).toBeUndefined()
+})
+
+it('an adapter with 16-bit floats computes all files and needs no fallback', async () => {
+  stubAdapter('shader-f16')
+  expect((await chooseDevice({})).fallback).toBeUndefined()
+})
+
 it('a model on WebGPU is limited by the largest buffer of the adapter', async () => {
   stubAdapter('shader-f16')
   expect(await chooseDevice({})).toMatchObject({

@@ -1,13 +1,19 @@
 import { chooseOnnxDevice, type DeviceDtypes } from '../../lib/contract/choose-device.js'
-import { probeDevices } from '../../lib/contract/devices.js'
+import { probeDevices, type Devices } from '../../lib/contract/devices.js'
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import { describeAdapter } from '../describe-device.js'
 import { wasmMemoryBytes } from '../memory-exceeded.js'
 import type { MemoryLimits } from './check-fit.js'
 
-/** The device that runs a model. */
-export interface ChosenDevice extends DeviceDtypes {
+/** The device that runs a model, unless the folder has only files that it cannot compute. */
+export interface ChosenDevice extends UsedDevice {
+  /** The device for such a folder; undefined if `device` or `dtype` was requested, or if this device computes all files. */
+  readonly fallback: UsedDevice | undefined
+}
+
+/** A device, with its weight variants and its memory. */
+export interface UsedDevice extends DeviceDtypes {
   readonly device: 'webgpu' | 'wasm'
   readonly description: string
   readonly memory: MemoryLimits
@@ -18,7 +24,15 @@ export interface ChosenDevice extends DeviceDtypes {
  * @throws RivuletError `backend-unavailable` if the device is missing or cannot compute the dtype
  */
 export async function chooseDevice(options: OnnxLoadOptions): Promise<ChosenDevice> {
-  const chosen = chooseOnnxDevice(await probeDevices(), options)
+  const devices = await probeDevices()
+  const first = choose(devices, options)
+  const { device = 'auto', dtype } = options
+  const canFallBack = first.unsupported.length > 0 && device === 'auto' && dtype === undefined
+  return { ...first, fallback: canFallBack ? choose(devices, { ...options, device: 'wasm' }) : undefined }
+}
+
+function choose(devices: Devices, options: OnnxLoadOptions): UsedDevice {
+  const chosen = chooseOnnxDevice(devices, options)
   if (chosen.kind === 'unavailable') throw new RivuletError('backend-unavailable', chosen.reason)
   const adapter = chosen.kind === 'webgpu' ? chosen.adapter : undefined
   return {

@@ -1,3 +1,5 @@
+import { bufferUsage } from './webgpu-flags.js'
+
 /** One GPU dispatch that ONNX Runtime issued. */
 interface Dispatch {
   readonly pipeline: GPUComputePipeline
@@ -11,10 +13,18 @@ interface Dispatch {
 export interface Recording {
   /** The dispatches, in order. Issuing them again repeats the run with the current contents of its buffers. */
   readonly dispatches: readonly Dispatch[]
-  /** The number of bind groups created during the run. If it is 0, the buffers of the run stay valid after the run. */
-  readonly createdBindGroups: number
+  /** The bind groups created during the run. If there are none, the buffers of the run stay valid after the run. */
+  readonly bindGroups: ReadonlyMap<GPUBindGroup, readonly GPUBindGroupEntry[]>
+  /** The bytes that the host wrote during the run into each uniform buffer: the last write. */
+  readonly uniforms: ReadonlyMap<GPUBuffer, Uint8Array>
   /** The number of other commands, such as copies, which a replay would omit. */
   readonly otherCommands: number
+}
+
+/** A decode step that ONNX Runtime captured: the run that captured the step, and the recorded run that a replay repeats. */
+export interface CapturedStep {
+  readonly capture: Recording
+  readonly replay: Recording
 }
 
 /**
@@ -22,7 +32,12 @@ export interface Recording {
  * restores the methods of the device afterwards.
  */
 export async function recordDispatches(device: GPUDevice, run: () => Promise<unknown>): Promise<Recording> {
-  const recording = { dispatches: [] as Dispatch[], createdBindGroups: 0, otherCommands: 0 }
+  const recording = {
+    dispatches: [] as Dispatch[],
+    bindGroups: new Map<GPUBindGroup, readonly GPUBindGroupEntry[]>(),
+    uniforms: new Map<GPUBuffer, Uint8Array>(),
+    otherCommands: 0,
+  }
 
   function watchEncoder(encoder: GPUCommandEncoder): GPUCommandEncoder {
     const { beginComputePass } = encoder
@@ -37,9 +52,18 @@ export async function recordDispatches(device: GPUDevice, run: () => Promise<unk
     return encoder
   }
 
-  const { createCommandEncoder } = device
+  const { queue, createCommandEncoder, createBindGroup } = device
+  const { writeBuffer } = queue
   device.createCommandEncoder = (descriptor) => watchEncoder(createCommandEncoder.call(device, descriptor))
-  countCalls(device, 'createBindGroup', () => (recording.createdBindGroups += 1))
+  device.createBindGroup = (descriptor) => {
+    const group = createBindGroup.call(device, descriptor)
+    recording.bindGroups.set(group, [...descriptor.entries])
+    return group
+  }
+  queue.writeBuffer = (buffer, offset, data, ...range) => {
+    if (buffer.usage & bufferUsage.uniform) recording.uniforms.set(buffer, copyWritten(data, ...range))
+    writeBuffer.call(queue, buffer, offset, data, ...range)
+  }
   try {
     await run()
     return recording
@@ -47,7 +71,18 @@ export async function recordDispatches(device: GPUDevice, run: () => Promise<unk
     // Removes the wrappers, so that the methods of the prototype are used again.
     Reflect.deleteProperty(device, 'createCommandEncoder')
     Reflect.deleteProperty(device, 'createBindGroup')
+    Reflect.deleteProperty(queue, 'writeBuffer')
   }
+}
+
+/** Copies the bytes that a call of `writeBuffer` writes. The start and the size count elements of a typed array, or bytes. */
+function copyWritten(data: AllowSharedBufferSource, start = 0, size?: number): Uint8Array {
+  const elementBytes = 'BYTES_PER_ELEMENT' in data ? Number(data.BYTES_PER_ELEMENT) : 1
+  const bytes = ArrayBuffer.isView(data)
+    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    : new Uint8Array(data)
+  const end = size === undefined ? undefined : (start + size) * elementBytes
+  return bytes.slice(start * elementBytes, end)
 }
 
 function watchPass(pass: GPUComputePassEncoder, onDispatch: (dispatch: Dispatch) => void): void {
@@ -89,6 +124,47 @@ function countCalls<Name extends string>(
       return original.apply(target, args)
     },
   })
+}
+
+/**
+ * Compares two captures of a decode step at different lengths. If they are equal, the host computes nothing from the length
+ * that a replay would repeat: the same pipelines run with the same workgroup counts, uniforms and sizes of bound buffers.
+ * @returns the first difference, as a phrase; undefined if there is none
+ */
+export function findCaptureDifference(one: CapturedStep, other: CapturedStep): string | undefined {
+  const [first, second] = [one.replay.dispatches, other.replay.dispatches]
+  if (first.length !== second.length) return `${first.length} and ${second.length} dispatches`
+  for (const [index, dispatch] of first.entries()) {
+    if (dispatch.pipeline !== second[index]!.pipeline) return `the pipeline of dispatch ${index}`
+    const [left, right] = [describeHostValues(one, dispatch), describeHostValues(other, second[index]!)]
+    if (!left.isComplete || !right.isComplete) return `the unknown uniforms of dispatch ${index}`
+    const name = (['workgroups', 'uniforms', 'bindings'] as const).find((key) => left[key] !== right[key])
+    if (name) return `the ${name} of dispatch ${index}`
+  }
+  return undefined
+}
+
+/** Describes the values that the host gives a dispatch. The buffers themselves differ from capture to capture. */
+function describeHostValues({ capture }: CapturedStep, { bindGroups, workgroups }: Dispatch) {
+  const entries = bindGroups.flatMap((group) =>
+    group ? [...(capture.bindGroups.get(group) ?? [undefined])] : [],
+  )
+  const bindings = entries.map((entry) => {
+    const resource = entry?.resource
+    return resource && 'buffer' in resource ? resource : undefined
+  })
+  const uniforms = bindings.flatMap((binding) =>
+    binding && binding.buffer.usage & bufferUsage.uniform ? [capture.uniforms.get(binding.buffer)] : [],
+  )
+  return {
+    /** False if the capture created a bind group, or wrote a uniform buffer, in a way that was not seen. */
+    isComplete: !bindings.includes(undefined) && !uniforms.includes(undefined),
+    workgroups: workgroups.kind === 'direct' ? workgroups.count.join() : `indirect ${workgroups.offset}`,
+    uniforms: uniforms.join(';'),
+    bindings: bindings
+      .map((binding) => [binding?.buffer.size, binding?.offset ?? 0, binding?.size].join())
+      .join(';'),
+  }
 }
 
 /** Issues the recorded dispatches in an open pass, without ONNX Runtime and without new bind groups. */

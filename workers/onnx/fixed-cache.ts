@@ -48,8 +48,8 @@ export function createFixedCache(
 export function copyCache(
   device: GPUDevice,
   inputs: readonly CacheInput[],
-  from: FixedCache,
-  to: FixedCache,
+  from: Pick<FixedCache, 'buffers' | 'capacity'>,
+  to: Pick<FixedCache, 'buffers' | 'capacity'>,
   length: number,
 ): void {
   if (length === 0) return

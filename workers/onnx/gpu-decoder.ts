@@ -1,17 +1,25 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-web'
-import { countCacheBytes, createPositions, type CacheInput, type StateSchema } from './state-schema.js'
+import {
+  countCacheBytes,
+  countElementBytes,
+  createPositions,
+  type CacheInput,
+  type StateSchema,
+} from './state-schema.js'
 import { countCommonPrefix, createConversations, worthParkingTokens } from './conversations.js'
 import { createInvalidLogitsError, type Decoder } from './decoder.js'
-import { recordDispatches, replayDispatches, type Recording } from './dispatch-recorder.js'
+import { checkSteps } from './check-steps.js'
+import { recordDispatches, replayDispatches, type CapturedStep } from './dispatch-recorder.js'
 import { copyCache, createFixedCache, createStorage, type FixedCache } from './fixed-cache.js'
 import { describeLoss } from './gpu-device.js'
 import { createGpuSampler } from './gpu-sampler.js'
 import { decodeFloat16 } from './float16.js'
 import { graphInputs, logitsOutput } from './graph-names.js'
 import { markTokens, type PrefillRules } from './prefill-rules.js'
-import { chooseTable, countElementBytes, type RotaryTables } from './rotary-tables.js'
+import { chooseTable, type RotaryTables } from './rotary-tables.js'
 import { greedy } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
+import type { ReferenceStep } from './reference-steps.js'
 import type { OnnxRuntime } from './session.js'
 import { createReadback, readToken } from './token-readback.js'
 import { bufferUsage, mapMode } from './webgpu-flags.js'
@@ -36,16 +44,12 @@ export interface GpuModel {
   readonly rotaryTables: readonly RotaryTables[]
   /** True if the graph computes a matrix of [heads, new tokens, total tokens]. Then a run has fewer tokens. */
   readonly hasScoreMatrix: boolean
+  /** The steps that must equal those of the exported graph; undefined if they were checked at an earlier load. */
+  readonly referenceSteps?: readonly ReferenceStep[]
 }
 
 /** Disables graph capture for one run. With any other id, ONNX Runtime would later replay a run of this prompt's shape. */
 const uncaptured = { extra: { gpu_graph_id: '-1' } }
-
-/**
- * The number of runs before ONNX Runtime replays a graph. It runs the graph normally in the first run, captures it in the
- * second, and replays it from the third on.
- */
-const runsBeforeReplay = 2
 
 /** Large, since each run costs as much CPU time as an uncaptured decode step, no matter how many tokens it computes. */
 const prefillChunkTokens = 1024
@@ -64,7 +68,9 @@ const selfTest = { promptTokens: 20, answerTokens: 3 }
  * GPU kernel that writes the next input of the graph. A decode step issues the recorded dispatches of a captured ONNX
  * Runtime run and the dispatches of the sampler in one submit.
  *
- * When the promise resolves, the shaders are compiled, and the self-test has compared the replay with uncaptured runs.
+ * When the promise resolves, the shaders are compiled, the self-test has compared the replay with uncaptured runs, and
+ * `checkSteps` has compared the steps with `referenceSteps`.
+ * @throws WrongStepError if a step differs from the exported graph's, or if replayed steps cannot be checked
  */
 export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   const {
@@ -93,7 +99,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     const { input, type, width, short, long } = table
     const bytes = Math.max(short.byteLength, long.byteLength)
     const buffer = createStorage(device, bytes)
-    const dims = [bytes / (width * countElementBytes(table)), width]
+    const dims = [bytes / (width * countElementBytes(type)), width]
     return { table, buffer, feed: [input, Tensor.fromGpuBuffer(buffer, { dataType: type, dims })] as const }
   })
   const tableFeeds = Object.fromEntries(tables.map(({ feed }) => feed))
@@ -121,9 +127,9 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   /** Resolves when no token is being read back. */
   let idle: Promise<unknown> = Promise.resolve()
   /** The recorded decode step. It is bound to the buffers of the current cache, so a larger cache needs a new recording. */
-  let recording: Recording | undefined
   /** True if the buffers have the second tables of rotary factors, undefined if they are empty. */
   let hasLongTables: boolean | undefined
+  let recording: CapturedStep | undefined
   let canReplay = model.canCapture
   let graphId = 0
 
@@ -131,10 +137,14 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     if (length <= cache.capacity) return
     let capacity = cache.capacity
     while (capacity < length) capacity *= 2
-    const larger = createFixedCache(runtime, device, caches, Math.min(capacity, model.contextLength))
-    copyCache(device, caches, cache, larger, ids.length)
+    resize(Math.min(capacity, model.contextLength))
+  }
+
+  function resize(capacity: number): void {
+    const resized = createFixedCache(runtime, device, caches, capacity)
+    copyCache(device, caches, cache, resized, ids.length)
     cache.destroy()
-    cache = larger
+    cache = resized
     recording = undefined
   }
 
@@ -146,16 +156,16 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     )
   }
 
-  async function prefill(newIds: readonly number[]): Promise<void> {
-    const length = ids.length + newIds.length
-    reserve(length)
+  /** Computes `newIds` after `cachedTokens` tokens, without capture. */
+  function runUncaptured(newIds: readonly number[], cachedTokens: number): Promise<unknown> {
+    const length = cachedTokens + newIds.length
     selectTables(length)
-    await run(
+    return run(
       {
         ...(hasPositions && {
           [graphInputs.positionIds]: new Tensor(
             'int64',
-            ...createPositions(positionRows, ids.length, newIds.length),
+            ...createPositions(positionRows, cachedTokens, newIds.length),
           ),
         }),
         [graphInputs.tokenIds]: new Tensor('int64', BigInt64Array.from(newIds, BigInt), [1, newIds.length]),
@@ -164,6 +174,12 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       },
       uncaptured,
     )
+  }
+
+  async function prefill(newIds: readonly number[]): Promise<void> {
+    const length = ids.length + newIds.length
+    reserve(length)
+    await runUncaptured(newIds, ids.length)
     ids.push(...markTokens(prefillRules, newIds, length))
     pending = undefined
     ahead = undefined
@@ -175,24 +191,26 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   }
 
   /**
-   * Makes ONNX Runtime capture the pending step, and records its replay. All these runs compute the same step.
+   * Makes ONNX Runtime capture the step whose inputs are in the buffers, and records its replay. Both runs compute the same
+   * step. The first run captures it, and the later ones replay it.
    * @returns undefined if the recorded dispatches are not enough to repeat the step
    */
-  async function record(): Promise<Recording | undefined> {
+  async function capture(): Promise<CapturedStep | undefined> {
     graphId += 1
-    const captured = { extra: { gpu_graph_id: String(graphId) } }
-    for (let count = 0; count < runsBeforeReplay; count += 1) await run(stepInputs, captured)
-    const recorded = await recordDispatches(device, () => run(stepInputs, captured))
-    return recorded.createdBindGroups === 0 && recorded.otherCommands === 0 && recorded.dispatches.length > 0
-      ? recorded
-      : undefined
+    const runStep = () => run(stepInputs, { extra: { gpu_graph_id: String(graphId) } })
+    const step = {
+      capture: await recordDispatches(device, runStep),
+      replay: await recordDispatches(device, runStep),
+    }
+    const { bindGroups, otherCommands, dispatches } = step.replay
+    return bindGroups.size === 0 && otherCommands === 0 && dispatches.length > 0 ? step : undefined
   }
 
   /**
    * Computes the pending token, if there is one.
    * @returns the recorded dispatches that the caller must submit to compute the token; undefined if no submit is needed
    */
-  async function advance(): Promise<Recording | undefined> {
+  async function advance(): Promise<CapturedStep | undefined> {
     if (pending === undefined) return undefined
     if (!canReplay) {
       await prefill([pending])
@@ -202,7 +220,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     writeLength(ids.length + 1)
     const known = recording
     if (!known) {
-      recording = await record()
+      recording = await capture()
       canReplay = recording !== undefined
     }
     // Called after the step: if the step fails, the token must not count as computed.
@@ -226,12 +244,26 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     device.queue.writeBuffer(total, 0, Int32Array.of(length))
   }
 
-  /** Submits `dispatches`, and then the dispatches that sample the token at `position`. */
-  function submit(position: number, dispatches: Recording | undefined): SubmittedStep {
+  function writeStep(id: number, length: number): void {
+    device.queue.writeBuffer(tokenId, 0, BigInt64Array.of(BigInt(id)))
+    writeLength(length)
+  }
+
+  /** Submits a replay of `step` without sampling. */
+  function replayAlone(step: CapturedStep): void {
+    const encoder = device.createCommandEncoder()
+    const pass = encoder.beginComputePass()
+    replayDispatches(pass, step.replay)
+    pass.end()
+    device.queue.submit([encoder.finish()])
+  }
+
+  /** Submits a replay of `step`, and then the dispatches that sample the token at `position`. */
+  function submit(position: number, step: CapturedStep | undefined): SubmittedStep {
     const readback = readbacks[position % 2 === 0 ? 0 : 1]
     const encoder = device.createCommandEncoder()
     const pass = encoder.beginComputePass()
-    if (dispatches) replayDispatches(pass, dispatches)
+    if (step) replayDispatches(pass, step.replay)
     sampler.encode(pass, position)
     pass.end()
     encoder.copyBufferToBuffer(tokenId, 0, readback, 0, 8)
@@ -244,8 +276,8 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   async function startStep(position: number): Promise<SubmittedStep> {
     // An abandoned step may still be reading back its token.
     await idle
-    const dispatches = await advance()
-    return submit(position, dispatches)
+    const step = await advance()
+    return submit(position, step)
   }
 
   /** Starts the next step before the current token is read back, if a replay of `recording` is enough for this step. */
@@ -343,6 +375,29 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   canReplay = false
   const computed = await answerSelfTest()
   canReplay = replayed === computed
+  if (model.referenceSteps) {
+    const checked = {
+      device,
+      caches,
+      logits: { buffer: logits, type: logitsType, positions: 1, vocabulary },
+      get cache() {
+        return cache
+      },
+      resize,
+      canReplay,
+      recording,
+      capture(id: number, length: number) {
+        writeStep(id, length)
+        return capture()
+      },
+      replay(step: CapturedStep, id: number, length: number) {
+        writeStep(id, length)
+        replayAlone(step)
+      },
+      run: runUncaptured,
+    }
+    await checkSteps(checked, model.referenceSteps)
+  }
 
   return {
     get execution() {

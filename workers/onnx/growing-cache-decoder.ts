@@ -8,21 +8,22 @@ import {
 } from './conversations.js'
 import { createInvalidLogitsError, type Decoder } from './decoder.js'
 import { decodeFloat16 } from './float16.js'
-import { graphInputs, logitsOutput } from './graph-names.js'
+import { logitsOutput } from './graph-names.js'
 import { markTokens, type PrefillRules } from './prefill-rules.js'
-import { chooseTable, countElementBytes, type RotaryTables } from './rotary-tables.js'
+import { chooseTable, type RotaryTables } from './rotary-tables.js'
 import { createTokenHistory, greedy, sampleToken } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
 import type { OnnxRuntime } from './session.js'
 import {
   countCacheBytes,
+  countElementBytes,
   countElements,
   countFixedStateBytes,
-  createPositions,
   shapeCache,
   type CacheInput,
   type StateSchema,
 } from './state-schema.js'
+import { prepareTokenFeeds } from './token-feeds.js'
 
 /** Small, since a graph that could not be rewritten returns the logits of every position in the chunk. */
 const prefillChunkTokens = 128
@@ -54,7 +55,7 @@ export async function createGrowingCacheDecoder(
   rotaryTables: readonly RotaryTables[] = [],
   lost: Promise<string> = new Promise(() => {}),
 ): Promise<Decoder> {
-  const inputNames = new Set(session.inputNames)
+  const createTokenFeeds = prepareTokenFeeds(Tensor, session, positionRows)
   const states = [...caches, ...fixedStates]
   /** True if a checkpoint may split a run in two. `wholePrompt` and a finite `rotarySwitch` do not allow this. */
   const canSplitRuns = !prefillRules.wholePrompt && prefillRules.rotarySwitch === Infinity
@@ -91,7 +92,7 @@ export async function createGrowingCacheDecoder(
   function createRotaryTable(tables: RotaryTables, length: number): Tensor {
     const { type, width } = tables
     const { buffer } = chooseTable(tables, prefillRules.rotarySwitch, length)
-    const rowCount = buffer.byteLength / (width * countElementBytes(tables))
+    const rowCount = buffer.byteLength / (width * countElementBytes(type))
     const rows = Math.min(length, rowCount)
     const data =
       type === 'float16'
@@ -100,30 +101,11 @@ export async function createGrowingCacheDecoder(
     return new Tensor(type, data, [rows, width])
   }
 
-  const createInt64 = (values: readonly number[], dims: readonly number[]) =>
-    new Tensor('int64', BigInt64Array.from(values, BigInt), dims)
-  const createInt32 = (value: number, dims: readonly number[]) =>
-    new Tensor('int32', Int32Array.of(value), dims)
-
-  /** Creates the inputs of a run: the `graphInputs` that this graph declares, and the states in `cache`. */
+  /** Creates the inputs of a run: those for the tokens, the rotary tables, and the states in `cache`. */
   function createFeeds(newIds: readonly number[]): Record<string, Tensor> {
     const total = ids.length + newIds.length
-    const all: Record<string, () => Tensor> = {
-      [graphInputs.tokenIds]: () => createInt64(newIds, [1, newIds.length]),
-      [graphInputs.attentionMask]: () =>
-        createInt64(
-          Array.from({ length: total }, () => 1),
-          [1, total],
-        ),
-      [graphInputs.positionIds]: () =>
-        new Tensor('int64', ...createPositions(positionRows, ids.length, newIds.length)),
-      [graphInputs.logitsToKeep]: () => createInt64([1], []),
-      [graphInputs.lastIndex]: () => createInt32(total - 1, [1, 1]),
-      [graphInputs.totalLength]: () => createInt32(total, [1]),
-    }
-    const wanted = Object.entries(all).filter(([name]) => inputNames.has(name))
     return {
-      ...Object.fromEntries(wanted.map(([name, create]) => [name, create()])),
+      ...createTokenFeeds(newIds, ids.length),
       ...Object.fromEntries(rotaryTables.map((tables) => [tables.input, createRotaryTable(tables, total)])),
       ...Object.fromEntries(cache),
     }

@@ -5,13 +5,13 @@ import { roles } from '../../lib/contract/request.js'
 import type { LoadProgress } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
 import { describeThreads } from '../describe-device.js'
-import { openModelFolder } from '../store/model-folder.js'
+import { openModelFolder, type ModelFolder } from '../store/model-folder.js'
 import type { Decoder } from './decoder.js'
 import { checkFit } from './check-fit.js'
-import { chooseDevice } from './device.js'
+import { chooseDevice, type ChosenDevice, type UsedDevice } from './device.js'
 import { generateTokens } from './generate.js'
 import { readModelConfig, type ModelConfig } from './model-config.js'
-import { readModelWeights } from './model-weights.js'
+import { readModelWeights, type ModelWeights } from './model-weights.js'
 import type { ModelProto } from './onnx_pb.js'
 import { refuseGguf } from './refuse-gguf.js'
 import { firstCapacity, openDecoder } from './open-decoder.js'
@@ -44,7 +44,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
           'onnx() needs a model. Pass "model" to createEngine() or to onnx().',
         )
       await refuseGguf(model)
-      const { device, description, memory, ...variants } = await chooseDevice(options)
+      const chosen = await chooseDevice(options)
       let downloaded: LoadProgress | undefined
       const folder = await openModelFolder(model, download, {
         signal,
@@ -64,16 +64,16 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         })
       }
       const configuring = readModelConfig(folder, options)
-      const check = async (graph: ModelProto) =>
+      const checkMemory = async (graph: ModelProto, { memory }: UsedDevice) =>
         checkFit(graph, firstCapacity, memory, (await configuring).cacheSizes)
-      const [config, weights, runtime] = await Promise.all([
+      const [config, { weights, used }, chosenRuntime] = await Promise.all([
         configuring,
-        readModelWeights(folder, variants, check, options.modelFile).catch(async (error: unknown) => {
+        readWeights(folder, chosen, options.modelFile, checkMemory).catch(async (error: unknown) => {
           // If the folder is empty, the error about config.json explains the problem better.
           await configuring
           throw error
         }),
-        loadOnnxRuntime(device, options.wasmPaths),
+        loadOnnxRuntime(chosen.device, options.wasmPaths),
       ])
         .catch(async (error: unknown) => {
           const isMissing = error instanceof RivuletError && error.code === 'model-not-found'
@@ -82,11 +82,16 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         .finally(folder.close)
       signal.throwIfAborted()
       enterPhase('load')
+      const { device, description } = used
+      const runtime =
+        device === chosen.device ? chosenRuntime : await loadOnnxRuntime(device, options.wasmPaths)
+      const warnings = device === chosen.device ? [] : [describeFallback(chosen)]
       const decoder = await openDecoder(runtime, device, weights, {
         contextLength: config.contextLength,
         cacheSizes: config.cacheSizes,
         conversationCacheBytes: options.conversationCacheBytes ?? defaultConversationCacheBytes,
         onSession: () => enterPhase('warm-up'),
+        onSlower: (reason) => warnings.push(reason),
       })
       loaded = { decoder, config }
       void reportLoss(decoder, onLost)
@@ -98,6 +103,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
           device === 'wasm' ? describeThreads(runtime.env.wasm.numThreads ?? 1) : description,
         dtype: weights.dtype,
         execution: decoder.execution,
+        warnings,
         contextLength: config.contextLength,
         supports: {
           inputs: config.tokenizer.chatTemplate === undefined ? ['text'] : ['chat', 'text'],
@@ -122,4 +128,33 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
       await released?.decoder.release()
     },
   }
+}
+
+/**
+ * Reads the weights for the chosen device; or for its fallback, if the folder has only files that the chosen device cannot
+ * compute.
+ * @param modelFile as in `readModelWeights`
+ * @param check as in `readModelWeights`, for the device that is used
+ */
+async function readWeights(
+  folder: ModelFolder,
+  { fallback, ...chosen }: ChosenDevice,
+  modelFile: string | undefined,
+  check: (graph: ModelProto, used: UsedDevice) => Promise<void>,
+): Promise<{ readonly weights: ModelWeights; readonly used: UsedDevice }> {
+  const read = async (used: UsedDevice) => ({
+    weights: await readModelWeights(folder, used, (graph) => check(graph, used), modelFile),
+    used,
+  })
+  try {
+    return await read(chosen)
+  } catch (error) {
+    if (fallback && error instanceof RivuletError && error.code === 'backend-unavailable')
+      return read(fallback)
+    throw error
+  }
+}
+
+function describeFallback({ description }: ChosenDevice): string {
+  return `The model runs on WASM, which is slower: its files need 16-bit floats (shader-f16), which the graphics adapter (${description}) does not support.`
 }

@@ -1,6 +1,8 @@
 import { fromBinary } from '@bufbuild/protobuf'
 import type { InferenceSession } from 'onnxruntime-web'
-import { RivuletError } from '../../lib/contract/errors.js'
+import { RivuletError, describeError } from '../../lib/contract/errors.js'
+import type { Execution } from '../../lib/contract/worker-api.js'
+import { checkedExecutions, nameCheck, readCheck, writeCheck } from './check-records.js'
 import type { Decoder } from './decoder.js'
 import { expandWeights } from './expand-weights.js'
 import { createGpuDecoder, type GpuModel } from './gpu-decoder.js'
@@ -11,20 +13,34 @@ import type { ModelWeights } from './model-weights.js'
 import { ModelProtoSchema } from './onnx_pb.js'
 import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
 import { readPrefillRules } from './prefill-rules.js'
+import { computeReferenceSteps, type ReferenceSteps } from './reference-steps.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
 import { createRefusal, createSession, type OnnxRuntime } from './session.js'
 import { readStateSchema } from './state-schema.js'
+import { WrongStepError, chooseProbes, readWindows } from './step-check.js'
 
 /** The initial capacity of the KV cache, in tokens. Most conversations are shorter. */
 export const firstCapacity = 1024
 
-type GraphFiles = Pick<ModelWeights, 'graph' | 'externalData'> & Partial<Pick<GpuModel, 'rotaryTables'>>
-type RewrittenFiles = GraphFiles & Pick<GpuModel, 'hasScoreMatrix' | 'rotaryTables'>
+interface GraphFiles extends Pick<ModelWeights, 'graph' | 'externalData'> {
+  readonly rotaryTables?: GpuModel['rotaryTables']
+}
+
+/** The rewritten graph, with the attention windows of its nodes. */
+interface RewrittenFiles extends GraphFiles {
+  readonly hasScoreMatrix: boolean
+  readonly rotaryTables: GpuModel['rotaryTables']
+  /** As in `Rewrite`. */
+  readonly cache: 'captured' | 'fixed' | 'growing'
+  readonly windows: readonly number[]
+}
 
 interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'> {
   readonly cacheSizes: CacheSizes
   /** Called when the weights are loaded and only the warm-up remains. */
   readonly onSession: () => void
+  /** Called if a faster way does not work on this device. `reason` is one or more sentences. */
+  readonly onSlower?: (reason: string) => void
 }
 
 type OpeningOptions = DecoderOptions & Pick<GpuModel, 'prefillRules'>
@@ -58,23 +74,99 @@ export async function openDecoder(
     cacheSizes: options.cacheSizes,
     rotarySwitch: prefillRules.rotarySwitch,
   })
-  const rewritten = rewrite.kind === 'rewritten' && {
-    ...rewrite,
-    graph: rewrite.bytes,
-    externalData: [...weights.externalData, { path: originalFile, data: weights.graph }],
-  }
-  const ways: (() => Promise<Decoder | undefined>)[] = []
-  if (device === 'wasm') ways.push(() => openExpanded(runtime, rewritten || weights, options))
-  if (rewritten && device === 'webgpu' && rewritten.cache !== 'growing')
-    for (const canCapture of rewritten.cache === 'captured' ? [true, false] : [false])
-      ways.push(() => openFixedCache(runtime, rewritten, options, canCapture))
-  else if (rewritten) ways.push(() => openGrowingCache(runtime, device, rewritten, options))
+  const rewritten: RewrittenFiles | undefined =
+    rewrite.kind === 'rewritten'
+      ? {
+          ...rewrite,
+          graph: rewrite.bytes,
+          externalData: [...weights.externalData, { path: originalFile, data: weights.graph }],
+          // Read after the rewrite, which finds the windows of attention that is written out.
+          windows: weights.model.graph ? readWindows(weights.model.graph) : [],
+        }
+      : undefined
+  if (device === 'webgpu') return openOnWebGpu(runtime, weights, rewritten, options)
+  const ways: (() => Promise<Decoder | undefined>)[] = [
+    () => openExpanded(runtime, rewritten ?? weights, options),
+    ...(rewritten ? [() => openGrowingCache(runtime, device, rewritten, options)] : []),
+  ]
   for (const open of ways) {
     // Ignores all errors: the next way requires less of the device, and the last way reports its error.
     const decoder = await open().catch(() => undefined)
     if (decoder) return decoder
   }
   return openGrowingCache(runtime, device, weights, options)
+}
+
+/** Opens the graph on WebGPU: rewritten, if that works and computes what the exported graph does. */
+async function openOnWebGpu(
+  runtime: OnnxRuntime,
+  exported: GraphFiles,
+  rewritten: RewrittenFiles | undefined,
+  options: OpeningOptions,
+): Promise<Decoder> {
+  const decoder =
+    rewritten?.cache === 'growing'
+      ? // It runs as the exported graph does. The last way reports its error.
+        await openGrowingCache(runtime, 'webgpu', rewritten, options).catch(() => undefined)
+      : rewritten && (await openChecked(runtime, exported, rewritten, options))
+  return decoder ?? openGrowingCache(runtime, 'webgpu', exported, options)
+}
+
+/**
+ * Opens a rewritten graph with a fixed cache on WebGPU in the fastest way whose steps equal those of the exported graph. The steps are
+ * compared at the first load; later loads on the same device use the result.
+ * @returns undefined if the rewritten graph cannot be opened, or computes wrong results
+ */
+async function openChecked(
+  runtime: OnnxRuntime,
+  exported: GraphFiles,
+  rewritten: RewrittenFiles,
+  options: OpeningOptions,
+): Promise<Decoder | undefined> {
+  const { windows } = rewritten
+  const { contextLength, prefillRules, cacheSizes, onSlower } = options
+  const probes = chooseProbes({ windows, ...prefillRules, firstCapacity, contextLength })
+  const key = await nameCheck(runtime, rewritten.graph, probes)
+  const known = await readCheck(key)
+
+  async function open(canCapture: boolean): Promise<Decoder> {
+    const device = await createGpuDevice()
+    if (known) return openFixedCache(runtime, device, rewritten, options, canCapture)
+    const reference = await computeReferenceSteps(runtime, device, exported, cacheSizes, probes).catch(
+      () => undefined,
+    )
+    if (reference) {
+      const decoder = await openFixedCache(runtime, device, rewritten, options, canCapture, reference)
+      await writeCheck(key, decoder.execution)
+      return decoder
+    }
+    device.destroy()
+    if (canCapture)
+      throw new WrongStepError('Replayed steps could not be checked: the exported graph does not run.')
+    return openFixedCache(runtime, await createGpuDevice(), rewritten, options, canCapture)
+  }
+
+  const fastest = checkedExecutions.indexOf(rewritten.cache === 'captured' ? 'replayed' : 'fixed-cache')
+  const first = Math.max(fastest, known ? checkedExecutions.indexOf(known) : 0)
+  let reason = first === fastest ? undefined : 'An earlier load found that a faster way does not work here.'
+  for (const way of checkedExecutions.slice(first, -1)) {
+    try {
+      const decoder = await open(way === 'replayed')
+      if (decoder.execution !== way) reason = 'Replayed steps failed the self-test.'
+      if (reason !== undefined) onSlower?.(describeSlower(reason, decoder.execution))
+      return decoder
+    } catch (error) {
+      // The next way requires less of the device, and the last way reports its error.
+      reason = describeError(error)
+      if (way === 'fixed-cache' && error instanceof WrongStepError) await writeCheck(key, 'growing-cache')
+    }
+  }
+  if (reason !== undefined) onSlower?.(describeSlower(reason, 'growing-cache'))
+  return undefined
+}
+
+function describeSlower(reason: string, execution: Execution): string {
+  return `The model runs more slowly than it could ("${execution}"). ${reason}`
 }
 
 /**
@@ -126,25 +218,38 @@ async function openGrowingCache(
 /**
  * Opens a rewritten graph on WebGPU with a fixed KV cache. Rejects if `canCapture` is true and some nodes run on the CPU,
  * because ONNX Runtime then refuses to create the session.
+ * @throws WrongStepError if a step differs from `reference`, whose buffers are destroyed at the end
  */
 async function openFixedCache(
   runtime: OnnxRuntime,
+  device: GPUDevice,
   files: RewrittenFiles,
   options: OpeningOptions,
   canCapture: boolean,
+  reference?: ReferenceSteps,
 ): Promise<Decoder> {
-  const device = await createGpuDevice()
+  let session: InferenceSession | undefined
   try {
-    const session = await createSession(runtime, { kind: 'webgpu', device, graphCapture: canCapture }, files)
+    session = await createSession(runtime, { kind: 'webgpu', device, graphCapture: canCapture }, files)
+    // Only now: ONNX Runtime keeps the shaders of a device as long as one of its sessions lives.
+    await reference?.releaseSession()
     options.onSession()
     const { caches, positionRows } = readStateSchema(session, options.cacheSizes)
     const { hasScoreMatrix, rotaryTables } = files
     const graph = { session, caches, positionRows, canCapture, hasScoreMatrix, rotaryTables }
     const model = { runtime, device, firstCapacity, ...graph, ...options }
-    return await createGpuDecoder({ ...model, ...readLogitsOutput(session) })
+    return await createGpuDecoder({
+      ...model,
+      ...readLogitsOutput(session),
+      ...(reference && { referenceSteps: reference.steps }),
+    })
   } catch (error) {
+    // Free the memory, because the next way needs it.
+    await session?.release()
     device.destroy()
     throw error
+  } finally {
+    reference?.destroy()
   }
 }
 

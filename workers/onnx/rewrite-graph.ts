@@ -108,9 +108,7 @@ export function rewriteGraph(model: ModelProto, options: RewriteOptions): Rewrit
   }
   const other = graph.input.find(({ name }) => !isKnownInput(name))
   if (other) return { kind: 'unchanged', reason: `it has the unknown input "${other.name}"` }
-  for (const tensor of graph.initializer) {
-    if (tensor.rawData.byteLength > smallTensorBytes) moveToFile(tensor, originalFile)
-  }
+  leaveWeightsInFile(graph)
   const canCapture = isFixed && !dependsOnLength(graph) && !attentions.some(hasSlidingWindow)
   return {
     kind: 'rewritten',
@@ -250,4 +248,11 @@ function addSequenceInputs(graph: GraphProto): void {
       },
     })
   graph.input.push(int32(graphInputs.lastIndex, [1n, 1n]), int32(graphInputs.totalLength, [1n]))
+}
+
+/** Makes the large weights inside the graph's file external data of the file `originalFile`, so that they are not copied. */
+export function leaveWeightsInFile(graph: GraphProto): void {
+  for (const tensor of graph.initializer) {
+    if (tensor.rawData.byteLength > smallTensorBytes) moveToFile(tensor, originalFile)
+  }
 }

@@ -27,11 +27,6 @@ const elementTypes = new Map<number, RotaryTables['type']>([
   [tensorTypes.float16, 'float16'],
 ])
 
-/** The size of an element of a table, in bytes. */
-export function countElementBytes({ type }: RotaryTables): number {
-  return type === 'float16' ? 2 : 4
-}
-
 /** Returns the table for a total length. */
 export function chooseTable(
   { short, long }: RotaryTables,

@@ -62,6 +62,11 @@ function isPacked(past: string): boolean {
   return parsePastName(past)?.part === 'key_value'
 }
 
+/** Returns the size of one element, in bytes. */
+export function countElementBytes(type: StateInput['type']): number {
+  return bytesPerElement[type]
+}
+
 /** Returns the size of one token in one head, in bytes. */
 export function countTokenBytes({ type, headSize }: CacheInput): number {
   return headSize * bytesPerElement[type]
@@ -120,10 +125,7 @@ export function readStateSchema(session: InferenceSession, sizes: CacheSizes): S
   if (unknown !== undefined) throw unsupported(`it has the unknown input "${unknown}"`)
   if (!inputNames.includes(graphInputs.tokenIds))
     throw unsupported(`it has no input "${graphInputs.tokenIds}"`)
-  const caches = inputMetadata.flatMap((input) => {
-    const name = parsePastName(input.name)
-    return name ? [{ input, present: formatPresentName(name) }] : []
-  })
+  const caches = readCacheInputs(session, sizes)
   const states = inputMetadata.flatMap((input) => {
     const present = formatPresentStateName(input.name)
     return present === undefined ? [] : [{ input, present }]
@@ -133,18 +135,28 @@ export function readStateSchema(session: InferenceSession, sizes: CacheSizes): S
     if (!outputNames.includes(name)) throw unsupported(`it has no output "${name}"`)
   }
   return {
-    caches: caches.map(({ input, present }) => {
-      const { heads, headSize } = readShape(input, sizes)
-      return { past: input.name, present, type: readType(input), heads, headSize }
-    }),
+    caches,
     fixedStates: states.map(({ input, present }) => ({
       past: input.name,
       present,
       type: readType(input),
       dims: readFixedDims(input),
     })),
-    positionRows: readPositionRows(inputMetadata),
+    positionRows: readPositionRows(session),
   }
+}
+
+/**
+ * Reads the inputs of the KV cache.
+ * @throws RivuletError as `readStateSchema`
+ */
+export function readCacheInputs({ inputMetadata }: InferenceSession, sizes: CacheSizes): CacheInput[] {
+  return inputMetadata.flatMap((input) => {
+    const name = parsePastName(input.name)
+    if (!name) return []
+    const { heads, headSize } = readShape(input, sizes)
+    return [{ past: input.name, present: formatPresentName(name), type: readType(input), heads, headSize }]
+  })
 }
 
 function readType(input: InferenceSession.ValueMetadata): StateInput['type'] {
@@ -161,8 +173,9 @@ function readFixedDims(input: InferenceSession.ValueMetadata): readonly number[]
   return [1, ...sizes]
 }
 
-function readPositionRows(inputs: readonly InferenceSession.ValueMetadata[]): number | undefined {
-  const positions = inputs.find(({ name }) => name === graphInputs.positionIds)
+/** Reads the number of rows of the position ids (`StateSchema`). */
+export function readPositionRows({ inputMetadata }: InferenceSession): number | undefined {
+  const positions = inputMetadata.find(({ name }) => name === graphInputs.positionIds)
   if (!positions?.isTensor || positions.shape.length !== 3) return undefined
   const [rows] = positions.shape
   return typeof rows === 'number' && rows > 0 ? rows : defaultPositionRows

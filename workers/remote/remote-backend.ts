@@ -50,6 +50,7 @@ export function createRemoteBackend(): Backend<RemoteLoadOptions> {
         deviceDescription: host,
         dtype: undefined,
         execution: 'sse',
+        warnings: [],
         contextLength: listed.contextLength,
         supports: { ...support, options: listServerOptions(kind), continuation: canContinue },
       }

@@ -102,6 +102,7 @@ function describeModel(model: string, config: ChatConfig, deviceDescription: str
     deviceDescription,
     dtype: readDtype(model),
     execution: 'mlc',
+    warnings: [],
     contextLength: context_window_size > 0 ? context_window_size : undefined,
     supports: {
       inputs: ['chat', 'text'],

@@ -1,0 +1,74 @@
+import { getDirectory, getFile, removeEntry, toHex } from '../../lib/contract/store-layout.js'
+import type { Execution } from '../../lib/contract/worker-api.js'
+import type { OnnxRuntime } from './session.js'
+import type { StepProbe } from './step-check.js'
+
+// Remembers the results of checks in the origin private file system, as empty files, so that a later load does not check
+// again:
+//
+//   rivulet-checks/<key>.<execution>   the steps of a model equal those of its exported graph with this execution
+//
+// The key is a hash of the model's structure, the device, and the versions, so the model's weights are not read for it.
+
+const folderName = 'rivulet-checks'
+
+/** When the folder has this many records, they are removed. A missing record costs one check. */
+const maxRecords = 200
+
+/** From the fastest to the slowest. The last one is the exported graph, which is not checked. */
+export const checkedExecutions = [
+  'replayed',
+  'fixed-cache',
+  'growing-cache',
+] as const satisfies readonly Execution[]
+
+/** The fastest execution whose steps are correct. */
+export type CheckedExecution = (typeof checkedExecutions)[number]
+
+/** Returns the name of a check. It changes with the graph, the device, the browser, ONNX Runtime, and the probes. */
+export async function nameCheck(
+  { env }: OnnxRuntime,
+  graph: Uint8Array<ArrayBuffer>,
+  probes: readonly StepProbe[],
+): Promise<string> {
+  const hash = async (data: BufferSource) => toHex(await crypto.subtle.digest('SHA-256', data))
+  const parts = [await hash(graph), probes, env.versions, navigator.userAgent, await describeAdapter()]
+  return (await hash(new TextEncoder().encode(JSON.stringify(parts)))).slice(0, 32)
+}
+
+async function describeAdapter(): Promise<unknown> {
+  const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' })
+  if (!adapter) return undefined
+  const { vendor, architecture, device, description, subgroupMinSize, subgroupMaxSize } = adapter.info
+  const features = [...adapter.features].toSorted()
+  return [vendor, architecture, device, description, subgroupMinSize, subgroupMaxSize, features]
+}
+
+/** @returns the result of an earlier check; undefined if there is none, or no private file system */
+export async function readCheck(key: string): Promise<CheckedExecution | undefined> {
+  try {
+    const folder = await getDirectory(await navigator.storage.getDirectory(), folderName)
+    if (!folder) return undefined
+    const files = await Promise.all(
+      checkedExecutions.map((execution) => getFile(folder, `${key}.${execution}`)),
+    )
+    return checkedExecutions.find((_, index) => files[index] !== undefined)
+  } catch {
+    return undefined
+  }
+}
+
+/** Remembers the result of a check, if there is a private file system. */
+export async function writeCheck(key: string, execution: CheckedExecution): Promise<void> {
+  try {
+    const folder = await (
+      await navigator.storage.getDirectory()
+    ).getDirectoryHandle(folderName, { create: true })
+    const names: string[] = []
+    for await (const name of folder.keys()) names.push(name)
+    if (names.length >= maxRecords) await Promise.all(names.map((name) => removeEntry(folder, name)))
+    await folder.getFileHandle(`${key}.${execution}`, { create: true })
+  } catch {
+    // Without a record, the next load checks again.
+  }
+}

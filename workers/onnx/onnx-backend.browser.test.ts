@@ -1,0 +1,54 @@
+import { afterEach, expect, it, vi } from 'vitest'
+import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
+import { createOnnxBackend } from './onnx-backend.js'
+
+afterEach(() => vi.restoreAllMocks())
+
+/** Makes the software adapter, which has no 16-bit floats, look like a graphics card. */
+async function pretendGraphicsCard(): Promise<void> {
+  const adapter = (await navigator.gpu.requestAdapter())!
+  expect(adapter.features.has('shader-f16')).toBe(false)
+  const info = { vendor: 'old', architecture: '', description: '', isFallbackAdapter: false }
+  const card = Object.defineProperty(adapter, 'info', { value: info })
+  vi.spyOn(navigator.gpu, 'requestAdapter').mockResolvedValue(card)
+}
+
+/** Loads the embedded model from a folder in which its graph has this name. */
+async function load(graphName: string, options: Partial<OnnxLoadOptions>) {
+  const read = async (path: string) => {
+    const response = await fetch(`/demo/public/models/stories/${path}`)
+    return new File([await response.blob()], path)
+  }
+  const files = new Map([
+    ['config.json', await read('config.json')],
+    ['tokenizer.json', await read('tokenizer.json')],
+    [`onnx/${graphName}`, await read('onnx/model_quantized.onnx')],
+  ])
+  const backend = createOnnxBackend()
+  const request = {
+    lifeLock: 'test',
+    model: { kind: 'local', name: 'folder', files },
+    download: { headers: {}, sha256: {}, revalidate: true, idleTimeoutMs: 30_000 },
+    options,
+  } as const
+  const context = { onProgress() {}, onLost() {}, signal: new AbortController().signal }
+  const info = await backend.load(request, context)
+  await backend.unload()
+  return info
+}
+
+it('a folder with only 16-bit float files runs on WASM if the graphics card cannot compute them, with a warning', async () => {
+  await pretendGraphicsCard()
+  const info = await load('model_q4f16.onnx', {})
+  expect(info).toMatchObject({ device: 'wasm', dtype: 'q4f16' })
+  expect(info.warnings).toEqual([expect.stringContaining('shader-f16')])
+  expect(info.warnings).toEqual([expect.stringContaining('(old)')])
+})
+
+it('a requested graphics card that cannot compute the files of the folder is an error', async () => {
+  await pretendGraphicsCard()
+  await expect(load('model_q4f16.onnx', { device: 'webgpu' })).rejects.toMatchObject({
+    code: 'backend-unavailable',
+    message: expect.stringContaining('model_q4f16.onnx'),
+  })
+})
