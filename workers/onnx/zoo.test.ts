@@ -32,6 +32,8 @@ const handful: readonly ZooModel[] = [
   { name: 'optimum/llama3.2', dtype: 'fp32' },
   { name: 'optimum/llama3.2', dtype: 'q8' },
   { name: 'optimum/gpt-neox', dtype: 'q4' },
+  { name: 'optimum/gpt2', dtype: 'fp32' },
+  { name: 'optimum/bloom', dtype: 'fp32' },
   { name: 'hub/lfm2', dtype: 'fp32' },
   { name: 'hub/qwen3.5-one-file', dtype: 'fp32' },
 ]
@@ -40,7 +42,6 @@ const handful: readonly ZooModel[] = [
 const refused: readonly (readonly [pattern: RegExp, code: string, reason: string])[] = [
   [/^hub\/.*-split /, 'model-not-found', 'several graphs'],
   [/^symbolic\/(qwen3|lfm2) /, 'model-unsupported', 'no CPU kernel with fused query and key norms'],
-  [/^optimum\/(bloom|gpt2) /, 'model-invalid', 'no max_position_embeddings'],
 ]
 
 /** Models whose tokens may differ from the reference. */
