@@ -20,8 +20,8 @@ const maxCachedWords = 10_000
 /**
  * Creates a byte-pair encoder (Sennrich et al. 2016, arXiv 1508.07909) that returns the same ids as Python's `tokenizers`
  * (`models/bpe`): of all pairs of adjacent tokens, the one with the lowest rank is merged first, then the leftmost.
- * A word of n characters takes O(n log n) steps. `@huggingface/tokenizers` makes a string of each pair: a Llama 2 prompt,
- * which is one word, took seconds.
+ * A word of n characters takes O(n log n) steps. `@huggingface/tokenizers` makes a string of each pair, so that a long
+ * Llama 2 prompt, which is one word, takes seconds.
  * @throws Error if a merge is not in the vocabulary
  */
 export function createBpe(config: BpeConfig): TokenModel {
