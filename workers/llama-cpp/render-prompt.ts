@@ -14,7 +14,7 @@ const wordJoiner = '\u2060'
  */
 export type RenderPrompt = (request: GenerateRequest) => string
 
-/** @param controlTokens see `listControlTokens` */
+/** @param controlTokens see `readControlTokens` */
 export function createPromptRenderer(
   { chatTemplate, beginToken, endToken, addsBeginToken }: GgufHeader,
   controlTokens: readonly string[],
