@@ -228,7 +228,8 @@ export async function openRemoteFiles(
     if (known) return false
     if ((await askListing())?.kind === 'refused') return true
     const path = await presence.find()
-    return path !== undefined && (await askServer(path, 'any')).kind === 'file'
+    // Without a range: a compressed file could not be asked about with one.
+    return path !== undefined && (await askServer(path, 'small')).kind === 'file'
   }
 
   async function fetchFile(path: string, size: FileSize, lock: string): Promise<Blob | undefined> {
