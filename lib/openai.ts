@@ -6,12 +6,13 @@ import {
   respondWithError,
   writeError,
 } from './contract/openai-error.js'
-import { writeComment, writeDone, writeEvent, writeFailure } from './contract/server-sent-events.js'
+import { writeDone, writeEvent, writeFailure } from './contract/server-sent-events.js'
 import type { Engine } from './engine.js'
-import { answerPrompts, type AnswerPart } from './openai/answer-prompts.js'
+import type { Usage } from './generation-tally.js'
+import { answerPrompts } from './openai/answer-prompts.js'
 import { nameAsClient } from './openai/name-as-client.js'
-import { readAheadWhenIdle } from './openai/read-ahead.js'
 import { readRequest, type ReadRequest } from './openai/read-request.js'
+import { streamEvents } from './openai/stream-body.js'
 import { addUsages, createAnswerWriter, type WholeChoice } from './openai/write-answer.js'
 
 /** Options of `openaiFetch`. */
@@ -69,9 +70,13 @@ async function answer(engine: Engine, model: string, request: Request): Promise<
   const explain = (error: unknown) => nameAsClient(error, body)
   const read = readRequest(body, route.kind === 'chat')
   checkModel(read.model, model)
+  const source = {
+    write: (signal: AbortSignal) => writeEvents(engine, read, signal),
+    writeFailure: (error: unknown) => [writeFailure(explain(error)), writeDone()],
+  }
   try {
     return read.isStream
-      ? await streamAnswer(engine, read, request.signal, explain)
+      ? await streamEvents(source, request.signal)
       : respond(await writeWholeAnswer(engine, read, request.signal))
   } catch (error) {
     throw explain(error)
@@ -137,64 +142,6 @@ function countCharacters({ prompts }: ReadRequest, index: number): number {
   return typeof prompt === 'string' ? prompt.length : 0
 }
 
-/** A failure within this time sets the HTTP status. Later, the response has started, and a failure is sent as an event. */
-const statusGraceMs = 1000
-/** How often a comment is sent during prefill, because proxies and clients abort a silent connection. */
-const keepAliveMs = 10_000
-/** How long a body that nobody reads holds the model. */
-const unreadMs = 30_000
-/** Safari before version 26 has no byte streams: there a body has no BYOB reader. */
-const bodyType = typeof ReadableByteStreamController === 'function' ? 'bytes' : undefined
-
-/** Streams the answer as server-sent events, with backpressure. */
-async function streamAnswer(
-  engine: Engine,
-  read: ReadRequest,
-  signal: AbortSignal,
-  explain: (error: unknown) => unknown,
-): Promise<Response> {
-  const leaving = new AbortController()
-  const events = writeEvents(engine, read, AbortSignal.any([signal, leaving.signal]))
-  const first = events.next()
-  first.catch(() => {})
-  await Promise.race([first, new Promise((resolve) => setTimeout(resolve, statusGraceMs))])
-  const rest = readAheadWhenIdle(startWith(first, events), unreadMs)
-  let keepAlive: ReturnType<typeof setInterval> | undefined
-
-  // Cast: TypeScript knows byte streams only by a source whose `type` is the literal 'bytes'.
-  const source = {
-    type: bodyType as 'bytes',
-    start(controller: ReadableByteStreamController) {
-      keepAlive = setInterval(() => {
-        if ((controller.desiredSize ?? 0) > 0) controller.enqueue(writeComment('keep-alive'))
-      }, keepAliveMs)
-    },
-    async pull(controller: ReadableByteStreamController) {
-      try {
-        const { done, value } = await rest.next()
-        clearInterval(keepAlive)
-        if (!done) return controller.enqueue(value)
-      } catch (error) {
-        clearInterval(keepAlive)
-        if (signal.aborted) return controller.error(signal.reason)
-        controller.enqueue(writeFailure(explain(error)))
-        controller.enqueue(writeDone())
-      }
-      rest.stop()
-      controller.close()
-      controller.byobRequest?.respond(0)
-    },
-    cancel() {
-      clearInterval(keepAlive)
-      rest.stop()
-      leaving.abort()
-    },
-  }
-  const headers = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store' }
-  const body = new ReadableStream(source, { highWaterMark: 1 }) as ReadableStream<Uint8Array<ArrayBuffer>>
-  return new Response(body, { headers: { ...headers, ...createResponseHeaders() } })
-}
-
 /** Writes the events of an answer, each when it is requested. The first one waits for the first token. */
 async function* writeEvents(
   engine: Engine,
@@ -202,7 +149,7 @@ async function* writeEvents(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, undefined> {
   const writer = createWriter(read)
-  const usages: AnswerUsage[] = []
+  const usages: Usage[] = []
   let offset = countCharacters(read, 0)
   let hasStarted = false
   for await (const part of answerPrompts(engine, read, signal)) {
@@ -221,14 +168,4 @@ async function* writeEvents(
   }
   if (read.includesUsage) yield writeEvent(writer.writeUsageChunk(addUsages(usages)))
   yield writeDone()
-}
-
-type AnswerUsage = Extract<AnswerPart, { readonly kind: 'end' }>['result']['usage']
-
-/** Returns an iterator whose first item has been requested already. */
-async function* startWith<T>(
-  first: Promise<IteratorResult<T, undefined>>,
-  rest: AsyncIterator<T, undefined>,
-): AsyncGenerator<T, undefined> {
-  for (let next = await first; !next.done; next = await rest.next()) yield next.value
 }
