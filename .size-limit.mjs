@@ -10,11 +10,11 @@ const rows = [
   ['rivulet/chat', 'chat/chat.js', '5 kB'],
   ['rivulet/llama-cpp', 'llama-cpp/llama-cpp.js', '1.8 kB'],
   ['rivulet/onnx', 'onnx/onnx.js', '2.1 kB'],
-  ['rivulet/openai', 'openai/openai.js', '5.7 kB'],
+  ['rivulet/openai', 'openai/openai.js', '8 kB'],
   ['rivulet/opentelemetry', 'opentelemetry/opentelemetry.js', '1 kB'],
   ['rivulet/react', 'react/react.js', '5.2 kB'],
   ['rivulet/remote', 'remote/remote.js', '1.5 kB'],
-  ['rivulet/serve-openai', 'serve-openai/serve-openai.js', '7.1 kB'],
+  ['rivulet/serve-openai', 'serve-openai/serve-openai.js', '9.4 kB'],
   ['rivulet/web-llm', 'web-llm/web-llm.js', '2.3 kB'],
 ]
 

@@ -11,6 +11,8 @@ import type { Engine } from './engine.js'
 import type { Usage } from './generation-tally.js'
 import { answerPrompts } from './openai/answer-prompts.js'
 import { nameAsClient } from './openai/name-as-client.js'
+import { streamResponse, writeWholeResponse } from './openai/answer-response.js'
+import { nameAsResponseField, readResponseRequest } from './openai/read-response-request.js'
 import { readRequest, type ReadRequest } from './openai/read-request.js'
 import { streamEvents } from './openai/stream-body.js'
 import { addUsages, createAnswerWriter, type WholeChoice } from './openai/write-answer.js'
@@ -26,8 +28,8 @@ export interface OpenaiFetchOptions {
  *
  *     const client = new OpenAI({ baseURL: 'https://local/v1', apiKey: 'local', fetch: openaiFetch(engine) })
  *
- * The function answers `/chat/completions`, `/completions` and `/models` below any base URL, streamed or as a whole. No
- * request leaves the page. A field that the engine does not support (tools, several answers, images, response formats other
+ * The function answers `/chat/completions`, `/completions`, `/responses` and `/models` below any base URL, streamed or as a
+ * whole. No request leaves the page, and nothing is stored. A field that the engine does not support (tools, several answers, images, response formats other
  * than text) is refused: the error has OpenAI's format and status 400, and names the field. Values that demand nothing, such
  * as `tools: []`, are accepted. Cancelling the response body or aborting the request cancels the generation. A body that
  * nobody reads pauses the model, for 30 seconds at most: then the rest is generated and waits for its reader.
@@ -56,17 +58,19 @@ async function answer(engine: Engine, model: string, request: Request): Promise<
   if (!route) {
     const [status, code] =
       matching.length > 0 ? ([405, 'method_not_supported'] as const) : ([404, 'unknown_url'] as const)
-    const known = 'Use /chat/completions, /completions or /models.'
+    const known = 'Use /chat/completions, /completions, /responses or /models.'
     return respondWithError(
       writeError(status, code, `This page does not answer ${request.method} ${pathname}. ${known}`),
     )
   }
   if (route.kind === 'models') return respond({ object: 'list', data: [describeModel(engine, model)] })
   if (route.kind === 'model') {
-    checkModel(decodeURIComponent(route.pattern.exec(pathname)?.[1] ?? ''), model)
+    const [, name = ''] = route.pattern.exec(pathname) ?? []
+    checkModel(name === encodeURIComponent(model) ? model : name, model)
     return respond(describeModel(engine, model))
   }
   const body = await readBody(request)
+  if (route.kind === 'response') return answerResponse(engine, model, body, request.signal)
   const explain = (error: unknown) => nameAsClient(error, body)
   const read = readRequest(body, route.kind === 'chat')
   checkModel(read.model, model)
@@ -83,9 +87,29 @@ async function answer(engine: Engine, model: string, request: Request): Promise<
   }
 }
 
+/** Answers a request of OpenAI's Responses API. */
+async function answerResponse(
+  engine: Engine,
+  model: string,
+  body: unknown,
+  signal: AbortSignal,
+): Promise<Response> {
+  const read = readResponseRequest(body)
+  const explain = (error: unknown) => nameAsResponseField(nameAsClient(error, read.chat))
+  checkModel(read.model, model)
+  try {
+    return read.isStream
+      ? await streamEvents(streamResponse(engine, read, explain), signal)
+      : respond(await writeWholeResponse(engine, read, signal))
+  } catch (error) {
+    throw explain(error)
+  }
+}
+
 const routes = [
   { kind: 'chat', method: 'POST', pattern: /\/chat\/completions$/ },
   { kind: 'completion', method: 'POST', pattern: /\/completions$/ },
+  { kind: 'response', method: 'POST', pattern: /\/responses$/ },
   { kind: 'models', method: 'GET', pattern: /\/models$/ },
   { kind: 'model', method: 'GET', pattern: /\/models\/([^/]+)$/ },
 ] as const
