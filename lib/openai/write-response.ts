@@ -72,7 +72,7 @@ export function createResponseWriter({ model, created, echo }: ResponseHead) {
       store: false,
       text: { format: { type: 'text' } },
       truncation: 'disabled',
-      usage: usage ? writeUsage(usage) : null,
+      ...(usage && { usage: writeUsage(usage) }),
     }
   }
 
@@ -100,7 +100,7 @@ export function createResponseWriter({ model, created, echo }: ResponseHead) {
     const output_index = items.length - 1
     const done = event.bind(undefined, 'response.output_item.done')
     if (item.kind === 'call') {
-      const place = { item_id: item.id, output_index, name: item.name }
+      const place = { item_id: item.id, output_index }
       const ended = event('response.function_call_arguments.done', { ...place, arguments: item.text })
       return [ended, done({ output_index, item: writeItem(item, status) })]
     }
@@ -200,7 +200,7 @@ function writeUsage({
 }: Usage): object {
   return {
     input_tokens: promptTokens,
-    input_tokens_details: { cached_tokens: cachedPromptTokens },
+    input_tokens_details: { cached_tokens: cachedPromptTokens, cache_write_tokens: 0 },
     output_tokens: completionTokens,
     output_tokens_details: { reasoning_tokens: reasoningTokens },
     total_tokens: promptTokens + completionTokens,
