@@ -115,8 +115,8 @@ const repeatedFields = [
 ] as const
 
 function repeat(sent: Json): Json {
-  const given = repeatedFields.filter((name) => sent[name] !== undefined)
-  return Object.fromEntries(given.map((name) => [name, sent[name]]))
+  const names = repeatedFields.filter((name) => sent[name] !== undefined)
+  return Object.fromEntries(names.map((name) => [name, sent[name]]))
 }
 
 /** The fields of the Responses API for the fields of chat completions. */
