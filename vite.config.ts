@@ -42,7 +42,6 @@ export default defineConfig({
           include: [
             '@bufbuild/protobuf',
             '@bufbuild/protobuf/codegenv2',
-            '@huggingface/jinja',
             '@huggingface/tokenizers',
             '@mlc-ai/web-llm',
             '@preact/signals',

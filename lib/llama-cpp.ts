@@ -1,5 +1,5 @@
 import { chooseModel, type BackendAvailability, type BackendFactory } from './backend-factory.js'
-import { refuse, refuseUnknown } from './contract/check-options.js'
+import { checkChatTemplate, refuse, refuseUnknown } from './contract/check-options.js'
 import { chooseLlamaCppDevice } from './contract/choose-device.js'
 import { probeDevices } from './contract/devices.js'
 import { llamaCppDevices, type LlamaCppLoadOptions } from './contract/llama-cpp-options.js'
@@ -28,6 +28,7 @@ export interface LlamaCppOptions extends Omit<LlamaCppLoadOptions, 'wasmUrl'> {
 const optionNames: readonly string[] = [
   'device',
   'contextLength',
+  'chatTemplate',
   'threads',
   'memoryBudgetBytes',
   'conversationCacheBytes',
@@ -75,11 +76,13 @@ function createWorker(): Worker {
 
 function checkOptions({
   device,
+  chatTemplate,
   contextLength = 1,
   threads = 1,
   memoryBudgetBytes = 0,
   conversationCacheBytes = 0,
 }: LlamaCppLoadOptions): void {
+  checkChatTemplate('llamaCpp()', chatTemplate)
   if (device !== undefined && !llamaCppDevices.includes(device)) {
     refuse(`llamaCpp({ device }) must be one of ${llamaCppDevices.join(', ')}; got ${String(device)}.`)
   }

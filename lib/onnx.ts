@@ -1,5 +1,5 @@
 import { chooseModel, type BackendAvailability, type BackendFactory } from './backend-factory.js'
-import { refuse, refuseUnknown } from './contract/check-options.js'
+import { checkChatTemplate, refuse, refuseUnknown } from './contract/check-options.js'
 import { chooseOnnxDevice } from './contract/choose-device.js'
 import { probeDevices } from './contract/devices.js'
 import type { ModelSource } from './locate-model.js'
@@ -71,6 +71,7 @@ function createWorker(): Worker {
 const optionNames: readonly string[] = [
   'device',
   'dtype',
+  'chatTemplate',
   'conversationCacheBytes',
   'memoryBudgetBytes',
   'model',
@@ -79,7 +80,8 @@ const optionNames: readonly string[] = [
 ] satisfies (keyof OnnxOptions)[]
 
 function checkOptions(options: Omit<OnnxLoadOptions, 'wasmPaths'>): void {
-  const { device, dtype, conversationCacheBytes = 0, memoryBudgetBytes = 0 } = options
+  const { device, dtype, chatTemplate, conversationCacheBytes = 0, memoryBudgetBytes = 0 } = options
+  checkChatTemplate('onnx()', chatTemplate)
   checkChoice('device', device, onnxDevices)
   checkChoice('dtype', dtype, onnxDtypes)
   for (const [name, bytes] of Object.entries({ conversationCacheBytes, memoryBudgetBytes })) {

@@ -33,7 +33,7 @@ describe('a GGUF file', () => {
       endToken: '<|end|>',
       addsBeginToken: false,
     })
-    expect(header.chatTemplate).toContain('<|assistant|>')
+    expect(header.chatTemplates.get('default')).toContain('<|assistant|>')
   })
 
   it.each([

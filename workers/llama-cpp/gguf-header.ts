@@ -1,4 +1,5 @@
 import { RivuletError } from '../../lib/contract/errors.js'
+import type { NamedTemplates } from '../text/find-chat-template.js'
 
 /** The metadata that is read from a GGUF file before it is loaded. */
 export interface GgufHeader {
@@ -7,7 +8,8 @@ export interface GgufHeader {
   readonly contextLength: number | undefined
   /** The bytes of one token in the KV cache, with 16-bit values; 0 if the file does not contain the dimensions. */
   readonly cacheBytesPerToken: number
-  readonly chatTemplate: string | undefined
+  /** The chat templates by name: the one for conversations is named `default`. */
+  readonly chatTemplates: NamedTemplates
   /** Tokens that control the model. User text must never become such a token. */
   readonly controlTokens: readonly string[]
   readonly beginToken: string | undefined
@@ -171,12 +173,23 @@ function describeModel(view: DataView, metadata: ReadonlyMap<string, Scalar | Ar
     architecture,
     contextLength: readNumberOf(`${architecture}.context_length`),
     cacheBytesPerToken: measureCache((name) => readNumberOf(`${architecture}.${name}`)),
-    chatTemplate: readText('tokenizer.chat_template'),
+    chatTemplates: findTemplates(metadata),
     controlTokens: [...vocabulary.values()].filter((token) => token !== ''),
     beginToken: readToken('tokenizer.ggml.bos_token_id'),
     endToken: readToken('tokenizer.ggml.eos_token_id'),
     addsBeginToken: metadata.get('tokenizer.ggml.add_bos_token') === true,
   }
+}
+
+/** Finds `tokenizer.chat_template`, and the templates with other names: `tokenizer.chat_template.tool_use`. */
+function findTemplates(metadata: ReadonlyMap<string, Scalar | ArrayPlace>): NamedTemplates {
+  const prefix = 'tokenizer.chat_template'
+  const templates = new Map<string, string>()
+  for (const [key, value] of metadata) {
+    if (typeof value !== 'string' || !(key === prefix || key.startsWith(`${prefix}.`))) continue
+    templates.set(key === prefix ? 'default' : key.slice(prefix.length + 1), value)
+  }
+  return templates
 }
 
 /** Returns how many bytes one token's keys and values take in all layers, with 16-bit values. */

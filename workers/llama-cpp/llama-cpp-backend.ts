@@ -8,6 +8,7 @@ import type { Backend } from '../backend.js'
 import { createMemoryError, wasmMemoryBytes } from '../memory-exceeded.js'
 import { describeThreads } from '../describe-device.js'
 import { openModelFolder, type OpenModelFolder } from '../store/model-folder.js'
+import { findChatTemplate } from '../text/find-chat-template.js'
 import { chooseFiles } from './choose-files.js'
 import { createConversationMemory } from './conversation-memory.js'
 import { chooseDevice, type ChosenDevice } from './device.js'
@@ -67,6 +68,9 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
       })
       try {
         const { paths, files, header } = await readFiles(folder, location)
+        const { chatTemplates, beginToken, endToken } = header
+        const tokens = { bos_token: beginToken, eos_token: endToken }
+        const chatTemplate = findChatTemplate(chatTemplates, options.chatTemplate, tokens)
         signal.throwIfAborted()
         const contextLength = chooseContext(header, options)
         checkFit(files, header, contextLength, options.memoryBudgetBytes ?? Infinity)
@@ -76,7 +80,7 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         const conversationBytes = options.conversationCacheBytes ?? defaultConversationCacheBytes
         open = async () => ({
           runtime: await openLlamaCpp(files, wasmUrl, parameters),
-          renderPrompt: createPromptRenderer(header),
+          renderPrompt: createPromptRenderer(header, chatTemplate),
           memory: createConversationMemory(header.cacheBytesPerToken, conversationBytes),
         })
         const model = await open()
@@ -84,7 +88,7 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         loaded = model
         // A local file has only a name, no URL.
         const address = location.kind === 'local' ? paths[0]! : folder.url + paths[0]!
-        return describeModel(address, model, device, header)
+        return describeModel(address, model, device, chatTemplate !== undefined)
       } finally {
         // The folder stays open until its files are read, so that they cannot be removed.
         folder.close()
@@ -155,7 +159,7 @@ function describeModel(
   model: string,
   { runtime }: LoadedModel,
   device: ChosenDevice,
-  header: GgufHeader,
+  hasChatTemplate: boolean,
 ): ModelInfo {
   const { usesGpu, isMultithreaded, threads } = runtime
   return {
@@ -167,7 +171,7 @@ function describeModel(
     execution: isMultithreaded ? 'multi-threaded' : 'single-threaded',
     contextLength: runtime.contextLength,
     supports: {
-      inputs: header.chatTemplate === undefined ? ['text'] : ['chat', 'text'],
+      inputs: hasChatTemplate ? ['chat', 'text'] : ['text'],
       roles,
       options: listOptions('llama-cpp'),
       continuation: true,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { chatRequest, textRequest } from '../request.test-support.js'
+import { createChatTemplate } from '../text/chat-template.js'
 import type { GgufHeader } from './gguf-header.js'
 import { createPromptRenderer } from './render-prompt.js'
 
@@ -7,15 +8,18 @@ const header: GgufHeader = {
   architecture: 'llama',
   contextLength: 512,
   cacheBytesPerToken: 0,
-  chatTemplate:
-    "{{ bos_token }}{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}<|assistant|>",
+  chatTemplates: new Map(),
   controlTokens: ['<s>', '<|user|>', '<|assistant|>', '<|end|>', '<|end|><|user|>', '🐉x', '¤'],
   beginToken: '<s>',
   endToken: '<|end|>',
   addsBeginToken: true,
 }
+const source =
+  "{{ bos_token }}{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}<|assistant|>"
+const createTemplate = (template: string) =>
+  createChatTemplate(new Map([['default', template]]), { bos_token: '<s>', eos_token: '<|end|>' })
 const joiner = '\u2060'
-const render = createPromptRenderer(header)
+const render = createPromptRenderer(header, createTemplate(source))
 
 /** Finds what the runtime would treat as control tokens. */
 const findTokens = (text: string) => text.match(/<s>|<\|\w+\|>|🐉x/g) ?? []
@@ -23,7 +27,7 @@ const findTokens = (text: string) => text.match(/<s>|<\|\w+\|>|🐉x/g) ?? []
 describe('a prompt for llama.cpp', () => {
   it('is the template’s text, without the begin token that the tokenizer adds', () => {
     expect(render(chatRequest('Hello'))).toBe('<|user|>Hello<|end|><|assistant|>')
-    const bare = createPromptRenderer({ ...header, addsBeginToken: false })
+    const bare = createPromptRenderer({ ...header, addsBeginToken: false }, createTemplate(source))
     expect(bare(chatRequest('Hello'))).toBe('<s><|user|>Hello<|end|><|assistant|>')
   })
 
@@ -41,11 +45,10 @@ describe('a prompt for llama.cpp', () => {
   })
 
   it('has no control tokens where content and template meet', () => {
-    const meeting = createPromptRenderer({
-      ...header,
-      addsBeginToken: false,
-      chatTemplate: "<|{{ messages[0]['content'] }}",
-    })
+    const meeting = createPromptRenderer(
+      { ...header, addsBeginToken: false },
+      createTemplate("<|{{ messages[0]['content'] }}"),
+    )
     expect(findTokens(meeting(chatRequest('end|> and')))).toEqual([])
   })
 
@@ -77,7 +80,7 @@ describe('a prompt for llama.cpp', () => {
   })
 
   it('of raw text needs no template', () => {
-    const bare = createPromptRenderer({ ...header, chatTemplate: undefined })
+    const bare = createPromptRenderer(header, undefined)
     expect(bare(textRequest('Hello'))).toBe('Hello')
   })
 })

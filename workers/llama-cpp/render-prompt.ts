@@ -1,7 +1,8 @@
 import type { GenerateRequest } from '../../lib/contract/request.js'
 import { joinAnswer } from '../openai-body.js'
-import { renderChatTemplate, type PromptPart } from '../text/chat-template.js'
+import type { ChatTemplate, PromptPart } from '../text/chat-template.js'
 import { escapePattern } from '../text/escape-pattern.js'
+import { renderPrompt } from '../text/prompt.js'
 import type { GgufHeader } from './gguf-header.js'
 
 /** An invisible character: a control token that contains it is not recognized. */
@@ -13,19 +14,14 @@ const wordJoiner = '\u2060'
  */
 export type RenderPrompt = (request: GenerateRequest) => string
 
-export function createPromptRenderer(header: GgufHeader): RenderPrompt {
-  const { chatTemplate, controlTokens, beginToken, endToken, addsBeginToken } = header
+export function createPromptRenderer(
+  { controlTokens, beginToken, addsBeginToken }: GgufHeader,
+  chatTemplate: ChatTemplate | undefined,
+): RenderPrompt {
   const breakTokens = createTokenBreaker(controlTokens)
-  const tokens = { bos_token: beginToken, eos_token: endToken }
-
-  function render({ input }: GenerateRequest) {
-    if (input.kind === 'text') return [{ text: input.text, isContent: true }]
-    // A model without a chat template does not support the input `chat`.
-    return renderChatTemplate(chatTemplate ?? '', input.messages, tokens)
-  }
 
   return (request) => {
-    const parts = [...render(request), { text: joinAnswer(request), isContent: true }]
+    const parts = [...renderPrompt(chatTemplate, request), { text: joinAnswer(request), isContent: true }]
     const text = breakTokens(parts)
     // The tokenizer adds the begin token itself.
     const isTwice = addsBeginToken && beginToken !== undefined && text.startsWith(beginToken)

@@ -26,7 +26,7 @@ export async function* generateTokens(
   const { input, options } = request
   const { handedOver, generated } = request.resume ?? newAnswer
   const prefix = input.kind === 'chat' ? input.assistantPrefix : ''
-  const conversationIds = encodePrompt(config.tokenizer, input)
+  const conversationIds = encodePrompt(config, request)
   const encodeContent = (text: string) => config.tokenizer.encode([{ text, isContent: true }])
   const prefixTokens = encodeContent(prefix).length
   const startIds = encodeContent(prefix + handedOver.text)

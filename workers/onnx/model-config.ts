@@ -1,5 +1,14 @@
 import { RivuletError } from '../../lib/contract/errors.js'
+import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
+import type { ChatTemplate } from '../text/chat-template.js'
+import {
+  findChatTemplate,
+  isTemplate,
+  readTemplates,
+  readTemplateTokens,
+  type NamedTemplates,
+} from '../text/find-chat-template.js'
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.js'
 import type { Sampling } from './sampler.js'
 
@@ -23,14 +32,20 @@ export interface ModelConfig {
   /** Default for `maxTokens`: `max_new_tokens` in `generation_config.json`. */
   readonly maxTokens: number | undefined
   readonly tokenizer: Tokenizer
+  /** Undefined for a model without a chat template. */
+  readonly chatTemplate: ChatTemplate | undefined
 }
 
 /**
  * Reads `config.json` and `tokenizer.json`, which are required, and `generation_config.json`, `tokenizer_config.json` and
- * `chat_template.jinja`, which are optional.
- * @throws RivuletError `model-not-found`, `model-invalid`, `download-failed`
+ * the files of the chat template, which are optional.
+ * @param chatTemplate the option `chatTemplate`
+ * @throws RivuletError `model-not-found`, `model-invalid`, `download-failed`, `invalid-option`
  */
-export async function readModelConfig(folder: ModelFolder): Promise<ModelConfig> {
+export async function readModelConfig(
+  folder: ModelFolder,
+  { chatTemplate }: Pick<OnnxLoadOptions, 'chatTemplate'> = {},
+): Promise<ModelConfig> {
   const reading = [
     readRequired(folder, 'config.json'),
     readRequired(folder, 'tokenizer.json'),
@@ -40,7 +55,8 @@ export async function readModelConfig(folder: ModelFolder): Promise<ModelConfig>
   // Waits for all files, so that the error always names the first missing file, whichever response arrives first.
   await Promise.allSettled(reading)
   const [config, tokenizerJson, generationConfig = {}, tokenizerConfig = {}] = await Promise.all(reading)
-  const template = tokenizerConfig.chat_template ?? (await folder.readText('chat_template.jinja'))
+  const isGiven = chatTemplate !== undefined && isTemplate(chatTemplate)
+  const templates = isGiven ? new Map<string, string>() : await readChatTemplates(folder, tokenizerConfig)
   // A multimodal model has the values of its language model in `text_config`.
   const textConfig = isObject(config.text_config) ? config.text_config : config
   return {
@@ -49,8 +65,24 @@ export async function readModelConfig(folder: ModelFolder): Promise<ModelConfig>
     endIds: new Set([generationConfig.eos_token_id ?? textConfig.eos_token_id].flat().filter(isId)),
     sampling: readSampling(generationConfig),
     maxTokens: readNumber(generationConfig.max_new_tokens, isAtLeast(1)),
-    tokenizer: createTokenizer(tokenizerJson, { ...tokenizerConfig, chat_template: template }),
+    tokenizer: createTokenizer(tokenizerJson, tokenizerConfig),
+    chatTemplate: findChatTemplate(templates, chatTemplate, readTemplateTokens(tokenizerConfig)),
   }
+}
+
+/**
+ * Reads the chat templates: from `tokenizer_config.json`, else from a file of their own. The files are requested only if
+ * they are needed, because most folders lack them.
+ */
+async function readChatTemplates(
+  folder: ModelFolder,
+  { chat_template: field }: Readonly<Record<string, unknown>>,
+): Promise<NamedTemplates> {
+  const templates = readTemplates(field)
+  if (templates.size > 0) return templates
+  const jinja = await folder.readText('chat_template.jinja')
+  if (jinja !== undefined) return readTemplates(jinja)
+  return readTemplates((await folder.readJson('chat_template.json'))?.chat_template)
 }
 
 async function readRequired(folder: ModelFolder, path: string): Promise<Record<string, unknown>> {

@@ -61,7 +61,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
           fraction: 1,
         })
       }
-      const configuring = readModelConfig(folder)
+      const configuring = readModelConfig(folder, options)
       const check = async (graph: ModelProto) =>
         checkFit(graph, firstCapacity, memory, (await configuring).cacheSizes)
       const [config, weights, runtime] = await Promise.all([
@@ -98,7 +98,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         execution: decoder.execution,
         contextLength: config.contextLength,
         supports: {
-          inputs: config.tokenizer.chatTemplate === undefined ? ['text'] : ['chat', 'text'],
+          inputs: config.chatTemplate === undefined ? ['text'] : ['chat', 'text'],
           roles,
           options: listOptions('onnx'),
           continuation: true,

@@ -1,24 +1,20 @@
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
-import type { PromptPart, TemplateTokens } from './chat-template.js'
+import type { PromptPart } from './chat-template.js'
 import { escapePattern } from './escape-pattern.js'
 
 /** Converts text to token ids and back. Only the chat template can produce control tokens. */
 export interface Tokenizer {
   /** The tokens before raw text: usually one begin-of-text token, or none. */
   readonly prefixIds: readonly number[]
-  readonly chatTemplate: string | undefined
-  readonly templateTokens: TemplateTokens
   /** Returns the token ids. Recognizes control tokens only in parts of the template; content becomes plain text tokens. */
   encode(parts: readonly PromptPart[]): number[]
   /** Returns the text without control tokens. An incomplete character becomes U+FFFD. */
   decode(ids: readonly number[]): string
 }
 
-/** The fields of `tokenizer_config.json` that are used here. */
-export interface TokenizerConfig extends Record<string, unknown> {
-  readonly chat_template?: unknown
-}
+/** A parsed `tokenizer_config.json`. */
+export type TokenizerConfig = Readonly<Record<string, unknown>>
 
 interface AddedToken {
   readonly id: number
@@ -94,13 +90,6 @@ function buildTokenizer(tokenizerJson: object, config: TokenizerConfig): Tokeniz
 
   return {
     prefixIds,
-    chatTemplate: findChatTemplate(config),
-    templateTokens: {
-      bos_token: readToken(config.bos_token),
-      eos_token: readToken(config.eos_token),
-      pad_token: readToken(config.pad_token),
-      unk_token: readToken(config.unk_token),
-    },
     encode(parts) {
       const pieces = parts.flatMap(({ text, isContent }) => (isContent ? [text] : splitControl(text)))
       return joinTexts(pieces).flatMap((piece, index) =>
@@ -157,20 +146,4 @@ function joinTexts(pieces: readonly Piece[]): Piece[] {
       return typeof after === 'object' && after.lstrip ? start.trimEnd() : start
     })
     .filter((piece) => piece !== '')
-}
-
-/** Finds the chat template. A model can have several named templates; the template named `default` is for chat. */
-function findChatTemplate({ chat_template: template }: TokenizerConfig): string | undefined {
-  if (typeof template === 'string') return template
-  if (!Array.isArray(template)) return undefined
-  const named = template as readonly { readonly name?: unknown; readonly template?: unknown }[]
-  const found = named.find((entry) => entry.name === 'default')?.template
-  return typeof found === 'string' ? found : undefined
-}
-
-/** Reads a token of `tokenizer_config.json`, which is a string or an object with `content`. */
-function readToken(token: unknown): string | undefined {
-  if (typeof token === 'string') return token
-  const content = (token as { readonly content?: unknown } | null | undefined)?.content
-  return typeof content === 'string' ? content : undefined
 }
