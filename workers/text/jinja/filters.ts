@@ -61,10 +61,7 @@ const escapes: Readonly<Record<string, string>> = {
 const escapeHtml = row([], (value, _, { meter }) => {
   const text = toText(value, meter)
   meter.grow(text.value.length * 5)
-  const pieces = text
-    .pieces()
-    .map((piece) => piece.convert((part) => part.replace(/[&<>'"]/g, (sign) => escapes[sign]!)))
-  return pieces.length === 0 ? text : Text.join(pieces)
+  return text.replaceEach(/[&<>'"]/g, (sign) => escapes[sign]!)
 })
 
 const filters: Readonly<Record<string, FilterRow>> = {
@@ -169,7 +166,7 @@ const filters: Readonly<Record<string, FilterRow>> = {
     )
   }),
   reverse: row([], (value, _, { meter }) => {
-    if (value instanceof Text) return takeSlice(value, [null, null, -1n], meter)!
+    if (value instanceof Text) return value.reversed()
     const items = toArray(value, meter).toReversed()
     return value instanceof Iterated ? new List(items) : new Iterated(items.values(), 'reversed')
   }),
@@ -324,8 +321,7 @@ function urlEncode(value: Value, toString: (value: Value) => Text): Text {
       )
       return keepsSlash ? encoded.replaceAll('%2F', '/') : encoded.replaceAll('%20', '+')
     }
-    const pieces = text.pieces().map((piece) => piece.convert(encode))
-    return pieces.length === 0 ? text : Text.join(pieces)
+    return Text.join(text.pieces().map((piece) => piece.convert(encode)))
   }
   if (!(value instanceof Dict)) return quote(value, true)
   const pairs = Array.from(value.entries(), ([key, item]) =>

@@ -210,6 +210,7 @@ export function takeSlice(
   }
   const from = resolve(start, stride > 0 ? low : high)
   const to = resolve(stop, stride > 0 ? high : low)
+  if (stride === -1 && object instanceof Text && from === length - 1 && to === -1) return object.reversed()
   if (stride === 1) {
     if (object instanceof Text) return from < to ? object.slice(from, to) : Text.empty
     return new List(object.items.slice(from, Math.max(from, to)), object.kind)

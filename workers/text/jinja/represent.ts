@@ -96,11 +96,11 @@ export function writeFloat(value: number): string {
 /** Quotes a string as a literal of Python. */
 function quote(text: Text): Text {
   const mark = text.value.includes("'") && !text.value.includes('"') ? '"' : "'"
-  const escaped = escape(text, (character) => {
+  const escaped = text.replaceEach(/['"\\]|(?! )[\p{C}\p{Z}]/gu, (character) => {
     if (character === mark || character === '\\') return `\\${character}`
+    if (character === "'" || character === '"') return character
     const known = pythonEscapes.get(character)
     if (known !== undefined) return known
-    if (character === ' ' || !/[\p{C}\p{Z}]/u.test(character)) return character
     const hex = (character.codePointAt(0) ?? 0).toString(16)
     if (hex.length <= 2) return `\\x${hex.padStart(2, '0')}`
     return hex.length <= 4 ? `\\u${hex.padStart(4, '0')}` : `\\U${hex.padStart(8, '0')}`
@@ -113,14 +113,6 @@ const pythonEscapes: ReadonlyMap<string, string> = new Map([
   ['\r', '\\r'],
   ['\t', '\\t'],
 ])
-
-/** Replaces each character. The replacement has the origin of the character. */
-function escape(text: Text, replace: (character: string) => string): Text {
-  const convert = (value: string) => Array.from(value, replace).join('')
-  // Piece by piece: a replacement moves the characters after it.
-  const pieces = text.pieces().map((piece) => piece.convert(convert))
-  return pieces.length === 0 ? Text.empty : Text.join(pieces)
-}
 
 export interface JsonSettings {
   readonly isAscii: boolean
@@ -139,7 +131,12 @@ export function toJson(value: Value, settings: JsonSettings, meter: Meter): Text
   const write = (text: string) => parts.push(Text.ofTemplate(text))
   const writeText = (text: Text) => {
     meter.grow(text.value.length)
-    parts.push(doubleQuote, escape(text, isAscii ? escapeAscii : escapeJson), doubleQuote)
+    const escaped = isAscii
+      ? text.replaceEach(/["\\]|[^ -~]/g, escapeUnit)
+      : text.replaceEach(/["\\\p{Cc}]/gu, (character) =>
+          character < ' ' ? escapeUnit(character) : (jsonEscapes.get(character) ?? character),
+        )
+    parts.push(doubleQuote, escaped, doubleQuote)
   }
 
   function writeContainer(start: string, items: readonly (() => void)[], end: string, depth: number): void {
@@ -220,15 +217,6 @@ const jsonEscapes: ReadonlyMap<string, string> = new Map([
   ['\b', '\\b'],
 ])
 
-function escapeJson(character: string): string {
-  return jsonEscapes.get(character) ?? (character < ' ' ? writeUnit(character.charCodeAt(0)) : character)
-}
-
-function escapeAscii(character: string): string {
-  if (character <= '~') return escapeJson(character)
-  return Array.from({ length: character.length }, (_, unit) => writeUnit(character.charCodeAt(unit))).join('')
-}
-
-function writeUnit(unit: number): string {
-  return `\\u${unit.toString(16).padStart(4, '0')}`
+function escapeUnit(unit: string): string {
+  return jsonEscapes.get(unit) ?? `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
 }

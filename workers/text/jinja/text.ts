@@ -31,6 +31,7 @@ export class Text {
   }
 
   static join(parts: readonly Text[]): Text {
+    if (parts.length === 0) return Text.empty
     if (parts.length === 1) return parts[0]!
     const ranges: number[] = []
     let length = 0
@@ -116,6 +117,23 @@ export class Text {
     const converted = convert(this.value)
     if (converted.length === this.value.length) return Text.#create(converted, this.ranges)
     return Text.join(this.pieces().map((piece) => piece.#convertPiece(convert)))
+  }
+
+  /** Replaces each match of one character. A replacement has the origin of its character. */
+  replaceEach(pattern: RegExp, replace: (character: string) => string): Text {
+    if (this.value.search(pattern) === -1) return this
+    return Text.join(
+      this.pieces().map((piece) => piece.#convertPiece((value) => value.replace(pattern, replace))),
+    )
+  }
+
+  reversed(): Text {
+    const reverse = (value: string) => [...value].toReversed().join('')
+    return Text.join(
+      this.pieces()
+        .map((piece) => piece.#convertPiece(reverse))
+        .toReversed(),
+    )
   }
 
   #convertPiece(convert: (value: string) => string): Text {
