@@ -248,6 +248,16 @@ describe('a template that would run forever or fill the memory', () => {
     ['a list that doubles', list('ns.v + ns.v')],
     ['a list that contains itself twice', `${list('[ns.v, ns.v]')}{{ ns.v | tojson }}`],
     [
+      'a search in a long text',
+      `${text('ns.v + ns.v', 23)}{% for i in range(99999) %}{% if 'y' in ns.v %}{% endif %}{% endfor %}`,
+    ],
+    ['a key that contains itself twice', `${text('(ns.v, ns.v)')}{{ {ns.v: 1} }}`],
+    [
+      'a number that grows',
+      '{% set ns = namespace(v=7) %}{% for i in range(99) %}{% set ns.v = ns.v * ns.v %}{% endfor %}',
+    ],
+    ['a huge power', '{{ 7 ** 99999999 }}'],
+    [
       'a long text in a long loop',
       `${text('ns.v + ns.v', 19)}{% for i in range(9999) %}{% set y = ns.v | upper %}{% endfor %}`,
     ],

@@ -1,4 +1,4 @@
-import { bind, requireText, type Bound } from './arguments.js'
+import { Bound, requireText } from './arguments.js'
 import { formatPercent, pad, truncate } from './format.js'
 import { viewItems } from './members.js'
 import { TemplateError } from './meter.js'
@@ -29,7 +29,7 @@ const row = (
   parameters: readonly string[],
   call: (value: Value, given: Bound, runtime: Runtime) => Value,
 ): FilterRow => ({
-  call: (name, value, given, runtime) => call(value, bind(name, given, parameters), runtime),
+  call: (name, value, given, runtime) => call(value, new Bound(name, given, parameters), runtime),
 })
 
 const convert = (change: (value: string) => string) =>

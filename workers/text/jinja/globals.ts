@@ -1,4 +1,4 @@
-import { bind } from './arguments.js'
+import { Bound } from './arguments.js'
 import { TemplateError, type Meter } from './meter.js'
 import { toText } from './represent.js'
 import { toIndex } from './operators.js'
@@ -31,15 +31,15 @@ export function createGlobals(meter: Meter): ReadonlyMap<string, Value> {
       }
       return created
     },
-    joiner: (given) => createJoiner(bind('joiner', given, ['sep']).text('sep') ?? Text.ofTemplate(', ')),
+    joiner: (given) => createJoiner(new Bound('joiner', given, ['sep']).text('sep') ?? Text.ofTemplate(', ')),
     cycler: ({ positional }) => createCycler(positional),
     raise_exception: (given) => {
       throw new TemplateError(
-        toText(bind('raise_exception', given, ['message']).require('message'), meter).value,
+        toText(new Bound('raise_exception', given, ['message']).require('message'), meter).value,
       )
     },
     strftime_now: (given) => {
-      const format = bind('strftime_now', given, ['format']).requireText('format')
+      const format = new Bound('strftime_now', given, ['format']).requireText('format')
       return Text.ofTemplate(formatDate(new Date(), format.value))
     },
   }
@@ -48,8 +48,9 @@ export function createGlobals(meter: Meter): ReadonlyMap<string, Value> {
 
 function createRange(given: Arguments, meter: Meter): Value {
   const [first, second, third] = given.positional
-  bind('range', given, ['start', 'stop', 'step'])
-  if (first === undefined) throw new TemplateError('range expected at least 1 argument, got 0')
+  if (first === undefined || given.positional.length > 3 || given.named.size > 0) {
+    throw new TemplateError('range() takes 1 to 3 arguments without names.')
+  }
   const [from, to] = second === undefined ? [0, toIndex(first)] : [toIndex(first), toIndex(second)]
   const step = third === undefined ? 1 : toIndex(third)
   if (step === 0) throw new TemplateError('range() arg 3 must not be zero')

@@ -34,6 +34,8 @@ import {
   type Value,
 } from './values.js'
 
+const noNames: ReadonlyMap<string, Value> = new Map()
+
 /** How a list of statements ended: `break` and `continue` end the body of a loop. */
 type Ending = 'end' | 'break' | 'continue'
 
@@ -51,7 +53,10 @@ export function runTemplate(statements: readonly Statement[], variables: Readonl
     meter,
     findAttribute: (object, name) => findMember(object, name, meter),
     createGetter,
-    callFilter: (name, value, given) => findFilter(name).call(name, value, given, runtime),
+    callFilter(name, value, given) {
+      meter.scan(value instanceof Text ? value.value.length : 0)
+      return findFilter(name).call(name, value, given, runtime)
+    },
     callTest: (name, value, given) => findTest(name)(value, given, runtime),
   }
 
@@ -75,7 +80,7 @@ export function runTemplate(statements: readonly Statement[], variables: Readonl
     meter.step()
     switch (statement.kind) {
       case 'data':
-        output.push(Text.ofTemplate(statement.value))
+        output.push(statement.value)
         return 'end'
       case 'print':
         output.push(toText(evaluate(statement.value, scope), meter))
@@ -192,7 +197,6 @@ export function runTemplate(statements: readonly Statement[], variables: Readonl
     meter.step()
     switch (expression.kind) {
       case 'text':
-        return Text.ofTemplate(expression.value)
       case 'constant':
         return expression.value
       case 'name':
@@ -278,6 +282,7 @@ export function runTemplate(statements: readonly Statement[], variables: Readonl
     scope: Scope,
   ): Arguments {
     const values = positional.map((value) => evaluate(value, scope))
+    if (named.length === 0 && !spread && !namedSpread) return { positional: values, named: noNames }
     const byName = new Map(named.map(([name, value]) => [name, evaluate(value, scope)]))
     if (spread) values.push(...toArray(evaluate(spread, scope), meter))
     if (namedSpread) {

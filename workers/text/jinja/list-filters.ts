@@ -1,4 +1,4 @@
-import { bind, requireText, type Bound } from './arguments.js'
+import { Bound, requireText } from './arguments.js'
 import { TemplateError } from './meter.js'
 import { calculate, toIndex } from './operators.js'
 import { toLower } from './python-strings.js'
@@ -24,7 +24,7 @@ const row = (
   parameters: readonly string[],
   call: (value: Value, given: Bound, runtime: Runtime) => Value,
 ): FilterRow => ({
-  call: (name, value, given, runtime) => call(value, bind(name, given, parameters), runtime),
+  call: (name, value, given, runtime) => call(value, new Bound(name, given, parameters), runtime),
 })
 
 /** `select`, `reject`, `selectattr` and `rejectattr`: keeps the items for which a test gives `wanted`. */

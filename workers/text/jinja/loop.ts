@@ -54,43 +54,54 @@ export function createLoop(
     return length
   }
 
-  const attributes: Readonly<Record<string, () => Value | undefined>> = {
-    index: () => BigInt(index + 1),
-    index0: () => BigInt(index),
-    revindex: () => BigInt(measure() - index),
-    revindex0: () => BigInt(measure() - index - 1),
-    first: () => index === 0,
-    last: () => (length === undefined ? peek() === undefined : index === length - 1),
-    length: () => BigInt(measure()),
-    depth: () => BigInt(depth + 1),
-    depth0: () => BigInt(depth),
-    previtem: () => orUndefined(previous, 'there is no previous item'),
-    nextitem: () => orUndefined(length === undefined ? peek() : ahead.at(-1), 'there is no next item'),
-    cycle: () =>
-      new Callable('cycle', ({ positional }) => {
-        if (positional.length === 0) throw new TemplateError('no items for cycling given')
-        return positional[index % positional.length]!
-      }),
-    changed: () =>
-      new Callable('changed', ({ positional }) => {
-        const value = new List(positional, 'tuple')
-        const isChanged = !lastChanged || !isEqual(lastChanged, value, meter)
-        lastChanged = value
-        return isChanged
-      }),
+  function readAttribute(name: string): Value | undefined {
+    switch (name) {
+      case 'index':
+        return BigInt(index + 1)
+      case 'index0':
+        return BigInt(index)
+      case 'revindex':
+        return BigInt(measure() - index)
+      case 'revindex0':
+        return BigInt(measure() - index - 1)
+      case 'first':
+        return index === 0
+      case 'last':
+        return length === undefined ? peek() === undefined : index === length - 1
+      case 'length':
+        return BigInt(measure())
+      case 'depth':
+        return BigInt(depth + 1)
+      case 'depth0':
+        return BigInt(depth)
+      case 'previtem':
+        return orUndefined(previous, 'there is no previous item')
+      case 'nextitem':
+        return orUndefined(length === undefined ? peek() : ahead.at(-1), 'there is no next item')
+      case 'cycle':
+        return new Callable(name, ({ positional }) => {
+          if (positional.length === 0) throw new TemplateError('no items for cycling given')
+          return positional[index % positional.length]!
+        })
+      case 'changed':
+        return new Callable(name, ({ positional }) => {
+          const value = new List(positional, 'tuple')
+          const isChanged = !lastChanged || !isEqual(lastChanged, value, meter)
+          lastChanged = value
+          return isChanged
+        })
+      default:
+        return undefined
+    }
   }
 
   return {
-    value: new Structure(
-      'LoopContext',
-      (name) => (Object.hasOwn(attributes, name) ? attributes[name]!() : undefined),
-      ({ positional }) => {
-        if (!recurse) {
-          throw new TemplateError("The loop must have the 'recursive' marker to be called recursively.")
-        }
-        return recurse(orUndefined(positional[0], 'There is no iterable.'))
-      },
-    ),
+    value: new Structure('LoopContext', readAttribute, ({ positional }) => {
+      if (!recurse) {
+        throw new TemplateError("The loop must have the 'recursive' marker to be called recursively.")
+      }
+      return recurse(orUndefined(positional[0], 'There is no iterable.'))
+    }),
     next() {
       const item =
         ahead.length > 0

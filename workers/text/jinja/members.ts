@@ -1,4 +1,4 @@
-import { bind } from './arguments.js'
+import { Bound } from './arguments.js'
 import { formatBraces } from './format.js'
 import { TemplateError, type Meter } from './meter.js'
 import { takeSlice } from './operators.js'
@@ -33,6 +33,7 @@ export function getAttribute(object: Value, name: string, meter: Meter): Value {
 /** `object[key]`: an item, else an attribute if the key is text. */
 export function getItem(object: Value, key: Value, meter: Meter): Value {
   if (object instanceof Undefined) return object.fail()
+  if (object instanceof Text) meter.scan(object.value.length)
   const item = findItem(object, key)
   if (item !== undefined) return item
   if (key instanceof Text) {
@@ -108,7 +109,7 @@ function findDictMethod(dict: Dict, name: string): Callable | undefined {
       return new Callable(name, () => viewItems(dict))
     case 'get':
       return new Callable(name, (given) => {
-        const bound = bind(name, given, ['key', 'default'])
+        const bound = new Bound(name, given, ['key', 'default'])
         const value = dict.get(bound.require('key'))
         return value === undefined ? (bound.get('default') ?? null) : value
       })
@@ -130,7 +131,7 @@ function findListMethod(list: List, name: string, meter: Meter): Callable | unde
   switch (name) {
     case 'index':
       return new Callable(name, (given) => {
-        const bound = bind(name, given, ['value', 'start', 'stop'])
+        const bound = new Bound(name, given, ['value', 'start', 'stop'])
         const value = bound.require('value')
         const start = bound.integer('start') ?? 0
         const stop = bound.integer('stop') ?? list.items.length
@@ -140,7 +141,7 @@ function findListMethod(list: List, name: string, meter: Meter): Callable | unde
       })
     case 'count':
       return new Callable(name, (given) => {
-        const value = bind(name, given, ['value']).require('value')
+        const value = new Bound(name, given, ['value']).require('value')
         return BigInt(list.items.filter((item) => isEqual(item, value, meter)).length)
       })
     case 'copy':

@@ -171,6 +171,7 @@ export function compareValues(operator: string, left: Value, right: Value, meter
 
 function contains(container: Value, item: Value, meter: Meter): boolean {
   if (container instanceof Text) {
+    meter.scan(container.value.length)
     if (item instanceof Text) return container.value.includes(item.value)
     throw new TemplateError(`'in <string>' requires string as left operand, not ${typeName(item)}`)
   }
@@ -199,6 +200,7 @@ export function takeSlice(
   meter: Meter,
 ): Value | undefined {
   if (!(object instanceof Text || object instanceof List)) return undefined
+  if (object instanceof Text) meter.scan(object.value.length)
   const length = object instanceof Text ? object.length : object.items.length
   const stride = step === null || step === undefined ? 1 : toIndex(step)
   if (stride === 0) throw new TemplateError('slice step cannot be zero')

@@ -1,4 +1,5 @@
 import type { CallArguments, Expression, FilterCall } from './syntax.js'
+import { Text } from './text.js'
 import { describe, type TokenReader } from './token-reader.js'
 
 interface TupleSettings {
@@ -107,7 +108,7 @@ export function createExpressionParser(reader: TokenReader) {
     if (type === 'string') {
       let text = value
       while (reader.current().type === 'string') text += reader.next().value
-      return { kind: 'text', value: text }
+      return { kind: 'text', value: Text.ofTemplate(text) }
     }
     if (type === 'integer') return { kind: 'constant', value: BigInt(value.replaceAll('_', '')) }
     if (type === 'float') return { kind: 'constant', value: Number(value.replaceAll('_', '')) }

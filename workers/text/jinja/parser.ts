@@ -1,6 +1,7 @@
 import { tokenize } from './lexer.js'
 import { createExpressionParser } from './parse-expression.js'
 import type { Expression, FilterCall, MacroBody, Statement, Target } from './syntax.js'
+import { Text } from './text.js'
 import { createTokenReader } from './token-reader.js'
 
 /**
@@ -20,7 +21,7 @@ export function parseTemplate(template: string): readonly Statement[] {
     const body: Statement[] = []
     for (;;) {
       const token = reader.next()
-      if (token.type === 'data') body.push({ kind: 'data', value: token.value })
+      if (token.type === 'data') body.push({ kind: 'data', value: Text.ofTemplate(token.value) })
       else if (token.type === 'print') {
         body.push({ kind: 'print', value: parseTuple() })
         expect('endprint')

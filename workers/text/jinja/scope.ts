@@ -2,21 +2,23 @@ import type { Value } from './values.js'
 
 /** The variables of a block, with the scope around it. */
 export class Scope {
-  readonly #variables: Map<string, Value>
+  /** Created with the first variable: most scopes have none. */
+  #variables: Map<string, Value> | undefined
   readonly #outer: Scope | undefined
 
-  constructor(outer: Scope | undefined, variables: Iterable<readonly [string, Value]> = []) {
+  constructor(outer: Scope | undefined, variables?: Iterable<readonly [string, Value]>) {
     this.#outer = outer
-    this.#variables = new Map(variables)
+    this.#variables = variables && new Map(variables)
   }
 
   set(name: string, value: Value): void {
+    this.#variables ??= new Map()
     this.#variables.set(name, value)
   }
 
   /** Returns a variable. None is a value, too: `??` would not tell it from a missing variable. */
   find(name: string, orElse: () => Value): Value {
-    const value = this.#variables.get(name)
+    const value = this.#variables?.get(name)
     if (value !== undefined) return value
     return this.#outer ? this.#outer.find(name, orElse) : orElse()
   }

@@ -1,4 +1,4 @@
-import { bind, requireText, type Bound } from './arguments.js'
+import { Bound, requireText } from './arguments.js'
 import { pad } from './format.js'
 import { TemplateError, type Meter } from './meter.js'
 import {
@@ -26,7 +26,11 @@ interface MethodRow {
 /** Returns a method of a string; undefined if Python's `str` has no such method, or if it is not supported. */
 export function findStringMethod(text: Text, name: string, meter: Meter): Callable | undefined {
   const row = Object.hasOwn(methods, name) ? methods[name] : undefined
-  return row && new Callable(name, (given) => row.call(text, bind(name, given, row.parameters), meter))
+  if (!row) return undefined
+  return new Callable(name, (given) => {
+    meter.scan(text.value.length)
+    return row.call(text, new Bound(name, given, row.parameters), meter)
+  })
 }
 
 const convert = (change: (value: string) => string): MethodRow => ({

@@ -1,7 +1,8 @@
 // The syntax tree of a template.
+import type { Text } from './text.js'
 
 export type Expression =
-  | { readonly kind: 'text'; readonly value: string }
+  | { readonly kind: 'text'; readonly value: Text }
   | { readonly kind: 'constant'; readonly value: null | boolean | bigint | number }
   | { readonly kind: 'name'; readonly name: string }
   | { readonly kind: 'list' | 'tuple'; readonly items: readonly Expression[] }
@@ -75,7 +76,7 @@ export interface MacroBody {
 }
 
 export type Statement =
-  | { readonly kind: 'data'; readonly value: string }
+  | { readonly kind: 'data'; readonly value: Text }
   | { readonly kind: 'print'; readonly value: Expression }
   | { readonly kind: 'set'; readonly target: Target; readonly value: Expression }
   | {

@@ -1,4 +1,4 @@
-import { bind } from './arguments.js'
+import { Bound } from './arguments.js'
 import { TemplateError } from './meter.js'
 import { calculate, compareValues } from './operators.js'
 import { stringTests } from './python-strings.js'
@@ -25,14 +25,15 @@ type Test = (value: Value, given: Arguments, runtime: Runtime) => boolean
 const simple =
   (check: (value: Value) => boolean): Test =>
   (value, given) => {
-    bind('test', given, [])
+    if (given.positional.length + given.named.size > 0)
+      throw new TemplateError('This test takes no arguments.')
     return check(value)
   }
 
 const compared =
   (operator: string): Test =>
   (value, given, { meter }) =>
-    compareValues(operator, value, bind('test', given, ['other']).require('other'), meter)
+    compareValues(operator, value, new Bound('test', given, ['other']).require('other'), meter)
 
 const cased =
   (name: 'islower' | 'isupper'): Test =>
@@ -75,8 +76,12 @@ const tests: Readonly<Record<string, Test>> = {
   odd: (value, _, runtime) => isEqual(remainder(value, 2n, runtime), 1n, runtime.meter),
   even: (value, _, runtime) => isEqual(remainder(value, 2n, runtime), 0n, runtime.meter),
   divisibleby: (value, given, runtime) =>
-    isEqual(remainder(value, bind('divisibleby', given, ['num']).require('num'), runtime), 0n, runtime.meter),
-  sameas: (value, given) => isSame(value, bind('sameas', given, ['other']).require('other')),
+    isEqual(
+      remainder(value, new Bound('divisibleby', given, ['num']).require('num'), runtime),
+      0n,
+      runtime.meter,
+    ),
+  sameas: (value, given) => isSame(value, new Bound('sameas', given, ['other']).require('other')),
   lower: cased('islower'),
   upper: cased('isupper'),
   filter: simple(exists(findFilter)),

@@ -137,6 +137,8 @@ export function isTrue(value: Value): boolean {
   return value instanceof Dict ? value.size > 0 : true
 }
 
+const maxKeyLength = 2 ** 20
+
 /** Returns a name that is the same for two values if and only if they are the same key of a dict. */
 export function hash(key: Value): string {
   if (key instanceof Text) return `s${key.value}`
@@ -147,7 +149,10 @@ export function hash(key: Value): string {
   if (key instanceof Undefined) return 'Undefined'
   if (key instanceof List && key.kind === 'tuple') {
     const names = key.items.map(hash)
-    return `t${names.map((name) => `${name.length}:${name}`).join('')}`
+    const name = `t${names.map((part) => `${part.length}:${part}`).join('')}`
+    // A tuple can contain another one twice, and that one a third one twice.
+    if (name.length > maxKeyLength) throw new TemplateError('A key of a dict is too long.')
+    return name
   }
   throw new TemplateError(`unhashable type: '${typeName(key)}'`)
 }
@@ -196,7 +201,10 @@ export function toNumber(value: Value): bigint | number | undefined {
 /** Returns true if two values are equal in Python. */
 export function isEqual(left: Value, right: Value, meter: Meter): boolean {
   meter.step()
-  if (left instanceof Text) return right instanceof Text && left.value === right.value
+  if (left instanceof Text) {
+    meter.scan(left.value.length)
+    return right instanceof Text && left.value === right.value
+  }
   const [a, b] = [toNumber(left), toNumber(right)]
   // Python compares an int and a float by their exact values, as JavaScript does with `==`.
   // oxlint-disable-next-line eqeqeq
