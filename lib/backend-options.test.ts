@@ -15,6 +15,8 @@ describe('llamaCpp() refuses by name', () => {
     [{ device: 'cpu' }, 'device'],
     [{ contextLength: 0 }, 'contextLength'],
     [{ threads: 1.5 }, 'threads'],
+    [{ chatTemplate: ' ' }, 'chatTemplate'],
+    [{ chatTemplate: 5 }, 'chatTemplate'],
     [{ memoryBudgetBytes: -1 }, 'memoryBudgetBytes'],
     [{ conversationCacheBytes: -1 }, 'conversationCacheBytes'],
     [{ wasmUrl: 'http://[' }, 'wasmUrl'],

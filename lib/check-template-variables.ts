@@ -39,15 +39,17 @@ export function checkTemplateVariables(
         copy(each, `${path}[${index}]`, depth + 1),
       )
     }
-    if (typeof item === 'object' && item !== null) {
-      return Object.fromEntries(
-        Object.entries(item).map(([key, each]: [string, unknown]) => {
-          count(key.length)
-          return [key, copy(each, `${path}.${key}`, depth + 1)]
-        }),
-      )
+    const kind = Object.prototype.toString.call(item).slice(8, -1)
+    if (kind !== 'Object') {
+      refuse(`"${name}" must contain only values of JSON; got ${kind} at ${path}.`, name)
     }
-    return refuse(`"${name}" must contain only values of JSON; got a ${typeof item} at ${path}.`, name)
+    return Object.fromEntries(
+      Object.entries(item as object).flatMap(([key, each]: [string, unknown]) => {
+        count(key.length)
+        // As in JSON, a property with the value undefined is a missing one.
+        return each === undefined ? [] : [[key, copy(each, `${path}.${key}`, depth + 1)]]
+      }),
+    )
   }
 
   return copy(value, name, 0) as Readonly<Record<string, unknown>>

@@ -33,7 +33,7 @@ function createInput(checked: CheckedRequest, { backend, supports }: ModelInfo):
   if (!supports.inputs.includes('chat')) {
     refuse(
       'This model has no chat template, so it cannot answer messages. Give it one with the option "chatTemplate" of its ' +
-        'backend, or pass the prompt as a string, which the model continues as raw text.',
+        "backend, or pass the prompt as a string (in OpenAI's API: /v1/completions), which the model continues as raw text.",
       'prompt',
     )
   }
