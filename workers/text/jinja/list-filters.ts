@@ -29,29 +29,39 @@ const row = (
 
 /** `select`, `reject`, `selectattr` and `rejectattr`: keeps the items for which a test gives `wanted`. */
 const select = (wanted: boolean, readsAttribute: boolean): FilterRow => ({
-  call(name, value, { positional, named }, runtime) {
-    const rest = readsAttribute ? positional.slice(1) : positional
-    const [attribute] = positional
-    if (readsAttribute && attribute === undefined)
-      throw new TemplateError(`${name}: Missing parameter for attribute name`)
-    const read = readsAttribute ? runtime.createGetter(attribute!) : (item: Value) => item
-    const [test, ...given] = rest
-    const check =
-      test === undefined
-        ? isTrue
-        : (item: Value) => runtime.callTest(requireText(test, name).value, item, { positional: given, named })
-    return lazily(value, runtime, function* (item) {
-      if (check(read(item)) === wanted) yield item
-    })
-  },
+  call: (name, value, { positional, named }, runtime) =>
+    lazily(orEmpty(value), runtime, () => {
+      const [attribute] = positional
+      if (readsAttribute && attribute === undefined) {
+        throw new TemplateError(`${name}: Missing parameter for attribute name`)
+      }
+      const read = readsAttribute ? runtime.createGetter(attribute!) : (item: Value) => item
+      const [test, ...given] = readsAttribute ? positional.slice(1) : positional
+      const check =
+        test === undefined
+          ? isTrue
+          : (item: Value) =>
+              runtime.callTest(requireText(test, name).value, item, { positional: given, named })
+      return (item) => (check(read(item)) === wanted ? [item] : [])
+    }),
 })
 
-/** Returns a generator over what `convert` yields for each item. */
-function lazily(value: Value, { meter }: Runtime, convert: (item: Value) => Iterable<Value>): Iterated {
-  const iterator = iterate(value)
+/** `select` and `map` take every false value as an empty list, also None. */
+function orEmpty(value: Value): Value {
+  return isTrue(value) ? value : new List([])
+}
+
+/**
+ * Returns a generator over what a function makes of each item. As in jinja2, nothing happens, and nothing fails, before the
+ * generator is read.
+ */
+function lazily(value: Value, { meter }: Runtime, prepare: () => (item: Value) => Iterable<Value>): Iterated {
   function* generate() {
+    const iterator = iterate(value)
+    let convert: ReturnType<typeof prepare> | undefined
     for (let next = iterator.next(); !next.done; next = iterator.next()) {
       meter.step()
+      convert ??= prepare()
       yield* convert(next.value)
     }
   }
@@ -76,10 +86,11 @@ export const listFilters: Readonly<Record<string, FilterRow>> = {
   selectattr: select(true, true),
   rejectattr: select(false, true),
   map: {
-    call(_, value, given, runtime) {
-      const convert = createMapping(given, runtime)
-      return lazily(value, runtime, (item) => [convert(item)])
-    },
+    call: (_, value, given, runtime) =>
+      lazily(orEmpty(value), runtime, () => {
+        const convert = createMapping(given, runtime)
+        return (item) => [convert(item)]
+      }),
   },
   min: extreme(1),
   max: extreme(-1),
@@ -99,12 +110,15 @@ export const listFilters: Readonly<Record<string, FilterRow>> = {
     return new List(sortBy(keyed, given.isTrue('reverse'), runtime).map(({ item }) => item))
   }),
   unique: row(['case_sensitive', 'attribute'], (value, given, runtime) => {
-    const readKey = createKeyReader(given, runtime)
     const seen = new Set<string>()
-    return lazily(value, runtime, function* (item) {
-      const key = hash(readKey(item))
-      if (!seen.has(key)) yield item
-      seen.add(key)
+    return lazily(value, runtime, () => {
+      const readKey = createKeyReader(given, runtime)
+      return (item) => {
+        const key = hash(readKey(item))
+        const isNew = !seen.has(key)
+        seen.add(key)
+        return isNew ? [item] : []
+      }
     })
   }),
   groupby: row(['attribute', 'default', 'case_sensitive'], (value, given, runtime) => {
