@@ -7,7 +7,7 @@ import { capitalize, lineBreakPattern, titleFilter, toLower, toUpper } from './p
 import { toJson, toText } from './represent.js'
 import { listFilters } from './list-filters.js'
 import { joinTexts, replaceText, splitLines, stripText } from './string-methods.js'
-import { Text } from './text.js'
+import { Text, escapeMarkup } from './text.js'
 import {
   Dict,
   DictView,
@@ -50,18 +50,10 @@ const fallback = row(['default_value', 'boolean'], (value, given) => {
   return isMissing ? given.getOr('default_value', Text.empty) : value
 })
 
-const escapes: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  "'": '&#39;',
-  '"': '&#34;',
-}
-
 const escapeHtml = row([], (value, _, { meter }) => {
   const text = toText(value, meter)
   meter.grow(text.value.length * 5)
-  return text.replaceEach(/[&<>'"]/g, (sign) => escapes[sign]!)
+  return escapeMarkup(text)
 })
 
 const filters: Readonly<Record<string, FilterRow>> = {
@@ -76,14 +68,14 @@ const filters: Readonly<Record<string, FilterRow>> = {
   d: fallback,
   escape: escapeHtml,
   e: escapeHtml,
-  safe: row([], (value, _, { meter }) => toText(value, meter)),
+  safe: row([], (value, _, { meter }) => toText(value, meter).as('markup')),
   string: row([], (value, _, { meter }) => toText(value, meter)),
   trim: row(['chars'], (value, given, { meter }) =>
     stripText(toText(value, meter), given.text('chars'), 'both'),
   ),
   replace: row(['old', 'new', 'count'], (value, given, { meter }) =>
     replaceText(
-      toText(value, meter),
+      toText(value, meter).as('plain'),
       toText(given.require('old'), meter),
       toText(given.require('new'), meter),
       given.integer('count') ?? -1,
@@ -214,7 +206,8 @@ function indent(value: Value, given: Bound, { meter }: Runtime): Text {
     if (index === 0) return [line]
     return given.isTrue('blank') || line.value !== '' ? [newline, space, line] : [newline, line]
   })
-  return Text.join(given.isTrue('first') ? [space, ...parts] : parts)
+  const indented = Text.join(given.isTrue('first') ? [space, ...parts] : parts)
+  return requireText(value, 'indent').isMarkup ? indented.as('markup') : indented
 }
 
 function readIndent(value: Value | undefined, given: Bound): Text | undefined {

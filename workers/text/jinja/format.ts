@@ -1,6 +1,6 @@
 import { TemplateError, type Meter } from './meter.js'
 import { represent, toText, writeFloat } from './represent.js'
-import { Text } from './text.js'
+import { Text, escapeMarkup } from './text.js'
 import { Dict, List, toNumber, typeName, type Value } from './values.js'
 
 const percentPattern = /%(?:\(([^)]*)\))?([-+ #0]*)(\*|\d+)?(?:\.(\*|\d+))?[hlL]?([^])/g
@@ -39,7 +39,8 @@ export function formatPercent(template: Text, values: Value, meter: Meter): Text
       comma: '',
       precision: precision === undefined ? undefined : Number(precision),
     } as const
-    parts.push(formatPercentValue(value, type, layout, meter))
+    const shown = formatPercentValue(value, type, layout, meter)
+    parts.push(template.isMarkup ? escapeMarkup(shown) : shown)
   }
   if (/%(?:\([^)]*\))?[-+ #0]*\d*\.?\d*$/.test(template.value.slice(done))) {
     throw new TemplateError('incomplete format')
@@ -48,7 +49,7 @@ export function formatPercent(template: Text, values: Value, meter: Meter): Text
     throw new TemplateError('not all arguments converted during string formatting')
   }
   parts.push(template.cut(done))
-  return Text.join(parts)
+  return Text.join(parts).as(template.isMarkup ? 'markup' : 'plain')
 }
 
 function lookUp(values: Value, key: string): Value {
@@ -166,17 +167,14 @@ export function pad(
   if (!(missing > 0)) return text
   meter.grow(width)
   const before = align === '>' || align === '=' ? missing : align === '^' ? Math.floor(missing / 2) : 0
-  return Text.join([
-    Text.ofTemplate(fill.repeat(before)),
-    text,
-    Text.ofTemplate(fill.repeat(missing - before)),
-  ])
+  const parts = [Text.ofTemplate(fill.repeat(before)), text, Text.ofTemplate(fill.repeat(missing - before))]
+  return Text.join(parts).as(text.isMarkup ? 'markup' : 'plain')
 }
 
 const specification = /^(?:([^])?([<>=^]))?([-+ ])?(#)?(0)?(\d+)?([,_])?(?:\.(\d+))?([a-zA-Z%])?$/u
 
 /** Formats a value by a format specification, such as `>10` or `.2f`. */
-export function formatBySpecification(value: Value, text: string, meter: Meter): Text {
+function formatBySpecification(value: Value, text: string, meter: Meter): Text {
   if (text === '') return toText(value, meter)
   const match = specification.exec(text) ?? invalidSpecification(text)
   const [, fill, align, sign = '-', alternate, zero, width = '0', comma = '', precision, type] = match
@@ -247,9 +245,10 @@ export function formatBraces(template: Text, find: (field: string) => Value, met
         /\{([^{}]*)\}/g,
         (_, field: string) => toText(findField(field), meter).value,
       )
-      parts.push(formatBySpecification(shown, nested, meter))
+      const text = formatBySpecification(shown, nested, meter)
+      parts.push(template.isMarkup ? escapeMarkup(text) : text)
     }
   }
   parts.push(template.cut(done))
-  return Text.join(parts)
+  return Text.join(parts).as(template.isMarkup ? 'markup' : 'plain')
 }

@@ -1,6 +1,6 @@
 import { formatPercent } from './format.js'
 import { TemplateError, maxTextLength, type Meter } from './meter.js'
-import { Text } from './text.js'
+import { Text, escapeMarkup } from './text.js'
 import {
   Dict,
   Iterated,
@@ -26,7 +26,10 @@ export function calculate(operator: string, left: Value, right: Value, meter: Me
   const [a, b] = [toNumber(left), toNumber(right)]
   if (a !== undefined && b !== undefined) return calculateNumber(operator, a, b)
   if (operator === '+') {
-    if (left instanceof Text && right instanceof Text) return concatTexts(left, right, meter)
+    if (left instanceof Text && right instanceof Text) {
+      if (!left.isMarkup && !right.isMarkup) return concatTexts(left, right, meter)
+      return concatTexts(escapeMarkup(left), escapeMarkup(right), meter).as('markup')
+    }
     if (left instanceof List && right instanceof List && left.kind === right.kind) {
       meter.growList(left.items.length + right.items.length)
       return new List([...left.items, ...right.items], left.kind)
@@ -64,8 +67,9 @@ function repeat(value: Value, count: bigint, meter: Meter): Value {
 export function repeatText(text: Text, times: number, meter: Meter): Text {
   if (text.value === '') return text
   meter.grow(text.value.length * times)
-  if (text.ranges.length === 0) return Text.ofTemplate(text.value.repeat(times))
-  return Text.join(Array.from({ length: times }, () => text))
+  const kind = text.isMarkup ? 'markup' : 'plain'
+  if (text.ranges.length === 0) return Text.ofTemplate(text.value.repeat(times)).as(kind)
+  return Text.join(Array.from({ length: times }, () => text)).as(kind)
 }
 
 function calculateNumber(operator: string, left: bigint | number, right: bigint | number): Value {

@@ -10,7 +10,7 @@ const blank = new RegExp(`[${blanks}]`)
 const lineBreaks = '\\n-\\r\\x1c-\\x1e\\x85\\u2028\\u2029'
 export const lineBreakPattern = new RegExp(`\\r\\n|[${lineBreaks}]`, 'g')
 
-export function isBlank(character: string): boolean {
+function isBlank(character: string): boolean {
   return blank.test(character)
 }
 

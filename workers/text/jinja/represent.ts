@@ -56,7 +56,8 @@ function writeValue(value: Value, parts: Text[], meter: Meter, depth: number): v
   }
   if (value instanceof Text) {
     meter.grow(value.value.length)
-    parts.push(quote(value))
+    if (value.isMarkup) parts.push(Text.ofTemplate('Markup('), quote(value), Text.ofTemplate(')'))
+    else parts.push(quote(value))
   } else if (value instanceof List) {
     if (value.kind === 'list') writeItems('[', value.items, ']')
     else writeItems('(', value.items, value.items.length === 1 ? ',)' : ')')

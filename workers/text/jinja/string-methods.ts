@@ -13,7 +13,7 @@ import {
   toUpper,
   wordPattern,
 } from './python-strings.js'
-import { Text } from './text.js'
+import { Text, escapeMarkup } from './text.js'
 import { Callable, List, toArray, typeName, type Value } from './values.js'
 
 type StringMethod = (text: Text, given: Bound, meter: Meter) => Value
@@ -144,20 +144,22 @@ const methods: Readonly<Record<string, MethodRow>> = {
     call: (text, given, meter) =>
       replaceText(
         text,
-        given.requireText('old'),
-        given.requireText('new'),
+        likeMarkup(text, given.requireText('old')),
+        likeMarkup(text, given.requireText('new')),
         given.integer('count') ?? -1,
         meter,
-      ),
+      ).as(text.isMarkup ? 'markup' : 'plain'),
   },
   join: {
     parameters: ['iterable'],
     call: (text, given, meter) =>
       joinTexts(
-        toArray(given.require('iterable'), meter).map((item) => requireText(item, 'join()')),
+        toArray(given.require('iterable'), meter).map((item) =>
+          likeMarkup(text, requireText(item, 'join()')),
+        ),
         text,
         meter,
-      ),
+      ).as(text.isMarkup ? 'markup' : 'plain'),
   },
   count: {
     parameters: ['sub', 'start', 'end'],
@@ -195,6 +197,11 @@ const methods: Readonly<Record<string, MethodRow>> = {
     call: (text, given, meter) => expandTabs(text, given.integer('tabsize') ?? 8, meter),
   },
   ...Object.fromEntries(Object.entries(stringTests).map(([name, check]) => [name, test(check)])),
+}
+
+/** The methods of markup escape their arguments. */
+function likeMarkup(text: Text, argument: Text): Text {
+  return text.isMarkup ? escapeMarkup(argument) : argument
 }
 
 function resolveRange(text: Text, given: Bound): readonly [from: number, to: number] {

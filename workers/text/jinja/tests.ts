@@ -72,7 +72,7 @@ const tests: Readonly<Record<string, Test>> = {
       value instanceof Undefined ||
       (value instanceof Structure && value.call !== undefined),
   ),
-  escaped: simple(() => false),
+  escaped: simple((value) => value instanceof Text && value.isMarkup),
   odd: (value, _, runtime) => isEqual(remainder(value, 2n, runtime), 1n, runtime.meter),
   even: (value, _, runtime) => isEqual(remainder(value, 2n, runtime), 0n, runtime.meter),
   divisibleby: (value, given, runtime) =>

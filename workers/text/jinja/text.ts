@@ -13,13 +13,16 @@ export class Text {
    * touch each other.
    */
   readonly ranges: readonly number[]
+  /** True for what the filters `safe` and `escape` return: `+` escapes the text that it joins with such a string. */
+  readonly isMarkup: boolean
   /** For a string with characters of two code units: the start of each character, and the length. */
   #starts: Uint32Array | undefined
   #isNarrow: boolean | undefined
 
-  private constructor(value: string, ranges: readonly number[]) {
+  private constructor(value: string, ranges: readonly number[], isMarkup = false) {
     this.value = value
     this.ranges = ranges
+    this.isMarkup = isMarkup
   }
 
   static ofTemplate(value: string): Text {
@@ -32,7 +35,7 @@ export class Text {
 
   static join(parts: readonly Text[]): Text {
     if (parts.length === 0) return Text.empty
-    if (parts.length === 1) return parts[0]!
+    if (parts.length === 1) return parts[0]!.as('plain')
     const ranges: number[] = []
     let length = 0
     for (const part of parts) {
@@ -47,8 +50,14 @@ export class Text {
     return Text.#create(parts.map(({ value }) => value).join(''), ranges)
   }
 
-  static #create(value: string, ranges: readonly number[]): Text {
-    return value === '' ? Text.empty : new Text(value, ranges)
+  static #create(value: string, ranges: readonly number[], isMarkup = false): Text {
+    return value === '' && !isMarkup ? Text.empty : new Text(value, ranges, isMarkup)
+  }
+
+  /** Returns the same string, marked as markup or not. */
+  as(kind: 'markup' | 'plain'): Text {
+    const isMarkup = kind === 'markup'
+    return isMarkup === this.isMarkup ? this : Text.#create(this.value, this.ranges, isMarkup)
   }
 
   /** True if every character is one code unit. */
@@ -62,8 +71,8 @@ export class Text {
   }
 
   concat(other: Text): Text {
-    if (other.value === '') return this
-    if (this.value === '') return other
+    if (other.value === '') return this.as('plain')
+    if (this.value === '') return other.as('plain')
     if (this.ranges.length + other.ranges.length === 0) return new Text(this.value + other.value, noRanges)
     const shift = this.value.length
     const moved = other.ranges.map((place) => place + shift)
@@ -75,13 +84,13 @@ export class Text {
   /** Returns the part between two places, in code units. */
   cut(from: number, to = this.value.length): Text {
     if (from <= 0 && to >= this.value.length) return this
-    if (from >= to) return Text.empty
+    if (from >= to) return Text.#create('', noRanges, this.isMarkup)
     const { ranges } = this
     const cut: number[] = []
     for (let index = findRange(ranges, from); index < ranges.length && ranges[index]! < to; index += 2) {
       cut.push(Math.max(ranges[index]!, from) - from, Math.min(ranges[index + 1]!, to) - from)
     }
-    return Text.#create(this.value.slice(from, to), cut)
+    return Text.#create(this.value.slice(from, to), cut, this.isMarkup)
   }
 
   /** Returns the part between two places, in characters. The places must be from 0 to `length`. */
@@ -107,7 +116,7 @@ export class Text {
   *characters(): Generator<Text, void, undefined> {
     let place = 0
     for (const character of this.value) {
-      yield this.cut(place, place + character.length)
+      yield this.cut(place, place + character.length).as('plain')
       place += character.length
     }
   }
@@ -115,25 +124,29 @@ export class Text {
   /** Converts the string. Characters whose place cannot be followed take the origin of the range that they are in. */
   convert(convert: (value: string) => string): Text {
     const converted = convert(this.value)
-    if (converted.length === this.value.length) return Text.#create(converted, this.ranges)
-    return Text.join(this.pieces().map((piece) => piece.#convertPiece(convert)))
+    if (converted.length === this.value.length) return Text.#create(converted, this.ranges, this.isMarkup)
+    return this.#joinLike(this.pieces().map((piece) => piece.#convertPiece(convert)))
   }
 
   /** Replaces each match of one character. A replacement has the origin of its character. */
   replaceEach(pattern: RegExp, replace: (character: string) => string): Text {
     if (this.value.search(pattern) === -1) return this
-    return Text.join(
+    return this.#joinLike(
       this.pieces().map((piece) => piece.#convertPiece((value) => value.replace(pattern, replace))),
     )
   }
 
   reversed(): Text {
     const reverse = (value: string) => [...value].toReversed().join('')
-    return Text.join(
+    return this.#joinLike(
       this.pieces()
         .map((piece) => piece.#convertPiece(reverse))
         .toReversed(),
     )
+  }
+
+  #joinLike(parts: readonly Text[]): Text {
+    return Text.join(parts).as(this.isMarkup ? 'markup' : 'plain')
   }
 
   #convertPiece(convert: (value: string) => string): Text {
@@ -176,4 +189,17 @@ function findRange(ranges: readonly number[], place: number): number {
     else high = middle
   }
   return 2 * low
+}
+
+const escapes: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  "'": '&#39;',
+  '"': '&#34;',
+}
+
+/** Escapes a string for HTML, unless it is markup. @returns markup */
+export function escapeMarkup(text: Text): Text {
+  return text.isMarkup ? text : text.replaceEach(/[&<>'"]/g, (sign) => escapes[sign]!).as('markup')
 }
