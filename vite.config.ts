@@ -36,7 +36,6 @@ function createBrowserProject(
       include: [
         '@bufbuild/protobuf',
         '@bufbuild/protobuf/codegenv2',
-        '@huggingface/jinja',
         '@huggingface/tokenizers',
         '@mlc-ai/web-llm',
         '@preact/signals',
