@@ -20,18 +20,17 @@ const maxCachedWords = 10_000
 /**
  * Creates a byte-pair encoder (Sennrich et al. 2016, arXiv 1508.07909) that returns the same ids as Python's `tokenizers`
  * (`models/bpe`): of all pairs of adjacent tokens, the one with the lowest rank is merged first, then the leftmost.
- * A word of n characters takes O(n log n) steps. `@huggingface/tokenizers` makes a string of each pair: a Llama 2 prompt,
- * which is one word, took seconds.
+ * A word of n characters takes O(n log n) steps. `@huggingface/tokenizers` makes a string of each pair, so that a long
+ * Llama 2 prompt, which is one word, takes seconds.
  * @throws Error if a merge is not in the vocabulary
  */
 export function createBpe(config: BpeConfig): TokenModel {
   const prefix = config.continuing_subword_prefix ?? ''
   const suffix = config.end_of_word_suffix ?? ''
   const ids = new Map(Object.entries(config.vocab))
-  const findId = (token: string) => ids.get(token)
   const unknownId = typeof config.unk_token === 'string' ? ids.get(config.unk_token) : undefined
-  const encodeBytes = config.byte_fallback ? createByteFallback(findId) : () => undefined
-  const { ranks, merged } = readMerges(config.merges, prefix.length, findId)
+  const encodeBytes = config.byte_fallback ? createByteFallback(ids) : () => undefined
+  const { ranks, merged } = readMerges(config.merges, prefix.length, ids)
   const cache = new Map<string, readonly number[]>()
   let pairs: ReadonlySet<number> | undefined
 
@@ -94,7 +93,7 @@ export function createBpe(config: BpeConfig): TokenModel {
   }
 
   return {
-    findId,
+    ids,
     unknownId,
     *encode(word) {
       const whole = config.ignore_merges ? ids.get(word) : undefined
@@ -116,20 +115,19 @@ export function createBpe(config: BpeConfig): TokenModel {
 function readMerges(
   merges: BpeConfig['merges'],
   prefixLength: number,
-  findId: (token: string) => number | undefined,
+  ids: ReadonlyMap<string, number>,
 ): { readonly ranks: PairTable; readonly merged: Int32Array } {
   const ranks = createPairTable(merges.length)
   const merged = new Int32Array(merges.length)
-  for (const [rank, merge] of merges.entries()) {
-    const [left, right] = splitMerge(merge)
-    const ids = [left, right, left + right.slice(prefixLength)].map((token) => {
-      const id = findId(token)
-      if (id === undefined)
-        throw new Error(`the merge "${left} ${right}" needs "${token}" in the vocabulary.`)
-      return id
-    })
-    ranks.set(ids[0]!, ids[1]!, rank)
-    merged[rank] = ids[2]!
+  for (let rank = 0; rank < merges.length; rank += 1) {
+    const [left, right] = splitMerge(merges[rank]!)
+    const leftId = ids.get(left)
+    const rightId = ids.get(right)
+    const id = ids.get(left + right.slice(prefixLength))
+    if (leftId === undefined || rightId === undefined || id === undefined)
+      throw new Error(`the merge "${left} ${right}" or its result is not in the vocabulary.`)
+    ranks.set(leftId, rightId, rank)
+    merged[rank] = id
   }
   return { ranks, merged }
 }

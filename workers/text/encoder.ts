@@ -37,9 +37,11 @@ export function createEncoder({ addedTokens, normalize, splitWords, model }: Enc
     const ids = yield* model.encode(word)
     if (!ids.some((id) => controlTexts.has(id))) return ids
     /** The control tokens whose text is in the word. Any other control token stands for an unknown character. */
-    const spelled = new Set(
-      [...new Set(ids)].filter((id) => word.includes(controlTexts.get(id) ?? word + word)),
-    )
+    const spelled = new Set<number>()
+    for (const id of new Set(ids)) {
+      const text = controlTexts.get(id)
+      if (text !== undefined && word.includes(text)) spelled.add(id)
+    }
     const encoded: number[] = []
     for (const id of ids) {
       if (!spelled.has(id)) encoded.push(id)

@@ -1,5 +1,5 @@
 /** A place in a text where a token's text stands, in UTF-16 code units. */
-export interface TokenMatch<Token> {
+interface TokenMatch<Token> {
   readonly token: Token
   readonly start: number
   readonly end: number

@@ -1,7 +1,7 @@
 /** Splits words into the tokens of a vocabulary. */
 export interface TokenModel {
-  /** Returns a token's id. */
-  findId(token: string): number | undefined
+  /** The ids by the tokens' texts. */
+  readonly ids: ReadonlyMap<string, number>
   /** The token for text that the vocabulary lacks; undefined if such text is dropped. */
   readonly unknownId: number | undefined
   /** Returns the ids of a word's tokens. Yields now and then during a long word, so that the caller can pause. */
@@ -16,14 +16,14 @@ export const stepsPerYield = 256
  * them.
  */
 export function createByteFallback(
-  findId: (token: string) => number | undefined,
+  ids: ReadonlyMap<string, number>,
 ): (text: string) => readonly number[] | undefined {
   const byteIds = Array.from({ length: 256 }, (_, byte) =>
-    findId(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`),
+    ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`),
   )
   return (text) => {
-    const ids = Array.from(encoder.encode(text), (byte) => byteIds[byte])
-    return ids.every((id) => id !== undefined) ? ids : undefined
+    const found = Array.from(encoder.encode(text), (byte) => byteIds[byte])
+    return found.every((id) => id !== undefined) ? found : undefined
   }
 }
 

@@ -91,7 +91,7 @@ function buildTokenizer(
   config: TokenizerConfig,
   { chatTemplate, endTokens = [] }: TokenUsage,
 ): Tokenizer {
-  const { model, vocabulary, runtime } = createModel(json, config)
+  const { model, runtime } = createModel(json, config)
   const tokenTexts = json.added_tokens.map(({ content }) => content)
   const turns = readTurnTokens(chatTemplate, tokenTexts)
   const namedTexts = new Set([...listNamedTexts(config), ...endTokens])
@@ -99,10 +99,12 @@ function buildTokenizer(
   const addedTokens = json.added_tokens.map((token) =>
     readAddedToken(token, isSpecial(token) || turns.written.includes(token.content)),
   )
+  const vocabulary: string[] = []
+  for (const [token, id] of model.ids) vocabulary[id] = token
   for (const { id, content } of addedTokens) vocabulary[id] = content
   const hiddenIds = new Set(json.added_tokens.filter(isSpecial).map(({ id }) => id))
   const addedIds = new Map(addedTokens.map(({ content, id }) => [content, id]))
-  const findId = (token: string) => addedIds.get(token) ?? model.findId(token)
+  const findId = (token: string) => addedIds.get(token) ?? model.ids.get(token)
   const encodeParts = createEncoder({
     addedTokens,
     normalize: createNormalizer(json.normalizer),
@@ -123,10 +125,9 @@ function buildTokenizer(
   }
 }
 
-/** A tokenizer's model, its tokens by id, and the runtime for everything else: the decoder and the post-processor. */
+/** A tokenizer's model, and the runtime for everything else: the decoder and the post-processor. */
 interface Model {
   readonly model: TokenModel
-  readonly vocabulary: (string | undefined)[]
   readonly runtime: HuggingFaceTokenizer
 }
 
@@ -139,29 +140,24 @@ function createModel(json: TokenizerJson, config: TokenizerConfig): Model {
   // Old files have no `type`.
   if (!isUnigram && type !== 'BPE' && !(type === undefined && merges)) {
     const runtime = new HuggingFaceTokenizer(rest, config)
-    return { model: createRuntimeModel(runtime), vocabulary: [...(runtime.model?.vocab ?? [])], runtime }
+    return { model: createRuntimeModel(runtime), runtime }
   }
   const model = isUnigram
     ? createUnigram(json.model as unknown as UnigramConfig)
     : createBpe(json.model as unknown as BpeConfig)
-  const vocabulary: string[] = []
-  if (isUnigram) for (const [piece] of vocab as UnigramConfig['vocab']) vocabulary.push(piece)
-  else
-    for (const [token, id] of Object.entries((json.model as unknown as BpeConfig).vocab))
-      vocabulary[id] = token
   const placeholder = { type: 'BPE', vocab: {}, merges: [] }
-  return { model, vocabulary, runtime: new HuggingFaceTokenizer({ ...rest, model: placeholder }, config) }
+  return { model, runtime: new HuggingFaceTokenizer({ ...rest, model: placeholder }, config) }
 }
 
 function createRuntimeModel({ model }: HuggingFaceTokenizer): TokenModel {
   if (!model) throw new Error('it has no model.')
-  const findId = (token: string) => model.tokens_to_ids.get(token)
+  const ids = model.tokens_to_ids
   return {
-    findId,
+    ids,
     unknownId: model.unk_token_id,
     // oxlint-disable-next-line require-yield -- these models split a word fast
     *encode(word) {
-      return model([word]).flatMap((token) => findId(token) ?? model.unk_token_id ?? [])
+      return model([word]).flatMap((token) => ids.get(token) ?? model.unk_token_id ?? [])
     },
   }
 }

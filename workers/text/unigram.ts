@@ -20,12 +20,11 @@ const unknownPenalty = 10
 export function createUnigram(config: UnigramConfig): TokenModel {
   const { vocab } = config
   const ids = new Map(vocab.map(([piece], id) => [piece, id]))
-  const findId = (piece: string) => ids.get(piece)
   const unknownId = config.unk_id ?? undefined
   const unknownScore = vocab.reduce((least, [, score]) => Math.min(least, score), Infinity) - unknownPenalty
   const findPieces = createPrefixSearch(vocab.map(([piece]) => piece))
 
-  const encodeBytes = config.byte_fallback ? createByteFallback(findId) : () => undefined
+  const encodeBytes = config.byte_fallback ? createByteFallback(ids) : () => undefined
 
   /** Finds the best last piece for each end, counted in characters: its start, and its id or -1 if it is unknown. */
   function* findBestPieces(characters: readonly string[]) {
@@ -64,7 +63,7 @@ export function createUnigram(config: UnigramConfig): TokenModel {
   }
 
   return {
-    findId,
+    ids,
     unknownId,
     *encode(word) {
       const characters = Array.from(word)
