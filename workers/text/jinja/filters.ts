@@ -270,9 +270,8 @@ function readFloat(value: Value): number | undefined {
   const text = value.value.trim().toLowerCase()
   const special = /^([-+]?)(inf|infinity|nan)$/.exec(text)
   if (special) return special[2] === 'nan' ? NaN : special[1] === '-' ? -Infinity : Infinity
-  const isNumber = /^[-+]?(?:\d+(?:_\d+)*\.?(?:\d+(?:_\d+)*)?|\.\d+(?:_\d+)*)(?:e[-+]?\d+(?:_\d+)*)?$/.test(
-    text,
-  )
+  const isNumber =
+    /^[-+]?(?:\d+(?:_\d+)*(?:\.(?:\d+(?:_\d+)*)?)?|\.\d+(?:_\d+)*)(?:e[-+]?\d+(?:_\d+)*)?$/.test(text)
   return isNumber ? Number(text.replaceAll('_', '')) : undefined
 }
 

@@ -3,7 +3,6 @@
 /** The characters for which `str.isspace()` is true. */
 const blanks = '\\t-\\r\\x1c- \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000'
 
-export const blankPattern = new RegExp(`[${blanks}]+`, 'g')
 export const wordPattern = new RegExp(`[^${blanks}]+`, 'g')
 const blank = new RegExp(`[${blanks}]`)
 /** The line breaks of `str.splitlines()`. */
@@ -20,10 +19,8 @@ export function findStripped(
   characters: string | undefined,
   side: 'both' | 'left' | 'right',
 ): readonly [from: number, to: number] {
-  const isStripped =
-    characters === undefined
-      ? isBlank
-      : (character: string) => character !== '' && [...characters].includes(character)
+  const stripped = characters === undefined ? undefined : new Set(characters)
+  const isStripped = (character: string) => (stripped ? stripped.has(character) : isBlank(character))
   let [from, to] = [0, text.length]
   if (side !== 'right') {
     for (let next = characterAt(text, from); from < to && isStripped(next); next = characterAt(text, from))

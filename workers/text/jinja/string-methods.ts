@@ -2,7 +2,6 @@ import { Bound, requireText } from './arguments.js'
 import { pad } from './format.js'
 import { TemplateError, type Meter } from './meter.js'
 import {
-  blankPattern,
   capitalize,
   findStripped,
   lineBreakPattern,
@@ -249,30 +248,26 @@ function splitText(text: Text, separator: Text | undefined, limit: number): Text
 function splitFromEnd(text: Text, separator: Text | undefined, limit: number): Text[] {
   if (limit < 0) return splitText(text, separator, limit)
   const { value } = text
-  const parts: Text[] = []
-  const pattern = separator === undefined ? undefined : requireSeparator(separator)
-  let end = separator === undefined ? findStripped(value, undefined, 'right')[1] : value.length
-  while (parts.length < limit) {
-    const mark = pattern === undefined ? findLastBlank(value.slice(0, end)) : findLast(value, pattern, end)
-    if (!mark) break
-    parts.unshift(text.cut(mark.end, end))
-    end = mark.start
+  if (separator === undefined) {
+    const words = Array.from(
+      value.matchAll(wordPattern),
+      ({ 0: word, index }) => [index, index + word.length] as const,
+    )
+    const count = Math.min(limit, words.length)
+    const rest = words.at(-count - 1)
+    const last = words.slice(words.length - count).map(([start, end]) => text.cut(start, end))
+    return count === words.length || !rest ? last : [text.cut(0, rest[1]), ...last]
   }
-  const rest = text.cut(0, end)
-  return separator === undefined && rest.value === '' ? parts : [rest, ...parts]
-}
-
-function findLast(value: string, mark: string, end: number) {
-  const start = end < mark.length ? -1 : value.lastIndexOf(mark, end - mark.length)
-  return start === -1 ? undefined : { start, end: start + mark.length }
-}
-
-function findLastBlank(value: string) {
-  let found: { readonly start: number; readonly end: number } | undefined
-  for (const { 0: run, index } of value.matchAll(blankPattern))
-    found = { start: index, end: index + run.length }
-  // White space at the start separates nothing.
-  return found?.start === 0 ? undefined : found
+  const mark = requireSeparator(separator)
+  const parts: Text[] = []
+  let end = value.length
+  while (parts.length < limit && end >= mark.length) {
+    const start = value.lastIndexOf(mark, end - mark.length)
+    if (start === -1) break
+    parts.push(text.cut(start + mark.length, end))
+    end = start
+  }
+  return [text.cut(0, end), ...parts.toReversed()]
 }
 
 export function splitLines(text: Text, keepsEnds: boolean): Text[] {

@@ -5,7 +5,8 @@
  * `value` is indexed in UTF-16 code units. Python counts code points, so `length`, `slice` and `characters` do, too.
  */
 export class Text {
-  static readonly empty = new Text('', [])
+  // Not `new Text`: in Vite's builds, the name of the class is assigned after its static initializers.
+  static readonly empty = new this('', [])
 
   readonly value: string
   /**

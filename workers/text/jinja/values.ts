@@ -237,7 +237,10 @@ export function compare(left: Value, right: Value, operator: string, meter: Mete
   meter.step()
   if (left instanceof Undefined) left.fail()
   if (right instanceof Undefined) right.fail()
-  if (left instanceof Text && right instanceof Text) return compareStrings(left.value, right.value)
+  if (left instanceof Text && right instanceof Text) {
+    meter.scan(Math.min(left.value.length, right.value.length))
+    return compareStrings(left.value, right.value)
+  }
   const [a, b] = [toNumber(left), toNumber(right)]
   if (a !== undefined && b !== undefined) return a < b ? -1 : a > b ? 1 : a >= b ? 0 : NaN
   if (left instanceof List && right instanceof List && left.kind === right.kind) {
@@ -255,6 +258,7 @@ export function compare(left: Value, right: Value, operator: string, meter: Mete
 
 /** Compares by code points, as Python does. JavaScript compares code units. */
 export function compareStrings(left: string, right: string): number {
+  if (left === right) return 0
   const length = Math.min(left.length, right.length)
   for (let place = 0; place < length; place += 1) {
     if (left.charCodeAt(place) !== right.charCodeAt(place)) {
