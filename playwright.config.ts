@@ -1,6 +1,7 @@
 import { defineConfig } from '@playwright/test'
 import { isSoak } from './e2e/soak.js'
 import { chooseLaunchOptions } from './scripts/chromium.mjs'
+import { chooseLavapipe } from './scripts/lavapipe.mjs'
 
 const launchOptions = chooseLaunchOptions()
 /** Without these a browser returns no adapter after its GPU process has crashed twice; some tests crash it. */
@@ -16,6 +17,12 @@ const alone = /@alone\b/
 /** Is slow and seldom fails: only `npm run soak` runs it. */
 const onlyInSoak = isSoak ? [] : [/@soak\b/]
 
+const lavapipe = chooseLavapipe()
+/** Has its own configuration. */
+const consumers = 'consumers/**'
+/** Runs only in the project of this name. */
+const onlyLavapipe = '**/lavapipe.spec.ts'
+
 const demoServer = 'npx vite preview --port 4281 --strictPort'
 const pageServer = 'npx vite preview --config e2e/vite.config.ts --port 4282 --strictPort'
 /** The second run of `npm run test:e2e` serves the pages that the first run built. */
@@ -25,13 +32,18 @@ const isBuilt = process.env.RIVULET_IS_BUILT !== undefined
 export default defineConfig({
   testDir: 'e2e',
   testMatch: '**/*.spec.ts',
-  testIgnore: 'consumers/**',
+  testIgnore: consumers,
   outputDir: '.cache/test-results',
   // `npm run test:e2e` runs these projects one after the other, the first with two workers.
   workers: 1,
   projects: [
-    { name: 'side by side', grepInvert: [alone, ...onlyInSoak] },
-    { name: 'alone', grep: alone, grepInvert: onlyInSoak },
+    { name: 'side by side', grepInvert: [alone, ...onlyInSoak], testIgnore: [consumers, onlyLavapipe] },
+    { name: 'alone', grep: alone, grepInvert: onlyInSoak, testIgnore: [consumers, onlyLavapipe] },
+    {
+      name: 'lavapipe',
+      testMatch: onlyLavapipe,
+      ...('launchOptions' in lavapipe && { use: { launchOptions: lavapipe.launchOptions } }),
+    },
   ],
   timeout: 180_000,
   expect: { timeout: 60_000 },

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { playwright } from '@vitest/browser-playwright'
+import type { ProvidedContext } from 'vitest'
 import { defineConfig } from 'vitest/config'
 import { isSoak } from './e2e/soak.js'
 import { chooseLaunchOptions } from './scripts/chromium.mjs'
@@ -13,22 +14,17 @@ const unitTests = ['lib', 'workers', 'demo', 'e2e'].map((folder) => `${folder}/*
 const browserTests = unitTests.map((pattern) => pattern.replace('.test.', '.browser.test.'))
 const lavapipeTests = unitTests.map((pattern) => pattern.replace('.test.', '.lavapipe.test.'))
 
-interface Browser {
-  readonly launchOptions: ReturnType<typeof chooseLaunchOptions>
-  /** The floats with which the tests compute on WebGPU. */
-  readonly floatTypes: readonly ('float32' | 'float16')[]
-}
-
-/** Tests that run in Chromium. */
+/** Tests that run in Chromium. They get `provide` from vitest's `inject`. */
 function createBrowserProject(
   name: string,
   include: readonly string[],
-  { launchOptions, floatTypes }: Browser,
+  launchOptions: ReturnType<typeof chooseLaunchOptions>,
+  provide: Partial<ProvidedContext>,
 ) {
   return {
     root,
     cacheDir: `.cache/vitest-${name}`,
-    server: { fs: { allow: [root, zoo, '/tmp/lavapipe'] } },
+    server: { fs: { allow: [root, zoo] } },
     optimizeDeps: {
       // ONNX Runtime looks for its WebAssembly beside its own module. The others are listed because vite reloads the
       // running tests when it discovers a dependency.
@@ -36,7 +32,6 @@ function createBrowserProject(
       include: [
         '@bufbuild/protobuf',
         '@bufbuild/protobuf/codegenv2',
-        '@huggingface/jinja',
         '@huggingface/tokenizers',
         '@mlc-ai/web-llm',
         '@preact/signals',
@@ -54,7 +49,7 @@ function createBrowserProject(
     test: {
       name,
       include: [...include],
-      provide: { floatTypes, zoo: { folder: zoo, models: (hasZoo ? listZoo() : []).filter((m) => new RegExp(process.env.ZOO_ONLY ?? '.').test(`${m.name} ${m.dtype}`)).map((m) => ({ ...m, answers: readAnswers(m) })) } },
+      provide,
       browser: {
         enabled: true,
         headless: true,
@@ -70,18 +65,24 @@ const lavapipe = chooseLavapipe()
 if ('unavailable' in lavapipe && process.env.VITEST)
   process.stdout.write(`The tests of WebGPU with 16-bit floats are skipped. ${lavapipe.unavailable}\n`)
 
-/** What depends on the adapter: SwiftShader has no 16-bit floats and subgroups of 4, lavapipe has both and subgroups of 8. */
+/** What depends on the adapter: SwiftShader has subgroups of 4 and no 16-bit floats, lavapipe has subgroups of 8. */
 const adapterTests = ['decoder', 'gpu-sampler', 'gpu-device'].map(
   (name) => `workers/onnx/${name}.browser.test.ts`,
 )
+/** Lavapipe takes up to a minute to compile the shaders of a model. */
+const zooModels = isSoak ? listZoo() : [{ name: 'genai/qwen3', dtype: 'q4f16' } as const]
 const lavapipeProjects =
   'unavailable' in lavapipe
     ? []
     : [
-        createBrowserProject('lavapipe', [...adapterTests, ...lavapipeTests], {
-          launchOptions: lavapipe.launchOptions,
-          // Lavapipe takes a minute to compile some shaders, and both types share most of the code.
+        createBrowserProject('lavapipe', [...adapterTests, ...lavapipeTests], lavapipe.launchOptions, {
           floatTypes: isSoak ? ['float32', 'float16'] : ['float16'],
+          zoo: {
+            folder: zoo,
+            models: hasZoo
+              ? zooModels.map(({ name, dtype }) => ({ name, dtype, answers: readAnswers({ name, dtype }) }))
+              : [],
+          },
         }),
       ]
 
@@ -116,10 +117,7 @@ export default defineConfig({
           testTimeout: 60_000,
         },
       },
-      createBrowserProject('browser', browserTests, {
-        launchOptions: chooseLaunchOptions(),
-        floatTypes: ['float32'],
-      }),
+      createBrowserProject('browser', browserTests, chooseLaunchOptions(), { floatTypes: ['float32'] }),
       ...lavapipeProjects,
     ],
   },

@@ -293,6 +293,7 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
       seed: 1,
       topLogprobs: 1,
       stop: 'zzz',
+      templateVariables: { enable_thinking: false },
       applyChatTemplate: false,
       // `continueFinalMessage` needs another prompt: the promise `continues` tests it.
     } satisfies Record<Exclude<keyof GenerateOptions, 'signal' | 'continueFinalMessage'>, unknown>

@@ -95,7 +95,7 @@ export const subjects: readonly Subject[] = [
     reportsModelTimes: true,
     isQueued: false,
     canContinue: false,
-    ignored: ['logitBias'],
+    ignored: ['logitBias', 'templateVariables'],
     exceptions: {
       backpressure: '✓ by the socket: the server keeps writing until the buffers are full',
       control: 'the server’s responsibility',

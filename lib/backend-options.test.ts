@@ -17,6 +17,8 @@ describe('llamaCpp() refuses by name', () => {
     [{ threads: 1.5 }, 'threads'],
     [{ endTokens: '<|end|>' }, 'endTokens'],
     [{ endTokens: [''] }, 'endTokens'],
+    [{ chatTemplate: ' ' }, 'chatTemplate'],
+    [{ chatTemplate: 5 }, 'chatTemplate'],
     [{ memoryBudgetBytes: -1 }, 'memoryBudgetBytes'],
     [{ conversationCacheBytes: -1 }, 'conversationCacheBytes'],
     [{ wasmUrl: 'http://[' }, 'wasmUrl'],

@@ -108,6 +108,39 @@ describe('"stop"', () => {
   })
 })
 
+describe('"templateVariables"', () => {
+  it('is copied: plain data with values of JSON', () => {
+    const variables = { enable_thinking: false, tools: [{ name: 'x', days: 1.5, none: null }], documents: {} }
+    const { options } = check('Hi', { templateVariables: { ...variables, missing: undefined } })
+    expect(options.templateVariables).toEqual(variables)
+    expect(options.templateVariables).not.toBe(variables)
+  })
+
+  const nested = (levels: number): unknown => (levels === 0 ? 'x' : [nested(levels - 1)])
+
+  it.each<[string, unknown, string]>([
+    ['a list', [], 'must be an object'],
+    ['null', null, 'must be an object'],
+    ['a string', 'x', 'must be an object'],
+    ['messages', { messages: [] }, '"messages"'],
+    ['the start of the answer', { add_generation_prompt: false }, '"add_generation_prompt"'],
+    ['a function', { a: { b: [() => 1] } }, 'got Function at templateVariables.a.b[0]'],
+    ['undefined in a list', { a: [undefined] }, 'got Undefined at templateVariables.a[0]'],
+    ['a number that JSON lacks', { a: NaN }, 'got Number at templateVariables.a'],
+    ['a date', { a: new Date() }, 'got Date at templateVariables.a'],
+    ['too many levels', { a: nested(32) }, '32 levels'],
+    ['too many characters', { a: 'x'.repeat(2 ** 20) }, '1048576 characters'],
+  ])('is refused: %s', (_, templateVariables, words) => {
+    expect(() => check('Hi', { templateVariables })).toThrow(refusal('"templateVariables"', words))
+  })
+
+  it('of an object that contains itself is refused', () => {
+    const circle: Record<string, unknown> = {}
+    circle.self = circle
+    expect(() => check('Hi', { templateVariables: circle })).toThrow(refusal('32 levels'))
+  })
+})
+
 describe('"logitBias"', () => {
   it.each([{}, { 0: 100, 50256: -100 }, { 4294967295: 0.5 }])('is accepted: %j', (logitBias) => {
     expect(check('Hi', { logitBias }).options).toEqual({ stop: [], logitBias })

@@ -1,3 +1,4 @@
+import { checkTemplateVariables } from './check-template-variables.js'
 import { refuse } from './contract/check-options.js'
 import { describeOption, optionNames, type NumberRange, type OptionName } from './contract/option-table.js'
 import { roles, type ChatMessage, type GenerateOptions, type Prompt } from './contract/request.js'
@@ -61,6 +62,7 @@ function checkOption(name: OptionName, value: unknown): unknown {
   const { value: range } = describeOption(name)
   if (range.kind === 'number') return checkNumber(value, range, name)
   if (range.kind === 'token-bias') return checkBias(value, range, name)
+  if (range.kind === 'variables') return checkTemplateVariables(value, range, name)
   return checkStrings(value, range, name)
 }
 

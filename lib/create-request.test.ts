@@ -38,6 +38,7 @@ const values: { readonly [Name in OptionName]: GenerateOptions[Name] } = {
   seed: 7,
   topLogprobs: 0,
   stop: 'END',
+  templateVariables: { enable_thinking: false },
 }
 
 describe('an option that the model does not support', () => {
@@ -48,7 +49,8 @@ describe('an option that the model does not support', () => {
   })
 
   it('is accepted, and not sent, with the value that turns it off', () => {
-    const { options } = create('Hi', { topK: 0, minP: 0, stop: [] }, { options: listOptions('web-llm') })
+    const off = { topK: 0, minP: 0, stop: [], templateVariables: {} }
+    const { options } = create('Hi', off, { options: listOptions('web-llm') })
     expect(options).toEqual({ stop: [] })
   })
 })
@@ -69,9 +71,28 @@ describe('a string', () => {
   })
 })
 
+describe('variables of the chat template', () => {
+  const templateVariables = { enable_thinking: false }
+
+  it('are refused for raw text, which goes through no template', () => {
+    expect(() => create('Hi', { applyChatTemplate: false, templateVariables })).toThrow(
+      refusal('templateVariables'),
+    )
+    expect(() => create('Hi', { templateVariables }, { inputs: ['text'] })).toThrow(
+      refusal('templateVariables'),
+    )
+    expect(create('Hi', { applyChatTemplate: false, templateVariables: {} }).input).toMatchObject({
+      kind: 'text',
+    })
+  })
+})
+
 describe('messages', () => {
-  it('are refused by a model without a chat template', () => {
+  it('are refused by a model without a chat template, with a message that says what to do', () => {
     expect(() => create([user], {}, { inputs: ['text'] })).toThrow(refusal('prompt'))
+    expect(() => create([user], {}, { inputs: ['text'] })).toThrow(
+      /"chatTemplate".*pass the prompt as a string/,
+    )
   })
 
   it('are refused with a role that the model does not support', () => {

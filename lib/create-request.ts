@@ -10,13 +10,20 @@ import type { CheckedRequest } from './check-request.js'
  */
 export function createRequest(checked: CheckedRequest, info: ModelInfo): GenerateRequest {
   const options = selectOptions(checked.options, info)
+  const input = createInput(checked, info)
+  if (input.kind === 'text' && !isOff('templateVariables', options.templateVariables ?? {})) {
+    refuse(
+      '"templateVariables" needs a chat template, but this prompt is raw text. Leave it out.',
+      'templateVariables',
+    )
+  }
   if (checked.assistantPrefix !== undefined && !info.supports.continuation) {
     refuse(
       `${info.backend} cannot continue a message with this model. Leave "continueFinalMessage" out.`,
       'continueFinalMessage',
     )
   }
-  return { input: createInput(checked, info), options }
+  return { input, options }
 }
 
 function createInput(checked: CheckedRequest, { backend, supports }: ModelInfo): RequestInput {
@@ -24,7 +31,11 @@ function createInput(checked: CheckedRequest, { backend, supports }: ModelInfo):
   const isChat = applyChatTemplate ?? (typeof prompt !== 'string' || supports.inputs.includes('chat'))
   if (!isChat) return { kind: 'text', text: String(prompt) }
   if (!supports.inputs.includes('chat')) {
-    refuse('This model has no chat template: pass the prompt as a string.', 'prompt')
+    refuse(
+      'This model has no chat template, so it cannot answer messages. Give it one with the option "chatTemplate" of its ' +
+        "backend, or pass the prompt as a string (in OpenAI's API: /v1/completions), which the model continues as raw text.",
+      'prompt',
+    )
   }
   const messages = typeof prompt === 'string' ? [{ role: 'user' as const, content: prompt }] : prompt
   const unknown = messages.find(({ role }) => !supports.roles.includes(role))
@@ -49,7 +60,9 @@ function selectOptions(options: RequestOptions, { backend, supports }: ModelInfo
   return { ...Object.fromEntries(entries), stop: options.stop } as RequestOptions
 }
 
-/** True if the value has no effect: the option's `off` value, or an empty list of stop strings. */
+/** True if the value has no effect: the option's `off` value, an empty list of stop strings, or no variables. */
 function isOff(name: OptionName, value: unknown): boolean {
-  return value === describeOption(name).off || (Array.isArray(value) && value.length === 0)
+  const { off, value: range } = describeOption(name)
+  if (range.kind === 'variables') return Object.keys(value as object).length === 0
+  return value === off || (Array.isArray(value) && value.length === 0)
 }

@@ -1,5 +1,5 @@
 import { chooseModel, type BackendAvailability, type BackendFactory } from './backend-factory.js'
-import { checkEndTokens, refuse, refuseUnknown } from './contract/check-options.js'
+import { checkChatTemplate, checkEndTokens, refuse, refuseUnknown } from './contract/check-options.js'
 import { chooseLlamaCppDevice } from './contract/choose-device.js'
 import { probeDevices } from './contract/devices.js'
 import { llamaCppDevices, type LlamaCppLoadOptions } from './contract/llama-cpp-options.js'
@@ -29,6 +29,7 @@ const optionNames: readonly string[] = [
   'device',
   'contextLength',
   'endTokens',
+  'chatTemplate',
   'threads',
   'memoryBudgetBytes',
   'conversationCacheBytes',
@@ -77,6 +78,7 @@ function createWorker(): Worker {
 
 function checkOptions({
   device,
+  chatTemplate,
   contextLength = 1,
   threads = 1,
   memoryBudgetBytes = 0,
@@ -84,6 +86,7 @@ function checkOptions({
   endTokens,
 }: LlamaCppLoadOptions): void {
   checkEndTokens('llamaCpp', endTokens)
+  checkChatTemplate('llamaCpp', chatTemplate)
   if (device !== undefined && !llamaCppDevices.includes(device)) {
     refuse(`llamaCpp({ device }) must be one of ${llamaCppDevices.join(', ')}; got ${String(device)}.`)
   }

@@ -1,5 +1,5 @@
 import { chooseModel, type BackendAvailability, type BackendFactory } from './backend-factory.js'
-import { checkEndTokens, refuse, refuseUnknown } from './contract/check-options.js'
+import { checkChatTemplate, checkEndTokens, refuse, refuseUnknown } from './contract/check-options.js'
 import { chooseOnnxDevice } from './contract/choose-device.js'
 import { probeDevices } from './contract/devices.js'
 import type { ModelSource } from './locate-model.js'
@@ -72,6 +72,7 @@ const optionNames: readonly string[] = [
   'device',
   'dtype',
   'modelFile',
+  'chatTemplate',
   'conversationCacheBytes',
   'memoryBudgetBytes',
   'contextLength',
@@ -84,6 +85,7 @@ const optionNames: readonly string[] = [
 function checkOptions(options: Omit<OnnxLoadOptions, 'wasmPaths'>): void {
   const { device, dtype, modelFile, conversationCacheBytes = 0, memoryBudgetBytes = 0 } = options
   const { contextLength = 2 } = options
+  checkChatTemplate('onnx', options.chatTemplate)
   checkChoice('device', device, onnxDevices)
   checkChoice('dtype', dtype, onnxDtypes)
   if (modelFile !== undefined) checkModelFile(modelFile)

@@ -10,6 +10,7 @@ const docstrings = new URL('./contract/request.ts', import.meta.url)
 function describeValue({ value }: OptionRow): string {
   if (value.kind === 'number') return describeRange(value)
   if (value.kind === 'token-bias') return `token ids to numbers from -${value.limit} to ${value.limit}`
+  if (value.kind === 'variables') return 'an object with values of JSON'
   return `a string or up to ${value.maxStrings}`
 }
 

@@ -17,6 +17,7 @@ const options: Required<RequestOptions> = {
   seed: 0,
   topLogprobs: 0,
   stop: ['END'],
+  templateVariables: { enable_thinking: false },
 }
 
 const resume = {
@@ -39,6 +40,7 @@ describe('an OpenAI request body', () => {
       seed: 0,
       top_logprobs: 0,
       stop: ['END'],
+      chat_template_kwargs: { enable_thinking: false },
     })
   })
 

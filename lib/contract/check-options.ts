@@ -20,6 +20,16 @@ export function refuseUnknown(
 }
 
 /**
+ * Checks the option `chatTemplate` of a backend. Only the worker knows the names of the model's templates.
+ * @param owner the backend's function, for the error message: `onnx`
+ * @throws RivuletError `invalid-option`
+ */
+export function checkChatTemplate(owner: string, chatTemplate: unknown): void {
+  if (chatTemplate === undefined || (typeof chatTemplate === 'string' && chatTemplate.trim() !== '')) return
+  refuse(`${owner}({ chatTemplate }) must be a Jinja template or the name of a template.`, 'chatTemplate')
+}
+
+/**
  * Throws the error for an invalid option.
  * @param option the option's name as the caller wrote it
  * @throws RivuletError `invalid-option`

@@ -24,6 +24,11 @@ export interface LlamaCppLoadOptions {
    */
   readonly endTokens?: readonly string[] | undefined
   /**
+   * The model's chat template: Jinja source, or the name of one of the templates in the model's files, such as `rag`.
+   * @default the template in the model's files
+   */
+  readonly chatTemplate?: string | undefined
+  /**
    * Number of CPU threads. More than one needs a cross-origin isolated page.
    * @default half of the logical processors, at least 2; 1 on a page that is not isolated
    */

@@ -41,6 +41,11 @@ export interface OnnxLoadOptions {
    */
   readonly modelFile?: string | undefined
   /**
+   * The model's chat template: Jinja source, or the name of one of the templates in the model's files, such as `rag`.
+   * @default the template in the model's files
+   */
+  readonly chatTemplate?: string | undefined
+  /**
    * Memory for the KV caches of earlier conversations, in bytes, in addition to the cache of the current one. When a chat
    * is continued, only its new tokens are computed. The least recently used cache is freed first; with 0, no cache is kept.
    * For models with states of fixed size (LFM2, Qwen3.5), the checkpoints of these states also count towards this limit.

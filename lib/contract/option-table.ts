@@ -1,6 +1,6 @@
 import type { SamplingOptions } from './request.js'
 
-/** The name of an option that changes how tokens are chosen or when the answer stops. */
+/** The name of an option that changes how tokens are chosen, when the answer stops, or what the chat template writes. */
 export type OptionName = keyof SamplingOptions
 
 /** The names of this library's backends, as `ModelInfo.backend` reports them. */
@@ -23,6 +23,8 @@ type OptionValue =
   | { readonly kind: 'token-bias'; readonly limit: number; readonly maxTokens: number }
   /** One string, or a list of up to `maxStrings` strings. `maxLength` is the maximum length of a string in characters. */
   | { readonly kind: 'strings'; readonly maxStrings: number; readonly maxLength: number }
+  /** An object with values of JSON, up to `maxDepth` levels deep, and up to `maxLength` characters as JSON. */
+  | { readonly kind: 'variables'; readonly maxDepth: number; readonly maxLength: number }
 
 /** Describes one option. The option's default is in the docstring of `SamplingOptions`. */
 export interface OptionRow {
@@ -40,7 +42,7 @@ export interface OptionRow {
 }
 
 const everywhere = ['onnx', 'llama-cpp', 'web-llm', 'remote'] as const
-/** web-llm 0.2.86 samples only by temperature and top-p. */
+/** web-llm 0.2.86 samples only by temperature and top-p. Its models have no Jinja template. */
 const notWebLlm = ['onnx', 'llama-cpp', 'remote'] as const
 /** The other backends report no token ids: web-llm has none to report, and OpenAI's responses contain none. */
 const withTokenIds = ['onnx', 'llama-cpp'] as const
@@ -116,6 +118,11 @@ export const optionTable = {
     value: { kind: 'strings', maxStrings: 16, maxLength: 256 },
     openAi: ['stop'],
     backends: everywhere,
+  },
+  templateVariables: {
+    value: { kind: 'variables', maxDepth: 32, maxLength: 2 ** 20 },
+    openAi: ['chat_template_kwargs'],
+    backends: notWebLlm,
   },
 } as const satisfies Record<OptionName, OptionRow>
 

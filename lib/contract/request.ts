@@ -16,8 +16,9 @@ export interface ChatMessage {
 export type Prompt = string | readonly ChatMessage[]
 
 /**
- * The options that decide how tokens are chosen and when the answer stops. If an option is left out, `onnx()` uses the value
- * in the model's `generation_config.json`; the other backends and servers use their own defaults.
+ * The options that decide how tokens are chosen, when the answer stops and what the chat template writes. If an option is
+ * left out, `onnx()` uses the value in the model's `generation_config.json`; the other backends and servers use their own
+ * defaults.
  * `engine.info.supports.options` lists the accepted options.
  */
 export interface SamplingOptions {
@@ -90,6 +91,12 @@ export interface SamplingOptions {
    * @default none
    */
   readonly stop?: string | readonly string[] | undefined
+  /**
+   * Variables of the model's chat template, with values of JSON: `{ enable_thinking: false }`. The model's documentation
+   * lists its variables. Their texts are content: they never become control tokens. This is vLLM's `chat_template_kwargs`.
+   * @default none
+   */
+  readonly templateVariables?: Readonly<Record<string, unknown>> | undefined
 }
 
 /** Options of `engine.generate`. */

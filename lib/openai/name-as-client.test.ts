@@ -35,6 +35,8 @@ describe('a refused option', () => {
     [{ top_p: 2 }, 'top_p'],
     [{ repetition_penalty: 0 }, 'repetition_penalty'],
     [{ logit_bias: [] }, 'logit_bias'],
+    [{ chat_template_kwargs: 5 }, 'chat_template_kwargs'],
+    [{ chat_template_kwargs: { messages: [] } }, 'chat_template_kwargs'],
     [{ logprobs: true, top_logprobs: 50 }, 'top_logprobs'],
     [{ continue_final_message: true }, 'continue_final_message'],
   ])('is named as the client wrote it: %j', (fields, param) => {

@@ -21,6 +21,7 @@ describe('a request of OpenAI’s API', () => {
         logit_bias: { 5: 1 },
         seed: 7,
         stop: ['x'],
+        chat_template_kwargs: { enable_thinking: false },
         logprobs: true,
         top_logprobs: 2,
         user: 'nobody',
@@ -45,6 +46,7 @@ describe('a request of OpenAI’s API', () => {
         logitBias: { 5: 1 },
         seed: 7,
         stop: ['x'],
+        templateVariables: { enable_thinking: false },
         topLogprobs: 2,
       },
     })

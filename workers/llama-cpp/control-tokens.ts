@@ -1,4 +1,5 @@
 import { RivuletError } from '../../lib/contract/errors.js'
+import type { ChatTemplate } from '../text/chat-template.js'
 import { readTurnTokens } from '../text/turn-tokens.js'
 import type { GgufHeader } from './gguf-header.js'
 
@@ -16,8 +17,12 @@ export interface ControlTokens {
  * @param endTokens the option `endTokens`
  * @throws RivuletError `invalid-option` if one of `endTokens` is neither a control token nor a user-defined token
  */
-export function readControlTokens(header: GgufHeader, endTokens: readonly string[]): ControlTokens {
-  const { chatTemplate, beginToken, endToken, controlTokens, userTokens } = header
+export function readControlTokens(
+  header: GgufHeader,
+  chatTemplate: ChatTemplate | undefined,
+  endTokens: readonly string[],
+): ControlTokens {
+  const { beginToken, endToken, controlTokens, userTokens } = header
   const known = [...controlTokens, ...userTokens]
   const unknown = endTokens.find((token) => !known.includes(token))
   if (unknown !== undefined) {
@@ -28,7 +33,7 @@ export function readControlTokens(header: GgufHeader, endTokens: readonly string
       { details: { option: 'endTokens' } },
     )
   }
-  const turns = readTurnTokens(chatTemplate, { bos_token: beginToken, eos_token: endToken }, known)
+  const turns = readTurnTokens(chatTemplate, known)
   const end = [turns.endOfTurn, ...endTokens].filter((token) => token !== undefined)
   const named = [beginToken, endToken].filter((token) => token !== undefined)
   return { all: [...new Set([...controlTokens, ...turns.written, ...named, ...end])], end }

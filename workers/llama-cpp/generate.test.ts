@@ -230,6 +230,7 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
           presencePenalty: 0.3,
           logitBias: { 5: 1 },
           topLogprobs: 0,
+          templateVariables: { enable_thinking: false },
         }),
       ),
     )
@@ -247,5 +248,7 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
       seed: 1,
       n_probs: 1,
     })
+    // The prompt is already rendered.
+    expect(scripted.seen.options[0]).not.toHaveProperty('chat_template_kwargs')
   })
 })

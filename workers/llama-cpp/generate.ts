@@ -152,10 +152,15 @@ function countPrompt({ prompt_n: computed, cache_n: cached }: Timings, generated
 
 /**
  * Returns the fields to send to llama.cpp's server, which uses its own default for a missing field. Stop strings are not
- * sent: they are matched in this file, which holds back text that could become a stop string.
+ * sent: they are matched in this file, which holds back text that could become a stop string. The variables of the chat
+ * template are not sent either: the prompt is already rendered.
  */
 function describeRequest(request: GenerateRequest): Record<string, unknown> {
-  const { stop: _, ...body } = toOpenAiBody(request, {
+  const {
+    stop: _,
+    chat_template_kwargs: __,
+    ...body
+  } = toOpenAiBody(request, {
     repetitionPenalty: 'repeat_penalty',
     topLogprobs: 'n_probs',
   })

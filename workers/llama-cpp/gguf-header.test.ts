@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { findChatTemplate } from '../text/find-chat-template.js'
 import { countCacheBytes } from './cache-size.js'
 import { readControlTokens } from './control-tokens.js'
-import { readGgufHeader } from './gguf-header.js'
+import { readGgufHeader, type GgufHeader } from './gguf-header.js'
 import { writeGguf } from './write-gguf.test-support.js'
 
 const stories = readFileSync(new URL('../../demo/public/models/stories.gguf', import.meta.url))
@@ -36,7 +37,7 @@ describe('a GGUF file', () => {
       endToken: '<|end|>',
       addsBeginToken: false,
     })
-    expect(header.chatTemplate).toContain('<|assistant|>')
+    expect(header.chatTemplates.get('default')).toContain('<|assistant|>')
   })
 
   it.each([
@@ -88,6 +89,8 @@ describe('the tokens of a GGUF file', () => {
     "{% for m in messages %}{% if m.role == 'user' %}<|user|>{{ m.content }}{% else %}{{ m.content }}<|done|>{% endif %}{% endfor %}"
   const read = (metadata: Parameters<typeof writeGguf>[0]) =>
     readGgufHeader(writeGguf({ 'general.architecture': 'llama', ...vocabulary, ...metadata }))
+  const list = (header: GgufHeader, endTokens: readonly string[] = [], option?: string) =>
+    readControlTokens(header, findChatTemplate(header.chatTemplates, option, {}), endTokens)
 
   it('are control tokens by their type: user-defined ones such as <b> and ▁▁▁ are text', async () => {
     const header = await read({})
@@ -95,21 +98,21 @@ describe('the tokens of a GGUF file', () => {
       controlTokens: ['<unk>', '<s>', '</s>'],
       userTokens: ['<b>', '▁▁▁', '<|user|>', '<|done|>'],
     })
-    expect(readControlTokens(header, [])).toEqual({ all: ['<unk>', '<s>', '</s>'], end: [] })
+    expect(list(header)).toEqual({ all: ['<unk>', '<s>', '</s>'], end: [] })
   })
 
   it('are control tokens if the chat template writes them around messages, and the one after an answer ends it', async () => {
     const header = await read({ 'tokenizer.chat_template': template })
-    expect(readControlTokens(header, [])).toEqual({
-      all: ['<unk>', '<s>', '</s>', '<|user|>', '<|done|>'],
-      end: ['<|done|>'],
-    })
+    const expected = { all: ['<unk>', '<s>', '</s>', '<|user|>', '<|done|>'], end: ['<|done|>'] }
+    expect(list(header)).toEqual(expected)
+    // The template can also come from the option `chatTemplate`.
+    expect(list(await read({}), [], template)).toEqual(expected)
   })
 
   it('can be named by endTokens, if they exist', async () => {
     const header = await read({})
-    expect(readControlTokens(header, ['<b>'])).toMatchObject({ end: ['<b>'] })
-    expect(() => readControlTokens(header, ['<c>'])).toThrow(
+    expect(list(header, ['<b>'])).toMatchObject({ end: ['<b>'] })
+    expect(() => list(header, ['<c>'])).toThrow(
       expect.objectContaining({ code: 'invalid-option', details: { option: 'endTokens' } }),
     )
   })

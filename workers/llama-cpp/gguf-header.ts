@@ -1,4 +1,5 @@
 import { RivuletError } from '../../lib/contract/errors.js'
+import type { NamedTemplates } from '../text/find-chat-template.js'
 import { measureCache, type CacheSize } from './cache-size.js'
 
 /** The metadata that is read from a GGUF file before it is loaded. */
@@ -7,7 +8,8 @@ export interface GgufHeader {
   /** The longest context of the model, in tokens; undefined if the file does not contain it. */
   readonly contextLength: number | undefined
   readonly cacheSize: CacheSize
-  readonly chatTemplate: string | undefined
+  /** The chat templates by name: the one for conversations is named `default`. */
+  readonly chatTemplates: NamedTemplates
   /** Tokens that control the model. User text must never become such a token. */
   readonly controlTokens: readonly string[]
   /** User-defined tokens: chat markers, but also text such as `<b>` and runs of white space. */
@@ -177,13 +179,24 @@ function describeModel(view: DataView, metadata: ReadonlyMap<string, Scalar | Ar
       if (typeof value === 'object') return readNumbers(view, value)
       return readNumberOf(`${architecture}.${name}`)
     }),
-    chatTemplate: readText('tokenizer.chat_template'),
+    chatTemplates: findTemplates(metadata),
     controlTokens: control,
     userTokens: user,
     beginToken: named[0],
     endToken: named[1],
     addsBeginToken: readAddsBegin(metadata, tokenizer, readText('tokenizer.ggml.pre')),
   }
+}
+
+/** Finds `tokenizer.chat_template`, and the templates with other names: `tokenizer.chat_template.tool_use`. */
+function findTemplates(metadata: ReadonlyMap<string, Scalar | ArrayPlace>): NamedTemplates {
+  const prefix = 'tokenizer.chat_template'
+  const templates = new Map<string, string>()
+  for (const [key, value] of metadata) {
+    if (typeof value !== 'string' || !(key === prefix || key.startsWith(`${prefix}.`))) continue
+    templates.set(key === prefix ? 'default' : key.slice(prefix.length + 1), value)
+  }
+  return templates
 }
 
 /**

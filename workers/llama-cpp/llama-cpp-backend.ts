@@ -7,6 +7,7 @@ import type { LoadProgress, ModelInfo } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
 import { describeThreads } from '../describe-device.js'
 import { openModelFolder, type OpenModelFolder } from '../store/model-folder.js'
+import { findChatTemplate } from '../text/find-chat-template.js'
 import { checkFit } from './check-fit.js'
 import { chooseFiles } from './choose-files.js'
 import { readControlTokens } from './control-tokens.js'
@@ -68,6 +69,9 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
       })
       try {
         const { paths, files, header } = await readFiles(folder, location)
+        const { chatTemplates, beginToken, endToken } = header
+        const tokens = { bos_token: beginToken, eos_token: endToken }
+        const chatTemplate = findChatTemplate(chatTemplates, options.chatTemplate, tokens)
         signal.throwIfAborted()
         const contextLength = chooseContext(header, options)
         checkFit(files, header, {
@@ -78,11 +82,11 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         onProgress({ ...nothingFetched, ...downloaded, ...loadPhase })
         const parameters = chooseParameters(device, contextLength)
         const wasmUrl = findWasm(options.wasmUrl)
-        const controlTokens = readControlTokens(header, options.endTokens ?? [])
+        const controlTokens = readControlTokens(header, chatTemplate, options.endTokens ?? [])
         const conversationBytes = options.conversationCacheBytes ?? defaultConversationCacheBytes
         open = async () => ({
           runtime: await openLlamaCpp(files, wasmUrl, parameters),
-          renderPrompt: createPromptRenderer(header, controlTokens.all),
+          renderPrompt: createPromptRenderer(header, chatTemplate, controlTokens.all),
           controlTokens,
           memory: createConversationMemory(header.cacheSize, conversationBytes),
         })
@@ -91,7 +95,7 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         loaded = model
         // A local file has only a name, no URL.
         const address = location.kind === 'local' ? paths[0]! : folder.url + paths[0]!
-        return describeModel(address, model, device, header)
+        return describeModel(address, model, device, chatTemplate !== undefined)
       } finally {
         // The folder stays open until its files are read, so that they cannot be removed.
         folder.close()
@@ -166,7 +170,7 @@ function describeModel(
   model: string,
   { runtime }: LoadedModel,
   device: ChosenDevice,
-  header: GgufHeader,
+  hasChatTemplate: boolean,
 ): ModelInfo {
   const { usesGpu, isMultithreaded, threads } = runtime
   return {
@@ -179,7 +183,7 @@ function describeModel(
     warnings: [],
     contextLength: runtime.contextLength,
     supports: {
-      inputs: header.chatTemplate === undefined ? ['text'] : ['chat', 'text'],
+      inputs: hasChatTemplate ? ['chat', 'text'] : ['text'],
       roles,
       options: listOptions('llama-cpp'),
       continuation: true,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { chatRequest, textRequest } from '../request.test-support.js'
+import { createChatTemplate } from '../text/chat-template.js'
 import type { GgufHeader } from './gguf-header.js'
 import { createPromptRenderer } from './render-prompt.js'
 
@@ -7,16 +8,20 @@ const header: GgufHeader = {
   architecture: 'llama',
   contextLength: 512,
   cacheSize: { bytesPerToken: 0, windowBytesPerToken: 0, windowTokens: 0 },
-  chatTemplate:
-    "{{ bos_token }}{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}<|assistant|>",
+  chatTemplates: new Map(),
   controlTokens: ['<s>', '<|user|>', '<|assistant|>', '<|end|>', '<|end|><|user|>', '🐉x', '¤'],
   userTokens: [],
   beginToken: '<s>',
   endToken: '<|end|>',
   addsBeginToken: true,
 }
+const source =
+  "{{ bos_token }}{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}<|assistant|>"
+const createTemplate = (template: string) =>
+  createChatTemplate(new Map([['default', template]]), { bos_token: '<s>', eos_token: '<|end|>' })
 const joiner = '\u2060'
-const render = createPromptRenderer(header, header.controlTokens)
+const { controlTokens } = header
+const render = createPromptRenderer(header, createTemplate(source), controlTokens)
 
 /** Finds what the runtime would treat as control tokens. */
 const findTokens = (text: string) => text.match(/<s>|<\|\w+\|>|🐉x/g) ?? []
@@ -24,7 +29,11 @@ const findTokens = (text: string) => text.match(/<s>|<\|\w+\|>|🐉x/g) ?? []
 describe('a prompt for llama.cpp', () => {
   it('is the template’s text, without the begin token that the tokenizer adds', () => {
     expect(render(chatRequest('Hello'))).toBe('<|user|>Hello<|end|><|assistant|>')
-    const bare = createPromptRenderer({ ...header, addsBeginToken: false }, header.controlTokens)
+    const bare = createPromptRenderer(
+      { ...header, addsBeginToken: false },
+      createTemplate(source),
+      controlTokens,
+    )
     expect(bare(chatRequest('Hello'))).toBe('<s><|user|>Hello<|end|><|assistant|>')
   })
 
@@ -43,12 +52,9 @@ describe('a prompt for llama.cpp', () => {
 
   it('has no control tokens where content and template meet', () => {
     const meeting = createPromptRenderer(
-      {
-        ...header,
-        addsBeginToken: false,
-        chatTemplate: "<|{{ messages[0]['content'] }}",
-      },
-      header.controlTokens,
+      { ...header, addsBeginToken: false },
+      createTemplate("<|{{ messages[0]['content'] }}"),
+      controlTokens,
     )
     expect(findTokens(meeting(chatRequest('end|> and')))).toEqual([])
   })
@@ -81,7 +87,7 @@ describe('a prompt for llama.cpp', () => {
   })
 
   it('of raw text needs no template', () => {
-    const bare = createPromptRenderer({ ...header, chatTemplate: undefined }, header.controlTokens)
+    const bare = createPromptRenderer(header, undefined, controlTokens)
     expect(bare(textRequest('Hello'))).toBe('Hello')
   })
 })

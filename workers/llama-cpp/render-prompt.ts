@@ -1,6 +1,7 @@
 import type { GenerateRequest } from '../../lib/contract/request.js'
 import { joinAnswer } from '../openai-body.js'
-import { renderChatTemplate, type PromptPart } from '../text/chat-template.js'
+import type { ChatTemplate, PromptPart } from '../text/chat-template.js'
+import { renderPrompt } from '../text/prompt.js'
 import { joinParts } from '../text/prompt-text.js'
 import { createTokenMatcher } from '../text/token-matcher.js'
 import type { GgufHeader } from './gguf-header.js'
@@ -16,20 +17,14 @@ export type RenderPrompt = (request: GenerateRequest) => string
 
 /** @param controlTokens see `readControlTokens` */
 export function createPromptRenderer(
-  { chatTemplate, beginToken, endToken, addsBeginToken }: GgufHeader,
+  { beginToken, addsBeginToken }: GgufHeader,
+  chatTemplate: ChatTemplate | undefined,
   controlTokens: readonly string[],
 ): RenderPrompt {
   const breakTokens = createTokenBreaker(controlTokens)
-  const tokens = { bos_token: beginToken, eos_token: endToken }
-
-  function render({ input }: GenerateRequest) {
-    if (input.kind === 'text') return [{ text: input.text, isContent: true }]
-    // A model without a chat template does not support the input `chat`.
-    return renderChatTemplate(chatTemplate ?? '', input.messages, tokens)
-  }
 
   return (request) => {
-    const parts = [...render(request), { text: joinAnswer(request), isContent: true }]
+    const parts = [...renderPrompt(chatTemplate, request), { text: joinAnswer(request), isContent: true }]
     const text = breakTokens(parts)
     // The tokenizer adds the begin token itself.
     const isTwice = addsBeginToken && beginToken !== undefined && text.startsWith(beginToken)

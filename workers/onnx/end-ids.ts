@@ -1,10 +1,13 @@
 import { RivuletError } from '../../lib/contract/errors.js'
+import { readToken } from '../text/find-chat-template.js'
 import type { Tokenizer } from '../text/tokenizer.js'
 
 /** The configuration files that can name end-of-sequence tokens. */
 export interface EndSources {
   /** `generation_config.json` */
   readonly generationConfig: Readonly<Record<string, unknown>>
+  /** `tokenizer_config.json` */
+  readonly tokenizerConfig: Readonly<Record<string, unknown>>
   /** `config.json`, and the `text_config` in it if the model is multimodal. */
   readonly configs: readonly Readonly<Record<string, unknown>>[]
   /** The texts of the option `endTokens`. */
@@ -27,7 +30,7 @@ export function readEndIds(tokenizer: Tokenizer, sources: EndSources): ReadonlyS
     generationIds.length === 0
       ? configIds
       : configIds.filter((id) => tokenizer.readControlText(id) !== undefined)
-  const { eos_token: endText } = tokenizer.templateTokens
+  const endText = readToken(sources.tokenizerConfig.eos_token)
   const namedId = endText === undefined ? undefined : tokenizer.findId(endText)
   const ids = [
     ...generationIds,

@@ -26,7 +26,7 @@ export async function* generateTokens(
   const { input, options } = request
   const { handedOver, generated } = request.resume ?? newAnswer
   const prefix = input.kind === 'chat' ? input.assistantPrefix : ''
-  const conversationIds = await encodePrompt(config.tokenizer, input, signal)
+  const conversationIds = await encodePrompt(config, request, signal)
   const encodeContent = (text: string) => config.tokenizer.encode([{ text, isContent: true }], signal)
   const prefixTokens = (await encodeContent(prefix)).length
   const startIds = await encodeContent(prefix + handedOver.text)

@@ -63,7 +63,7 @@ async function useFiles(replaced: Readonly<Record<string, Uint8Array>>): Promise
   const folder = openFolder(replaced)
   try {
     const config = await readModelConfig(folder)
-    await encodePrompt(config.tokenizer, chatRequest('Tell me a story about a dragon. <|end|>').input)
+    await encodePrompt(config, chatRequest('Tell me a story about a dragon. <|end|>'))
     config.tokenizer.decode([1, 5, 9, 2047])
     const weights = await readModelWeights(folder, { dtypes: ['q8'], unsupported: [] }, () => {})
     rewriteGraph(weights.model, {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import type { ChatMessage } from '../../lib/contract/request.js'
 import type { ModelFolder } from '../store/model-folder.js'
 import { readModelConfig } from './model-config.js'
 
@@ -8,8 +9,9 @@ const stories = join(import.meta.dirname, '../../demo/public/models/stories')
 const tokenizerJson = readFileSync(join(stories, 'tokenizer.json'), 'utf8')
 
 /** Stands in for a folder on a server: its files are in memory, objects as JSON. */
-function createMemoryFolder(files: Record<string, object | string>): ModelFolder {
+function createMemoryFolder(files: Record<string, object | string>, requested: string[] = []): ModelFolder {
   const readText = async (path: string) => {
+    requested.push(path)
     const file = files[path]
     return typeof file === 'object' ? JSON.stringify(file) : file
   }
@@ -26,9 +28,13 @@ function createMemoryFolder(files: Record<string, object | string>): ModelFolder
 }
 
 /** Reads a folder with the required files and these ones. */
-function read(files: Record<string, object | string> = {}, options?: Parameters<typeof readModelConfig>[1]) {
+function read(
+  files: Record<string, object | string> = {},
+  options?: Parameters<typeof readModelConfig>[1],
+  requested: string[] = [],
+) {
   const required = { 'config.json': { max_position_embeddings: 512 }, 'tokenizer.json': tokenizerJson }
-  return readModelConfig(createMemoryFolder({ ...required, ...files }), options)
+  return readModelConfig(createMemoryFolder({ ...required, ...files }, requested), options)
 }
 
 const refusal = (code: string, message: string) =>
@@ -37,15 +43,15 @@ const refusal = (code: string, message: string) =>
 it('the configuration of the embedded model is read from its files', async () => {
   const names = ['config.json', 'generation_config.json', 'tokenizer_config.json', 'tokenizer.json']
   const files = Object.fromEntries(names.map((name) => [name, readFileSync(join(stories, name), 'utf8')]))
-  const { tokenizer, ...config } = await readModelConfig(createMemoryFolder(files))
+  const question: ChatMessage = { role: 'user', content: 'Hi' }
+  const { tokenizer: _, chatTemplate, ...config } = await readModelConfig(createMemoryFolder(files))
   expect(config).toEqual({
     contextLength: 512,
     cacheSizes: { heads: 2, headSize: 32 },
     endIds: new Set([0, 3]),
     sampling: { temperature: 0.7, topK: 40, topP: 1, minP: 0, repetitionPenalty: 1 },
   })
-  expect(tokenizer.chatTemplate).toContain('<|assistant|>')
-  expect(tokenizer.templateTokens).toMatchObject({ bos_token: '<|endoftext|>', eos_token: '<|end|>' })
+  expect(chatTemplate?.render([question]).at(-1)?.text).toContain('<|assistant|>')
 })
 
 describe('a required file', () => {
@@ -248,20 +254,59 @@ describe('the default of maxTokens', () => {
 })
 
 describe('the chat template', () => {
-  it('can be in a separate file', async () => {
-    const { tokenizer } = await read({ 'chat_template.jinja': 'FILE' })
-    expect(tokenizer.chatTemplate).toBe('FILE')
+  const config = { 'tokenizer_config.json': { chat_template: 'CONFIG {{ bos_token }}', bos_token: '<s>' } }
+  const jinja = { 'chat_template.jinja': 'JINJA' }
+  const json = { 'chat_template.json': { chat_template: 'JSON' } }
+  const named = {
+    'tokenizer_config.json': {
+      chat_template: [
+        { name: 'tool_use', template: 'TOOLS' },
+        { name: 'default', template: 'DEFAULT' },
+        { name: 'rag', template: 'RAG' },
+      ],
+    },
+  }
+
+  async function write(files: Parameters<typeof read>[0], options = {}, variables = {}) {
+    const { chatTemplate } = await read(files, options)
+    return chatTemplate
+      ?.render([{ role: 'user' }], variables)
+      .map(({ text }) => text)
+      .join('')
+  }
+
+  it.each<[string, Parameters<typeof read>[0], string | undefined]>([
+    ['tokenizer_config.json', config, 'CONFIG <s>'],
+    ['tokenizer_config.json if there are several', { ...json, ...jinja, ...config }, 'CONFIG <s>'],
+    ['chat_template.jinja', jinja, 'JINJA'],
+    ['chat_template.jinja before chat_template.json', { ...json, ...jinja }, 'JINJA'],
+    ['chat_template.json', json, 'JSON'],
+    ['the template named default', named, 'DEFAULT'],
+    ['nowhere', {}, undefined],
+  ])('comes from %s', async (_, files, expected) => {
+    expect(await write(files)).toBe(expected)
   })
 
-  it('comes from tokenizer_config.json if both exist', async () => {
-    const { tokenizer } = await read({
-      'tokenizer_config.json': { chat_template: 'CONFIG' },
-      'chat_template.jinja': 'FILE',
-    })
-    expect(tokenizer.chatTemplate).toBe('CONFIG')
+  it('is the one named tool_use if the request has tools, as in transformers', async () => {
+    expect(await write(named, {}, { tools: [{}] })).toBe('TOOLS')
+    expect(await write(config, {}, { tools: [{}] })).toBe('CONFIG <s>')
   })
 
-  it('is optional', async () => {
-    expect((await read()).tokenizer.chatTemplate).toBeUndefined()
+  it('can be given as an option, which may also name one of the model’s templates', async () => {
+    expect(await write(config, { chatTemplate: '{{ bos_token }}OPTION' })).toBe('<s>OPTION')
+    expect(await write({}, { chatTemplate: '{{ messages[0].role }}' })).toBe('user')
+    expect(await write(named, { chatTemplate: 'rag' })).toBe('RAG')
+    await expect(write(named, { chatTemplate: 'rags' })).rejects.toEqual(
+      refusal('invalid-option', 'got "rags". Its templates are: tool_use, default, rag.'),
+    )
+    await expect(write({}, { chatTemplate: 'rag' })).rejects.toEqual(
+      refusal('invalid-option', 'It has no templates.'),
+    )
+  })
+
+  it('requests no file of its own if tokenizer_config.json has it', async () => {
+    const requested: string[] = []
+    await read(config, {}, requested)
+    expect(requested.filter((path) => path.startsWith('chat_template'))).toEqual([])
   })
 })

@@ -1,6 +1,14 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
+import type { ChatTemplate } from '../text/chat-template.js'
+import {
+  findChatTemplate,
+  isTemplate,
+  readTemplates,
+  readTemplateTokens,
+  type NamedTemplates,
+} from '../text/find-chat-template.js'
 import { createTokenizer, type Tokenizer } from '../text/tokenizer.js'
 import { readContextLength } from './context-length.js'
 import { readEndIds } from './end-ids.js'
@@ -26,17 +34,19 @@ export interface ModelConfig {
   /** Default for `maxTokens`: `max_new_tokens` in `generation_config.json`. */
   readonly maxTokens: number | undefined
   readonly tokenizer: Tokenizer
+  /** Undefined for a model without a chat template. */
+  readonly chatTemplate: ChatTemplate | undefined
 }
 
 /**
  * Reads `config.json` and `tokenizer.json`, which are required, and `generation_config.json`, `tokenizer_config.json` and
- * `chat_template.jinja`, which are optional.
+ * the files of the chat template, which are optional.
  * @throws RivuletError `model-not-found`, `model-invalid`, `download-failed`; `invalid-option` for an option that does not
  *   fit the model
  */
 export async function readModelConfig(
   folder: ModelFolder,
-  { contextLength, endTokens = [] }: Pick<OnnxLoadOptions, 'contextLength' | 'endTokens'> = {},
+  options: Pick<OnnxLoadOptions, 'contextLength' | 'endTokens' | 'chatTemplate'> = {},
 ): Promise<ModelConfig> {
   const reading = [
     readRequired(folder, 'config.json'),
@@ -47,18 +57,37 @@ export async function readModelConfig(
   // Waits for all files, so that the error always names the first missing file, whichever response arrives first.
   await Promise.allSettled(reading)
   const [config, tokenizerJson, generationConfig = {}, tokenizerConfig = {}] = await Promise.all(reading)
-  const template = tokenizerConfig.chat_template ?? (await folder.readText('chat_template.jinja'))
+  const { contextLength, endTokens = [] } = options
+  const isGiven = options.chatTemplate !== undefined && isTemplate(options.chatTemplate)
+  const templates = isGiven ? new Map<string, string>() : await readChatTemplates(folder, tokenizerConfig)
+  const chatTemplate = findChatTemplate(templates, options.chatTemplate, readTemplateTokens(tokenizerConfig))
   // A multimodal model has the values of its language model in `text_config`.
   const configs = isObject(config.text_config) ? [config.text_config, config] : [config]
-  const tokenizer = createTokenizer(tokenizerJson, { ...tokenizerConfig, chat_template: template }, endTokens)
+  const tokenizer = createTokenizer(tokenizerJson, tokenizerConfig, { chatTemplate, endTokens })
   return {
     contextLength: readContextLength(configs, tokenizerConfig, contextLength),
     cacheSizes: readCacheSizes(configs[0]!),
-    endIds: readEndIds(tokenizer, { generationConfig, configs, endTokens }),
+    endIds: readEndIds(tokenizer, { generationConfig, tokenizerConfig, configs, endTokens }),
     sampling: readSampling(generationConfig),
     maxTokens: readNumber(generationConfig.max_new_tokens, isAtLeast(1)),
     tokenizer,
+    chatTemplate,
   }
+}
+
+/**
+ * Reads the chat templates: from `tokenizer_config.json`, else from a file of their own. The files are requested only if
+ * they are needed, because most folders lack them.
+ */
+async function readChatTemplates(
+  folder: ModelFolder,
+  { chat_template: field }: Readonly<Record<string, unknown>>,
+): Promise<NamedTemplates> {
+  const templates = readTemplates(field)
+  if (templates.size > 0) return templates
+  const jinja = await folder.readText('chat_template.jinja')
+  if (jinja !== undefined) return readTemplates(jinja)
+  return readTemplates((await folder.readJson('chat_template.json'))?.chat_template)
 }
 
 async function readRequired(folder: ModelFolder, path: string): Promise<Record<string, unknown>> {

@@ -106,7 +106,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         warnings,
         contextLength: config.contextLength,
         supports: {
-          inputs: config.tokenizer.chatTemplate === undefined ? ['text'] : ['chat', 'text'],
+          inputs: config.chatTemplate === undefined ? ['text'] : ['chat', 'text'],
           roles,
           options: listOptions('onnx'),
           continuation: true,

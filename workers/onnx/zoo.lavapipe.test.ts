@@ -1,112 +1,152 @@
 import { afterAll, describe, expect, inject, it } from 'vitest'
 import { RivuletError } from '../../lib/contract/errors.js'
+import type { OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
 import { readModelConfig } from './model-config.js'
 import { readModelWeights } from './model-weights.js'
 import { openDecoder } from './open-decoder.js'
-import { prefill } from './prefill.js'
-import { greedy } from './sampler.js'
 import { loadOnnxRuntime } from './session.js'
-import { formatColumns, type ZooAnswer, type ZooModel } from './zoo-answers.test-support.js'
+import {
+  compareTokens,
+  describeDifferences,
+  formatColumns,
+  type Difference,
+  type ZooAnswer,
+  type ZooModel,
+} from './zoo-answers.test-support.js'
 
-interface ZooModelOnPage extends ZooModel {
-  readonly answers: readonly ZooAnswer[]
-}
+/*
+ * The models of the zoo on WebGPU with 16-bit floats and subgroups: a handful in `npm test`, all in `npm run soak`.
+ */
+
 declare module 'vitest' {
   interface ProvidedContext {
-    readonly zoo: { readonly folder: string; readonly models: readonly ZooModelOnPage[] }
+    readonly zoo: {
+      readonly folder: string
+      readonly models: readonly (ZooModel & { readonly answers: readonly ZooAnswer[] })[]
+    }
   }
 }
-const zoo = inject('zoo')
+const { folder: zooFolder, models } = inject('zoo')
 
+/** Logits that are closer than this may be in another order. */
+const tolerances = {
+  fp32: 0.001,
+  q8: 0.02,
+  // 16-bit floats have 11 bits, and the reference is computed with 32-bit floats.
+  fp16: 0.05,
+  q4f16: 0.05,
+  q4: 0.001,
+} satisfies Record<OnnxDtype, number>
+
+/**
+ * The builders write `accuracy_level` 4 into 4-bit graphs, which allows ONNX Runtime to round activations to 8 bits. On an
+ * adapter with subgroups, it does.
+ */
+const roundedTolerance = 0.15
+
+/**
+ * Models whose tokens may differ from the reference by more. The mixture of experts of gpt-oss always rounds activations
+ * to 8 bits if it has 4-bit weights. With random weights, two experts are sometimes almost equally good, and rounding
+ * chooses the other one: the tokens differ only there.
+ */
+const inexact: readonly (readonly [pattern: RegExp, maxDifferences: number])[] = [
+  [/^genai\/gpt-oss (q4f16|q4|fp16)$/, 12],
+]
+
+/** Models that do not run, with the error code. */
+const refused: readonly (readonly [pattern: RegExp, code: string])[] = [
+  [/^hub\/.*-split /, 'model-not-found'],
+  [/^optimum\/(bloom|gpt2) /, 'model-invalid'],
+]
+
+/** Reads the files of a model from vite's server. */
 function openServedFolder(name: string): ModelFolder {
-  const url = `/@fs${zoo.folder}/${name}`
-  const load = async (file: string) => {
-    const response = await fetch(`${url}/${file}`)
-    return response.ok && !response.headers.get('content-type')?.startsWith('text/html')
-      ? response
-      : undefined
+  const url = `/@fs${zooFolder}/${name}`
+  async function load(path: string): Promise<Response | undefined> {
+    const response = await fetch(`${url}/${path}`)
+    // Vite answers with its own page if there is no such file.
+    const isPage = response.headers.get('content-type')?.startsWith('text/html') ?? false
+    return response.ok && !isPage ? response : undefined
   }
   return {
     url,
-    has: async (file) => (await load(file)) !== undefined,
-    readBytes: async (file) => {
-      const response = await load(file)
+    has: async (path) => (await load(path)) !== undefined,
+    readBytes: async (path) => {
+      const response = await load(path)
       return response && new Uint8Array(await response.arrayBuffer())
     },
-    readText: async (file) => (await load(file))?.text(),
-    readJson: async (file) => (await load(file))?.json(),
+    readText: async (path) => (await load(path))?.text(),
+    readJson: async (path) => (await load(path))?.json() as Promise<Record<string, unknown>>,
   }
 }
 
-describe('zoo', { timeout: 600_000 }, () => {
-  const rows: string[][] = [['architecture', 'exporter', 'dtype', 'execution', 'seconds', 'worst', 'tokens']]
-  const pick = zoo.models
-  it.each(pick)('$name $dtype', async ({ name, dtype, answers }) => {
-    const [exporter = '', architecture = ''] = name.split('/')
-    const run = async (strip: boolean) => {
-      const start = performance.now()
-      let execution = '',
-        result = '',
-        worst = 0
-      try {
-        const folder = openServedFolder(name)
-        const { contextLength, cacheSizes } = await readModelConfig(folder)
-        const weights = await readModelWeights(folder, { dtypes: [dtype], unsupported: [] }, () => {})
-        if (strip)
-          for (const n of weights.model.graph!.node)
-            n.attribute = n.attribute.filter((a) => a.name !== 'accuracy_level')
-        const runtime = await loadOnnxRuntime('webgpu')
-        const decoder = await openDecoder(runtime, 'webgpu', weights, {
-          contextLength,
-          cacheSizes,
-          conversationCacheBytes: 0,
-          onSession: () => {},
-        })
-        execution = decoder.execution
-        const gaps: string[] = []
-        for (const { prompt, ids, tokens } of answers) {
-          const at = async (answer: readonly number[]) => {
-            const all = [...ids, ...answer]
-            await prefill(decoder, { ids: all, promptLength: ids.length }, new AbortController().signal)
-            decoder.startAnswer(greedy, 0, all, [])
-          }
-          await at([])
-          let bad = 0
-          for (const [position, expected] of tokens.entries()) {
-            const id = await decoder.next(position, false)
-            if (id === expected) continue
-            const logits = await decoder.readLogits()
-            const gap = logits[id]! - logits[expected]!
-            worst = Math.max(worst, gap)
-            gaps.push(`${prompt}@${position}:${gap.toFixed(3)}`)
-            if (++bad > 12) break
-            await at(tokens.slice(0, position + 1))
-          }
+type Activations = 'as exported' | 'not rounded'
+
+/** @returns the execution and the tokens that differ; or the error code */
+async function runOnGpu(
+  { name, dtype, answers }: (typeof models)[number],
+  activations: Activations,
+): Promise<
+  { readonly execution: string; readonly differences: readonly Difference[] } | { readonly code: string }
+> {
+  try {
+    const folder = openServedFolder(name)
+    const { contextLength, cacheSizes } = await readModelConfig(folder)
+    const weights = await readModelWeights(folder, { dtypes: [dtype], unsupported: [] }, () => {})
+    if (activations === 'not rounded')
+      for (const node of weights.model.graph!.node)
+        node.attribute = node.attribute.filter((attribute) => attribute.name !== 'accuracy_level')
+    const decoder = await openDecoder(await loadOnnxRuntime('webgpu'), 'webgpu', weights, {
+      contextLength,
+      cacheSizes,
+      conversationCacheBytes: 0,
+      onSession: () => {},
+    })
+    const differences: Difference[] = []
+    for (const answer of answers) differences.push(...(await compareTokens(decoder, answer)))
+    await decoder.release()
+    return { execution: decoder.execution, differences }
+  } catch (error) {
+    if (error instanceof RivuletError) return { code: error.code }
+    throw error
+  }
+}
+
+describe.skipIf(models.length === 0)(
+  'a model of the zoo generates the tokens of its reference on WebGPU',
+  () => {
+    const rows: string[][] = [
+      ['architecture', 'exporter', 'dtype', 'activations', 'execution', 'tokens', 'largest gap'],
+    ]
+
+    it.each(models)('$name $dtype', { timeout: 600_000 }, async (model) => {
+      const id = `${model.name} ${model.dtype}`
+      const [exporter = '', architecture = ''] = model.name.split('/')
+      const refusal = refused.find(([pattern]) => pattern.test(id))
+      const exception = inexact.find(([pattern]) => pattern.test(id))
+      const isRounded = model.dtype === 'q4' || model.dtype === 'q4f16'
+      for (const activations of isRounded && !refusal
+        ? (['as exported', 'not rounded'] as const)
+        : (['as exported'] as const)) {
+        const result = await runOnGpu(model, activations)
+        if ('code' in result) {
+          rows.push([architecture, exporter, model.dtype, activations, 'refused', result.code, ''])
+          expect(result.code).toBe(refusal?.[1])
+          continue
         }
-        await decoder.release()
-        result = gaps.join(' ') || 'equal'
-      } catch (error) {
-        execution = 'refused'
-        result =
-          error instanceof RivuletError ? `${error.code} ${error.message.slice(0, 160)}` : String(error)
+        const { execution, differences } = result
+        const tolerance =
+          isRounded && activations === 'as exported' ? roundedTolerance : tolerances[model.dtype]
+        const tokens = describeDifferences(differences, tolerance)
+        const gap = Math.max(0, ...differences.map((difference) => difference.gap)).toFixed(4)
+        rows.push([architecture, exporter, model.dtype, activations, execution, tokens, gap])
+        if (exception) expect(differences.length).toBeLessThan(exception[1])
+        else expect(tokens).toBe('equal')
       }
-      const row = [
-        architecture,
-        exporter,
-        dtype + (strip ? ' strip' : ''),
-        execution,
-        ((performance.now() - start) / 1000).toFixed(0),
-        worst.toFixed(3),
-        result,
-      ]
-      rows.push(row)
-      console.log('ZOO ' + row.join(' | '))
-      return worst
-    }
-    const worst = await run(false)
-    if (dtype.startsWith('q4') && worst > 0.05) await run(true)
-    expect(1).toBe(1)
-  })
-  afterAll(() => console.log(formatColumns(rows)))
-})
+    })
+
+    // oxlint-disable-next-line no-console -- A page has no other output.
+    afterAll(() => console.log(formatColumns(rows)))
+  },
+)

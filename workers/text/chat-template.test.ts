@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { ChatMessage } from '../../lib/contract/request.js'
-import { renderChatTemplate, type PromptPart } from './chat-template.js'
+import { createChatTemplate, type PromptPart } from './chat-template.js'
 
 const user = (content: string): ChatMessage => ({ role: 'user', content })
 const system = (content: string): ChatMessage => ({ role: 'system', content })
@@ -11,8 +11,12 @@ function abbreviate(parts: readonly PromptPart[]): (string | readonly [string])[
   return parts.map(({ text, isContent }) => (isContent ? [text] : text))
 }
 
-function render(template: string, messages: readonly ChatMessage[], tokens = {}) {
-  return abbreviate(renderChatTemplate(template, messages, tokens))
+function renderParts(template: string, messages: readonly ChatMessage[], tokens = {}, variables = {}) {
+  return createChatTemplate(new Map([['default', template]]), tokens).render(messages, variables)
+}
+
+function render(template: string, messages: readonly ChatMessage[], tokens = {}, variables = {}) {
+  return abbreviate(renderParts(template, messages, tokens, variables))
 }
 
 const failure = (message: unknown) =>
@@ -23,7 +27,6 @@ const plain = '{% for message in messages %}<{{ message.role }}>{{ message.conte
 describe('the content of a message', () => {
   it.each([
     "$& $1 $$ $` $' \\1",
-    '\uFDD00\uFDD1 and \uFDD11\uFDD0',
     '{{ messages }} {% for x in y %} {# comment #} {%- raw -%}',
     '<user>"\'\\n&amp;</user>',
     'a\r\n\tb\u0000c',
@@ -34,7 +37,7 @@ describe('the content of a message', () => {
   })
 
   it('keeps its white space if the template does not trim', () => {
-    const parts = renderChatTemplate(plain, [user(' \n a  b \t')], {})
+    const parts = renderParts(plain, [user(' \n a  b \t')])
     expect(parts.map(({ text }) => text).join('')).toBe('<user> \n a  b \t</>')
   })
 
@@ -45,7 +48,7 @@ describe('the content of a message', () => {
   })
 
   it('goes through the template unchanged if it is empty or white space', () => {
-    expect(render(plain, [user(''), user(' \n')])).toEqual(['<user></><user> \n</>'])
+    expect(render(plain, [user(''), user(' \n')])).toEqual(['<user></><user>', [' \n'], '</>'])
     expect(render('{% if not messages[0].content %}empty{% endif %}', [user('')])).toEqual(['empty'])
   })
 
@@ -59,7 +62,7 @@ describe('the content of a message', () => {
 
   it('can be rendered twice or not at all', () => {
     const template = '{{ messages[1].content }}{{ messages[1].content }}'
-    expect(render(template, [user('a'), user('b')])).toEqual([['b'], ['b']])
+    expect(render(template, [user('a'), user('b')])).toEqual([['bb']])
   })
 })
 
@@ -174,8 +177,10 @@ describe('a template that would run forever or fill the memory', () => {
     `{% set ns = namespace(v=start) %}{% for i in range(${rounds}) %}{% set ns.v = ${step} %}{% endfor %}`
   const text = (step: string, rounds?: number) => grow(step, rounds).replace('start', "'x'")
   const list = (step: string, rounds?: number) => grow(step, rounds).replace('start', '[1]')
-  // Without limits, the worst of these take hours or all memory. The test does not check how fast they stop.
-  const timeout = 60_000
+  // Without limits, the worst of these take hours or all memory.
+  afterEach(() => vi.restoreAllMocks())
+  /** The limit is 1.5 s. The rest is for a busy machine, which may not look at the clock in time. */
+  const maxMs = 4000
   const numbers = Array.from({ length: 40 }, (_, number) => number)
 
   it.each([
@@ -228,24 +233,58 @@ describe('a template that would run forever or fill the memory', () => {
       '{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}',
     ],
     ['a huge indent', "{{ 'a\nb' | indent(1000000000) }}"],
-  ])('is stopped: %s', { timeout }, (_, template) => {
+  ])('is stopped: %s', (_, template) => {
+    // Stands in for the clock: it runs 50 times as fast or more, so that the test does not wait for each time limit.
+    let now = 0
+    vi.spyOn(performance, 'now').mockImplementation(() => (now += 50))
     expect(() => render(template, [user('Hi')])).toThrow(
       failure(expect.stringMatching(/chat template failed: ./)),
     )
   })
 
-  it('is not a template that renders a long conversation', () => {
-    const messages = Array.from({ length: 500 }, (_, index) =>
-      index % 2 === 0 ? user(`Question ${index}?`.repeat(50)) : assistant(`Answer ${index}.`),
-    )
-    const template =
-      '{% for message in messages %}{% if loop.first %}{{ bos_token }}{% endif %}' +
-      '{% if messages[loop.index0 - 1].role == message.role and not loop.first %}{{ raise_exception("!") }}{% endif %}' +
-      '{{ "<|im_start|>" + message.role + "\n" + message.content | trim + "<|im_end|>\n" }}{% endfor %}'
-    const parts = renderChatTemplate(template, messages, { bos_token: '<s>' })
-    expect(parts.filter(({ isContent }) => isContent).map(({ text: words }) => words)).toEqual(
-      messages.map(({ content }) => content),
-    )
+  it.each([
+    ['loops without end', `${'{% for i in range(100000) %}'.repeat(4)}x${'{% endfor %}'.repeat(4)}`],
+    ['a recursion without end', '{% macro f(n) %}{{ f(n) if n else 1 }}{{ f(n) }}{% endmacro %}{{ f(0) }}'],
+    ['a list that doubles', list('ns.v + ns.v')],
+    ['a list that contains itself twice', `${list('[ns.v, ns.v]')}{{ ns.v | tojson }}`],
+    [
+      'a search in a long text',
+      `${text('ns.v + ns.v', 23)}{% for i in range(99999) %}{% if 'y' in ns.v %}{% endif %}{% endfor %}`,
+    ],
+    [
+      'a number of a million digits',
+      "{{ ('1' * 1000000 ~ 'x') | float }}{{ ('1' * 1000000 ~ 'x') | int }}{{ raise_exception('end') }}",
+    ],
+    [
+      'a split of a million words',
+      "{% set t = 'a ' * 1000000 %}{% set t = t.rsplit(none, 999999) %}{% set t = ('ab' * 1000000).rsplit('b', 999999) %}{{ raise_exception('end') }}",
+    ],
+    [
+      'a strip of a million characters',
+      "{% set t = 'a' * 1000000 %}{% set t = t.strip(t) ~ t.strip('b' * 1000000 ~ 'a') %}{{ raise_exception('end') }}",
+    ],
+    [
+      'a sort of long texts',
+      "{% set t = 'a' * 1000000 %}{% set l = [t ~ 'b'] * 10000 %}{% set s = l | sort(case_sensitive=true) %}{% set s = l | sort(case_sensitive=true) %}{{ raise_exception('end') }}",
+    ],
+    [
+      'a lookup of a long key',
+      "{% set t = 'a' * 1000000 %}{% set d = {t: 1} %}{% for i in range(99999) %}{% set x = d[t ~ i] %}{% endfor %}{{ raise_exception('end') }}",
+    ],
+    ['a key that contains itself twice', `${text('(ns.v, ns.v)')}{{ {ns.v: 1} }}`],
+    [
+      'a number that grows',
+      '{% set ns = namespace(v=7) %}{% for i in range(99) %}{% set ns.v = ns.v * ns.v %}{% endfor %}',
+    ],
+    ['a huge power', '{{ 7 ** 99999999 }}'],
+    [
+      'a long text in a long loop',
+      `${text('ns.v + ns.v', 19)}{% for i in range(9999) %}{% set y = ns.v | upper %}{% endfor %}`,
+    ],
+  ])('ends within seconds by the real clock: %s', (_, template) => {
+    const startedAt = performance.now()
+    expect(() => render(template, [user('Hi')])).toThrow(failure(expect.any(String)))
+    expect(performance.now() - startedAt).toBeLessThan(maxMs)
   })
 })
 
@@ -294,8 +333,12 @@ describe('a template', () => {
     expect(write('range(3, 0)')).toBe('')
   })
 
-  it('gets add_generation_prompt as true', () => {
-    expect(render('{{ add_generation_prompt }}', [user('Hi')])).toEqual(['true'])
+  it('gets the variables of transformers', () => {
+    const names = ['add_generation_prompt', 'tools', 'documents', 'eos_token', 'bos_token', 'date_string']
+    const template = names.map((name) => `{{ ${name} }},{{ ${name} is defined }};`).join('')
+    expect(render(template, [user('Hi')], { bos_token: '<s>' })).toEqual([
+      'True,True;None,True;None,True;,False;<s>,True;,False;',
+    ])
   })
 })
 

@@ -3,8 +3,9 @@ import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import { runSlices } from '../run-slices.js'
 import type { AddedToken } from './added-tokens.js'
 import { createBpe, type BpeConfig } from './bpe.js'
-import type { PromptPart, TemplateTokens } from './chat-template.js'
+import type { ChatTemplate, PromptPart } from './chat-template.js'
 import { createEncoder } from './encoder.js'
+import { readToken } from './find-chat-template.js'
 import { createNormalizer, type NormalizerConfig } from './normalizer.js'
 import { createPreTokenizer, type PreTokenizerConfig } from './pre-tokenizer.js'
 import { readTurnTokens } from './turn-tokens.js'
@@ -15,8 +16,6 @@ import { createUnigram, type UnigramConfig } from './unigram.js'
 export interface Tokenizer {
   /** The tokens before raw text: usually one begin-of-text token, or none. */
   readonly prefixIds: readonly number[]
-  readonly chatTemplate: string | undefined
-  readonly templateTokens: TemplateTokens
   /** The token that the chat template writes after an answer; undefined if it writes none. */
   readonly endOfTurnId: number | undefined
   /** Returns the id of the token with this text. */
@@ -33,10 +32,8 @@ export interface Tokenizer {
   decode(ids: readonly number[]): string
 }
 
-/** The fields of `tokenizer_config.json` that are used here. */
-export interface TokenizerConfig extends Record<string, unknown> {
-  readonly chat_template?: unknown
-}
+/** A parsed `tokenizer_config.json`. */
+export type TokenizerConfig = Readonly<Record<string, unknown>>
 
 /** The fields of `tokenizer.json` that are used here. */
 interface TokenizerJson {
@@ -56,21 +53,28 @@ interface AddedTokenJson {
   readonly rstrip?: boolean
 }
 
+/** What makes added tokens control tokens, in addition to the tokenizer's files. */
+export interface TokenUsage {
+  /** The tokens that it writes around messages are control tokens. */
+  readonly chatTemplate?: ChatTemplate | undefined
+  /** The texts of further control tokens. */
+  readonly endTokens?: readonly string[] | undefined
+}
+
 /**
  * Creates a tokenizer from the model's tokenizer files. Its ids equal those of Python's `tokenizers`.
  * @param tokenizerJson a parsed `tokenizer.json`
  * @param config a parsed `tokenizer_config.json`
- * @param endTokens the texts of further control tokens
  * @throws RivuletError `model-invalid`
  */
 export function createTokenizer(
   tokenizerJson: object,
   config: TokenizerConfig,
-  endTokens: readonly string[] = [],
+  usage: TokenUsage = {},
 ): Tokenizer {
   try {
     // Each part of the file is checked where it is used; a wrong type throws there.
-    return buildTokenizer(tokenizerJson as TokenizerJson, config, endTokens)
+    return buildTokenizer(tokenizerJson as TokenizerJson, config, usage)
   } catch (error) {
     throw new RivuletError(
       'model-invalid',
@@ -85,13 +89,11 @@ export function createTokenizer(
 function buildTokenizer(
   json: TokenizerJson,
   config: TokenizerConfig,
-  endTokens: readonly string[],
+  { chatTemplate, endTokens = [] }: TokenUsage,
 ): Tokenizer {
   const { model, runtime } = createModel(json, config)
-  const chatTemplate = findChatTemplate(config)
-  const templateTokens = readTemplateTokens(config)
   const tokenTexts = json.added_tokens.map(({ content }) => content)
-  const turns = readTurnTokens(chatTemplate, templateTokens, tokenTexts)
+  const turns = readTurnTokens(chatTemplate, tokenTexts)
   const namedTexts = new Set([...listNamedTexts(config), ...endTokens])
   const isSpecial = ({ special, content }: AddedTokenJson) => special === true || namedTexts.has(content)
   const addedTokens = json.added_tokens.map((token) =>
@@ -111,8 +113,6 @@ function buildTokenizer(
   })
   return {
     prefixIds: readPrefixIds(runtime, findId),
-    chatTemplate,
-    templateTokens,
     endOfTurnId: turns.endOfTurn === undefined ? undefined : addedIds.get(turns.endOfTurn),
     findId,
     readControlText: (id) => (hiddenIds.has(id) ? vocabulary[id] : undefined),
@@ -185,15 +185,6 @@ function readPrefixIds(
   return tokens.slice(0, tokens.indexOf(text)).flatMap((token) => findId(token) ?? [])
 }
 
-/** Finds the chat template. A model can have several named templates; the template named `default` is for chat. */
-function findChatTemplate({ chat_template: template }: TokenizerConfig): string | undefined {
-  if (typeof template === 'string') return template
-  if (!Array.isArray(template)) return undefined
-  const named = template as readonly { readonly name?: unknown; readonly template?: unknown }[]
-  const found = named.find((entry) => entry.name === 'default')?.template
-  return typeof found === 'string' ? found : undefined
-}
-
 /** Lists the tokens that `tokenizer_config.json` names as special, in any of the fields that transformers reads. */
 function listNamedTexts(config: TokenizerConfig): readonly string[] {
   const names = ['bos', 'eos', 'unk', 'sep', 'pad', 'cls', 'mask'].map((name) => config[`${name}_token`])
@@ -207,20 +198,4 @@ function listNamedTexts(config: TokenizerConfig): readonly string[] {
 /** Returns the values of a list or an object. */
 function listValues(value: unknown): readonly unknown[] {
   return typeof value === 'object' && value !== null ? Object.values(value) : []
-}
-
-function readTemplateTokens(config: TokenizerConfig): TemplateTokens {
-  return {
-    bos_token: readToken(config.bos_token),
-    eos_token: readToken(config.eos_token),
-    pad_token: readToken(config.pad_token),
-    unk_token: readToken(config.unk_token),
-  }
-}
-
-/** Reads a token of `tokenizer_config.json`, which is a string or an object with `content`. */
-function readToken(token: unknown): string | undefined {
-  if (typeof token === 'string') return token
-  const content = (token as { readonly content?: unknown } | null | undefined)?.content
-  return typeof content === 'string' ? content : undefined
 }

@@ -1,5 +1,5 @@
 import type { ChatMessage } from '../../lib/contract/request.js'
-import { renderChatTemplate, type PromptPart, type TemplateTokens } from './chat-template.js'
+import type { ChatTemplate, PromptPart } from './chat-template.js'
 import { createTokenMatcher, type FindToken } from './token-matcher.js'
 
 /** The tokens that a chat template writes around messages. */
@@ -24,21 +24,25 @@ const followUp: ChatMessage = { role: 'user', content: 'q2' }
  * @returns no tokens if there is no template, or if it fails
  */
 export function readTurnTokens(
-  template: string | undefined,
-  templateTokens: TemplateTokens,
+  template: ChatTemplate | undefined,
   tokenTexts: readonly string[],
 ): TurnTokens {
   if (template === undefined) return noTokens
   try {
-    const parts = renderChatTemplate(template, [question, answer, followUp], templateTokens)
-    // The text that the model continues with an answer; undefined if the template does not start one.
-    const start = template.includes('add_generation_prompt')
-      ? joinTexts(renderChatTemplate(template, [question], templateTokens))
-      : undefined
-    return findTurnTokens(parts, start, createTokenMatcher(tokenTexts.map((content) => ({ content }))))
+    const parts = template.render([question, answer, followUp])
+    const findToken = createTokenMatcher(tokenTexts.map((content) => ({ content })))
+    return findTurnTokens(parts, readAnswerStart(template), findToken)
   } catch {
     return noTokens
   }
+}
+
+/** Returns the text that the model continues with an answer; undefined if the template does not start one. */
+function readAnswerStart(template: ChatTemplate): string | undefined {
+  const start = joinTexts(template.render([question]))
+  return start === joinTexts(template.render([question], { add_generation_prompt: false }))
+    ? undefined
+    : start
 }
 
 function findTurnTokens(
@@ -51,7 +55,8 @@ function findTurnTokens(
   const literals = parts.slice(0, last).filter(({ isContent }) => !isContent)
   // Some vocabularies have tokens for white space. They mark nothing.
   const written = literals.flatMap(({ text }) => listTokens(text)).filter((token) => token.trim() !== '')
-  const index = parts.findIndex(({ text, isContent }) => isContent && text === answer.content)
+  // The part can also contain the question, if the template writes nothing between them.
+  const index = parts.findIndex(({ text, isContent }) => isContent && text.endsWith(answer.content))
   const after = parts[index + 1]
   if (index === -1 || !after || after.isContent) return { written, endOfTurn: undefined }
   const text = after.text.trimStart()
