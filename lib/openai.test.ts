@@ -195,7 +195,6 @@ describe('the Responses API', () => {
       output_text: words.join(''),
       instructions: 'Be kind.',
       max_output_tokens: 9,
-      store: false,
       usage: { output_tokens: words.length },
       output: [{ type: 'message', role: 'assistant', status: 'completed' }],
     })
