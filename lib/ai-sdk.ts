@@ -18,7 +18,8 @@ import type { TokenStream } from './token-stream.js'
  * Returns an engine as a language model of the AI SDK (specification v4, `ai` 7), for `streamText`, `generateText` and the
  * functions built on them. Settings that the engine does not support (tools, JSON formats, reasoning) are reported as the
  * SDK's warnings. Options that only this library has are set with
- * `providerOptions: { rivulet: { minP, repetitionPenalty, logitBias } }`; an unknown name in `rivulet` is refused.
+ * `providerOptions: { rivulet: { minP, repetitionPenalty, logitBias, templateVariables } }`; an unknown name in `rivulet`
+ * is refused.
  *
  *     const { textStream } = streamText({ model: languageModel(engine), prompt: 'Tell me a story.' })
  */
