@@ -2,7 +2,7 @@
  * Matches the declaration of a function's variable without an initial value. Variables of a module have an address space
  * (`var<private>`), or are textures or samplers.
  */
-const declaration = /\bvar\s+(\w+)\s*:\s*(?!texture_|sampler)([^=;]+?)\s*;/g
+const declaration = /\bvar\s+(\w+)\s*:\s*(?!\s|texture_|sampler)([^=;]+?)\s*;/g
 
 /**
  * Writes the initial value of each variable into a shader: `var x : f32;` becomes `var x : f32 = f32();`.
