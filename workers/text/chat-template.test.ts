@@ -256,8 +256,8 @@ describe('a template that would run forever or fill the memory', () => {
       "{{ ('1' * 1000000 ~ 'x') | float }}{{ ('1' * 1000000 ~ 'x') | int }}{{ raise_exception('end') }}",
     ],
     [
-      'a split of a million words',
-      "{% set t = 'a ' * 1000000 %}{% set t = t.rsplit(none, 999999) %}{% set t = ('ab' * 1000000).rsplit('b', 999999) %}{{ raise_exception('end') }}",
+      'a split of many words',
+      "{% set t = 'a ' * 200000 %}{% set t = t.rsplit(none, 199999) %}{% set t = ('ab' * 200000).rsplit('b', 199999) %}{{ raise_exception('end') }}",
     ],
     [
       'a strip of a million characters',

@@ -66,8 +66,9 @@ export function createChatTemplate(
       } catch (error) {
         throw new RivuletError(
           'chat-template-failed',
-          `The model's chat template failed: ${describeError(error)} ` +
-            'Use roles in the order that the model supports, or pass a string with applyChatTemplate: false.',
+          `The model's chat template failed: ${describeError(error).replace(/(?<![.!?])$/, '.')} ` +
+            'Use roles in the order that the model supports, set another template with "chatTemplate", or pass a string ' +
+            'with applyChatTemplate: false.',
           { cause: error },
         )
       }

@@ -162,11 +162,7 @@ const filters: Readonly<Record<string, FilterRow>> = {
     const items = toArray(value, meter).toReversed()
     return value instanceof Iterated ? new List(items) : new Iterated(items.values(), 'reversed')
   }),
-  items: row([], (value) => {
-    if (value instanceof Undefined) return new Iterated([].values())
-    if (!(value instanceof Dict)) throw new TemplateError('Can only get item pairs from a mapping.')
-    return new Iterated(viewItems(value).items.values())
-  }),
+  items: row([], (value) => new Iterated(iterateItems(value))),
   list: row([], (value, _, { meter }) => new List(toArray(value, meter))),
   first: row([], (value) => {
     const { done, value: first } = iterate(value).next()
@@ -194,9 +190,17 @@ export function findFilter(name: string): FilterRow {
   throw new TemplateError(`No filter named '${name}'.`)
 }
 
+/** As in jinja2, a value without items fails only when it is iterated. */
+function* iterateItems(value: Value): Generator<Value, void, undefined> {
+  if (value instanceof Undefined) return
+  if (!(value instanceof Dict)) throw new TemplateError('Can only get item pairs from a mapping.')
+  yield* viewItems(value).items
+}
+
 function indent(value: Value, given: Bound, { meter }: Runtime): Text {
   const width = given.get('width') ?? 4n
-  const space = width instanceof Text ? width : repeatText(Text.ofTemplate(' '), toIndex(width), meter)
+  const space =
+    width instanceof Text ? width : repeatText(Text.ofTemplate(' '), Math.max(0, toIndex(width)), meter)
   const newline = Text.ofTemplate('\n')
   // jinja2 adds a line break, so that the text has at least one line.
   const lines = splitLines(requireText(value, 'indent').concat(newline), false)
@@ -295,8 +299,9 @@ function roundHalfToEven(number: number, precision: number): number {
   if (precision === 0) {
     const floor = Math.floor(number)
     const rest = number - floor
-    if (rest === 0.5) return floor % 2 === 0 ? floor : floor + 1
-    return Math.round(number)
+    const rounded = rest === 0.5 ? floor + (floor % 2 === 0 ? 0 : 1) : Math.round(number)
+    // Python keeps the sign of zero.
+    return rounded === 0 && number < 0 ? -0 : rounded
   }
   if (precision < 0) return Math.round(number / 10 ** -precision) * 10 ** -precision
   return precision > 100 ? number : Number(number.toFixed(precision))

@@ -1,7 +1,7 @@
 import { TemplateError, type Meter } from './meter.js'
 import { represent, toText, writeFloat } from './represent.js'
 import { Text, escapeMarkup } from './text.js'
-import { Dict, List, toNumber, typeName, type Value } from './values.js'
+import { Dict, List, Undefined, toNumber, typeName, type Value } from './values.js'
 
 const percentPattern = /%(?:\(([^)]*)\))?([-+ #0]*)(\*|\d+)?(?:\.(\*|\d+))?[hlL]?([^])/g
 
@@ -45,7 +45,12 @@ export function formatPercent(template: Text, values: Value, meter: Meter): Text
   if (/%(?:\([^)]*\))?[-+ #0]*\d*\.?\d*$/.test(template.value.slice(done))) {
     throw new TemplateError('incomplete format')
   }
-  if (used < list.length && !usesKeys && !(values instanceof Dict)) {
+  // Python takes every value with items for a mapping, of which the template may use nothing.
+  const isMapping =
+    values instanceof Dict ||
+    values instanceof Undefined ||
+    (values instanceof List && values.kind !== 'tuple')
+  if (used < list.length && !usesKeys && !isMapping) {
     throw new TemplateError('not all arguments converted during string formatting')
   }
   parts.push(template.cut(done))

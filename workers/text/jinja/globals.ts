@@ -58,7 +58,12 @@ function createRange(given: Arguments, meter: Meter): Value {
   if (!(length <= maxRange))
     throw new TemplateError(`Range too big. A range has at most ${maxRange} numbers.`)
   meter.growList(length)
-  return new List(Array.from({ length }, (_, index) => BigInt(from + index * step)))
+  const title = `range(${from}, ${to}${step === 1 ? '' : `, ${step}`})`
+  return new List(
+    Array.from({ length }, (_, index) => BigInt(from + index * step)),
+    'range',
+    title,
+  )
 }
 
 /** `dict(…)`: the pairs of the first argument, then the named arguments. */

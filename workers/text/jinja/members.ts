@@ -44,9 +44,12 @@ export function getItem(object: Value, key: Value, meter: Meter): Value {
   return new Undefined(`${describeObject(object)} has no element ${represent(key, meter).value}`)
 }
 
+/** `object[start:stop:step]`. Unlike an index, a slice that is not possible fails. */
 export function getSlice(object: Value, places: readonly Value[], meter: Meter): Value {
   if (object instanceof Undefined) return object.fail()
-  return takeSlice(object, places, meter) ?? new Undefined(`${describeObject(object)} has no slices`)
+  const slice = takeSlice(object, places, meter)
+  if (slice !== undefined) return slice
+  throw new TemplateError(`'${typeName(object)}' object has no slices`)
 }
 
 function describeObject(object: Value): string {

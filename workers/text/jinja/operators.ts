@@ -30,7 +30,7 @@ export function calculate(operator: string, left: Value, right: Value, meter: Me
       if (!left.isMarkup && !right.isMarkup) return concatTexts(left, right, meter)
       return concatTexts(escapeMarkup(left), escapeMarkup(right), meter).as('markup')
     }
-    if (left instanceof List && right instanceof List && left.kind === right.kind) {
+    if (left instanceof List && right instanceof List && left.kind === right.kind && left.kind !== 'range') {
       meter.growList(left.items.length + right.items.length)
       return new List([...left.items, ...right.items], left.kind)
     }
@@ -56,7 +56,7 @@ export function concatTexts(left: Text, right: Text, meter: Meter): Text {
 function repeat(value: Value, count: bigint, meter: Meter): Value {
   const times = Math.max(0, Number(count))
   if (value instanceof Text) return repeatText(value, times, meter)
-  if (value instanceof List) {
+  if (value instanceof List && value.kind !== 'range') {
     meter.growList(value.items.length * times)
     if (value.items.length === 0) return value
     return new List(Array.from({ length: times }, () => value.items).flat(), value.kind)
@@ -96,6 +96,7 @@ function calculateNumber(operator: string, left: bigint | number, right: bigint 
     case '%':
       return floatRemainder(a, b)
     default:
+      if (a < 0 && !Number.isInteger(b)) throw new TemplateError('Complex numbers are not supported.')
       return a ** b
   }
 }

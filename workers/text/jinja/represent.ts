@@ -59,7 +59,8 @@ function writeValue(value: Value, parts: Text[], meter: Meter, depth: number): v
     if (value.isMarkup) parts.push(Text.ofTemplate('Markup('), quote(value), Text.ofTemplate(')'))
     else parts.push(quote(value))
   } else if (value instanceof List) {
-    if (value.kind === 'list') writeItems('[', value.items, ']')
+    if (value.kind === 'range') write(value.title)
+    else if (value.kind === 'list') writeItems('[', value.items, ']')
     else writeItems('(', value.items, value.items.length === 1 ? ',)' : ')')
   } else if (value instanceof Dict) writeEntries(value.entries())
   else if (value instanceof DictView) writeItems(`dict_${value.kind}([`, value.items, '])')
@@ -165,7 +166,7 @@ export function toJson(value: Value, settings: JsonSettings, meter: Meter): Text
     else if (typeof item === 'boolean') write(String(item))
     else if (typeof item === 'bigint') write(String(item))
     else if (typeof item === 'number') write(writeJsonFloat(item))
-    else if (item instanceof List) {
+    else if (item instanceof List && item.kind !== 'range') {
       writeContainer(
         '[',
         item.items.map((entry) => () => writeAny(entry, depth + 1)),

@@ -91,7 +91,8 @@ const partition = (isLast: boolean): MethodRow => ({
   call: (text, given) => {
     const separator = requireSeparator(given.requireText('sep'))
     const found = isLast ? text.value.lastIndexOf(separator) : text.value.indexOf(separator)
-    const { empty } = Text
+    // Empty markup, if the text is markup.
+    const empty = text.cut(0, 0)
     if (found === -1) return new List(isLast ? [empty, empty, text] : [text, empty, empty], 'tuple')
     const end = found + separator.length
     return new List([text.cut(0, found), text.cut(found, end), text.cut(end)], 'tuple')

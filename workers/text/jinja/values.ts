@@ -19,11 +19,13 @@ export type Value =
   | Callable
   | Undefined
 
-/** A `list` or a `tuple`. Immutable, as in the sandbox of transformers. */
+/** A `list`, a `tuple` or a `range`. Immutable, as in the sandbox of transformers. */
 export class List {
   constructor(
     readonly items: readonly Value[],
-    readonly kind: 'list' | 'tuple' = 'list',
+    readonly kind: 'list' | 'tuple' | 'range' = 'list',
+    /** What Python prints for a range. */
+    readonly title = 'range',
   ) {}
 }
 
@@ -243,7 +245,7 @@ export function compare(left: Value, right: Value, operator: string, meter: Mete
   }
   const [a, b] = [toNumber(left), toNumber(right)]
   if (a !== undefined && b !== undefined) return a < b ? -1 : a > b ? 1 : a >= b ? 0 : NaN
-  if (left instanceof List && right instanceof List && left.kind === right.kind) {
+  if (left instanceof List && right instanceof List && left.kind === right.kind && left.kind !== 'range') {
     for (const [index, item] of left.items.entries()) {
       const other = right.items[index]
       if (other === undefined) return 1
