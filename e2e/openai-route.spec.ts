@@ -74,15 +74,34 @@ test('OpenAI’s client streams from the page with the plain fetch', async ({ pa
     for await (const { choices } of stream) deltas.push(choices[0]?.delta.content ?? '')
     const whole = await client.chat.completions.create({ ...request, messages })
     const models = await client.models.list()
+    const { request_id } = await client.chat.completions.create({ ...request, messages }).withResponse()
+    const helper = client.chat.completions.stream({ ...request, messages })
+    const response = await client.responses.create({
+      model: 'local',
+      input: messages[0]!.content,
+      temperature: 0,
+      max_output_tokens: 12,
+    })
+    const helped = [await helper.finalContent(), response.output_text]
     const refused = await client.chat.completions
       .create({ ...request, messages, model: 'gpt-4o' })
       .catch((error: { code?: string }) => error.code)
     const direct = await engine.generate(messages, { temperature: 0, maxTokens: 12 }).text()
-    return { deltas, whole: whole.choices[0]?.message.content, models: models.data, refused, direct }
+    return {
+      deltas,
+      whole: whole.choices[0]?.message.content,
+      models: models.data,
+      helped,
+      request_id,
+      refused,
+      direct,
+    }
   }, request)
   expect(seen.deltas.join('')).toBe(seen.direct)
   expect(seen.deltas.length).toBeGreaterThan(12)
   expect(seen.whole).toBe(seen.direct)
+  expect(seen.helped).toEqual([seen.direct, seen.direct])
+  expect(seen.request_id).toMatch(/^req_/)
   expect(seen.models).toMatchObject([{ id: 'local', owned_by: 'onnx' }])
   expect(seen.refused).toBe('model_not_found')
 })

@@ -29,6 +29,7 @@ function readEvents(recording: string): object[] {
 const messages = [{ role: 'user', content: 'Tell me a story about a dragon.' }]
 const greedy = { temperature: 0, max_tokens: 12 }
 const streamed = { ...greedy, stream: true, stream_options: { include_usage: true } }
+const responseType = 'OpenAI.Responses.Response'
 const completion = { prompt: 'Once upon a time' }
 
 test.describe('of the embedded model', () => {
@@ -63,6 +64,24 @@ test.describe('of the embedded model', () => {
     ])
     const whole = JSON.parse(await record(engine, 'completions', { ...completion, ...greedy })) as object
     expect(checkTypes(test.info().outputPath('whole.ts'), [whole], 'OpenAI.Completion')).toEqual([])
+  })
+
+  test('recorded responses do too', async () => {
+    const asked = { input: 'Tell me a story about a dragon.', temperature: 0, max_output_tokens: 12 }
+    const whole = JSON.parse(await record(engine, 'responses', asked)) as object
+    // The client adds this field.
+    const added = { output_text: '' }
+    expect(checkTypes(test.info().outputPath('response.ts'), [{ ...whole, ...added }], responseType)).toEqual(
+      [],
+    )
+    const events: object[] = []
+    createParser({ onEvent: ({ data }) => void events.push(JSON.parse(data) as object) }).feed(
+      await record(engine, 'responses', { ...asked, stream: true }),
+    )
+    expect(events.length).toBeGreaterThan(12)
+    for (const event of events) if ('response' in event) Object.assign(event.response as object, added)
+    const eventType = 'OpenAI.Responses.ResponseStreamEvent'
+    expect(checkTypes(test.info().outputPath('events.ts'), events, eventType)).toEqual([])
   })
 
   test('the list of models does too, except for the context length, which vLLM sends too', async () => {

@@ -224,3 +224,51 @@ test('the models are listed, and an unknown route is not found', async () => {
   expect(seen.models).toMatchObject([{ id: 'local', object: 'model', owned_by: 'onnx', max_model_len: 512 }])
   expect(seen.status).toBe(404)
 })
+
+test('the client’s helpers work with a real model: events, streams, responses, request ids, a timeout', async () => {
+  const seen = await clients.evaluate(
+    async ({ client, engine }, { question, asked }) => {
+      const messages = [...question]
+      const direct = await engine.generate(messages, { temperature: 0, maxTokens: 12 }).text()
+      const helper = client.chat.completions.stream({ ...asked, messages })
+      let content = ''
+      helper.on('content', (delta) => (content += delta))
+      const final = await helper.finalContent()
+      const readable = client.chat.completions.stream({ ...asked, messages }).toReadableStream()
+      const lines = (await new Response(readable).text()).trim().split('\n')
+      const sent = lines.map(
+        (line) => (JSON.parse(line) as OpenAI.ChatCompletionChunk).choices[0]?.delta.content ?? '',
+      )
+      const { data, request_id } = await client.chat.completions.create({ ...asked, messages }).withResponse()
+      const request = { model: 'local', input: question[0].content, temperature: 0, max_output_tokens: 12 }
+      const response = await client.responses.create(request)
+      const events: string[] = []
+      for await (const event of await client.responses.create({ ...request, stream: true })) {
+        if (event.type === 'response.output_text.delta') events.push(event.delta)
+      }
+      const isTimedOut = await client.chat.completions
+        .create({ model: 'local', messages, max_tokens: 400 }, { timeout: 30 })
+        .then(
+          () => false,
+          (error: unknown) => error instanceof window.OpenAI.APIConnectionTimeoutError,
+        )
+      // Waits in the queue. It would wait for ever if the generation of the timed-out request still ran.
+      const next = await engine.generate('Hello', { maxTokens: 2 }).text()
+      const model = await client.models.retrieve('local')
+      const texts = [
+        content,
+        final ?? '',
+        sent.join(''),
+        data.choices[0]?.message.content,
+        response.output_text,
+        events.join(''),
+      ]
+      return { direct, texts, request_id, status: response.status, isTimedOut, next, model: model.id }
+    },
+    { question, asked },
+  )
+  expect(seen.texts).toEqual(Array.from({ length: 6 }, () => seen.direct))
+  expect(seen).toMatchObject({ status: 'incomplete', isTimedOut: true, model: 'local' })
+  expect(seen.request_id).toMatch(/^req_/)
+  expect(seen.next).not.toBe('')
+})

@@ -177,6 +177,163 @@ describe('the routes of OpenAI’s API', () => {
   })
 })
 
+describe('the Responses API', () => {
+  const request = { model: 'local', input: 'Tell me a story.' } as const
+
+  it('answers as a whole, with OpenAI’s object', async () => {
+    const { client, engine } = open()
+    const response = await client.responses.create({
+      ...request,
+      instructions: 'Be kind.',
+      max_output_tokens: 9,
+      temperature: 0,
+      store: true,
+    })
+    expect(response).toMatchObject({
+      object: 'response',
+      status: 'completed',
+      output_text: words.join(''),
+      instructions: 'Be kind.',
+      max_output_tokens: 9,
+      store: false,
+      usage: { output_tokens: words.length },
+      output: [{ type: 'message', role: 'assistant', status: 'completed' }],
+    })
+    expect(engine.requests[0]).toMatchObject({
+      prompt: [
+        { role: 'system', content: 'Be kind.' },
+        { role: 'user', content: 'Tell me a story.' },
+      ],
+      options: { maxTokens: 9, temperature: 0 },
+    })
+  })
+
+  it('streams the events of OpenAI’s documentation, which the client’s helper adds up', async () => {
+    const { client } = open()
+    const types: string[] = []
+    const numbers: number[] = []
+    const stream = client.responses.stream(request)
+    for await (const event of stream) {
+      types.push(event.type)
+      numbers.push(event.sequence_number)
+    }
+    expect(types.filter((type, index) => type !== types[index - 1])).toEqual([
+      'response.created',
+      'response.in_progress',
+      'response.output_item.added',
+      'response.content_part.added',
+      'response.output_text.delta',
+      'response.output_text.done',
+      'response.content_part.done',
+      'response.output_item.done',
+      'response.completed',
+    ])
+    expect(numbers).toEqual(numbers.map((_, index) => index))
+    const final = await stream.finalResponse()
+    expect(final).toMatchObject({ status: 'completed', output_text: words.join('') })
+  })
+
+  it('has reasoning and function calls as items of their own', async () => {
+    const script = {
+      words: [
+        { reasoning: 'Hm.' },
+        'I look.',
+        { toolCalls: [{ index: 0, id: 'a', name: 'look', argumentsDelta: '' }] },
+        { toolCalls: [{ index: 0, argumentsDelta: '{}' }] },
+      ],
+      end: 'tool-calls',
+    } as const
+    const { client } = open(() => script)
+    const items = [
+      { type: 'reasoning', content: [{ type: 'reasoning_text', text: 'Hm.' }] },
+      { type: 'message', content: [{ type: 'output_text', text: 'I look.' }] },
+      { type: 'function_call', call_id: 'a', name: 'look', arguments: '{}', status: 'completed' },
+    ]
+    expect((await client.responses.create(request)).output).toMatchObject(items)
+    expect((await client.responses.stream(request).finalResponse()).output).toMatchObject(items)
+  })
+
+  it('that is cut off at its limit is incomplete', async () => {
+    const { client } = open(() => ({ words, end: 'length' }))
+    const cut = {
+      status: 'incomplete',
+      incomplete_details: { reason: 'max_output_tokens' },
+      output_text: words.join(''),
+    }
+    expect(await client.responses.create(request)).toMatchObject(cut)
+    const types: string[] = []
+    for await (const { type } of await client.responses.create({ ...request, stream: true })) types.push(type)
+    expect(types.at(-1)).toBe('response.incomplete')
+  })
+
+  it('that fails is the client’s error, before and after its first event', async () => {
+    const { client } = open(failing('generation-failed'))
+    expect(await catchError(client.responses.create(request))).toMatchObject({
+      status: 500,
+      code: 'generation-failed',
+    })
+    const late = open(() => ({ words, end: new RivuletError('generation-failed', 'broken') }))
+    let text = ''
+    const read = async () => {
+      for await (const event of await late.client.responses.create({ ...request, stream: true })) {
+        if (event.type === 'response.output_text.delta') text += event.delta
+      }
+    }
+    expect(await catchError(read())).toMatchObject({ code: 'generation-failed' })
+    expect(text).toBe(words.join(''))
+  })
+
+  it('takes earlier items, without their reasoning', async () => {
+    const { client, engine } = open()
+    await client.responses.create({
+      model: 'local',
+      input: [
+        { role: 'user', content: [{ type: 'input_text', text: 'Hello' }] },
+        { type: 'reasoning', id: 'rs_1', summary: [] },
+        {
+          type: 'message',
+          id: 'msg_1',
+          role: 'assistant',
+          status: 'completed',
+          content: [{ type: 'output_text', text: 'Hi', annotations: [] }],
+        },
+        { role: 'developer', content: 'Be kind.' },
+      ],
+    })
+    expect(engine.requests[0]?.prompt).toEqual([
+      { role: 'user', content: 'Hello' },
+      { role: 'assistant', content: 'Hi' },
+      { role: 'system', content: 'Be kind.' },
+    ])
+  })
+
+  it.each<[object, string]>([
+    [{ input: 5 }, 'input'],
+    [{ input: [{ role: 'tool', content: 'x' }] }, 'input[0].role'],
+    [{ input: [{ role: 'user', content: [{ type: 'input_image' }] }] }, 'input[0].content'],
+    [{ input: [{ type: 'function_call_output', call_id: 'a', output: '' }] }, 'input[0].type'],
+    [{ max_output_tokens: 0 }, 'max_output_tokens'],
+    [{ temperature: -1 }, 'temperature'],
+    [{ top_p: 2 }, 'top_p'],
+    [{ tools: [{ type: 'function' }] }, 'tools'],
+    [{ text: { format: { type: 'json_object' } } }, 'text.format'],
+    [{ reasoning: { effort: 'high' } }, 'reasoning.effort'],
+    [{ previous_response_id: 'resp_1' }, 'previous_response_id'],
+    [{ background: true }, 'background'],
+    [{ include: ['reasoning.encrypted_content'] }, 'include'],
+    [{ unheard_of: 1 }, 'unheard_of'],
+  ])('refuses by the name of its own field: %j', async (fields, param) => {
+    const { fetch } = open()
+    const response = await fetch('https://local.example/v1/responses', {
+      method: 'POST',
+      body: JSON.stringify({ ...request, ...fields }),
+    })
+    const { error } = (await response.json()) as { error: { param: string; message: string } }
+    expect([response.status, error.param]).toEqual([400, param])
+    expect(error.message).toContain(param)
+  })
+})
+
 describe('the body of a streamed response', () => {
   afterEach(() => vi.useRealTimers())
 

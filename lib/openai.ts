@@ -6,12 +6,15 @@ import {
   respondWithError,
   writeError,
 } from './contract/openai-error.js'
-import { writeComment, writeDone, writeEvent, writeFailure } from './contract/server-sent-events.js'
+import { writeDone, writeEvent, writeFailure } from './contract/server-sent-events.js'
 import type { Engine } from './engine.js'
-import { answerPrompts, type AnswerPart } from './openai/answer-prompts.js'
+import type { Usage } from './generation-tally.js'
+import { answerPrompts } from './openai/answer-prompts.js'
 import { nameAsClient } from './openai/name-as-client.js'
-import { readAheadWhenIdle } from './openai/read-ahead.js'
+import { streamResponse, writeWholeResponse } from './openai/answer-response.js'
+import { nameAsResponseField, readResponseRequest } from './openai/read-response-request.js'
 import { readRequest, type ReadRequest } from './openai/read-request.js'
+import { streamEvents } from './openai/stream-body.js'
 import { addUsages, createAnswerWriter, type WholeChoice } from './openai/write-answer.js'
 
 /** Options of `openaiFetch`. */
@@ -25,8 +28,8 @@ export interface OpenaiFetchOptions {
  *
  *     const client = new OpenAI({ baseURL: 'https://local/v1', apiKey: 'local', fetch: openaiFetch(engine) })
  *
- * The function answers `/chat/completions`, `/completions` and `/models` below any base URL, streamed or as a whole. No
- * request leaves the page. A field that the engine does not support (tools, several answers, images, response formats other
+ * The function answers `/chat/completions`, `/completions`, `/responses` and `/models` below any base URL, streamed or as a
+ * whole. No request leaves the page, and nothing is stored. A field that the engine does not support (tools, several answers, images, response formats other
  * than text) is refused: the error has OpenAI's format and status 400, and names the field. Values that demand nothing, such
  * as `tools: []`, are accepted. Cancelling the response body or aborting the request cancels the generation. A body that
  * nobody reads pauses the model, for 30 seconds at most: then the rest is generated and waits for its reader.
@@ -55,24 +58,49 @@ async function answer(engine: Engine, model: string, request: Request): Promise<
   if (!route) {
     const [status, code] =
       matching.length > 0 ? ([405, 'method_not_supported'] as const) : ([404, 'unknown_url'] as const)
-    const known = 'Use /chat/completions, /completions or /models.'
+    const known = 'Use /chat/completions, /completions, /responses or /models.'
     return respondWithError(
       writeError(status, code, `This page does not answer ${request.method} ${pathname}. ${known}`),
     )
   }
   if (route.kind === 'models') return respond({ object: 'list', data: [describeModel(engine, model)] })
   if (route.kind === 'model') {
-    checkModel(decodeURIComponent(route.pattern.exec(pathname)?.[1] ?? ''), model)
+    const [, name = ''] = route.pattern.exec(pathname) ?? []
+    checkModel(name === encodeURIComponent(model) ? model : name, model)
     return respond(describeModel(engine, model))
   }
   const body = await readBody(request)
+  if (route.kind === 'response') return answerResponse(engine, model, body, request.signal)
   const explain = (error: unknown) => nameAsClient(error, body)
   const read = readRequest(body, route.kind === 'chat')
   checkModel(read.model, model)
+  const source = {
+    write: (signal: AbortSignal) => writeEvents(engine, read, signal),
+    writeFailure: (error: unknown) => [writeFailure(explain(error)), writeDone()],
+  }
   try {
     return read.isStream
-      ? await streamAnswer(engine, read, request.signal, explain)
+      ? await streamEvents(source, request.signal)
       : respond(await writeWholeAnswer(engine, read, request.signal))
+  } catch (error) {
+    throw explain(error)
+  }
+}
+
+/** Answers a request of OpenAI's Responses API. */
+async function answerResponse(
+  engine: Engine,
+  model: string,
+  body: unknown,
+  signal: AbortSignal,
+): Promise<Response> {
+  const read = readResponseRequest(body)
+  const explain = (error: unknown) => nameAsResponseField(nameAsClient(error, read.chat))
+  checkModel(read.model, model)
+  try {
+    return read.isStream
+      ? await streamEvents(streamResponse(engine, read, explain), signal)
+      : respond(await writeWholeResponse(engine, read, signal))
   } catch (error) {
     throw explain(error)
   }
@@ -81,6 +109,7 @@ async function answer(engine: Engine, model: string, request: Request): Promise<
 const routes = [
   { kind: 'chat', method: 'POST', pattern: /\/chat\/completions$/ },
   { kind: 'completion', method: 'POST', pattern: /\/completions$/ },
+  { kind: 'response', method: 'POST', pattern: /\/responses$/ },
   { kind: 'models', method: 'GET', pattern: /\/models$/ },
   { kind: 'model', method: 'GET', pattern: /\/models\/([^/]+)$/ },
 ] as const
@@ -137,64 +166,6 @@ function countCharacters({ prompts }: ReadRequest, index: number): number {
   return typeof prompt === 'string' ? prompt.length : 0
 }
 
-/** A failure within this time sets the HTTP status. Later, the response has started, and a failure is sent as an event. */
-const statusGraceMs = 1000
-/** How often a comment is sent during prefill, because proxies and clients abort a silent connection. */
-const keepAliveMs = 10_000
-/** How long a body that nobody reads holds the model. */
-const unreadMs = 30_000
-/** Safari before version 26 has no byte streams: there a body has no BYOB reader. */
-const bodyType = typeof ReadableByteStreamController === 'function' ? 'bytes' : undefined
-
-/** Streams the answer as server-sent events, with backpressure. */
-async function streamAnswer(
-  engine: Engine,
-  read: ReadRequest,
-  signal: AbortSignal,
-  explain: (error: unknown) => unknown,
-): Promise<Response> {
-  const leaving = new AbortController()
-  const events = writeEvents(engine, read, AbortSignal.any([signal, leaving.signal]))
-  const first = events.next()
-  first.catch(() => {})
-  await Promise.race([first, new Promise((resolve) => setTimeout(resolve, statusGraceMs))])
-  const rest = readAheadWhenIdle(startWith(first, events), unreadMs)
-  let keepAlive: ReturnType<typeof setInterval> | undefined
-
-  // Cast: TypeScript knows byte streams only by a source whose `type` is the literal 'bytes'.
-  const source = {
-    type: bodyType as 'bytes',
-    start(controller: ReadableByteStreamController) {
-      keepAlive = setInterval(() => {
-        if ((controller.desiredSize ?? 0) > 0) controller.enqueue(writeComment('keep-alive'))
-      }, keepAliveMs)
-    },
-    async pull(controller: ReadableByteStreamController) {
-      try {
-        const { done, value } = await rest.next()
-        clearInterval(keepAlive)
-        if (!done) return controller.enqueue(value)
-      } catch (error) {
-        clearInterval(keepAlive)
-        if (signal.aborted) return controller.error(signal.reason)
-        controller.enqueue(writeFailure(explain(error)))
-        controller.enqueue(writeDone())
-      }
-      rest.stop()
-      controller.close()
-      controller.byobRequest?.respond(0)
-    },
-    cancel() {
-      clearInterval(keepAlive)
-      rest.stop()
-      leaving.abort()
-    },
-  }
-  const headers = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store' }
-  const body = new ReadableStream(source, { highWaterMark: 1 }) as ReadableStream<Uint8Array<ArrayBuffer>>
-  return new Response(body, { headers: { ...headers, ...createResponseHeaders() } })
-}
-
 /** Writes the events of an answer, each when it is requested. The first one waits for the first token. */
 async function* writeEvents(
   engine: Engine,
@@ -202,7 +173,7 @@ async function* writeEvents(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, undefined> {
   const writer = createWriter(read)
-  const usages: AnswerUsage[] = []
+  const usages: Usage[] = []
   let offset = countCharacters(read, 0)
   let hasStarted = false
   for await (const part of answerPrompts(engine, read, signal)) {
@@ -221,14 +192,4 @@ async function* writeEvents(
   }
   if (read.includesUsage) yield writeEvent(writer.writeUsageChunk(addUsages(usages)))
   yield writeDone()
-}
-
-type AnswerUsage = Extract<AnswerPart, { readonly kind: 'end' }>['result']['usage']
-
-/** Returns an iterator whose first item has been requested already. */
-async function* startWith<T>(
-  first: Promise<IteratorResult<T, undefined>>,
-  rest: AsyncIterator<T, undefined>,
-): AsyncGenerator<T, undefined> {
-  for (let next = await first; !next.done; next = await rest.next()) yield next.value
 }

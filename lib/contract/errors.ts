@@ -4,7 +4,7 @@
  * - `invalid-option`: an option or message is missing, misspelt or out of range.
  * - `prompt-too-long`: the prompt fills the model's context, so that no token can be generated.
  * - `chat-template-failed`: the model's chat template rejected the messages, is not valid, or takes too long.
- * - `model-not-found`: the server answers 404 for a file that every model folder contains.
+ * - `model-not-found`: the folder lacks a file that every model folder contains.
  * - `model-invalid`: a model file is damaged or incomplete, or its content does not match its name.
  * - `model-unsupported`: the files are valid, but this library cannot run the architecture or variant.
  * - `download-failed`: the network or the server failed during the download of a model file.

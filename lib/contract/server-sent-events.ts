@@ -9,6 +9,10 @@ const writeLine = (line: string): Bytes => encoder.encode(`${line}\n\n`)
 /** Returns an event with JSON data. */
 export const writeEvent = (data: object): Bytes => writeLine(`data: ${JSON.stringify(data)}`)
 
+/** Returns an event with a name and JSON data, as OpenAI's Responses API sends it. */
+export const writeNamedEvent = (name: string, data: object): Bytes =>
+  writeLine(`event: ${name}\ndata: ${JSON.stringify(data)}`)
+
 /** Returns a comment, which clients ignore. */
 export const writeComment = (text: string): Bytes => writeLine(`: ${text}`)
 

@@ -114,7 +114,10 @@ describe('a stream over a message port', () => {
     const { port1, port2 } = new MessageChannel()
     let reason: unknown
     const source = new ReadableStream(
-      { pull: (controller) => controller.enqueue(() => {}), cancel: (given) => void (reason = given) },
+      {
+        pull: (controller) => controller.enqueue(() => {}),
+        cancel: (cancelReason) => void (reason = cancelReason),
+      },
       { highWaterMark: 0 },
     )
     sendStream(source, port1)

@@ -152,6 +152,7 @@ describe('a request of OpenAI’s API', () => {
     [{ ...chat, best_of: 2 }, 'best_of'],
     [{ ...chat, functions: [{}] }, 'functions'],
     [{ ...chat, unheard_of: 1 }, 'unheard_of'],
+    [{ ...chat, constructor: 1 }, 'constructor'],
     [{ ...chat, logprobs: 2 }, 'logprobs'],
     [{ model: 'local', messages: [{ role: 'user', content: null }] }, 'messages[0].content'],
     [

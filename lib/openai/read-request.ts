@@ -77,8 +77,9 @@ export function readRequest(body: unknown, isChat: boolean): ReadRequest {
   const sent = asObject(body)
   const fields: Json = Object.fromEntries(Object.entries(sent).filter(([, value]) => value !== null))
   for (const [name, value] of Object.entries(fields)) {
-    if (knownFields.has(name) || neutralFields[name]?.(value, fields)) continue
-    const how = name in neutralFields ? ' with this value' : ''
+    const isNeutral = Object.hasOwn(neutralFields, name) ? neutralFields[name] : undefined
+    if (knownFields.has(name) || isNeutral?.(value, fields)) continue
+    const how = isNeutral ? ' with this value' : ''
     refuse(name, `is not supported${how} by the model in this page. Leave it out.`)
   }
   const { stream = false, model } = fields

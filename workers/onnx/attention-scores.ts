@@ -28,6 +28,11 @@ export interface ScoreSteps {
 /** Scores that are smaller by this much get the probability 0. Older exporters use finite numbers instead of -Infinity. */
 const hidden = -10_000
 
+/** True for the score of a token that the mask hides. */
+export function isHidden(score: number): boolean {
+  return score <= hidden
+}
+
 /** Reads the scale and the mask. Returns the reason if they cannot be read. */
 export function readScores({ product, nodes, result }: ScoreSteps, probes: Probes): Scores | string {
   const cap = nodes.findIndex(({ opType }) => opType === 'Tanh')
@@ -91,7 +96,7 @@ function readFactor(path: ScorePath, probe: Probe): number | undefined {
   const [zeros, ones] = [0, 1].map((element) => computeScores(path, element, probe))
   if (!zeros || !ones) return undefined
   const factors = ones.map((one, index) => roundFloat(one - zeros[index]!))
-  const visible = factors.filter((_, index) => zeros[index]! > hidden)
+  const visible = factors.filter((_, index) => !isHidden(zeros[index]!))
   const factor = readUniform(createValue(path.type, [visible.length], () => visible))
   return factor !== undefined && factor > 0 ? factor : undefined
 }
@@ -152,8 +157,4 @@ function readProbedMask(
     if (first > 0) windows.add(token - first + 1)
   }
   return { isWindow: isWindow && windows.size <= 1, exact: [...windows][0], atLeast }
-}
-
-function isHidden(score: number): boolean {
-  return score <= hidden
 }

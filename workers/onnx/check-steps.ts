@@ -65,6 +65,8 @@ export async function checkSteps(
       decoder.resize(length)
       captured = canReplay ? await capture(decoder, shortLength) : undefined
     }
+    // Otherwise, a step that writes nothing could pass with the result of an earlier step.
+    clearBuffers(device, [...decoder.cache.buffers, logits.buffer])
     const artificial = { buffers: caches.map(content.find), capacity: cachedTokens }
     copyCache(device, caches, artificial, decoder.cache, cachedTokens)
     if (captured && others.length === 0) decoder.replay(captured, tokenId, length)
@@ -85,4 +87,10 @@ async function capture(decoder: CheckedDecoder, length: number): Promise<Capture
   const step = await decoder.capture(0, length)
   if (step) return step
   throw new WrongStepError('A captured step cannot be replayed.')
+}
+
+function clearBuffers(device: GPUDevice, buffers: readonly GPUBuffer[]): void {
+  const encoder = device.createCommandEncoder()
+  for (const buffer of buffers) encoder.clearBuffer(buffer)
+  device.queue.submit([encoder.finish()])
 }

@@ -1,4 +1,4 @@
-import { readScores, unknownForm, type Scores, type ScoreSteps } from './attention-scores.js'
+import { isHidden, readScores, unknownForm, type Scores, type ScoreSteps } from './attention-scores.js'
 import {
   computePath,
   findComputedInput,
@@ -231,7 +231,7 @@ function readHeads(
   return scale
 }
 
-const scoreOperators = new Set([...keepingOperators, 'Mul', 'Div', 'Add', 'Sub', 'Where', 'Tanh'])
+const scoreOperators = new Set([...keepingOperators, 'Mul', 'Div', 'Add', 'Sub', 'Where', 'Max', 'Tanh'])
 
 function followToProduct(result: string, producers: Producers, values: Values): ScoreSteps | undefined {
   const nodes: NodeProto[] = []
@@ -241,7 +241,16 @@ function followToProduct(result: string, producers: Producers, values: Values): 
     if (!node || !scoreOperators.has(node.opType)) return undefined
     nodes.unshift(node)
     const input = findComputedInput(node, values)
-    if (input === undefined || (node.opType === 'Div' && input !== node.input[0])) return undefined
+    if (input === undefined || !isScoreStep(node, input, values)) return undefined
     name = input
   }
+}
+
+/** True if a node changes only scores that the mask hides, or all scores in the same way. */
+function isScoreStep({ opType, input }: NodeProto, computed: string, values: Values): boolean {
+  if (opType === 'Div') return computed === input[0]
+  if (opType !== 'Max') return true
+  // OPT replaces -Infinity by the smallest number.
+  const least = readUniform(values.get(input.find((name) => name !== computed) ?? ''))
+  return least !== undefined && isHidden(least)
 }

@@ -90,6 +90,7 @@ describe('attention that is written out becomes GroupQueryAttention', () => {
     ['with a mask of -Infinity', { mask: 'infinite', scale: 'both' }, 'captured', plain],
     ['with a mask of large numbers', { mask: 'add', scale: 'queries' }, 'captured', plain],
     ['with a condition for the mask', { mask: 'where' }, 'captured', plain],
+    ['with a smallest score', { mask: 'add', floor: -3.4e38 }, 'captured', plain],
     ['with positions as an input', { mask: 'add', hasPositionInput: true }, 'captured', plain],
     ['with products of three dimensions', { mask: 'add', rank: 3 }, 'captured', plain],
     ['with a sliding window', { mask: 'infinite', window: 8 }, 'fixed', { ...plain, local_window_size: 8 }],
@@ -127,6 +128,7 @@ function replaceInput(opType: string, index: number, from: (graph: GraphProto) =
 describe('attention that GroupQueryAttention cannot compute stays as it is', () => {
   it.each<[string, WrittenForm, ((graph: GraphProto) => void)?]>([
     ['if a token reads the next one', { mask: 'add', readsNext: true }],
+    ['if small scores are cut off', { mask: 'add', floor: -5 }],
     ['if other heads share a key', { mask: 'add', isInterleaved: true }],
     ['if a softcap has a bias', { mask: 'add', hasBias: true, softcap: 20 }],
     ['if the scale differs between heads', { mask: 'add' }, replaceInput('Div', 1, () => 'w.slopes')],

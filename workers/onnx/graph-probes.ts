@@ -34,7 +34,7 @@ export function createProbes(graph: GraphProto, sizes: CacheSizes, contextLength
     { newTokens: 5, pastTokens: 0 },
     { newTokens: 1, pastTokens: 11 },
     { newTokens: 1, pastTokens: Math.max(contextLength - 1, 12) },
-    { newTokens: 2, pastTokens: Math.max(contextLength >> 1, 13) },
+    { newTokens: 2, pastTokens: Math.max(Math.min(contextLength >> 1, 1021), 13) },
   ]
   return { all: [small, ...others.map(probe)], small, probe }
 }

@@ -25,6 +25,8 @@ export interface WrittenForm {
   readonly softcap?: number
   /** True if the scores have a bias that grows with the position, as in BLOOM. */
   readonly hasBias?: boolean
+  /** The smallest score. */
+  readonly floor?: number
   /** True if query heads share a key head in another order than in GroupQueryAttention. */
   readonly isInterleaved?: boolean
   /** True if a token reads the next one, too. */
@@ -40,7 +42,7 @@ const group = heads / cacheHeads
  * kind that it can always use. Nodes that became useless stay in the graph.
  */
 export function writeOutAttention(graph: GraphProto, form: WrittenForm): void {
-  const { mask, window, hasPositionInput = false, softcap, hasBias = false } = form
+  const { mask, window, hasPositionInput = false, softcap, hasBias = false, floor } = form
   const { rank = 4, scale: place = 'scores', isInterleaved = false, readsNext = false } = form
   const floats = (value: number) => addFloat(graph, value)
   const ints = (...values: number[]) => addInt64(graph, values)
@@ -126,6 +128,7 @@ export function writeOutAttention(graph: GraphProto, form: WrittenForm): void {
     }
     scores =
       mask === 'where' ? add('Where', ['w.hidden', floats(-3.4e38), scores]) : add('Add', [scores, 'w.added'])
+    if (floor !== undefined) scores = add('Max', [scores, floats(floor)])
     let probabilities = add('Softmax', [scores], { axis: -1n })
     if (mask === 'infinite')
       probabilities = add('Where', [add('IsNaN', [probabilities]), floats(0), probabilities])

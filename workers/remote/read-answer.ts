@@ -90,7 +90,7 @@ function createAnswer({
   startedAt,
 }: AnswerContext): Answer {
   const calls = numberToolCalls()
-  const ownText = skipRepeats()
+  const unrepeated = skipRepeats()
   let hasStarted = false
   let tokens = 0
   /** Undefined until a chunk has the field, and then empty until the answer ends. */
@@ -115,7 +115,7 @@ function createAnswer({
   }
 
   function addContent(chunk: ReadChunk): readonly GenerationStep[] {
-    const { text, reasoning, toolCalls: sentCalls } = ownText.read(chunk)
+    const { text, reasoning, toolCalls: sentCalls } = unrepeated.read(chunk)
     const toolCalls = sentCalls.map(calls.number)
     if (text === '' && reasoning === '' && toolCalls.length === 0) return []
     const channels = { ...(reasoning !== '' && { reasoning }), ...(toolCalls.length > 0 && { toolCalls }) }
@@ -177,9 +177,9 @@ function skipRepeats() {
       const isRepeat = chunk.isMessage && hasDeltas
       hasDeltas ||= !chunk.isMessage && hasContent(chunk)
       const rest = chunk.text.startsWith(text) ? chunk.text.slice(text.length) : ''
-      const own = isRepeat ? { text: rest, reasoning: '', toolCalls: [] } : chunk
-      text += own.text
-      return own
+      const added = isRepeat ? { text: rest, reasoning: '', toolCalls: [] } : chunk
+      text += added.text
+      return added
     },
   }
 }

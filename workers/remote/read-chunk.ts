@@ -161,8 +161,8 @@ function readToolCall(call: Json): SentToolCall {
  */
 function readFinishReason(choices: readonly unknown[]): string | undefined {
   const withField = choices.filter((choice): choice is Json => isObject(choice) && 'finish_reason' in choice)
-  const own = withField.find(({ index = 0 }) => Number(index) === 0)
-  const reason = asText(own?.finish_reason)
+  const ours = withField.find(({ index = 0 }) => Number(index) === 0)
+  const reason = asText(ours?.finish_reason)
   return withField.length === 0 ? undefined : reason === 'null' ? '' : reason
 }
 

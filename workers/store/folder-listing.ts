@@ -95,3 +95,14 @@ function isEntry(value: unknown): value is TreeEntry {
 function readSha256(oid: unknown): string | undefined {
   return typeof oid === 'string' && /^[0-9a-f]{64}$/.test(oid) ? oid : undefined
 }
+
+/** Finds a file in a listing. The path of a file that a URL names is encoded, the paths of a listing are not. */
+export function findListed(listed: FolderListing, path: string): ListedFile | undefined {
+  const found = listed.get(path)
+  if (found || !path.includes('%')) return found
+  try {
+    return listed.get(decodeURIComponent(path))
+  } catch {
+    return undefined
+  }
+}

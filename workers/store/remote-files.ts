@@ -5,8 +5,15 @@ import { countSegments, nameFileLock, type FileRecord } from '../../lib/contract
 import { askHead, type HeadAnswer } from './ask-head.js'
 import type { CollectProgress } from './collect-progress.js'
 import { downloadFile } from './download-file.js'
+import type { TransferProgress } from './download-job.js'
 import type { StoredFile } from './file-store.js'
-import { fetchListing, type FolderListing, type ListedFile, type ListingAnswer } from './folder-listing.js'
+import {
+  fetchListing,
+  findListed,
+  type FolderListing,
+  type ListedFile,
+  type ListingAnswer,
+} from './folder-listing.js'
 import { watchPresence } from './folder-presence.js'
 import { createMemoryStore } from './memory-store.js'
 import type { FileSize, ModelFiles } from './model-folder.js'
@@ -15,7 +22,8 @@ import { createUnknownFileError, locateFile } from './pinned-hashes.js'
 import { isRefusal, nameVersion, requestRange } from './request-range.js'
 import { retry } from './retry.js'
 import { hashSegments } from './sha256.js'
-import { shareProgress, watchProgress } from './share-progress.js'
+import { shareProgress } from './share-progress.js'
+import { withFileLock } from './with-file-lock.js'
 
 /** How long a server may take to report whether a stored file has changed; after that, the stored file is used. */
 const revalidationTimeoutMs = 3000
@@ -153,7 +161,8 @@ export async function openRemoteFiles(
     const stored = await kept.open(path)
     if (stored && (await isGood(stored, size))) return readStored(path, stored)
     const lock = nameFileLock(directory, path)
-    return withLock(path, lock, async (hasWaited) => {
+    const watch = { signal, onProgress: (progress: TransferProgress) => onProgress.moved(path, progress) }
+    return withFileLock(lock, watch, async (hasWaited) => {
       // The tab that held the lock before may have downloaded the file.
       const fetched = hasWaited ? await kept.open(path) : undefined
       return fetched && (await isGood(fetched, size))
@@ -219,7 +228,8 @@ export async function openRemoteFiles(
     if (known) return false
     if ((await askListing())?.kind === 'refused') return true
     const path = await presence.find()
-    return path !== undefined && (await askServer(path, 'any')).kind === 'file'
+    // Without a range: a compressed file could not be asked about with one.
+    return path !== undefined && (await askServer(path, 'small')).kind === 'file'
   }
 
   async function fetchFile(path: string, size: FileSize, lock: string): Promise<Blob | undefined> {
@@ -284,25 +294,6 @@ export async function openRemoteFiles(
     await record.complete(undefined)
   }
 
-  /** Calls `run` when no other tab downloads the file. While it waits, it reports the other tab's progress. */
-  async function withLock<T>(
-    path: string,
-    lock: string,
-    run: (hasWaited: boolean) => Promise<T>,
-  ): Promise<T> {
-    if (!('locks' in navigator)) return run(false)
-    const first = await navigator.locks.request(lock, { ifAvailable: true }, async (held) =>
-      held ? { value: await run(false) } : undefined,
-    )
-    if (first) return first.value
-    const stop = watchProgress(lock, (progress) => onProgress.moved(path, progress))
-    try {
-      return await navigator.locks.request(lock, { signal }, () => run(true))
-    } finally {
-      stop()
-    }
-  }
-
   try {
     await checkPins()
   } catch (error) {
@@ -323,17 +314,6 @@ export async function openRemoteFiles(
       await Promise.all([...missing.keys()].map(kept.remove))
       return addReasons('model-not-found', notFound, [...refusals.values()].slice(0, 3))
     },
-  }
-}
-
-/** Finds a file in a listing. The path of a file that a URL names is encoded, the paths of a listing are not. */
-function findListed(listed: FolderListing, path: string): ListedFile | undefined {
-  const found = listed.get(path)
-  if (found || !path.includes('%')) return found
-  try {
-    return listed.get(decodeURIComponent(path))
-  } catch {
-    return undefined
   }
 }
 

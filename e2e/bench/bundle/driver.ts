@@ -1,4 +1,5 @@
 // Runs the benchmark where it was unpacked: no repository, no network. `run.py` starts it.
+import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -49,12 +50,13 @@ interface Launch {
 function listLaunches(): Launch[] {
   if (options.software) return [chooseSoftware()]
   const argumentLists = [
-    ['--use-angle=vulkan', '--disable-vulkan-surface'],
+    // Gave an adapter on an NVIDIA H200 in a container.
     ['--use-angle=gl-egl', '--disable-vulkan-surface'],
+    ['--use-angle=vulkan', '--disable-vulkan-surface'],
     ['--disable-vulkan-surface'],
     [],
   ].flatMap((more) => [more, [...more, '--disable-gpu-sandbox']])
-  const drivers = findVulkanDrivers().map((file) => ({ VK_DRIVER_FILES: file }))
+  const drivers = [...findEglDrivers(), ...findVulkanDrivers()].map((file) => ({ VK_DRIVER_FILES: file }))
   return [{}, ...drivers].flatMap((env) =>
     argumentLists.map((more) => ({
       args: [...chromiumArguments('hardware'), '--ignore-gpu-blocklist', ...more],
@@ -78,6 +80,20 @@ function findVulkanDrivers(): string[] {
     .filter((each) => existsSync(each))
     .flatMap((each) => readdirSync(each).map((file) => join(each, file)))
     .filter((file) => file.endsWith('.json') && !/lvp|swiftshader/.test(file))
+}
+
+/**
+ * NVIDIA's driver, by the library that needs no display: the one that its manifest names gives no instance without an X server.
+ * @returns the path of a manifest, in a list, if this machine has the library
+ */
+function findEglDrivers(): string[] {
+  const { stdout } = spawnSync('ldconfig', ['-p'], { encoding: 'utf8' })
+  const library = /libEGL_nvidia\.so\.0 .*=> (\S+)/.exec(stdout ?? '')?.[1]
+  if (library === undefined) return []
+  const manifest = join(folder, 'nvidia-egl.json')
+  const content = { file_format_version: '1.0.1', ICD: { library_path: library, api_version: '1.3.0' } }
+  writeFileSync(manifest, JSON.stringify(content))
+  return [manifest]
 }
 
 /** Launches Chromium so that it has an adapter of a graphics card. @throws Error if no way gives one */

@@ -2,6 +2,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import {
   closeSync,
   cpSync,
+  existsSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -56,6 +57,7 @@ export async function packBench(names: readonly ModelName[] = defaultModels): Pr
   mkdirSync(content, { recursive: true })
   const executable = copyChromium()
   copyLibraries([join(content, executable), process.execPath])
+  copyLoaders(dirname(join(content, executable)))
   cpSync(realpathSync(process.execPath), join(content, 'node'))
   cpSync(pageFolder, join(content, 'page'), { recursive: true })
   for (const name of models) copyModel(name)
@@ -108,6 +110,32 @@ function copyLibraries(programs: readonly string[]): void {
     if (systemLibrary.test(name)) continue
     cpSync(realpathSync(path), join(content, cxxLibrary.test(name) ? 'lib-cxx' : 'lib', name))
   }
+}
+
+/** The loaders through which Chromium finds a graphics driver. They are not linked, and a machine without a display lacks them. */
+const loaderPackages = ['libegl1', 'libglvnd0']
+
+/** Copies the loaders for EGL from Debian's packages, and the one for Vulkan from Chromium's folder. */
+function copyLoaders(chromium: string): void {
+  const folder = join(content, 'loaders')
+  mkdirSync(folder)
+  const run = (command: string, ...args: string[]) =>
+    execFileSync(command, args, { cwd: folder, stdio: 'pipe' })
+  try {
+    run('apt-get', 'download', ...loaderPackages)
+    for (const file of readdirSync(folder)) run('dpkg', '-x', file, 'unpacked')
+  } catch (error) {
+    console.log(`The loaders for EGL are left out, so the bundle needs them on its machine: ${String(error)}`)
+  }
+  const unpacked = join(folder, 'unpacked')
+  const files = existsSync(unpacked) ? readdirSync(unpacked, { recursive: true, encoding: 'utf8' }) : []
+  for (const file of files) {
+    if (/\.so\.\d+$/.test(file))
+      cpSync(realpathSync(join(unpacked, file)), join(content, 'lib', basename(file)))
+  }
+  rmSync(folder, { recursive: true })
+  const vulkan = join(chromium, 'libvulkan.so.1')
+  if (existsSync(vulkan)) cpSync(vulkan, join(content, 'lib/libvulkan.so.1'))
 }
 
 function copyModel(name: ModelName): void {

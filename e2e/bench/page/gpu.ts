@@ -1,3 +1,4 @@
+import type { LoadProgress } from 'rivulet'
 import { measureBandwidth } from './bandwidth.js'
 import { answerExactly, describePlan, sequence, withSubjects, type Plan, type Section } from './plan.js'
 import { createPrompts, type CreatePrompt } from './prompts.js'
@@ -5,8 +6,10 @@ import { createRow, type Measured, type Row } from './rows.js'
 import { openRivulet, openTransformers } from './subjects.js'
 import type { Answer, Setup, Subject } from './subject.js'
 
-/** Tokens generated where only the prefill or the first token matters. */
+/** Tokens generated where only the first one matters. */
 const fewTokens = 4
+/** Tokens generated to compare the texts. */
+const comparedTokens = 16
 
 /**
  * Measures rivulet and transformers.js on a graphics card: load to first token, memory, and for each context tokens/s, TTFT
@@ -23,11 +26,13 @@ export function measureGpu({ newTokens }: { readonly newTokens: number }): Secti
     })
     const createPrompt = createPrompts()
     const setup = { device: 'webgpu', mode: 'real', model: plan.model } as const
-    const ours = await openMeasured(openRivulet, setup, createPrompt)
+    const first = await openMeasured((each) => openRivulet(each, report.phases('first')), setup, createPrompt)
+    await first.close()
+    const ours = await openMeasured((each) => openRivulet(each, report.phases('again')), setup, createPrompt)
     return withSubjects([ours], async () => {
       const theirs = await openMeasured(openTransformers, setup, createPrompt).catch(toFailure)
       try {
-        reportLoad(report, ours, theirs)
+        reportLoad(report, first, ours, theirs)
         for (const context of plan.contexts) {
           const times = await measureContext({ plan, context, newTokens, createPrompt }, ours, theirs)
           reportContext(report, plan, context, bytesPerSecond, times)
@@ -76,6 +81,8 @@ async function openMeasured(
 interface Report {
   (measured: Omit<Measured, 'section' | 'model'>): void
   readonly rows: Row[]
+  /** Returns a function that logs when each phase of a load starts. */
+  phases(load: string): (progress: LoadProgress) => void
 }
 
 /** Collects rows, and logs each at once: a later step may crash the browser. */
@@ -99,7 +106,18 @@ function createReport(plan: Plan): Report {
         .join(' '),
     )
   }
-  return Object.assign(report, { rows })
+  const phases = (load: string) => {
+    const startMs = performance.now()
+    let current: LoadProgress['phase'] | undefined
+    return ({ phase }: LoadProgress) => {
+      if (phase !== current)
+        console.log(
+          `${plan.model.name} ${load} load: ${phase} from ${Math.round(performance.now() - startMs)} ms`,
+        )
+      current = phase
+    }
+  }
+  return Object.assign(report, { rows, phases })
 }
 
 function compare(
@@ -111,15 +129,22 @@ function compare(
     : { values: ours, baseline: { name: 'transformers.js', values: theirs } }
 }
 
-function reportLoad(report: Report, ours: MeasuredSubject, theirs: MeasuredSubject | Failure): void {
-  const read = (field: 'loadMs' | 'cardBytes') => {
-    const value = ours[field]
+/** transformers.js reads the files from the server at each load, and rivulet only at the first one. */
+function reportLoad(
+  report: Report,
+  first: MeasuredSubject,
+  ours: MeasuredSubject,
+  theirs: MeasuredSubject | Failure,
+): void {
+  const read = (subject: MeasuredSubject, field: 'loadMs' | 'cardBytes') => {
+    const value = subject[field]
     if (value === undefined) return undefined
     const peer = theirs instanceof Failure ? theirs : [theirs[field]!]
     return compare([value], peer)
   }
-  report({ quantity: 'load to first token', unit: 'ms', ...read('loadMs')! })
-  const card = read('cardBytes')
+  report({ quantity: 'first load to first token', unit: 'ms', ...read(first, 'loadMs')! })
+  report({ quantity: 'load to first token', unit: 'ms', ...read(ours, 'loadMs')! })
+  const card = read(ours, 'cardBytes')
   if (card) report({ quantity: "the card's memory after it", unit: 'B', ...card })
 }
 
@@ -141,27 +166,38 @@ async function measureContext(
   ours: Subject,
   peer: Subject | Failure,
 ): Promise<Times> {
-  const answer = (subject: Subject, maxTokens: number) =>
-    answerExactly(subject, context, { prompt: createPrompt(context), maxTokens })
+  const answer = (subject: Subject) =>
+    answerExactly(subject, context, { prompt: createPrompt(context), maxTokens: newTokens })
   const own: Answer[] = []
   let theirs: Answer[] | Failure = peer instanceof Failure ? peer : []
-  const askPeer = async (maxTokens: number) => {
+  const askPeer = async () => {
     if (theirs instanceof Failure || peer instanceof Failure) return
     try {
-      const measured = await answer(peer, maxTokens)
-      if (maxTokens === newTokens) theirs.push(measured)
+      theirs.push(await answer(peer))
     } catch (error) {
       theirs = toFailure(error)
     }
   }
-  // The first answers compile shaders.
-  await answer(ours, fewTokens)
-  await askPeer(fewTokens)
+  // The first answers compile shaders. Both have the same prompt, so the texts can be compared.
+  const turn = { prompt: createPrompt(context), maxTokens: comparedTokens }
+  const { text } = await answerExactly(ours, context, turn)
+  if (!(peer instanceof Failure)) {
+    const other = await answerExactly(peer, context, turn).catch(toFailure)
+    if (other instanceof Failure) theirs = other
+    else console.log(`${plan.model.name} ${context} ${describeTexts(text, other.text)}`)
+  }
   for (const _ of sequence(plan.rounds)) {
-    own.push(await answer(ours, newTokens))
-    await askPeer(newTokens)
+    own.push(await answer(ours))
+    await askPeer()
   }
   return { ours: own, theirs }
+}
+
+function describeTexts(text: string, other: string): string {
+  if (text === other) return `the same ${comparedTokens} tokens`
+  const words = other.split(' ')
+  const equal = text.split(' ').findIndex((word, index) => word !== words[index])
+  return `different tokens after ${equal} words`
 }
 
 function reportContext(

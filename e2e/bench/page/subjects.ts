@@ -1,4 +1,4 @@
-import { createEngine } from 'rivulet'
+import { createEngine, type LoadProgress } from 'rivulet'
 import { onnx } from 'rivulet/onnx'
 import { askEngine } from './ask-engine.js'
 import { connectLoop } from './loop-worker.js'
@@ -6,7 +6,10 @@ import { nameWorker, requestCounts } from './probe-channel.js'
 import { measureTimes, type Setup, type Subject } from './subject.js'
 
 /** rivulet through its public API. Times are taken where the page reads the stream. */
-export async function openRivulet({ model, device, ...role }: Setup): Promise<Subject> {
+export async function openRivulet(
+  { model, device, ...role }: Setup,
+  onProgress: (progress: LoadProgress) => void = () => {},
+): Promise<Subject> {
   const name = nameWorker({ device, ...role })
   const engine = await createEngine({
     backend: onnx({
@@ -15,6 +18,7 @@ export async function openRivulet({ model, device, ...role }: Setup): Promise<Su
       worker: () => new Worker(new URL('./rivulet.worker.ts', import.meta.url), { type: 'module', name }),
     }),
     model: model.url,
+    onProgress,
   })
   return {
     name: 'rivulet',
