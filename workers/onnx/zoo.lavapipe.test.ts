@@ -1,5 +1,4 @@
 import { afterAll, describe, expect, inject, it } from 'vitest'
-import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
 import { readModelConfig } from './model-config.js'
@@ -30,14 +29,13 @@ declare module 'vitest' {
 const { folder: zooFolder, models } = inject('zoo')
 
 /** Logits that are closer than this may be in another order. */
-const tolerances = {
-  fp32: 0.001,
-  q8: 0.02,
+const defaultTolerance = 0.001
+const tolerances = new Map<OnnxDtype, number>([
+  ['q8', 0.02],
   // 16-bit floats have 11 bits, and the reference is computed with 32-bit floats.
-  fp16: 0.05,
-  q4f16: 0.05,
-  q4: 0.001,
-} satisfies Record<OnnxDtype, number>
+  ['fp16', 0.05],
+  ['q4f16', 0.05],
+])
 
 /**
  * The builders write `accuracy_level` 4 into 4-bit graphs, which allows ONNX Runtime to round activations to 8 bits. On an
@@ -52,12 +50,6 @@ const roundedTolerance = 0.15
  */
 const inexact: readonly (readonly [pattern: RegExp, maxDifferences: number])[] = [
   [/^genai\/gpt-oss (q4f16|q4|fp16)$/, 12],
-]
-
-/** Models that do not run, with the error code. */
-const refused: readonly (readonly [pattern: RegExp, code: string])[] = [
-  [/^hub\/.*-split /, 'model-not-found'],
-  [/^optimum\/(bloom|gpt2) /, 'model-invalid'],
 ]
 
 /** Reads the files of a model from vite's server. */
@@ -83,34 +75,27 @@ function openServedFolder(name: string): ModelFolder {
 
 type Activations = 'as exported' | 'not rounded'
 
-/** @returns the execution and the tokens that differ; or the error code */
+/** @returns the execution and the tokens that differ */
 async function runOnGpu(
   { name, dtype, answers }: (typeof models)[number],
   activations: Activations,
-): Promise<
-  { readonly execution: string; readonly differences: readonly Difference[] } | { readonly code: string }
-> {
-  try {
-    const folder = openServedFolder(name)
-    const { contextLength, cacheSizes } = await readModelConfig(folder)
-    const weights = await readModelWeights(folder, { dtypes: [dtype], unsupported: [] }, () => {})
-    if (activations === 'not rounded')
-      for (const node of weights.model.graph!.node)
-        node.attribute = node.attribute.filter((attribute) => attribute.name !== 'accuracy_level')
-    const decoder = await openDecoder(await loadOnnxRuntime('webgpu'), 'webgpu', weights, {
-      contextLength,
-      cacheSizes,
-      conversationCacheBytes: 0,
-      onSession: () => {},
-    })
-    const differences: Difference[] = []
-    for (const answer of answers) differences.push(...(await compareTokens(decoder, answer)))
-    await decoder.release()
-    return { execution: decoder.execution, differences }
-  } catch (error) {
-    if (error instanceof RivuletError) return { code: error.code }
-    throw error
-  }
+): Promise<{ readonly execution: string; readonly differences: readonly Difference[] }> {
+  const folder = openServedFolder(name)
+  const { contextLength, cacheSizes } = await readModelConfig(folder)
+  const weights = await readModelWeights(folder, { dtypes: [dtype], unsupported: [] }, () => {})
+  if (activations === 'not rounded')
+    for (const node of weights.model.graph!.node)
+      node.attribute = node.attribute.filter((attribute) => attribute.name !== 'accuracy_level')
+  const decoder = await openDecoder(await loadOnnxRuntime('webgpu'), 'webgpu', weights, {
+    contextLength,
+    cacheSizes,
+    conversationCacheBytes: 0,
+    onSession: () => {},
+  })
+  const differences: Difference[] = []
+  for (const answer of answers) differences.push(...(await compareTokens(decoder, answer)))
+  await decoder.release()
+  return { execution: decoder.execution, differences }
 }
 
 describe.skipIf(models.length === 0)(
@@ -123,21 +108,16 @@ describe.skipIf(models.length === 0)(
     it.each(models)('$name $dtype', { timeout: 600_000 }, async (model) => {
       const id = `${model.name} ${model.dtype}`
       const [exporter = '', architecture = ''] = model.name.split('/')
-      const refusal = refused.find(([pattern]) => pattern.test(id))
       const exception = inexact.find(([pattern]) => pattern.test(id))
       const isRounded = model.dtype === 'q4' || model.dtype === 'q4f16'
-      for (const activations of isRounded && !refusal
+      for (const activations of isRounded
         ? (['as exported', 'not rounded'] as const)
         : (['as exported'] as const)) {
-        const result = await runOnGpu(model, activations)
-        if ('code' in result) {
-          rows.push([architecture, exporter, model.dtype, activations, 'refused', result.code, ''])
-          expect(result.code).toBe(refusal?.[1])
-          continue
-        }
-        const { execution, differences } = result
+        const { execution, differences } = await runOnGpu(model, activations)
         const tolerance =
-          isRounded && activations === 'as exported' ? roundedTolerance : tolerances[model.dtype]
+          isRounded && activations === 'as exported'
+            ? roundedTolerance
+            : (tolerances.get(model.dtype) ?? defaultTolerance)
         const tokens = describeDifferences(differences, tolerance)
         const gap = Math.max(0, ...differences.map((difference) => difference.gap)).toFixed(4)
         rows.push([architecture, exporter, model.dtype, activations, execution, tokens, gap])
