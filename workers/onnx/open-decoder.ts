@@ -137,9 +137,9 @@ async function openFixedCache(
   try {
     const session = await createSession(runtime, { kind: 'webgpu', device, graphCapture: canCapture }, files)
     options.onSession()
-    const { caches, positionRows } = readStateSchema(session, options.cacheSizes)
+    const schema = readStateSchema(session, options.cacheSizes)
     const { hasScoreMatrix, rotaryTables } = files
-    const graph = { session, caches, positionRows, canCapture, hasScoreMatrix, rotaryTables }
+    const graph = { session, ...schema, canCapture, hasScoreMatrix, rotaryTables }
     const model = { runtime, device, firstCapacity, ...graph, ...options }
     return await createGpuDecoder({ ...model, ...readLogitsOutput(session) })
   } catch (error) {
