@@ -165,18 +165,7 @@ describe('a graph has a fixed cache', () => {
     expect(read(result).input.map(({ name }) => name)).toContain(graphInputs.positionIds)
   })
 
-  it('but not if it has states of recurrent layers', () => {
-    const recurrent = {
-      opType: 'LinearAttention',
-      input: ['x', 'past_recurrent.0'],
-      output: ['y', 'present_recurrent.0'],
-    }
-    const node = [attention, recurrent, { ...head, input: ['y', 'w'] }]
-    const input = [{ name: graphInputs.tokenIds }, { name: 'past_recurrent.0' }]
-    expect(rewrite({ node, input })).toMatchObject({ kind: 'rewritten', cache: 'growing' })
-  })
-
-  it('and is captured if it has the states of convolutions', () => {
+  it('and is captured if it has states of fixed size', () => {
     const conv = {
       opType: 'CausalConvWithState',
       input: ['x', 'past_conv.0'],

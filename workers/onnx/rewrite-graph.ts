@@ -181,14 +181,9 @@ function keepLastLogits(graph: GraphProto): void {
   graph.initializer.push(createInt64Tensor(graphInputs.logitsToKeep, [1], []))
 }
 
-/**
- * True if only attention reads the cache, and all states of fixed size are those of convolutions. The states of recurrent
- * layers stay in a growing cache, because their replay has not been compared yet.
- */
-function canFixCache({ input, node }: GraphProto): boolean {
-  const isRecurrent = (name: string) => formatPresentStateName(name) !== undefined && !name.includes('conv')
-  const readers = node.filter((each) => each.input.some((name) => parsePastName(name)))
-  return readers.every(isAttention) && !input.some(({ name }) => isRecurrent(name))
+/** True if only attention reads the cache. */
+function canFixCache({ node }: GraphProto): boolean {
+  return node.filter(({ input }) => input.some((name) => parsePastName(name))).every(isAttention)
 }
 
 /**
