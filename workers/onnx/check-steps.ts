@@ -26,6 +26,8 @@ export interface CheckedDecoder {
   resize(capacity: number): void
   /** True if decode steps are replayed. */
   readonly canReplay: boolean
+  /** Sets the states of fixed size to zero. */
+  resetStates(): void
   /** The captured step of the current cache, if there is one. */
   readonly recording: CapturedStep | undefined
   /** Captures a decode step at this length. @returns undefined if it cannot be replayed */
@@ -69,6 +71,7 @@ export async function checkSteps(
     clearBuffers(device, [...decoder.cache.buffers, logits.buffer])
     const artificial = { buffers: caches.map(content.find), capacity: cachedTokens }
     copyCache(device, caches, artificial, decoder.cache, cachedTokens)
+    decoder.resetStates()
     if (captured && others.length === 0) decoder.replay(captured, tokenId, length)
     else await decoder.run(tokenIds, cachedTokens)
     const { capacity, buffers } = decoder.cache

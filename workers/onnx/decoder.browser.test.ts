@@ -1,6 +1,7 @@
 import { clone, fromBinary, toBinary } from '@bufbuild/protobuf'
 import type { InferenceSession } from 'onnxruntime-web'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { addConvState } from './conv-state.test-support.js'
 import type { Decoder } from './decoder.js'
 import { convertToFloat16 } from './float16-model.test-support.js'
 import { createGpuDecoder } from './gpu-decoder.js'
@@ -112,6 +113,7 @@ async function openOnGpu(
     conversationCacheBytes,
     canCapture,
     prefillRules,
+    fixedStates: [],
     positionRows: undefined,
     rotaryTables: [],
     hasScoreMatrix: false,
@@ -359,6 +361,33 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
     const decoder = await openDecoder(await loadOnnxRuntime('webgpu'), 'webgpu', weights, openOptions)
     expect(decoder.execution).toBe('replayed')
     expect(await answer(decoder, prompts.ball, { chunk: 9, count: fewSteps })).toEqual(expected)
+    await decoder.release()
+  })
+
+  it('by replay if it has a state of fixed size, also from a checkpoint', async () => {
+    const weights = () => changeModel(addConvState)
+    const long = [...prompts.ball, ...prompts.dragon, ...prompts.ball, ...prompts.dragon]
+    const follow = [...long, ...prompts.ball]
+    const expected = {
+      long: await answerAsExported(weights(), long, fewSteps),
+      follow: await answerAsExported(weights(), follow, fewSteps),
+    }
+    const decoder = await openDecoder(await loadOnnxRuntime('webgpu'), 'webgpu', weights(), openOptions)
+    expect(decoder.execution).toBe('replayed')
+    const generate = (prompt: readonly number[]) =>
+      answer(decoder, prompt, { keep: prompt.length - 1, chunk: 20, count: fewSteps })
+    expect(await generate(long)).toEqual(expected.long)
+    // The states were kept eight tokens before the end of the prompt without its last token.
+    for (const [prompt, tokens] of [
+      [long, expected.long],
+      [follow, expected.follow],
+      [long, expected.long],
+    ] as const) {
+      expect(decoder.recall(prompt.slice(0, -1))).toBe(long.length - 9)
+      expect(await generate(prompt)).toEqual(tokens)
+    }
+    expect(decoder.recall(prompts.dragon)).toBe(0)
+    expect(await answer(decoder, long, { count: fewSteps })).toEqual(expected.long)
     await decoder.release()
   })
 

@@ -1,22 +1,31 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-web'
 import {
   countCacheBytes,
-  countElementBytes,
+  countFixedStateBytes,
   createPositions,
   type CacheInput,
+  type FixedState,
   type StateSchema,
 } from './state-schema.js'
-import { countCommonPrefix, createConversations, worthParkingTokens } from './conversations.js'
+import { chooseCheckpoints, splitAtCheckpoints } from './checkpoints.js'
+import {
+  countCommonPrefix,
+  createConversations,
+  worthParkingTokens,
+  type Conversation,
+} from './conversations.js'
 import { createInvalidLogitsError, type Decoder } from './decoder.js'
 import { checkSteps } from './check-steps.js'
 import { recordDispatches, replayDispatches, type CapturedStep } from './dispatch-recorder.js'
 import { copyCache, createFixedCache, createStorage, type FixedCache } from './fixed-cache.js'
+import { createFixedStates, type SavedStates, type StateSet } from './fixed-states.js'
 import { describeLoss } from './gpu-device.js'
 import { createGpuSampler } from './gpu-sampler.js'
 import { decodeFloat16 } from './float16.js'
 import { graphInputs, logitsOutput } from './graph-names.js'
 import { markTokens, type PrefillRules } from './prefill-rules.js'
-import { chooseTable, type RotaryTables } from './rotary-tables.js'
+import { createRotaryBuffers } from './rotary-buffers.js'
+import type { RotaryTables } from './rotary-tables.js'
 import { greedy } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
 import type { ReferenceStep } from './reference-steps.js'
@@ -31,6 +40,7 @@ export interface GpuModel {
   /** A session of a rewritten graph. Its graph capture is enabled if `canCapture` is true. */
   readonly session: InferenceSession
   readonly caches: readonly CacheInput[]
+  readonly fixedStates: readonly FixedState[]
   readonly vocabulary: number
   readonly logitsType: 'float32' | 'float16'
   readonly contextLength: number
@@ -78,6 +88,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     device,
     session,
     caches,
+    fixedStates,
     vocabulary,
     logitsType,
     prefillRules,
@@ -95,14 +106,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   const hasPositions = session.inputNames.includes(graphInputs.positionIds)
   const [firstPositions, positionDims] = createPositions(positionRows, 0, 1)
   const positions = createStorage(device, firstPositions.byteLength)
-  const tables = rotaryTables.map((table) => {
-    const { input, type, width, short, long } = table
-    const bytes = Math.max(short.byteLength, long.byteLength)
-    const buffer = createStorage(device, bytes)
-    const dims = [bytes / (width * countElementBytes(type)), width]
-    return { table, buffer, feed: [input, Tensor.fromGpuBuffer(buffer, { dataType: type, dims })] as const }
-  })
-  const tableFeeds = Object.fromEntries(tables.map(({ feed }) => feed))
+  const rotary = createRotaryBuffers(runtime, device, rotaryTables, prefillRules.rotarySwitch)
   const stepInputs = {
     ...(hasPositions && {
       [graphInputs.positionIds]: Tensor.fromGpuBuffer(positions, { dataType: 'int64', dims: positionDims }),
@@ -115,8 +119,11 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     [logitsOutput]: Tensor.fromGpuBuffer(logits, { dataType: logitsType, dims: [1, 1, vocabulary] }),
   }
   let cache = createFixedCache(runtime, device, caches, Math.min(model.firstCapacity, model.contextLength))
-  const conversations = createConversations<FixedCache>(model.conversationCacheBytes, (parked) =>
-    parked.destroy(),
+  const states = createFixedStates(runtime, device, fixedStates)
+  const conversations = createConversations<ParkedCache>(
+    model.conversationCacheBytes,
+    freeParked,
+    countReusable,
   )
   /** The tokens that are computed into the cache, marked by `markTokens`. */
   const ids: number[] = []
@@ -126,10 +133,15 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   let ahead: SubmittedStep | undefined
   /** Resolves when no token is being read back. */
   let idle: Promise<unknown> = Promise.resolve()
-  /** The recorded decode step. It is bound to the buffers of the current cache, so a larger cache needs a new recording. */
-  /** True if the buffers have the second tables of rotary factors, undefined if they are empty. */
-  let hasLongTables: boolean | undefined
-  let recording: CapturedStep | undefined
+  /**
+   * The recorded decode step for each set of states. It is bound to the buffers of the current cache, so a larger cache needs
+   * a new recording.
+   */
+  let recordings: Partial<Record<StateSet, CapturedStep>> = {}
+  /** The lengths of the current prompt at which `prefill` parks the conversation, because its states cannot be truncated. */
+  let checkpoints: readonly number[] = []
+  /** True if a checkpoint may split a run in two. `wholePrompt` and a finite `rotarySwitch` do not allow this. */
+  const canSplitRuns = !prefillRules.wholePrompt && prefillRules.rotarySwitch === Infinity
   let canReplay = model.canCapture
   let graphId = 0
 
@@ -145,13 +157,13 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     copyCache(device, caches, cache, resized, ids.length)
     cache.destroy()
     cache = resized
-    recording = undefined
+    recordings = {}
   }
 
   function run(inputs: Record<string, Tensor>, options: InferenceSession.RunOptions): Promise<unknown> {
     return session.run(
-      { ...inputs, ...tableFeeds, ...cache.feeds },
-      { ...stepOutputs, ...cache.fetches },
+      { ...inputs, ...rotary.feeds, ...cache.feeds, ...states.feeds },
+      { ...stepOutputs, ...cache.fetches, ...states.fetches },
       options,
     )
   }
@@ -159,7 +171,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   /** Computes `newIds` after `cachedTokens` tokens, without capture. */
   function runUncaptured(newIds: readonly number[], cachedTokens: number): Promise<unknown> {
     const length = cachedTokens + newIds.length
-    selectTables(length)
+    rotary.select(length)
     return run(
       {
         ...(hasPositions && {
@@ -176,18 +188,28 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     )
   }
 
+  /** Computes `newIds` in one run, or in several runs if there are checkpoints between the first and the last token. */
   async function prefill(newIds: readonly number[]): Promise<void> {
+    const start = ids.length
+    for (const stop of splitAtCheckpoints(checkpoints, start, start + newIds.length)) {
+      if (checkpoints.includes(ids.length)) park()
+      await compute(newIds.slice(ids.length - start, stop - start))
+    }
+  }
+
+  async function compute(newIds: readonly number[]): Promise<void> {
     const length = ids.length + newIds.length
     reserve(length)
     await runUncaptured(newIds, ids.length)
-    ids.push(...markTokens(prefillRules, newIds, length))
+    addComputed(newIds, length)
     pending = undefined
     ahead = undefined
   }
 
-  /** Adds to `ids` a token that a decode step computes. */
-  function addComputed(id: number): void {
-    ids.push(...markTokens(prefillRules, [id], ids.length + 1))
+  /** Adds the tokens of a run to `ids`. @param length the total length in this run */
+  function addComputed(newIds: readonly number[], length: number): void {
+    ids.push(...markTokens(prefillRules, newIds, length))
+    states.advance()
   }
 
   /**
@@ -213,32 +235,24 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   async function advance(): Promise<CapturedStep | undefined> {
     if (pending === undefined) return undefined
     if (!canReplay) {
-      await prefill([pending])
+      await compute([pending])
       return undefined
     }
     reserve(ids.length + 1)
     writeLength(ids.length + 1)
-    const known = recording
+    const known = recordings[states.current]
     if (!known) {
-      recording = await capture()
+      const recording = await capture()
+      if (recording) recordings[states.current] = recording
       canReplay = recording !== undefined
     }
     // Called after the step: if the step fails, the token must not count as computed.
-    addComputed(pending)
+    addComputed([pending], ids.length + 1)
     return known
   }
 
-  /** Writes the tables of rotary factors for a total length into the buffers that the graph reads. */
-  function selectTables(length: number): void {
-    const isLong = length > prefillRules.rotarySwitch
-    if (isLong === hasLongTables) return
-    for (const { table, buffer } of tables)
-      device.queue.writeBuffer(buffer, 0, chooseTable(table, prefillRules.rotarySwitch, length))
-    hasLongTables = isLong
-  }
-
   function writeLength(length: number): void {
-    selectTables(length)
+    rotary.select(length)
     device.queue.writeBuffer(positions, 0, createPositions(positionRows, length - 1, 1)[0])
     device.queue.writeBuffer(lastIndex, 0, Int32Array.of(length - 1))
     device.queue.writeBuffer(total, 0, Int32Array.of(length))
@@ -280,8 +294,9 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     return submit(position, step)
   }
 
-  /** Starts the next step before the current token is read back, if a replay of `recording` is enough for this step. */
+  /** Starts the next step before the current token is read back, if a replay is enough for this step. */
   function startAhead(position: number): SubmittedStep | undefined {
+    const recording = recordings[states.current]
     if (!canReplay || !recording || ids.length === cache.capacity) return undefined
     writeLength(ids.length + 1)
     return submit(position, recording)
@@ -292,7 +307,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     ahead = willContinue ? startAhead(position + 1) : undefined
     const id = await step.id
     if (id === noToken) throw createInvalidLogitsError()
-    if (ahead) addComputed(id)
+    if (ahead) addComputed([id], ids.length + 1)
     pending = ahead ? undefined : id
     return id
   }
@@ -315,7 +330,9 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     return values
   }
 
+  /** Keeps the first `length` tokens. With states of fixed size, these are all tokens or none. */
   function rewind(length: number): void {
+    if (length === 0) states.reset()
     ids.length = length
     pending = undefined
     ahead = undefined
@@ -323,27 +340,40 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
 
   /** Parks a copy of the conversation. The cache itself cannot be parked, since the recording is bound to its buffers. */
   function park(): void {
-    const sizeBytes = countCacheBytes(caches, ids.length)
+    const sizeBytes = countCacheBytes(caches, ids.length) + countFixedStateBytes(fixedStates)
     if (sizeBytes > model.conversationCacheBytes) return
     const copy = createFixedCache(runtime, device, caches, ids.length)
     copyCache(device, caches, cache, copy, ids.length)
-    conversations.park({ ids: [...ids], cache: copy, sizeBytes })
+    conversations.park({ ids: [...ids], cache: { cache: copy, states: states.save() }, sizeBytes })
+  }
+
+  /** Returns how many of the first tokens of `target` a conversation can reuse. States of fixed size cannot be truncated. */
+  function countReusable(
+    conversation: { readonly ids: readonly number[] },
+    target: readonly number[],
+  ): number {
+    const common = countCommonPrefix(conversation.ids, target)
+    return fixedStates.length === 0 || common === conversation.ids.length ? common : 0
   }
 
   function recall(target: readonly number[]): number {
-    const common = countCommonPrefix(ids, target)
-    const earlier = conversations.take(target, common)
-    if (ids.length - common >= worthParkingTokens) park()
-    if (!earlier) {
-      rewind(common)
-      return common
-    }
+    const reusable = countReusable({ ids }, target)
+    const earlier = conversations.take(target, reusable)
+    if (ids.length - countCommonPrefix(ids, target) >= worthParkingTokens) park()
+    const recalled = earlier ? recallEarlier(earlier, target) : reusable
+    if (!earlier) rewind(reusable)
+    checkpoints = fixedStates.length > 0 && canSplitRuns ? chooseCheckpoints(recalled, target.length) : []
+    return recalled
+  }
+
+  function recallEarlier(earlier: Conversation<ParkedCache>, target: readonly number[]): number {
     rewind(0)
     reserve(earlier.ids.length)
-    copyCache(device, caches, earlier.cache, cache, earlier.ids.length)
-    const recalled = countCommonPrefix(earlier.ids, target)
+    copyCache(device, caches, earlier.cache.cache, cache, earlier.ids.length)
+    states.restore(earlier.cache.states)
+    const recalled = countReusable(earlier, target)
     if (earlier.ids.length - recalled >= worthParkingTokens) conversations.park(earlier)
-    else earlier.cache.destroy()
+    else freeParked(earlier.cache)
     ids.push(...earlier.ids.slice(0, recalled))
     return recalled
   }
@@ -355,7 +385,9 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     await prefill(prompt)
     sampler.start(greedy, 0, [...prompt, ...prompt])
     const tokens: number[] = []
-    while (tokens.length < selfTest.answerTokens) tokens.push(await next(tokens.length, false))
+    // With states of fixed size, the first two steps are recorded, and the next ones replayed.
+    const answerTokens = selfTest.answerTokens + (fixedStates.length > 0 ? 2 : 0)
+    while (tokens.length < answerTokens) tokens.push(await next(tokens.length, false))
     rewind(0)
     return tokens.join()
   }
@@ -385,7 +417,8 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       },
       resize,
       canReplay,
-      recording,
+      recording: recordings[states.current],
+      resetStates: () => states.reset(),
       capture(id: number, length: number) {
         writeStep(id, length)
         return capture()
@@ -417,13 +450,25 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     async release() {
       await session.release()
       cache.destroy()
+      states.destroy()
       conversations.clear()
       sampler.destroy()
-      for (const { buffer } of tables) buffer.destroy()
+      rotary.destroy()
       for (const buffer of [tokenId, lastIndex, total, positions, logits, ...readbacks]) buffer.destroy()
       device.destroy()
     },
   }
+}
+
+/** The KV cache and the states of an earlier conversation. */
+interface ParkedCache {
+  readonly cache: FixedCache
+  readonly states: SavedStates
+}
+
+function freeParked({ cache, states }: ParkedCache): void {
+  cache.destroy()
+  states.destroy()
 }
 
 interface SubmittedStep {

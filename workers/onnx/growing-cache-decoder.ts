@@ -1,5 +1,6 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-web'
 import { RivuletError } from '../../lib/contract/errors.js'
+import { chooseCheckpoints, splitAtCheckpoints } from './checkpoints.js'
 import {
   countCommonPrefix,
   createConversations,
@@ -27,13 +28,6 @@ import { prepareTokenFeeds } from './token-feeds.js'
 
 /** Small, since a graph that could not be rewritten returns the logits of every position in the chunk. */
 const prefillChunkTokens = 128
-
-/**
- * How many tokens before the end of a prompt its checkpoint is. The same prompt can continue from the checkpoint. A
- * follow-up prompt can also continue from it if the chat template writes the start of the answer differently there (with
- * Qwen3.5's empty thoughts, up to 7 tokens differ).
- */
-const checkpointDistance = 8
 
 /** The number of tokens to compute at load, so that the first request does not wait for the warm-up. */
 const warmUpTokens = 20
@@ -114,9 +108,8 @@ export async function createGrowingCacheDecoder(
   /** Computes `newIds` in one run, or in several runs if there are checkpoints between the first and the last token. */
   async function prefill(newIds: readonly number[]): Promise<void> {
     const start = ids.length
-    const end = start + newIds.length
-    const stops = checkpoints.filter((length) => length > start && length < end)
-    for (const stop of [...stops, end]) await run(newIds.slice(ids.length - start, stop - start))
+    for (const stop of splitAtCheckpoints(checkpoints, start, start + newIds.length))
+      await run(newIds.slice(ids.length - start, stop - start))
   }
 
   async function run(newIds: readonly number[]): Promise<void> {
@@ -233,15 +226,6 @@ type Cache = ReadonlyMap<string, Tensor>
 
 /** A cache, and the tokens that are computed into it. */
 type Prefix = Pick<Conversation<Cache>, 'ids' | 'cache'>
-
-/** Chooses the prompt lengths at which to keep the states, in ascending order. */
-function chooseCheckpoints(recalledLength: number, promptLength: number): number[] {
-  const nearEnd = promptLength - checkpointDistance
-  return [
-    ...(recalledLength >= worthParkingTokens ? [recalledLength] : []),
-    ...(nearEnd - recalledLength >= worthParkingTokens ? [nearEnd] : []),
-  ]
-}
 
 function disposeCache(cache: Cache): void {
   for (const tensor of cache.values()) tensor.dispose()

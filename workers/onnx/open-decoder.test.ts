@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import * as runtime from 'onnxruntime-web/wasm'
 import { describe, expect, it } from 'vitest'
+import { addConvState } from './conv-state.test-support.js'
 import type { Decoder } from './decoder.js'
 import { createNode } from './graph-edit.js'
 import { graphInputs, parsePastName } from './graph-names.js'
@@ -106,6 +107,7 @@ describe('a rewritten graph generates the tokens of the exported one', () => {
   const prompt = [1, 77, 373, 262, 1009, 332, 262, 474, 270, 262, 501, 50, 3, 2]
   it.each<[string, (graph: GraphProto) => void]>([
     ['with positions as an input', rotateOutside],
+    ['with a state of fixed size', addConvState],
     ['when an answer passes the rotary switch', (graph) => addRotarySwitch(graph, prompt.length + 3)],
     ['beyond the rotary switch', (graph) => addRotarySwitch(graph, 10)],
   ])('%s', async (_, change) => {

@@ -234,9 +234,9 @@ async function openFixedCache(
     // Only now: ONNX Runtime keeps the shaders of a device as long as one of its sessions lives.
     await reference?.releaseSession()
     options.onSession()
-    const { caches, positionRows } = readStateSchema(session, options.cacheSizes)
+    const schema = readStateSchema(session, options.cacheSizes)
     const { hasScoreMatrix, rotaryTables } = files
-    const graph = { session, caches, positionRows, canCapture, hasScoreMatrix, rotaryTables }
+    const graph = { session, ...schema, canCapture, hasScoreMatrix, rotaryTables }
     const model = { runtime, device, firstCapacity, ...graph, ...options }
     return await createGpuDecoder({
       ...model,

@@ -8,7 +8,14 @@ import type { ModelWeights } from './model-weights.js'
 import { ModelProtoSchema } from './onnx_pb.js'
 import { leaveWeightsInFile, originalFile } from './rewrite-graph.js'
 import { createSession, type OnnxRuntime } from './session.js'
-import { countElementBytes, readCacheInputs, readPositionRows, type CacheInput } from './state-schema.js'
+import {
+  countElementBytes,
+  countElements,
+  readCacheInputs,
+  readFixedStates,
+  readPositionRows,
+  type CacheInput,
+} from './state-schema.js'
 import { readStep, type StepBuffers, type StepProbe, type StepResult } from './step-check.js'
 import { prepareTokenFeeds } from './token-feeds.js'
 
@@ -62,6 +69,7 @@ export async function computeReferenceSteps(
     const caches = readCacheInputs(session, sizes).filter(({ present }) =>
       session.outputNames.includes(present),
     )
+    const stateFeeds = createZeroStates(runtime, session)
     const createTokenFeeds = prepareTokenFeeds(runtime.Tensor, session, readPositionRows(session))
     for (const probe of probes) {
       const content = createCacheContent(device, probe)
@@ -69,6 +77,7 @@ export async function computeReferenceSteps(
       const outputs = await session.run({
         ...createTokenFeeds(tokenIds, cachedTokens),
         ...createCacheFeeds(runtime, caches, content, probe),
+        ...stateFeeds,
       })
       const length = cachedTokens + tokenIds.length
       const expected = await readStep(device, caches, length - 1, findBuffers(outputs, length))
@@ -94,6 +103,17 @@ function createCacheFeeds(
       const { past, type, heads, headSize } = input
       const dims = [1, heads, cachedTokens, headSize]
       return [past, Tensor.fromGpuBuffer(content.find(input), { dataType: type, dims })]
+    }),
+  )
+}
+
+/** Creates the states of fixed size as before the first token: the check writes only the KV cache. */
+function createZeroStates({ Tensor }: OnnxRuntime, session: InferenceSession): Record<string, Tensor> {
+  return Object.fromEntries(
+    readFixedStates(session).map(({ past, type, dims }) => {
+      const size = countElements(dims)
+      const zeros = type === 'float16' ? new Uint16Array(size) : new Float32Array(size)
+      return [past, new Tensor(type, zeros, dims)]
     }),
   )
 }

@@ -165,6 +165,18 @@ describe('a graph has a fixed cache', () => {
     expect(read(result).input.map(({ name }) => name)).toContain(graphInputs.positionIds)
   })
 
+  it('and is captured if it has states of fixed size', () => {
+    const conv = {
+      opType: 'CausalConvWithState',
+      input: ['x', 'past_conv.0'],
+      output: ['y', 'present_conv.0'],
+    }
+    const node = [attention, conv, { ...head, input: ['y', 'w'] }]
+    const result = rewrite({ node, input: [{ name: graphInputs.tokenIds }, { name: 'past_conv.0' }] })
+    expect(result).toMatchObject({ kind: 'rewritten', cache: 'captured' })
+    expect(read(result).node.map(({ opType }) => opType)).toContain('Slice')
+  })
+
   it('without capture if another node than attention reads the mask, which is computed from the length', () => {
     const mask = { opType: 'Add', input: ['x', graphInputs.attentionMask], output: ['y'] }
     const node = [attention, mask, { ...head, input: ['y', 'w'] }]
@@ -178,28 +190,13 @@ describe('a graph has a fixed cache', () => {
   })
 })
 
-describe('a graph has a growing cache, and computes only the last logits', () => {
-  const expectGrowing = (result: ReturnType<typeof rewrite>) => {
-    expect(result).toMatchObject({ kind: 'rewritten', cache: 'growing' })
-    expect(read(result).node.map(({ opType }) => opType)).toContain('Slice')
-  }
-
-  it('if it has states of fixed size', () => {
-    const conv = {
-      opType: 'CausalConvWithState',
-      input: ['x', 'past_conv.0'],
-      output: ['y', 'present_conv.0'],
-    }
-    const node = [attention, conv, { ...head, input: ['y', 'w'] }]
-    expectGrowing(rewrite({ node, input: [{ name: graphInputs.tokenIds }, { name: 'past_conv.0' }] }))
-  })
-
-  it('if another node than attention reads the cache', () => {
-    const past = 'past_key_values.0.key'
-    const shape = { opType: 'Add', input: ['x', past], output: ['y'] }
-    const node = [attention, shape, { ...head, input: ['y', 'w'] }]
-    expectGrowing(rewrite({ node, input: [{ name: graphInputs.tokenIds }, { name: past }] }))
-  })
+it('a graph has a growing cache, and computes only the last logits, if another node than attention reads the cache', () => {
+  const past = 'past_key_values.0.key'
+  const sum = { opType: 'Add', input: ['x', past], output: ['y'] }
+  const node = [attention, sum, { ...head, input: ['y', 'w'] }]
+  const result = rewrite({ node, input: [{ name: graphInputs.tokenIds }, { name: past }] })
+  expect(result).toMatchObject({ kind: 'rewritten', cache: 'growing' })
+  expect(read(result).node.map(({ opType }) => opType)).toContain('Slice')
 })
 
 describe('a graph stays unchanged', () => {
@@ -213,6 +210,25 @@ describe('a graph stays unchanged', () => {
   it('if its logits are not the result of a matrix product', () => {
     const node = [attention, { opType: 'Softmax', input: ['x'], output: [logitsOutput] }]
     expect(rewrite({ node })).toEqual({ kind: 'unchanged', reason: expect.stringContaining(logitsOutput) })
+  })
+
+  it('if it computes a shape in too many steps', () => {
+    const type = {
+      value: { case: 'tensorType' as const, value: { elemType: 7, shape: { dim: [{}, {}] } } },
+    }
+    const names = [
+      graphInputs.attentionMask,
+      ...Array.from({ length: 50_000 }, (_, index) => `step.${index}`),
+    ]
+    const steps = names
+      .slice(1)
+      .map((name, index) => ({ opType: 'Neg', input: [names[index]!], output: [name] }))
+    const reshape = { opType: 'Reshape', input: [graphInputs.attentionMask, names.at(-1)!], output: ['x'] }
+    const result = rewrite({
+      node: [...steps, reshape, head],
+      input: [{ name: graphInputs.attentionMask, type }],
+    })
+    expect(result).toEqual({ kind: 'unchanged', reason: 'it is too complex' })
   })
 
   it('if it has an unknown input', () => {

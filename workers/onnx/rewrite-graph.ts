@@ -84,6 +84,16 @@ export interface RewriteOptions {
  * Modifies `model`, even if the result is `unchanged`.
  */
 export function rewriteGraph(model: ModelProto, options: RewriteOptions): Rewrite {
+  try {
+    return rewriteModel(model, options)
+  } catch (error) {
+    // A damaged graph can compute a shape in so many steps that the stack overflows.
+    if (error instanceof RangeError) return { kind: 'unchanged', reason: 'it is too complex' }
+    throw error
+  }
+}
+
+function rewriteModel(model: ModelProto, options: RewriteOptions): Rewrite {
   const { graph } = model
   if (!graph) return { kind: 'unchanged', reason: 'it contains no graph' }
   const head = findHead(graph)
@@ -164,10 +174,9 @@ function keepLastLogits(graph: GraphProto): void {
   graph.initializer.push(createInt64Tensor(graphInputs.logitsToKeep, [1], []))
 }
 
-/** True if the graph has no state of fixed size, and only attention reads the cache. */
-function canFixCache({ input, node }: GraphProto): boolean {
-  const readers = node.filter((each) => each.input.some((name) => parsePastName(name)))
-  return readers.every(isAttention) && !input.some(({ name }) => formatPresentStateName(name) !== undefined)
+/** True if only attention reads the cache. */
+function canFixCache({ node }: GraphProto): boolean {
+  return node.filter(({ input }) => input.some((name) => parsePastName(name))).every(isAttention)
 }
 
 /**

@@ -110,7 +110,7 @@ const defaultPositionRows = 3
  *   output is missing (the message names it); `model-invalid` if `sizes` are needed and contradict the graph
  */
 export function readStateSchema(session: InferenceSession, sizes: CacheSizes): StateSchema {
-  const { inputMetadata, inputNames, outputNames } = session
+  const { inputNames, outputNames } = session
   const unknown = inputNames.find(
     (name) =>
       !knownInputs.has(name) &&
@@ -126,24 +126,24 @@ export function readStateSchema(session: InferenceSession, sizes: CacheSizes): S
   if (!inputNames.includes(graphInputs.tokenIds))
     throw unsupported(`it has no input "${graphInputs.tokenIds}"`)
   const caches = readCacheInputs(session, sizes)
-  const states = inputMetadata.flatMap((input) => {
-    const present = formatPresentStateName(input.name)
-    return present === undefined ? [] : [{ input, present }]
-  })
+  const fixedStates = readFixedStates(session)
   if (caches.length === 0) throw unsupported(`it has no KV cache (inputs "${pastNamePattern}")`)
-  for (const name of [logitsOutput, ...[...caches, ...states].map(({ present }) => present)]) {
+  for (const name of [logitsOutput, ...[...caches, ...fixedStates].map(({ present }) => present)]) {
     if (!outputNames.includes(name)) throw unsupported(`it has no output "${name}"`)
   }
-  return {
-    caches,
-    fixedStates: states.map(({ input, present }) => ({
-      past: input.name,
-      present,
-      type: readType(input),
-      dims: readFixedDims(input),
-    })),
-    positionRows: readPositionRows(session),
-  }
+  return { caches, fixedStates, positionRows: readPositionRows(session) }
+}
+
+/**
+ * Reads the inputs of the states of fixed size.
+ * @throws RivuletError as `readStateSchema`
+ */
+export function readFixedStates({ inputMetadata }: InferenceSession): FixedState[] {
+  return inputMetadata.flatMap((input) => {
+    const present = formatPresentStateName(input.name)
+    if (present === undefined) return []
+    return [{ past: input.name, present, type: readType(input), dims: readFixedDims(input) }]
+  })
 }
 
 /**

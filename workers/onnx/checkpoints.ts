@@ -1,0 +1,27 @@
+import { worthParkingTokens } from './conversations.js'
+
+/*
+ * States of fixed size cannot be truncated to a prefix. So a decoder keeps them where later prompts can continue: near the end
+ * of each prompt, and at the end of each answer that a prompt continues.
+ */
+
+/**
+ * How many tokens before the end of a prompt its checkpoint is. The same prompt can continue from the checkpoint. A
+ * follow-up prompt can also continue from it if the chat template writes the start of the answer differently there (with
+ * Qwen3.5's empty thoughts, up to 7 tokens differ).
+ */
+const checkpointDistance = 8
+
+/** Chooses the prompt lengths at which to keep the states, in ascending order. */
+export function chooseCheckpoints(recalledLength: number, promptLength: number): number[] {
+  const nearEnd = promptLength - checkpointDistance
+  return [
+    ...(recalledLength >= worthParkingTokens ? [recalledLength] : []),
+    ...(nearEnd - recalledLength >= worthParkingTokens ? [nearEnd] : []),
+  ]
+}
+
+/** Splits the tokens from `start` to `end` at the checkpoints between them. Returns the ends of the parts. */
+export function splitAtCheckpoints(checkpoints: readonly number[], start: number, end: number): number[] {
+  return [...checkpoints.filter((length) => length > start && length < end), end]
+}
