@@ -201,7 +201,7 @@ test('SmolLM2 is a preset and chats on llama.cpp without a GPU', async ({ page }
   await button(page, 'Load model').click()
   await expect(page.getByTestId('model')).toHaveText('smollm2-135m-instruct · Q4_1')
   await expect(page.getByTestId('device')).toHaveText(/WASM · CPU, \d thread/)
-  await ask(page, 'What is the capital of France?')
+  await ask(page, 'Where is the Eiffel Tower?')
   await expect(answers(page).first()).toContainText('Paris')
 })
 

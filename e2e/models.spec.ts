@@ -34,7 +34,8 @@ test('SmolLM2-135M-Instruct answers on llama.cpp, and continues after its worker
       server.url + basename(smolLm2Gguf),
     )
     expect(await engine.evaluate(({ info }) => info)).toMatchObject({ dtype: 'Q4_1', contextLength: 1024 })
-    const question = 'What is the capital of France?'
+    // The first token of the answer has 95 % of the probability: versions of llama.cpp round 4-bit products differently.
+    const question = 'Where is the Eiffel Tower?'
     const { result } = await streamAnswer(engine, question, { temperature: 0, maxTokens: 12 })
     expect(result.text).toContain('Paris')
     const again = await engine.evaluate(async (engine, question) => {

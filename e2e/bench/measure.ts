@@ -6,7 +6,7 @@ import type { PacedFile } from './page/plan.js'
 import type { Row } from './page/rows.js'
 
 /** The device for which each section loads weights. */
-export const devices = {
+const devices = {
   host: 'webgpu',
   gpu: 'webgpu',
   wasm: 'wasm',
