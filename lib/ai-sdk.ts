@@ -20,8 +20,7 @@ import type { TokenStream } from './token-stream.js'
  * functions built on them. Tools and JSON formats are refused before any work, because the SDK would wait for them in vain;
  * the `reasoning` setting is reported as the SDK's warning. Reasoning and tool parts of earlier answers may be in the prompt.
  * Options that only this library has are set with
- * `providerOptions: { rivulet: { minP, repetitionPenalty, logitBias, templateVariables } }`; an unknown name in `rivulet`
- * is refused.
+ * `providerOptions: { rivulet: { minP, repetitionPenalty, logitBias, templateVariables } }`; an unknown name in `rivulet` is refused.
  *
  *     const { textStream } = streamText({ model: languageModel(engine), prompt: 'Tell me a story.' })
  */

@@ -177,6 +177,17 @@ describe('the routes of OpenAI’s API', () => {
   })
 })
 
+describe('a completion without max_tokens', () => {
+  it('has no limit from an engine that knows none', async () => {
+    const { client, engine } = open()
+    Object.assign(engine.info, { supports: { ...engine.info.supports, options: [] } })
+    expect((await client.completions.create({ model: 'local', prompt: 'One' })).choices[0]?.text).toBe(
+      words.join(''),
+    )
+    expect(engine.requests[0]?.options.maxTokens).toBeUndefined()
+  })
+})
+
 describe('the Responses API', () => {
   const request = { model: 'local', input: 'Tell me a story.' } as const
 
@@ -195,7 +206,6 @@ describe('the Responses API', () => {
       output_text: words.join(''),
       instructions: 'Be kind.',
       max_output_tokens: 9,
-      store: false,
       usage: { output_tokens: words.length },
       output: [{ type: 'message', role: 'assistant', status: 'completed' }],
     })

@@ -14,6 +14,9 @@ export type AnswerPart =
       readonly result: GenerationResult
     }
 
+/** OpenAI's default of `max_tokens` for completions. Chats have none. */
+const defaultCompletionTokens = 16
+
 /**
  * Answers the prompts of a request one after the other. Generates only on demand.
  * @param signal cancels the running generation
@@ -21,11 +24,13 @@ export type AnswerPart =
  */
 export async function* answerPrompts(
   engine: Engine,
-  { prompts, options }: ReadRequest,
+  { isChat, prompts, options }: ReadRequest,
   signal: AbortSignal,
 ): AsyncGenerator<AnswerPart, undefined> {
+  const hasLimit = !isChat && engine.info.supports.options.includes('maxTokens')
+  const defaults = hasLimit ? { maxTokens: defaultCompletionTokens } : {}
   for (const [index, prompt] of prompts.entries()) {
-    const stream = engine.generate(prompt, { ...options, signal })
+    const stream = engine.generate(prompt, { ...defaults, ...options, signal })
     for await (const chunk of stream) yield { kind: 'chunk', index, chunk }
     const result = await stream.result
     yield { kind: 'end', index, end: checkEnd(result.finishReason), result }

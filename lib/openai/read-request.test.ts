@@ -133,7 +133,7 @@ describe('a request of OpenAI’s API', () => {
   it('for a completion is raw text', () => {
     expect(readRequest({ model: 'local', prompt: 'Once' }, false)).toMatchObject({
       prompts: ['Once'],
-      options: { applyChatTemplate: false, maxTokens: 16 },
+      options: { applyChatTemplate: false },
     })
     const several = { model: 'local', prompt: ['Once', 'Twice'], max_tokens: 5, logprobs: 2 }
     expect(readRequest(several, false)).toMatchObject({

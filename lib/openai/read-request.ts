@@ -104,15 +104,12 @@ function readOptions(fields: Json, isChat: boolean): Omit<GenerateOptions, 'sign
   const continueFinalMessage = readContinueFinalMessage(fields, isChat)
   // `engine.generate` checks the values of the options.
   return {
-    ...(!isChat && { maxTokens: defaultCompletionTokens }),
     ...adaptRanges(Object.fromEntries(options)),
     ...readLogprobs(fields, isChat),
     ...(continueFinalMessage && { continueFinalMessage }),
   }
 }
 
-/** OpenAI's default for completions. */
-const defaultCompletionTokens = 16
 /** OpenAI's `top_p: 0` means the most likely token. Every distribution has a token with this probability. */
 const smallestTopP = 1e-6
 

@@ -69,7 +69,6 @@ export function createResponseWriter({ model, created, echo }: ResponseHead) {
       output: status === 'in_progress' ? [] : items.map((item) => writeItem(item, status)),
       previous_response_id: null,
       reasoning: { effort: null, summary: null },
-      store: false,
       text: { format: { type: 'text' } },
       truncation: 'disabled',
       ...(usage && { usage: writeUsage(usage) }),
