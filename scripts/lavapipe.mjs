@@ -55,7 +55,7 @@ export function chooseLavapipe() {
   }
 }
 
-/** Prepares the Chromium if this machine can have one. Otherwise, prints why not: the tests on lavapipe are then skipped. */
+/** Prepares the Chromium if this machine can have one. If not, the tests on lavapipe are skipped, and print the reason. */
 export function ensureLavapipe() {
   try {
     if (!explainUnavailable() && !isPrepared()) prepare()
