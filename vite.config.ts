@@ -7,12 +7,15 @@ import { chooseLaunchOptions } from './scripts/chromium.mjs'
 import { chooseLavapipe } from './scripts/lavapipe.mjs'
 import { precacheDemo } from './scripts/precache-demo.mjs'
 import { serveSmolLm2 } from './scripts/smollm2.mjs'
+import { float16Dtypes } from './lib/contract/onnx-options.js'
+import type { ZooModel } from './workers/onnx/zoo-answers.test-support.js'
 import { hasZoo, listZoo, readAnswers, zoo } from './workers/onnx/zoo.test-support.js'
 
 const root = import.meta.dirname
 const unitTests = ['lib', 'workers', 'demo', 'e2e'].map((folder) => `${folder}/**/*.test.{ts,tsx}`)
 const browserTests = unitTests.map((pattern) => pattern.replace('.test.', '.browser.test.'))
-const lavapipeTests = unitTests.map((pattern) => pattern.replace('.test.', '.lavapipe.test.'))
+/** The tests that compare the models of the zoo. They need a browser, and each adapter has a project of its own for them. */
+const zooTests = unitTests.map((pattern) => pattern.replace('.test.', '.webgpu.test.'))
 
 /** Tests that run in Chromium. They get `provide` from vitest's `inject`. */
 function createBrowserProject(
@@ -69,22 +72,34 @@ if ('unavailable' in lavapipe && process.env.VITEST)
 const adapterTests = ['decoder', 'gpu-sampler', 'gpu-device'].map(
   (name) => `workers/onnx/${name}.browser.test.ts`,
 )
-/** Lavapipe takes up to a minute to compile the shaders of a model. */
+/** An adapter takes up to a minute to compile the shaders of a model. */
 const zooModels = isSoak ? listZoo() : [{ name: 'genai/qwen3', dtype: 'q4f16' } as const]
+
+function provideZoo(isIncluded: (model: ZooModel) => boolean) {
+  const models = hasZoo ? zooModels.filter(isIncluded) : []
+  return {
+    folder: zoo,
+    models: models.map(({ name, dtype }) => ({ name, dtype, answers: readAnswers({ name, dtype }) })),
+  }
+}
+
 const lavapipeProjects =
   'unavailable' in lavapipe
     ? []
     : [
-        createBrowserProject('lavapipe', [...adapterTests, ...lavapipeTests], lavapipe.launchOptions, {
+        createBrowserProject('lavapipe', [...adapterTests, ...zooTests], lavapipe.launchOptions, {
           floatTypes: isSoak ? ['float32', 'float16'] : ['float16'],
-          zoo: {
-            folder: zoo,
-            models: hasZoo
-              ? zooModels.map(({ name, dtype }) => ({ name, dtype, answers: readAnswers({ name, dtype }) }))
-              : [],
-          },
+          zoo: provideZoo(() => true),
         }),
       ]
+/** The zoo on SwiftShader, which has no 16-bit floats. */
+const swiftShaderProjects = isSoak
+  ? [
+      createBrowserProject('swiftshader', zooTests, chooseLaunchOptions(), {
+        zoo: provideZoo(({ dtype }) => !float16Dtypes.includes(dtype)),
+      }),
+    ]
+  : []
 
 /** The demo and the unit tests. `*.browser.test.ts` runs in a real browser, every other test in Node. */
 export default defineConfig({
@@ -113,12 +128,13 @@ export default defineConfig({
         test: {
           name: 'node',
           include: unitTests,
-          exclude: [...browserTests, ...lavapipeTests],
+          exclude: [...browserTests, ...zooTests],
           testTimeout: 60_000,
         },
       },
       createBrowserProject('browser', browserTests, chooseLaunchOptions(), { floatTypes: ['float32'] }),
       ...lavapipeProjects,
+      ...swiftShaderProjects,
     ],
   },
 })

@@ -1,9 +1,9 @@
-// npm run soak: repeats the tests of faults and load, and runs the tests with the tag @soak. 90 minutes on two cores.
+// npm run soak: repeats the tests of faults and load, and runs the tests with the tag @soak. About four hours on two cores.
 // With ../shared/zoo next to the repository, or RIVULET_ZOO, it also runs all models there.
 // npm run soak -- load: only the files whose names start with this.
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
 import { ensureChromium } from './chromium.mjs'
-import { ensureLavapipe } from './lavapipe.mjs'
+import { chooseLavapipe, ensureLavapipe } from './lavapipe.mjs'
 
 /** How many times as often as in `npm test` a test repeats. Each test has its own maximum. */
 process.env.RIVULET_SOAK ??= '34'
@@ -14,5 +14,17 @@ ensureInstalled()
 ensureChromium()
 ensureLavapipe()
 runNpm('run', '--silent', 'build')
-if (files.length === 0) runNpm('run', '--silent', 'test:unit', '--', '--project', 'node', 'hostile', 'zoo')
+if (files.length === 0) {
+  const projects = ['node', 'swiftshader', ...('unavailable' in chooseLavapipe() ? [] : ['lavapipe'])]
+  for (const project of projects)
+    runNpm(
+      'run',
+      '--silent',
+      'test:unit',
+      '--',
+      '--project',
+      project,
+      ...(project === 'node' ? ['hostile', 'zoo'] : []),
+    )
+}
 runNpm('run', '--silent', 'test:e2e', '--', ...(files.length > 0 ? files : all))
