@@ -135,6 +135,8 @@ export interface TokenLogprob {
   readonly tokenId: number
   /** The token's text; U+FFFD if the token is part of a character, empty if it is a control token. */
   readonly text: string
+  /** The bytes of a token that is part of a character; undefined for other tokens, and if the runtime does not report them. */
+  readonly bytes?: readonly number[] | undefined
   /** The natural logarithm of the probability; at most 0. */
   readonly logprob: number
 }

@@ -65,11 +65,14 @@ describe('an answer in OpenAI’s format', () => {
     })
   })
 
-  it('has null as the bytes of a token that is a part of a character', () => {
-    const token = { tokenId: 1, text: '\uFFFD', logprob: -0.5 }
+  it.each([
+    ['its bytes', [240, 159]],
+    ['null, if the runtime does not report them', null],
+  ])('has as the bytes of a token that is a part of a character: %s', (_, bytes) => {
+    const token = { tokenId: 1, text: '\uFFFD', logprob: -0.5, ...(bytes && { bytes }) }
     const logprobs = [{ ...token, top: [] }]
     const written = createAnswerWriter(head).write({ ...chunk, logprobs }, 0, 0) as OpenAI.ChatCompletionChunk
-    expect(written.choices[0]?.logprobs?.content?.[0]?.bytes).toBeNull()
+    expect(written.choices[0]?.logprobs?.content?.[0]?.bytes).toEqual(bytes)
   })
 
   it('has the log-probabilities of a completion in lists, with offsets from the start of the prompt', () => {

@@ -157,9 +157,13 @@ function writeLegacyLogprobs(tokens: readonly TokenLogprobs[], offset: number) {
 
 const encoder = new TextEncoder()
 
-/** Writes a token. A token that is a part of a character has no text of its own: OpenAI's API then allows null. */
-function writeTokenLogprob({ text, logprob }: TokenLogprob) {
-  return { token: text, logprob, bytes: text.includes('\uFFFD') ? null : [...encoder.encode(text)] }
+/** Writes a token. OpenAI's API allows null for the bytes: those of a part of a character that the runtime does not report. */
+function writeTokenLogprob({ text, bytes, logprob }: TokenLogprob) {
+  return {
+    token: text,
+    logprob,
+    bytes: bytes ?? (text.includes('\uFFFD') ? null : [...encoder.encode(text)]),
+  }
 }
 
 function writeTokenLogprobs({ top, ...chosen }: TokenLogprobs) {

@@ -34,6 +34,7 @@ interface Timings {
 interface ChunkLogprob {
   readonly id: number
   readonly token: string
+  readonly bytes?: readonly number[]
   readonly logprob: number
 }
 
@@ -176,8 +177,8 @@ function readLogprobs(count: number) {
   })
 }
 
-function readLogprob({ id, token, logprob }: ChunkLogprob): TokenLogprob {
-  return { tokenId: id, text: token, logprob }
+function readLogprob({ id, token, bytes, logprob }: ChunkLogprob): TokenLogprob {
+  return { tokenId: id, text: token, ...(token.includes('\uFFFD') && { bytes }), logprob }
 }
 
 interface Answer {

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { computeLogprobs } from './logprobs.js'
 
 /** Stands in for a tokenizer: the text of a token is its id. */
-const tokenizer = { decode: (ids: readonly number[]) => ids.join() }
+const tokenizer = { decode: (ids: readonly number[]) => ids.join(), readBytes: (id: number) => [id] }
 
 it('log-probabilities are those of a softmax over all logits', () => {
   const { logprob, top } = computeLogprobs(
@@ -31,4 +31,11 @@ it('log-probabilities stay finite for logits far apart and far from zero', () =>
   const { logprob, top } = computeLogprobs(Float32Array.of(-1e4, 1e4, -Infinity), 1, 2, tokenizer)
   expect(logprob).toBeCloseTo(0, 6)
   expect(top[1]?.logprob).toBeCloseTo(-2e4, 0)
+})
+
+it('only a token that is a part of a character has bytes', () => {
+  const decode = ([id]: readonly number[]) => (id === 1 ? '\uFFFD' : 'a')
+  const { bytes, top } = computeLogprobs(Float32Array.of(1, 2), 1, 2, { ...tokenizer, decode })
+  expect(bytes).toEqual([1])
+  expect(top.map((token) => token.bytes)).toEqual([[1], undefined])
 })

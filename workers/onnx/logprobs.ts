@@ -10,16 +10,20 @@ export function computeLogprobs(
   logits: Float32Array,
   tokenId: number,
   count: number,
-  tokenizer: Pick<Tokenizer, 'decode'>,
+  tokenizer: Pick<Tokenizer, 'decode' | 'readBytes'>,
 ): TokenLogprobs {
   const largest = logits.reduce((most, logit) => Math.max(most, logit), -Infinity)
   const sum = logits.reduce((total, logit) => total + Math.exp(logit - largest), 0)
   const logSum = largest + Math.log(sum)
-  const describe = (id: number) => ({
-    tokenId: id,
-    text: tokenizer.decode([id]),
-    logprob: (logits[id] ?? -Infinity) - logSum,
-  })
+  const describe = (id: number) => {
+    const text = tokenizer.decode([id])
+    return {
+      tokenId: id,
+      text,
+      ...(text.includes('\uFFFD') && { bytes: tokenizer.readBytes(id) }),
+      logprob: (logits[id] ?? -Infinity) - logSum,
+    }
+  }
   return { ...describe(tokenId), top: findLargest(logits, count).map(describe) }
 }
 

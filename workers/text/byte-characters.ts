@@ -7,6 +7,14 @@ const byteCharacters: readonly string[] = (() => {
   })
 })()
 
+const bytesByCharacter = new Map(byteCharacters.map((character, byte) => [character, byte]))
+
+/** Returns the bytes that the characters of a byte-level token stand for; undefined if one stands for none. */
+export function decodeByteCharacters(token: string): number[] | undefined {
+  const bytes = Array.from(token, (character) => bytesByCharacter.get(character))
+  return bytes.every((byte) => byte !== undefined) ? bytes : undefined
+}
+
 const encoder = new TextEncoder()
 
 /** Returns the characters that stand for the text's UTF-8 bytes. */

@@ -72,6 +72,15 @@ describe('Gemma’s tokens that look like control tokens', () => {
   })
 })
 
+it.each(['gpt2', 'llama3', 'llama2', 'gemma'])(
+  'a tokenizer like that of %s knows the bytes of tokens that are parts of a character',
+  async (name) => {
+    const tokenizer = createTokenizer((read(`${name}.json`) as Reference).tokenizer, {})
+    const ids = await tokenizer.encode([{ text: '\u{1F999}', isContent: true }])
+    expect(ids.flatMap((id) => tokenizer.readBytes(id) ?? [])).toEqual([0xf0, 0x9f, 0xa6, 0x99])
+  },
+)
+
 describe('a text of 400,000 characters', { timeout: 120_000 }, () => {
   const like = (name: string) => createTokenizer((read(`${name}.json`) as Reference).tokenizer, {})
   const prose = 'The little dragon lived near the sea. It was very kind.\n'

@@ -3,6 +3,7 @@ import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import { runSlices } from '../run-slices.js'
 import type { AddedToken } from './added-tokens.js'
 import { createBpe, type BpeConfig } from './bpe.js'
+import { decodeByteCharacters } from './byte-characters.js'
 import type { ChatTemplate, PromptPart } from './chat-template.js'
 import { createEncoder } from './encoder.js'
 import { readToken } from './find-chat-template.js'
@@ -30,6 +31,8 @@ export interface Tokenizer {
   encode(parts: readonly PromptPart[], signal?: AbortSignal): Promise<number[]>
   /** Returns the text without control tokens. An incomplete character becomes U+FFFD. */
   decode(ids: readonly number[]): string
+  /** Returns the bytes of a token that can be a part of a character; undefined if the vocabulary has no such tokens. */
+  readBytes(id: number): readonly number[] | undefined
 }
 
 /** A parsed `tokenizer_config.json`. */
@@ -41,6 +44,7 @@ interface TokenizerJson {
   readonly pre_tokenizer?: PreTokenizerConfig | null
   readonly model: { readonly type?: string; readonly vocab: unknown; readonly merges?: unknown }
   readonly added_tokens: readonly AddedTokenJson[]
+  readonly decoder?: object | null
 }
 
 interface AddedTokenJson {
@@ -105,6 +109,7 @@ function buildTokenizer(
   const hiddenIds = new Set(json.added_tokens.filter(isSpecial).map(({ id }) => id))
   const addedIds = new Map(addedTokens.map(({ content, id }) => [content, id]))
   const findId = (token: string) => addedIds.get(token) ?? model.ids.get(token)
+  const isByteLevel = JSON.stringify(json.decoder ?? null).includes('"ByteLevel"')
   const encodeParts = createEncoder({
     addedTokens,
     normalize: createNormalizer(json.normalizer),
@@ -121,6 +126,13 @@ function buildTokenizer(
       const tokens = ids.flatMap((id) => (hiddenIds.has(id) ? [] : (vocabulary[id] ?? [])))
       if (tokens.length === 0) return ''
       return runtime.decoder ? runtime.decoder(tokens) : tokens.join(' ')
+    },
+    readBytes(id) {
+      const token = vocabulary[id] ?? ''
+      // SentencePiece's byte fallback: one token for each byte.
+      const [, fallback] = /^<0x([0-9A-F]{2})>$/.exec(token) ?? []
+      if (fallback !== undefined) return [Number.parseInt(fallback, 16)]
+      return isByteLevel ? decodeByteCharacters(token) : undefined
     },
   }
 }
