@@ -56,6 +56,7 @@ export function createResponseWriter({ model, created, echo }: ResponseHead) {
       incomplete_details: reason === undefined ? null : { reason },
       instructions: null,
       max_output_tokens: null,
+      access_programs: null,
       metadata: {},
       parallel_tool_calls: true,
       temperature: null,

@@ -30,6 +30,8 @@ export async function askHead({ url, headers, isSmall, signal }: HeadRequest): P
     })
     // A server can ignore the range and send the whole file.
     if (isSigned) response.body?.cancel().catch(() => {})
+    // It is empty. Chromium reports a request whose body is not read as aborted when the worker ends.
+    else await response.arrayBuffer()
     if (isPage(response) || response.status === 404 || response.status === 410) return { kind: 'missing' }
     if (!response.ok) return { kind: 'unknown' }
     const facts = readFacts(response)
