@@ -32,7 +32,7 @@ test('onnx() streams the same answer with 16-bit floats on WebGPU as with 32-bit
   await page.context().route(/\/models\/stories-float16\//, async (route) => {
     const [, path = ''] = new URL(route.request().url()).pathname.split('/stories-float16/')
     if (path === graphFile) {
-      const graph = convertToFloat16(readFileSync(`${stories}/onnx/model_quantized.onnx`))
+      const graph = convertToFloat16(new Uint8Array(readFileSync(`${stories}/onnx/model_quantized.onnx`)))
       return route.fulfill({ body: Buffer.from(graph), contentType: 'application/octet-stream' })
     }
     return path.startsWith('onnx/')
