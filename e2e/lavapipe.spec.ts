@@ -8,11 +8,14 @@ import { embeddedModel, loadEngine, openBarePage, streamAnswer, type Streamed } 
 const stories = 'demo/public/models/stories'
 const float16Model = './models/stories-float16/'
 const graphFile = 'onnx/model_fp16.onnx'
-/** Long enough for the kernels that compute 32 or more tokens at a time. */
+/**
+ * Long enough for the kernels that compute 32 or more tokens at a time. 16-bit floats may choose another token where two logits
+ * are almost equal: of six conversations like this one, the answer to one differed after some tokens.
+ */
 const prompt = [
-  { role: 'user', content: 'I want a story with a cat and a ball.' },
-  { role: 'assistant', content: 'Once upon a time, there was a cat named Tom. Tom had a big red ball.' },
-  { role: 'user', content: 'Tell me a story about the moon.' },
+  { role: 'user', content: 'Tell me a story about a ball.' },
+  { role: 'assistant', content: 'Once upon a time, there was a boy named Tim. He had a red ball and a dog.' },
+  { role: 'user', content: 'Tell me a story about a dragon.' },
 ] as const
 const options = { temperature: 0, maxTokens: 48 }
 
