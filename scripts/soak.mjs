@@ -1,4 +1,4 @@
-// npm run soak: repeats the tests of faults and load, and runs the tests with the tag @soak. About four hours on two cores.
+// npm run soak: repeats the tests of faults and load, and runs the tests with the tag @soak. Hours on two cores.
 // With ../shared/zoo next to the repository, or RIVULET_ZOO, it also runs all models there.
 // npm run soak -- load: only the files whose names start with this.
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
