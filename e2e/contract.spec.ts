@@ -294,6 +294,11 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
       topLogprobs: 1,
       stop: 'zzz',
       templateVariables: { enable_thinking: false },
+      responseFormat: 'json',
+      tools: [{ name: 'clock' }],
+      toolChoice: 'auto',
+      parallelToolCalls: false,
+      reasoning: 'off',
       applyChatTemplate: false,
       // `continueFinalMessage` needs another prompt: the promise `continues` tests it.
     } satisfies Record<Exclude<keyof GenerateOptions, 'signal' | 'continueFinalMessage'>, unknown>

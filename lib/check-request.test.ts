@@ -280,12 +280,14 @@ describe('a prompt', () => {
   })
 
   it.each([
-    ['an unknown role', { role: 'tool', content: 'Hi' }, 'role'],
+    ['an unknown role', { role: 'critic', content: 'Hi' }, 'role'],
+    ['a tool’s result without its call', { role: 'tool', content: 'Hi' }, 'tool_call_id'],
+    ['a call without a name', { role: 'assistant', tool_calls: [{ id: 'a' }] }, 'tool_calls'],
     ['no role', { content: 'Hi' }, 'role'],
     ['a role that JSON cannot write', { role: 1n, content: 'Hi' }, 'role'],
     ['no content', { role: 'user' }, 'content'],
     ['null for a content', { role: 'assistant', content: null }, 'content'],
-    ['parts for a content', { role: 'user', content: [{ type: 'text', text: 'Hi' }] }, 'content'],
+    ['an object for a content', { role: 'user', content: { text: 'Hi' } }, 'content'],
   ])('may not have a message with %s; the error says which', (_, message, field) => {
     expect(() => check([user, message])).toThrow(refusal(`messages[1].${field}`))
   })
@@ -293,8 +295,8 @@ describe('a prompt', () => {
   it.each([
     ['an image', { type: 'image_url', image_url: { url: 'data:,' } }, '"image_url"'],
     ['audio', { type: 'input_audio', input_audio: {} }, '"input_audio"'],
-    ['a part whose type JSON cannot write', { type: 1n }, 'a list'],
-    ['null', null, 'a list'],
+    ['a part whose type JSON cannot write', { type: 1n }, '1'],
+    ['null', null, 'undefined'],
   ])('may not have a message with %s; the error says that engines read text', (_, part, words) => {
     const content = [{ type: 'text', text: 'What is this?' }, part]
     expect(() => check([{ role: 'user', content }])).toThrow(refusal('messages[0].content', words, 'text'))

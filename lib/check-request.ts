@@ -1,12 +1,14 @@
 import { checkTemplateVariables } from './check-template-variables.js'
 import { refuse } from './contract/check-options.js'
 import { describeOption, optionNames, type NumberRange, type OptionName } from './contract/option-table.js'
-import { roles, type ChatMessage, type GenerateOptions, type Prompt } from './contract/request.js'
-import type { RequestOptions } from './contract/request.js'
+import type { GenerateOptions, Prompt, RequestMessage, RequestOptions } from './contract/request.js'
+import { checkFormat, checkReasoning, checkToolChoice, checkTools } from './check-answer-options.js'
+import { checkMessage } from './check-message.js'
+import { describeValue } from './describe-value.js'
 
 /** A prompt and its options, after all checks that need no model. A plain copy of the data that the caller passed. */
 export interface CheckedRequest {
-  readonly prompt: Prompt
+  readonly prompt: string | readonly RequestMessage[]
   /** The text of the message to continue, which `prompt` does not contain. Undefined without `continueFinalMessage`. */
   readonly assistantPrefix: string | undefined
   readonly applyChatTemplate: boolean | undefined
@@ -63,7 +65,13 @@ function checkOption(name: OptionName, value: unknown): unknown {
   if (range.kind === 'number') return checkNumber(value, range, name)
   if (range.kind === 'token-bias') return checkBias(value, range, name)
   if (range.kind === 'variables') return checkTemplateVariables(value, range, name)
-  return checkStrings(value, range, name)
+  if (range.kind === 'strings') return checkStrings(value, range, name)
+  if (range.kind === 'format') return checkFormat(value, range, name)
+  if (range.kind === 'tools') return checkTools(value, range, name)
+  if (range.kind === 'tool-choice') return checkToolChoice(value, name)
+  if (range.kind === 'reasoning') return checkReasoning(value, name)
+  if (typeof value === 'boolean') return value
+  return refuse(`"${name}" must be true or false; got ${describeValue(value)}.`, name)
 }
 
 function checkNumber(value: unknown, range: NumberRange, name: string): number {
@@ -126,7 +134,7 @@ function checkBias(
   return Object.fromEntries(entries) as Record<number, number>
 }
 
-function checkPrompt(prompt: Prompt, applyChatTemplate: boolean | undefined): Prompt {
+function checkPrompt(prompt: Prompt, applyChatTemplate: boolean | undefined): CheckedRequest['prompt'] {
   if (typeof prompt === 'string') {
     if (prompt === '') refuse('The prompt is empty. Pass at least one character.', 'prompt')
     checkTexts([prompt])
@@ -150,13 +158,18 @@ function checkPrompt(prompt: Prompt, applyChatTemplate: boolean | undefined): Pr
  * Splits the prompt into the assistant's last message and the messages before it. At least one message must come before the
  * last one, because no chat template renders an empty conversation.
  */
-function splitFinalMessage(prompt: Prompt): Pick<CheckedRequest, 'prompt' | 'assistantPrefix'> {
+function splitFinalMessage(
+  prompt: CheckedRequest['prompt'],
+): Pick<CheckedRequest, 'prompt' | 'assistantPrefix'> {
   const final = typeof prompt === 'string' ? undefined : prompt.at(-1)
   if (final?.role !== 'assistant' || prompt.length === 1) {
     refuse(
       '"continueFinalMessage" needs a list of at least two messages, and the last one must be the assistant\'s.',
       'continueFinalMessage',
     )
+  }
+  if (final.tool_calls !== undefined) {
+    refuse('"continueFinalMessage" cannot continue a message that calls tools.', 'continueFinalMessage')
   }
   return { prompt: prompt.slice(0, -1), assistantPrefix: final.content }
 }
@@ -180,43 +193,4 @@ function checkTexts(texts: readonly string[]): void {
  */
 function isWellFormed(text: string): boolean {
   return !/\p{Surrogate}/u.test(text)
-}
-
-/**
- * Checks a message and returns a plain copy. The original may be a framework's proxy or contain a function, and then could
- * not be posted to the worker.
- */
-function checkMessage(message: unknown, index: number): ChatMessage {
-  const { role, content } = (message ?? {}) as Partial<Record<keyof ChatMessage, unknown>>
-  const known = roles.find((name) => name === role)
-  if (!known) {
-    const names = roles.map((name) => `"${name}"`).join(', ')
-    refuse(
-      `messages[${index}].role must be one of ${names}; got ${describeValue(role)}.`,
-      `messages[${index}].role`,
-    )
-  }
-  if (typeof content !== 'string') {
-    refuse(
-      `messages[${index}].content must be a string; got ${describeContent(content)}.`,
-      `messages[${index}].content`,
-    )
-  }
-  return { role: known, content }
-}
-
-/** Returns a refused content as text for an error. Names a part that is not text, such as an image. */
-function describeContent(content: unknown): string {
-  if (!Array.isArray(content)) return describeValue(content)
-  const types = content.map((part: { readonly type?: unknown } | null) => part?.type)
-  const other = types.find((type) => typeof type === 'string' && type !== 'text')
-  return other === undefined
-    ? 'a list. Join the texts of its parts'
-    : `a list with the part ${describeValue(other)}. Engines read only text`
-}
-
-/** Returns a refused value as text for an error. Returns only the type of an object, because converting it could throw. */
-function describeValue(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value)
-  return Object(value) === value ? typeof value : String(value)
 }

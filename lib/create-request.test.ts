@@ -39,6 +39,11 @@ const values: { readonly [Name in OptionName]: GenerateOptions[Name] } = {
   topLogprobs: 0,
   stop: 'END',
   templateVariables: { enable_thinking: false },
+  responseFormat: 'json',
+  tools: [{ name: 'clock' }],
+  toolChoice: 'required',
+  parallelToolCalls: false,
+  reasoning: 'off',
 }
 
 describe('an option that the model does not support', () => {

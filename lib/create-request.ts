@@ -54,7 +54,23 @@ function selectOptions(options: RequestOptions, { backend, supports }: ModelInfo
   const used = optionNames.filter((name) => options[name] !== undefined && !isOff(name, options[name]))
   const unsupported = used.find((name) => !supports.options.includes(name))
   if (unsupported !== undefined) {
-    refuse(`${backend} does not support "${unsupported}". Leave it out, or use another backend.`, unsupported)
+    const hint = supports.hints?.[unsupported] ?? 'Leave it out, or use another backend.'
+    refuse(`${backend} does not support "${unsupported}". ${hint}`, unsupported)
+  }
+  const { responseFormat, reasoning } = options
+  if (responseFormat && !supports.formats.includes(responseFormat.kind)) {
+    refuse(
+      `${backend} cannot hold the form "${responseFormat.kind}" with this model. Use another form.`,
+      'responseFormat',
+    )
+  }
+  const demand = typeof reasoning === 'object' ? 'budget' : reasoning
+  if (demand && !supports.reasoning.includes(demand)) {
+    refuse(
+      `This model's reasoning cannot be controlled with ${demand === 'budget' ? '{ maxTokens }' : `"${demand}"`}. ` +
+        'Leave "reasoning" out.',
+      'reasoning',
+    )
   }
   const entries = Object.entries(options).filter(([name]) => supports.options.some((known) => known === name))
   return { ...Object.fromEntries(entries), stop: options.stop } as RequestOptions

@@ -7,6 +7,8 @@ export const allSupport: ModelSupport = {
   inputs: ['chat', 'text'],
   roles,
   options: optionNames,
+  formats: ['json', 'json-schema', 'regex', 'grammar'],
+  reasoning: ['on', 'off', 'budget'],
   continuation: true,
   seededContinuation: false,
   concurrency: 1,

@@ -11,7 +11,12 @@ function describeValue({ value }: OptionRow): string {
   if (value.kind === 'number') return describeRange(value)
   if (value.kind === 'token-bias') return `token ids to numbers from -${value.limit} to ${value.limit}`
   if (value.kind === 'variables') return 'an object with values of JSON'
-  return `a string or up to ${value.maxStrings}`
+  if (value.kind === 'strings') return `a string or up to ${value.maxStrings}`
+  if (value.kind === 'format') return 'a schema, `json`, `{ regex }` or `{ grammar }`'
+  if (value.kind === 'tools') return `up to ${value.maxTools} tools`
+  if (value.kind === 'tool-choice') return '`auto`, `none`, `required` or `{ name }`'
+  if (value.kind === 'reasoning') return '`on`, `off` or `{ maxTokens }`'
+  return 'true or false'
 }
 
 /** Option name → the text after `@default` in its docstring, on one line. */

@@ -1,4 +1,4 @@
-import type { GeneratedText, Resume } from './contract/request.js'
+import type { GeneratedAnswer, Resume } from './contract/request.js'
 import type { ModelInfo, TokenChunk, ToolCall } from './contract/worker-api.js'
 
 /** The part of an answer that one backend generated. */
@@ -103,7 +103,7 @@ export function createTranscript(): Transcript {
   }
 }
 
-function join(entries: readonly Entry[]): GeneratedText {
+function join(entries: readonly Entry[]): GeneratedAnswer {
   return entries.reduce(
     (all, { part }) => ({ text: all.text + part.text, tokens: all.tokens + part.tokens }),
     { text: '', tokens: 0 },

@@ -20,6 +20,8 @@ const info: ModelInfo = {
   supports: {
     inputs: ['text'],
     roles: [],
+    formats: [],
+    reasoning: [],
     options: [],
     continuation: true,
     seededContinuation: true,

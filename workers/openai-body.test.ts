@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { describeOption, optionNames, optionTable } from '../lib/contract/option-table.js'
+import { describeOption, optionNames, optionTable, type OptionName } from '../lib/contract/option-table.js'
 import type { RequestOptions } from '../lib/contract/request.js'
 import { joinAnswer, toOpenAiBody } from './openai-body.js'
 import { chatRequest, textRequest } from './request.test-support.js'
@@ -18,11 +18,27 @@ const options: Required<RequestOptions> = {
   topLogprobs: 0,
   stop: ['END'],
   templateVariables: { enable_thinking: false },
+  responseFormat: { kind: 'json-schema', schema: { type: 'string' } },
+  tools: [{ name: 'clock', parameters: { type: 'object' } }],
+  toolChoice: 'required',
+  parallelToolCalls: false,
+  reasoning: 'off',
 }
 
 const resume = {
   handedOver: { text: ' upon', tokens: 1 },
   generated: { text: ' a time', tokens: 2, tokenIds: [7, 8] },
+}
+
+/** What the fields of the options contain. */
+const fields: Readonly<Record<OptionName, unknown>> = {
+  ...options,
+  responseFormat: {
+    type: 'json_schema',
+    json_schema: { name: 'answer', schema: { type: 'string' }, strict: true },
+  },
+  tools: [{ type: 'function', function: { name: 'clock', parameters: { type: 'object' } } }],
+  reasoning: 'none',
 }
 
 describe('an OpenAI request body', () => {
@@ -41,12 +57,17 @@ describe('an OpenAI request body', () => {
       top_logprobs: 0,
       stop: ['END'],
       chat_template_kwargs: { enable_thinking: false },
+      response_format: fields.responseFormat,
+      tools: fields.tools,
+      tool_choice: 'required',
+      parallel_tool_calls: false,
+      reasoning_effort: 'none',
     })
   })
 
   it.each(optionNames)('has only the field of the option that the request has: %s', (name) => {
     const [field] = describeOption(name).openAi
-    expect(toOpenAiBody(chatRequest('Hello', { [name]: options[name] }))).toEqual({ [field]: options[name] })
+    expect(toOpenAiBody(chatRequest('Hello', { [name]: options[name] }))).toEqual({ [field]: fields[name] })
   })
 
   it('is empty for a request without options', () => {
@@ -56,7 +77,7 @@ describe('an OpenAI request body', () => {
 
   it.each(optionNames)('takes another name for a field: %s', (name) => {
     const body = toOpenAiBody(chatRequest('Hello', options), { [name]: 'renamed' })
-    expect(body).toHaveProperty('renamed', options[name])
+    expect(body).toHaveProperty('renamed', fields[name])
     expect(body).not.toHaveProperty(optionTable[name].openAi[0])
     expect(Object.keys(body)).toHaveLength(optionNames.length)
   })

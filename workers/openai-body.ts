@@ -1,5 +1,5 @@
 import { describeOption, optionNames, type OptionName } from '../lib/contract/option-table.js'
-import type { GenerateRequest } from '../lib/contract/request.js'
+import type { GenerateRequest, RequestFormat } from '../lib/contract/request.js'
 
 /**
  * Converts a request's options to the fields of an OpenAI request body. A missing option or an empty list is not sent.
@@ -16,9 +16,29 @@ export function toOpenAiBody(
     const value = options[name]
     if (value === undefined || (Array.isArray(value) && value.length === 0)) return []
     const field = names[name] ?? describeOption(name).openAi[0]
-    return [[field, name === 'maxTokens' ? Number(value) - generatedTokens : value] as const]
+    return [[field, writeOption(name, request, generatedTokens)] as const]
   })
   return Object.fromEntries(fields)
+}
+
+/** Returns an option as OpenAI's API writes it. */
+function writeOption(name: OptionName, { options }: GenerateRequest, generatedTokens: number): unknown {
+  if (name === 'maxTokens') return Number(options.maxTokens) - generatedTokens
+  if (name === 'responseFormat' && options.responseFormat) return writeFormat(options.responseFormat)
+  if (name === 'tools') return options.tools?.map((tool) => ({ type: 'function', function: tool }))
+  if (name === 'toolChoice' && typeof options.toolChoice === 'object') {
+    return { type: 'function', function: options.toolChoice }
+  }
+  if (name === 'reasoning' && options.reasoning === 'off') return 'none'
+  return options[name]
+}
+
+function writeFormat(format: RequestFormat): object {
+  if (format.kind === 'json') return { type: 'json_object' }
+  if (format.kind === 'json-schema') {
+    return { type: 'json_schema', json_schema: { name: 'answer', schema: format.schema, strict: true } }
+  }
+  return format
 }
 
 /** Returns how many tokens a resumed answer already has; 0 for a new answer. */

@@ -1,7 +1,6 @@
 import type {
-  ChatMessage,
+  RequestMessage,
   GenerateRequest,
-  Prompt,
   RequestInput,
   RequestOptions,
 } from '../lib/contract/request.js'
@@ -9,8 +8,12 @@ import type {
 type Options = Partial<RequestOptions>
 
 /** A request that goes through the chat template: a user message as a string, or a conversation. */
-export function chatRequest(prompt: Prompt, options: Options = {}, assistantPrefix = ''): GenerateRequest {
-  const messages: readonly ChatMessage[] =
+export function chatRequest(
+  prompt: string | readonly RequestMessage[],
+  options: Options = {},
+  assistantPrefix = '',
+): GenerateRequest {
+  const messages: readonly RequestMessage[] =
     typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt
   return { input: { kind: 'chat', messages, assistantPrefix }, options: { stop: [], ...options } }
 }

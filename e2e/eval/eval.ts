@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import type { ChatMessage } from '../../lib/contract/request.js'
+import type { RequestMessage } from '../../lib/contract/request.js'
 import { preparePython, runScript } from '../models/prepare.js'
 import {
   measureKnownWords,
@@ -110,10 +110,10 @@ async function converse(
   storyteller: Storyteller,
   { text, after }: StoryRequest,
   options: StorySampling,
-): Promise<readonly ChatMessage[]> {
-  const question: ChatMessage = { role: 'user', content: text }
+): Promise<readonly RequestMessage[]> {
+  const question: RequestMessage = { role: 'user', content: text }
   if (after === undefined) return [question]
-  const earlier: ChatMessage = { role: 'user', content: after }
+  const earlier: RequestMessage = { role: 'user', content: after }
   const story = await storyteller.generate([earlier], options)
   const isDropped = story.promptTokens + story.tokens > storyteller.contextLength / 2
   return isDropped ? [question] : [earlier, { role: 'assistant', content: story.text }, question]

@@ -5,7 +5,7 @@ import { readModelConfig } from '../../workers/onnx/model-config.js'
 import { readModelWeights } from '../../workers/onnx/model-weights.js'
 import { openDecoder } from '../../workers/onnx/open-decoder.js'
 import { generateTokens } from '../../workers/onnx/generate.js'
-import type { ChatMessage, RequestOptions } from '../../lib/contract/request.js'
+import type { RequestMessage, RequestOptions } from '../../lib/contract/request.js'
 
 export type StorySampling = Omit<RequestOptions, 'stop'>
 
@@ -20,7 +20,7 @@ export interface Story {
 /** Runs a story model in Node with the library's chat template, sampler and session on onnxruntime-web (WASM). */
 export interface Storyteller {
   readonly contextLength: number
-  generate(messages: readonly ChatMessage[], sampling: StorySampling): Promise<Story>
+  generate(messages: readonly RequestMessage[], sampling: StorySampling): Promise<Story>
   release(): Promise<void>
 }
 

@@ -31,6 +31,8 @@ exposeMethods(
           inputs: ['text'],
           roles: [],
           options: [],
+          formats: [],
+          reasoning: [],
           continuation: true,
           seededContinuation: true,
           concurrency: 1,

@@ -52,7 +52,7 @@ export function createContextWindow(): ContextWindow {
 const answerTokens = (contextLength: number) => Math.min(contextLength / 2, 1024)
 
 function countCharacters(prompt: readonly ChatMessage[]): number {
-  return prompt.reduce((sum, { content }) => sum + content.length, 0)
+  return prompt.reduce((sum, { content }) => sum + (content?.length ?? 0), 0)
 }
 
 /** Returns the index at which the next exchange after `first` starts; undefined if no exchange follows. */

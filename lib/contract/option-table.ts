@@ -1,7 +1,10 @@
-import type { SamplingOptions } from './request.js'
+import type { AnswerOptions, SamplingOptions } from './request.js'
 
-/** The name of an option that changes how tokens are chosen, when the answer stops, or what the chat template writes. */
-export type OptionName = keyof SamplingOptions
+/**
+ * The name of an option that changes how tokens are chosen, when the answer stops, what the chat template writes, or what the
+ * answer consists of.
+ */
+export type OptionName = keyof SamplingOptions | keyof AnswerOptions
 
 /** The names of this library's backends, as `ModelInfo.backend` reports them. */
 export type BackendName = 'onnx' | 'llama-cpp' | 'web-llm' | 'remote'
@@ -25,6 +28,18 @@ type OptionValue =
   | { readonly kind: 'strings'; readonly maxStrings: number; readonly maxLength: number }
   /** An object with values of JSON, up to `maxDepth` levels deep, and up to `maxLength` characters as JSON. */
   | { readonly kind: 'variables'; readonly maxDepth: number; readonly maxLength: number }
+  /** A form of the answer: `ResponseFormat`. A schema has up to `maxDepth` levels and `maxLength` characters as JSON. */
+  | { readonly kind: 'format'; readonly maxDepth: number; readonly maxLength: number }
+  /** Up to `maxTools` tools. Their schemas have up to `maxDepth` levels, and up to `maxLength` characters together. */
+  | {
+      readonly kind: 'tools'
+      readonly maxTools: number
+      readonly maxDepth: number
+      readonly maxLength: number
+    }
+  | { readonly kind: 'tool-choice' }
+  | { readonly kind: 'boolean' }
+  | { readonly kind: 'reasoning' }
 
 /** Describes one option. The option's default is in the docstring of `SamplingOptions`. */
 export interface OptionRow {
@@ -123,6 +138,31 @@ export const optionTable = {
     value: { kind: 'variables', maxDepth: 32, maxLength: 2 ** 20 },
     openAi: ['chat_template_kwargs'],
     backends: notWebLlm,
+  },
+  responseFormat: {
+    value: { kind: 'format', maxDepth: 64, maxLength: 2 ** 18 },
+    openAi: ['response_format'],
+    backends: [],
+  },
+  tools: {
+    value: { kind: 'tools', maxTools: 128, maxDepth: 64, maxLength: 2 ** 18 },
+    openAi: ['tools'],
+    backends: [],
+  },
+  toolChoice: {
+    value: { kind: 'tool-choice' },
+    openAi: ['tool_choice'],
+    backends: [],
+  },
+  parallelToolCalls: {
+    value: { kind: 'boolean' },
+    openAi: ['parallel_tool_calls'],
+    backends: [],
+  },
+  reasoning: {
+    value: { kind: 'reasoning' },
+    openAi: ['reasoning_effort'],
+    backends: [],
   },
 } as const satisfies Record<OptionName, OptionRow>
 

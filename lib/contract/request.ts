@@ -1,15 +1,56 @@
 // The request that a page can make, and the normalized request that is sent to the worker.
+import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { OptionName } from './option-table.js'
+import type { ToolCall } from './worker-api.js'
 
-/** The author of a message. */
-export type Role = 'system' | 'user' | 'assistant'
+/** The author of a message. `tool` is the result of a tool call. */
+export type Role = 'system' | 'user' | 'assistant' | 'tool'
 
-export const roles: readonly Role[] = ['system', 'user', 'assistant']
+export const roles: readonly Role[] = ['system', 'user', 'assistant', 'tool']
+
+/** The roles that a model without tools supports. */
+export const textRoles: readonly Role[] = ['system', 'user', 'assistant']
+
+/** A part of a message's content. The texts of the parts are joined. */
+export interface TextPart {
+  readonly type: 'text'
+  readonly text: string
+}
+
+/** The content of a message: a text, or a list of its parts. */
+export type MessageContent = string | readonly TextPart[]
 
 /** One message of a conversation, in the shape of OpenAI's chat API. */
-export interface ChatMessage {
-  readonly role: Role
-  readonly content: string
+export type ChatMessage = InstructionMessage | AssistantMessage | ToolMessage
+
+export interface InstructionMessage {
+  readonly role: 'system' | 'user'
+  readonly content: MessageContent
+}
+
+/** An answer of the model. */
+export interface AssistantMessage {
+  readonly role: 'assistant'
+  /** Missing or null if the answer only calls tools. */
+  readonly content?: MessageContent | null | undefined
+  /** The reasoning before the answer. Chat templates drop old reasoning as the model family wants it. */
+  readonly reasoning_content?: string | null | undefined
+  readonly tool_calls?: readonly MessageToolCall[] | undefined
+}
+
+/** A tool call of an earlier answer. */
+export interface MessageToolCall {
+  readonly id: string
+  readonly type: 'function'
+  /** `arguments` is a JSON text, as in `ToolCall`. */
+  readonly function: { readonly name: string; readonly arguments: string }
+}
+
+/** What a tool returned for the call `tool_call_id`. Its content is untrusted, as every content. */
+export interface ToolMessage {
+  readonly role: 'tool'
+  readonly tool_call_id: string
+  readonly content: MessageContent
 }
 
 /** The text to answer: a user message as a string, or a conversation. See also `continueFinalMessage`. */
@@ -99,8 +140,75 @@ export interface SamplingOptions {
   readonly templateVariables?: Readonly<Record<string, unknown>> | undefined
 }
 
+/** A tool that the model can call. Nothing runs by itself: the answer contains the calls, and the app runs them. */
+export interface Tool {
+  /** 1 to 64 letters, digits, `_`, `-` or `.`. */
+  readonly name: string
+  /** Tells the model what the tool does and when to call it. */
+  readonly description?: string | undefined
+  /**
+   * The JSON schema of the arguments, which are an object; or a Standard Schema that has a JSON schema.
+   * @default an object without properties
+   */
+  readonly parameters?: JsonSchema | StandardSchemaV1 | undefined
+}
+
+/** A JSON schema: an object with keywords. */
+export type JsonSchema = Readonly<Record<string, unknown>>
+
+/**
+ * Which tools the model may call. `auto`: the model decides. `none`: no tool. `required`: at least one call. `{ name }`: a
+ * call of this tool.
+ */
+export type ToolChoice = 'auto' | 'none' | 'required' | { readonly name: string }
+
+/**
+ * The form of the answer. A Standard Schema (zod, valibot, arktype), which must be able to give its JSON schema, or
+ * `{ jsonSchema }`: a JSON value that is valid by the schema. `json`: any JSON object or array. `{ regex }`: a text that matches the
+ * whole pattern. `{ grammar }`: a text of the grammar, in EBNF as llama.cpp writes it (GBNF), with the rule `root`.
+ */
+export type ResponseFormat =
+  | StandardSchemaV1
+  | { readonly jsonSchema: JsonSchema }
+  | 'json'
+  | { readonly regex: string | RegExp }
+  | { readonly grammar: string }
+
+/** Whether the model reasons before its answer. `{ maxTokens }`: it does, and its reasoning ends after this many tokens. */
+export type Reasoning = 'on' | 'off' | { readonly maxTokens: number }
+
+/** The options that decide what an answer consists of: text, a value, tool calls, reasoning. */
+export interface AnswerOptions {
+  /**
+   * The form of the answer. `result.value` is the parsed and validated value. `engine.info.supports.formats` lists what the
+   * model supports. This is OpenAI's `response_format`.
+   * @default free text
+   */
+  readonly responseFormat?: ResponseFormat | undefined
+  /**
+   * The tools that the model can call; up to 128. `stream` and `result` contain the calls. This is OpenAI's `tools`.
+   * @default none
+   */
+  readonly tools?: readonly Tool[] | undefined
+  /**
+   * Which of `tools` the model may call. This is OpenAI's `tool_choice`.
+   * @default 'auto'
+   */
+  readonly toolChoice?: ToolChoice | undefined
+  /**
+   * False if the model may call at most one tool in an answer. This is OpenAI's `parallel_tool_calls`.
+   * @default true
+   */
+  readonly parallelToolCalls?: boolean | undefined
+  /**
+   * Turns the model's reasoning on or off, or limits it to a number of tokens.
+   * @default the model's
+   */
+  readonly reasoning?: Reasoning | undefined
+}
+
 /** Options of `engine.generate`. */
-export interface GenerateOptions extends SamplingOptions {
+export interface GenerateOptions extends SamplingOptions, AnswerOptions {
   /**
    * `true` puts the prompt into the model's chat template. `false` continues the prompt as raw text; the prompt must then
    * be a string.
@@ -130,7 +238,7 @@ export type RequestInput =
   | {
       /** Messages that are put into the model's chat template. */
       readonly kind: 'chat'
-      readonly messages: readonly ChatMessage[]
+      readonly messages: readonly RequestMessage[]
       /** The start of the answer, if `continueFinalMessage` is true; otherwise empty. */
       readonly assistantPrefix: string
     }
@@ -140,23 +248,64 @@ export type RequestInput =
       readonly text: string
     }
 
+/** A message whose content is one text. An answer that only calls tools has an empty one. */
+export type RequestMessage =
+  | { readonly role: 'system' | 'user'; readonly content: string }
+  | {
+      readonly role: 'assistant'
+      readonly content: string
+      readonly reasoning_content?: string
+      /** Not empty. */
+      readonly tool_calls?: readonly MessageToolCall[]
+    }
+  | { readonly role: 'tool'; readonly content: string; readonly tool_call_id: string }
+
 /** The checked options. An option that the caller left out is missing here, too. */
 export type RequestOptions = {
-  readonly [Name in Exclude<OptionName, 'stop'>]?: NonNullable<SamplingOptions[Name]>
-} & { readonly stop: readonly string[] }
+  readonly [Name in Exclude<OptionName, 'stop' | 'responseFormat' | 'tools'>]?: NonNullable<
+    GenerateOptions[Name]
+  >
+} & {
+  readonly stop: readonly string[]
+  readonly responseFormat?: RequestFormat
+  /** Not empty. */
+  readonly tools?: readonly RequestTool[]
+}
+
+/** The form of an answer, as plain data. */
+export type RequestFormat =
+  | { readonly kind: 'json' }
+  | { readonly kind: 'json-schema'; readonly schema: JsonSchema }
+  /** `pattern` matches the whole text. It has no flags. */
+  | { readonly kind: 'regex'; readonly pattern: string }
+  | { readonly kind: 'grammar'; readonly grammar: string }
+
+/** A tool, as plain data. */
+export interface RequestTool {
+  readonly name: string
+  readonly description?: string
+  readonly parameters: JsonSchema
+}
 
 /** The answer so far: first `handedOver`, then `generated`. */
 export interface Resume {
-  /** The text that other models generated. This model reads it as the start of its own answer. */
-  readonly handedOver: GeneratedText
+  /** What other models generated. This model reads it as the start of its own answer. */
+  readonly handedOver: GeneratedAnswer
   /**
-   * The text that this model generated after `handedOver`. `tokenIds` has one id per token, or is empty if the runtime
-   * reports no token ids.
+   * What this model generated after `handedOver`. `tokenIds` has one id per token, or is empty if the runtime reports no token
+   * ids.
    */
-  readonly generated: GeneratedText & { readonly tokenIds: readonly number[] }
+  readonly generated: GeneratedAnswer & { readonly tokenIds: readonly number[] }
 }
 
-export interface GeneratedText {
+/** A part of an answer, in its channels. */
+export interface GeneratedAnswer {
   readonly text: string
+  /** Missing if there is none. */
+  readonly reasoning?: string
+  /** Missing if there are none. The last call can be incomplete. */
+  readonly toolCalls?: readonly ToolCall[]
+  /** All of it as the model wrote it, with the marks of reasoning and tool calls; missing if it equals `text`. */
+  readonly raw?: string
   readonly tokens: number
 }

@@ -1,7 +1,7 @@
 import type { DownloadRequest } from './download-request.js'
 import type { ModelLocation } from './model-location.js'
 import type { OptionName } from './option-table.js'
-import type { GenerateRequest, Role } from './request.js'
+import type { GenerateRequest, RequestFormat, Role } from './request.js'
 
 /** Describes the loaded model and the device that it runs on. */
 export interface ModelInfo {
@@ -45,6 +45,12 @@ export interface ModelSupport {
   readonly inputs: readonly ('chat' | 'text')[]
   readonly roles: readonly Role[]
   readonly options: readonly OptionName[]
+  /** For options that are not in `options`, a sentence that says what would make them work. */
+  readonly hints?: { readonly [Name in OptionName]?: string }
+  /** The forms of an answer that `responseFormat` can demand. Empty without this option. */
+  readonly formats: readonly RequestFormat['kind'][]
+  /** What `reasoning` can demand. `budget` means `{ maxTokens }`. Empty without this option. */
+  readonly reasoning: readonly ('on' | 'off' | 'budget')[]
   /** True if the model can continue an answer: its own after a loss, another model's, and with `continueFinalMessage`. */
   readonly continuation: boolean
   /**
@@ -209,8 +215,15 @@ export type GenerationStep =
       /** Time to compute the prompt, up to its last logits. */
       readonly prefillMs: number
     }
-  | ({ readonly kind: 'chunk' } & Omit<TokenChunk, 'index'>)
+  | ChunkStep
   | ({ readonly kind: 'counted' } & CountedTokens)
+
+/** A chunk of the answer. */
+interface ChunkStep extends Omit<TokenChunk, 'index'> {
+  readonly kind: 'chunk'
+  /** The new text as the model wrote it, with the marks of reasoning and tool calls; missing if it equals `text`. */
+  readonly raw?: string
+}
 
 /** An event that the worker sends to the page for one generation: first the backend's steps, then one `ended`. */
 export type GenerationEvent = GenerationStep | { readonly kind: 'ended'; readonly finishReason: AnswerEnd }

@@ -50,7 +50,7 @@ describe('a refused option', () => {
   it('is named too where it is the prompt or a message', () => {
     expect(refuseBody({ ...chat, messages: [] }).param).toBe('messages')
     expect(refuseBody({ model: 'local', prompt: '' }, false).param).toBe('prompt')
-    const messages = [{ role: 'tool', content: 'Hello' }]
+    const messages = [{ role: 'critic', content: 'Hello' }]
     expect(refuseBody({ ...chat, messages }).param).toBe('messages[0].role')
   })
 })

@@ -1,5 +1,5 @@
 import { refuse as refuseOption } from '../contract/check-options.js'
-import { describeOption, optionNames } from '../contract/option-table.js'
+import { describeOption, optionNames, type OptionName } from '../contract/option-table.js'
 import type { ChatMessage, GenerateOptions, Prompt } from '../contract/request.js'
 
 /** A request of OpenAI's API, converted to the prompt and the options of this library. */
@@ -25,11 +25,20 @@ const silentFields = [
   'prompt_cache_key',
 ] as const
 
-/** The fields that set an option of the option table. Their names come from OpenAI or vLLM. */
-const optionFields = optionNames.flatMap((name) => describeOption(name).openAi)
+/** The options that have one of `neutralFields`. */
+const refusedOptions = new Set<OptionName>([
+  'responseFormat',
+  'tools',
+  'toolChoice',
+  'parallelToolCalls',
+  'reasoning',
+])
 
 /** The options that are read from fields of their own. `readLogprobs` reads the other one. */
-const sentOptions = optionNames.filter((name) => name !== 'topLogprobs')
+const sentOptions = optionNames.filter((name) => name !== 'topLogprobs' && !refusedOptions.has(name))
+
+/** The fields that set an option of the option table. Their names come from OpenAI or vLLM. */
+const optionFields = [...sentOptions, 'topLogprobs' as const].flatMap((name) => describeOption(name).openAi)
 
 /** Fields that are read, but are not in the option table. */
 const readFields = [
@@ -173,7 +182,8 @@ function readMessages(messages: unknown): readonly ChatMessage[] {
     const knownRole = role === 'developer' ? 'system' : role
     // OpenAI's answers have null where they call a tool.
     const words = content === null && role === 'assistant' ? '' : readContent(content, index)
-    return { role: knownRole as ChatMessage['role'], content: words }
+    // `engine.generate` checks the role.
+    return { role: knownRole, content: words } as ChatMessage
   })
 }
 

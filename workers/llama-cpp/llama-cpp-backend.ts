@@ -2,7 +2,7 @@ import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { LlamaCppLoadOptions } from '../../lib/contract/llama-cpp-options.js'
 import type { ModelLocation } from '../../lib/contract/model-location.js'
 import { listOptions } from '../../lib/contract/option-table.js'
-import { roles } from '../../lib/contract/request.js'
+import { textRoles } from '../../lib/contract/request.js'
 import type { LoadProgress, ModelInfo } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
 import { describeThreads } from '../describe-device.js'
@@ -184,7 +184,9 @@ function describeModel(
     contextLength: runtime.contextLength,
     supports: {
       inputs: hasChatTemplate ? ['chat', 'text'] : ['text'],
-      roles,
+      roles: textRoles,
+      formats: [],
+      reasoning: [],
       options: listOptions('llama-cpp'),
       continuation: true,
       seededContinuation: false,

@@ -1,7 +1,7 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import { listOptions } from '../../lib/contract/option-table.js'
-import { roles } from '../../lib/contract/request.js'
+import { textRoles } from '../../lib/contract/request.js'
 import type { LoadProgress } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
 import { describeThreads } from '../describe-device.js'
@@ -107,7 +107,9 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         contextLength: config.contextLength,
         supports: {
           inputs: config.chatTemplate === undefined ? ['text'] : ['chat', 'text'],
-          roles,
+          roles: textRoles,
+          formats: [],
+          reasoning: [],
           options: listOptions('onnx'),
           continuation: true,
           seededContinuation: true,

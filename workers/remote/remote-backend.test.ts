@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { RemoteLoadOptions } from '../../lib/contract/remote-options.js'
-import { optionNames } from '../../lib/contract/option-table.js'
+import { listOptions } from '../../lib/contract/option-table.js'
 import type { GenerateRequest, RequestOptions } from '../../lib/contract/request.js'
 import type { GenerationStep } from '../../lib/contract/worker-api.js'
 import { chatRequest, textRequest } from '../request.test-support.js'
@@ -234,9 +234,9 @@ describe('an answer from a server', () => {
     expect(requests[0]!.body).not.toHaveProperty('seed')
   })
 
-  it('takes every option but "topLogprobs": no token ids cross this wire', async () => {
+  it('takes every option that is sent to servers', async () => {
     const { supports } = (await open()).info
-    expect(supports.options).toEqual(optionNames.filter((name) => name !== 'topLogprobs'))
+    expect(supports.options).toEqual(listOptions('remote'))
     expect(supports).toMatchObject({ inputs: ['chat', 'text'], continuation: true })
   })
 

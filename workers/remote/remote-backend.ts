@@ -1,5 +1,5 @@
 import { RivuletError } from '../../lib/contract/errors.js'
-import { roles, type GenerateRequest } from '../../lib/contract/request.js'
+import { textRoles, type GenerateRequest } from '../../lib/contract/request.js'
 import type { RemoteLoadOptions } from '../../lib/contract/remote-options.js'
 import type { AnswerEnd, GenerationStep, ModelSupport } from '../../lib/contract/worker-api.js'
 import type { Backend, GenerateContext } from '../backend.js'
@@ -13,7 +13,9 @@ import { createSseTransport, type Transport } from './transport.js'
 /** What every server supports: OpenAI's fields. The app must say whether its server can continue an answer. */
 const support = {
   inputs: ['chat', 'text'],
-  roles,
+  roles: textRoles,
+  formats: [],
+  reasoning: [],
   seededContinuation: false,
   // The server has its own queue.
   concurrency: 8,

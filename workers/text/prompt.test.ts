@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { ChatMessage } from '../../lib/contract/request.js'
+import type { RequestMessage } from '../../lib/contract/request.js'
 import { chatRequest, textRequest } from '../request.test-support.js'
 import { encodePrompt } from './prompt.js'
 import { createChatTemplate } from './chat-template.js'
@@ -32,7 +32,7 @@ describe('a model with a chat template', () => {
   })
 
   it('encodes all messages of a conversation in order', async () => {
-    const messages: readonly ChatMessage[] = [
+    const messages: readonly RequestMessage[] = [
       { role: 'user', content: 'Hello!' },
       { role: 'assistant', content: '!' },
     ]

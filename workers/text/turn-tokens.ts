@@ -14,8 +14,8 @@ export interface TurnTokens {
 }
 
 const noTokens: TurnTokens = { written: [], endOfTurn: undefined }
-const question: ChatMessage = { role: 'user', content: 'q1' }
-const answer: ChatMessage = { role: 'assistant', content: 'a1' }
+const question = { role: 'user', content: 'q1' } as const
+const answer = { role: 'assistant', content: 'a1' } as const
 const followUp: ChatMessage = { role: 'user', content: 'q2' }
 
 /**

@@ -1,7 +1,7 @@
 import { probeDevices } from '../../lib/contract/devices.js'
 import { RivuletError } from '../../lib/contract/errors.js'
 import { listOptions } from '../../lib/contract/option-table.js'
-import { roles, type GenerateRequest } from '../../lib/contract/request.js'
+import { textRoles, type GenerateRequest } from '../../lib/contract/request.js'
 import type { WebLlmLoadOptions } from '../../lib/contract/web-llm-options.js'
 import type { GenerationStep, LoadProgress, ModelInfo } from '../../lib/contract/worker-api.js'
 import type { Backend, GenerateContext } from '../backend.js'
@@ -106,7 +106,9 @@ function describeModel(model: string, config: ChatConfig, deviceDescription: str
     contextLength: context_window_size > 0 ? context_window_size : undefined,
     supports: {
       inputs: ['chat', 'text'],
-      roles,
+      roles: textRoles,
+      formats: [],
+      reasoning: [],
       options: listOptions('web-llm'),
       continuation: false,
       seededContinuation: false,
