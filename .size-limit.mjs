@@ -13,7 +13,8 @@ const rows = [
   ['rivulet/openai', 'openai/openai.js', '8 kB'],
   ['rivulet/opentelemetry', 'opentelemetry/opentelemetry.js', '1 kB'],
   ['rivulet/react', 'react/react.js', '5.4 kB'],
-  ['rivulet/remote', 'remote/remote.js', '1.5 kB'],
+  ['rivulet/remote', 'remote/remote.js', '1.8 kB'],
+  ['rivulet/responses', 'responses/responses.js', '1.6 kB'],
   ['rivulet/serve-openai', 'serve-openai/serve-openai.js', '9.4 kB'],
   ['rivulet/web-llm', 'web-llm/web-llm.js', '2.4 kB'],
 ]

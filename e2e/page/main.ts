@@ -7,6 +7,7 @@ import { onnx } from 'rivulet/onnx'
 import { openaiFetch } from 'rivulet/openai'
 import { recordGenerations } from 'rivulet/opentelemetry'
 import { remote } from 'rivulet/remote'
+import { responses } from 'rivulet/responses'
 import { serveOpenai } from 'rivulet/serve-openai'
 import { webLlm } from 'rivulet/web-llm'
 import type * as clients from './clients.js'
@@ -23,6 +24,7 @@ const library = {
   openaiFetch,
   recordGenerations,
   remote,
+  responses,
   serveOpenai,
   webLlm,
 }

@@ -6,7 +6,7 @@ import type { Backend, GenerateContext } from '../backend.js'
 import { countGenerated, isComplete } from '../openai-body.js'
 import { describeRequest, type BodyRules } from './describe-request.js'
 import { readModelList, type ListedModel } from './model-list.js'
-import { readAnswer } from './read-answer.js'
+import { readAnswer, readChatChunks } from './read-answer.js'
 import { findServerKind, listFieldNames, listServerOptions } from './server-kinds.js'
 import { createSseTransport, type Transport } from './transport.js'
 
@@ -83,10 +83,10 @@ async function* streamAnswer(
     allowMissingFinishReason,
     queueMs,
     startedAt: performance.now(),
-    redact: transport.redact,
   }
   try {
-    return yield* readAnswer(transport.stream(describeRequest(rules, request), signal), context)
+    const items = transport.stream(describeRequest(rules, request), signal)
+    return yield* readAnswer(readChatChunks(items, transport.redact), context)
   } catch (error) {
     throw addModelNames(error, listed)
   }
