@@ -91,9 +91,9 @@ const optionNames: readonly string[] = [
  */
 export function remote(options: RemoteOptions): BackendFactory {
   const { transport = sse(), ...serverOptions } = options
-  const { worker = transport.createWorker, ...checked } = serverOptions
   refuseUnknown('remote()', options, optionNames)
   checkTransport(transport, options)
+  const { worker = transport.createWorker, ...checked } = serverOptions
   if (typeof worker !== 'function')
     refuse('remote({ worker }) must be a function that returns a Worker.', 'worker')
   return {

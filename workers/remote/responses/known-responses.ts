@@ -1,7 +1,7 @@
 import type { MessageToolCall, RequestMessage } from '../../../lib/contract/request.js'
 
 /** Where a conversation continues: the id of a response that the server keeps, and the messages after it. */
-export interface Continuation {
+interface Continuation {
   readonly previousId: string
   readonly messages: readonly RequestMessage[]
 }

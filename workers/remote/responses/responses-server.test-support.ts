@@ -117,7 +117,7 @@ async function readBody(request: IncomingMessage): Promise<Body> {
 }
 
 /** Writes events as a body of server-sent events. */
-export const writeEvents = (events: readonly ResponseEvent[]) =>
+const writeEvents = (events: readonly ResponseEvent[]) =>
   events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join('')
 
 function sendEvents(
