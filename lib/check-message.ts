@@ -48,14 +48,29 @@ function checkCalls(calls: unknown, name: string): readonly MessageToolCall[] {
   return calls.map((call: unknown, index) => {
     const { id, function: called } = (call ?? {}) as Readonly<Record<string, unknown>>
     const { name: tool, arguments: text } = (called ?? {}) as Readonly<Record<string, unknown>>
-    if (typeof id === 'string' && typeof tool === 'string' && typeof text === 'string') {
-      return { id, type: 'function', function: { name: tool, arguments: text } }
+    if (
+      typeof id === 'string' &&
+      typeof tool === 'string' &&
+      typeof text === 'string' &&
+      isObjectText(text)
+    ) {
+      // Some servers send an empty text for a call without arguments.
+      return { id, type: 'function', function: { name: tool, arguments: text.trim() || '{}' } }
     }
     return refuse(
-      `${name}[${index}] must be { id, type: "function", function: { name, arguments } }, with the arguments as a JSON text.`,
+      `${name}[${index}] must be { id, type: "function", function: { name, arguments } }, with the arguments as the JSON text of an object.`,
       name,
     )
   })
+}
+
+/** True for the JSON text of an object, which chat templates read, and for an empty text. */
+function isObjectText(text: string): boolean {
+  try {
+    return /^\s*(\{|$)/.test(text) && (text.trim() === '' || JSON.parse(text) !== null)
+  } catch {
+    return false
+  }
 }
 
 /** Returns the text of a message: a string, or the texts of its parts, joined. */

@@ -1,4 +1,5 @@
 import { RivuletError } from '../contract/errors.js'
+import { createAnswerValue } from '../answer-value.js'
 import { checkRequest, type CheckedRequest } from '../check-request.js'
 import { createRequest } from '../create-request.js'
 import type { AnswerEnd, GenerationEvent, ModelInfo, TokenChunk } from '../contract/worker-api.js'
@@ -65,6 +66,7 @@ export function createScriptedEngine(
         takeWorker: async () => worker,
         createRequest: () => createRequest(request, engine.info),
         canRecover: false,
+        answerValue: createAnswerValue(request.options.responseFormat, options?.responseFormat),
         signal: options?.signal,
         disposed,
       })
