@@ -1,6 +1,7 @@
 import { refuse } from './contract/check-options.js'
 import { roles, type MessageToolCall, type RequestMessage } from './contract/request.js'
 import { describeValue } from './describe-value.js'
+import { isObjectText } from './is-object-text.js'
 
 /**
  * Checks a message and returns a plain copy. The original may be a framework's proxy or contain a function, and then could
@@ -62,15 +63,6 @@ function checkCalls(calls: unknown, name: string): readonly MessageToolCall[] {
       name,
     )
   })
-}
-
-/** True for the JSON text of an object, which chat templates read, and for an empty text. */
-function isObjectText(text: string): boolean {
-  try {
-    return /^\s*(\{|$)/.test(text) && (text.trim() === '' || JSON.parse(text) !== null)
-  } catch {
-    return false
-  }
 }
 
 /** Returns the text of a message: a string, or the texts of its parts, joined. */
