@@ -121,11 +121,11 @@ describe('the helpers of OpenAI’s client', () => {
     },
   )
 
-  it.each([
+  it.each<[Partial<OpenAI.ChatCompletionCreateParamsNonStreaming>, string]>([
     [{ response_format: { type: 'json_object' } }, 'response_format'],
     [{ tools: [{ type: 'function', function: { name: 'look' } }] }, 'tools'],
     [{ reasoning_effort: 'high' }, 'reasoning_effort'],
-  ] as const)(
+  ])(
     'that demand what the engine cannot do are refused by the name of the field: %j',
     async (fields, param) => {
       const { client, engine } = open()

@@ -65,7 +65,10 @@ export function checkQuestion(
     if (sampling?.[name as keyof GenerateOptions] !== undefined)
       refuse(`A chat does not accept the option "${name}": ${reason}. Leave it out.`, name)
   }
-  const plainTools = tools.map(({ run: _, ...tool }) => tool)
+  const plainTools = tools.map((tool) => {
+    const { run: _, ...plain } = tool
+    return plain
+  })
   checkRequest(text === '' ? text : [{ role: 'user', content: text }], { ...sampling, tools: plainTools })
 }
 
