@@ -54,6 +54,8 @@ type Activations = 'as exported' | 'not rounded'
  *   almost equally good, and rounding chooses the other one: the tokens differ only there.
  * - The recurrent states of Qwen 3.5 keep what rounding has changed. On the CPU, where ONNX Runtime rounds activations, too,
  *   20 of the 192 tokens differ from those without rounding, by up to 8.2 in the logits.
+ * - The logits of Phi-4-mini have a standard deviation of 5.7, and differ as much more. On the CPU, rounding changes 12 of the
+ *   192 tokens, by up to 1.1 in the logits.
  * - Dynamic quantization (`q8`) always rounds activations to 8 bits. In SmolLM3, a small difference becomes many steps: on the
  *   CPU, weights that differ by one millionth change 5 of the 192 tokens, by up to 0.15 in the logits.
  */
@@ -68,6 +70,7 @@ const inexact: readonly {
     maxDifferences: 12,
   },
   { pattern: /^(hub|symbolic)\/qwen3\.5\S* q4$/, activations: ['as exported'], maxDifferences: 20 },
+  { pattern: /^genai\/phi4-mini (q4f16|q4)$/, activations: ['as exported'], maxDifferences: 12 },
   { pattern: /^optimum\/smollm3 q8$/, activations: ['as exported'], maxDifferences: 8 },
 ]
 
