@@ -33,7 +33,7 @@ export interface LlamaCppOptions extends Omit<LlamaCppLoadOptions, 'wasmUrl' | '
   readonly wasmUrl?: string | URL | undefined
   /**
    * llama.cpp's compatibility build, for browsers whose WebAssembly has no memories with 64-bit addresses (memory64), such
-   * as Safari. It is only downloaded there, and is several times slower than the other build: `availability()` reports it
+   * as Safari. It is only downloaded there, and is slower than the other build: `availability()` reports it
    * as slow, and so does `engine.info.warnings`.
    *
    *     import { llamaCppCompat } from 'rivulet/llama-cpp-compat'

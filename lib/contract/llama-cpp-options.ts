@@ -60,7 +60,7 @@ export interface LlamaCppLoadOptions {
   readonly wasmUrl?: string | undefined
   /**
    * llama.cpp's compatibility build, for browsers whose WebAssembly has no memories with 64-bit addresses (memory64), such
-   * as Safari. It is only downloaded there, and is several times slower than the other build.
+   * as Safari. It is only downloaded there, and is slower than the other build.
    * @default none: `llamaCpp()` is unavailable in such browsers
    */
   readonly compat?: LlamaCppCompatFiles | undefined

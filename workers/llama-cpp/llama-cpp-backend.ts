@@ -195,7 +195,7 @@ function describeModel(
 }
 
 const compatWarning =
-  'This browser has no WebAssembly memories with 64-bit addresses (memory64), so llama.cpp runs as its compatibility build, which is several times slower. Where it is too slow, use onnx().'
+  'This browser has no WebAssembly memories with 64-bit addresses (memory64), so llama.cpp runs as its compatibility build, which is slower. If it is too slow, try onnx().'
 
 function findBuild({ build }: ChosenDevice, { wasmUrl, compat }: LlamaCppLoadOptions): LlamaCppFiles {
   if (build === 'compat') return compat!

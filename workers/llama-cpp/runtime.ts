@@ -121,7 +121,8 @@ async function fetchScript(url: string): Promise<string> {
       `${what} could not be downloaded from ${url}. Check the network and the page's CSP (connect-src)`,
     )
   }
-  if (response.ok && !isPage(response)) return response.text()
+  // wllama puts the script into a function. A comment at the end, as Vite's development server adds, must not swallow the rest.
+  if (response.ok && !isPage(response)) return `${await response.text()}\n`
   throw new RivuletError(
     'backend-unavailable',
     `${what} was not found: ${url} answered ${response.status}. Check llamaCpp({ compat }).`,

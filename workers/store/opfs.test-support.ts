@@ -1,7 +1,7 @@
 // A stand-in for a worker's private file system, in memory, because Node has none. It fails as browsers do, on request.
 
 /** How a browser's sync access handles fail. */
-export type HandleFault =
+type HandleFault =
   /** The browser has no sync access handles. */
   | 'missing'
   /** The browser has the method, but refuses each handle. */
