@@ -57,8 +57,17 @@ test('an insecure page lacks what the library must do without', async ({ page })
 })
 
 for (const name of ['onnx', 'llamaCpp'] as const) {
-  test(`${name}() streams on an insecure page, on one thread`, async ({ page }) => {
+  test(`${name}() streams on an insecure page, on one thread, and downloads each file once`, async ({
+    page,
+  }) => {
+    const downloaded: string[] = []
+    page.context().on('request', (request) => {
+      const { pathname } = new URL(request.url())
+      if (request.method() === 'GET' && pathname.startsWith('/models/')) downloaded.push(pathname)
+    })
     expect(await tellStory(page, name)).toEqual({ text: 'Once upon a time,', device: 'CPU, 1 thread' })
+    expect(downloaded.length).toBeGreaterThan(0)
+    expect(downloaded).toEqual([...new Set(downloaded)])
   })
 }
 
