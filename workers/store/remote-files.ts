@@ -163,6 +163,8 @@ export async function openRemoteFiles(
     const stored = await kept.open(path)
     if (stored && (await isGood(stored, size))) return readStored(path, stored)
     const lock = nameFileLock(directory, path)
+    // Tabs share no files in memory: none waits for another tab's download.
+    if (!kept.isPersistent) return fetchFile(path, size, lock)
     const watch = { signal, onProgress: (progress: TransferProgress) => onProgress.moved(path, progress) }
     return withFileLock(lock, watch, async (hasWaited) => {
       // The tab that held the lock before may have downloaded the file.
