@@ -23,6 +23,10 @@ describe('llamaCpp() refuses by name', () => {
     [{ memoryBudgetBytes: -1 }, 'memoryBudgetBytes'],
     [{ conversationCacheBytes: -1 }, 'conversationCacheBytes'],
     [{ wasmUrl: 'http://[' }, 'wasmUrl'],
+    [{ compat: true }, 'compat'],
+    [{ compat: { script: 'https://a.example/a.js' } }, 'wasm'],
+    [{ compat: { script: 'https://a.example/a.js', wasm: 'http://[' } }, 'wasm'],
+    [{ compat: { worker: 'https://a.example/a.js', wasm: 'https://a.example/a.wasm' } }, '"worker"'],
     [{ worker: 1 }, 'worker'],
   ])('%j', (options, name) => expectRefusal(() => llamaCpp(options as object), name))
 })

@@ -3,6 +3,7 @@ import * as rivulet from 'rivulet'
 import { languageModel } from 'rivulet/ai-sdk'
 import { createChat } from 'rivulet/chat'
 import { llamaCpp } from 'rivulet/llama-cpp'
+import { llamaCppCompat } from 'rivulet/llama-cpp-compat'
 import { onnx } from 'rivulet/onnx'
 import { openaiFetch } from 'rivulet/openai'
 import { recordGenerations } from 'rivulet/opentelemetry'
@@ -20,6 +21,7 @@ const library = {
   createChat,
   languageModel,
   llamaCpp,
+  llamaCppCompat,
   onnx,
   openaiFetch,
   recordGenerations,

@@ -9,7 +9,8 @@ import type { StandardSchemaV1 } from '@standard-schema/spec'
  * - `model-not-found`: the folder lacks a file that every model folder contains.
  * - `model-invalid`: a model file is damaged or incomplete, or its content does not match its name.
  * - `model-unsupported`: the files are valid, but this library cannot run the architecture or variant.
- * - `download-failed`: the network or the server failed during the download of a model file.
+ * - `download-failed`: a file of a model or of a runtime could not be downloaded, or not be read or written in this browser's
+ *   storage.
  * - `integrity-failed`: a file's SHA-256 differs from the expected one.
  * - `quota-exceeded`: the browser's storage quota for this site is used up.
  * - `memory-exceeded`: the model is larger than the memory of this device or than `memoryBudgetBytes`.
