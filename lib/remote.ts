@@ -96,16 +96,24 @@ export function remote(options: RemoteOptions): BackendFactory {
   refuseUnknown('remote()', options, optionNames)
   if (typeof worker !== 'function')
     refuse('remote({ worker }) must be a function that returns a Worker.', 'worker')
+  const checked = checkOptions(serverOptions)
   return {
     name: 'remote',
-    options: checkOptions(serverOptions),
+    options: checked,
     model: { kind: 'named' },
     checkAvailability: () =>
       Promise.resolve(
-        navigator.onLine ? { isAvailable: true } : { isAvailable: false, reason: 'The browser is offline.' },
+        navigator.onLine || isLoopback(checked.baseUrl)
+          ? { isAvailable: true }
+          : { isAvailable: false, reason: 'The browser is offline.' },
       ),
     createWorker: worker,
   }
+}
+
+/** True for a server on the user's own machine, which needs no network. */
+function isLoopback(url: string): boolean {
+  return /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname)
 }
 
 function createWorker(): Worker {

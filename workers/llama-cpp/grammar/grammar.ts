@@ -65,6 +65,9 @@ export function spell(text: string): Alternative {
   })
 }
 
-export function matches({ ranges, isNegated }: GrammarElement & { kind: 'character' }, code: number): boolean {
+export function matches(
+  { ranges, isNegated }: GrammarElement & { kind: 'character' },
+  code: number,
+): boolean {
   return ranges.some(([first, last]) => first <= code && code <= last) !== isNegated
 }

@@ -16,8 +16,9 @@ export class GrammarError extends Error {}
 
 /** The largest number of rules, after repetitions are written out. */
 const maxRules = 20_000
-/** llama.cpp's own limit (`MAX_REPETITION_THRESHOLD`). */
-const maxRepetitions = 2000
+const maxRepetitions = 2 ** 24
+/** Up to this many optional parts get a rule each. llama.cpp then follows one of them, and with more parts, a few at once. */
+const maxChain = 64
 /** How deep parentheses can be nested. */
 const maxDepth = 64
 
@@ -121,27 +122,53 @@ export function parseGbnf(source: string): Grammar {
   function readRepetition(): readonly [min: number, max: number] | undefined {
     const sign = take(/[*+?]/)
     if (sign !== undefined) return [sign === '+' ? 1 : 0, sign === '?' ? 1 : Infinity]
-    const counts = take(/\{\s*\d*\s*(?:,\s*\d*\s*)?\}/)
+    const counts = take(/\{\s*(?:\d+\s*(?:,\s*\d*\s*)?|,\s*\d+\s*)\}/)
     if (counts === undefined) return undefined
-    const [min = '', max = min] = counts.slice(1, -1).split(',').map((count) => count.trim())
+    const [min = '', max = min] = counts
+      .slice(1, -1)
+      .split(',')
+      .map((count) => count.trim())
     const range = [Number(min), max === '' ? Infinity : Number(max)] as const
     if (range[0] > range[1]) fail('a repetition is empty.')
-    if (Math.max(...range.filter(Number.isFinite)) > maxRepetitions) fail(`a part is repeated more than ${maxRepetitions} times.`)
+    if (Math.max(...range.filter(Number.isFinite)) > maxRepetitions)
+      fail(`a part is repeated more than ${maxRepetitions} times.`)
     return range
   }
 
-  /** Writes a repetition out: the required ones, then rules for the others, each of which can end. */
+  /** Writes a repetition out. llama.cpp refuses more than 2,000 repetitions of a part, so large ones are halved. */
   function repeat(part: Alternative, min: number, max: number): Alternative {
     const item = part.length === 1 ? part : [refer(addRule([part]))]
-    const required = Array.from({ length: min }, () => item).flat()
-    if (max === Infinity) {
-      const rest = addRule()
-      builder.set(rest, [[...item, refer(rest)], []])
-      return [...required, refer(rest)]
+    /** By exponent: rules for 1, 2, 4, 8 … items. */
+    const powers = [item]
+    const repeatPower = (exponent: number): Alternative => {
+      const half = exponent > 0 ? repeatPower(exponent - 1) : []
+      return (powers[exponent] ??= [refer(addRule([[...half, ...half]]))])
     }
-    let rest: Alternative = []
-    for (let count = min; count < max; count += 1) rest = [refer(addRule([[...item, ...rest], []]))]
-    return [...required, ...rest]
+    const exactly = (count: number): Alternative => {
+      if (count <= maxChain) return Array.from({ length: count }, () => item).flat()
+      const exponent = Math.floor(Math.log2(count))
+      return [...repeatPower(exponent), ...exactly(count - 2 ** exponent)]
+    }
+    const known = new Map<number, Alternative>()
+    const upTo = (count: number): Alternative => {
+      const elements = known.get(count) ?? writeUpTo(count)
+      known.set(count, elements)
+      return elements
+    }
+    const writeUpTo = (count: number): Alternative => {
+      if (count <= maxChain) {
+        let rest: Alternative = []
+        for (let left = count; left > 0; left -= 1) rest = [refer(addRule([[...item, ...rest], []]))]
+        return rest
+      }
+      // Half of the items or more, or fewer than half.
+      const half = Math.ceil(count / 2)
+      return [refer(addRule([[...exactly(half), ...upTo(count - half)], upTo(half - 1)]))]
+    }
+    if (max !== Infinity) return [...exactly(min), ...upTo(max - min)]
+    const rest = addRule()
+    builder.set(rest, [[...item, refer(rest)], []])
+    return [...exactly(min), refer(rest)]
   }
 
   function readSequence(depth: number): Alternative {

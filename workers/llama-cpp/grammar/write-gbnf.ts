@@ -5,7 +5,9 @@ export function writeGbnf({ rules, root }: Grammar): string {
   const used = listUsed({ rules, root })
   const name = (index: number) => (index === root ? 'root' : `r${index}`)
   return used
-    .map((index) => `${name(index)} ::= ${rules[index]!.map((each) => writeSequence(each, name)).join(' | ')}\n`)
+    .map(
+      (index) => `${name(index)} ::= ${rules[index]!.map((each) => writeSequence(each, name)).join(' | ')}\n`,
+    )
     .join('')
 }
 
