@@ -220,3 +220,57 @@ test('llama.cpp’s server continues a message, and an answer of a killed server
     for (const started of servers.splice(0)) started.close()
   }
 })
+
+test('llama.cpp’s server holds the forms of an answer, also from the middle, and refuses what its model cannot do', async ({
+  page,
+}) => {
+  const server = await start('llama.cpp')
+  try {
+    await openBarePage(page)
+    const engine = await openEngine(page, server)
+    const properties = { city: { type: 'string' }, people: { type: 'integer', minimum: 0 } }
+    const jsonSchema = {
+      type: 'object',
+      properties,
+      required: ['city', 'people'],
+      additionalProperties: false,
+    }
+    const whole = { city: expect.any(String), people: expect.any(Number) }
+    for (const seed of [1, 2, 3]) {
+      const options = { responseFormat: { jsonSchema }, temperature: 1.5, seed, maxTokens: 200 }
+      const { result } = await streamAnswer(engine, 'Describe Paris.', options)
+      if (result.finishReason === 'stop') expect(JSON.parse(result.text)).toEqual(whole)
+    }
+    const grammar = 'root ::= "yes" | "no"'
+    const short = await streamAnswer(engine, prompt, { responseFormat: { grammar }, maxTokens: 9 })
+    expect(short.result.text).toMatch(/^(yes|no)$/)
+
+    const conversation: Prompt = [
+      { role: 'user', content: 'Describe Paris.' },
+      { role: 'assistant', content: '{"city": "Par' },
+    ]
+    const continued = { ...greedy, maxTokens: 60, continueFinalMessage: true }
+    const { result } = await streamAnswer(engine, conversation, {
+      ...continued,
+      responseFormat: { jsonSchema },
+    })
+    expect(JSON.parse(`{"city": "Par${result.text}`)).toEqual(whole)
+
+    const refusals: readonly (readonly [string, Prompt, Omit<GenerateOptions, 'signal'>])[] = [
+      ['continueFinalMessage', conversation, { ...continued, responseFormat: { grammar } }],
+      ['responseFormat', prompt, { responseFormat: { regex: '[a-z]+' } }],
+      // SmolLM2's chat template has neither.
+      ['tools', prompt, { tools: [{ name: 'clock' }] }],
+      ['reasoning', prompt, { reasoning: 'off' }],
+    ]
+    for (const [name, asked, options] of refusals) {
+      expect(await fail(engine, asked, options), name).toMatchObject({
+        code: 'invalid-option',
+        message: expect.stringContaining(name),
+        text: '',
+      })
+    }
+  } finally {
+    for (const started of servers.splice(0)) started.close()
+  }
+})

@@ -1,5 +1,5 @@
 // Invalid options of llamaCpp(), remote() and its transports. web-llm.test.ts and onnx.test.ts test the other two.
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { llamaCpp } from './llama-cpp.js'
 import { remote, sse } from './remote.js'
 import { responses } from './responses.js'
@@ -47,10 +47,28 @@ describe('remote() refuses by name', () => {
     [{ skipModelList: 1 }, 'skipModelList'],
     [{ allowMissingFinishReason: 'yes' }, 'allowMissingFinishReason'],
     [{ server: 'apache' }, 'llama-cpp'],
+    [{ supports: null }, 'supports'],
+    [{ supports: { form: [] } }, '"form"'],
+    [{ supports: { formats: ['xml'] } }, 'json-schema'],
+    [{ supports: { tools: 'yes' } }, 'tools'],
+    [{ supports: { reasoning: 'off' } }, 'reasoning'],
     [{ extraBody: [] }, 'extraBody'],
     [{ extraBody: { stream: false } }, '"stream"'],
     [{ extraBody: cyclic }, 'JSON'],
   ])('%j', (options, name) => expectRefusal(() => remote({ ...valid, ...options }), name))
+
+  it('a server on the user’s own machine is available offline, others are not', async () => {
+    const own = ['http://localhost:1', 'http://a.localhost', 'http://127.0.0.1:1/v1', 'http://[::1]:1']
+    vi.stubGlobal('navigator', { onLine: false })
+    try {
+      const ask = async (baseURL: string) =>
+        (await remote({ ...valid, baseURL }).checkAvailability()).isAvailable
+      expect(await Promise.all(own.map(ask))).toEqual([true, true, true, true])
+      expect(await ask('https://localhost.example')).toBe(false)
+    } finally {
+      vi.unstubAllGlobals()
+    }
+  })
 
   it('no error contains the API key', () => {
     expect(() => remote({ ...valid, apiKey: 'line\nbreak' })).not.toThrow('line\nbreak')

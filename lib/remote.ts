@@ -1,11 +1,16 @@
 import type { BackendFactory } from './backend-factory.js'
 import { refuse, refuseUnknown } from './contract/check-options.js'
 import { readHeaders } from './read-headers.js'
-import { serverKinds, type RemoteLoadOptions, type ServerKind } from './contract/remote-options.js'
+import {
+  serverKinds,
+  type RemoteLoadOptions,
+  type RemoteSupport,
+  type ServerKind,
+} from './contract/remote-options.js'
 import type { RemoteTransport } from './remote-transport.js'
 import { resolveUrl } from './resolve-url.js'
 
-export type { ServerKind } from './contract/remote-options.js'
+export type { RemoteSupport, ServerKind } from './contract/remote-options.js'
 export type { RemoteTransport } from './remote-transport.js'
 
 /** Options of `remote()`. */
@@ -29,14 +34,20 @@ export interface RemoteOptions {
   readonly canContinue?: boolean | undefined
   /**
    * The kind of server, which decides about the names of fields and about the options that are refused because this server
-   * ignores them. `llama-cpp` and `llama-cpp-python` call the repetition penalty `repeat_penalty`; `ollama` has no `topK`,
-   * `minP`, `repetitionPenalty` and `logitBias`; `openai` has no `topK`, `minP` and `repetitionPenalty`.
+   * ignores them. docs/guides/structured-output.md has the table of forms, tools and reasoning.
    * @default what the host, or the owner in the server's list of models, shows; otherwise the fields of OpenAI and vLLM
    */
   readonly server?: ServerKind | undefined
   /**
-   * True to not request the server's list of models (`/models`) before the first answer. The list only gives the context
-   * length and the kind of server. A list that is missing, or that does not have the model, is no error.
+   * What the server supports beyond text, where its kind does not show it. A server of unknown kind gets no form of the
+   * answer, no tools and no reasoning option without this, because many servers ignore such fields.
+   * @default what the kind of server supports
+   */
+  readonly supports?: RemoteSupport | undefined
+  /**
+   * True to not ask the server about itself before the first answer. The list of models (`/models`) gives the context length
+   * and the kind of server; `/props` of llama.cpp's server and `/openapi.json` of vLLM and SGLang show what their version and
+   * model support. An answer that is missing, or a list that does not have the model, is no error.
    * @default false
    */
   readonly skipModelList?: boolean | undefined
@@ -74,6 +85,7 @@ const optionNames: readonly string[] = [
   'idleTimeoutMs',
   'canContinue',
   'server',
+  'supports',
   'skipModelList',
   'allowMissingFinishReason',
   'extraBody',
@@ -93,16 +105,19 @@ export function remote(options: RemoteOptions): BackendFactory {
   const { transport = sse(), ...serverOptions } = options
   refuseUnknown('remote()', options, optionNames)
   checkTransport(transport, options)
-  const { worker = transport.createWorker, ...checked } = serverOptions
+  const { worker = transport.createWorker, ...plainOptions } = serverOptions
   if (typeof worker !== 'function')
     refuse('remote({ worker }) must be a function that returns a Worker.', 'worker')
+  const checked = checkOptions(plainOptions)
   return {
     name: 'remote',
-    options: { ...checkOptions(checked), transport: transport.options },
+    options: { ...checked, transport: transport.options },
     model: { kind: 'named' },
     checkAvailability: () =>
       Promise.resolve(
-        navigator.onLine ? { isAvailable: true } : { isAvailable: false, reason: 'The browser is offline.' },
+        navigator.onLine || isLoopback(checked.baseUrl)
+          ? { isAvailable: true }
+          : { isAvailable: false, reason: 'The browser is offline.' },
       ),
     createWorker: worker,
   }
@@ -137,6 +152,11 @@ function checkTransport(transport: RemoteTransport, options: RemoteOptions): voi
   }
 }
 
+/** True for a server on the user's own machine, which needs no network. */
+function isLoopback(url: string): boolean {
+  return /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname)
+}
+
 function checkOptions({
   baseURL,
   model,
@@ -145,6 +165,7 @@ function checkOptions({
   idleTimeoutMs = 60_000,
   canContinue = false,
   server,
+  supports = {},
   skipModelList = false,
   allowMissingFinishReason = false,
   extraBody = {},
@@ -175,9 +196,34 @@ function checkOptions({
     idleTimeoutMs,
     canContinue,
     server,
+    supports: checkSupport(supports),
     skipModelList,
     allowMissingFinishReason,
     extraBody: checkExtraBody(extraBody),
+  }
+}
+
+const formats = ['json', 'json-schema', 'regex', 'grammar'] as const satisfies RemoteSupport['formats']
+const reasoningDemands = ['on', 'off', 'budget'] as const satisfies RemoteSupport['reasoning']
+
+function checkSupport(supports: unknown): RemoteSupport {
+  if (typeof supports !== 'object' || supports === null)
+    refuse('remote({ supports }) must be an object.', 'supports')
+  refuseUnknown('remote({ supports })', supports, ['formats', 'tools', 'reasoning'], 'field')
+  const { formats: named, tools, reasoning } = supports as Readonly<Record<keyof RemoteSupport, unknown>>
+  if (tools !== undefined && typeof tools !== 'boolean') {
+    refuse('remote({ supports: { tools } }) must be true or false.', 'supports')
+  }
+  const list = <Value extends string>(name: string, value: unknown, known: readonly Value[]) => {
+    if (value === undefined) return undefined
+    const all: readonly unknown[] | undefined = Array.isArray(value) ? value : undefined
+    if (all?.every((each): each is Value => known.some((one) => one === each))) return all
+    return refuse(`remote({ supports: { ${name} } }) must be a list of ${known.join(', ')}.`, 'supports')
+  }
+  return {
+    formats: list('formats', named, formats),
+    tools,
+    reasoning: list('reasoning', reasoning, reasoningDemands),
   }
 }
 

@@ -77,6 +77,8 @@ export function responses(options: ResponsesOptions = {}): RemoteTransport {
     refused: {
       canContinue: 'The Responses API cannot continue an answer: leave it out.',
       server: 'All servers have the same fields in the Responses API: leave it out.',
+      supports:
+        'The API has all of it. A server that ignores a field is found out by its answer: leave it out.',
       allowMissingFinishReason: 'A response always ends with an event: leave it out.',
       ...(checked.webSocket && noHeaders),
     },

@@ -142,27 +142,27 @@ export const optionTable = {
   responseFormat: {
     value: { kind: 'format', maxDepth: 64, maxLength: 2 ** 18 },
     openAi: ['response_format'],
-    backends: [],
+    backends: ['remote'],
   },
   tools: {
     value: { kind: 'tools', maxTools: 128, maxDepth: 64, maxLength: 2 ** 18 },
     openAi: ['tools'],
-    backends: [],
+    backends: ['remote'],
   },
   toolChoice: {
     value: { kind: 'tool-choice' },
     openAi: ['tool_choice'],
-    backends: [],
+    backends: ['remote'],
   },
   parallelToolCalls: {
     value: { kind: 'boolean' },
     openAi: ['parallel_tool_calls'],
-    backends: [],
+    backends: ['remote'],
   },
   reasoning: {
     value: { kind: 'reasoning' },
     openAi: ['reasoning_effort'],
-    backends: [],
+    backends: ['remote'],
   },
 } as const satisfies Record<OptionName, OptionRow>
 

@@ -97,6 +97,7 @@ async function open(
           idleTimeoutMs: 5000,
           canContinue: false,
           server: undefined,
+          supports: {},
           skipModelList: false,
           allowMissingFinishReason: false,
           extraBody: {},

@@ -6,6 +6,7 @@ import type { ResponsesLoadOptions } from '../../../lib/contract/responses-optio
 import type { AnswerEnd, GenerationStep, ModelSupport } from '../../../lib/contract/worker-api.js'
 import type { Backend, GenerateContext } from '../../backend.js'
 import type { DescribedRequest } from '../describe-request.js'
+import { checkDemands } from '../check-demands.js'
 import { readModelList } from '../model-list.js'
 import { readAnswer } from '../read-answer.js'
 import { createSseTransport, type Transport } from '../transport.js'
@@ -103,12 +104,13 @@ function streamAnswer(
     { isBackground: background, onStored: (id, answer) => store && known.add(messages, answer, id) },
     signal,
   )
-  return readAnswer(parts, {
+  const steps = readAnswer(parts, {
     maxTokens: request.options.maxTokens,
     allowMissingFinishReason: false,
     queueMs,
     startedAt: performance.now(),
   })
+  return checkDemands(request.options, steps)
 }
 
 /** Describes the request: the whole conversation, or what follows a response that the server keeps. */
