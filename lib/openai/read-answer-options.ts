@@ -35,7 +35,7 @@ export function readAnswerOptions(fields: Json): AnswerOptions {
 }
 
 /** Reads `response_format`. A schema is always held, so its `strict` changes nothing. */
-export function readFormat(format: unknown): ResponseFormat | undefined {
+function readFormat(format: unknown): ResponseFormat | undefined {
   if (format === undefined) return undefined
   const { type, json_schema } = asObject(format, 'response_format')
   if (type === 'text') return undefined
