@@ -264,14 +264,14 @@ describe('a tool of the AI SDK', () => {
     expect(engine.requests[0]?.options.toolChoice).toEqual({ name: 'look' })
     const { model: other } = openWithScripts()
     const output = Output.object({ schema: z.object({ city: z.string() }) })
-    const asked = generateText({
+    const result = generateText({
       model: other,
       prompt: 'Hi',
       tools: { look },
       toolChoice: 'required',
       output,
     })
-    expect((await asked).toolCalls).toHaveLength(2)
+    expect((await result).toolCalls).toHaveLength(2)
   })
 })
 
