@@ -1,9 +1,9 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { RivuletError, describeError } from './contract/errors.js'
 import type { RequestFormat, ResponseFormat } from './contract/request.js'
-import type { TokenChunk } from './contract/worker-api.js'
 import { createPartialJson, type PartialJson } from './partial-json.js'
-import { describeIssues, isStandardSchema } from './standard-schema.js'
+import { describeIssues, isStandardSchema, readKey } from './standard-schema.js'
+import type { TokenIterator } from './token-stream.js'
 
 /** The type of `result.value` for a form of the answer. */
 export type ValueOf<Format> = Format extends undefined
@@ -82,7 +82,10 @@ async function validate(value: unknown, schema: StandardSchemaV1, text: string):
   if (!issues) return checked.value
   throw new RivuletError('value-invalid', `The answer is not valid: ${describeIssues(issues)}`, {
     text,
-    details: { issues },
+    // A library's issues, and their lists, can be objects of its own, with loops.
+    details: {
+      issues: Array.from(issues, ({ message, path = [] }) => ({ message, path: Array.from(path, readKey) })),
+    },
   })
 }
 
@@ -100,10 +103,24 @@ function createGrowingText(): PartialJson {
   }
 }
 
-/** Yields the value so far after each chunk that changes it. */
-export async function* readPartialValues(
-  chunks: AsyncIterable<TokenChunk>,
+/** Returns an iterator of the value after each chunk that changes it. It ends, fails and cancels as `chunks` does. */
+export function readPartialValues(
+  chunks: TokenIterator,
   partial: PartialJson,
-): AsyncGenerator<unknown, undefined> {
-  for await (const { text } of chunks) if (partial.add(text)) yield partial.value
+): AsyncIterableIterator<unknown, undefined> {
+  const iterator: AsyncIterableIterator<unknown, undefined> = {
+    async next() {
+      for (;;) {
+        const { done, value } = await chunks.next()
+        if (done) return { done, value: undefined }
+        if (partial.add(value.text)) return { done: false, value: partial.value }
+      }
+    },
+    async return() {
+      await chunks.return()
+      return { done: true, value: undefined }
+    },
+    [Symbol.asyncIterator]: () => iterator,
+  }
+  return iterator
 }
