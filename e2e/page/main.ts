@@ -9,6 +9,7 @@ import { recordGenerations } from 'rivulet/opentelemetry'
 import { remote } from 'rivulet/remote'
 import { serveOpenai } from 'rivulet/serve-openai'
 import { webLlm } from 'rivulet/web-llm'
+import { xgrammar } from 'rivulet/xgrammar'
 import type * as clients from './clients.js'
 import type { WorkerFault } from './faulty.worker.js'
 import { fileless } from './fileless.js'
@@ -25,6 +26,7 @@ const library = {
   remote,
   serveOpenai,
   webLlm,
+  xgrammar,
 }
 
 const faultyWorkers: { readonly worker: Worker; readonly name: string }[] = []
