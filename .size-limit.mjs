@@ -16,6 +16,7 @@ const rows = [
   ['rivulet/remote', 'remote/remote.js', '1.5 kB'],
   ['rivulet/serve-openai', 'serve-openai/serve-openai.js', '9.4 kB'],
   ['rivulet/web-llm', 'web-llm/web-llm.js', '2.4 kB'],
+  ['rivulet/xgrammar', 'xgrammar/xgrammar.js', '0.5 kB'],
 ]
 
 const weighed = new Set(rows.map(([, script]) => script))

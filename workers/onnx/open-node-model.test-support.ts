@@ -20,7 +20,7 @@ export interface NodeModel {
   answer(text: string, options: Partial<RequestOptions>, resumedIds?: readonly number[]): Promise<NodeAnswer>
 }
 
-export interface NodeAnswer {
+interface NodeAnswer {
   readonly text: string
   readonly ids: readonly number[]
   readonly end: 'stop' | 'length'
