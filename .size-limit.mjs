@@ -18,6 +18,7 @@ const rows = [
   ['rivulet/responses', 'responses/responses.js', '1.6 kB'],
   ['rivulet/serve-openai', 'serve-openai/serve-openai.js', '10.6 kB'],
   ['rivulet/web-llm', 'web-llm/web-llm.js', '2.5 kB'],
+  ['rivulet/xgrammar', 'xgrammar/xgrammar.js', '0.5 kB'],
 ]
 
 const weighed = new Set(rows.map(([, script]) => script))

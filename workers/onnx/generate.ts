@@ -8,19 +8,23 @@ import { createStopMatcher } from '../text/stop-strings.js'
 import type { Decoder } from './decoder.js'
 import { computeLogprobs } from './logprobs.js'
 import type { ModelConfig } from './model-config.js'
+import type { AnswerForm } from './answer-form.js'
 import { prefill } from './prefill.js'
+import { createTokenSource } from './token-source.js'
 
 /**
  * Computes the prompt in chunks. Then generates one token each time the caller pulls, until an end-of-sequence token, a
  * stop string or the maximum length. Tokens that an earlier conversation has in its KV cache are not computed again.
  * @throws RivuletError `prompt-too-long`, `invalid-option`, `chat-template-failed`, `generation-failed`; the reason of
  *   `signal` if it is aborted
+ * @param form the form of the answer, at the place that the answer has reached; undefined if it can be any text
  */
 export async function* generateTokens(
   decoder: Decoder,
   config: ModelConfig,
   request: GenerateRequest,
   { signal, queueMs }: GenerateContext,
+  form?: AnswerForm,
 ): AsyncGenerator<GenerationStep, 'stop' | 'length', undefined> {
   const startedAt = performance.now()
   const { input, options } = request
@@ -55,7 +59,9 @@ export async function* generateTokens(
   // The options of the request override those of the model.
   decoder.startAnswer({ ...config.sampling, ...options }, seed, conversationIds, answerIds)
   const ids = [...promptIds, ...generated.tokenIds]
-  const cachedPromptTokens = await prefill(decoder, { ids, promptLength: promptIds.length }, signal)
+  const computed = { ids, promptLength: promptIds.length }
+  const cachedPromptTokens = await prefill(decoder, computed, signal)
+  const source = createTokenSource(decoder, form, computed, signal)
   const promptTokens = conversationIds.length + prefixTokens
   const prefillMs = performance.now() - startedAt
   yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs, prefillMs }
@@ -66,7 +72,7 @@ export async function* generateTokens(
     signal.throwIfAborted()
     // The position in the whole answer, so that a continued answer draws the same tokens as an uninterrupted answer.
     const position = prefixTokens + count
-    const id = await decoder.next(position, topLogprobs === undefined && count + 1 < maxTokens)
+    const id = await source.next(position, topLogprobs === undefined && count + 1 < maxTokens)
     if (config.endIds.has(id)) {
       finishReason = 'stop'
       break

@@ -1,12 +1,15 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import { listOptions } from '../../lib/contract/option-table.js'
-import { textRoles } from '../../lib/contract/request.js'
-import type { LoadProgress } from '../../lib/contract/worker-api.js'
-import type { Backend } from '../backend.js'
+import { textRoles, type GenerateRequest } from '../../lib/contract/request.js'
+import type { AnswerEnd, GenerationStep, LoadProgress, ModelSupport } from '../../lib/contract/worker-api.js'
+import type { Backend, GenerateContext } from '../backend.js'
 import { describeThreads } from '../describe-device.js'
 import { openModelFolder, type ModelFolder } from '../store/model-folder.js'
+import { createFormCompiler, type FormCompiler } from '../text/grammar/form-compiler.js'
+import type { LoadGrammarEngine } from '../text/grammar/grammar-engine.js'
 import type { Decoder } from './decoder.js'
+import { openAnswerForm } from './answer-form.js'
 import { checkFit } from './check-fit.js'
 import { chooseDevice, type ChosenDevice, type UsedDevice } from './device.js'
 import { generateTokens } from './generate.js'
@@ -23,8 +26,9 @@ const defaultConversationCacheBytes = 256 * 2 ** 20
 const noProgress = { files: [], loadedBytes: 0, totalBytes: 0, bytesPerSecond: undefined }
 
 /** Creates the backend that runs Hugging Face ONNX folders on onnxruntime-web, on WebGPU or WASM. */
-export function createOnnxBackend(): Backend<OnnxLoadOptions> {
-  let loaded: { readonly decoder: Decoder; readonly config: ModelConfig } | undefined
+/** @param loadGrammarEngine loads the engine for `responseFormat`; undefined if the worker has none */
+export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backend<OnnxLoadOptions> {
+  let loaded: Loaded | undefined
 
   async function reportLoss(decoder: Decoder, onLost: (error: RivuletError) => void): Promise<void> {
     const reason = await decoder.lost
@@ -93,7 +97,9 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         onSession: () => enterPhase('warm-up'),
         onSlower: (reason) => warnings.push(reason),
       })
-      loaded = { decoder, config }
+      const { tokenizer, endIds } = config
+      const compiler = loadGrammarEngine && createFormCompiler(loadGrammarEngine, tokenizer, endIds)
+      loaded = { decoder, config, compiler }
       void reportLoss(decoder, onLost)
       return {
         model: folder.url,
@@ -108,9 +114,8 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         supports: {
           inputs: config.chatTemplate === undefined ? ['text'] : ['chat', 'text'],
           roles: textRoles,
-          formats: [],
+          ...describeFormats(compiler),
           reasoning: [],
-          options: listOptions('onnx'),
           continuation: true,
           seededContinuation: true,
           // The decoder has only one KV cache.
@@ -121,13 +126,50 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
 
     generate(request, context) {
       if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded. Create a new engine.')
-      return generateTokens(loaded.decoder, loaded.config, request, context)
+      return generateInForm(loaded, request, context)
     },
 
     async unload() {
       const released = loaded
       loaded = undefined
       await released?.decoder.release()
+    },
+  }
+}
+
+/** What `load` leaves for `generate`. */
+interface Loaded {
+  readonly decoder: Decoder
+  readonly config: ModelConfig
+  readonly compiler: FormCompiler | undefined
+}
+
+/** Generates an answer in the form that the request demands. */
+async function* generateInForm(
+  { decoder, config, compiler }: Loaded,
+  request: GenerateRequest,
+  context: GenerateContext,
+): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
+  const form = await openAnswerForm(compiler, config, request)
+  try {
+    return yield* generateTokens(decoder, config, request, context, form)
+  } finally {
+    form?.release()
+  }
+}
+
+/** Returns the options that the model supports, and the forms of an answer: all with a grammar engine, none without. */
+function describeFormats(
+  compiler: FormCompiler | undefined,
+): Pick<ModelSupport, 'options' | 'formats' | 'hints'> {
+  const options = listOptions('onnx')
+  if (compiler) return { options, formats: ['json', 'json-schema', 'regex', 'grammar'] }
+  return {
+    options: options.filter((name) => name !== 'responseFormat'),
+    formats: [],
+    hints: {
+      responseFormat:
+        'Install @mlc-ai/web-xgrammar and pass onnx({ grammar: xgrammar() }), with xgrammar from "rivulet/xgrammar".',
     },
   }
 }
