@@ -32,9 +32,9 @@ export type PartialValue<Value> = Value extends string
 
 /** Reads the value of an answer that has a form. */
 export interface AnswerValue {
-  /** Returns the value of a complete answer. @throws RivuletError `value-invalid` */
+  /** Returns the value of a complete answer, of which the model has added `text`. @throws RivuletError `value-invalid` */
   read(text: string): Promise<unknown>
-  /** Returns a reader of the value as it grows. */
+  /** Returns a reader of the value as it grows. The model's text is added to it. */
   readPartial(): PartialJson
 }
 
@@ -42,19 +42,26 @@ export interface AnswerValue {
  * Creates the reader of a form.
  * @param format the checked form; undefined for an answer without one
  * @param source the form as the caller passed it. A Standard Schema also validates the value
+ * @param prefix the start of the answer, which the caller passed with `continueFinalMessage`. It is a part of the value
  */
 export function createAnswerValue(
   format: RequestFormat | undefined,
   source: ResponseFormat | undefined,
+  prefix = '',
 ): AnswerValue | undefined {
   if (!format) return undefined
   const isJson = format.kind === 'json' || format.kind === 'json-schema'
   return {
-    read: async (text) => {
+    read: async (added) => {
+      const text = prefix + added
       const value = isJson ? parse(text) : text
       return isStandardSchema(source) ? validate(value, source, text) : value
     },
-    readPartial: isJson ? createPartialJson : createGrowingText,
+    readPartial() {
+      const partial = isJson ? createPartialJson() : createGrowingText()
+      partial.add(prefix)
+      return partial
+    },
   }
 }
 

@@ -94,6 +94,21 @@ describe('an answer with a form', () => {
     expect(details.issues).toStrictEqual([{ message: expect.any(String), path: ['days'] }])
   })
 
+  it('that continues a message has the value of the whole message', async () => {
+    const [start = '', ...rest] = words
+    const engine = open({ words: rest })
+    const messages = [
+      { role: 'user', content: 'Where?' },
+      { role: 'assistant', content: start },
+    ] as const
+    const options = { responseFormat: schemas.zod, continueFinalMessage: true }
+    const { text, value } = await engine.generate(messages, options).result
+    expect([text, value]).toEqual([rest.join(''), { city: 'Bern', days: 3 }])
+    const values: unknown[] = []
+    for await (const each of engine.generate(messages, options).partialValues()) values.push(each)
+    expect(values.at(-1)).toEqual({ city: 'Bern', days: 3 })
+  })
+
   it('that is not JSON, or whose check throws, rejects the result', async () => {
     const cut = open({ words: ['{"city":'] }).generate('?', { responseFormat: 'json' })
     await expect(cut.result).rejects.toThrow(invalid('not valid JSON'))

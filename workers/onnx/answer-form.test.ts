@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { RequestFormat, RequestOptions } from '../../lib/contract/request.js'
 import { encodeForced } from '../text/grammar/forced-tokens.js'
+import { chatRequest } from '../request.test-support.js'
 import { openAnswerForm } from './answer-form.js'
 import { openNodeModel, type NodeModel } from './open-node-model.test-support.js'
 
@@ -86,6 +87,15 @@ test('a handed-over text continues in the form, and a text without the form is r
   expect((next![quote! >>> 5]! >>> (quote! & 31)) & 1).toBe(1)
   form!.release()
   await expect(open('Once')).rejects.toMatchObject({ code: 'generation-failed' })
+})
+
+test('a message that the caller starts is continued in the form, and one without the form is refused', async () => {
+  const open = (start: string) =>
+    openAnswerForm(model.compiler, model.config, chatRequest(prompt, { responseFormat }, start))
+  const form = await open('{"title": "Th')
+  expect(await form!.findMask()).toBeDefined()
+  form!.release()
+  await expect(open('Once')).rejects.toMatchObject({ code: 'invalid-option' })
 })
 
 test('an answer that reaches maxTokens ends with length, and its text is the start of a value', async () => {

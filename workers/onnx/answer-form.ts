@@ -25,7 +25,7 @@ export interface AnswerForm {
 export async function openAnswerForm(
   compiler: FormCompiler | undefined,
   { tokenizer, endIds }: Pick<ModelConfig, 'tokenizer' | 'endIds'>,
-  { options, resume }: GenerateRequest,
+  { input, options, resume }: GenerateRequest,
 ): Promise<AnswerForm | undefined> {
   const { responseFormat } = options
   // The page refuses the option for a worker without a compiler.
@@ -39,6 +39,15 @@ export async function openAnswerForm(
   }
   const compiled = await compiler.compile(describeFormat(responseFormat), 'responseFormat')
   const matcher = await compiled.createMatcher()
+  const prefix = input.kind === 'chat' ? input.assistantPrefix : ''
+  if (!matcher.acceptText(prefix)) {
+    matcher.release()
+    throw new RivuletError(
+      'invalid-option',
+      'The message to continue is not the start of a text that has the form of "responseFormat". Change one of them.',
+      { details: { option: 'continueFinalMessage' } },
+    )
+  }
   const answerIds = [...(resume?.generated.tokenIds ?? [])]
   const isResumed =
     matcher.acceptText(resume?.handedOver.text ?? '') && answerIds.every((id) => matcher.accept(id))
