@@ -147,22 +147,22 @@ export const optionTable = {
   tools: {
     value: { kind: 'tools', maxTools: 128, maxDepth: 64, maxLength: 2 ** 18 },
     openAi: ['tools'],
-    backends: [],
+    backends: ['onnx'],
   },
   toolChoice: {
     value: { kind: 'tool-choice' },
     openAi: ['tool_choice'],
-    backends: [],
+    backends: ['onnx'],
   },
   parallelToolCalls: {
     value: { kind: 'boolean' },
     openAi: ['parallel_tool_calls'],
-    backends: [],
+    backends: ['onnx'],
   },
   reasoning: {
     value: { kind: 'reasoning' },
     openAi: ['reasoning_effort'],
-    backends: [],
+    backends: ['onnx'],
   },
 } as const satisfies Record<OptionName, OptionRow>
 
