@@ -35,19 +35,17 @@ function readTemplate(name: string): ChatTemplate {
 }
 
 /** The messages of the reference in the shape of OpenAI's API, whose arguments are a JSON text. */
-const requestMessages = messages.map(
-  (message): RequestMessage =>
-    ({
-      ...message,
-      ...(message.tool_calls && {
-        tool_calls: message.tool_calls.map(({ id, function: { name, arguments: args } }) => ({
-          id,
-          type: 'function',
-          function: { name, arguments: JSON.stringify(args) },
-        })),
-      }),
-    }) as RequestMessage,
-)
+const requestMessages = messages.map(toRequestMessage)
+
+function toRequestMessage({ tool_calls: calls, ...message }: ReferenceMessage): RequestMessage {
+  const written = calls?.map(({ id, function: { name, arguments: args } }) => ({
+    id,
+    type: 'function',
+    function: { name, arguments: JSON.stringify(args) },
+  }))
+  return { ...message, ...(written && { tool_calls: written }) } as RequestMessage
+}
+
 const tools = variables!.tools!.map((tool) => tool.function)
 
 function render(
