@@ -1,6 +1,7 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { GenerateRequest } from '../../lib/contract/request.js'
-import { describeFormat } from '../text/grammar/describe-format.js'
+import { describeAnswer } from '../text/answer-grammar.js'
+import type { AnswerStart } from '../text/channels/start-answer.js'
 import { encodeForced } from '../text/grammar/forced-tokens.js'
 import type { FormCompiler } from '../text/grammar/form-compiler.js'
 import type { FindMask } from './decoder.js'
@@ -17,7 +18,8 @@ export interface AnswerForm {
 }
 
 /**
- * Opens the form that a request demands, at the place that its answer has reached.
+ * Opens the form that a request demands of its answer, with its thought and its tool calls, at the place that the answer has
+ * reached.
  * @returns undefined if it demands none
  * @throws RivuletError `invalid-option` if the form cannot be held; `backend-unavailable` if the grammar engine cannot be
  *   loaded; `generation-failed` if the answer so far does not have the form
@@ -25,43 +27,50 @@ export interface AnswerForm {
 export async function openAnswerForm(
   compiler: FormCompiler | undefined,
   { tokenizer, endIds }: Pick<ModelConfig, 'tokenizer' | 'endIds'>,
-  { input, options, resume }: GenerateRequest,
+  { options, resume }: Pick<GenerateRequest, 'options' | 'resume'>,
+  { place, written, handedOver }: Pick<AnswerStart, 'place' | 'written' | 'handedOver'>,
 ): Promise<AnswerForm | undefined> {
-  const { responseFormat } = options
-  // The page refuses the option for a worker without a compiler.
-  if (!responseFormat || !compiler) return undefined
+  const grammar = describeAnswer(options, place)
+  // The page refuses such options for a worker without a compiler.
+  if (!grammar || !compiler) return undefined
+  const { form, option, marks } = grammar
   if (endIds.size === 0) {
     throw new RivuletError(
       'invalid-option',
-      'responseFormat needs a model with an end token. Name it with onnx({ endTokens }).',
-      { details: { option: 'responseFormat' } },
+      `${option} needs a model with an end token. Name it with onnx({ endTokens }).`,
+      { details: { option } },
     )
   }
-  const compiled = await compiler.compile(describeFormat(responseFormat), 'responseFormat')
-  const matcher = await compiled.createMatcher()
-  const prefix = input.kind === 'chat' ? input.assistantPrefix : ''
-  if (!matcher.acceptText(prefix)) {
+  const { codes, createMatcher } = await compiler.compile(form, option, marks)
+  const matcher = await createMatcher()
+  if (!matcher.acceptText(codes.encodeParts(written))) {
     matcher.release()
     throw new RivuletError(
       'invalid-option',
-      'The message to continue is not the start of a text that has the form of "responseFormat". Change one of them.',
+      `The message to continue is not the start of a text that has the form of "${option}". Change one of them.`,
       { details: { option: 'continueFinalMessage' } },
     )
   }
   const answerIds = [...(resume?.generated.tokenIds ?? [])]
   const isResumed =
-    matcher.acceptText(resume?.handedOver.text ?? '') && answerIds.every((id) => matcher.accept(id))
+    matcher.acceptText(codes.encodeParts(handedOver)) && answerIds.every((id) => matcher.accept(id))
   if (!isResumed) {
     matcher.release()
-    throw new RivuletError(
-      'generation-failed',
-      'The answer so far does not have the form of "responseFormat".',
-    )
+    throw new RivuletError('generation-failed', `The answer so far does not have the form of "${option}".`)
   }
   /** The next tokens, if they are forced. They are not accepted yet. */
   let forced: number[] = []
   // With logprobs, every token needs its own logits.
   const canJump = options.topLogprobs === undefined
+
+  async function findForced(): Promise<number[]> {
+    const [first, next] = codes.split(matcher.findForcedText())
+    if (first === undefined) return []
+    if (typeof first === 'number') return [first]
+    const lastControl = answerIds.findLastIndex((id) => tokenizer.readControlText(id) !== undefined)
+    const textIds = answerIds.slice(lastControl + 1)
+    return [...(await encodeForced(tokenizer, textIds, first, next !== undefined))]
+  }
 
   return {
     findMask: () => matcher.computeMask(),
@@ -71,10 +80,7 @@ export async function openAnswerForm(
         throw new RivuletError('generation-failed', 'The model left the form of the answer.')
     },
     async takeForced() {
-      if (forced.length === 0 && canJump) {
-        const text = matcher.findForcedText()
-        if (text !== '') forced = [...(await encodeForced(tokenizer, answerIds, text))]
-      }
+      if (forced.length === 0 && canJump) forced = await findForced()
       return forced.shift()
     },
     release: () => matcher.release(),

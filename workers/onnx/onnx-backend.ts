@@ -1,15 +1,14 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
-import { listOptions } from '../../lib/contract/option-table.js'
-import { textRoles, type GenerateRequest } from '../../lib/contract/request.js'
-import type { AnswerEnd, GenerationStep, LoadProgress, ModelSupport } from '../../lib/contract/worker-api.js'
-import type { Backend, GenerateContext } from '../backend.js'
+import { listOptions, type OptionName } from '../../lib/contract/option-table.js'
+import type { LoadProgress, ModelSupport } from '../../lib/contract/worker-api.js'
+import type { Backend } from '../backend.js'
 import { describeThreads } from '../describe-device.js'
+import { describeChannels } from '../text/channels/describe-channels.js'
 import { openModelFolder, type ModelFolder } from '../store/model-folder.js'
 import { createFormCompiler, type FormCompiler } from '../text/grammar/form-compiler.js'
 import type { LoadGrammarEngine } from '../text/grammar/grammar-engine.js'
 import type { Decoder } from './decoder.js'
-import { openAnswerForm } from './answer-form.js'
 import { checkFit } from './check-fit.js'
 import { chooseDevice, type ChosenDevice, type UsedDevice } from './device.js'
 import { generateTokens } from './generate.js'
@@ -113,9 +112,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
         contextLength: config.contextLength,
         supports: {
           inputs: config.chatTemplate === undefined ? ['text'] : ['chat', 'text'],
-          roles: textRoles,
-          ...describeFormats(compiler),
-          reasoning: [],
+          ...describeSupport(compiler, config),
           continuation: true,
           seededContinuation: true,
           // The decoder has only one KV cache.
@@ -126,7 +123,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
 
     generate(request, context) {
       if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded. Create a new engine.')
-      return generateInForm(loaded, request, context)
+      return generateTokens(loaded.decoder, loaded.config, request, context, loaded.compiler)
     },
 
     async unload() {
@@ -144,33 +141,24 @@ interface Loaded {
   readonly compiler: FormCompiler | undefined
 }
 
-/** Generates an answer in the form that the request demands. */
-async function* generateInForm(
-  { decoder, config, compiler }: Loaded,
-  request: GenerateRequest,
-  context: GenerateContext,
-): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
-  const form = await openAnswerForm(compiler, config, request)
-  try {
-    return yield* generateTokens(decoder, config, request, context, form)
-  } finally {
-    form?.release()
-  }
-}
+/** What needs a grammar engine: the form of an answer, and tools, whose arguments are always valid. */
+const formOptions: readonly OptionName[] = ['responseFormat', 'tools', 'toolChoice', 'parallelToolCalls']
 
-/** Returns the options that the model supports, and the forms of an answer: all with a grammar engine, none without. */
-function describeFormats(
+/** Returns what the model supports by its chat template, and by the grammar engine. */
+function describeSupport(
   compiler: FormCompiler | undefined,
-): Pick<ModelSupport, 'options' | 'formats' | 'hints'> {
-  const options = listOptions('onnx')
-  if (compiler) return { options, formats: ['json', 'json-schema', 'regex', 'grammar'] }
+  { chatTemplate, family }: ModelConfig,
+): Omit<ModelSupport, 'inputs' | 'continuation' | 'seededContinuation' | 'concurrency'> {
+  const channels = describeChannels(chatTemplate, family, listOptions('onnx'))
+  if (compiler) return { ...channels, formats: ['json', 'json-schema', 'regex', 'grammar'] }
+  const hint =
+    'Install @mlc-ai/web-xgrammar and pass onnx({ grammar: xgrammar() }), with xgrammar from "rivulet/xgrammar".'
+  const missing = formOptions.filter((name) => channels.options.includes(name))
   return {
-    options: options.filter((name) => name !== 'responseFormat'),
+    ...channels,
+    options: channels.options.filter((name) => !missing.includes(name)),
     formats: [],
-    hints: {
-      responseFormat:
-        'Install @mlc-ai/web-xgrammar and pass onnx({ grammar: xgrammar() }), with xgrammar from "rivulet/xgrammar".',
-    },
+    hints: { ...channels.hints, ...Object.fromEntries(missing.map((name) => [name, hint])) },
   }
 }
 

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path'
 import * as runtime from 'onnxruntime-web/wasm'
 import type { RequestOptions } from '../../lib/contract/request.js'
+import type { AnswerEnd } from '../../lib/contract/worker-api.js'
 import { createFormCompiler, type FormCompiler } from '../text/grammar/form-compiler.js'
 import { loadXgrammar } from '../text/grammar/load-xgrammar.test-support.js'
 import { createXgrammarEngine } from '../text/grammar/xgrammar-engine.js'
-import { openAnswerForm } from './answer-form.js'
 import type { Decoder } from './decoder.js'
 import { openDiskFolder } from './disk-folder.test-support.js'
 import { generateTokens } from './generate.js'
@@ -23,7 +23,7 @@ export interface NodeModel {
 interface NodeAnswer {
   readonly text: string
   readonly ids: readonly number[]
-  readonly end: 'stop' | 'length'
+  readonly end: AnswerEnd
 }
 
 /** @param path a folder in the layout of Hugging Face ONNX models, with the weights `q8` */
@@ -58,8 +58,7 @@ export async function openNodeModel(path: string): Promise<NodeModel> {
         resume: { handedOver: { text: '', tokens: 0 }, generated },
         options: { stop: [], ...options },
       }
-      const form = await openAnswerForm(compiler, config, request)
-      const steps = generateTokens(decoder, config, request, { signal, queueMs: 0 }, form)
+      const steps = generateTokens(decoder, config, request, { signal, queueMs: 0 }, compiler)
       let answer = generated.text
       const ids = [...resumedIds]
       let step = await steps.next()
@@ -68,7 +67,6 @@ export async function openNodeModel(path: string): Promise<NodeModel> {
         answer += step.value.text
         ids.push(...step.value.tokenIds)
       }
-      form?.release()
       return { text: answer, ids, end: step.value }
     },
   }
