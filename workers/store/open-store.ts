@@ -12,13 +12,13 @@ interface OpenStore {
 }
 
 /** Opens a folder's store, in memory if there is no private file system: on insecure pages and in some private windows. */
-export async function openStore(folderUrl: string): Promise<OpenStore> {
+export async function openStore(folderUrl: string, storeFolder = storeFolderName): Promise<OpenStore> {
   let release = () => {}
   try {
     const root = await navigator.storage.getDirectory()
     const directory = await nameModelDirectory(folderUrl)
     release = await holdShared(nameModelLock(directory))
-    const models = await root.getDirectoryHandle(storeFolderName, { create: true })
+    const models = await root.getDirectoryHandle(storeFolder, { create: true })
     const model = await models.getDirectoryHandle(directory, { create: true })
     // Not awaited: the next sweep removes the entries that this sweep does not reach.
     sweepOrphans(models).catch(() => {})

@@ -43,7 +43,9 @@ export async function openRemoteFiles(
 ): Promise<ModelFiles> {
   const { store: kept, directory, close } = await openStore(location.url)
   const unkept = createMemoryStore()
-  const mayHaveChanged = revalidate && !(location.kind === 'hub' && location.isCommit)
+  // A request that can only fail would be an error in the console.
+  const isOffline = globalThis.navigator?.onLine === false
+  const mayHaveChanged = revalidate && !isOffline && !(location.kind === 'hub' && location.isCommit)
   /** The folder's listing. It is fetched at most once, and not at all when all files are stored and need no revalidation. */
   let listing: Promise<ListingAnswer> | undefined
   const askListing = () => {

@@ -1,6 +1,9 @@
 import { toHex } from '../../lib/contract/store-layout.js'
 import type { StoredFile } from './file-store.js'
 
+/** False on insecure pages. */
+const hasWebCrypto = 'subtle' in crypto
+
 /**
  * Computes the SHA-256 of a file, as 64 hexadecimal digits. A file of one segment is hashed by Web Crypto, which is several
  * times faster. The segments of a larger file are hashed as they arrive, so that memory never holds the whole file.
@@ -10,7 +13,7 @@ export async function hashSegments(
   segments: readonly Promise<void>[],
   onLastSegment = () => {},
 ): Promise<string> {
-  if (segments.length === 1) {
+  if (segments.length === 1 && hasWebCrypto) {
     await segments[0]
     onLastSegment()
     return toHex(await crypto.subtle.digest('SHA-256', await (await read()).arrayBuffer()))
@@ -29,7 +32,7 @@ const pieceBytes = 4 * 2 ** 20
 
 /** Returns the SHA-256 of a user's file as 64 hexadecimal digits. A large file is read in pieces. */
 export async function hashBlob(blob: Blob): Promise<string> {
-  if (blob.size <= maxWholeBytes)
+  if (blob.size <= maxWholeBytes && hasWebCrypto)
     return toHex(await crypto.subtle.digest('SHA-256', await blob.arrayBuffer()))
   const hash = await createSha256()
   for (let start = 0; start < blob.size; start += pieceBytes) {
