@@ -11,6 +11,7 @@ function stubAdapter(...features: readonly string[]): void {
     features: new Set(features),
     limits: { maxBufferSize: 2 ** 31 },
   }
+  vi.stubGlobal('document', {})
   vi.stubGlobal('navigator', { gpu: { requestAdapter: () => Promise.resolve(adapter) } })
   // Node 20 has neither 64-bit memories nor JSPI.
   vi.stubGlobal(
@@ -51,6 +52,7 @@ it('onnx() and llamaCpp() are available without 16-bit floats if nothing insists
 })
 
 it('llamaCpp() is unavailable without 64-bit memories, and says so', async () => {
+  vi.stubGlobal('document', {})
   vi.stubGlobal('navigator', {})
   const Memory = () => {
     throw new TypeError('unknown address type')

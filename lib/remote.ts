@@ -1,5 +1,6 @@
-import type { BackendFactory } from './backend-factory.js'
+import type { BackendAvailability, BackendFactory } from './backend-factory.js'
 import { refuse, refuseUnknown } from './contract/check-options.js'
+import { isServer, serverReason } from './contract/is-server.js'
 import { readHeaders } from './read-headers.js'
 import { serverKinds, type RemoteLoadOptions, type ServerKind } from './contract/remote-options.js'
 import { resolveUrl } from './resolve-url.js'
@@ -88,12 +89,14 @@ export function remote(options: RemoteOptions): BackendFactory {
     name: 'remote',
     options: checkOptions(serverOptions),
     model: { kind: 'named' },
-    checkAvailability: () =>
-      Promise.resolve(
-        navigator.onLine ? { isAvailable: true } : { isAvailable: false, reason: 'The browser is offline.' },
-      ),
+    checkAvailability: () => Promise.resolve(checkAvailability()),
     createWorker: worker,
   }
+}
+
+function checkAvailability(): BackendAvailability {
+  if (isServer()) return { isAvailable: false, reason: serverReason }
+  return navigator.onLine ? { isAvailable: true } : { isAvailable: false, reason: 'The browser is offline.' }
 }
 
 function createWorker(): Worker {

@@ -36,7 +36,7 @@ export interface EvictOptions {
 
 /**
  * The models that this browser stores for this site. The store is empty if the page has no private file system, as on
- * insecure pages and in some private windows.
+ * insecure pages and in some private windows, and on a server.
  */
 export const store = {
   /** Lists the stored models, the most recently used first. */
@@ -53,7 +53,7 @@ export const store = {
    * @throws RivuletError `invalid-option` if `model` is not a model's URL or name
    */
   locate(model: string | URL, { hubUrl = defaultHubUrl }: { hubUrl?: string } = {}): string {
-    return nameModelUrl(locateRemote(model, document.baseURI, hubUrl))
+    return nameModelUrl(locateRemote(model, globalThis.document?.baseURI, hubUrl))
   },
 
   /**
@@ -64,7 +64,8 @@ export const store = {
    * @throws RivuletError `invalid-option` if `model` is not a model's URL or name
    */
   async remove(model: string | URL, { hubUrl = defaultHubUrl }: { hubUrl?: string } = {}): Promise<boolean> {
-    const location = locateRemote(model, document.baseURI, hubUrl)
+    const location = locateRemote(model, globalThis.document?.baseURI, hubUrl)
+    if (!(await openModels())) return false
     if (location.file === undefined && (await removeFolder(location.url))) return true
     const file = findFile(location)
     if (file === undefined) return false

@@ -71,6 +71,8 @@ function createRate(): { add(bytes: number): void; measure(): number | undefined
     },
     measure() {
       const timeMs = performance.now()
+      // The time before the first byte is the server's, not the connection's.
+      if (fetchedBytes === 0) samples.length = 0
       samples.push({ timeMs, bytes: fetchedBytes })
       while (samples.length > 2 && timeMs - samples[0]!.timeMs > rateWindowMs) samples.shift()
       const [first] = samples
