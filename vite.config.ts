@@ -46,6 +46,7 @@ function createBrowserProject(
         'preact/hooks',
         'preact/jsx-dev-runtime',
         'react',
+        'react-dom',
         'react-dom/client',
       ],
     },

@@ -77,13 +77,6 @@ for (const isCompressing of isSoak ? [true, false] : [true]) {
     const timeErrors = tenths.map(({ atMs, remainingMs }) =>
       remainingMs === undefined ? Infinity : (remainingMs - (first.totalMs - atMs)) / first.totalMs,
     )
-    console.log(
-      kind,
-      Math.round(first.totalMs),
-      errors.map((each) => each.toFixed(2)).join(' '),
-      '|',
-      timeErrors.map((each) => each.toFixed(2)).join(' '),
-    )
     for (const error of [...errors, ...timeErrors]) expect(Math.abs(error)).toBeLessThan(0.2)
 
     const requestsBefore = server.requests.length

@@ -39,7 +39,13 @@ async function countHeld(page: Page, session: CDPSession): Promise<Held> {
   await session.send('HeapProfiler.collectGarbage')
   const { metrics } = await session.send('Performance.getMetrics')
   const read = (name: string) => metrics.find((metric) => metric.name === name)!.value
-  return { workers, ports, abortSignals, listeners: read('JSEventListeners'), heapBytes: read('JSHeapUsedSize') }
+  return {
+    workers,
+    ports,
+    abortSignals,
+    listeners: read('JSEventListeners'),
+    heapBytes: read('JSHeapUsedSize'),
+  }
 }
 
 /** Creates an engine, streams an answer, and disposes the engine; `count` times. */
@@ -49,7 +55,10 @@ function cycle(page: Page, count: number): Promise<void> {
       const engine = await window.createScriptedEngine()
       await engine.generate('one two three').text()
       // Cancelled by the end of the engine.
-      void engine.generate('four five six').text().catch(() => {})
+      void engine
+        .generate('four five six')
+        .text()
+        .catch(() => {})
       await engine.dispose()
     }
   }, count)
@@ -62,7 +71,6 @@ test('a disposed engine and its worker are garbage: nothing is held after many e
   const before = await countHeld(page, session)
   await cycle(page, scaleCount(20, 100))
   const after = await countHeld(page, session)
-  console.log(before, after)
   expect(after.workers).toBe(0)
   expect(after.ports).toBeLessThanOrEqual(before.ports)
   expect(after.abortSignals).toBeLessThanOrEqual(before.abortSignals)

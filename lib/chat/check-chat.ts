@@ -1,4 +1,4 @@
-import type { AnswerState, ChatOptions, ChatTurn } from '../chat.js'
+import type { AnswerState, ChatAnswerOptions, ChatOptions, ChatTurn } from '../chat.js'
 import { refuse, refuseUnknown } from '../contract/check-options.js'
 import { checkRequest } from '../check-request.js'
 import type { GenerateOptions } from '../contract/request.js'
@@ -14,11 +14,13 @@ const optionNames: readonly string[] = [
 export function checkChatOptions(options: ChatOptions): void {
   if (typeof options !== 'object' || options === null) refuse('createChat() takes an options object.')
   refuseUnknown('createChat()', options, optionNames)
-  const { system, sampling } = options
   checkEngine(options.engine)
-  if (system !== undefined && (typeof system !== 'string' || system === '')) {
-    refuse('"system" must be a non-empty string.', 'system')
-  }
+  checkAnswerOptions(options)
+}
+
+/** Checks the options that decide how answers are generated. @throws RivuletError `invalid-option` */
+export function checkAnswerOptions({ system, sampling }: ChatAnswerOptions): void {
+  if (system !== undefined && typeof system !== 'string') refuse('"system" must be a string.', 'system')
   checkQuestion('?', sampling)
 }
 
