@@ -74,10 +74,11 @@ export function connectWorker(worker: Worker): WorkerConnection {
  * registry until the proxy is garbage (`proxyFinalizers`). The listeners of a worker lead back to the proxy, so a worker as
  * the endpoint would never become garbage.
  */
-function createEndpoint(worker: Worker): { readonly endpoint: Endpoint; disconnect(): void } {
-  let target: Worker | undefined = worker
+function createEndpoint(worker: Endpoint): { readonly endpoint: Endpoint; disconnect(): void } {
+  let target: Endpoint | undefined = worker
   return {
     endpoint: {
+      start: () => target?.start?.(),
       postMessage: (message, transfer) => target?.postMessage(message, transfer ?? []),
       addEventListener: (type, listener, options) => target?.addEventListener(type, listener, options),
       removeEventListener: (type, listener, options) => target?.removeEventListener(type, listener, options),
