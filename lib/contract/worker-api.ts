@@ -205,11 +205,20 @@ export interface ModelTimings {
   readonly decodeMs: number
 }
 
+/** How much of a prompt is computed, or was in the KV cache. */
+export interface PrefillProgress {
+  readonly computedTokens: number
+  /** All tokens to compute before the next one is sampled. */
+  readonly totalTokens: number
+}
+
 /**
- * A step that a backend reports for one generation. The order of the steps: one `started`, the chunks, and `counted` if the
- * runtime counts tokens itself.
+ * A step that a backend reports for one generation. The order of the steps: `prefilling` while a prompt is computed, if the
+ * request has `reportsPrefill`; one `started`; the chunks; and `counted` if the runtime counts tokens itself.
  */
 export type GenerationStep =
+  /** A part of the prompt was computed, and others remain. */
+  | ({ readonly kind: 'prefilling' } & PrefillProgress)
   | {
       /** The prompt has been computed. */
       readonly kind: 'started'

@@ -15,11 +15,8 @@ export const wllamaFile = {
  */
 export async function fetchWasm(url: string, options: Omit<RuntimeFetch, 'packageName'>): Promise<string> {
   const blob = await fetchRuntimeFile(url, wllamaFile, { ...options, packageName: '@wllama/wllama' })
-  const address = URL.createObjectURL(new Blob([blob], { type: 'application/wasm' }))
   try {
-    const response = await fetch(address)
-    await response.body?.cancel()
-    return address
+    await fetch(URL.createObjectURL(new Blob()))
   } catch (error) {
     throw new RivuletError(
       'backend-unavailable',
@@ -27,4 +24,5 @@ export async function fetchWasm(url: string, options: Omit<RuntimeFetch, 'packag
       { cause: error },
     )
   }
+  return URL.createObjectURL(new Blob([blob], { type: 'application/wasm' }))
 }

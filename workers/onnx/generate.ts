@@ -55,7 +55,10 @@ export async function* generateTokens(
   // The options of the request override those of the model.
   decoder.startAnswer({ ...config.sampling, ...options }, seed, conversationIds, answerIds)
   const ids = [...promptIds, ...generated.tokenIds]
-  const cachedPromptTokens = await prefill(decoder, { ids, promptLength: promptIds.length }, signal)
+  const cachedPromptTokens = yield* reportPrefill(
+    prefill(decoder, { ids, promptLength: promptIds.length }, signal),
+    request.reportsPrefill ? ids.length : undefined,
+  )
   const promptTokens = conversationIds.length + prefixTokens
   const prefillMs = performance.now() - startedAt
   yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs, prefillMs }
@@ -88,6 +91,18 @@ export async function* generateTokens(
   const tail = (text + stopMatcher.flush()).slice(streamedTailLength)
   if (tail !== '') yield { kind: 'chunk', text: tail, tokenIds: [], tokenCount: 0 }
   return hasStopped ? 'stop' : finishReason
+}
+
+/** Runs a prefill to its end. @param totalTokens undefined if nobody reads its progress */
+async function* reportPrefill(
+  runs: AsyncGenerator<number, number, undefined>,
+  totalTokens: number | undefined,
+): AsyncGenerator<GenerationStep, number, undefined> {
+  for (;;) {
+    const { done, value } = await runs.next()
+    if (done) return value
+    if (totalTokens !== undefined) yield { kind: 'prefilling', computedTokens: value, totalTokens }
+  }
 }
 
 const newAnswer: Resume = {

@@ -13,10 +13,15 @@ export interface PrefillInput {
  * Computes the tokens that the cache does not hold. The runs give the same result as an uninterrupted answer, which
  * computes the prompt at once and then one token per step. If the graph allows it, one run computes many tokens of prompt
  * and answer.
+ * Yields the number of tokens in the cache after each run except the last one.
  * @returns the number of tokens that the cache already held
  * @throws the reason of `signal`, if it is aborted before a run
  */
-export async function prefill(decoder: Decoder, input: PrefillInput, signal: AbortSignal): Promise<number> {
+export async function* prefill(
+  decoder: Decoder,
+  input: PrefillInput,
+  signal: AbortSignal,
+): AsyncGenerator<number, number, undefined> {
   const { ids, promptLength } = input
   const { prefillRules } = decoder
   // The last token is always computed: the answer starts from its logits.
@@ -28,6 +33,7 @@ export async function prefill(decoder: Decoder, input: PrefillInput, signal: Abo
     const end = findRunEnd(decoder, input, start)
     await decoder.prefill(ids.slice(start, end))
     start = end
+    if (start < ids.length) yield start
   }
   return cached
 }
