@@ -16,7 +16,9 @@ export const wllamaFile = {
 export async function fetchWasm(url: string, options: Omit<RuntimeFetch, 'packageName'>): Promise<string> {
   const blob = await fetchRuntimeFile(url, wllamaFile, { ...options, packageName: '@wllama/wllama' })
   try {
-    await fetch(URL.createObjectURL(new Blob()))
+    const response = await fetch(URL.createObjectURL(new Blob()))
+    // An unread body would count as a cancelled request.
+    await response.arrayBuffer()
   } catch (error) {
     throw new RivuletError(
       'backend-unavailable',
