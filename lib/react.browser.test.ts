@@ -248,10 +248,10 @@ describe('useRivuletEngine() with other dependencies in a later render (scripted
   it('disposes the engine and loads another one', async () => {
     const engines: { model: string; isDisposed: boolean }[] = []
     const { render } = showEngine((model) => async () => {
-      const engine = createScriptedEngine(() => ({ words: [] }))
+      const scripted = createScriptedEngine(() => ({ words: [] }))
       const seen = { model, isDisposed: false }
       engines.push(seen)
-      return { ...engine, dispose: async () => void (seen.isDisposed = true) }
+      return { ...scripted, dispose: async () => void (seen.isDisposed = true) }
     })
     render('first')
     await vi.waitFor(() => expect(engines).toEqual([{ model: 'first', isDisposed: false }]))
@@ -268,13 +268,13 @@ describe('useRivuletEngine() with other dependencies in a later render (scripted
   })
 
   it('reports the progress and the error of a load, and loads again on retry()', async () => {
-    const engine = createScriptedEngine(() => ({ words: [] }))
+    const scripted = createScriptedEngine(() => ({ words: [] }))
     let loads = 0
     const { render, state } = showEngine(() => async ({ onProgress }) => {
       loads += 1
       onProgress({ ...halfLoaded, fraction: loads / 10 })
       if (loads === 1) throw new RivuletError('download-failed', 'No network.')
-      return engine
+      return scripted
     })
     render('model')
     state().retry()
@@ -283,7 +283,7 @@ describe('useRivuletEngine() with other dependencies in a later render (scripted
     expect(loads).toBe(1)
     state().retry()
     await vi.waitFor(() => expect(state()).toMatchObject({ error: undefined, progress: { fraction: 0.2 } }))
-    expect(await state().engine).toBe(engine)
+    expect(await state().engine).toBe(scripted)
     state().retry()
     await new Promise((resolve) => setTimeout(resolve, 20))
     expect(loads).toBe(2)

@@ -35,10 +35,9 @@ export interface RuntimeFetch {
  */
 export async function fetchRuntimeFile(
   url: string,
-  file: RuntimeFile,
+  { path, sizeBytes, sha256 }: RuntimeFile,
   { packageName, progress, idleTimeoutMs, signal }: RuntimeFetch,
 ): Promise<Blob> {
-  const { path, sizeBytes, sha256 } = file
   const { store, directory, close } = await openStore(packageName, runtimeFolderName)
   const unkept = createMemoryStore()
   const report = (each: TransferProgress) =>
