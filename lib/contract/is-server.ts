@@ -9,4 +9,4 @@ export function isServer(): boolean {
 }
 
 /** Why nothing can run on a server. */
-export const serverReason = 'This code runs on a server. Models only run in a browser.'
+export const serverReason = 'This is a server. Models run in a browser.'
