@@ -78,6 +78,7 @@ export interface LoadProgress {
   /**
    * The part of the loading time that has passed, from 0 to 1: the download, the runtime and the warm-up together. It never
    * decreases. It stays at 0 while the size of the weights is unknown, and moves in steps while the runtime computes.
+   * For `webLlm()` it is the part of the download, because its runtime reports nothing else.
    */
   readonly fraction: number
   /**
