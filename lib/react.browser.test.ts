@@ -155,6 +155,8 @@ describe('useRivuletEngine()', () => {
       return loaded.at(-1)!
     }
     const { renders, render, chat } = showLoadingChat(load)
+    // On a busy machine, strict mode may unmount the component only now, which would stop an answer.
+    await vi.waitFor(() => expect(renders.at(-1)?.status).toEqual({ kind: 'ready' }), patience)
     await (await chat()).send(question)
     render('hidden')
     const first = await loaded[0]!
