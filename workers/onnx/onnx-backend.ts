@@ -16,6 +16,7 @@ import type { ModelProto } from './onnx_pb.js'
 import { refuseGguf } from './refuse-gguf.js'
 import { firstCapacity, openDecoder } from './open-decoder.js'
 import { loadOnnxRuntime } from './session.js'
+import { hasSoftCap, refuseSoftCap } from './soft-cap.js'
 
 const defaultConversationCacheBytes = 256 * 2 ** 20
 
@@ -64,11 +65,13 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         })
       }
       const configuring = readModelConfig(folder, options)
-      const checkMemory = async (graph: ModelProto, { memory }: UsedDevice) =>
+      const checkGraph = async (graph: ModelProto, { device, memory }: UsedDevice) => {
+        refuseSoftCap(graph, device)
         checkFit(graph, firstCapacity, memory, (await configuring).cacheSizes)
+      }
       const [config, { weights, used }, chosenRuntime] = await Promise.all([
         configuring,
-        readWeights(folder, chosen, options.modelFile, checkMemory).catch(async (error: unknown) => {
+        readWeights(folder, chosen, options.modelFile, checkGraph).catch(async (error: unknown) => {
           // If the folder is empty, the error about config.json explains the problem better.
           await configuring
           throw error
@@ -85,7 +88,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
       const { device, description } = used
       const runtime =
         device === chosen.device ? chosenRuntime : await loadOnnxRuntime(device, options.wasmPaths)
-      const warnings = device === chosen.device ? [] : [describeFallback(chosen)]
+      const warnings = device === chosen.device ? [] : [describeFallback(chosen, weights)]
       const decoder = await openDecoder(runtime, device, weights, {
         contextLength: config.contextLength,
         cacheSizes: config.cacheSizes,
@@ -155,6 +158,8 @@ async function readWeights(
   }
 }
 
-function describeFallback({ description }: ChosenDevice): string {
+function describeFallback({ description }: ChosenDevice, { model }: ModelWeights): string {
+  if (hasSoftCap(model))
+    return "The model runs on WASM, which is slower: ONNX Runtime ignores the soft cap of the model's attention on WebGPU."
   return `The model runs on WASM, which is slower: its files need 16-bit floats (shader-f16), which the graphics adapter (${description}) does not support.`
 }
