@@ -9,7 +9,7 @@ const rows = [
   ['rivulet/ai-sdk', 'ai-sdk/ai-sdk.js', '2.1 kB'],
   ['rivulet/chat', 'chat/chat.js', '5.2 kB'],
   ['rivulet/llama-cpp', 'llama-cpp/llama-cpp.js', '2.3 kB'],
-  ['rivulet/onnx', 'onnx/onnx.js', '2.7 kB'],
+  ['rivulet/onnx', 'onnx/onnx.js', '2.8 kB'],
   ['rivulet/openai', 'openai/openai.js', '8 kB'],
   ['rivulet/opentelemetry', 'opentelemetry/opentelemetry.js', '1 kB'],
   ['rivulet/react', 'react/react.js', '5.4 kB'],

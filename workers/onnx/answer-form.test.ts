@@ -42,28 +42,24 @@ describe.each(samplings)('with %o', (sampling) => {
     }
   })
 
-  test(
-    'forced text takes no step of the model',
-    { timeout: 60_000 },
-    async () => {
-      const { decoder } = model
-      let steps = 0
-      const { next } = decoder
-      decoder.next = (...parameters) => {
-        steps += 1
-        return next(...parameters)
-      }
-      const jumped = await model.answer(prompt, options)
-      const jumpedSteps = steps
-      // With logprobs, there are no jumps.
-      const stepped = await model.answer(prompt, { ...options, topLogprobs: 0 })
-      decoder.next = next
-      expect(jumpedSteps).toBeLessThan(jumped.ids.length * 0.75)
-      expect(steps - jumpedSteps).toBe(stepped.ids.length + 1)
-      for (const { text } of [jumped, stepped])
+  test('forced text takes no step of the model', { timeout: 60_000 }, async () => {
+    const { decoder } = model
+    let steps = 0
+    const { next } = decoder
+    decoder.next = (...parameters) => {
+      steps += 1
+      return next(...parameters)
+    }
+    const jumped = await model.answer(prompt, options)
+    const jumpedSteps = steps
+    // With logprobs, there are no jumps.
+    const stepped = await model.answer(prompt, { ...options, topLogprobs: 0 })
+    decoder.next = next
+    expect(jumpedSteps).toBeLessThan(jumped.ids.length * 0.75)
+    expect(steps - jumpedSteps).toBe(stepped.ids.length + 1)
+    for (const { text } of [jumped, stepped])
       expect(Object.keys(JSON.parse(text) as object)).toEqual(['title', 'animals', 'isTrueStory'])
-    },
-  )
+  })
 })
 
 test('forced tokens are those that the tokenizer writes, whatever follows', async () => {
