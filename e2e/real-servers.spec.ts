@@ -57,9 +57,13 @@ function openEngine(
 function fail(engine: JSHandle<Engine>, asked: Prompt, options: Omit<GenerateOptions, 'signal'> = {}) {
   return engine.evaluate(
     async (engine, { asked, options }) => {
-      const error = await engine.generate(asked, options).result.catch((thrown: unknown) => thrown)
-      const { name, code, message, text } = error as SeenError
-      return { name, code, message, text }
+      try {
+        await engine.generate(asked, options).result
+        return undefined
+      } catch (error) {
+        const { name, code, message, text } = error as SeenError
+        return { name, code, message, text }
+      }
     },
     { asked, options },
   )
@@ -236,7 +240,7 @@ test('llama.cpp’s server holds the forms of an answer, also from the middle, a
 
     const refusals: readonly (readonly [string, Prompt, Omit<GenerateOptions, 'signal'>])[] = [
       ['continueFinalMessage', conversation, { ...continued, responseFormat: { grammar } }],
-      ['responseFormat', prompt, { responseFormat: { regex: '[a-z]+' } }],
+      ['"regex"', prompt, { responseFormat: { regex: '[a-z]+' } }],
       // SmolLM2's chat template has neither.
       ['tools', prompt, { tools: [{ name: 'clock' }] }],
       ['reasoning', prompt, { reasoning: 'off' }],

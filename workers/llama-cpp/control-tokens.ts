@@ -9,6 +9,8 @@ export interface ControlTokens {
   readonly all: readonly string[]
   /** Tokens that end an answer, in addition to those that llama.cpp knows. */
   readonly end: readonly string[]
+  /** The ids of the tokens that never belong to an answer in a form: all of the type "control", without the ends of answers. */
+  readonly forbiddenIds: readonly number[]
 }
 
 /**
@@ -36,5 +38,11 @@ export function readControlTokens(
   const turns = readTurnTokens(chatTemplate, known)
   const end = [turns.endOfTurn, ...endTokens].filter((token) => token !== undefined)
   const named = [beginToken, endToken].filter((token) => token !== undefined)
-  return { all: [...new Set([...controlTokens, ...turns.written, ...named, ...end])], end }
+  const ends = [endToken, ...end]
+  const forbidden = [...header.controlTokenIds].filter(([token]) => !ends.includes(token))
+  return {
+    all: [...new Set([...controlTokens, ...turns.written, ...named, ...end])],
+    end,
+    forbiddenIds: forbidden.map(([, id]) => id),
+  }
 }

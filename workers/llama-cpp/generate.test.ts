@@ -4,10 +4,11 @@ import type { GenerationStep } from '../../lib/contract/worker-api.js'
 import { readPrompt, textRequest } from '../request.test-support.js'
 import { createConversationMemory } from './conversation-memory.js'
 import { generateTokens } from './generate.js'
+import { createFormCompiler } from './grammar/compile-form.js'
 import type { CompletionOptions, LlamaCpp } from './runtime.js'
 
 const words = ['Once', ' upon', ' a', ' time', '.']
-const controlTokens = { all: ['<|end|>', '<|user|>', '<|call|>'], end: ['<|end|>'] }
+const controlTokens = { all: ['<|end|>', '<|user|>', '<|call|>'], end: ['<|end|>'], forbiddenIds: [1, 3] }
 
 /** Stands in for llama.cpp: a step computes a prompt chunk or a word; an end token without text and the counts follow. */
 function createRuntime({ prefillSteps = 2, failAt = Infinity, answer = words } = {}) {
@@ -65,7 +66,8 @@ function generate(
     { bytesPerToken: 1, windowBytesPerToken: 0, windowTokens: 0 },
     Infinity,
   )
-  return generateTokens({ runtime, renderPrompt, controlTokens, memory }, request, { signal, queueMs: 5 })
+  const model = { runtime, renderPrompt, controlTokens, memory, compileForm: createFormCompiler() }
+  return generateTokens(model, request, { signal, queueMs: 5 })
 }
 
 async function readAll(steps: AsyncGenerator<GenerationStep, 'stop' | 'length', undefined>) {

@@ -1,10 +1,13 @@
+import { refuse } from '../../lib/contract/check-options.js'
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { GenerateRequest } from '../../lib/contract/request.js'
 import type { GenerationStep, TokenLogprob } from '../../lib/contract/worker-api.js'
 import type { GenerateContext } from '../backend.js'
-import { countGenerated, isComplete, toOpenAiBody } from '../openai-body.js'
+import { countGenerated, isComplete, joinAnswer, toOpenAiBody, type OptionWriters } from '../openai-body.js'
+import { describeFormat } from '../text/grammar/describe-format.js'
 import { createStopMatcher, type StopMatcher } from '../text/stop-strings.js'
 import type { ControlTokens } from './control-tokens.js'
+import type { CompileForm } from './grammar/compile-form.js'
 import type { ConversationMemory } from './conversation-memory.js'
 import type { RenderPrompt } from './render-prompt.js'
 import type { LlamaCpp } from './runtime.js'
@@ -48,6 +51,7 @@ export interface LoadedModel {
   readonly renderPrompt: RenderPrompt
   readonly controlTokens: ControlTokens
   readonly memory: ConversationMemory
+  readonly compileForm: CompileForm
 }
 
 /**
@@ -57,12 +61,14 @@ export interface LoadedModel {
  *   `signal`
  */
 export async function* generateTokens(
-  { runtime, renderPrompt, controlTokens, memory }: LoadedModel,
+  model: LoadedModel,
   request: GenerateRequest,
   { signal, queueMs }: GenerateContext,
 ): AsyncGenerator<GenerationStep, 'stop' | 'length', undefined> {
+  const { runtime, renderPrompt, controlTokens, memory } = model
   signal.throwIfAborted()
   const startedAt = performance.now()
+  const formFields = describeForm(model, request)
   if (isComplete(request)) return 'length'
   const { options } = request
   const generatedTokens = countGenerated(request)
@@ -72,6 +78,7 @@ export async function* generateTokens(
   )
   const body = {
     ...describeRequest(request),
+    ...formFields,
     ...(watched.length > 0 && { preserved_tokens: watched }),
     prompt: renderPrompt(request),
     // Penalties consider all tokens so far, as in every backend.
@@ -137,6 +144,29 @@ export async function* generateTokens(
   return finishReason ?? 'stop'
 }
 
+/**
+ * Returns the fields that demand a form of the answer, from where the answer is.
+ * @throws RivuletError `invalid-option`, `generation-failed` if the answer so far does not fit the form
+ */
+function describeForm(
+  { compileForm, controlTokens }: LoadedModel,
+  request: GenerateRequest,
+): Record<string, unknown> {
+  const { responseFormat, logitBias } = request.options
+  if (!responseFormat) return {}
+  const grammar = compileForm(describeFormat(responseFormat), 'responseFormat', joinAnswer(request))
+  // llama.cpp spells control tokens in a text, and its grammar would take their text as content.
+  const forbidden = Object.fromEntries(controlTokens.forbiddenIds.map((id) => [id, false]))
+  if (grammar !== undefined) return { grammar, logit_bias: { ...logitBias, ...forbidden } }
+  if (request.resume) {
+    throw new RivuletError('generation-failed', 'The answer so far does not fit "responseFormat". Retry.')
+  }
+  return refuse(
+    'The message to continue does not fit "responseFormat". Correct it, or leave "continueFinalMessage" out.',
+    'continueFinalMessage',
+  )
+}
+
 /** Matches the text of a chunk, which can end with a control token. */
 function matchText(stopMatcher: StopMatcher, text: string, control: string | undefined) {
   if (control === undefined) return stopMatcher.push(text)
@@ -151,23 +181,25 @@ function countPrompt({ prompt_n: computed, cache_n: cached }: Timings, generated
   return Math.max(0, computed + cached - generatedTokens)
 }
 
+const nothing = () => ({})
+
 /**
- * Returns the fields to send to llama.cpp's server, which uses its own default for a missing field. Stop strings are not
- * sent: they are matched in this file, which holds back text that could become a stop string. The variables of the chat
- * template are not sent either: the prompt is already rendered.
+ * How llama.cpp's server writes the options. It uses its own default for a missing field. Stop strings are not sent: they are
+ * matched in this file, which holds back text that could become a stop string. The options that the prompt and the grammar
+ * hold are not sent either.
  */
-function describeRequest(request: GenerateRequest): Record<string, unknown> {
-  const {
-    stop: _,
-    chat_template_kwargs: __,
-    ...body
-  } = toOpenAiBody(request, {
-    repetitionPenalty: 'repeat_penalty',
-    topLogprobs: 'n_probs',
-  })
-  const { topLogprobs } = request.options
+const writers = {
+  repetitionPenalty: 'repeat_penalty',
   // With 0, llama.cpp reports no log-probability at all, not even the chosen token's.
-  return { ...body, timings_per_token: true, ...(topLogprobs === 0 && { n_probs: 1 }) }
+  topLogprobs: (count) => ({ n_probs: Math.max(1, count) }),
+  stop: nothing,
+  templateVariables: nothing,
+  responseFormat: nothing,
+} as const satisfies OptionWriters
+
+/** Returns the fields to send to llama.cpp's server. */
+function describeRequest(request: GenerateRequest): Record<string, unknown> {
+  return { ...toOpenAiBody(request, writers), timings_per_token: true }
 }
 
 function readLogprobs(count: number) {

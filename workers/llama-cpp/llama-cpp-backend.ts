@@ -14,6 +14,7 @@ import { readControlTokens } from './control-tokens.js'
 import { createConversationMemory } from './conversation-memory.js'
 import { chooseDevice, type ChosenDevice } from './device.js'
 import { generateTokens, type LoadedModel } from './generate.js'
+import { createFormCompiler } from './grammar/compile-form.js'
 import { readGgufHeader, type GgufHeader } from './gguf-header.js'
 import { createPromptRenderer } from './render-prompt.js'
 import { openLlamaCpp } from './runtime.js'
@@ -89,6 +90,7 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
           renderPrompt: createPromptRenderer(header, chatTemplate, controlTokens.all),
           controlTokens,
           memory: createConversationMemory(header.cacheSize, conversationBytes),
+          compileForm: createFormCompiler(),
         })
         const model = await open()
         await refuseCpu(model, options)
@@ -185,7 +187,7 @@ function describeModel(
     supports: {
       inputs: hasChatTemplate ? ['chat', 'text'] : ['text'],
       roles: textRoles,
-      formats: [],
+      formats: ['json', 'json-schema', 'regex', 'grammar'],
       reasoning: [],
       options: listOptions('llama-cpp'),
       continuation: true,

@@ -10,6 +10,7 @@ const header: GgufHeader = {
   cacheSize: { bytesPerToken: 0, windowBytesPerToken: 0, windowTokens: 0 },
   chatTemplates: new Map(),
   controlTokens: ['<s>', '<|user|>', '<|assistant|>', '<|end|>', '<|end|><|user|>', '🐉x', '¤'],
+  controlTokenIds: new Map(),
   userTokens: [],
   beginToken: '<s>',
   endToken: '<|end|>',
