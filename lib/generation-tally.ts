@@ -16,7 +16,10 @@ export interface Usage {
    * cancel, or after a hand-over to another backend, the server's chunks are counted instead.
    */
   readonly completionTokens: number
-  /** How many of `completionTokens` are reasoning, if a server reports it. Some servers do not stream the reasoning. */
+  /**
+   * How many of `completionTokens` are reasoning; missing if there is none. A server's own count is used if it reports one:
+   * some servers do not stream the reasoning.
+   */
   readonly reasoningTokens?: number | undefined
 }
 
@@ -47,6 +50,7 @@ export function createTally(): Tally {
   let isResumed = false
   let chunks = 0
   let recoveries = 0
+  let streamedReasoning = 0
 
   function addStart(event: Extract<ResilientEvent, { kind: 'started' }>): void {
     // A resumed generation computes the prompt again. Count the prompt only once.
@@ -78,21 +82,24 @@ export function createTally(): Tally {
       else if (event.kind === 'started') addStart(event)
       else if (event.kind === 'counted') addCounts(event)
       if (event.kind !== 'chunk') return undefined
-      const { kind: _, ...step } = event
+      transcript.add(event)
+      const { kind: _, raw: __, ...step } = event
       const chunk = { ...step, index: chunks }
       chunks += 1
-      transcript.add(chunk)
+      if (chunk.reasoning !== undefined) streamedReasoning += chunk.tokenCount
       // A chunk can have no token: then it contains only text that the runtime held back.
       if (chunk.tokenCount > 0) latency.addToken(readChannel(chunk))
       return chunk
     },
     finish() {
       const { tokens, reasoning } = transcript
-      const { completionTokens = tokens, reasoningTokens } = counted ?? {}
-      const streamedTokens = completionTokens - (reasoning === '' ? (reasoningTokens ?? 0) : 0)
+      const { completionTokens = tokens } = counted ?? {}
+      const hiddenTokens = reasoning === '' ? (counted?.reasoningTokens ?? 0) : 0
+      const reasoningTokens =
+        counted?.reasoningTokens ?? (streamedReasoning > 0 ? streamedReasoning : undefined)
       return {
         usage: { ...usage, completionTokens, ...(reasoningTokens !== undefined && { reasoningTokens }) },
-        latency: latency.finish(streamedTokens),
+        latency: latency.finish(completionTokens - hiddenTokens),
         recoveries,
       }
     },
@@ -100,8 +107,8 @@ export function createTally(): Tally {
 }
 
 /** Returns the channel of a chunk. A chunk with nothing to show counts as text: its token is held back. */
-function readChannel({ text, reasoning = '', toolCalls = [] }: TokenChunk): Channel {
+function readChannel({ text, reasoning, toolCalls = [] }: TokenChunk): Channel {
   if (text !== '') return 'text'
-  if (reasoning !== '') return 'reasoning'
+  if (reasoning !== undefined) return 'reasoning'
   return toolCalls.length > 0 ? 'tool-calls' : 'text'
 }

@@ -1,3 +1,4 @@
+import { refuse } from './contract/check-options.js'
 import { RivuletError, asRivuletError } from './contract/errors.js'
 import type { GenerateRequest, Resume } from './contract/request.js'
 import type { GenerationEvent, ModelInfo } from './contract/worker-api.js'
@@ -41,8 +42,8 @@ export type ResilientEvent =
 export interface AnswerSoFar {
   /** Returns what the model needs to continue the answer. @returns undefined if nothing was generated yet */
   resumeFor(info: ModelInfo): Resume | undefined
-  /** False if the answer has parts that no model can continue. Then a loss ends the generation. */
-  readonly canResume: boolean
+  /** True if the model `info` can continue the answer's channels: text, reasoning and tool calls. */
+  canResume(info: ModelInfo): boolean
 }
 
 /** The maximum number of retries in a row that produce no token. Then another backend takes over, or the answer fails. */
@@ -71,6 +72,7 @@ export async function* readResilientEvents(
       const { info } = worker
       let request: GenerateRequest
       try {
+        if (!canContinue(info)) refuse(`${info.backend} cannot continue this answer with this model.`)
         request = createRequest(info, answer.resumeFor(info))
       } catch (refusal) {
         isRefused = loss !== undefined
@@ -96,6 +98,10 @@ export async function* readResilientEvents(
     }
   }
 
+  function canContinue(info: ModelInfo): boolean {
+    return !answer.resumeFor(info) || (info.supports.continuation && answer.canResume(info))
+  }
+
   /**
    * Terminates the lost worker. If its backend was lost too often or cannot resume, switches to another backend.
    * @returns true if the generation can be tried again
@@ -106,8 +112,7 @@ export async function* readResilientEvents(
     isRefused: boolean,
   ): boolean {
     const isLost = !isRefused && (error.code === 'worker-failed' || error.code === 'device-lost')
-    const canResume = !worker || worker.info.supports.continuation || !answer.resumeFor(worker.info)
-    if (isLost && canResume && answer.canResume && fruitlessAttempts < maxFruitlessAttempts) {
+    if (isLost && (!worker || canContinue(worker.info)) && fruitlessAttempts < maxFruitlessAttempts) {
       fruitlessAttempts += 1
       // This code can notice the loss of a GPU before the engine does.
       worker?.terminate(error)
@@ -115,7 +120,7 @@ export async function* readResilientEvents(
     }
     const isRefusedByServer = error.code === 'connection-failed' || error.code === 'model-not-found'
     const mayHelp = isLost || isRefused || isRefusedByServer
-    if (mayHelp && answer.canResume && worker?.switchBackend(error)) {
+    if (mayHelp && worker?.switchBackend(error)) {
       fruitlessAttempts = 0
       return true
     }

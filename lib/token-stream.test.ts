@@ -760,16 +760,17 @@ describe('the channels of an answer', () => {
     expect(latency.timeToFirstTokenMs).toBeGreaterThanOrEqual(0)
   })
 
-  it.each([1, 4])('are not continued by another worker after a loss: %i chunks', async (chunks) => {
+  it.each([1, 4])('are not continued by a model that cannot continue them: %i chunks', async (chunks) => {
     let workers = 0
     const stream = openStream({
       async takeWorker() {
         workers += 1
         const list = script(events.slice(0, 1 + chunks))
-        return offer(async () => list, { switchBackend: () => true })
+        return offer(async () => list, { switchBackend: () => workers === 1 })
       },
     })
     await expect(stream.result).rejects.toMatchObject({ code: 'worker-failed' })
-    expect(workers).toBe(1)
+    // The second model is asked, and refused before any work.
+    expect(workers).toBe(2)
   })
 })

@@ -1,5 +1,5 @@
 import type { GeneratedAnswer, Resume } from './contract/request.js'
-import type { ModelInfo, TokenChunk, ToolCall } from './contract/worker-api.js'
+import type { Channel, GenerationEvent, ModelInfo, ToolCall } from './contract/worker-api.js'
 
 /** The part of an answer that one backend generated. */
 export interface GenerationPart {
@@ -21,32 +21,46 @@ export interface Transcript {
   readonly parts: readonly GenerationPart[]
   /** Sets the model that generates the chunks that are added after this call. */
   setWriter(info: ModelInfo): void
-  add(chunk: Pick<TokenChunk, 'text' | 'reasoning' | 'toolCalls' | 'tokenIds' | 'tokenCount'>): void
-  /** False if the answer has reasoning or tool calls: no backend can continue those from their text yet. */
-  readonly canResume: boolean
+  add(chunk: Omit<Extract<GenerationEvent, { kind: 'chunk' }>, 'kind' | 'logprobs'>): void
+  /** True if the model `info` can continue the channels that the answer has. */
+  canResume(info: ModelInfo): boolean
   /** Returns what the model `info` needs to continue the answer. @returns undefined if the model starts a new answer */
   resumeFor(info: ModelInfo): Resume | undefined
 }
 
-/** A part and its token ids. */
+/** A part with everything that its model generated. */
 interface Entry {
   readonly part: { -readonly [Name in keyof GenerationPart]: GenerationPart[Name] }
   readonly tokenIds: number[]
+  reasoning: string
+  raw: string
+  /** By the call's number. A call that another model started is here only with the rest of its arguments. */
+  readonly calls: Map<number, WritableCall>
 }
+
+type WritableCall = { -readonly [Name in keyof ToolCall]: ToolCall[Name] }
 
 export function createTranscript(): Transcript {
   const entries: Entry[] = []
-  const toolCalls: { -readonly [Name in keyof ToolCall]: ToolCall[Name] }[] = []
-  let reasoning = ''
   let writer: ModelInfo | undefined
   const isWriter = (info: ModelInfo, { part }: Entry) =>
     part.backend === info.backend && part.model === info.model
 
   function addEntry(): Entry {
     const { backend = '', model = '', device = 'wasm', deviceDescription = '' } = writer ?? {}
-    const entry = { part: { backend, model, device, deviceDescription, text: '', tokens: 0 }, tokenIds: [] }
+    const part = { backend, model, device, deviceDescription, text: '', tokens: 0 }
+    const entry: Entry = { part, tokenIds: [], reasoning: '', raw: '', calls: new Map() }
     entries.push(entry)
     return entry
+  }
+
+  function listChannels(): readonly Channel[] {
+    const { text, reasoning = '', toolCalls = [] } = join(entries)
+    return [
+      ...(text === '' ? [] : ['text' as const]),
+      ...(reasoning === '' ? [] : ['reasoning' as const]),
+      ...(toolCalls.length === 0 ? [] : ['tool-calls' as const]),
+    ]
   }
 
   return {
@@ -54,13 +68,10 @@ export function createTranscript(): Transcript {
       return join(entries).text
     },
     get reasoning() {
-      return reasoning
+      return join(entries).reasoning ?? ''
     },
     get toolCalls() {
-      return toolCalls.map((call) => ({ ...call }))
-    },
-    get canResume() {
-      return reasoning === '' && toolCalls.length === 0
+      return join(entries).toolCalls ?? []
     },
     get tokens() {
       return join(entries).tokens
@@ -71,12 +82,7 @@ export function createTranscript(): Transcript {
     setWriter(info) {
       writer = info
     },
-    add({ text, reasoning: addedReasoning = '', toolCalls: deltas = [], tokenIds, tokenCount }) {
-      reasoning += addedReasoning
-      for (const { index, id = '', name = '', argumentsDelta } of deltas) {
-        const call = (toolCalls[index] ??= { id, name, arguments: '' })
-        call.arguments += argumentsDelta
-      }
+    add({ text, reasoning = '', toolCalls = [], raw = text, tokenIds, tokenCount }) {
       const last = entries.at(-1)
       const isSame =
         last &&
@@ -87,10 +93,20 @@ export function createTranscript(): Transcript {
       const entry = isSame ? last : addEntry()
       entry.part.text += text
       entry.part.tokens += tokenCount
+      entry.reasoning += reasoning
+      entry.raw += raw
       entry.tokenIds.push(...tokenIds)
+      for (const { index, id = '', name = '', argumentsDelta } of toolCalls) {
+        const call = entry.calls.get(index) ?? { id, name, arguments: '' }
+        entry.calls.set(index, call)
+        call.arguments += argumentsDelta
+      }
+    },
+    canResume({ supports: { continuedChannels = ['text'] } }) {
+      return listChannels().every((channel) => continuedChannels.includes(channel))
     },
     resumeFor(info) {
-      const isEmpty = join(entries).text === ''
+      const isEmpty = listChannels().length === 0
       if (entries.length === 0 || (isEmpty && !info.supports.continuation)) return undefined
       // The same model has the same tokens on another device, so the device is not compared.
       const firstOfModel = entries.findLastIndex((entry) => !isWriter(info, entry)) + 1
@@ -104,8 +120,26 @@ export function createTranscript(): Transcript {
 }
 
 function join(entries: readonly Entry[]): GeneratedAnswer {
-  return entries.reduce(
-    (all, { part }) => ({ text: all.text + part.text, tokens: all.tokens + part.tokens }),
-    { text: '', tokens: 0 },
-  )
+  const sum = (read: (entry: Entry) => string) => entries.map(read).join('')
+  const text = sum(({ part }) => part.text)
+  const reasoning = sum((entry) => entry.reasoning)
+  const raw = sum((entry) => entry.raw)
+  const toolCalls = joinCalls(entries)
+  return {
+    text,
+    tokens: entries.reduce((tokens, { part }) => tokens + part.tokens, 0),
+    ...(reasoning !== '' && { reasoning }),
+    ...(toolCalls.length > 0 && { toolCalls }),
+    ...(raw !== text && { raw }),
+  }
+}
+
+function joinCalls(entries: readonly Entry[]): readonly ToolCall[] {
+  const calls = new Map<number, WritableCall>()
+  for (const [index, call] of entries.flatMap((entry) => [...entry.calls])) {
+    const known = calls.get(index)
+    if (known) known.arguments += call.arguments
+    else calls.set(index, { ...call })
+  }
+  return [...calls].toSorted(([a], [b]) => a - b).map(([, call]) => call)
 }

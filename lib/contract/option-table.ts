@@ -147,22 +147,22 @@ export const optionTable = {
   tools: {
     value: { kind: 'tools', maxTools: 128, maxDepth: 64, maxLength: 2 ** 18 },
     openAi: ['tools'],
-    backends: ['remote'],
+    backends: ['onnx', 'remote'],
   },
   toolChoice: {
     value: { kind: 'tool-choice' },
     openAi: ['tool_choice'],
-    backends: ['remote'],
+    backends: ['onnx', 'remote'],
   },
   parallelToolCalls: {
     value: { kind: 'boolean' },
     openAi: ['parallel_tool_calls'],
-    backends: ['remote'],
+    backends: ['onnx', 'remote'],
   },
   reasoning: {
     value: { kind: 'reasoning' },
     openAi: ['reasoning_effort'],
-    backends: ['remote'],
+    backends: ['onnx', 'remote'],
   },
 } as const satisfies Record<OptionName, OptionRow>
 

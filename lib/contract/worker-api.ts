@@ -54,6 +54,11 @@ export interface ModelSupport {
   /** True if the model can continue an answer: its own after a loss, another model's, and with `continueFinalMessage`. */
   readonly continuation: boolean
   /**
+   * The channels of an answer that the model can continue after a loss.
+   * @default only `text`
+   */
+  readonly continuedChannels?: readonly Channel[]
+  /**
    * True if a continued answer draws the same tokens as the uninterrupted one when the seed is the same. The engine then
    * draws a seed for requests that have none, so that recovery continues the same answer.
    */
@@ -159,7 +164,7 @@ export interface TokenChunk {
    * belongs to another channel.
    */
   readonly text: string
-  /** The new text of the model's reasoning, if the step has some. It is never a part of `text`. */
+  /** The new text of the model's reasoning, if the step belongs to it. Can be empty, as `text`, and is never a part of it. */
   readonly reasoning?: string
   /** What the step adds to tool calls, if it adds something. */
   readonly toolCalls?: readonly ToolCallDelta[]

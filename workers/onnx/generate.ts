@@ -1,14 +1,18 @@
 import { RivuletError } from '../../lib/contract/errors.js'
-import type { GenerateRequest, Resume } from '../../lib/contract/request.js'
-import type { GenerationStep } from '../../lib/contract/worker-api.js'
+import type { GenerateRequest, RequestOptions, Resume } from '../../lib/contract/request.js'
+import type { AnswerEnd, GenerationStep } from '../../lib/contract/worker-api.js'
 import type { GenerateContext } from '../backend.js'
-import { createDetokenizer } from '../text/detokenizer.js'
-import { encodePrompt } from '../text/prompt.js'
-import { createStopMatcher } from '../text/stop-strings.js'
+import { createAnswerReader, joinSteps, type AnswerStep } from '../text/channels/answer-reader.js'
+import { endThought } from '../text/channels/reasoning-control.js'
+import { startAnswer } from '../text/channels/start-answer.js'
+import type { PromptPart } from '../text/chat-template.js'
+import { encodeRendered, renderPrompt } from '../text/prompt.js'
+import type { Tokenizer } from '../text/tokenizer.js'
 import type { Decoder } from './decoder.js'
 import { computeLogprobs } from './logprobs.js'
 import type { ModelConfig } from './model-config.js'
 import { prefill } from './prefill.js'
+import { createTokenReader, dropStreamed, replay } from './read-tokens.js'
 
 /**
  * Computes the prompt in chunks. Then generates one token each time the caller pulls, until an end-of-sequence token, a
@@ -21,73 +25,87 @@ export async function* generateTokens(
   config: ModelConfig,
   request: GenerateRequest,
   { signal, queueMs }: GenerateContext,
-): AsyncGenerator<GenerationStep, 'stop' | 'length', undefined> {
+): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
   const startedAt = performance.now()
   const { input, options } = request
+  const { tokenizer, chatTemplate, family } = config
   const { handedOver, generated } = request.resume ?? newAnswer
-  const prefix = input.kind === 'chat' ? input.assistantPrefix : ''
-  const conversationIds = await encodePrompt(config, request, signal)
-  const encodeContent = (text: string) => config.tokenizer.encode([{ text, isContent: true }], signal)
-  const prefixTokens = (await encodeContent(prefix)).length
-  const startIds = await encodeContent(prefix + handedOver.text)
+  const encode = (parts: readonly PromptPart[]) => tokenizer.encode(parts, signal)
+  const prompt = renderPrompt(chatTemplate, request, family)
+  const conversationIds = await encodeRendered(tokenizer, input, prompt, signal)
+  const isControl = (text: string) => isControlToken(tokenizer, text)
+  const start = startAnswer({ family, chatTemplate, isControl }, request, prompt)
+  const prefixTokens = (await encode(start.prefix)).length
+  const startIds = await encode([...start.prefix, ...start.handedOver])
   const promptIds = [...conversationIds, ...startIds]
   const maxTokens = Math.min(
     options.maxTokens ?? config.maxTokens ?? Infinity,
     handedOver.tokens + countRoom(promptIds, config),
   )
-  const detokenizer = createDetokenizer(config.tokenizer, promptIds)
-  const stopMatcher = createStopMatcher(options.stop)
-
-  const matchToken = (id: number) => {
-    const matched = stopMatcher.push(detokenizer.push(id))
-    const control = config.tokenizer.readControlText(id)
-    if (matched.hasStopped || control === undefined) return matched
-    const { text, hasStopped } = stopMatcher.pushControl(control)
-    return { text: matched.text + text, hasStopped }
-  }
-  const replayed = replay(generated.tokenIds, matchToken)
+  const usedTokens = (await encode([{ text: handedOver.reasoning ?? '', isContent: true }])).length
+  const reader = createAnswerReader(start.splitter, options.stop)
+  const answer = createTokenReader(tokenizer, promptIds, reader, options.reasoning, usedTokens)
+  const replayed = replay(generated.tokenIds, answer)
   if (replayed.hasStopped) return 'stop'
-  const streamedTailLength = generated.text.length - replayed.textLength
 
   // For models with `seededContinuation`, the page draws a seed if the request has none.
   const { seed = 0 } = options
   const answerIds = [...startIds, ...generated.tokenIds]
-  // The options of the request override those of the model.
-  decoder.startAnswer({ ...config.sampling, ...options }, seed, conversationIds, answerIds)
-  const ids = [...promptIds, ...generated.tokenIds]
-  const cachedPromptTokens = await prefill(decoder, { ids, promptLength: promptIds.length }, signal)
+  /** Prepares the decoder for the token after `answerIds`. */
+  const prepare = () => {
+    // The options of the request override those of the model.
+    const sampling = { ...config.sampling, ...options, ...banCalls(config, options) }
+    decoder.startAnswer(sampling, seed, conversationIds, answerIds)
+    const ids = [...conversationIds, ...answerIds]
+    return prefill(decoder, { ids, promptLength: promptIds.length }, signal)
+  }
+  const cachedPromptTokens = await prepare()
   const promptTokens = conversationIds.length + prefixTokens
   const prefillMs = performance.now() - startedAt
   yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs, prefillMs }
 
   const { topLogprobs } = options
   let finishReason: 'stop' | 'length' = 'length'
-  for (let count = handedOver.tokens + generated.tokenIds.length; count < maxTokens; count += 1) {
+  for (let count = handedOver.tokens + generated.tokenIds.length; count < maxTokens;) {
     signal.throwIfAborted()
+    if (answer.isReasoningUsedUp) {
+      const marks = await encode([{ text: endThought(family, mustCall(options)), isContent: false }])
+      const forced = marks.slice(0, maxTokens - count)
+      answerIds.push(...forced)
+      count += forced.length
+      const { hasStopped, ...step } = forced.map(answer.push).reduce(joinSteps)
+      await prepare()
+      yield { kind: 'chunk', ...step, tokenIds: forced, tokenCount: forced.length }
+      if (hasStopped) return 'stop'
+      continue
+    }
     // The position in the whole answer, so that a continued answer draws the same tokens as an uninterrupted answer.
     const position = prefixTokens + count
-    const id = await decoder.next(position, topLogprobs === undefined && count + 1 < maxTokens)
+    const willContinue = topLogprobs === undefined && count + 1 < maxTokens && !answer.mayUseUpReasoning
+    const id = await decoder.next(position, willContinue)
     if (config.endIds.has(id)) {
       finishReason = 'stop'
       break
     }
-    const { text, hasStopped } = matchToken(id)
+    answerIds.push(id)
+    count += 1
+    const { hasStopped, ...step } = answer.push(id)
     yield {
       kind: 'chunk',
-      text,
+      ...step,
       tokenIds: [id],
       tokenCount: 1,
       ...(topLogprobs !== undefined && {
-        logprobs: [computeLogprobs(await decoder.readLogits(), id, topLogprobs, config.tokenizer)],
+        logprobs: [computeLogprobs(await decoder.readLogits(), id, topLogprobs, tokenizer)],
       }),
     }
     if (hasStopped) return 'stop'
   }
-  const { text, hasStopped } = stopMatcher.push(detokenizer.flush())
-  // The text is held back until the end. A resumed answer must not repeat the part that was streamed before.
-  const tail = (text + stopMatcher.flush()).slice(streamedTailLength)
-  if (tail !== '') yield { kind: 'chunk', text: tail, tokenIds: [], tokenCount: 0 }
-  return hasStopped ? 'stop' : finishReason
+  // This part is held back until the end. A resumed answer must not repeat what was streamed before.
+  const { hasStopped, ...rest } = dropStreamed(answer.flush(), replayed, generated)
+  if (hasContent(rest)) yield { kind: 'chunk', ...rest, tokenIds: [], tokenCount: 0 }
+  if (hasStopped) return 'stop'
+  return finishReason === 'stop' && answer.hasCalls ? 'tool-calls' : finishReason
 }
 
 const newAnswer: Resume = {
@@ -95,19 +113,27 @@ const newAnswer: Resume = {
   generated: { text: '', tokens: 0, tokenIds: [] },
 }
 
-/** Restores the state of the text after `tokenIds`. Only counts their text, since the reader already has it. */
-function replay(
-  tokenIds: readonly number[],
-  push: (id: number) => { readonly text: string; readonly hasStopped: boolean },
-): { readonly textLength: number; readonly hasStopped: boolean } {
-  let textLength = 0
-  let hasStopped = false
-  for (const id of tokenIds) {
-    const pushed = push(id)
-    textLength += pushed.text.length
-    hasStopped ||= pushed.hasStopped
-  }
-  return { textLength, hasStopped }
+function isControlToken(tokenizer: Tokenizer, text: string): boolean {
+  const id = tokenizer.findId(text)
+  return id !== undefined && tokenizer.readControlText(id) !== undefined
+}
+
+function mustCall({ toolChoice }: RequestOptions): boolean {
+  return toolChoice === 'required' || typeof toolChoice === 'object'
+}
+
+/** Bans the token that starts a call, if the request has tools that the model must not call. */
+function banCalls(
+  { family, tokenizer }: ModelConfig,
+  { tools, toolChoice, logitBias }: RequestOptions,
+): Pick<RequestOptions, 'logitBias'> {
+  const mark = family.kind === 'marked' ? family.calls?.open : undefined
+  const id = tools && toolChoice === 'none' && mark ? tokenizer.findId(mark) : undefined
+  return id === undefined ? {} : { logitBias: { ...logitBias, [id]: -100 } }
+}
+
+function hasContent({ text, reasoning, toolCalls, raw }: Omit<AnswerStep, 'hasStopped'>): boolean {
+  return text !== '' || reasoning !== undefined || toolCalls !== undefined || (raw ?? '') !== ''
 }
 
 /** Returns how many tokens of the context remain for the answer. */

@@ -50,6 +50,7 @@ it('the configuration of the embedded model is read from its files', async () =>
     cacheSizes: { heads: 2, headSize: 32 },
     endIds: new Set([0, 3]),
     sampling: { temperature: 0.7, topK: 40, topP: 1, minP: 0, repetitionPenalty: 1 },
+    family: { kind: 'marked', thought: undefined, calls: undefined },
   })
   expect(chatTemplate?.render([question]).at(-1)?.text).toContain('<|assistant|>')
 })

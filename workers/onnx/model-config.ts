@@ -1,6 +1,9 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
+import { plainFamily, type AnswerFamily } from '../text/channels/answer-family.js'
+import { findFamily } from '../text/channels/find-family.js'
+import { readTemplateShape } from '../text/channels/template-shape.js'
 import type { ChatTemplate } from '../text/chat-template.js'
 import {
   findChatTemplate,
@@ -36,6 +39,8 @@ export interface ModelConfig {
   readonly tokenizer: Tokenizer
   /** Undefined for a model without a chat template. */
   readonly chatTemplate: ChatTemplate | undefined
+  /** How the model writes reasoning and tool calls. */
+  readonly family: AnswerFamily
 }
 
 /**
@@ -72,7 +77,16 @@ export async function readModelConfig(
     maxTokens: readNumber(generationConfig.max_new_tokens, isAtLeast(1)),
     tokenizer,
     chatTemplate,
+    family: chatTemplate ? readFamily(chatTemplate, tokenizer) : plainFamily,
   }
+}
+
+function readFamily(chatTemplate: ChatTemplate, tokenizer: Tokenizer): AnswerFamily {
+  return findFamily({
+    template: chatTemplate.source,
+    hasToken: (text) => tokenizer.findId(text) !== undefined,
+    hasTools: readTemplateShape(chatTemplate).hasTools,
+  })
 }
 
 /**

@@ -1,10 +1,10 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import { listOptions } from '../../lib/contract/option-table.js'
-import { textRoles } from '../../lib/contract/request.js'
 import type { LoadProgress } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
 import { describeThreads } from '../describe-device.js'
+import { describeChannels } from '../text/channels/describe-channels.js'
 import { openModelFolder, type ModelFolder } from '../store/model-folder.js'
 import type { Decoder } from './decoder.js'
 import { checkFit } from './check-fit.js'
@@ -107,10 +107,8 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         contextLength: config.contextLength,
         supports: {
           inputs: config.chatTemplate === undefined ? ['text'] : ['chat', 'text'],
-          roles: textRoles,
           formats: [],
-          reasoning: [],
-          options: listOptions('onnx'),
+          ...describeChannels(config.chatTemplate, config.family, listOptions('onnx')),
           continuation: true,
           seededContinuation: true,
           // The decoder has only one KV cache.

@@ -12,9 +12,18 @@ export interface PromptPart {
   readonly isContent: boolean
 }
 
-/** A message as a template sees it: a role, and fields with values of JSON. */
+/** A message as a template sees it: a role, and fields with values of JSON, or `MarkedText`. */
 export interface TemplateMessage {
   readonly role: string
+}
+
+/** A text of a message that contains marks of the model's own, which can become control tokens. */
+export class MarkedText {
+  readonly parts: readonly PromptPart[]
+
+  constructor(parts: readonly PromptPart[]) {
+    this.parts = parts
+  }
 }
 
 /** Variables of a template, with values of JSON. */
@@ -22,6 +31,8 @@ export type TemplateVariables = Readonly<Record<string, unknown>>
 
 /** Renders conversations with the template of a model. */
 export interface ChatTemplate {
+  /** The Jinja templates, joined. */
+  readonly source: string
   /**
    * Renders a conversation, and the start of the answer. The template sees the real contents. Each character of the prompt
    * is marked as text of the template or as content, whatever the template does to it.
@@ -50,6 +61,7 @@ export function createChatTemplate(
   }
 
   return {
+    source: [...sources.values()].join('\n'),
     render(messages, variables = {}) {
       const usesTools = variables.tools !== undefined && variables.tools !== null
       try {
@@ -100,6 +112,12 @@ function toValues(variables: TemplateVariables, createText: CreateText): (readon
 /** Converts a value of JSON. A whole number is an integer: JavaScript does not tell 1 from 1.0. */
 function toValue(value: unknown, createText: CreateText): Value {
   if (typeof value === 'string') return createText(value)
+  if (value instanceof MarkedText) {
+    const texts = value.parts.map(({ text, isContent }) =>
+      isContent ? Text.ofContent(text) : Text.ofTemplate(text),
+    )
+    return Text.join(texts)
+  }
   if (typeof value === 'number') return Number.isSafeInteger(value) ? BigInt(value) : value
   if (typeof value === 'boolean') return value
   if (typeof value !== 'object' || value === null) return null

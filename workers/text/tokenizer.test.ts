@@ -176,9 +176,16 @@ describe('control tokens', () => {
       expect(await tokenizer.encode([literal('<u><eot>')])).toEqual([8, 9])
     })
 
+    it('are the marks of thoughts and tool calls in the template', async () => {
+      expect(await build({}, writesTurns).encode([content('<think>')])).not.toEqual(
+        expect.arrayContaining([7]),
+      )
+      expect(await build({}, writesTurns).encode([literal('<think>')])).toEqual([7])
+      expect(build({}, writesTurns).decode([7])).toBe('<think>')
+    })
+
     it('are no others: they are text', async () => {
-      expect(await build({}, writesTurns).encode([content('<think>')])).toEqual([7])
-      expect(await build({}).encode([content('<u><eot>')])).toEqual([8, 9])
+      expect(await build({}).encode([content('<u><eot><think>')])).toEqual([8, 9, 7])
     })
   })
 })

@@ -31,10 +31,16 @@ export function readTurnTokens(
   try {
     const parts = template.render([question, answer, followUp])
     const findToken = createTokenMatcher(tokenTexts.map((content) => ({ content })))
-    return findTurnTokens(parts, readAnswerStart(template), findToken)
+    const turns = findTurnTokens(parts, readAnswerStart(template), findToken)
+    return { ...turns, written: [...turns.written, ...listMarks(template, tokenTexts)] }
   } catch {
     return noTokens
   }
+}
+
+/** Lists the tokens that the template writes only for tools and thoughts, such as Qwen's `<tool_call>`. */
+function listMarks({ source }: ChatTemplate, tokenTexts: readonly string[]): readonly string[] {
+  return tokenTexts.filter((text) => /^[<[◁].+[>\]▷]$/.test(text) && source.includes(text))
 }
 
 /** Returns the text that the model continues with an answer; undefined if the template does not start one. */

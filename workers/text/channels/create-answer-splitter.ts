@@ -12,6 +12,8 @@ export interface SplitterOptions {
   readonly tools: readonly RequestTool[]
   /** True if the prompt ends inside a thought, which the template or an earlier model has opened. */
   readonly startsInThought: boolean
+  /** True if the answer's text has started, so that no thought can open in it. @default false */
+  readonly startsInText?: boolean
   /** How many calls the answer already has. @default 0 */
   readonly firstCall?: number
   /** @default nine random letters and digits, as Mistral's templates want */
@@ -21,7 +23,7 @@ export interface SplitterOptions {
 /** Creates the splitter for one answer of a model. */
 export function createAnswerSplitter(options: SplitterOptions): AnswerSplitter {
   const { family, isControl } = options
-  const shared = { createId: drawCallId, firstCall: 0, ...options }
+  const shared = { createId: drawCallId, firstCall: 0, startsInText: false, ...options }
   return family.kind === 'harmony'
     ? createHarmonySplitter(shared)
     : createMarkedSplitter(family, listMarks(family), isControl, shared)

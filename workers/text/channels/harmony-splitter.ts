@@ -7,6 +7,7 @@ import { createPartCollector, type AnswerSplitter } from './split-answer.js'
 const maxHeaderLength = 256
 
 type HarmonyOptions = Pick<SplitterOptions, 'isControl' | 'tools' | 'startsInThought'> & {
+  readonly startsInText: boolean
   readonly createId: () => string
   readonly firstCall: number
 }
@@ -22,7 +23,7 @@ export function createHarmonySplitter(options: HarmonyOptions): AnswerSplitter {
   const collector = createPartCollector(options.createId, options.firstCall)
   const lexer = createMarkLexer(Object.values(harmony), options.isControl)
   /** The header of the next message; undefined inside a body. The prompt ends with `<|start|>assistant`. */
-  let header: string | undefined = options.startsInThought ? undefined : ''
+  let header: string | undefined = options.startsInThought || options.startsInText ? undefined : ''
   let body: Body = options.startsInThought ? 'reasoning' : 'text'
 
   function startBody(text: string): void {

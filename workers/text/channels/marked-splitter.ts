@@ -11,6 +11,7 @@ type MarkedFamily = Extract<AnswerFamily, { kind: 'marked' }>
 interface MarkedOptions {
   readonly tools: readonly RequestTool[]
   readonly startsInThought: boolean
+  readonly startsInText: boolean
   readonly createId: () => string
   readonly firstCall: number
 }
@@ -26,7 +27,7 @@ export function createMarkedSplitter(
   { thought, calls }: MarkedFamily,
   marks: readonly string[],
   isControl: (text: string) => boolean,
-  { tools, startsInThought, createId, firstCall }: MarkedOptions,
+  { tools, startsInThought, startsInText, createId, firstCall }: MarkedOptions,
 ): AnswerSplitter {
   const collector = createPartCollector(createId, firstCall)
   const lexer = createMarkLexer(marks, isControl)
@@ -38,7 +39,7 @@ export function createMarkedSplitter(
     callMarks !== undefined && (mark === callMarks.open || mark === callMarks.otherOpen)
   const isSection = (mark: string) =>
     callMarks?.section !== undefined && (mark === callMarks.section.open || mark === callMarks.section.close)
-  let place: Place = startsInThought ? 'thought' : 'start'
+  let place: Place = startsInThought ? 'thought' : startsInText ? 'text' : 'start'
   /** True where white space belongs to the mark before it. */
   let dropsSpace = startsInThought
   /** The text after the mark of a thought, while it can be the family's word; otherwise undefined. */
