@@ -102,6 +102,28 @@ for (const { kind, tag, contextLength, reportsTimes, server: kindOfServer } of c
       expect(short.result).toMatchObject({ finishReason: 'length', usage: { completionTokens: 3 } })
     })
 
+    test('gives the same text over the Responses API', async () => {
+      const responsesEngine = await page.evaluateHandle(
+        ({ url, model }) => {
+          const { createEngine, remote, responses } = window.rivulet
+          return createEngine({ backend: remote({ baseURL: url, model, transport: responses() }) })
+        },
+        { url: server.url, model: server.model },
+      )
+      const messages = [
+        { role: 'user', content: prompt },
+        { role: 'assistant', content: text },
+        { role: 'user', content: 'And of Spain?' },
+      ] as const
+      const first = await streamAnswer(responsesEngine, prompt, greedy)
+      expect(first.result).toMatchObject({ text, finishReason: 'length', usage: { completionTokens: 12 } })
+      expect(first.chunks.length).toBeGreaterThan(10)
+      const second = await streamAnswer(responsesEngine, messages, greedy)
+      expect(second.result.text).toBe((await streamAnswer(engine, messages, greedy)).result.text)
+      const seed = await fail(responsesEngine, prompt, { seed: 1 })
+      expect(seed).toMatchObject({ code: 'invalid-option', message: expect.stringContaining('seed') })
+    })
+
     test('takes the options under its own names', async () => {
       const answer = async (options: GenerateOptions) =>
         (await streamAnswer(engine, prompt, options)).result.text

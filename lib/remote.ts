@@ -7,9 +7,11 @@ import {
   type RemoteSupport,
   type ServerKind,
 } from './contract/remote-options.js'
+import type { RemoteTransport } from './remote-transport.js'
 import { resolveUrl } from './resolve-url.js'
 
 export type { RemoteSupport, ServerKind } from './contract/remote-options.js'
+export type { RemoteTransport } from './remote-transport.js'
 
 /** Options of `remote()`. */
 export interface RemoteOptions {
@@ -62,7 +64,14 @@ export interface RemoteOptions {
    */
   readonly extraBody?: Readonly<Record<string, unknown>> | undefined
   /**
-   * Creates the worker, for bundlers that do not find its file. The worker's script must import `rivulet/remote.worker`.
+   * The protocol. `sse()`: chat completions over server-sent events. `responses()` of `rivulet/responses`: OpenAI's Responses
+   * API, over server-sent events or a WebSocket.
+   * @default sse()
+   */
+  readonly transport?: RemoteTransport | undefined
+  /**
+   * Creates the worker, for bundlers that do not find its file. The worker's script must import the transport's worker:
+   * `rivulet/remote.worker` for `sse()`.
    * @default a module worker from this package's file
    */
   readonly worker?: (() => Worker) | undefined
@@ -80,6 +89,7 @@ const optionNames: readonly string[] = [
   'skipModelList',
   'allowMissingFinishReason',
   'extraBody',
+  'transport',
   'worker',
 ] satisfies (keyof RemoteOptions)[]
 
@@ -92,14 +102,16 @@ const optionNames: readonly string[] = [
  * @throws RivuletError `invalid-option`
  */
 export function remote(options: RemoteOptions): BackendFactory {
-  const { worker = createWorker, ...serverOptions } = options
+  const { transport = sse(), ...serverOptions } = options
   refuseUnknown('remote()', options, optionNames)
+  checkTransport(transport, options)
+  const { worker = transport.createWorker, ...plainOptions } = serverOptions
   if (typeof worker !== 'function')
     refuse('remote({ worker }) must be a function that returns a Worker.', 'worker')
-  const checked = checkOptions(serverOptions)
+  const checked = checkOptions(plainOptions)
   return {
     name: 'remote',
-    options: checked,
+    options: { ...checked, transport: transport.options },
     model: { kind: 'named' },
     checkAvailability: () =>
       Promise.resolve(
@@ -111,16 +123,38 @@ export function remote(options: RemoteOptions): BackendFactory {
   }
 }
 
+/** The default transport: OpenAI's chat completions over server-sent events. */
+export function sse(): RemoteTransport {
+  return {
+    name: 'sse',
+    options: undefined,
+    refused: {},
+    createWorker: () =>
+      new Worker(new URL('../workers/remote.worker.js', import.meta.url), {
+        type: 'module',
+        name: 'rivulet-remote',
+      }),
+  }
+}
+
+function checkTransport(transport: RemoteTransport, options: RemoteOptions): void {
+  if (typeof transport !== 'object' || typeof transport?.createWorker !== 'function') {
+    refuse('remote({ transport }) must be what sse() or responses() returns.', 'transport')
+  }
+  const refused = Object.keys(options).find(
+    (name) => Object.hasOwn(transport.refused, name) && options[name as keyof RemoteOptions] !== undefined,
+  )
+  if (refused !== undefined) {
+    refuse(
+      `remote({ ${refused} }) has no effect with ${transport.name}(). ${transport.refused[refused]}`,
+      refused,
+    )
+  }
+}
+
 /** True for a server on the user's own machine, which needs no network. */
 function isLoopback(url: string): boolean {
   return /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname)
-}
-
-function createWorker(): Worker {
-  return new Worker(new URL('../workers/remote.worker.js', import.meta.url), {
-    type: 'module',
-    name: 'rivulet-remote',
-  })
 }
 
 function checkOptions({
@@ -135,7 +169,7 @@ function checkOptions({
   skipModelList = false,
   allowMissingFinishReason = false,
   extraBody = {},
-}: Omit<RemoteOptions, 'worker'>): RemoteLoadOptions {
+}: Omit<RemoteOptions, 'worker' | 'transport'>): RemoteLoadOptions {
   if (typeof model !== 'string' || model === '') {
     refuse("remote({ model }) must be the model's name on the server.", 'model')
   }

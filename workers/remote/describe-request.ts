@@ -24,7 +24,8 @@ const maxCorrections = 3
 /** A request, which changes when the server refuses a field of it. */
 export interface DescribedRequest {
   readonly path: string
-  readonly body: Readonly<Record<string, unknown>>
+  /** Undefined for a GET request. */
+  readonly body: Readonly<Record<string, unknown>> | undefined
   /** Changes `body` so that the server may accept it. @returns false if the failure names nothing that can be left out */
   correct(failure: ServerFailure): boolean
 }

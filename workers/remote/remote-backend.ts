@@ -8,7 +8,7 @@ import { askDialect } from './ask-server.js'
 import { checkDemands } from './check-demands.js'
 import { describeRequest, type BodyRules } from './describe-request.js'
 import { readModelList, type ListedModel } from './model-list.js'
-import { readAnswer } from './read-answer.js'
+import { readAnswer, readChatChunks } from './read-answer.js'
 import { describeSupport, findServerKind, getDialect } from './server-kinds.js'
 import { createSseTransport, type Transport } from './transport.js'
 
@@ -83,11 +83,11 @@ async function* streamAnswer(
     allowMissingFinishReason,
     queueMs,
     startedAt: performance.now(),
-    redact: transport.redact,
   }
   try {
     const items = transport.stream(describeRequest(rules, request), signal)
-    return yield* checkDemands(request.options, readAnswer(items, context))
+    const steps = readAnswer(readChatChunks(items, transport.redact), context)
+    return yield* checkDemands(request.options, steps)
   } catch (error) {
     throw addModelNames(error, listed)
   }
