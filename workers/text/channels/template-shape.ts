@@ -33,7 +33,7 @@ const forms: readonly CallForm[] = [
 ]
 
 const question = { role: 'user', content: 'q1' } as const
-const probeArguments = { probe_key: 'probe_value' }
+const probeArguments = { call_key: 'call_value' }
 const probeTools = [
   {
     type: 'function',
@@ -76,11 +76,10 @@ function probeTemplate(template: ChatTemplate): TemplateShape {
     needsShortIds: false,
   }
   if (render([question]) === undefined) return noTools
-  const tools = probeTools
-  const hasTools = render([question], { tools })?.includes('probe_tool') ?? false
-  if (!hasTools) return noTools
+  const hasTools = render([question], { tools: probeTools })?.includes('probe_tool') ?? false
+  const variables = hasTools ? { tools: probeTools } : {}
   const call = (form: CallForm, id: string, names: readonly string[]) =>
-    render([question, createCalls(form, id, names), ...names.map(() => createResult(id))], { tools }) ?? ''
+    render([question, createCalls(form, id, names), ...names.map(() => createResult(id))], variables) ?? ''
   const findForm = (id: string) => forms.find((form) => isWritten(call(form, id, ['probe_call'])))
   const callForm = findForm(longId) ?? findForm(shortId)
   const needsShortIds = callForm !== undefined && findForm(longId) === undefined
@@ -100,9 +99,9 @@ function probeTemplate(template: ChatTemplate): TemplateShape {
 function isWritten(text: string): boolean {
   return (
     text.includes('probe_call') &&
-    text.includes('probe_value') &&
-    !text.includes("'probe_key'") &&
-    !text.includes('\\"probe_key')
+    text.includes('call_value') &&
+    !text.includes("'call_key'") &&
+    !text.includes('\\"call_key')
   )
 }
 
