@@ -147,22 +147,22 @@ export const optionTable = {
   tools: {
     value: { kind: 'tools', maxTools: 128, maxDepth: 64, maxLength: 2 ** 18 },
     openAi: ['tools'],
-    backends: ['onnx', 'remote'],
+    backends: ['onnx', 'llama-cpp', 'remote'],
   },
   toolChoice: {
     value: { kind: 'tool-choice' },
     openAi: ['tool_choice'],
-    backends: ['onnx', 'remote'],
+    backends: ['onnx', 'llama-cpp', 'remote'],
   },
   parallelToolCalls: {
     value: { kind: 'boolean' },
     openAi: ['parallel_tool_calls'],
-    backends: ['onnx', 'remote'],
+    backends: ['onnx', 'llama-cpp', 'remote'],
   },
   reasoning: {
     value: { kind: 'reasoning' },
     openAi: ['reasoning_effort'],
-    backends: ['onnx', 'remote'],
+    backends: ['onnx', 'llama-cpp', 'remote'],
   },
 } as const satisfies Record<OptionName, OptionRow>
 

@@ -9,8 +9,8 @@ export interface ControlTokens {
   readonly all: readonly string[]
   /** Tokens that end an answer, in addition to those that llama.cpp knows. */
   readonly end: readonly string[]
-  /** The ids of the tokens that never belong to an answer in a form: all of the type "control", without the ends of answers. */
-  readonly forbiddenIds: readonly number[]
+  /** The tokens of the type "control" with their ids, without those that end an answer. A form contains them only as marks. */
+  readonly forbidden: ReadonlyMap<string, number>
 }
 
 /**
@@ -39,10 +39,9 @@ export function readControlTokens(
   const end = [turns.endOfTurn, ...endTokens].filter((token) => token !== undefined)
   const named = [beginToken, endToken].filter((token) => token !== undefined)
   const ends = [endToken, ...end]
-  const forbidden = [...header.controlTokenIds].filter(([token]) => !ends.includes(token))
   return {
     all: [...new Set([...controlTokens, ...turns.written, ...named, ...end])],
     end,
-    forbiddenIds: forbidden.map(([, id]) => id),
+    forbidden: new Map([...header.controlTokenIds].filter(([token]) => !ends.includes(token))),
   }
 }

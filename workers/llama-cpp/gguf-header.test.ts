@@ -97,7 +97,7 @@ describe('the tokens of a GGUF file', () => {
     readGgufHeader(writeGguf({ 'general.architecture': 'llama', ...vocabulary, ...metadata }))
   const list = (header: GgufHeader, endTokens: readonly string[] = [], option?: string) => {
     const chatTemplate = findChatTemplate(header.chatTemplates, option, {})
-    const { forbiddenIds: _, ...tokens } = readControlTokens(header, chatTemplate, endTokens)
+    const { forbidden: _, ...tokens } = readControlTokens(header, chatTemplate, endTokens)
     return tokens
   }
 

@@ -237,9 +237,9 @@ export function getDialect(kind: ServerKind | undefined): Dialect {
  * @param named what the app says about it, which replaces what is known about its kind
  */
 export function describeSupport(
-  { unsupported, formats: knownFormats, reasoning: knownReasoning, reason }: Dialect,
+  { unsupported, formats: knownFormats, reasoning: knownReasoning, reasoningFields, reason }: Dialect,
   named: RemoteSupport,
-): Pick<ModelSupport, 'options' | 'formats' | 'reasoning' | 'roles' | 'hints'> {
+): Pick<ModelSupport, 'options' | 'formats' | 'reasoning' | 'roles' | 'hints' | 'continuedChannels'> {
   const { formats = knownFormats, reasoning = knownReasoning, tools } = named
   const isMissing = (name: OptionName) => {
     if (name === 'responseFormat') return formats.length === 0
@@ -252,5 +252,12 @@ export function describeSupport(
     answerOptions.filter(isMissing),
   ]
   const hints = reason === undefined ? {} : Object.fromEntries(missing.map((name) => [name, reason]))
-  return { options, formats, reasoning, roles: options.includes('tools') ? roles : textRoles, hints }
+  return {
+    options,
+    formats,
+    reasoning,
+    roles: options.includes('tools') ? roles : textRoles,
+    hints,
+    continuedChannels: reasoningFields.length > 0 ? ['text', 'reasoning'] : ['text'],
+  }
 }

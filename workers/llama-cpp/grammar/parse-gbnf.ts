@@ -66,7 +66,7 @@ export function parseGbnf(source: string): Grammar {
   }
 
   function readCharacter(): number {
-    const escape = take(/\\(?:x[\da-fA-F]{2}|u[\da-fA-F]{4}|U[\da-fA-F]{8}|[tnr"[\]\\])/)
+    const escape = take(/\\(?:x[\da-fA-F]{2}|u[\da-fA-F]{4}|U[\da-fA-F]{8}|[tnr"[\]\\^-])/)
     if (escape !== undefined) {
       if (escape.length > 2) return Number.parseInt(escape.slice(2), 16)
       const controls: Readonly<Record<string, string>> = { t: '\t', n: '\n', r: '\r' }
