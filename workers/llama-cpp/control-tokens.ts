@@ -38,10 +38,10 @@ export function readControlTokens(
   const turns = readTurnTokens(chatTemplate, known)
   const end = [turns.endOfTurn, ...endTokens].filter((token) => token !== undefined)
   const named = [beginToken, endToken].filter((token) => token !== undefined)
-  const ends = [endToken, ...end]
+  const ends = new Set([endToken, ...end])
   return {
     all: [...new Set([...controlTokens, ...turns.written, ...named, ...end])],
     end,
-    forbidden: new Map([...header.controlTokenIds].filter(([token]) => !ends.includes(token))),
+    forbidden: new Map([...header.controlTokenIds].filter(([token]) => !ends.has(token))),
   }
 }

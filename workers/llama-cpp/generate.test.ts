@@ -7,8 +7,8 @@ import type { PromptPart } from '../text/chat-template.js'
 import { createConversationMemory } from './conversation-memory.js'
 import { generateTokens } from './generate.js'
 import { createFormCompiler } from './grammar/compile-form.js'
+import { composeGrammar } from './grammar/compose-grammar.js'
 import { fitsGrammar } from './grammar/continue-grammar.js'
-import { parseGbnf } from './grammar/parse-gbnf.js'
 import type { CompletionOptions, LlamaCpp } from './runtime.js'
 
 const words = ['Once', ' upon', ' a', ' time', '.']
@@ -318,7 +318,7 @@ describe('the channels of an answer of llama.cpp’s (scripted runtime)', () => 
 
   it('are held to the form of the answer: calls are written under a grammar', async () => {
     const { options } = await read(['Hi'], ask({ tools: [clock], toolChoice: 'required', reasoning: 'off' }))
-    const grammar = parseGbnf(String(options[0]!.grammar))
+    const grammar = composeGrammar({ type: 'grammar', grammar: String(options[0]!.grammar) })
     expect(fitsGrammar(grammar, '<tool_call>\n{"name": "clock", "arguments": {}}\n</tool_call>')).toBe(true)
     expect(fitsGrammar(grammar, '<tool_call>\n{"name": "look", "arguments": {}}\n</tool_call>')).toBe(false)
     expect(fitsGrammar(grammar, 'Hi')).toBe(false)
@@ -355,7 +355,7 @@ describe('the channels of an answer of llama.cpp’s (scripted runtime)', () => 
     const responseFormat = { kind: 'json-schema', schema } as const
     const value = await read(['2}'], lost('{"a": 1', { text: '{"a": 1' }, { responseFormat }))
     expect(value.text).toBe('2}')
-    const rest = parseGbnf(String(value.options[0]!.grammar))
+    const rest = composeGrammar({ type: 'grammar', grammar: String(value.options[0]!.grammar) })
     expect(fitsGrammar(rest, '2}')).toBe(true)
     expect(fitsGrammar(rest, '{"a": 12}')).toBe(false)
 

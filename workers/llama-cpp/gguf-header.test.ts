@@ -97,8 +97,8 @@ describe('the tokens of a GGUF file', () => {
     readGgufHeader(writeGguf({ 'general.architecture': 'llama', ...vocabulary, ...metadata }))
   const list = (header: GgufHeader, endTokens: readonly string[] = [], option?: string) => {
     const chatTemplate = findChatTemplate(header.chatTemplates, option, {})
-    const { forbidden: _, ...tokens } = readControlTokens(header, chatTemplate, endTokens)
-    return tokens
+    const { forbidden: _, ...listed } = readControlTokens(header, chatTemplate, endTokens)
+    return listed
   }
 
   it('are control tokens by their type: user-defined ones such as <b> and ▁▁▁ are text', async () => {

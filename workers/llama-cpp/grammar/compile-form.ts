@@ -1,11 +1,9 @@
 import { RivuletError } from '../../../lib/contract/errors.js'
 import type { OptionName } from '../../../lib/contract/option-table.js'
-import { lowerForm } from '../../text/grammar/lower-form.js'
 import type { TagFormat } from '../../text/grammar/tag-format.js'
 import { UnsupportedForm } from '../../text/grammar/unsupported-form.js'
 import { composeGrammar } from './compose-grammar.js'
 import { continueGrammar } from './continue-grammar.js'
-import { GrammarError } from './parse-gbnf.js'
 import { writeGbnf } from './write-gbnf.js'
 import type { Grammar } from './grammar.js'
 
@@ -40,9 +38,9 @@ export function createFormCompiler(): CompileForm {
 
 function compile(form: TagFormat, option: OptionName): Grammar {
   try {
-    return composeGrammar(lowerForm(form))
+    return composeGrammar(form)
   } catch (error) {
-    if (!(error instanceof UnsupportedForm || error instanceof GrammarError)) throw error
+    if (!(error instanceof UnsupportedForm)) throw error
     throw new RivuletError('invalid-option', `"${option}" cannot be held. ${error.message}`, {
       cause: error,
       details: { option },

@@ -1,14 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { lowerForm } from '../../text/grammar/lower-form.js'
 import type { TagFormat } from '../../text/grammar/tag-format.js'
 import { createFormCompiler } from './compile-form.js'
 import { composeGrammar } from './compose-grammar.js'
 import { continueGrammar, fitsGrammar } from './continue-grammar.js'
-import { parseGbnf } from './parse-gbnf.js'
 import { createRandom, fitsFromEverywhere, writeRandomText } from './walk-grammar.test-support.js'
 import { writeGbnf } from './write-gbnf.js'
 
+const parseGbnf = (grammar: string) => composeGrammar({ type: 'grammar', grammar })
 const fits = (source: string, text: string) => fitsGrammar(parseGbnf(source), text)
 
 describe('a grammar in GBNF', () => {
@@ -33,24 +32,7 @@ describe('a grammar in GBNF', () => {
     expect(wrong.filter((text) => fits(written, text))).toEqual([])
   })
 
-  it.each([
-    ['root := "a"', /"::="/],
-    ['root ::= b', /no rule "b"/],
-    ['a ::= "a"', /no rule "root"/],
-    ['root ::= ("a"', /"\)" is missing/],
-    ['root ::= "a', /ends inside/],
-    ['root ::= "\\q"', /escape/],
-    ['root ::= <think>', /tokens/],
-    ['root ::= root "a" | "b"', /left recursion/],
-    ['root ::= e? root "a" | "b"\ne ::= ""', /left recursion/],
-    [`root ::= ${'('.repeat(100)}"a"${')'.repeat(100)}`, /deep/],
-    ['root ::= "a"{3,2}', /empty/],
-    ['root ::= "a"{99999999}', /more than/],
-  ])('that is wrong is refused with the reason: %j', (source, reason) => {
-    expect(() => parseGbnf(source)).toThrow(reason)
-  })
-
-  it.each([63, 64, 65, 127, 128, 1000, 5000, 65_535])(
+  it.each([63, 64, 65, 127, 128, 1000, 5000, 10_000])(
     'counts up to %i repetitions with few rules',
     (count) => {
       const grammar = parseGbnf(`root ::= "a"{${count - 1},${count}} "b"{0,${count}}`)
@@ -95,7 +77,7 @@ describe('a form', () => {
     content: json,
     end: ')</call>',
   })
-  const compose = (form: TagFormat) => composeGrammar(lowerForm(form))
+  const compose = (form: TagFormat) => composeGrammar(form)
 
   it.each<[string, TagFormat, readonly string[], readonly string[]]>([
     ['any text', { type: 'any_text' }, ['', 'x <call>'], []],
@@ -180,7 +162,7 @@ describe.skipIf(!existsSync(schemas))('200 real schemas (skipped without ../shar
     for (const [seed, { name, schema }] of all.entries()) {
       let grammar
       try {
-        grammar = composeGrammar(lowerForm({ type: 'json_schema', json_schema: { ...schema } }))
+        grammar = composeGrammar({ type: 'json_schema', json_schema: { ...schema } })
       } catch {
         refused.push(name)
         continue
