@@ -366,6 +366,19 @@ describe('the channels of an answer of llama.cpp’s (scripted runtime)', () => 
     expect(call.finishReason).toBe('tool-calls')
   })
 
+  it('of a message that is continued: the form is about the whole message', async () => {
+    const responseFormat = { kind: 'regex', pattern: 'cat|dog' } as const
+    const { options } = await read(['t'], chatRequest('Hi', { responseFormat }, 'ca'))
+    expect(String(options[0]!.grammar)).toContain('"t"')
+    const refused = readAll(
+      generate(createRuntime(), chatRequest('Hi', { responseFormat }, 'co'), undefined, thinking),
+    )
+    await expect(refused).rejects.toMatchObject({
+      code: 'invalid-option',
+      details: { option: 'continueFinalMessage' },
+    })
+  })
+
   it('that do not fit the form end typed, before any work', async () => {
     const request = ask({ responseFormat: { kind: 'grammar', grammar: 'root ::= b' } })
     const scripted = createRuntime()

@@ -1,3 +1,4 @@
+import { refuse } from '../../lib/contract/check-options.js'
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { GenerateRequest, RequestOptions } from '../../lib/contract/request.js'
 import type { AnswerEnd, GenerationStep, TokenLogprob } from '../../lib/contract/worker-api.js'
@@ -40,8 +41,8 @@ interface RunningAnswer {
   /** The prompt, and what other models generated. */
   readonly before: readonly PromptPart[]
   readonly grammar: AnswerGrammar | undefined
-  /** What other models generated, as one text. */
-  readonly handedOver: string
+  /** What the form already has before this model's part: the message to continue, and what other models generated. */
+  readonly formStart: string
   /** How many tokens the answer has. */
   tokens: number
   /** The timings of the completions so far: the first, the last, and the sum of the decode times. */
@@ -91,7 +92,6 @@ function prepare(model: LoadedModel, request: GenerateRequest, context: Generate
   const isControl = (text: string) => controlTokens.all.includes(text)
   const prompt = renderPrompt(chatTemplate, request, family)
   const start = startAnswer({ family, chatTemplate, isControl }, request, prompt)
-  const handedOver = start.handedOver.map(({ text }) => text).join('')
   const text = createAnswerText(createAnswerReader(start.splitter, options.stop), {
     family,
     isControl,
@@ -99,10 +99,18 @@ function prepare(model: LoadedModel, request: GenerateRequest, context: Generate
     generated: resume?.generated ?? { text: '', tokens: 0 },
   })
   const isInThought = endsInThought(family, [...prompt, ...start.prefix])
-  const canThink = input.kind === 'chat' && options.reasoning !== 'off'
+  const assistantPrefix = input.kind === 'chat' ? input.assistantPrefix : ''
+  // A message that is continued has no thought before it.
+  const canThink = input.kind === 'chat' && assistantPrefix === '' && options.reasoning !== 'off'
   const grammar = describeAnswer(options, { family, isInThought, canThink })
   // Refuses a form before any work.
-  if (grammar) compileForm(grammar.form, grammar.option, '')
+  if (grammar && compileForm(grammar.form, grammar.option, assistantPrefix) === undefined) {
+    refuse(
+      `The message to continue does not fit "${grammar.option}". Correct it, or leave "continueFinalMessage" out.`,
+      'continueFinalMessage',
+    )
+  }
+  const formStart = assistantPrefix + start.handedOver.map((part) => part.text).join('')
   const before = [...prompt, ...start.prefix, ...start.handedOver]
   const counts = {
     tokens: countGenerated(request),
@@ -111,7 +119,7 @@ function prepare(model: LoadedModel, request: GenerateRequest, context: Generate
     decodeMs: 0,
     hasEndToken: false,
   }
-  return { request, context, startedAt: performance.now(), text, before, grammar, handedOver, ...counts }
+  return { request, context, startedAt: performance.now(), text, before, grammar, formStart, ...counts }
 }
 
 /** Runs llama.cpp until the answer ends, or its reasoning has used all its tokens. */
@@ -231,14 +239,14 @@ function listWatched(
 
 function describeBody(
   { runtime, writePrompt, compileForm, controlTokens }: LoadedModel,
-  { request, text, before, grammar, handedOver, tokens }: RunningAnswer,
+  { request, text, before, grammar, formStart, tokens }: RunningAnswer,
   watched: readonly string[],
 ): Readonly<Record<string, unknown>> {
   const { maxTokens } = request.options
   return {
     ...describeCompletion(request),
     ...(maxTokens !== undefined && { max_tokens: maxTokens - tokens }),
-    ...(grammar && holdForm(compileForm, controlTokens, request.options, grammar, handedOver + text.raw)),
+    ...(grammar && holdForm(compileForm, controlTokens, request.options, grammar, formStart + text.raw)),
     ...(watched.length > 0 && { preserved_tokens: watched }),
     prompt: writePrompt([...before, ...text.parts]),
     // Penalties consider all tokens so far, as in every backend.
