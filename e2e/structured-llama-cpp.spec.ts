@@ -45,14 +45,13 @@ const chatTemplate = `{%- if tools %}{{ '<|user|>Tools: ' ~ (tools | tojson) ~ '
 {%- endif %}{% endfor -%}
 {%- if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}`
 
-/** Creates a validator by the schema's own draft. Draft 4 has "id", which draft 7 calls "$id". */
+/** Creates a validator by the schema's own draft. Draft 4 has "id", which later drafts call "$id". */
 function compileSchema(named: Readonly<Record<string, unknown>>): ValidateFunction {
-  const schema = Object.fromEntries(
-    Object.entries(named).filter(([key]) => key !== 'id' && key !== '$schema'),
-  )
-  const Validator = String(named.$schema).includes('2020-12') ? Ajv2020 : Ajv
+  const { $schema: draft, ...schema } = named
+  const Validator = String(draft).includes('2020-12') ? Ajv2020 : Ajv
   const ajv = new Validator({ strict: false, logger: false })
   addFormats.default(ajv)
+  ajv.removeKeyword('id')
   return ajv.compile(schema as AnySchema)
 }
 
