@@ -6,9 +6,9 @@ import { plainFamily, type AnswerFamily } from '../text/channels/answer-family.j
 import type { PromptPart } from '../text/chat-template.js'
 import { createConversationMemory } from './conversation-memory.js'
 import { generateTokens } from './generate.js'
-import { createFormCompiler } from './grammar/compile-form.js'
-import { composeGrammar } from './grammar/compose-grammar.js'
-import { fitsGrammar } from './grammar/continue-grammar.js'
+import { createFormCompiler } from '../text/gbnf/compile-form.js'
+import { composeGrammar } from '../text/gbnf/compose-grammar.js'
+import { fitsGrammar } from '../text/gbnf/continue-grammar.js'
 import type { CompletionOptions, LlamaCpp } from './runtime.js'
 
 const words = ['Once', ' upon', ' a', ' time', '.']

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import type { TagFormat } from '../../text/grammar/tag-format.js'
+import type { TagFormat } from '../grammar/tag-format.js'
 import { createFormCompiler } from './compile-form.js'
 import { composeGrammar } from './compose-grammar.js'
 import { continueGrammar, fitsGrammar } from './continue-grammar.js'

@@ -1,9 +1,9 @@
-import { describeSchema } from '../../text/grammar/describe-schema.js'
-import { pruneGrammar, type GrammarRules } from '../../text/grammar/grammar-node.js'
-import { parseGrammar } from '../../text/grammar/parse-grammar.js'
-import { parsePattern } from '../../text/grammar/parse-pattern.js'
-import type { TagFormat, TaggedFormat } from '../../text/grammar/tag-format.js'
-import { UnsupportedForm } from '../../text/grammar/unsupported-form.js'
+import { describeSchema } from '../grammar/describe-schema.js'
+import { pruneGrammar, type GrammarRules } from '../grammar/grammar-node.js'
+import { parseGrammar } from '../grammar/parse-grammar.js'
+import { parsePattern } from '../grammar/parse-pattern.js'
+import type { TagFormat, TaggedFormat } from '../grammar/tag-format.js'
+import { UnsupportedForm } from '../grammar/unsupported-form.js'
 import { addRules } from './add-rules.js'
 import {
   anyCharacter,

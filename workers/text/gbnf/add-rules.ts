@@ -1,4 +1,4 @@
-import type { GrammarNode, GrammarRules } from '../../text/grammar/grammar-node.js'
+import type { GrammarNode, GrammarRules } from '../grammar/grammar-node.js'
 import { oneOf, refer, spell, type Alternative, type GrammarBuilder, type GrammarElement } from './grammar.js'
 
 /** Up to this many optional parts get a rule each. llama.cpp then follows one of them, and with more parts, a few at once. */
