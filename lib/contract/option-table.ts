@@ -142,27 +142,27 @@ export const optionTable = {
   responseFormat: {
     value: { kind: 'format', maxDepth: 64, maxLength: 2 ** 18 },
     openAi: ['response_format'],
-    backends: ['llama-cpp', 'web-llm', 'remote'],
+    backends: everywhere,
   },
   tools: {
     value: { kind: 'tools', maxTools: 128, maxDepth: 64, maxLength: 2 ** 18 },
     openAi: ['tools'],
-    backends: ['onnx', 'llama-cpp', 'remote'],
+    backends: notWebLlm,
   },
   toolChoice: {
     value: { kind: 'tool-choice' },
     openAi: ['tool_choice'],
-    backends: ['onnx', 'llama-cpp', 'remote'],
+    backends: notWebLlm,
   },
   parallelToolCalls: {
     value: { kind: 'boolean' },
     openAi: ['parallel_tool_calls'],
-    backends: ['onnx', 'llama-cpp', 'remote'],
+    backends: notWebLlm,
   },
   reasoning: {
     value: { kind: 'reasoning' },
     openAi: ['reasoning_effort'],
-    backends: ['onnx', 'llama-cpp', 'remote'],
+    backends: notWebLlm,
   },
 } as const satisfies Record<OptionName, OptionRow>
 

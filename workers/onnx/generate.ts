@@ -6,13 +6,16 @@ import { createAnswerReader, joinSteps, type AnswerStep } from '../text/channels
 import { endThought } from '../text/channels/reasoning-control.js'
 import { startAnswer } from '../text/channels/start-answer.js'
 import type { PromptPart } from '../text/chat-template.js'
+import type { FormCompiler } from '../text/grammar/form-compiler.js'
 import { encodeRendered, renderPrompt } from '../text/prompt.js'
 import type { Tokenizer } from '../text/tokenizer.js'
+import { openAnswerForm } from './answer-form.js'
 import type { Decoder } from './decoder.js'
 import { computeLogprobs } from './logprobs.js'
 import type { ModelConfig } from './model-config.js'
 import { prefill } from './prefill.js'
 import { createTokenReader, dropStreamed, replay } from './read-tokens.js'
+import { createTokenSource } from './token-source.js'
 
 /**
  * Computes the prompt in chunks. Then generates one token each time the caller pulls, until an end-of-sequence token, a
@@ -25,6 +28,7 @@ export async function* generateTokens(
   config: ModelConfig,
   request: GenerateRequest,
   { signal, queueMs }: GenerateContext,
+  compiler?: FormCompiler,
 ): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
   const startedAt = performance.now()
   const { input, options } = request
@@ -48,64 +52,68 @@ export async function* generateTokens(
   const replayed = replay(generated.tokenIds, answer)
   if (replayed.hasStopped) return 'stop'
 
-  // For models with `seededContinuation`, the page draws a seed if the request has none.
-  const { seed = 0 } = options
-  const answerIds = [...startIds, ...generated.tokenIds]
-  /** Prepares the decoder for the token after `answerIds`. */
-  const prepare = () => {
+  const form = await openAnswerForm(compiler, config, request, start)
+  try {
+    return yield* streamTokens()
+  } finally {
+    form?.release()
+  }
+
+  async function* streamTokens(): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
+    // For models with `seededContinuation`, the page draws a seed if the request has none.
+    const { seed = 0 } = options
+    const answerIds = [...startIds, ...generated.tokenIds]
     // The options of the request override those of the model.
     const sampling = { ...config.sampling, ...options, ...banCalls(config, options) }
     decoder.startAnswer(sampling, seed, conversationIds, answerIds)
-    const ids = [...conversationIds, ...answerIds]
-    return prefill(decoder, { ids, promptLength: promptIds.length }, signal)
-  }
-  const cachedPromptTokens = await prepare()
-  const promptTokens = conversationIds.length + prefixTokens
-  const prefillMs = performance.now() - startedAt
-  yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs, prefillMs }
+    const computed = { ids: [...conversationIds, ...answerIds], promptLength: promptIds.length }
+    const cachedPromptTokens = await prefill(decoder, computed, signal)
+    const source = createTokenSource(decoder, form, computed, signal)
+    const promptTokens = conversationIds.length + prefixTokens
+    const prefillMs = performance.now() - startedAt
+    yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs, prefillMs }
 
-  const { topLogprobs } = options
-  let finishReason: 'stop' | 'length' = 'length'
-  for (let count = handedOver.tokens + generated.tokenIds.length; count < maxTokens;) {
-    signal.throwIfAborted()
-    if (answer.isReasoningUsedUp) {
-      const marks = await encode([{ text: endThought(family, mustCall(options)), isContent: false }])
-      const forced = marks.slice(0, maxTokens - count)
-      answerIds.push(...forced)
-      count += forced.length
-      const { hasStopped, ...step } = forced.map(answer.push).reduce(joinSteps)
-      await prepare()
-      yield { kind: 'chunk', ...step, tokenIds: forced, tokenCount: forced.length }
+    const { topLogprobs } = options
+    let finishReason: 'stop' | 'length' = 'length'
+    for (let count = handedOver.tokens + generated.tokenIds.length; count < maxTokens;) {
+      signal.throwIfAborted()
+      if (answer.isReasoningUsedUp) {
+        const marks = await encode([{ text: endThought(family, mustCall(options)), isContent: false }])
+        const forced = marks.slice(0, maxTokens - count)
+        source.add(forced)
+        count += forced.length
+        const { hasStopped, ...step } = forced.map(answer.push).reduce(joinSteps)
+        yield { kind: 'chunk', ...step, tokenIds: forced, tokenCount: forced.length }
+        if (hasStopped) return 'stop'
+        continue
+      }
+      // The position in the whole answer, so that a continued answer draws the same tokens as an uninterrupted answer.
+      const position = prefixTokens + count
+      const willContinue = topLogprobs === undefined && count + 1 < maxTokens && !answer.mayUseUpReasoning
+      const id = await source.next(position, willContinue)
+      if (config.endIds.has(id)) {
+        finishReason = 'stop'
+        break
+      }
+      count += 1
+      const { hasStopped, ...step } = answer.push(id)
+      yield {
+        kind: 'chunk',
+        ...step,
+        tokenIds: [id],
+        tokenCount: 1,
+        ...(topLogprobs !== undefined && {
+          logprobs: [computeLogprobs(await decoder.readLogits(), id, topLogprobs, tokenizer)],
+        }),
+      }
       if (hasStopped) return 'stop'
-      continue
     }
-    // The position in the whole answer, so that a continued answer draws the same tokens as an uninterrupted answer.
-    const position = prefixTokens + count
-    const willContinue = topLogprobs === undefined && count + 1 < maxTokens && !answer.mayUseUpReasoning
-    const id = await decoder.next(position, willContinue)
-    if (config.endIds.has(id)) {
-      finishReason = 'stop'
-      break
-    }
-    answerIds.push(id)
-    count += 1
-    const { hasStopped, ...step } = answer.push(id)
-    yield {
-      kind: 'chunk',
-      ...step,
-      tokenIds: [id],
-      tokenCount: 1,
-      ...(topLogprobs !== undefined && {
-        logprobs: [computeLogprobs(await decoder.readLogits(), id, topLogprobs, tokenizer)],
-      }),
-    }
+    // This part is held back until the end. A resumed answer must not repeat what was streamed before.
+    const { hasStopped, ...rest } = dropStreamed(answer.flush(), replayed, generated)
+    if (hasContent(rest)) yield { kind: 'chunk', ...rest, tokenIds: [], tokenCount: 0 }
     if (hasStopped) return 'stop'
+    return finishReason === 'stop' && answer.hasCalls ? 'tool-calls' : finishReason
   }
-  // This part is held back until the end. A resumed answer must not repeat what was streamed before.
-  const { hasStopped, ...rest } = dropStreamed(answer.flush(), replayed, generated)
-  if (hasContent(rest)) yield { kind: 'chunk', ...rest, tokenIds: [], tokenCount: 0 }
-  if (hasStopped) return 'stop'
-  return finishReason === 'stop' && answer.hasCalls ? 'tool-calls' : finishReason
 }
 
 const newAnswer: Resume = {

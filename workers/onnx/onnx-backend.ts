@@ -1,11 +1,13 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
-import { listOptions } from '../../lib/contract/option-table.js'
-import type { LoadProgress } from '../../lib/contract/worker-api.js'
+import { listOptions, type OptionName } from '../../lib/contract/option-table.js'
+import type { LoadProgress, ModelSupport } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
 import { describeThreads } from '../describe-device.js'
 import { describeChannels } from '../text/channels/describe-channels.js'
 import { openModelFolder, type ModelFolder } from '../store/model-folder.js'
+import { createFormCompiler, type FormCompiler } from '../text/grammar/form-compiler.js'
+import type { LoadGrammarEngine } from '../text/grammar/grammar-engine.js'
 import type { Decoder } from './decoder.js'
 import { checkFit } from './check-fit.js'
 import { chooseDevice, type ChosenDevice, type UsedDevice } from './device.js'
@@ -23,8 +25,9 @@ const defaultConversationCacheBytes = 256 * 2 ** 20
 const noProgress = { files: [], loadedBytes: 0, totalBytes: 0, bytesPerSecond: undefined }
 
 /** Creates the backend that runs Hugging Face ONNX folders on onnxruntime-web, on WebGPU or WASM. */
-export function createOnnxBackend(): Backend<OnnxLoadOptions> {
-  let loaded: { readonly decoder: Decoder; readonly config: ModelConfig } | undefined
+/** @param loadGrammarEngine loads the engine for `responseFormat`; undefined if the worker has none */
+export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backend<OnnxLoadOptions> {
+  let loaded: Loaded | undefined
 
   async function reportLoss(decoder: Decoder, onLost: (error: RivuletError) => void): Promise<void> {
     const reason = await decoder.lost
@@ -93,7 +96,9 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         onSession: () => enterPhase('warm-up'),
         onSlower: (reason) => warnings.push(reason),
       })
-      loaded = { decoder, config }
+      const { tokenizer, endIds } = config
+      const compiler = loadGrammarEngine && createFormCompiler(loadGrammarEngine, tokenizer, endIds)
+      loaded = { decoder, config, compiler }
       void reportLoss(decoder, onLost)
       return {
         model: folder.url,
@@ -107,8 +112,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         contextLength: config.contextLength,
         supports: {
           inputs: config.chatTemplate === undefined ? ['text'] : ['chat', 'text'],
-          formats: [],
-          ...describeChannels(config.chatTemplate, config.family, listOptions('onnx')),
+          ...describeSupport(compiler, config),
           continuation: true,
           seededContinuation: true,
           // The decoder has only one KV cache.
@@ -119,7 +123,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
 
     generate(request, context) {
       if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded. Create a new engine.')
-      return generateTokens(loaded.decoder, loaded.config, request, context)
+      return generateTokens(loaded.decoder, loaded.config, request, context, loaded.compiler)
     },
 
     async unload() {
@@ -127,6 +131,34 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
       loaded = undefined
       await released?.decoder.release()
     },
+  }
+}
+
+/** What `load` leaves for `generate`. */
+interface Loaded {
+  readonly decoder: Decoder
+  readonly config: ModelConfig
+  readonly compiler: FormCompiler | undefined
+}
+
+/** What needs a grammar engine: the form of an answer, and tools, whose arguments are always valid. */
+const formOptions: readonly OptionName[] = ['responseFormat', 'tools', 'toolChoice', 'parallelToolCalls']
+
+/** Returns what the model supports by its chat template, and by the grammar engine. */
+function describeSupport(
+  compiler: FormCompiler | undefined,
+  { chatTemplate, family }: ModelConfig,
+): Omit<ModelSupport, 'inputs' | 'continuation' | 'seededContinuation' | 'concurrency'> {
+  const channels = describeChannels(chatTemplate, family, listOptions('onnx'))
+  if (compiler) return { ...channels, formats: ['json', 'json-schema', 'regex', 'grammar'] }
+  const hint =
+    'Install @mlc-ai/web-xgrammar and pass onnx({ grammar: xgrammar() }), with xgrammar from "rivulet/xgrammar".'
+  const missing = formOptions.filter((name) => channels.options.includes(name))
+  return {
+    ...channels,
+    options: channels.options.filter((name) => !missing.includes(name)),
+    formats: [],
+    hints: { ...channels.hints, ...Object.fromEntries(missing.map((name) => [name, hint])) },
   }
 }
 

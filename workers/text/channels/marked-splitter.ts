@@ -63,7 +63,9 @@ export function createMarkedSplitter(
       if (rest === '') return
       dropsSpace = false
     }
-    collector.add(kind, space.push(rest))
+    const canMarkFollow =
+      kind === 'reasoning' || callMarks !== undefined || (thought !== undefined && place === 'start')
+    collector.add(kind, canMarkFollow ? space.push(rest) : space.take() + rest)
   }
 
   function openThought(mark: string): void {

@@ -1,7 +1,7 @@
 import type { Tokenizer } from '../tokenizer.js'
 
 /** What could follow a forced text: a letter, a digit, and the characters around values of JSON. */
-const probes = ['', 'a', '1', '"', ' ', '}']
+const openProbes = ['', 'a', '1', '"', ' ', '}']
 
 /** The numbers of earlier tokens that are encoded again, to see how the text continues them. */
 const contextLengths = [8, 2]
@@ -10,12 +10,15 @@ const contextLengths = [8, 2]
  * Returns the tokens that the tokenizer writes for a text that must follow, as far as they do not depend on what comes
  * after it. Returns none if the tokenizer would not write the earlier tokens as they are.
  * @param answerIds the tokens of the answer so far
+ * @param isWhole true if a control token follows the text, so that nothing else can change its tokens
  */
 export async function encodeForced(
   tokenizer: Pick<Tokenizer, 'encode' | 'decode'>,
   answerIds: readonly number[],
   text: string,
+  isWhole = false,
 ): Promise<readonly number[]> {
+  const probes = isWhole ? [''] : openProbes
   for (const length of new Set(contextLengths.map((each) => Math.min(each, answerIds.length)))) {
     const context = answerIds.slice(answerIds.length - length)
     const start = tokenizer.decode(context)

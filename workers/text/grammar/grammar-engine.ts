@@ -10,6 +10,8 @@ export interface GrammarVocabulary {
   readonly tokens: readonly (readonly number[] | undefined)[]
   /** The tokens that end an answer. They are allowed where the form is complete. */
   readonly endIds: ReadonlySet<number>
+  /** True if control tokens have the characters of `MarkCodes`, which no value may then contain. */
+  readonly hasMarks: boolean
 }
 
 /** Compiles forms for the vocabulary of one model. */
@@ -17,7 +19,7 @@ export interface GrammarEngine {
   /**
    * Compiles a form, or finds it among the forms that were compiled last.
    * @param option the option that demands the form, for errors
-   * @throws RivuletError `invalid-option` if the engine cannot hold the form
+   * @throws RivuletError `invalid-option` if the engine cannot hold the form; `generation-failed` if the engine fails
    */
   compile(form: TagFormat, option: OptionName): Promise<CompiledForm>
 }

@@ -5,6 +5,7 @@ import { toByteCharacters } from '../byte-characters.js'
 import type { CompiledForm, FormMatcher, GrammarEngine, GrammarVocabulary } from './grammar-engine.js'
 import { isUnusedByte, toByteSets } from './byte-sets.js'
 import { lowerForm } from './lower-form.js'
+import { excludeMarkCodes } from './mark-codes.js'
 import type { TagFormat } from './tag-format.js'
 import { UnsupportedForm } from './unsupported-form.js'
 
@@ -17,7 +18,7 @@ const maxKeptForms = 16
  */
 export async function createXgrammarEngine(
   { TokenizerInfo, GrammarCompiler, GrammarMatcher }: typeof XGrammar,
-  { tokens, endIds }: GrammarVocabulary,
+  { tokens, endIds, hasMarks }: GrammarVocabulary,
 ): Promise<GrammarEngine> {
   // The package takes texts, not bytes. Every byte has its character in a byte-level vocabulary.
   const texts = tokens.map((bytes, id) =>
@@ -29,7 +30,7 @@ export async function createXgrammarEngine(
 
   async function compile(form: TagFormat, option: OptionName): Promise<CompiledForm> {
     try {
-      const lowered = lowerForm(form, toByteSets)
+      const lowered = lowerForm(form, (rules) => toByteSets(hasMarks ? excludeMarkCodes(rules) : rules))
       const compiled =
         lowered.type === 'grammar'
           ? await compiler.compileGrammar(lowered.grammar)
@@ -41,7 +42,7 @@ export async function createXgrammarEngine(
         createMatcher: async () => wrapMatcher(await GrammarMatcher.createGrammarMatcher(compiled)),
       }
     } catch (error) {
-      throw refuse(error, option)
+      throw explain(error, option)
     }
   }
 
@@ -59,15 +60,13 @@ export async function createXgrammarEngine(
   }
 }
 
-function refuse(error: unknown, option: OptionName): RivuletError {
-  const reason =
-    error instanceof UnsupportedForm
-      ? error.message
-      : `The grammar engine refused it: ${describeError(error)}`
-  return new RivuletError('invalid-option', `"${option}" cannot be held. ${reason}`, {
-    cause: error,
-    details: { option },
-  })
+function explain(error: unknown, option: OptionName): RivuletError {
+  if (error instanceof UnsupportedForm) {
+    const message = `"${option}" cannot be held. ${error.message}`
+    return new RivuletError('invalid-option', message, { cause: error, details: { option } })
+  }
+  const message = `The grammar engine failed: ${describeError(error)}. Load the model again with createEngine().`
+  return new RivuletError('generation-failed', message, { cause: error })
 }
 
 function wrapMatcher(matcher: XGrammar.GrammarMatcher): FormMatcher {
