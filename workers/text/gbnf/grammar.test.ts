@@ -1,5 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { toByteSets } from '../grammar/byte-sets.js'
+import { loadXgrammar } from '../grammar/load-xgrammar.test-support.js'
+import { lowerForm } from '../grammar/lower-form.js'
 import type { TagFormat } from '../grammar/tag-format.js'
 import { createFormCompiler } from './compile-form.js'
 import { composeGrammar } from './compose-grammar.js'
@@ -155,14 +158,16 @@ describe('a form', () => {
 const schemas = new URL('../../../../shared/data/json-schemas/schemas.json', import.meta.url)
 
 describe.skipIf(!existsSync(schemas))('200 real schemas (skipped without ../shared/data)', () => {
-  it('have grammars that continue from each place of random texts; at least 95 % are taken', () => {
+  it('give grammars that continue from each place of random texts, which XGrammar accepts, too; at least 95 % are taken', async () => {
     const all = JSON.parse(readFileSync(schemas, 'utf8')) as { name: string; schema: object }[]
+    const { Grammar: XGrammar, Testings } = await loadXgrammar()
     const refused: string[] = []
     let walked = 0
     for (const [seed, { name, schema }] of all.entries()) {
+      const form: TagFormat = { type: 'json_schema', json_schema: { ...schema } }
       let grammar
       try {
-        grammar = composeGrammar({ type: 'json_schema', json_schema: { ...schema } })
+        grammar = composeGrammar(form)
       } catch {
         refused.push(name)
         continue
@@ -171,6 +176,10 @@ describe.skipIf(!existsSync(schemas))('200 real schemas (skipped without ../shar
       if (text === undefined) continue
       expect(() => JSON.parse(text) as unknown, text).not.toThrow()
       expect(fitsFromEverywhere(grammar, text), `${name}: ${text}`).toBe(true)
+      const lowered = lowerForm(form, toByteSets)
+      const other = await XGrammar.fromEBNF(lowered.type === 'grammar' ? lowered.grammar : '')
+      expect(await Testings.isGrammarAcceptString(other, text), `${name}: ${text}`).toBe(true)
+      other.dispose()
       walked += 1
     }
     expect(refused.length).toBeLessThanOrEqual(all.length * 0.05)
