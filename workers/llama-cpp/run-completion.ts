@@ -2,7 +2,7 @@ import { RivuletError } from '../../lib/contract/errors.js'
 import type { LlamaCpp } from './runtime.js'
 
 /** The used fields of a chunk that llama.cpp's server sends ("/v1/completions"). */
-export interface Chunk {
+interface Chunk {
   readonly choices: readonly {
     readonly text: string
     readonly finish_reason: 'stop' | 'length' | null
