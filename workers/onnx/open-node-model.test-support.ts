@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import * as runtime from 'onnxruntime-web/wasm'
-import type { RequestOptions } from '../../lib/contract/request.js'
-import type { AnswerEnd } from '../../lib/contract/worker-api.js'
+import type { GenerateRequest, RequestOptions } from '../../lib/contract/request.js'
+import type { AnswerEnd, GenerationStep } from '../../lib/contract/worker-api.js'
 import { createFormCompiler, type FormCompiler } from '../text/grammar/form-compiler.js'
 import { loadXgrammar } from '../text/grammar/load-xgrammar.test-support.js'
 import { createXgrammarEngine } from '../text/grammar/xgrammar-engine.js'
@@ -17,6 +17,8 @@ export interface NodeModel {
   readonly config: ModelConfig
   readonly compiler: FormCompiler
   readonly decoder: Decoder
+  /** Answers any request. */
+  generate(request: GenerateRequest): AsyncGenerator<GenerationStep, AnswerEnd, undefined>
   answer(text: string, options: Partial<RequestOptions>, resumedIds?: readonly number[]): Promise<NodeAnswer>
 }
 
@@ -27,10 +29,10 @@ interface NodeAnswer {
 }
 
 /** @param path a folder in the layout of Hugging Face ONNX models, with the weights `q8` */
-export async function openNodeModel(path: string): Promise<NodeModel> {
+export async function openNodeModel(path: string, chatTemplate?: string): Promise<NodeModel> {
   runtime.env.wasm.numThreads = 1
   const folder = openDiskFolder(resolve(path))
-  const config = await readModelConfig(folder)
+  const config = await readModelConfig(folder, { chatTemplate })
   const { contextLength, cacheSizes, tokenizer, endIds } = config
   const weights = await readModelWeights(folder, { dtypes: ['q8'], unsupported: [] }, () => {})
   const decoder = await openDecoder(runtime, 'wasm', weights, {
@@ -42,12 +44,15 @@ export async function openNodeModel(path: string): Promise<NodeModel> {
   const load = async (vocabulary: Parameters<typeof createXgrammarEngine>[1]) =>
     createXgrammarEngine(await loadXgrammar(), vocabulary)
   const compiler = createFormCompiler(load, tokenizer, endIds)
-  return {
+  const model: NodeModel = {
     config,
     compiler,
     decoder,
-    async answer(text, options, resumedIds = []) {
+    generate(request) {
       const { signal } = new AbortController()
+      return generateTokens(decoder, config, request, { signal, queueMs: 0 }, compiler)
+    },
+    async answer(text, options, resumedIds = []) {
       const generated = {
         text: tokenizer.decode(resumedIds),
         tokens: resumedIds.length,
@@ -58,7 +63,7 @@ export async function openNodeModel(path: string): Promise<NodeModel> {
         resume: { handedOver: { text: '', tokens: 0 }, generated },
         options: { stop: [], ...options },
       }
-      const steps = generateTokens(decoder, config, request, { signal, queueMs: 0 }, compiler)
+      const steps = model.generate(request)
       let answer = generated.text
       const ids = [...resumedIds]
       let step = await steps.next()
@@ -70,4 +75,5 @@ export async function openNodeModel(path: string): Promise<NodeModel> {
       return { text: answer, ids, end: step.value }
     },
   }
+  return model
 }
