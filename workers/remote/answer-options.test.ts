@@ -217,6 +217,13 @@ describe('a form of the answer', () => {
       await expect(ask(request)).rejects.toMatchObject({ code: 'invalid-option', details: { option } })
     }
     expect(bodies).toHaveLength(2)
+    // The server refuses a grammar together with tools.
+    const tools = [{ name: 'clock', parameters: { type: 'object' } }]
+    await ask(chatRequest('Hello', { tools, responseFormat: forms.schema }))
+    expect(pickForm(bodies[2])).toEqual(openAi.schema)
+    await expect(ask(chatRequest('Hello', { tools, responseFormat: forms.regex }))).rejects.toThrow(
+      /with tools/,
+    )
   })
 
   it.each(['ollama', 'sglang', 'llama-cpp'] as const)(

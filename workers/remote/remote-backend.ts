@@ -103,8 +103,9 @@ async function* streamAnswer(
  *   `connection-failed` if a lost answer does not fit it
  */
 async function writeFormGrammar(request: GenerateRequest): Promise<string | undefined> {
-  const { responseFormat } = request.options
-  if (!responseFormat) return undefined
+  const { responseFormat, tools } = request.options
+  // llama.cpp's server refuses a grammar together with tools.
+  if (!responseFormat || tools) return undefined
   const { createFormCompiler } = await import('../text/gbnf/compile-form.js')
   const form = describeFormat(responseFormat)
   const grammar = createFormCompiler()(form, 'responseFormat', joinAnswer(request))

@@ -106,7 +106,9 @@ export function writeFormatFields(
   return (
     writeFormat(format, input) ??
     refuse(
-      `This server cannot hold the form "${format.kind}" for raw text. Pass the prompt as messages.`,
+      input === 'text'
+        ? `This server cannot hold the form "${format.kind}" for raw text. Pass the prompt as messages.`
+        : `This server cannot hold the form "${format.kind}" together with tools. Leave one of them out.`,
       'responseFormat',
     )
   )
