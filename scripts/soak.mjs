@@ -1,7 +1,8 @@
 // npm run soak: repeats the tests of faults and load, and runs the tests with the tag @soak. Hours on two cores.
 // With ../shared/zoo next to the repository, or RIVULET_ZOO, it also runs all models there.
-// npm run soak -- load: only the files whose names start with this.
+// npm run soak -- load: only the files whose names start with this; `browsers`: the contract in Firefox and WebKit.
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
+import { ensureBrowsers } from './browsers.mjs'
 import { ensureChromium } from './chromium.mjs'
 import { chooseLavapipe, ensureLavapipe } from './lavapipe.mjs'
 
@@ -13,6 +14,7 @@ const files = process.argv.slice(2)
 ensureInstalled()
 ensureChromium()
 ensureLavapipe()
+ensureBrowsers()
 runNpm('run', '--silent', 'build')
 if (files.length === 0) {
   const projects = ['node', 'swiftshader', ...('unavailable' in chooseLavapipe() ? [] : ['lavapipe'])]
@@ -27,4 +29,6 @@ if (files.length === 0) {
       ...(project === 'node' ? ['hostile', 'zoo'] : []),
     )
 }
-runNpm('run', '--silent', 'test:e2e', '--', ...(files.length > 0 ? files : all))
+const specs = (files.length > 0 ? files : all).filter((name) => name !== 'browsers')
+if (specs.length > 0) runNpm('run', '--silent', 'test:e2e', '--', ...specs)
+if (files.length === 0 || files.includes('browsers')) runNpm('run', '--silent', 'test:browsers')

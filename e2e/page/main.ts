@@ -12,6 +12,7 @@ import { webLlm } from 'rivulet/web-llm'
 import type * as clients from './clients.js'
 import type { WorkerFault } from './faulty.worker.js'
 import { fileless } from './fileless.js'
+import { removeStreamIteration } from './without-stream-iteration.js'
 import type { StoreAnswer, StoreRequest } from './store.worker.js'
 
 const library = {
@@ -123,7 +124,8 @@ type Clients = typeof clients
 declare global {
   interface Window extends Clients {
     rivulet: typeof library
-    createFaultyWorker: () => Worker
+    createFaultyWorker: typeof createFaultyWorker
+    removeStreamIteration: typeof removeStreamIteration
     createFilelessWorker: () => Worker
     createLlamaCppWorker: typeof createLlamaCppWorker
     createWebLlmWorker: () => Worker
@@ -139,7 +141,8 @@ if (location.search === '?clients') Object.assign(window, await import('./client
 
 Object.assign(window, {
   rivulet: library,
-  createFaultyWorker: () => createFaultyWorker(),
+  createFaultyWorker,
+  removeStreamIteration,
   createFilelessWorker,
   createLlamaCppWorker,
   createWebLlmWorker,

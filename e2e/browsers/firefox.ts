@@ -1,0 +1,36 @@
+import { launch } from 'puppeteer-core'
+import { chooseFirefox } from '../../scripts/browsers.mjs'
+import { lavapipeEnvironment } from '../../scripts/lavapipe.mjs'
+import type { DrivenPage, Driver, DriverOptions } from './driver.js'
+
+/** Firefox, over WebDriver BiDi. WebGPU runs on lavapipe where that is prepared. */
+export async function startFirefox({ profile, proxy }: DriverOptions): Promise<Driver> {
+  const chosen = chooseFirefox()
+  if ('unavailable' in chosen) throw new Error(chosen.unavailable)
+  const { hostname, port } = new URL(proxy)
+  const browser = await launch({
+    browser: 'firefox',
+    executablePath: chosen.executablePath,
+    userDataDir: profile,
+    env: { ...process.env, ...lavapipeEnvironment() },
+    // A model's load can take minutes.
+    protocolTimeout: 0,
+    extraPrefsFirefox: {
+      'network.proxy.type': 1,
+      'network.proxy.http': hostname,
+      'network.proxy.http_port': Number(port),
+      'network.proxy.ssl': hostname,
+      'network.proxy.ssl_port': Number(port),
+      'network.proxy.allow_hijacking_localhost': true,
+      'dom.webgpu.enabled': true,
+      // Firefox refuses software adapters otherwise.
+      'gfx.webgpu.ignore-blocklist': true,
+    },
+  })
+  return {
+    name: 'firefox',
+    // Puppeteer's pages behave like Playwright's in what `DrivenPage` has. Their types differ in how they write handles.
+    openPage: async () => (await browser.newPage()) as unknown as DrivenPage,
+    close: () => browser.close(),
+  }
+}
