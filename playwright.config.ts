@@ -41,6 +41,7 @@ export default defineConfig({
     { name: 'alone', grep: alone, grepInvert: onlyInSoak, testIgnore: [...others, onlyLavapipe] },
     {
       name: 'lavapipe',
+      grepInvert: onlyInSoak,
       testMatch: onlyLavapipe,
       ...('launchOptions' in lavapipe && { use: { launchOptions: lavapipe.launchOptions } }),
     },

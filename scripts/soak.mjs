@@ -8,7 +8,7 @@ import { chooseLavapipe, ensureLavapipe } from './lavapipe.mjs'
 
 /** How many times as often as in `npm test` a test repeats. Each test has its own maximum. */
 process.env.RIVULET_SOAK ??= '34'
-const all = ['contract', 'load', 'recovery', 'hostile', 'store', 'demo-lab', 'real-servers']
+const all = ['contract', 'load', 'recovery', 'hostile', 'store', 'demo-lab', 'real-servers', 'lavapipe']
 const files = process.argv.slice(2)
 
 ensureInstalled()

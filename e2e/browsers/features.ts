@@ -10,11 +10,14 @@ interface Feature {
   readonly untestable?: Partial<Record<BrowserName, string>>
 }
 
-export const browserTitles = {
+const browserTitles = {
   chromium: 'Chromium',
   firefox: 'Firefox ESR',
   webkit: 'WebKitGTK',
 } as const satisfies Record<BrowserName, string>
+
+/** `createSyncAccessHandle` rejects with `NotSupportedError`. WebKit has these handles only on Apple's systems. */
+const noSyncHandles = 'WebKitGTK’s file system has no sync access handles, so models stay in memory'
 
 export const features = {
   wasm: {
@@ -34,7 +37,7 @@ export const features = {
   },
   llamaCpp: {
     name: '`llamaCpp()`: its greedy text equals the reference’s',
-    untestable: { webkit: 'WebKit has neither JSPI nor 64-bit memories, so wllama needs its compat build' },
+    untestable: { webkit: 'it has no 64-bit memories, which llama.cpp’s build needs' },
   },
   iteration: {
     name: 'streams work where the browser cannot iterate or transfer a `ReadableStream`',
@@ -42,9 +45,11 @@ export const features = {
   },
   store: {
     name: 'a stored model loads again without a download',
+    untestable: { webkit: noSyncHandles },
   },
   resume: {
     name: 'a download continues after its tab was closed',
+    untestable: { webkit: noSyncHandles },
   },
   route: {
     name: 'aborting, cancelling or removing the reading frame cancels the generation, and the route answers again',

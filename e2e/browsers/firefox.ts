@@ -12,6 +12,7 @@ export async function startFirefox({ profile, proxy }: DriverOptions): Promise<D
     browser: 'firefox',
     executablePath: chosen.executablePath,
     userDataDir: profile,
+    defaultViewport: { width: 1280, height: 720 },
     env: { ...process.env, ...lavapipeEnvironment() },
     // A model's load can take minutes.
     protocolTimeout: 0,

@@ -48,11 +48,13 @@ export async function startWebKit({ profile, proxy }: DriverOptions): Promise<Dr
     })
     // A model's load can take minutes.
     await session.send('POST', '/timeouts', { script: 600_000, pageLoad: 600_000 })
+    // Stays open: the session ends with its last window, and only a session with a window can open another.
+    const first = (await session.send('GET', '/window')) as string
     return {
       name: 'webkit',
       async openPage() {
-        // The first window stays open: the session ends with its last one.
-        const { handle } = (await session.send('POST', '/window/new', { type: 'tab' })) as { handle: string }
+        const opened = await session.sendTo(first, 'POST', '/window/new', { type: 'tab' })
+        const { handle } = opened as { readonly handle: string }
         return new WebDriverPage(session, handle).asDrivenPage()
       },
       async close() {
