@@ -15,7 +15,7 @@ export interface FakeServer {
   readonly sentMs: number[]
   /** The time before the first word. */
   prefillMs: number
-  /** Breaks the connection after the second word. */
+  /** Closes the connection after the second word. */
   isBroken: boolean
   /** The answer never ends. */
   isEndless: boolean
@@ -61,11 +61,7 @@ export async function startFakeServer(): Promise<FakeServer> {
     for (const [index, word] of left.entries()) {
       send(response, createChunk(word))
       await new Promise((resolve) => setTimeout(resolve, 20))
-      if (state.isBroken && index === 1) {
-        // WebKit passes data on every 50 ms, and drops what it has when the connection breaks.
-        await new Promise((resolve) => setTimeout(resolve, 100))
-        return void response.destroy()
-      }
+      if (state.isBroken && index === 1) return void response.destroy()
     }
     if (state.isFlooding) {
       const closed = once(response, 'close')

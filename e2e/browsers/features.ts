@@ -56,6 +56,7 @@ export const features = {
   },
   background: {
     name: 'an answer continues while another tab is in front',
+    with: { chromium: 'visible pages; `demo-lab.spec.ts` hides one' },
   },
   return: {
     name: 'the page works after it was left and opened again',

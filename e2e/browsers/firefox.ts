@@ -2,6 +2,7 @@ import { launch } from 'puppeteer-core'
 import { chooseFirefox } from '../../scripts/browsers.mjs'
 import { lavapipeEnvironment } from '../../scripts/lavapipe.mjs'
 import type { DrivenPage, Driver, DriverOptions } from './driver.js'
+import { waitForFunction } from './wait-for-function.js'
 
 /** Firefox, over WebDriver BiDi. WebGPU runs on lavapipe where that is prepared. */
 export async function startFirefox({ profile, proxy }: DriverOptions): Promise<Driver> {
@@ -30,8 +31,14 @@ export async function startFirefox({ profile, proxy }: DriverOptions): Promise<D
   })
   return {
     name: 'firefox',
-    // Puppeteer's pages behave like Playwright's in what `DrivenPage` has. Their types differ in how they write handles.
-    openPage: async () => (await browser.newPage()) as unknown as DrivenPage,
+    async openPage() {
+      const page = await browser.newPage()
+      const driven = Object.assign(page, {
+        waitForFunction: (run: () => unknown) => waitForFunction(() => page.evaluate(run)),
+      })
+      // Puppeteer's pages behave like Playwright's in what `DrivenPage` has. Their types write handles differently.
+      return driven as unknown as DrivenPage
+    },
     close: () => browser.close(),
   }
 }

@@ -24,7 +24,7 @@ export async function startLoggingProxy(): Promise<LoggingProxy> {
     const { method, headers } = incoming
     const outgoing = request({ agent, host: 'localhost', port, path: pathname + search, method, headers })
     outgoing.on('response', (answer) => {
-      response.writeHead(answer.statusCode!, answer.rawHeaders)
+      response.writeHead(answer.statusCode!, answer.rawHeaders).flushHeaders()
       answer.pipe(response)
       // The server closed the connection in the middle: the browser must see that.
       answer.on('error', () => response.destroy())

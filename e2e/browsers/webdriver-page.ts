@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import type { DrivenPage } from './driver.js'
+import { waitForFunction } from './wait-for-function.js'
 import { elementKey, type WebDriverSession } from './webdriver.js'
 
 // Playwright's types of these functions depend on the function that is passed. Here each is what it is at run time.
@@ -33,8 +34,8 @@ export class WebDriverPage {
     return new WebDriverHandle(this, (await this.#run(run, [argument], 'keep')).id)
   }
 
-  async waitForFunction(run: PageFunction, argument?: unknown): Promise<void> {
-    while (!(await this.evaluate(run, argument))) await new Promise((resolve) => setTimeout(resolve, 50))
+  waitForFunction(run: PageFunction, argument?: unknown): Promise<void> {
+    return waitForFunction(() => this.evaluate(run, argument))
   }
 
   async click(selector: string): Promise<void> {

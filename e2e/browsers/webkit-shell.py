@@ -31,12 +31,18 @@ if wanted:
     sys.exit(f"This WebKit has no feature named {', '.join(sorted(wanted))}.")
 
 
+window = Gtk.Window(default_width=1280, default_height=800)
+tabs = Gtk.Notebook(show_tabs=False)
+window.add(tabs)
+window.show_all()
+
+
 def open_view(_session):
+    """Opens a tab in front, which hides the others."""
     view = WebKit2.WebView(web_context=context, settings=settings, is_controlled_by_automation=True)
-    window = Gtk.Window(default_width=1280, default_height=800)
-    window.add(view)
-    window.show_all()
-    view.connect("close", lambda _view: window.destroy())
+    view.connect("close", lambda view: view.destroy())
+    view.show()
+    tabs.set_current_page(tabs.append_page(view))
     return view
 
 

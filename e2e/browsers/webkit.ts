@@ -33,6 +33,8 @@ export async function startWebKit({ profile, proxy }: DriverOptions): Promise<Dr
       DISPLAY: `:${String(number).trim()}`,
       // There is no accessibility bus.
       NO_AT_BRIDGE: '1',
+      // Otherwise the browser is offline on a machine that has only localhost.
+      GIO_USE_NETWORK_MONITOR: 'base',
       // Safari has it in cross-origin isolated pages. WebKitGTK has it nowhere.
       JSC_useSharedArrayBuffer: '1',
     },

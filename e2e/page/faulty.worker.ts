@@ -21,7 +21,7 @@ if ('GPUAdapter' in self) {
 if (self.name.startsWith(withoutStreamIteration)) removeStreamIteration()
 
 if (self.name.startsWith(manyProcessors))
-  Object.defineProperty(navigator, 'hardwareConcurrency', { value: 8 })
+  Object.defineProperty(navigator, 'hardwareConcurrency', { value: 4 })
 
 if (self.name.startsWith(fileless)) {
   StorageManager.prototype.getDirectory = () => Promise.reject(new DOMException('', 'SecurityError'))

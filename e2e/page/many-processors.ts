@@ -1,2 +1,2 @@
-/** A worker whose name starts with this has eight processors. */
+/** A worker whose name starts with this has four processors. */
 export const manyProcessors = 'many-processors'

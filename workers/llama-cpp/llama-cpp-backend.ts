@@ -77,7 +77,7 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         checkFit(files, header, {
           contextLength,
           usesGpu: device.useGpu,
-          budgetBytes: options.memoryBudgetBytes ?? Infinity,
+          budgetBytes: options.memoryBudgetBytes,
         })
         onProgress({ ...nothingFetched, ...downloaded, ...loadPhase })
         const parameters = chooseParameters(device, contextLength)
