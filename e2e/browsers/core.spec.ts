@@ -3,6 +3,7 @@ import { expect, type JSHandle } from '@playwright/test'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Engine, TokenChunk } from 'rivulet'
+import { chooseLavapipe } from '../../scripts/lavapipe.mjs'
 import { createContent, sha256, startFaultServer } from '../../workers/store/fault-server.test-support.js'
 import { loadEngine, openBarePage, readStoryReferences, streamAnswer } from '../bare-page.js'
 import type { BrowserName, DrivenPage } from './driver.js'
@@ -65,8 +66,15 @@ const checks: Readonly<Record<FeatureName, (context: Context) => Promise<void>>>
     expect(seen.text).toBe('Once upon a time, there was a')
   },
 
-  async webgpu({ openBare }) {
-    const engine = await loadEngine(await openBare(), 'webgpu')
+  async webgpu({ browserName, openBare }) {
+    const page = await openBare()
+    const lavapipe = chooseLavapipe()
+    if (browserName === 'firefox' && 'unavailable' in lavapipe) {
+      // Then it needs a graphics card.
+      const hasAdapter = await page.evaluate(async () => Boolean(await navigator.gpu?.requestAdapter()))
+      test.skip(!hasAdapter, lavapipe.unavailable)
+    }
+    const engine = await loadEngine(page, 'webgpu')
     expect(await engine.evaluate(({ info }) => info)).toMatchObject({
       device: 'webgpu',
       execution: 'replayed',

@@ -15,7 +15,8 @@ export async function startFirefox({ profile, proxy }: DriverOptions): Promise<D
     userDataDir: profile,
     defaultViewport: { width: 1280, height: 720 },
     env: { ...process.env, ...lavapipeEnvironment() },
-    // A model's load can take minutes.
+    // On a busy machine the start takes longer than Puppeteer's 30 seconds, and a model's load takes minutes.
+    timeout: 120_000,
     protocolTimeout: 0,
     extraPrefsFirefox: {
       'network.proxy.type': 1,
