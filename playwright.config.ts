@@ -21,7 +21,7 @@ const lavapipe = chooseLavapipe()
 /** They have configurations of their own. */
 const others = ['consumers/**', 'browsers/**']
 /** Runs only in the project of this name. */
-const onlyLavapipe = '**/lavapipe.spec.ts'
+const onlyLavapipe = '**/lavapipe*.spec.ts'
 
 const demoServer = 'npx vite preview --port 4281 --strictPort'
 const pageServer = 'npx vite preview --config e2e/vite.config.ts --port 4282 --strictPort'

@@ -1,20 +1,13 @@
 // WebGPU with 16-bit floats and subgroups, which most graphics cards have and SwiftShader does not: on Mesa's lavapipe.
 import { readFileSync } from 'node:fs'
-import { expect, test, type Page } from '@playwright/test'
+import { expect, test } from '@playwright/test'
 import { chooseLavapipe } from '../scripts/lavapipe.mjs'
 import { convertToFloat16 } from '../workers/onnx/float16-model.test-support.js'
-import { repeatVocabulary } from '../workers/onnx/wide-model.test-support.js'
-import {
-  embeddedModel,
-  loadEngine,
-  openBarePage,
-  readStoryReferences,
-  streamAnswer,
-  type Streamed,
-} from './bare-page.js'
+import { embeddedModel, loadEngine, openBarePage, streamAnswer, type Streamed } from './bare-page.js'
 
 const stories = 'demo/public/models/stories'
 const float16Model = './models/stories-float16/'
+const graphFile = 'onnx/model_fp16.onnx'
 /**
  * Long enough for the kernels that compute 32 or more tokens at a time. 16-bit floats may choose another token where two logits
  * are almost equal: of six conversations like this one, the answer to one differed after some tokens.
@@ -31,25 +24,6 @@ function expectSameAnswer({ result, tokenIds }: Streamed, expected: Streamed): v
   expect(result).toMatchObject({ text: expected.result.text, finishReason: expected.result.finishReason })
 }
 
-/** Serves the embedded model with another graph, in a folder of `models/`. */
-async function serveChanged(
-  page: Page,
-  folder: string,
-  graphFile: string,
-  change: (graph: Uint8Array) => Uint8Array,
-): Promise<void> {
-  await page.context().route(new RegExp(`/models/${folder}/`), async (route) => {
-    const [, path = ''] = new URL(route.request().url()).pathname.split(`/${folder}/`)
-    if (path === graphFile) {
-      const graph = change(new Uint8Array(readFileSync(`${stories}/onnx/model_quantized.onnx`)))
-      return route.fulfill({ body: Buffer.from(graph), contentType: 'application/octet-stream' })
-    }
-    return path.startsWith('onnx/')
-      ? route.fulfill({ status: 404 })
-      : route.fulfill({ path: `${stories}/${path}` })
-  })
-}
-
 const lavapipe = chooseLavapipe()
 test.skip('unavailable' in lavapipe, 'unavailable' in lavapipe ? lavapipe.unavailable : '')
 // A first load compiles the shaders with LLVM.
@@ -58,7 +32,16 @@ test.setTimeout(600_000)
 test('onnx() streams the same answer with 16-bit floats on WebGPU as with 32-bit floats on WASM', async ({
   page,
 }) => {
-  await serveChanged(page, 'stories-float16', 'onnx/model_fp16.onnx', convertToFloat16)
+  await page.context().route(/\/models\/stories-float16\//, async (route) => {
+    const [, path = ''] = new URL(route.request().url()).pathname.split('/stories-float16/')
+    if (path === graphFile) {
+      const graph = convertToFloat16(new Uint8Array(readFileSync(`${stories}/onnx/model_quantized.onnx`)))
+      return route.fulfill({ body: Buffer.from(graph), contentType: 'application/octet-stream' })
+    }
+    return path.startsWith('onnx/')
+      ? route.fulfill({ status: 404 })
+      : route.fulfill({ path: `${stories}/${path}` })
+  })
   await openBarePage(page)
   const reference = await loadEngine(page, 'wasm', embeddedModel)
   const expected = await streamAnswer(reference, prompt, options)
@@ -93,30 +76,3 @@ test('llamaCpp() streams the same answer on WebGPU as on WASM', async ({ page })
   const [expected, actual] = answers
   expectSameAnswer(actual!, expected!)
 })
-
-// Takes two minutes if the shaders are not compiled yet.
-test(
-  'a weight larger than the adapter’s largest storage binding gives the same answer',
-  { tag: '@soak' },
-  async ({ page }) => {
-    const times = 88
-    await serveChanged(page, 'stories-wide', 'onnx/model_quantized.onnx', (graph) =>
-      repeatVocabulary(graph, times),
-    )
-    await openBarePage(page)
-    const largestBinding = await page.evaluate(
-      async () => (await navigator.gpu.requestAdapter())!.limits.maxStorageBufferBindingSize,
-    )
-    // As on many phones. The embedding has 2,048 tokens of 192 floats with 32 bits.
-    expect(largestBinding).toBe(128 * 2 ** 20)
-    expect(times * 2048 * 192 * 4).toBeGreaterThan(largestBinding)
-    const engine = await loadEngine(page, 'webgpu', './models/stories-wide/')
-    expect(await engine.evaluate(({ info }) => info)).toMatchObject({
-      device: 'webgpu',
-      execution: 'replayed',
-    })
-    const [dragon] = readStoryReferences()
-    const { tokenIds } = await streamAnswer(engine, dragon!.prompt, { temperature: 0, maxTokens: 24 })
-    expect(tokenIds).toEqual(dragon!.greedyIds.slice(0, 24))
-  },
-)
