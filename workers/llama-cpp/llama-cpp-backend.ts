@@ -98,7 +98,7 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         checkFit(files, header, {
           contextLength,
           usesGpu: device.useGpu,
-          budgetBytes: options.memoryBudgetBytes ?? Infinity,
+          budgetBytes: options.memoryBudgetBytes,
         })
         const parameters = chooseParameters(device, contextLength)
         const runtimeFiles = { ...build, wasm: await fetchingWasm }
