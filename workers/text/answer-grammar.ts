@@ -1,7 +1,7 @@
 import type { RequestOptions, RequestTool } from '../../lib/contract/request.js'
 import type { OptionName } from '../../lib/contract/option-table.js'
 import { harmony, listMarks, type AnswerFamily, type CallMarks } from './channels/answer-family.js'
-import { describeArguments } from './channels/describe-arguments.js'
+import { describeArguments, describeJsonArguments } from './channels/describe-arguments.js'
 import { describeFormat } from './grammar/describe-format.js'
 import type { TagFormat, TaggedFormat } from './grammar/tag-format.js'
 
@@ -91,9 +91,8 @@ function describeCallTags(marks: CallMarks, tools: readonly RequestTool[], isSin
   })
   // A call without a mark starts with its name.
   const bare = syntax.kind === 'json' ? `{"${syntax.nameKey}": "` : ''
-  const shared = { tags, at_least_one: true, stop_after_first: isSingle }
   return {
-    alone: { type: 'tags_with_separator', separator: open === '' ? '; ' : padding, ...shared },
+    alone: listCalls(tags, open === '' ? '; ' : padding, isSingle),
     inText: {
       type: 'triggered_tags',
       triggers: [open === '' ? bare : open],
@@ -112,13 +111,7 @@ function describeCallList(marks: CallMarks, tools: readonly RequestTool[], isSin
       ? { type: 'tag', begin: open + padding + begin, content, end: end + padding + close }
       : { type: 'tag', begin, content, end }
   })
-  const list: TagFormat = {
-    type: 'tags_with_separator',
-    tags,
-    separator: section ? padding : ', ',
-    at_least_one: true,
-    stop_after_first: isSingle,
-  }
+  const list = listCalls(tags, section ? padding : ', ', isSingle)
   const isBracketed = syntax.kind === 'json-list' || syntax.kind === 'python'
   const begin = section?.open ?? `${open}${padding}${isBracketed ? '[' : ''}`
   const end = section?.close ?? `${isBracketed ? ']' : ''}${close}`
@@ -133,6 +126,22 @@ function describeCallList(marks: CallMarks, tools: readonly RequestTool[], isSin
       stop_after_first: true,
     },
   }
+}
+
+/** The most calls of one answer where nothing separates them. A grammar engine takes no empty separator. */
+const maxUnseparated = 4
+
+/** Describes one call, or several. */
+function listCalls(tags: readonly TaggedFormat[], separator: string, isSingle: boolean): TagFormat {
+  const one: TagFormat = { type: 'or', elements: tags }
+  if (isSingle) return one
+  if (separator !== '')
+    return { type: 'tags_with_separator', tags, separator, at_least_one: true, stop_after_first: false }
+  let calls = one
+  for (let count = 1; count < maxUnseparated; count += 1) {
+    calls = { type: 'or', elements: [{ type: 'sequence', elements: [one, calls] }, one] }
+  }
+  return calls
 }
 
 interface CallForm {
@@ -170,7 +179,7 @@ function describeHarmonyCalls(tools: readonly RequestTool[]): CallForms {
   const tags = tools.map((tool): TaggedFormat => ({
     type: 'tag',
     begin: `${harmony.channel}commentary to=functions.${tool.name} ${harmony.constrain}json${harmony.message}`,
-    content: { type: 'json_schema', json_schema: tool.parameters },
+    content: describeJsonArguments(tool.parameters),
     // The token that ends the message also ends the answer.
     end: '',
   }))

@@ -2,7 +2,7 @@ import type { OptionName } from '../../../lib/contract/option-table.js'
 import type { Tokenizer } from '../tokenizer.js'
 import type { FormMatcher, GrammarEngine, LoadGrammarEngine } from './grammar-engine.js'
 import { listTokenBytes } from './list-token-bytes.js'
-import { createMarkCodes, type MarkCodes } from './mark-codes.js'
+import { addMarkTokens, createMarkCodes, type MarkCodes } from './mark-codes.js'
 import type { TagFormat } from './tag-format.js'
 
 /** Compiles forms for the tokens of one model. */
@@ -40,11 +40,9 @@ export function createFormCompiler(
   }
 
   async function prepare({ characters }: MarkCodes): Promise<GrammarEngine> {
-    const tokens = [...listTokenBytes(tokenizer)]
-    for (const [id, character] of characters) tokens[id] = Array.from(encoder.encode(character))
     return load({
-      tokens,
-      endIds: new Set([...endIds].filter((id) => id < tokens.length)),
+      tokens: addMarkTokens(listTokenBytes(tokenizer), characters),
+      endIds: new Set([...endIds].filter((id) => id < tokenizer.size)),
       hasMarks: characters.size > 0,
     })
   }
@@ -57,5 +55,3 @@ export function createFormCompiler(
     },
   }
 }
-
-const encoder = new TextEncoder()

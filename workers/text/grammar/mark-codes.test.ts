@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { FormMatcher, GrammarEngine } from './grammar-engine.js'
 import { loadXgrammar } from './load-xgrammar.test-support.js'
-import { createMarkCodes } from './mark-codes.js'
+import { addMarkTokens, createMarkCodes } from './mark-codes.js'
 import type { TagFormat } from './tag-format.js'
 import { createXgrammarEngine } from './xgrammar-engine.js'
 
@@ -20,9 +20,8 @@ const bytesOf = (text: string) => Array.from(new TextEncoder().encode(text))
 
 let engine: GrammarEngine
 beforeAll(async () => {
-  const tokens: number[][] = Array.from({ length: 256 }, (_, byte) => [byte])
-  for (const [id, character] of codes.characters) tokens[id] = bytesOf(character)
-  tokens[endId] = bytesOf('end')
+  const bytes: readonly (readonly number[])[] = Array.from({ length: 256 }, (_, byte) => [byte])
+  const tokens = [...addMarkTokens(bytes, codes.characters), bytesOf('end')]
   engine = await createXgrammarEngine(await loadXgrammar(), {
     tokens,
     endIds: new Set([endId]),
@@ -47,6 +46,8 @@ describe('a control token in a form', () => {
     const matcher = await open(tagged)
     expect(await canFollow(matcher, openId)).toBe(true)
     expect(await canFollow(matcher, bytesOf('<')[0]!)).toBe(false)
+    // The first byte of the token's character in the form.
+    expect(await canFollow(matcher, 0xf4)).toBe(false)
     expect(codes.split(matcher.findForcedText())[0]).toBe(openId)
     expect(matcher.accept(openId)).toBe(true)
     expect(accept(matcher, `"${call.open} ${call.close}`)).toBe(true)

@@ -85,6 +85,24 @@ export function createMarkCodes(
   }
 }
 
+const encoder = new TextEncoder()
+/** The first byte of the characters of control tokens in UTF-8. All other characters with it are for private use. */
+const firstByte = encoder.encode(String.fromCodePoint(firstCode))[0]!
+
+/**
+ * Returns the bytes of a model's tokens, with the characters of control tokens. A token that could be a part of such a
+ * character is not possible in a form.
+ */
+export function addMarkTokens(
+  tokens: readonly (readonly number[] | undefined)[],
+  characters: MarkCodes['characters'],
+): (readonly number[] | undefined)[] {
+  if (characters.size === 0) return [...tokens]
+  const marked = tokens.map((bytes) => (bytes?.includes(firstByte) ? undefined : bytes))
+  for (const [id, character] of characters) marked[id] = Array.from(encoder.encode(character))
+  return marked
+}
+
 /** Removes the characters of control tokens from the sets of a grammar. */
 export function excludeMarkCodes(rules: GrammarRules): GrammarRules {
   return new Map(Array.from(rules, ([name, node]) => [name, exclude(node)]))
