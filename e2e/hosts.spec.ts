@@ -276,38 +276,44 @@ test('a mistaken model is refused with what to write instead', async ({ page, ho
 
 test.describe('llamaCpp() fetches no build from elsewhere', () => {
   /** Loads the embedded model in a worker that lacks features. @returns the outcome, and the hosts of all requests */
-  async function loadInOldBrowser(page: Page, lacking: string, options: object = {}) {
+  async function loadInOldBrowser(page: Page, lacking: string, { hasCompat = false } = {}) {
     const hosts = new Set<string>()
     page.context().on('request', (request) => {
       if (request.url().startsWith('http')) hosts.add(new URL(request.url()).host)
     })
     const outcome = await page.evaluate(
-      async ({ lacking, options, jspiChannel }) => {
-        const { createEngine, llamaCpp } = window.rivulet
+      async ({ lacking, hasCompat, jspiChannel }) => {
+        const { createEngine, llamaCpp, llamaCppCompat } = window.rivulet
         const hasJspi: unknown[] = []
         const channel = new BroadcastChannel(jspiChannel)
         channel.onmessage = ({ data }) => hasJspi.push(data)
         try {
           const worker = () => window.createLlamaCppWorker(lacking)
           const engine = await createEngine({
-            backend: llamaCpp({ threads: 1, worker, ...options }),
+            backend: llamaCpp({ threads: 1, worker, ...(hasCompat && { compat: llamaCppCompat }) }),
             model: './models/stories.gguf',
           })
-          const text = await engine.generate('Tell me a story.', { temperature: 0, maxTokens: 4 }).text()
-          return { text, device: engine.info.device, hasJspi }
+          const text = await engine.generate('Tell me a story.', { temperature: 0, maxTokens: 20 }).text()
+          const { device, warnings } = engine.info
+          return { text, device, warnings, hasJspi }
         } catch (error) {
           const { code, message } = error as SeenError
           return { code, message }
         }
       },
-      { lacking, options, jspiChannel },
+      { lacking, hasCompat, jspiChannel },
     )
     return { outcome, hosts: [...hosts] }
   }
 
   test('without JSPI: it computes on the CPU', async ({ page }) => {
     const { outcome, hosts } = await loadInOldBrowser(page, withoutJspi)
-    expect(outcome).toEqual({ text: expect.stringMatching(/\S/), device: 'wasm', hasJspi: [false] })
+    expect(outcome).toEqual({
+      text: expect.stringMatching(/\S/),
+      device: 'wasm',
+      warnings: [],
+      hasJspi: [false],
+    })
     expect(hosts.every((host) => host === 'localhost:4282')).toBe(true)
   })
 
@@ -315,5 +321,39 @@ test.describe('llamaCpp() fetches no build from elsewhere', () => {
     const { outcome, hosts } = await loadInOldBrowser(page, `${withoutJspi} ${withoutMemory64}`)
     expect(outcome).toMatchObject({ code: 'backend-unavailable', message: /64-bit addresses/ })
     expect(hosts.every((host) => host === 'localhost:4282')).toBe(true)
+  })
+
+  test('without 64-bit memories: it runs the compatibility build if the app has it, and says that it is slow', async ({
+    page,
+  }) => {
+    const { outcome: expected } = await loadInOldBrowser(page, withoutJspi)
+    const lacking = `${withoutJspi} ${withoutMemory64}`
+    const { outcome, hosts } = await loadInOldBrowser(page, lacking, { hasCompat: true })
+    expect(outcome).toEqual({
+      ...expected,
+      warnings: [expect.stringMatching(/compatibility build.*slower/)],
+    })
+    expect(hosts.every((host) => host === 'localhost:4282')).toBe(true)
+  })
+
+  test('a compatibility build that is missing or unreachable is reported, and nothing else is fetched', async ({
+    page,
+  }) => {
+    const lacking = `${withoutJspi} ${withoutMemory64}`
+    const script = /wllama-[^/]+\.js$/
+    await page.context().route(script, (route) => route.fulfill({ status: 404 }))
+    const missing = await loadInOldBrowser(page, lacking, { hasCompat: true })
+    expect(missing.outcome).toMatchObject({ code: 'backend-unavailable', message: /answered 404/ })
+    await page.context().unroute(script)
+    await page.context().route(script, (route) => route.abort())
+    const unreachable = await loadInOldBrowser(page, lacking, { hasCompat: true })
+    expect(unreachable.outcome).toMatchObject({ code: 'download-failed' })
+    await page.context().unroute(script)
+    await page.context().route(/wllama-[^/]+\.wasm$/, (route) => route.abort())
+    const withoutWasm = await loadInOldBrowser(page, lacking, { hasCompat: true })
+    expect(withoutWasm.outcome).toMatchObject({ code: 'download-failed', message: /WebAssembly/ })
+    for (const { hosts } of [missing, unreachable, withoutWasm]) {
+      expect(hosts.every((host) => host === 'localhost:4282')).toBe(true)
+    }
   })
 })

@@ -1,8 +1,9 @@
 // WebGPU with 16-bit floats and subgroups, which most graphics cards have and SwiftShader does not: on Mesa's lavapipe.
 import { readFileSync } from 'node:fs'
-import { expect, test } from '@playwright/test'
+import { expect, test, type Page } from '@playwright/test'
 import { chooseLavapipe } from '../scripts/lavapipe.mjs'
 import { convertToFloat16 } from '../workers/onnx/float16-model.test-support.js'
+import { withoutJspi, withoutMemory64 } from './page/old-browser.js'
 import { embeddedModel, loadEngine, openBarePage, streamAnswer, type Streamed } from './bare-page.js'
 
 const stories = 'demo/public/models/stories'
@@ -61,18 +62,30 @@ test('onnx() streams the same answer with 16-bit floats on WebGPU as with 32-bit
   expectSameAnswer(again, expected)
 })
 
-test('llamaCpp() streams the same answer on WebGPU as on WASM', async ({ page }) => {
+/** Compares the answers on both devices. `worker` names the features that the worker's browser lacks. */
+async function compareLlamaCpp(page: Page, worker: string): Promise<void> {
   await openBarePage(page)
   const answers: Streamed[] = []
   for (const device of ['wasm', 'webgpu'] as const) {
-    const engine = await page.evaluateHandle((device) => {
-      const { createEngine, llamaCpp } = window.rivulet
-      return createEngine({ backend: llamaCpp({ device, threads: 1 }), model: './models/stories.gguf' })
-    }, device)
+    const engine = await page.evaluateHandle(
+      ({ device, worker }) => {
+        const { createEngine, llamaCpp, llamaCppCompat } = window.rivulet
+        const createWorker = () => window.createLlamaCppWorker(worker)
+        const options = { device, threads: 1, worker: createWorker, compat: llamaCppCompat }
+        return createEngine({ backend: llamaCpp(options), model: './models/stories.gguf' })
+      },
+      { device, worker },
+    )
     expect(await engine.evaluate(({ info }) => info.device)).toBe(device)
     answers.push(await streamAnswer(engine, prompt, options))
     await engine.evaluate((engine) => engine.dispose())
   }
   const [expected, actual] = answers
   expectSameAnswer(actual!, expected!)
-})
+}
+
+test('llamaCpp() streams the same answer on WebGPU as on WASM', ({ page }) =>
+  compareLlamaCpp(page, 'llama-cpp'))
+
+test('so does its compatibility build (injected: no JSPI, no 64-bit memories)', ({ page }) =>
+  compareLlamaCpp(page, `${withoutJspi} ${withoutMemory64}`))

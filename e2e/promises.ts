@@ -29,6 +29,8 @@ export interface Subject {
   readonly exceptions: Partial<Record<PromiseName, string>>
   /** Promises that are tested only in `npm run soak`: slow here, and tested in CI with other backends. */
   readonly onlyInSoak: readonly PromiseName[]
+  /** Options that need to know the kind of server, which the test's server does not show. */
+  readonly needsServerKind: readonly OptionName[]
   /** Options that the test's server accepts and ignores, which the client cannot detect. */
   readonly ignored: readonly string[]
   /** Requests run one at a time. */
@@ -41,6 +43,7 @@ export interface Subject {
 const local = {
   exceptions: {},
   onlyInSoak: [],
+  needsServerKind: [],
   ignored: [],
   isQueued: true,
   reportsTokenIds: true,
@@ -95,6 +98,7 @@ export const subjects: readonly Subject[] = [
     reportsModelTimes: true,
     isQueued: false,
     canContinue: false,
+    needsServerKind: ['responseFormat', 'tools', 'toolChoice', 'parallelToolCalls', 'reasoning'],
     ignored: ['logitBias', 'templateVariables'],
     exceptions: {
       backpressure: '✓ by the socket: the server keeps writing until the buffers are full',
@@ -120,16 +124,17 @@ function describeOutcome(subject: Subject, name: PromiseName): string {
   return name === 'continues' && !subject.canContinue ? '✓ refuses it with a typed error' : '✓'
 }
 
-/** The options of the library's table that the backend refuses. */
-export function listRefused({ info: { backend } }: Subject): readonly OptionName[] {
-  return optionNames.filter((name) => !listOptions(backend).includes(name))
+/** The options that the backend refuses. */
+export function listRefused({ info: { backend }, needsServerKind }: Subject): readonly OptionName[] {
+  return optionNames.filter((name) => !listOptions(backend).includes(name) || needsServerKind.includes(name))
 }
 
 function describeOptions(subject: Subject): string {
-  const { ignored } = subject
-  const refused = listRefused(subject)
-
+  const { ignored, needsServerKind } = subject
+  const refused = listRefused(subject).filter((name) => !needsServerKind.includes(name))
   const code = (names: readonly string[]) => names.map((name) => `\`${name}\``).join(', ')
-  const first = refused.length > 0 ? `✓ refuses ${code(refused)}` : '✓'
+  const always = refused.length > 0 ? `✓ refuses ${code(refused)}` : '✓'
+  const unknown = `${always}; for a server of unknown kind also ${code(needsServerKind)}`
+  const first = needsServerKind.length > 0 ? unknown : always
   return ignored.length > 0 ? `${first}; the test’s server ignores ${code(ignored)}` : first
 }

@@ -98,6 +98,28 @@ for (const { kind, tag, contextLength, reportsTimes, server: kindOfServer } of c
       expect(short.result).toMatchObject({ finishReason: 'length', usage: { completionTokens: 3 } })
     })
 
+    test('gives the same text over the Responses API', async () => {
+      const responsesEngine = await page.evaluateHandle(
+        ({ url, model }) => {
+          const { createEngine, remote, responses } = window.rivulet
+          return createEngine({ backend: remote({ baseURL: url, model, transport: responses() }) })
+        },
+        { url: server.url, model: server.model },
+      )
+      const messages = [
+        { role: 'user', content: prompt },
+        { role: 'assistant', content: text },
+        { role: 'user', content: 'And of Spain?' },
+      ] as const
+      const first = await streamAnswer(responsesEngine, prompt, greedy)
+      expect(first.result).toMatchObject({ text, finishReason: 'length', usage: { completionTokens: 12 } })
+      expect(first.chunks.length).toBeGreaterThan(10)
+      const second = await streamAnswer(responsesEngine, messages, greedy)
+      expect(second.result.text).toBe((await streamAnswer(engine, messages, greedy)).result.text)
+      const seed = await fail(responsesEngine, prompt, { seed: 1 })
+      expect(seed).toMatchObject({ code: 'invalid-option', message: expect.stringContaining('seed') })
+    })
+
     test('takes the options under its own names', async () => {
       const answer = async (options: GenerateOptions) =>
         (await streamAnswer(engine, prompt, options)).result.text
@@ -194,6 +216,60 @@ test('llama.cpp’s server continues a message, and an answer of a killed server
     expect(seen.code).toBe('connection-failed')
     expect(seen.text).not.toBe('')
     expect(seen.kept).toBe(seen.text)
+  } finally {
+    for (const started of servers.splice(0)) started.close()
+  }
+})
+
+test('llama.cpp’s server holds the forms of an answer, also from the middle, and refuses what its model cannot do', async ({
+  page,
+}) => {
+  const server = await start('llama.cpp')
+  try {
+    await openBarePage(page)
+    const engine = await openEngine(page, server)
+    const properties = { city: { type: 'string' }, people: { type: 'integer', minimum: 0 } }
+    const jsonSchema = {
+      type: 'object',
+      properties,
+      required: ['city', 'people'],
+      additionalProperties: false,
+    }
+    const whole = { city: expect.any(String), people: expect.any(Number) }
+    for (const seed of [1, 2, 3]) {
+      const options = { responseFormat: { jsonSchema }, temperature: 1.5, seed, maxTokens: 200 }
+      const { result } = await streamAnswer(engine, 'Describe Paris.', options)
+      if (result.finishReason === 'stop') expect(JSON.parse(result.text)).toEqual(whole)
+    }
+    const grammar = 'root ::= "yes" | "no"'
+    const short = await streamAnswer(engine, prompt, { responseFormat: { grammar }, maxTokens: 9 })
+    expect(short.result.text).toMatch(/^(yes|no)$/)
+
+    const conversation: Prompt = [
+      { role: 'user', content: 'Describe Paris.' },
+      { role: 'assistant', content: '{"city": "Par' },
+    ]
+    const continued = { ...greedy, maxTokens: 60, continueFinalMessage: true }
+    const { result } = await streamAnswer(engine, conversation, {
+      ...continued,
+      responseFormat: { jsonSchema },
+    })
+    expect(JSON.parse(`{"city": "Par${result.text}`)).toEqual(whole)
+
+    const refusals: readonly (readonly [string, Prompt, Omit<GenerateOptions, 'signal'>])[] = [
+      ['continueFinalMessage', conversation, { ...continued, responseFormat: { grammar } }],
+      ['responseFormat', prompt, { responseFormat: { regex: '[a-z]+' } }],
+      // SmolLM2's chat template has neither.
+      ['tools', prompt, { tools: [{ name: 'clock' }] }],
+      ['reasoning', prompt, { reasoning: 'off' }],
+    ]
+    for (const [name, asked, options] of refusals) {
+      expect(await fail(engine, asked, options), name).toMatchObject({
+        code: 'invalid-option',
+        message: expect.stringContaining(name),
+        text: '',
+      })
+    }
   } finally {
     for (const started of servers.splice(0)) started.close()
   }

@@ -323,7 +323,7 @@ test('a cancelled load keeps the downloaded bytes, and asks the browser once to 
   const model = serveModel(server)
   const graphBytes = readFileSync(join(modelFolder, graphFile)).length
   server.bytesPerSecond = 2 * 2 ** 20
-  const loading = page.evaluate(async (model) => {
+  const loaded = await page.evaluate(async (model) => {
     const { createEngine, onnx } = window.rivulet
     let persistCalls = 0
     Object.defineProperty(navigator.storage, 'persist', {
@@ -334,20 +334,28 @@ test('a cancelled load keeps the downloaded bytes, and asks the browser once to 
     })
     const abort = new AbortController()
     const reason = new Error('cancelled')
-    const engine = createEngine({
+    const cancelled = createEngine({
       backend: onnx({ device: 'wasm' }),
       model,
       signal: abort.signal,
       onProgress: ({ fraction }) => fraction > 0.5 && abort.abort(reason),
     })
-    const isReason = await engine.catch((error: unknown) => error === reason)
-    return { persistCalls, isReason }
+    const isReason = await cancelled.catch((error: unknown) => error === reason)
+    const callsOfOneLoad = persistCalls
+    // At once: the ended worker still has the file open, and the new one must wait for it.
+    const engine = await createEngine({ backend: onnx({ device: 'wasm' }), model })
+    const question = 'Tell me a story about a dragon.'
+    const text = await engine.generate(question, { temperature: 0, maxTokens: 5 }).text()
+    await engine.dispose()
+    return { callsOfOneLoad, isReason, text }
   }, model)
-  expect(await loading).toEqual({ persistCalls: 1, isReason: true })
-  server.bytesPerSecond = Infinity
-  const { sentBytes } = server
-  expect((await loadAndAsk(page, { model })).text).toBe(story)
-  expect(server.sentBytes - sentBytes).toBeLessThan(graphBytes * 0.6)
+  expect(loaded).toEqual({ callsOfOneLoad: 1, isReason: true, text: story })
+  const [, ...again] = server.requests.filter(
+    ({ method, path }) => method === 'GET' && path === `stories/${graphFile}`,
+  )
+  const bytesAgain = again.reduce((sum, { sentBytes }) => sum + sentBytes, 0)
+  expect(bytesAgain).toBeGreaterThan(0)
+  expect(bytesAgain).toBeLessThan(graphBytes * 0.6)
 })
 
 test('damaged weights never reach the runtime if their hash is known', async ({ page, server }) => {

@@ -6,10 +6,9 @@ import type {
   LanguageModelV4Usage,
   SharedV4Warning,
 } from '@ai-sdk/provider'
+import { readOptions } from './ai-sdk/read-options.js'
 import { readPrompt } from './ai-sdk/read-prompt.js'
 import { createPartWriter, writeContent } from './ai-sdk/write-parts.js'
-import { refuse } from './contract/check-options.js'
-import type { GenerateOptions } from './contract/request.js'
 import type { FinishReason } from './contract/worker-api.js'
 import type { Engine } from './engine.js'
 import type { Usage } from './generation-tally.js'
@@ -17,8 +16,8 @@ import type { TokenStream } from './token-stream.js'
 
 /**
  * Returns an engine as a language model of the AI SDK (specification v4, `ai` 7), for `streamText`, `generateText` and the
- * functions built on them. Tools and JSON formats are refused before any work, because the SDK would wait for them in vain;
- * the `reasoning` setting is reported as the SDK's warning. Reasoning and tool parts of earlier answers may be in the prompt.
+ * functions built on them: with tools, objects (`Output.object`, `generateObject`) and reasoning, where the engine's model has
+ * them. What it does not have is refused before any work; a `reasoning` setting that it cannot keep is the SDK's warning.
  * Options that only this library has are set with
  * `providerOptions: { rivulet: { minP, repetitionPenalty, logitBias, templateVariables } }`; an unknown name in `rivulet` is refused.
  *
@@ -50,53 +49,11 @@ export function languageModel(engine: Engine): LanguageModelV4 {
   }
 }
 
-function start(engine: Engine, options: LanguageModelV4CallOptions) {
-  refuseUnsupported(options)
-  const stream = engine.generate(readPrompt(options.prompt), readOptions(options))
-  return { stream, warnings: listWarnings(options) }
-}
-
-/** @throws RivuletError `invalid-option` for what the SDK would wait for in vain */
-function refuseUnsupported({
-  tools = [],
-  toolChoice,
-  responseFormat = { type: 'text' },
-}: LanguageModelV4CallOptions): void {
-  if (tools.length > 0 && toolChoice?.type !== 'none') {
-    refuse(
-      '"tools" is not supported by the model in this page. Leave it out, or set "toolChoice" to "none".',
-      'tools',
-    )
-  }
-  if (responseFormat.type !== 'text') {
-    const advice = 'Ask for text instead of an object.'
-    refuse(
-      `"responseFormat" must be text: the model in this page cannot be held to JSON. ${advice}`,
-      'responseFormat',
-    )
-  }
-}
-
-/** Converts the SDK's options to options of `engine.generate`. For an undefined option, the model's default applies. */
-function readOptions(options: LanguageModelV4CallOptions): GenerateOptions {
-  return {
-    maxTokens: options.maxOutputTokens,
-    temperature: options.temperature,
-    topP: options.topP,
-    topK: options.topK,
-    frequencyPenalty: options.frequencyPenalty,
-    presencePenalty: options.presencePenalty,
-    seed: options.seed,
-    stop: options.stopSequences,
-    signal: options.abortSignal,
-    // `engine.generate` checks these names and values.
-    ...(options.providerOptions?.rivulet as GenerateOptions | undefined),
-  }
-}
-
-function listWarnings({ reasoning = 'provider-default' }: LanguageModelV4CallOptions): SharedV4Warning[] {
-  const isAsked = reasoning !== 'provider-default' && reasoning !== 'none'
-  return isAsked ? [{ type: 'unsupported', feature: 'reasoning' }] : []
+function start(engine: Engine, call: LanguageModelV4CallOptions) {
+  const { supports } = engine.info
+  const { options, warnings } = readOptions(call, supports)
+  const prompt = readPrompt(call.prompt, supports.roles.includes('tool'))
+  return { stream: engine.generate(prompt, options), warnings }
 }
 
 function toParts(

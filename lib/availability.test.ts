@@ -1,5 +1,6 @@
 import { afterEach, expect, it, vi } from 'vitest'
 import { availability } from './availability.js'
+import { llamaCppCompat } from './llama-cpp-compat.js'
 import { llamaCpp } from './llama-cpp.js'
 import { onnx } from './onnx.js'
 import { webLlm } from './web-llm.js'
@@ -50,15 +51,40 @@ it('onnx() and llamaCpp() are available without 16-bit floats if nothing insists
   expect(backends.every(({ isAvailable }) => isAvailable)).toBe(true)
 })
 
-it('llamaCpp() is unavailable without 64-bit memories, and says so', async () => {
+/** Stands in for a browser without 64-bit memories and JSPI, such as Safari. */
+function stubOldWebAssembly(): void {
   vi.stubGlobal('navigator', {})
   const Memory = () => {
     throw new TypeError('unknown address type')
   }
   vi.stubGlobal('WebAssembly', Object.create(WebAssembly, { Memory: { value: Memory } }))
+}
+
+it('llamaCpp() is unavailable without 64-bit memories, and says so', async () => {
+  stubOldWebAssembly()
   const { wasm, backends } = await availability(llamaCpp())
   expect(wasm).toMatchObject({ hasMemory64: false, hasJspi: false })
   expect(backends).toMatchObject([
-    { isAvailable: false, reason: expect.stringContaining('64-bit addresses') },
+    { isAvailable: false, reason: expect.stringMatching(/64-bit addresses.*llamaCpp\(\{ compat \}\)/) },
   ])
+})
+
+it('llamaCpp() is available without 64-bit memories on its compatibility build, and slow', async () => {
+  stubOldWebAssembly()
+  const { backends } = await availability(llamaCpp({ compat: llamaCppCompat }), onnx({ device: 'wasm' }))
+  expect(backends).toMatchObject([
+    { name: 'llama-cpp', isAvailable: true, isSlow: true },
+    { name: 'onnx', isAvailable: true, isSlow: false },
+  ])
+})
+
+it.each([
+  ['an isolated page', true, true, true],
+  ['a page that is not isolated', false, true, false],
+  ['an isolated page without SharedArrayBuffer, as in some versions of WebKit', true, false, false],
+])('threads on %s: %s, %s, %s', async (_, crossOriginIsolated, hasSharedMemory, hasThreads) => {
+  vi.stubGlobal('navigator', {})
+  vi.stubGlobal('crossOriginIsolated', crossOriginIsolated)
+  vi.stubGlobal('SharedArrayBuffer', hasSharedMemory ? SharedArrayBuffer : undefined)
+  expect((await availability()).wasm).toMatchObject({ hasThreads })
 })

@@ -1,10 +1,12 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import type { AnswerContent } from './chat/answer-content.js'
 import { checkChatOptions, checkQuestion, readTurns } from './chat/check-chat.js'
 import { createEngineSlot } from './chat/engine-slot.js'
 import { createListeners, type ChatListener } from './chat/listeners.js'
 import { streamAnswer } from './chat/stream-answer.js'
 import { refuse } from './contract/check-options.js'
 import { RivuletError, type ErrorCode } from './contract/errors.js'
-import type { SamplingOptions } from './contract/request.js'
+import type { AnswerOptions, JsonSchema, SamplingOptions, Tool } from './contract/request.js'
 import type { FinishReason } from './contract/worker-api.js'
 import type { Engine } from './engine.js'
 import type { Usage } from './generation-tally.js'
@@ -22,10 +24,50 @@ export interface ChatOptions {
   readonly messages?: readonly ChatTurn[] | undefined
   /** Options for every answer. The options of a single `send()` override them. @default the model's defaults */
   readonly sampling?: ChatSampling | undefined
+  /**
+   * The tools that the model can call. The chat runs their functions and sends the results back to the model, until it answers
+   * without a call. Nothing else runs. @default none
+   */
+  readonly tools?: readonly ChatTool[] | undefined
+  /** How often the model can call tools in one answer; at least 1. After that it must answer without them. @default 8 */
+  readonly maxToolRounds?: number | undefined
 }
 
-/** Sampling options for an answer. */
-export type ChatSampling = Omit<SamplingOptions, 'applyChatTemplate' | 'topLogprobs'>
+/**
+ * Options for an answer. A demanded call (`toolChoice`) is demanded only of the first round of an answer.
+ */
+export type ChatSampling = Omit<SamplingOptions, 'topLogprobs'> &
+  Pick<AnswerOptions, 'toolChoice' | 'parallelToolCalls' | 'reasoning'>
+
+/** A tool with the function that a chat runs. `defineTool` gives the function the type of its arguments. */
+export interface ChatTool<
+  Parameters extends JsonSchema | StandardSchemaV1 = JsonSchema | StandardSchemaV1,
+> extends Tool {
+  /**
+   * A Standard Schema, which must be able to give its JSON schema: the arguments are validated before the function runs. Or a
+   * JSON schema: then only the engine holds the model to it, and the function must check its arguments itself.
+   * @default an object without properties
+   */
+  readonly parameters?: Parameters | undefined
+  /**
+   * Runs one call. Several calls can run at the same time. A thrown error becomes the result `Error: …`, which the model reads.
+   * @param input the arguments: an object, or the output of the Standard Schema
+   * @returns the result, or a promise for it. The model reads a string as it is, and any other value as JSON
+   */
+  run(input: ToolInput<Parameters>, context: ToolContext): unknown
+}
+
+/** The type of a tool's arguments. */
+export type ToolInput<Parameters> = Parameters extends StandardSchemaV1
+  ? StandardSchemaV1.InferOutput<Parameters>
+  : unknown
+
+/** What a tool's function gets besides its arguments. */
+export interface ToolContext {
+  /** Aborts when the answer is stopped. The chat does not wait for the function then. */
+  readonly signal: AbortSignal
+  readonly callId: string
+}
 
 /** One message of a chat. Plain data that survives JSON and structured cloning. */
 export type ChatTurn = Question | Answer
@@ -41,17 +83,56 @@ export interface Question {
 export interface Answer {
   readonly id: string
   readonly role: 'assistant'
+  /** The text of the last round. */
   readonly text: string
+  /** The reasoning before `text`; missing if there is none. */
+  readonly reasoning?: string
+  /** The rounds in which the model called tools, before `text`; missing if it called none. */
+  readonly rounds?: readonly ToolRound[]
   readonly state: AnswerState
 }
+
+/** A round of an answer in which the model called tools. */
+export interface ToolRound {
+  /** The text before the calls; mostly empty. */
+  readonly text: string
+  /** The reasoning before the calls; missing if there is none. */
+  readonly reasoning?: string
+  /** Not empty. */
+  readonly calls: readonly ChatToolCall[]
+}
+
+/** A tool call, and what became of it. */
+export interface ChatToolCall {
+  readonly id: string
+  readonly name: string
+  /** The arguments as the model wrote them: a JSON text. */
+  readonly arguments: string
+  readonly state: ToolCallState
+}
+
+/**
+ * The state of a tool call.
+ *
+ * - `streaming`: the model writes the arguments.
+ * - `running`: the function runs.
+ * - `finished`: `result` is what the model reads.
+ * - `failed`: the function threw an error, the arguments were not valid, there is no such tool, or the answer ended before.
+ *   The model reads `Error: ` and `message`.
+ */
+export type ToolCallState =
+  | { readonly kind: 'streaming' }
+  | { readonly kind: 'running' }
+  | { readonly kind: 'finished'; readonly result: string }
+  | { readonly kind: 'failed'; readonly message: string }
 
 /**
  * The state of an answer.
  *
  * - `waiting`: the answer waits for the engine, for the engine's queue or for the first token.
- * - `streaming`: the text grows.
- * - `finished`: `finishReason` says why the answer ended. `usage` and `latency` are missing if the answer was stopped
- *   before the engine was ready.
+ * - `streaming`: the answer grows, or its tools run.
+ * - `finished`: `finishReason` says why the answer ended. `usage` and `latency` describe its last round. They are missing if
+ *   the answer was stopped before the engine was ready.
  * - `failed`: the message's `text` is the text that was generated before the failure.
  */
 export type AnswerState =
@@ -110,7 +191,8 @@ export interface Chat {
   regenerate(sampling?: ChatSampling): Promise<Answer>
   /**
    * Continues the last answer, for example an answer that was stopped, reached its length limit or failed. The answer keeps
-   * its id and its text so far. Its new state, `usage` and `latency` describe only the added part. Otherwise like `send()`.
+   * its id, its text so far and its rounds. The continued text calls no tools; an answer without a text is written again after
+   * its last round. Its new state, `usage` and `latency` describe only the added part. Otherwise like `send()`.
    * If the engine cannot continue answers (`engine.info.supports.continuation`), the answer fails with `invalid-option`.
    */
   continue(sampling?: ChatSampling): Promise<Answer>
@@ -148,7 +230,7 @@ export interface Chat {
  */
 export function createChat(options: ChatOptions): Chat {
   checkChatOptions(options)
-  const { system, sampling } = options
+  const { system, sampling, tools = [], maxToolRounds = 8 } = options
   const listeners = createListeners(() => snapshot)
   let running: AbortController | undefined
   let lastEnding: Promise<Answer> | undefined
@@ -173,12 +255,17 @@ export function createChat(options: ChatOptions): Chat {
   function answer(
     turns: readonly ChatTurn[],
     overrides: ChatSampling | undefined,
-    partial: Pick<Answer, 'id' | 'text'> = { id: drawId(), text: '' },
+    { id, text, reasoning, rounds }: Omit<Answer, 'role' | 'state'> = { id: drawId(), text: '' },
   ): Promise<Answer> {
-    const { id, text: partialText } = partial
+    const partial = { text, ...(reasoning !== undefined && { reasoning }), ...(rounds && { rounds }) }
     const abort = new AbortController()
-    const show = (text: string, state: AnswerState): Answer => ({ id, role: 'assistant', text, state })
-    const waiting = show(partialText, { kind: 'waiting' })
+    const show = (content: AnswerContent, state: AnswerState): Answer => ({
+      id,
+      role: 'assistant',
+      ...content,
+      state,
+    })
+    const waiting = show(partial, { kind: 'waiting' })
     const changeIfRunning = (changed: Partial<ChatSnapshot>) => {
       // `setMessages()` may have replaced the messages since this answer started.
       if (running === abort) change(changed)
@@ -188,16 +275,18 @@ export function createChat(options: ChatOptions): Chat {
     const ending = streamAnswer({
       slot,
       system,
-      turns: partialText === '' ? turns : [...turns, waiting],
-      partialText,
+      turns,
+      partial,
       sampling: { ...sampling, ...overrides },
+      tools,
+      maxToolRounds,
       signal: abort.signal,
       onForget(forgottenMessages) {
         if (forgottenMessages !== snapshot.forgottenMessages) changeIfRunning({ forgottenMessages })
       },
-      onText: (text) => changeIfRunning({ messages: [...turns, show(text, { kind: 'streaming' })] }),
-    }).then(({ text, state, error }) => {
-      const ended = show(text, state)
+      onContent: (content) => changeIfRunning({ messages: [...turns, show(content, { kind: 'streaming' })] }),
+    }).then(({ content, state, error }) => {
+      const ended = show(content, state)
       if (running !== abort) return ended
       running = undefined
       change({ messages: [...turns, ended], status: error ? { kind: 'failed', error } : slot.status })
@@ -218,7 +307,7 @@ export function createChat(options: ChatOptions): Chat {
   }
 
   function checkTurn(text: string, overrides: ChatSampling | undefined): void {
-    checkQuestion(text, { ...sampling, ...overrides })
+    checkQuestion(text, { ...sampling, ...overrides }, tools)
     if (running)
       throw new RivuletError('chat-busy', 'An answer is being written. Wait for it, or call stop().')
   }
@@ -259,6 +348,21 @@ export function createChat(options: ChatOptions): Chat {
     },
     setEngine: slot.put,
   }
+}
+
+/**
+ * Returns the tool unchanged. Gives its function the type of the arguments that its schema describes.
+ *
+ *     const add = defineTool({
+ *       name: 'add',
+ *       parameters: z.object({ a: z.number(), b: z.number() }),
+ *       run: ({ a, b }) => a + b,
+ *     })
+ */
+export function defineTool<Parameters extends JsonSchema | StandardSchemaV1>(
+  tool: ChatTool<Parameters>,
+): ChatTool<Parameters> {
+  return tool
 }
 
 /** Returns a random id for a message. Works on insecure pages too, unlike `crypto.randomUUID`. */

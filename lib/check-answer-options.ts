@@ -1,7 +1,10 @@
-import { refuse } from './contract/check-options.js'
+import { checkReferences } from './check-references.js'
+import { refuse, refuseUnknown } from './contract/check-options.js'
 import type { JsonSchema, RequestFormat, RequestTool, ToolChoice, Reasoning } from './contract/request.js'
 import { copyJson, type JsonLimits } from './copy-json.js'
 import { describeValue } from './describe-value.js'
+import { isWellFormed } from './is-well-formed.js'
+import { isStandardSchema, readJsonSchema } from './standard-schema.js'
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -9,14 +12,22 @@ const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
 /** Checks the form of an answer. @throws RivuletError `invalid-option` */
 export function checkFormat(value: unknown, limits: JsonLimits, name: string): RequestFormat {
   if (value === 'json') return { kind: 'json' }
+  if (isStandardSchema(value)) return { kind: 'json-schema', schema: readSchema(value, limits, name) }
   if (isObject(value)) {
-    const { jsonSchema, regex, grammar } = value
-    if (isObject(jsonSchema)) return { kind: 'json-schema', schema: copySchema(jsonSchema, limits, name) }
-    if (regex instanceof RegExp || typeof regex === 'string')
-      return { kind: 'regex', pattern: readPattern(regex, name) }
-    if (typeof grammar === 'string' && grammar.length <= limits.maxLength) return { kind: 'grammar', grammar }
+    const [[key, form] = [], ...others] = Object.entries(value)
+    if (others.length === 0) {
+      if (key === 'jsonSchema' && isObject(form))
+        return { kind: 'json-schema', schema: readSchema(form, limits, name) }
+      if (key === 'regex' && (form instanceof RegExp || typeof form === 'string'))
+        return { kind: 'regex', pattern: checkText(readPattern(form, name), limits, name) }
+      if (key === 'grammar' && typeof form === 'string')
+        return { kind: 'grammar', grammar: checkText(form, limits, name) }
+    }
   }
-  return refuse(`"${name}" must be { jsonSchema }, "json", { regex } or { grammar }.`, name)
+  return refuse(
+    `"${name}" must be a Standard Schema, { jsonSchema }, "json", { regex } or { grammar }.`,
+    name,
+  )
 }
 
 function readPattern(regex: RegExp | string, name: string): string {
@@ -25,9 +36,23 @@ function readPattern(regex: RegExp | string, name: string): string {
   return refuse(`The pattern of "${name}" must have no flags; got "${regex.flags}".`, name)
 }
 
-function copySchema(schema: unknown, limits: JsonLimits, name: string): JsonSchema {
-  // The caller has checked that the schema is an object.
-  return copyJson(schema, limits, name) as JsonSchema
+function checkText(text: string, { maxLength }: JsonLimits, name: string): string {
+  if (text !== '' && text.length <= maxLength && isWellFormed(text)) return text
+  return refuse(
+    `The pattern or grammar of "${name}" must have 1 to ${maxLength} characters of Unicode.`,
+    name,
+  )
+}
+
+/** Returns the JSON schema of a schema, as a plain copy. @throws RivuletError `invalid-option` */
+function readSchema(schema: unknown, limits: JsonLimits, name: string): JsonSchema {
+  const source = isStandardSchema(schema) ? readJsonSchema(schema, name) : schema
+  if (!isObject(source))
+    refuse(`The schema of "${name}" must be an object with the keywords of JSON schema.`, name)
+  // Casts: a copy of an object is an object.
+  const copy = copyJson(source, limits, name) as JsonSchema
+  checkReferences(copy, name)
+  return copy
 }
 
 /** Checks the tools of a request. @throws RivuletError `invalid-option` */
@@ -47,7 +72,9 @@ export function checkTools(
 }
 
 function checkTool(tool: unknown, limits: JsonLimits, path: string, option: string): RequestTool {
-  const { name, description, parameters = noParameters } = (tool ?? {}) as Readonly<Record<string, unknown>>
+  if (!isObject(tool)) refuse(`${path} must be a tool { name, description, parameters }.`, option)
+  refuseUnknown(path, tool, toolFields, 'field')
+  const { name, description, parameters = noParameters } = tool
   if (typeof name !== 'string' || !/^[\w.-]{1,64}$/.test(name)) {
     refuse(
       `${path}.name must have 1 to 64 letters, digits, "_", "-" or "."; got ${describeValue(name)}.`,
@@ -57,14 +84,17 @@ function checkTool(tool: unknown, limits: JsonLimits, path: string, option: stri
   if (description !== undefined && typeof description !== 'string') {
     refuse(`${path}.description must be a string.`, option)
   }
-  if (!isObject(parameters)) refuse(`${path}.parameters must be a JSON schema.`, option)
-  return {
-    name,
-    ...(description !== undefined && { description }),
-    parameters: copySchema(parameters, limits, option),
+  const schema = readSchema(parameters, limits, option)
+  if ((schema.type ?? 'object') !== 'object') {
+    refuse(
+      `${path}.parameters must be the schema of an object; its type is ${describeValue(schema.type)}.`,
+      option,
+    )
   }
+  return { name, ...(description !== undefined && { description }), parameters: schema }
 }
 
+const toolFields = ['name', 'description', 'parameters'] satisfies (keyof RequestTool)[]
 const noParameters = { type: 'object', properties: {} }
 
 /** Checks which tools the model may call. `createRequest` checks the name. @throws RivuletError `invalid-option` */

@@ -1,6 +1,7 @@
 import { refuse } from './contract/check-options.js'
 import { roles, type MessageToolCall, type RequestMessage } from './contract/request.js'
 import { describeValue } from './describe-value.js'
+import { isObjectText } from './is-object-text.js'
 
 /**
  * Checks a message and returns a plain copy. The original may be a framework's proxy or contain a function, and then could
@@ -48,11 +49,17 @@ function checkCalls(calls: unknown, name: string): readonly MessageToolCall[] {
   return calls.map((call: unknown, index) => {
     const { id, function: called } = (call ?? {}) as Readonly<Record<string, unknown>>
     const { name: tool, arguments: text } = (called ?? {}) as Readonly<Record<string, unknown>>
-    if (typeof id === 'string' && typeof tool === 'string' && typeof text === 'string') {
-      return { id, type: 'function', function: { name: tool, arguments: text } }
+    if (
+      typeof id === 'string' &&
+      typeof tool === 'string' &&
+      typeof text === 'string' &&
+      isObjectText(text)
+    ) {
+      // Some servers send an empty text for a call without arguments.
+      return { id, type: 'function', function: { name: tool, arguments: text.trim() || '{}' } }
     }
     return refuse(
-      `${name}[${index}] must be { id, type: "function", function: { name, arguments } }, with the arguments as a JSON text.`,
+      `${name}[${index}] must be { id, type: "function", function: { name, arguments } }, with the arguments as the JSON text of an object.`,
       name,
     )
   })

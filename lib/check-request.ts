@@ -3,8 +3,10 @@ import { refuse } from './contract/check-options.js'
 import { describeOption, optionNames, type NumberRange, type OptionName } from './contract/option-table.js'
 import type { GenerateOptions, Prompt, RequestMessage, RequestOptions } from './contract/request.js'
 import { checkFormat, checkReasoning, checkToolChoice, checkTools } from './check-answer-options.js'
+import { checkCombinations } from './check-combinations.js'
 import { checkMessage } from './check-message.js'
 import { describeValue } from './describe-value.js'
+import { isWellFormed } from './is-well-formed.js'
 
 /** A prompt and its options, after all checks that need no model. A plain copy of the data that the caller passed. */
 export interface CheckedRequest {
@@ -43,12 +45,16 @@ export function checkRequest(prompt: Prompt, options: GenerateOptions = {}): Che
   if (typeof continueFinalMessage !== 'boolean') {
     refuse('"continueFinalMessage" must be true or false.', 'continueFinalMessage')
   }
-  const checked = checkPrompt(prompt, applyChatTemplate)
-  return {
-    ...(continueFinalMessage ? splitFinalMessage(checked) : { prompt: checked, assistantPrefix: undefined }),
+  const messages = checkPrompt(prompt, applyChatTemplate)
+  const checked = {
+    ...(continueFinalMessage
+      ? splitFinalMessage(messages)
+      : { prompt: messages, assistantPrefix: undefined }),
     applyChatTemplate,
     options: checkOptions(options),
   }
+  checkCombinations(checked)
+  return checked
 }
 
 function checkOptions(options: GenerateOptions): RequestOptions {
@@ -150,7 +156,7 @@ function checkPrompt(prompt: Prompt, applyChatTemplate: boolean | undefined): Ch
     refuse(`The prompt takes up to ${maxMessages} messages; got ${prompt.length}.`, 'prompt')
   }
   const messages = Array.from(prompt as readonly unknown[], checkMessage)
-  checkTexts(messages.map(({ content }) => content))
+  checkTexts(messages.flatMap(listTexts))
   return messages
 }
 
@@ -174,23 +180,22 @@ function splitFinalMessage(
   return { prompt: prompt.slice(0, -1), assistantPrefix: final.content }
 }
 
+/** Lists all texts of a message that the chat template can write. */
+function listTexts(message: RequestMessage): readonly string[] {
+  if (message.role !== 'assistant') return [message.content]
+  const { content, reasoning_content: reasoning = '', tool_calls: calls = [] } = message
+  return [content, reasoning, ...calls.flatMap(({ function: { name, arguments: text } }) => [name, text])]
+}
+
 function checkTexts(texts: readonly string[]): void {
   const length = texts.reduce((sum, text) => sum + text.length, 0)
   if (length > maxPromptLength) {
     refuse(`The prompt may have up to ${maxPromptLength} characters; got ${length}.`, 'prompt')
   }
-  if (!texts.every(isWellFormed)) {
+  if (!isWellFormed(texts.join(' '))) {
     refuse(
       'The prompt contains half of a surrogate pair, which no tokenizer can encode. Remove it.',
       'prompt',
     )
   }
-}
-
-/**
- * True if `text` has no lone surrogates. `String.prototype.isWellFormed` is newer than the oldest browsers that can run
- * this library.
- */
-function isWellFormed(text: string): boolean {
-  return !/\p{Surrogate}/u.test(text)
 }

@@ -1,4 +1,5 @@
 import { refuse } from './contract/check-options.js'
+import { isWellFormed } from './is-well-formed.js'
 
 /** The limits of a value of JSON: its depth in objects and lists, and its length in characters. */
 export interface JsonLimits {
@@ -25,10 +26,15 @@ export function copyJson(
     if (length > maxLength) refuse(`"${name}" takes up to ${maxLength} characters.`, option)
   }
 
+  const checkText = (text: string) => {
+    if (!isWellFormed(text)) refuse(`"${name}" contains half of a surrogate pair. Remove it.`, option)
+  }
+
   function copy(item: unknown, path: string, depth: number): unknown {
     count(1)
     if (typeof item === 'string') {
       count(item.length)
+      checkText(item)
       return item
     }
     if (item === null || typeof item === 'boolean' || Number.isFinite(item)) return item
@@ -45,6 +51,7 @@ export function copyJson(
     return Object.fromEntries(
       Object.entries(item as object).flatMap(([key, each]: [string, unknown]) => {
         count(key.length)
+        checkText(key)
         // As in JSON, a property with the value undefined is a missing one.
         return each === undefined ? [] : [[key, copy(each, `${path}.${key}`, depth + 1)]]
       }),

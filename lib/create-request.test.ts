@@ -48,15 +48,43 @@ const values: { readonly [Name in OptionName]: GenerateOptions[Name] } = {
 
 describe('an option that the model does not support', () => {
   it.each(optionNames)('is refused by name: "%s"', (name) => {
-    const options = optionNames.filter((other) => other !== name)
-    expect(() => create('Hi', { [name]: values[name] }, { options })).toThrow(refusal(name))
-    expect(create('Hi', { [name]: values[name] }).options).toHaveProperty(name)
+    const supported = optionNames.filter((other) => other !== name)
+    const needsTools = name === 'toolChoice' || name === 'parallelToolCalls'
+    const options = { ...(needsTools && { tools: values.tools }), [name]: values[name] }
+    expect(() => create('Hi', options, { options: supported })).toThrow(refusal(name))
+    expect(create('Hi', options).options).toHaveProperty(name)
   })
 
   it('is accepted, and not sent, with the value that turns it off', () => {
-    const off = { topK: 0, minP: 0, stop: [], templateVariables: {} }
+    const off = { topK: 0, minP: 0, stop: [], templateVariables: {}, tools: [] }
     const { options } = create('Hi', off, { options: listOptions('web-llm') })
     expect(options).toEqual({ stop: [] })
+  })
+
+  it('is accepted, and not sent, if it is about tools that must not be called', () => {
+    const none = { tools: values.tools, toolChoice: 'none', parallelToolCalls: false } as const
+    expect(create('Hi', none, { options: ['maxTokens'] }).options).toEqual({ stop: [] })
+    expect(create('Hi', none).options).toMatchObject({ toolChoice: 'none', tools: [{ name: 'clock' }] })
+  })
+})
+
+describe('an option that demands nothing', () => {
+  it('is not sent: how to choose among no tools', () => {
+    expect(create('Hi', { tools: [], toolChoice: 'auto', parallelToolCalls: false }).options).toEqual({
+      stop: [],
+    })
+  })
+})
+
+describe('a raw text', () => {
+  it.each(['tools', 'reasoning'] as const)('has no "%s", which needs a chat template', (name) => {
+    const options = { applyChatTemplate: false, [name]: values[name] }
+    expect(() => create('Hi', options)).toThrow(refusal(name))
+  })
+
+  it('can have a form', () => {
+    const { input, options } = create('Hi', { applyChatTemplate: false, responseFormat: 'json' })
+    expect([input.kind, options.responseFormat]).toEqual(['text', { kind: 'json' }])
   })
 })
 

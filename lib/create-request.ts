@@ -11,10 +11,18 @@ import type { CheckedRequest } from './check-request.js'
 export function createRequest(checked: CheckedRequest, info: ModelInfo): GenerateRequest {
   const options = selectOptions(checked.options, info)
   const input = createInput(checked, info)
-  if (input.kind === 'text' && !isOff('templateVariables', options.templateVariables ?? {})) {
+  if (input.kind === 'text' && Object.keys(options.templateVariables ?? {}).length > 0) {
     refuse(
       '"templateVariables" needs a chat template, but this prompt is raw text. Leave it out.',
       'templateVariables',
+    )
+  }
+  const templateOption =
+    input.kind === 'text' && (['tools', 'reasoning'] as const).find((name) => options[name])
+  if (templateOption) {
+    refuse(
+      `"${templateOption}" needs a chat template, but this prompt is raw text. Leave it out.`,
+      templateOption,
     )
   }
   if (checked.assistantPrefix !== undefined && !info.supports.continuation) {
@@ -51,7 +59,7 @@ function createInput(checked: CheckedRequest, { backend, supports }: ModelInfo):
  * @throws RivuletError `invalid-option`
  */
 function selectOptions(options: RequestOptions, { backend, supports }: ModelInfo): RequestOptions {
-  const used = optionNames.filter((name) => options[name] !== undefined && !isOff(name, options[name]))
+  const used = optionNames.filter((name) => options[name] !== undefined && !isOff(name, options))
   const unsupported = used.find((name) => !supports.options.includes(name))
   if (unsupported !== undefined) {
     const hint = supports.hints?.[unsupported] ?? 'Leave it out, or use another backend.'
@@ -72,13 +80,21 @@ function selectOptions(options: RequestOptions, { backend, supports }: ModelInfo
       'reasoning',
     )
   }
-  const entries = Object.entries(options).filter(([name]) => supports.options.some((known) => known === name))
+  const hasTools = (options.tools ?? []).length > 0
+  const entries = Object.entries(options).filter(
+    ([name]) => supports.options.some((known) => known === name) && (hasTools || !toolOptions.has(name)),
+  )
   return { ...Object.fromEntries(entries), stop: options.stop } as RequestOptions
 }
 
-/** True if the value has no effect: the option's `off` value, an empty list of stop strings, or no variables. */
-function isOff(name: OptionName, value: unknown): boolean {
+/** The options that have no effect without tools. */
+const toolOptions: ReadonlySet<string> = new Set<OptionName>(['tools', 'toolChoice', 'parallelToolCalls'])
+
+/** True if the option demands nothing: the option's `off` value, an empty list, no variables, or tools that must not be called. */
+function isOff(name: OptionName, options: RequestOptions): boolean {
   const { off, value: range } = describeOption(name)
+  const value = options[name]
   if (range.kind === 'variables') return Object.keys(value as object).length === 0
+  if (toolOptions.has(name) && options.toolChoice === 'none') return true
   return value === off || (Array.isArray(value) && value.length === 0)
 }

@@ -1,8 +1,9 @@
+import type { PartialValueOf, ValueOf } from './answer-value.js'
 import type { BackendFactory } from './backend-factory.js'
 import { checkDownloadOptions } from './download-options.js'
 import { RivuletError } from './contract/errors.js'
 import { locateModel } from './locate-model.js'
-import type { GenerateOptions, Prompt } from './contract/request.js'
+import type { GenerateOptions, Prompt, ResponseFormat } from './contract/request.js'
 import type { ModelInfo } from './contract/worker-api.js'
 import { checkEngineOptions, type EngineOptions } from './engine-options.js'
 import { createLoadedEngine } from './loaded-engine.js'
@@ -22,10 +23,13 @@ export interface Engine extends AsyncDisposable {
    * `info.supports.concurrency` is the number of generations that can run at the same time.
    * @throws RivuletError `invalid-option` or `engine-disposed`, before any work. The stream fails with later errors:
    *   `prompt-too-long`, `chat-template-failed`, `queue-full` (256 waiting), `generation-failed`, `worker-failed`,
-   *   `device-lost`; `invalid-option` for values that only the model or its server can check; `connection-failed` and
+   *   `device-lost`; `value-invalid`, only as the rejection of `stream.result`; `invalid-option` for values that only the model or its server can check; `connection-failed` and
    *   `model-not-found` from a server; and the codes of `createEngine`, if the model could not be loaded again after a loss
    */
-  generate(prompt: Prompt, options?: GenerateOptions): TokenStream
+  generate<Format extends ResponseFormat | undefined = undefined>(
+    prompt: Prompt,
+    options?: GenerateOptions<Format>,
+  ): TokenStream<ValueOf<Format>, PartialValueOf<Format>>
   /** Cancels all generations, then frees the model and its worker. May be called again. */
   dispose(): Promise<void>
 }

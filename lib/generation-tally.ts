@@ -78,7 +78,7 @@ export function createTally(): Tally {
       if (event.kind === 'opened') {
         transcript.setWriter(event.info)
         isResumed = transcript.tokens > 0
-      } else if (event.kind === 'lost') recoveries += 1
+      } else if (event.kind === 'lost' || event.kind === 'resumed') recoveries += 1
       else if (event.kind === 'started') addStart(event)
       else if (event.kind === 'counted') addCounts(event)
       if (event.kind !== 'chunk') return undefined

@@ -9,19 +9,27 @@ import type {
   ToolCall,
 } from './contract/worker-api.js'
 import { createDeferred } from './contract/create-deferred.js'
+import type { AnswerValue } from './answer-value.js'
 import { createTally, type GenerationFigures } from './generation-tally.js'
 import type { GenerationOutcome } from './observer.js'
 import { readResilientEvents, type GenerationSource, type ResilientEvent } from './resilient-events.js'
 import type { GenerationPart } from './transcript.js'
 
 /** The whole answer and its figures. Available when the generation is over. */
-export interface GenerationResult extends GenerationFigures {
+export interface GenerationResult<Value = unknown, Partial = unknown> extends GenerationFigures {
   /** The texts of the stream's chunks, joined. */
   readonly text: string
   /** The reasoning of the stream's chunks, joined; empty if the model showed none. */
   readonly reasoning: string
   /** The tool calls of the answer, in order; empty if there are none. */
   readonly toolCalls: readonly ToolCall[]
+  /**
+   * The parsed and validated value of an answer with `responseFormat`; for `{ regex }` and `{ grammar }`, the text. Undefined
+   * if `finishReason` is not `stop`: then the value is not complete.
+   */
+  readonly value?: Value | undefined
+  /** The value so far, if `responseFormat` is set and `finishReason` is not `stop`. It is not validated. */
+  readonly partialValue?: Partial | undefined
   readonly finishReason: FinishReason
   /** If `finishReason` is `cancelled`: the reason passed to `cancel()`, or the reason of the signal. */
   readonly cancelReason?: unknown
@@ -31,6 +39,8 @@ export interface GenerationResult extends GenerationFigures {
 
 /** The options of one generation: its source, and the signals and callbacks that the engine adds. */
 export interface GenerationOptions extends GenerationSource {
+  /** Reads the value of an answer with `responseFormat`. */
+  readonly answerValue?: AnswerValue | undefined
   /** The caller's signal. When it aborts, the stream fails with the signal's reason. */
   readonly signal: AbortSignal | undefined
   /** The signal of the engine's `dispose()`. When it aborts, the generation is cancelled as by `cancel()`. */
@@ -70,7 +80,7 @@ type Ending =
 
 /** Starts a generation. Writes its chunks to the stream that `controller` controls, and collects its result. */
 export function startGeneration(
-  { signal, disposed, onChunk, onEnd, ...source }: GenerationOptions,
+  { answerValue, signal, disposed, onChunk, onEnd, ...source }: GenerationOptions,
   controller: ReadableStreamDefaultController<TokenChunk>,
 ): Generation {
   const tally = createTally()
@@ -99,18 +109,27 @@ export function startGeneration(
     const { text, reasoning, toolCalls, parts } = tally.transcript
     const figures = tally.finish()
     settleStream()
-    if (how.kind === 'failed') {
-      reject(how.error)
-      onEnd?.({ kind: 'failed', error: how.error, figures }, info)
-      return
+    const fail = (error: RivuletError) => {
+      reject(error)
+      onEnd?.({ kind: 'failed', error, figures }, info)
     }
+    if (how.kind === 'failed') return fail(how.error)
     const reasons =
       how.kind === 'cancelled'
         ? { finishReason: how.kind, cancelReason: how.reason }
         : { finishReason: how.finishReason }
-    const finished = { text, reasoning, toolCalls, ...reasons, parts, ...figures }
-    resolve(finished)
-    onEnd?.({ kind: 'finished', result: finished }, info)
+    const settle = (values: Pick<GenerationResult, 'value' | 'partialValue'>) => {
+      const finished = { text, reasoning, toolCalls, ...values, ...reasons, parts, ...figures }
+      resolve(finished)
+      onEnd?.({ kind: 'finished', result: finished }, info)
+    }
+    if (!answerValue) return settle({})
+    if (reasons.finishReason !== 'stop') {
+      const partial = answerValue.readPartial()
+      partial.add(text)
+      return settle({ partialValue: partial.value })
+    }
+    void answerValue.read(text).then((value) => settle({ value }), fail)
   }
 
   function apply(event: ResilientEvent): void {

@@ -27,13 +27,28 @@ export type {
 export type { DownloadOptions } from './download-options.js'
 export { store } from './store.js'
 export type { EvictOptions, StoredModel } from './store.js'
+export type { PartialValue, PartialValueOf, ValueOf } from './answer-value.js'
 export type {
+  AnswerOptions,
+  AssistantMessage,
   ChatMessage,
   GenerateOptions,
+  InstructionMessage,
+  JsonSchema,
+  MessageContent,
+  MessageToolCall,
   Prompt,
+  Reasoning,
+  RequestFormat,
   RequestOptions,
+  RequestTool,
+  ResponseFormat,
   Role,
   SamplingOptions,
+  TextPart,
+  Tool,
+  ToolChoice,
+  ToolMessage,
 } from './contract/request.js'
 export type { OptionName } from './contract/option-table.js'
 export type {

@@ -2,20 +2,46 @@ import { chooseModel, type BackendAvailability, type BackendFactory } from './ba
 import { checkChatTemplate, checkEndTokens, refuse, refuseUnknown } from './contract/check-options.js'
 import { chooseLlamaCppDevice } from './contract/choose-device.js'
 import { probeDevices } from './contract/devices.js'
-import { llamaCppDevices, type LlamaCppLoadOptions } from './contract/llama-cpp-options.js'
+import {
+  llamaCppDevices,
+  type LlamaCppCompatFiles,
+  type LlamaCppLoadOptions,
+} from './contract/llama-cpp-options.js'
 import type { ModelSource } from './locate-model.js'
 import { resolveUrl } from './resolve-url.js'
 
 export { llamaCppDevices } from './contract/llama-cpp-options.js'
 export type { LlamaCppDevice } from './contract/llama-cpp-options.js'
 
+/**
+ * URLs of the files of `@wllama/wllama-compat`, relative to the page. The package must have the version of the installed
+ * `@wllama/wllama`. `rivulet/llama-cpp-compat` has the URLs, for bundlers that find the files.
+ */
+export interface LlamaCppCompat {
+  /** `@wllama/wllama-compat/wasm/wllama.js` */
+  readonly script: string | URL
+  /** `@wllama/wllama-compat/wasm/wllama.wasm` */
+  readonly wasm: string | URL
+}
+
 /** Options of `llamaCpp()`. */
-export interface LlamaCppOptions extends Omit<LlamaCppLoadOptions, 'wasmUrl'> {
+export interface LlamaCppOptions extends Omit<LlamaCppLoadOptions, 'wasmUrl' | 'compat'> {
   /**
    * URL of `@wllama/wllama/esm/wasm/wllama.wasm`, relative to the page, for bundlers that do not find this file.
    * @default the file next to wllama's own module
    */
   readonly wasmUrl?: string | URL | undefined
+  /**
+   * llama.cpp's compatibility build, for browsers whose WebAssembly has no memories with 64-bit addresses (memory64), such
+   * as Safari. It is only downloaded there, and is slower than the other build: `availability()` reports it
+   * as slow, and so does `engine.info.warnings`.
+   *
+   *     import { llamaCppCompat } from 'rivulet/llama-cpp-compat'
+   *     llamaCpp({ compat: llamaCppCompat })
+   *
+   * @default none: `llamaCpp()` is unavailable in such browsers
+   */
+  readonly compat?: LlamaCppCompat | undefined
   /** The GGUF file, for a list whose backends need different models. @default the `model` of `createEngine` */
   readonly model?: ModelSource | undefined
   /**
@@ -34,13 +60,14 @@ const optionNames: readonly string[] = [
   'memoryBudgetBytes',
   'conversationCacheBytes',
   'wasmUrl',
+  'compat',
   'model',
   'worker',
 ] satisfies (keyof LlamaCppOptions)[]
 
 /**
  * Runs GGUF files on llama.cpp, through wllama (an optional peer dependency: install `@wllama/wllama`). It is the fastest
- * backend without a GPU. The model is the URL of a file, `owner/name/file.gguf` on the Hugging Face Hub, or a local file
+ * backend without a GPU. Browsers without 64-bit WebAssembly memories, such as Safari, need the option `compat`. The model is the URL of a file, `owner/name/file.gguf` on the Hugging Face Hub, or a local file
  * of the user. For `owner/name`, a file with 4 to 5 bits per weight is preferred. If a model is split into parts
  * (`…-00001-of-00003.gguf`), all parts are loaded.
  *
@@ -52,19 +79,21 @@ const optionNames: readonly string[] = [
  * @throws RivuletError `invalid-option`
  */
 export function llamaCpp(options: LlamaCppOptions = {}): BackendFactory {
-  const { worker = createWorker, model, wasmUrl, ...plainOptions } = options
+  const { worker = createWorker, model, wasmUrl, compat, ...plainOptions } = options
   refuseUnknown('llamaCpp()', options, optionNames)
   if (typeof worker !== 'function') refuse('llamaCpp({ worker }) must be a function that returns a Worker.')
   checkOptions(plainOptions)
+  const loadOptions: LlamaCppLoadOptions = {
+    ...plainOptions,
+    ...(wasmUrl !== undefined && { wasmUrl: resolveUrl('llamaCpp({ wasmUrl })', wasmUrl) }),
+    ...(compat !== undefined && { compat: resolveCompat(compat) }),
+  }
   return {
     name: 'llama-cpp',
-    options: {
-      ...plainOptions,
-      ...(wasmUrl !== undefined && { wasmUrl: resolveUrl('llamaCpp({ wasmUrl })', wasmUrl) }),
-    },
+    options: loadOptions,
     model: chooseModel(model),
     takesFile: true,
-    checkAvailability: () => checkAvailability(plainOptions),
+    checkAvailability: () => checkAvailability(loadOptions),
     createWorker: worker,
   }
 }
@@ -102,7 +131,18 @@ function checkOptions({
   }
 }
 
+function resolveCompat(compat: LlamaCppCompat): LlamaCppCompatFiles {
+  if (typeof compat !== 'object' || compat === null)
+    refuse('llamaCpp({ compat }) must be an object with the fields script and wasm.')
+  refuseUnknown('llamaCpp({ compat })', compat, ['script', 'wasm'], 'field')
+  return {
+    script: resolveUrl('llamaCpp({ compat: { script } })', compat.script),
+    wasm: resolveUrl('llamaCpp({ compat: { wasm } })', compat.wasm),
+  }
+}
+
 async function checkAvailability(options: LlamaCppLoadOptions): Promise<BackendAvailability> {
   const chosen = chooseLlamaCppDevice(await probeDevices(), options)
-  return chosen.kind === 'unavailable' ? { isAvailable: false, reason: chosen.reason } : { isAvailable: true }
+  if (chosen.kind === 'unavailable') return { isAvailable: false, reason: chosen.reason }
+  return { isAvailable: true, isSlow: chosen.build === 'compat' }
 }

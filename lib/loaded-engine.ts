@@ -1,3 +1,4 @@
+import { createAnswerValue } from './answer-value.js'
 import { checkRequest } from './check-request.js'
 import { refuse } from './contract/check-options.js'
 import { RivuletError } from './contract/errors.js'
@@ -72,6 +73,7 @@ export function createLoadedEngine(
         createRequest: (current, resume) =>
           addResume(createRequest(checked, current), current, resume, drawSeed),
         canRecover: recovery !== undefined,
+        answerValue: createAnswerValue(checked.options.responseFormat, options?.responseFormat),
         signal: options?.signal,
         disposed: disposing.signal,
         onChunk({ chunk, arrivedAt, ...counts }) {

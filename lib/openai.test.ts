@@ -1,6 +1,8 @@
 // OpenAI's unchanged client with a scripted engine: what it sees as from api.openai.com. openai.spec.ts has a real model.
 import OpenAI, { APIConnectionTimeoutError, APIError, APIUserAbortError, RateLimitError } from 'openai'
+import { zodResponseFormat, zodTextFormat } from 'openai/helpers/zod'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { z } from 'zod'
 import { createScriptedEngine, type Script } from './chat/scripted-engine.test-support.js'
 import { RivuletError } from './contract/errors.js'
 import { openaiFetch } from './openai.js'
@@ -59,18 +61,91 @@ describe('the helpers of OpenAI’s client', () => {
     expect(parsed.choices[0]?.message).toMatchObject({ content: words.join(''), parsed: null })
   })
 
-  it('.parse() with a format, and .runTools(), are refused by the name of the field', async () => {
-    const { client, fetch } = open()
-    const format = { type: 'json_schema', json_schema: { name: 'a', schema: {} } } as const
-    const parsed = await catchError(client.chat.completions.parse({ ...asked, response_format: format }))
-    expect(parsed).toMatchObject({ status: 400, param: 'response_format', code: 'invalid_value' })
-    const tool = { function: () => 'sunny', name: 'look', parse: JSON.parse, description: '', parameters: {} }
-    const runner = client.chat.completions.runTools({
-      ...asked,
-      tools: [{ type: 'function', function: tool }],
+  it('.parse() has the value of a schema', async () => {
+    const { client, engine } = open(() => ({ words: ['{"city":', '"Bern"}'] }))
+    const response_format = zodResponseFormat(z.object({ city: z.string() }), 'place')
+    const parsed = await client.chat.completions.parse({ ...asked, response_format })
+    expect(parsed.choices[0]?.message.parsed).toEqual({ city: 'Bern' })
+    const streamed = client.chat.completions.stream({ ...asked, response_format })
+    expect((await streamed.finalChatCompletion()).choices[0]?.message.parsed).toEqual({ city: 'Bern' })
+    expect(engine.requests[0]?.options.responseFormat).toMatchObject({
+      kind: 'json-schema',
+      schema: { type: 'object', properties: { city: { type: 'string' } } },
     })
-    expect(await catchError(runner.finalContent())).toMatchObject({ status: 400, param: 'tools' })
-    expect(fetch).toHaveBeenCalledTimes(2)
+  })
+
+  it.each([false, true])(
+    '.runTools() calls the functions of the app, and gets the answer: stream %s',
+    async (stream) => {
+      const scripts: Script[] = [
+        {
+          words: [
+            { reasoning: 'Hm.' },
+            { toolCalls: [{ index: 0, id: 'a', name: 'look', argumentsDelta: '' }] },
+            { toolCalls: [{ index: 0, argumentsDelta: '{"at":' }] },
+            { toolCalls: [{ index: 0, argumentsDelta: '"Bern"}' }] },
+          ],
+          end: 'tool-calls',
+        },
+        { words: ['It is sunny.'] },
+      ]
+      const { client, engine } = open(() => scripts.shift()!)
+      const calls: unknown[] = []
+      const tool = {
+        name: 'look',
+        description: 'Looks.',
+        parameters: { type: 'object', properties: { at: { type: 'string' } } },
+        parse: JSON.parse as (text: string) => object,
+        function: (at: object) => {
+          calls.push(at)
+          return 'sunny'
+        },
+      }
+      const tools = [{ type: 'function', function: tool } as const]
+      const runner = stream
+        ? client.chat.completions.runTools({ ...asked, tools, stream })
+        : client.chat.completions.runTools({ ...asked, tools })
+      expect(await runner.finalContent()).toBe('It is sunny.')
+      expect(calls).toEqual([{ at: 'Bern' }])
+      expect(engine.requests[0]?.options).toMatchObject({ tools: [{ name: 'look', description: 'Looks.' }] })
+      expect(engine.requests[1]?.prompt).toMatchObject([
+        messages[0],
+        {
+          role: 'assistant',
+          content: '',
+          reasoning_content: 'Hm.',
+          tool_calls: [{ id: 'a', function: { name: 'look', arguments: '{"at":"Bern"}' } }],
+        },
+        { role: 'tool', tool_call_id: 'a', content: 'sunny' },
+      ])
+    },
+  )
+
+  it.each<[Partial<OpenAI.ChatCompletionCreateParamsNonStreaming>, string]>([
+    [{ response_format: { type: 'json_object' } }, 'response_format'],
+    [{ tools: [{ type: 'function', function: { name: 'look' } }] }, 'tools'],
+    [{ reasoning_effort: 'high' }, 'reasoning_effort'],
+  ])(
+    'that demand what the engine cannot do are refused by the name of the field: %j',
+    async (fields, param) => {
+      const { client, engine } = open()
+      Object.assign(engine.info, { supports: { ...engine.info.supports, options: [] } })
+      const error = await catchError(client.chat.completions.create({ ...asked, ...fields }))
+      expect(error).toMatchObject({ status: 400, param, code: 'invalid_value' })
+      expect(error.message).toContain(`"${param}"`)
+    },
+  )
+
+  it('that demand nothing are accepted by every engine', async () => {
+    const { client, engine } = open()
+    Object.assign(engine.info, { supports: { ...engine.info.supports, options: [] } })
+    const { choices } = await client.chat.completions.create({
+      ...asked,
+      reasoning_effort: 'none',
+      tools: [{ type: 'function', function: { name: 'look' } }],
+      tool_choice: 'none',
+    })
+    expect(choices[0]?.message.content).toBe(words.join(''))
   })
 
   it('.withResponse() has the response and its request id', async () => {
@@ -293,7 +368,93 @@ describe('the Responses API', () => {
     expect(text).toBe(words.join(''))
   })
 
-  it('takes earlier items, without their reasoning', async () => {
+  it('has a form, which .parse() reads', async () => {
+    const { client, engine } = open(() => ({ words: ['{"city":', '"Bern"}'] }))
+    const text = { format: zodTextFormat(z.object({ city: z.string() }), 'place') }
+    const response = await client.responses.parse({ ...request, text })
+    expect(response.output_parsed).toEqual({ city: 'Bern' })
+    expect(response.text?.format).toMatchObject({ type: 'json_schema', name: 'place' })
+    expect(engine.requests[0]?.options.responseFormat).toMatchObject({
+      schema: { properties: { city: { type: 'string' } } },
+    })
+  })
+
+  it('takes tools, and the items of their calls and results', async () => {
+    const { client, engine } = open()
+    const parameters = { type: 'object', properties: {} }
+    const tool = { type: 'function', name: 'look', description: 'Looks.', parameters, strict: true } as const
+    const response = await client.responses.create({
+      model: 'local',
+      tools: [tool],
+      tool_choice: { type: 'function', name: 'look' },
+      parallel_tool_calls: false,
+      reasoning: { effort: 'low' },
+      input: [
+        { role: 'user', content: 'Weather?' },
+        {
+          type: 'reasoning',
+          id: 'rs_1',
+          summary: [],
+          content: [{ type: 'reasoning_text', text: 'Hm.' }],
+        },
+        { role: 'assistant', content: 'I look.' },
+        { type: 'function_call', call_id: 'a', name: 'look', arguments: '{}' },
+        { type: 'function_call', call_id: 'b', name: 'look', arguments: '{"at":"Bern"}' },
+        { type: 'function_call_output', call_id: 'a', output: 'sunny' },
+        { type: 'function_call_output', call_id: 'b', output: [{ type: 'input_text', text: 'rainy' }] },
+      ],
+    })
+    expect(engine.requests[0]).toMatchObject({
+      options: {
+        tools: [{ name: 'look', description: 'Looks.', parameters }],
+        toolChoice: { name: 'look' },
+        parallelToolCalls: false,
+        reasoning: 'on',
+      },
+      prompt: [
+        { role: 'user', content: 'Weather?' },
+        {
+          role: 'assistant',
+          content: 'I look.',
+          reasoning_content: 'Hm.',
+          tool_calls: [
+            { id: 'a', function: { name: 'look', arguments: '{}' } },
+            { id: 'b', function: { arguments: '{"at":"Bern"}' } },
+          ],
+        },
+        { role: 'tool', tool_call_id: 'a', content: 'sunny' },
+        { role: 'tool', tool_call_id: 'b', content: 'rainy' },
+      ],
+    })
+    expect(response).toMatchObject({
+      tools: [tool],
+      tool_choice: { name: 'look' },
+      reasoning: { effort: 'low' },
+    })
+  })
+
+  it('closes the loop with its own output', async () => {
+    const toolCalls = [{ index: 0, id: 'a', name: 'look', argumentsDelta: '{}' }]
+    const scripts: Script[] = [{ words: [{ reasoning: 'Hm.' }, { toolCalls }], end: 'tool-calls' }, { words }]
+    const { client, engine } = open(() => scripts.shift()!)
+    const tools = [{ type: 'function', name: 'look', parameters: null, strict: true } as const]
+    const first = await client.responses.create({ ...request, tools })
+    const call = first.output.find(({ type }) => type === 'function_call')
+    expect(call).toMatchObject({ call_id: 'a', name: 'look', arguments: '{}' })
+    const input = [
+      { role: 'user', content: request.input } as const,
+      ...(first.output as OpenAI.Responses.ResponseInputItem[]),
+      { type: 'function_call_output', call_id: 'a', output: 'sunny' } as const,
+    ]
+    expect((await client.responses.create({ model: 'local', input, tools })).output_text).toBe(words.join(''))
+    expect(engine.requests[1]?.prompt).toMatchObject([
+      { role: 'user' },
+      { role: 'assistant', reasoning_content: 'Hm.', tool_calls: [{ id: 'a' }] },
+      { role: 'tool', content: 'sunny' },
+    ])
+  })
+
+  it('takes earlier items, without summaries of their reasoning', async () => {
     const { client, engine } = open()
     await client.responses.create({
       model: 'local',
@@ -321,13 +482,17 @@ describe('the Responses API', () => {
     [{ input: 5 }, 'input'],
     [{ input: [{ role: 'tool', content: 'x' }] }, 'input[0].role'],
     [{ input: [{ role: 'user', content: [{ type: 'input_image' }] }] }, 'input[0].content'],
-    [{ input: [{ type: 'function_call_output', call_id: 'a', output: '' }] }, 'input[0].type'],
+    [{ input: [{ type: 'function_call_output', call_id: 'a', output: '' }] }, 'input[0].call_id'],
+    [{ input: [{ type: 'web_search_call' }] }, 'input[0].type'],
+    [{ tools: [{ type: 'web_search' }] }, 'tools'],
+    [{ tool_choice: 'required' }, 'tool_choice'],
     [{ max_output_tokens: 0 }, 'max_output_tokens'],
     [{ temperature: -1 }, 'temperature'],
     [{ top_p: 2 }, 'top_p'],
     [{ tools: [{ type: 'function' }] }, 'tools'],
-    [{ text: { format: { type: 'json_object' } } }, 'text.format'],
-    [{ reasoning: { effort: 'high' } }, 'reasoning.effort'],
+    [{ text: { format: { type: 'json_schema' } } }, 'text.format'],
+    [{ text: { format: { type: 'grammar' } } }, 'text.format'],
+    [{ reasoning: { effort: 'huge' } }, 'reasoning.effort'],
     [{ previous_response_id: 'resp_1' }, 'previous_response_id'],
     [{ background: true }, 'background'],
     [{ include: ['reasoning.encrypted_content'] }, 'include'],

@@ -121,6 +121,33 @@ describe('the record of a generation', () => {
     expect(attributes).not.toHaveProperty(['gen_ai.response.time_to_first_chunk'])
   })
 
+  it('of an answer with a form, tools and reasoning has what it was, without its contents', () => {
+    const toolCalls = ['look', 'my secret'].map((name) => ({ id: name, name, arguments: '{"at":"secret"}' }))
+    const outcome: GenerationOutcome = {
+      kind: 'finished',
+      result: {
+        ...result,
+        toolCalls,
+        finishReason: 'tool-calls',
+        usage: { ...result.usage, reasoningTokens: 2 },
+      },
+    }
+    const options = {
+      stop: [],
+      responseFormat: { kind: 'json-schema', schema: { const: 'secret' } },
+      tools: [{ name: 'look', parameters: { const: 'secret' } }],
+    } as const
+    const recorded = record(outcome, { options })
+    expect(recorded.attributes).toMatchObject({
+      'gen_ai.output.type': 'json',
+      'gen_ai.response.finish_reasons': ['tool_call'],
+      'gen_ai.usage.reasoning.output_tokens': 2,
+      'rivulet.tools': ['look'],
+      'rivulet.tool_calls': ['look', 'unknown'],
+    })
+    expect(JSON.stringify(recorded)).not.toContain('secret')
+  })
+
   it.each([finished, failed])('contains no text, and of a URL only its last part', (outcome) => {
     expect(JSON.stringify(record(outcome))).not.toMatch(/secret|private|visitor|key|token=/)
   })

@@ -1,4 +1,5 @@
-import type { ModelInfo } from './contract/worker-api.js'
+import type { RequestTool } from './contract/request.js'
+import type { FinishReason, ModelInfo, ToolCall } from './contract/worker-api.js'
 import type { EngineObserver, GenerationEnd, GenerationStart } from './observer.js'
 
 /**
@@ -61,7 +62,7 @@ function createRecord(
     attributes: leaveOutUndefined({
       'gen_ai.operation.name': operation,
       'gen_ai.provider.name': 'rivulet',
-      'gen_ai.output.type': 'text',
+      'gen_ai.output.type': options.responseFormat?.kind.startsWith('json') ? 'json' : 'text',
       'gen_ai.request.model': model,
       'gen_ai.request.stream': true,
       'gen_ai.request.seed': options.seed,
@@ -73,11 +74,12 @@ function createRecord(
       'gen_ai.request.presence_penalty': options.presencePenalty,
       'gen_ai.request.stop_sequences': options.stop.length > 0 ? [...options.stop] : undefined,
       'gen_ai.response.model': model,
-      'gen_ai.response.finish_reasons': [isFailed ? 'error' : outcome.result.finishReason],
+      'gen_ai.response.finish_reasons': [isFailed ? 'error' : nameReason(outcome.result.finishReason)],
       'gen_ai.response.time_to_first_chunk': inSeconds(latency.timeToFirstTokenMs),
       'gen_ai.usage.input_tokens': usage.promptTokens,
       'gen_ai.usage.cache_read.input_tokens': usage.cachedPromptTokens,
       'gen_ai.usage.output_tokens': usage.completionTokens,
+      'gen_ai.usage.reasoning.output_tokens': usage.reasoningTokens,
       'error.type': isFailed ? outcome.error.code : undefined,
       ...describeServer(info),
       'rivulet.backend': info.backend,
@@ -86,9 +88,23 @@ function createRecord(
       'rivulet.inter_token_latency.p50': inSeconds(latency.interTokenLatencyMs?.p50),
       'rivulet.inter_token_latency.p99': inSeconds(latency.interTokenLatencyMs?.p99),
       'rivulet.recoveries': recoveries,
+      'rivulet.tools': options.tools?.map(({ name }) => name),
+      'rivulet.tool_calls': isFailed ? undefined : listCalls(options.tools, outcome.result.toolCalls),
     }),
     status: isFailed ? { code: 2, message: outcome.error.message } : { code: 0 },
   }
+}
+
+/** Returns a finish reason by the name of the conventions. */
+function nameReason(reason: FinishReason): string {
+  if (reason === 'tool-calls') return 'tool_call'
+  return reason === 'content-filter' ? 'content_filter' : reason
+}
+
+/** Returns the names of the called tools. A name that the request does not have could be a text of the answer. */
+function listCalls(tools: readonly RequestTool[] = [], calls: readonly ToolCall[]): string[] | undefined {
+  if (tools.length === 0) return undefined
+  return calls.map(({ name }) => (tools.some((tool) => tool.name === name) ? name : 'unknown'))
 }
 
 /** Returns the folder's or file's name: the rest of a URL can identify the user, and span names should have few values. */

@@ -12,7 +12,11 @@ import { waitUntil } from './playwright/wait-until.js'
 export { webGpuLaunchOptions } from './playwright/launch-options.js'
 export type { WebGpuLaunchOptions, WebGpuOptions } from './playwright/launch-options.js'
 export type { ObservedChunk, ObservedState, ObservedStream } from './playwright/observed-stream.js'
-export type { ToHaveStreamedOptions } from './playwright/to-have-streamed.js'
+export type {
+  ExpectedStream,
+  ExpectedToolCall,
+  ToHaveStreamedOptions,
+} from './playwright/to-have-streamed.js'
 
 /** Observes the engines in all pages and frames of a browser context, from their next navigation on. */
 export interface Rivulet {

@@ -1,10 +1,17 @@
 import type { BackendFactory } from './backend-factory.js'
 import { refuse, refuseUnknown } from './contract/check-options.js'
 import { readHeaders } from './read-headers.js'
-import { serverKinds, type RemoteLoadOptions, type ServerKind } from './contract/remote-options.js'
+import {
+  serverKinds,
+  type RemoteLoadOptions,
+  type RemoteSupport,
+  type ServerKind,
+} from './contract/remote-options.js'
+import type { RemoteTransport } from './remote-transport.js'
 import { resolveUrl } from './resolve-url.js'
 
-export type { ServerKind } from './contract/remote-options.js'
+export type { RemoteSupport, ServerKind } from './contract/remote-options.js'
+export type { RemoteTransport } from './remote-transport.js'
 
 /** Options of `remote()`. */
 export interface RemoteOptions {
@@ -27,14 +34,20 @@ export interface RemoteOptions {
   readonly canContinue?: boolean | undefined
   /**
    * The kind of server, which decides about the names of fields and about the options that are refused because this server
-   * ignores them. `llama-cpp` and `llama-cpp-python` call the repetition penalty `repeat_penalty`; `ollama` has no `topK`,
-   * `minP`, `repetitionPenalty` and `logitBias`; `openai` has no `topK`, `minP` and `repetitionPenalty`.
+   * ignores them. docs/guides/structured-output.md has the table of forms, tools and reasoning.
    * @default what the host, or the owner in the server's list of models, shows; otherwise the fields of OpenAI and vLLM
    */
   readonly server?: ServerKind | undefined
   /**
-   * True to not request the server's list of models (`/models`) before the first answer. The list only gives the context
-   * length and the kind of server. A list that is missing, or that does not have the model, is no error.
+   * What the server supports beyond text, where its kind does not show it. A server of unknown kind gets no form of the
+   * answer, no tools and no reasoning option without this, because many servers ignore such fields.
+   * @default what the kind of server supports
+   */
+  readonly supports?: RemoteSupport | undefined
+  /**
+   * True to not ask the server about itself before the first answer. The list of models (`/models`) gives the context length
+   * and the kind of server; `/props` of llama.cpp's server and `/openapi.json` of vLLM and SGLang show what their version and
+   * model support. An answer that is missing, or a list that does not have the model, is no error.
    * @default false
    */
   readonly skipModelList?: boolean | undefined
@@ -51,7 +64,14 @@ export interface RemoteOptions {
    */
   readonly extraBody?: Readonly<Record<string, unknown>> | undefined
   /**
-   * Creates the worker, for bundlers that do not find its file. The worker's script must import `rivulet/remote.worker`.
+   * The protocol. `sse()`: chat completions over server-sent events. `responses()` of `rivulet/responses`: OpenAI's Responses
+   * API, over server-sent events or a WebSocket.
+   * @default sse()
+   */
+  readonly transport?: RemoteTransport | undefined
+  /**
+   * Creates the worker, for bundlers that do not find its file. The worker's script must import the transport's worker:
+   * `rivulet/remote.worker` for `sse()`.
    * @default a module worker from this package's file
    */
   readonly worker?: (() => Worker) | undefined
@@ -65,9 +85,11 @@ const optionNames: readonly string[] = [
   'idleTimeoutMs',
   'canContinue',
   'server',
+  'supports',
   'skipModelList',
   'allowMissingFinishReason',
   'extraBody',
+  'transport',
   'worker',
 ] satisfies (keyof RemoteOptions)[]
 
@@ -80,27 +102,59 @@ const optionNames: readonly string[] = [
  * @throws RivuletError `invalid-option`
  */
 export function remote(options: RemoteOptions): BackendFactory {
-  const { worker = createWorker, ...serverOptions } = options
+  const { transport = sse(), ...serverOptions } = options
   refuseUnknown('remote()', options, optionNames)
+  checkTransport(transport, options)
+  const { worker = transport.createWorker, ...plainOptions } = serverOptions
   if (typeof worker !== 'function')
     refuse('remote({ worker }) must be a function that returns a Worker.', 'worker')
+  const checked = checkOptions(plainOptions)
   return {
     name: 'remote',
-    options: checkOptions(serverOptions),
+    options: { ...checked, transport: transport.options },
     model: { kind: 'named' },
     checkAvailability: () =>
       Promise.resolve(
-        navigator.onLine ? { isAvailable: true } : { isAvailable: false, reason: 'The browser is offline.' },
+        navigator.onLine || isLoopback(checked.baseUrl)
+          ? { isAvailable: true }
+          : { isAvailable: false, reason: 'The browser is offline.' },
       ),
     createWorker: worker,
   }
 }
 
-function createWorker(): Worker {
-  return new Worker(new URL('../workers/remote.worker.js', import.meta.url), {
-    type: 'module',
-    name: 'rivulet-remote',
-  })
+/** The default transport: OpenAI's chat completions over server-sent events. */
+export function sse(): RemoteTransport {
+  return {
+    name: 'sse',
+    options: undefined,
+    refused: {},
+    createWorker: () =>
+      new Worker(new URL('../workers/remote.worker.js', import.meta.url), {
+        type: 'module',
+        name: 'rivulet-remote',
+      }),
+  }
+}
+
+function checkTransport(transport: RemoteTransport, options: RemoteOptions): void {
+  if (typeof transport !== 'object' || typeof transport?.createWorker !== 'function') {
+    refuse('remote({ transport }) must be what sse() or responses() returns.', 'transport')
+  }
+  const refused = Object.keys(options).find(
+    (name) => Object.hasOwn(transport.refused, name) && options[name as keyof RemoteOptions] !== undefined,
+  )
+  if (refused !== undefined) {
+    refuse(
+      `remote({ ${refused} }) has no effect with ${transport.name}(). ${transport.refused[refused]}`,
+      refused,
+    )
+  }
+}
+
+/** True for a server on the user's own machine, which needs no network. */
+function isLoopback(url: string): boolean {
+  return /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname)
 }
 
 function checkOptions({
@@ -111,10 +165,11 @@ function checkOptions({
   idleTimeoutMs = 60_000,
   canContinue = false,
   server,
+  supports = {},
   skipModelList = false,
   allowMissingFinishReason = false,
   extraBody = {},
-}: Omit<RemoteOptions, 'worker'>): RemoteLoadOptions {
+}: Omit<RemoteOptions, 'worker' | 'transport'>): RemoteLoadOptions {
   if (typeof model !== 'string' || model === '') {
     refuse("remote({ model }) must be the model's name on the server.", 'model')
   }
@@ -141,9 +196,34 @@ function checkOptions({
     idleTimeoutMs,
     canContinue,
     server,
+    supports: checkSupport(supports),
     skipModelList,
     allowMissingFinishReason,
     extraBody: checkExtraBody(extraBody),
+  }
+}
+
+const formats = ['json', 'json-schema', 'regex', 'grammar'] as const satisfies RemoteSupport['formats']
+const reasoningDemands = ['on', 'off', 'budget'] as const satisfies RemoteSupport['reasoning']
+
+function checkSupport(supports: unknown): RemoteSupport {
+  if (typeof supports !== 'object' || supports === null)
+    refuse('remote({ supports }) must be an object.', 'supports')
+  refuseUnknown('remote({ supports })', supports, ['formats', 'tools', 'reasoning'], 'field')
+  const { formats: named, tools, reasoning } = supports as Readonly<Record<keyof RemoteSupport, unknown>>
+  if (tools !== undefined && typeof tools !== 'boolean') {
+    refuse('remote({ supports: { tools } }) must be true or false.', 'supports')
+  }
+  const list = <Value extends string>(name: string, value: unknown, known: readonly Value[]) => {
+    if (value === undefined) return undefined
+    const all: readonly unknown[] | undefined = Array.isArray(value) ? value : undefined
+    if (all?.every((each): each is Value => known.some((one) => one === each))) return all
+    return refuse(`remote({ supports: { ${name} } }) must be a list of ${known.join(', ')}.`, 'supports')
+  }
+  return {
+    formats: list('formats', named, formats),
+    tools,
+    reasoning: list('reasoning', reasoning, reasoningDemands),
   }
 }
 

@@ -6,6 +6,8 @@ import { RivuletError } from './contract/errors.js'
  */
 export function resolveUrl(option: string, url: string | URL): string {
   const base = globalThis.document?.baseURI
-  if (!URL.canParse(String(url), base)) throw new RivuletError('invalid-option', `${option} must be a URL.`)
+  const isUrl = typeof url === 'string' || url instanceof URL
+  if (!isUrl || !URL.canParse(String(url), base))
+    throw new RivuletError('invalid-option', `${option} must be a URL.`)
   return new URL(String(url), base).href
 }

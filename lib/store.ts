@@ -13,6 +13,7 @@ import {
   storeFolderName,
   usedName,
 } from './contract/store-layout.js'
+import { whenFree } from './contract/when-free.js'
 
 /** A model in this browser's store. Parts of the model may still be missing. */
 export interface StoredModel {
@@ -35,8 +36,8 @@ export interface EvictOptions {
 }
 
 /**
- * The models that this browser stores for this site. The store is empty if the page has no private file system, as on
- * insecure pages and in some private windows.
+ * The models that this browser stores for this site. The store is empty if the page has no private file system that works,
+ * as on insecure pages and in some private windows.
  */
 export const store = {
   /** Lists the stored models, the most recently used first. */
@@ -61,10 +62,13 @@ export const store = {
    * of the same folder. An engine that has loaded the model keeps running.
    * @param model a URL or name, as for `createEngine`, or as returned by `list`
    * @returns true if the model was stored
-   * @throws RivuletError `invalid-option` if `model` is not a model's URL or name
+   * @throws RivuletError `invalid-option` if `model` is not a model's URL or name; `download-failed` if a file stays open in
+   *   another tab for a minute
    */
   async remove(model: string | URL, { hubUrl = defaultHubUrl }: { hubUrl?: string } = {}): Promise<boolean> {
     const location = locateRemote(model, document.baseURI, hubUrl)
+    // Without a store there are also no hashes and no locks: they exist only on secure pages.
+    if (!(await openModels())) return false
     if (location.file === undefined && (await removeFolder(location.url))) return true
     const file = findFile(location)
     if (file === undefined) return false
@@ -75,7 +79,7 @@ export const store = {
   /**
    * Removes the least recently used models until the rest takes at most `keepBytes`. Skips models that are being loaded.
    * @returns the removed models
-   * @throws RivuletError `invalid-option`
+   * @throws RivuletError `invalid-option`; `download-failed` if a file stays open in another tab for a minute
    */
   async evict({ keepBytes }: EvictOptions): Promise<readonly StoredModel[]> {
     if (typeof keepBytes !== 'number' || !(keepBytes >= 0)) {
@@ -182,7 +186,7 @@ async function removeFolder(folderUrl: string): Promise<boolean> {
   return navigator.locks.request(nameModelLock(name), async () => {
     const models = await openModels()
     if (!models || !(await getDirectory(models, name))) return false
-    await removeEntry(models, name)
+    await whenFree(folderUrl, () => removeEntry(models, name))
     return true
   })
 }
@@ -191,14 +195,16 @@ async function removeFolder(folderUrl: string): Promise<boolean> {
 async function removeModel(directoryName: string, modelUrl: string): Promise<boolean> {
   const models = await openModels()
   const directory = models && (await getDirectory(models, directoryName))
-  if (!directory) return false
+  if (!models || !directory) return false
   let isRemoved = false
   for (const file of await readDirectories(directory)) {
     const record = await readRecord(file)
     if (record?.modelUrl !== modelUrl) continue
-    await removeEntry(directory, file.name)
+    await whenFree(record.path, () => removeEntry(directory, file.name))
     isRemoved ||= !record.isMissing
   }
-  if ((await describeModels(directory)).length === 0) await removeEntry(models!, directoryName)
+  if ((await describeModels(directory)).length === 0) {
+    await whenFree(modelUrl, () => removeEntry(models, directoryName))
+  }
   return isRemoved
 }

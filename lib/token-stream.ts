@@ -1,3 +1,5 @@
+import { readPartialValues, type AnswerValue } from './answer-value.js'
+import { refuse } from './contract/check-options.js'
 import type { TokenChunk } from './contract/worker-api.js'
 import {
   startGeneration,
@@ -16,8 +18,9 @@ export interface TokenIterator extends ReadableStreamAsyncIterator<TokenChunk> {
  * The stream of one generation: a `ReadableStream` of chunks with backpressure. `for await` works in every browser, also in
  * Safari 26, whose own streams do not support it. Leaving the loop cancels the generation.
  */
-export class TokenStream extends ReadableStream<TokenChunk> {
+export class TokenStream<Value = unknown, Partial = unknown> extends ReadableStream<TokenChunk> {
   readonly #generation: Generation
+  readonly #answerValue: AnswerValue | undefined
 
   /** Creates the stream of one generation. `engine.generate` calls this. */
   constructor(options: GenerationOptions) {
@@ -34,19 +37,35 @@ export class TokenStream extends ReadableStream<TokenChunk> {
     )
     // The stream's constructor has called `start` synchronously.
     this.#generation = generation!
+    this.#answerValue = options.answerValue
   }
 
   /**
    * Settles when the generation is over. After any kind of cancel, resolves with `finishReason: 'cancelled'`. After a
-   * failure, rejects with a `RivuletError`, whose `text` is the text so far. If nobody reads the stream when `result` is
+   * failure, rejects with a `RivuletError`, whose `text` is the text so far. If the answer is complete and its value is not
+   * valid by `responseFormat`, rejects with `value-invalid`: the stream then ends as usual, and only the result fails. If nobody reads the stream when `result` is
    * accessed, the model runs to its end, and the chunks wait for a later reader.
    */
-  get result(): Promise<GenerationResult> {
+  get result(): Promise<GenerationResult<Value, Partial>> {
     // This runs in a later task, so that a reader that starts in the current task still gets backpressure.
     setTimeout(() => {
       if (!this.locked) void this.#generation.runToEnd()
     })
-    return this.#generation.result
+    // Cast: the types of the values come from the option `responseFormat`, which `answerValue` was created for.
+    return this.#generation.result as Promise<GenerationResult<Value, Partial>>
+  }
+
+  /**
+   * Reads the stream, and iterates over the value of `responseFormat` while it grows. Each value is a new, plain snapshot,
+   * which is not validated: `(await stream.result).value` is the validated one. In a JSON value only the last string, and the
+   * lists and objects around it, can still grow. Leaving the loop cancels the generation.
+   * @throws RivuletError `invalid-option` without `responseFormat`
+   */
+  partialValues(): AsyncIterableIterator<Partial, undefined> {
+    if (!this.#answerValue) refuse('partialValues() needs the option "responseFormat".', 'responseFormat')
+    const values = readPartialValues(this.values(), this.#answerValue.readPartial())
+    // Cast: as in `result`.
+    return values as AsyncIterableIterator<Partial, undefined>
   }
 
   /**

@@ -53,5 +53,6 @@ export function meterRuns(onRun: (run: Run) => void): RunMeter {
 
 function findQuestion(prompt: Prompt): string {
   if (typeof prompt === 'string') return prompt
-  return prompt.findLast(({ role }) => role === 'user')?.content ?? ''
+  const content = prompt.findLast(({ role }) => role === 'user')?.content ?? ''
+  return typeof content === 'string' ? content : content.map(({ text }) => text).join('')
 }

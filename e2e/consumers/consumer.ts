@@ -26,7 +26,9 @@ export function installConsumer(app: string): Consumer {
   const folder = join(workspace, 'app')
   cpSync(join(apps, app), folder, { recursive: true })
   cpSync(join(apps, 'shared'), join(folder, 'src'), { recursive: true })
-  cpSync(join(root, 'demo/public/models/stories'), join(folder, 'public/models/stories'), { recursive: true })
+  for (const model of ['stories', 'stories.gguf']) {
+    cpSync(join(root, 'demo/public/models', model), join(folder, 'public/models', model), { recursive: true })
+  }
   const quietFlags = ['--ignore-scripts', '--no-package-lock', '--no-audit', '--no-fund', '--prefer-offline']
   runNpm(folder, 'install', ...quietFlags)
   return {

@@ -83,6 +83,29 @@ for (const { name, app, output, hasDevServer, hasOneThread, isFast } of bundlers
   })
 }
 
+for (const { name, app, hasDevServer } of [
+  { name: 'Vite 8', app: 'vite-8-compat', hasDevServer: true },
+  { name: 'webpack 5', app: 'webpack-5-compat', hasDevServer: false },
+]) {
+  test(`${name} finds the compatibility build of llama.cpp (injected: no 64-bit memories)`, async ({
+    page,
+  }) => {
+    const consumer = installConsumer(app)
+    const built = await serveApp(buildConsumer(consumer, 'dist'), 'plain')
+    const dev = hasDevServer ? await serveDev(consumer) : undefined
+    try {
+      await removeMemory64(page)
+      for (const served of [built, dev]) {
+        if (served) expect(await readStory(page, served, 'wasm')).toBe('CPU, 1 thread')
+      }
+    } finally {
+      dev?.close()
+      built.close()
+      consumer.remove()
+    }
+  })
+}
+
 test.describe('without a bundler', () => {
   let consumer: Consumer
   let served: ServedApp
@@ -180,6 +203,18 @@ async function pretendProcessors(page: Page, count: number): Promise<void> {
     const response = await route.fetch()
     const claim = `Object.defineProperty(navigator, 'hardwareConcurrency', { value: ${count} });`
     await route.fulfill({ response, body: claim + (await response.text()) })
+  })
+}
+
+/** Stands in for a browser whose WebAssembly has no memories with 64-bit addresses. */
+async function removeMemory64(page: Page): Promise<void> {
+  await page.route(/\.js(\?|$)/, async (route) => {
+    const response = await route.fetch()
+    const code = `WebAssembly.Memory = new Proxy(WebAssembly.Memory, { construct(target, [descriptor]) {
+      if (descriptor.address === 'i64') throw new TypeError('unknown address type');
+      return new target(descriptor);
+    } });`
+    await route.fulfill({ response, body: code + (await response.text()) })
   })
 }
 

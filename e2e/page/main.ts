@@ -3,10 +3,12 @@ import * as rivulet from 'rivulet'
 import { languageModel } from 'rivulet/ai-sdk'
 import { createChat } from 'rivulet/chat'
 import { llamaCpp } from 'rivulet/llama-cpp'
+import { llamaCppCompat } from 'rivulet/llama-cpp-compat'
 import { onnx } from 'rivulet/onnx'
 import { openaiFetch } from 'rivulet/openai'
 import { recordGenerations } from 'rivulet/opentelemetry'
 import { remote } from 'rivulet/remote'
+import { responses } from 'rivulet/responses'
 import { serveOpenai } from 'rivulet/serve-openai'
 import { webLlm } from 'rivulet/web-llm'
 import type * as clients from './clients.js'
@@ -19,10 +21,12 @@ const library = {
   createChat,
   languageModel,
   llamaCpp,
+  llamaCppCompat,
   onnx,
   openaiFetch,
   recordGenerations,
   remote,
+  responses,
   serveOpenai,
   webLlm,
 }

@@ -1,37 +1,82 @@
-import type { LanguageModelV4Prompt, LanguageModelV4ToolResultPart } from '@ai-sdk/provider'
+import type {
+  LanguageModelV4Prompt,
+  LanguageModelV4ToolCallPart,
+  LanguageModelV4ToolResultPart,
+} from '@ai-sdk/provider'
 import { refuse } from '../contract/check-options.js'
-import type { ChatMessage } from '../contract/request.js'
+import type { ChatMessage, MessageToolCall } from '../contract/request.js'
 
 /**
- * Converts the SDK's prompt to messages. Reasoning and tool calls of earlier answers are left out, as models expect. Tool
- * results become messages of the user. Two messages of the same role in a row are joined, because chat templates want turns.
+ * Converts the SDK's prompt to messages. Two messages of the same role in a row are joined, because chat templates want turns.
+ * @param takesTools false for a model without tools: then earlier calls are left out, and their results become messages of
+ *   the user
  * @throws RivuletError `invalid-option` for files
  */
-export function readPrompt(prompt: LanguageModelV4Prompt): ChatMessage[] {
+export function readPrompt(prompt: LanguageModelV4Prompt, takesTools: boolean): ChatMessage[] {
   const messages: ChatMessage[] = []
-  for (const message of prompt.map(readMessage)) {
-    if (message.content === '' && message.role === 'assistant') continue
+  for (const message of prompt.flatMap((each, index) => readMessage(each, index, takesTools))) {
     const last = messages.at(-1)
-    if (last?.role !== message.role) messages.push(message)
-    else messages[messages.length - 1] = { ...last, content: `${last.content}\n\n${message.content}` }
+    const joined = last && join(last, message)
+    if (joined) messages[messages.length - 1] = joined
+    else messages.push(message)
   }
   return messages
 }
 
-function readMessage(message: LanguageModelV4Prompt[number], index: number): ChatMessage {
-  if (message.role === 'system') return { role: 'system', content: message.content }
-  if (message.role === 'tool') {
-    const results = message.content.filter((part) => part.type === 'tool-result')
-    return { role: 'user', content: results.map(readResult).join('\n\n') }
-  }
-  const texts = message.content.map((part) => {
-    if (part.type === 'text') return part.text
-    return part.type === 'file' ? refuseFile(index) : ''
-  })
-  return { role: message.role, content: texts.join('') }
+/** Joins two messages of the same role. @returns undefined if they cannot be one message */
+function join(first: ChatMessage, second: ChatMessage): ChatMessage | undefined {
+  if (first.role !== second.role || first.role === 'tool') return undefined
+  if (first.role === 'assistant' && first.tool_calls) return undefined
+  const texts = [first.content, second.content].filter((text) => text !== '')
+  // Cast: `second` has the role and the fields of its type, and its content is a text.
+  return { ...first, ...second, content: texts.join('\n\n') } as ChatMessage
 }
 
-function readResult({ toolName, output }: LanguageModelV4ToolResultPart): string {
+function readMessage(
+  message: LanguageModelV4Prompt[number],
+  index: number,
+  takesTools: boolean,
+): readonly ChatMessage[] {
+  if (message.role === 'system') return [{ role: 'system', content: message.content }]
+  if (message.role === 'tool') {
+    const results = message.content.filter((part) => part.type === 'tool-result')
+    if (!takesTools) return [{ role: 'user', content: results.map(describeResult).join('\n\n') }]
+    return results.map(({ toolCallId, output }) => ({
+      role: 'tool',
+      tool_call_id: toolCallId,
+      content: describeOutput(output),
+    }))
+  }
+  const content = message.content
+    .map((part) => {
+      if (part.type === 'text') return part.text
+      return part.type === 'file' ? refuseFile(index) : ''
+    })
+    .join('')
+  if (message.role === 'user') return [{ role: 'user', content }]
+  const reasoning = message.content.flatMap((part) => (part.type === 'reasoning' ? [part.text] : [])).join('')
+  const calls = takesTools
+    ? message.content.flatMap((part) => (part.type === 'tool-call' ? [readCall(part)] : []))
+    : []
+  if (content === '' && calls.length === 0) return []
+  return [
+    {
+      role: 'assistant',
+      content,
+      ...(reasoning !== '' && { reasoning_content: reasoning }),
+      ...(calls.length > 0 && { tool_calls: calls }),
+    },
+  ]
+}
+
+/** The SDK has the input of a call that was not valid as a text: chat templates want an object. */
+function readCall({ toolCallId, toolName, input }: LanguageModelV4ToolCallPart): MessageToolCall {
+  const isObject = typeof input === 'object' && input !== null && !Array.isArray(input)
+  const text = JSON.stringify(isObject ? input : {})
+  return { id: toolCallId, type: 'function', function: { name: toolName, arguments: text } }
+}
+
+function describeResult({ toolName, output }: LanguageModelV4ToolResultPart): string {
   return `Result of ${toolName}: ${describeOutput(output)}`
 }
 

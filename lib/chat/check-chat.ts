@@ -1,25 +1,40 @@
-import type { AnswerState, ChatOptions, ChatTurn } from '../chat.js'
+import type { AnswerState, ChatOptions, ChatTool, ChatToolCall, ChatTurn, ToolRound } from '../chat.js'
 import { refuse, refuseUnknown } from '../contract/check-options.js'
 import { checkRequest } from '../check-request.js'
 import type { GenerateOptions } from '../contract/request.js'
+import { stoppedCall } from './run-tool-calls.js'
 
 const optionNames: readonly string[] = [
   'engine',
   'system',
   'messages',
   'sampling',
+  'tools',
+  'maxToolRounds',
 ] satisfies (keyof ChatOptions)[]
 
 /** Checks the options of `createChat`. @throws RivuletError `invalid-option` */
 export function checkChatOptions(options: ChatOptions): void {
   if (typeof options !== 'object' || options === null) refuse('createChat() takes an options object.')
   refuseUnknown('createChat()', options, optionNames)
-  const { system, sampling } = options
+  const { system, sampling, tools = [], maxToolRounds = 1 } = options
   checkEngine(options.engine)
   if (system !== undefined && (typeof system !== 'string' || system === '')) {
     refuse('"system" must be a non-empty string.', 'system')
   }
-  checkQuestion('?', sampling)
+  if (!Array.isArray(tools)) refuse('"tools" must be a list of tools { name, parameters, run }.', 'tools')
+  for (const [index, tool] of tools.entries()) {
+    if (typeof tool?.run !== 'function') {
+      refuse(
+        `tools[${index}].run must be the function that the chat runs when the model calls the tool.`,
+        'tools',
+      )
+    }
+  }
+  if (!Number.isSafeInteger(maxToolRounds) || maxToolRounds < 1) {
+    refuse('"maxToolRounds" must be an integer of at least 1.', 'maxToolRounds')
+  }
+  checkQuestion('?', sampling, tools)
 }
 
 /** Checks that a value is an engine, or the promise of an engine. @throws RivuletError `invalid-option` */
@@ -35,16 +50,26 @@ const refusedSampling: Readonly<Record<string, string>> = {
   applyChatTemplate: 'a chat always uses the chat template',
   topLogprobs: 'messages are only text',
   continueFinalMessage: 'call continue()',
+  responseFormat: 'the answers of a chat are texts. Use engine.generate()',
+  tools: 'pass the tools, with their functions, to createChat()',
 } satisfies Partial<Record<keyof GenerateOptions, string>>
 
 /** Checks the text of a question, and the sampling options. @throws RivuletError `invalid-option` */
-export function checkQuestion(text: string, sampling: GenerateOptions = {}): void {
+export function checkQuestion(
+  text: string,
+  sampling: GenerateOptions = {},
+  tools: readonly ChatTool[] = [],
+): void {
   if (typeof text !== 'string') refuse('The text of a message must be a string.', 'text')
   for (const [name, reason] of Object.entries(refusedSampling)) {
     if (sampling?.[name as keyof GenerateOptions] !== undefined)
       refuse(`A chat does not accept the option "${name}": ${reason}. Leave it out.`, name)
   }
-  checkRequest(text === '' ? text : [{ role: 'user', content: text }], sampling)
+  const plainTools = tools.map((tool) => {
+    const { run: _, ...plain } = tool
+    return plain
+  })
+  checkRequest(text === '' ? text : [{ role: 'user', content: text }], { ...sampling, tools: plainTools })
 }
 
 /**
@@ -62,16 +87,60 @@ export function readTurns(messages: unknown): readonly ChatTurn[] {
 
 function readTurn(turn: unknown, index: number): ChatTurn {
   const name = `messages[${index}]`
-  const { id, role, text, state } = (turn ?? {}) as Partial<Record<keyof ChatTurn | 'state', unknown>>
+  const { id, role, text, state, reasoning, rounds } = (turn ?? {}) as Readonly<Record<string, unknown>>
   if (typeof id !== 'string' || typeof text !== 'string') {
     refuse(`${name} must have an id and a text.`, name)
   }
   if (role === 'user' && text !== '') return { id, role, text }
-  if (role === 'assistant') return { id, role, text, state: readState(state, `${name}.state`) }
+  if (role === 'assistant') {
+    return {
+      id,
+      role,
+      text,
+      ...readReasoning(reasoning, name),
+      ...(rounds !== undefined && { rounds: readRounds(rounds, `${name}.rounds`) }),
+      state: readState(state, `${name}.state`),
+    }
+  }
   refuse(
     `${name} must have the role "user", with a text, or "assistant". Put instructions into "system".`,
     name,
   )
+}
+
+function readReasoning(reasoning: unknown, name: string): { readonly reasoning?: string } {
+  if (reasoning !== undefined && typeof reasoning !== 'string')
+    refuse(`${name}.reasoning must be a string.`, name)
+  return reasoning === undefined ? {} : { reasoning }
+}
+
+function readRounds(rounds: unknown, name: string): readonly ToolRound[] {
+  if (!Array.isArray(rounds) || rounds.length === 0) refuse(`${name} must be a list that is not empty.`, name)
+  return rounds.map((round: unknown): ToolRound => {
+    const { text, reasoning, calls } = (round ?? {}) as Readonly<Record<string, unknown>>
+    if (typeof text !== 'string' || !Array.isArray(calls) || calls.length === 0) {
+      refuse(`${name} must contain rounds with a text and calls.`, name)
+    }
+    return {
+      text,
+      ...readReasoning(reasoning, name),
+      calls: calls.map((call: unknown) => readCall(call, name)),
+    }
+  })
+}
+
+function readCall(call: unknown, name: string): ChatToolCall {
+  const fields = (call ?? {}) as Readonly<Record<string, unknown>>
+  const { kind, result, message } = (fields.state ?? {}) as Readonly<Record<string, unknown>>
+  const { id, name: tool, arguments: text } = fields
+  if (typeof id !== 'string' || typeof tool !== 'string' || typeof text !== 'string') {
+    refuse(`${name} must contain calls with id, name and arguments.`, name)
+  }
+  const read = { id, name: tool, arguments: text }
+  if (kind === 'streaming' || kind === 'running') return { ...read, state: stoppedCall }
+  if (kind === 'finished' && typeof result === 'string') return { ...read, state: { kind, result } }
+  if (kind === 'failed' && typeof message === 'string') return { ...read, state: { kind, message } }
+  return refuse(`${name} must contain calls with the state of a call.`, name)
 }
 
 const interruptedState = { kind: 'finished', finishReason: 'cancelled' } as const satisfies AnswerState

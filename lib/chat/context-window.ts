@@ -1,19 +1,59 @@
-import type { ChatTurn } from '../chat.js'
+import type { ChatToolCall, ChatTurn, ToolRound } from '../chat.js'
 import type { ChatMessage } from '../contract/request.js'
+import { isObjectText } from '../is-object-text.js'
 
 /**
  * Returns the messages to send to the model: the system instructions and the turns, without empty answers and without
  * earlier questions that have no answer.
+ * @param takesTools false for a model without tools: then the rounds in which earlier answers called tools are left out
  */
-export function toPrompt(system: string | undefined, turns: readonly ChatTurn[]): ChatMessage[] {
+export function toPrompt(
+  system: string | undefined,
+  turns: readonly ChatTurn[],
+  takesTools = true,
+): ChatMessage[] {
   // Chat templates require that user and assistant turns alternate.
-  const isAnswered = (index: number) => index === turns.length - 1 || hasText(turns[index + 1]!)
-  const sent = turns.filter((turn, index) => (turn.role === 'user' ? isAnswered(index) : hasText(turn)))
-  const messages = sent.map(({ role, text }): ChatMessage => ({ role, content: text }))
+  const hasContent = (turn: ChatTurn) =>
+    turn.role === 'assistant' && (turn.text !== '' || (takesTools && turn.rounds !== undefined))
+  const isAnswered = (index: number) => index === turns.length - 1 || hasContent(turns[index + 1]!)
+  const sent = turns.filter((turn, index) => (turn.role === 'user' ? isAnswered(index) : hasContent(turn)))
+  const messages = sent.flatMap((turn) => toMessages(turn, takesTools))
   return system === undefined ? messages : [{ role: 'system', content: system }, ...messages]
 }
 
-const hasText = ({ role, text }: ChatTurn) => role === 'assistant' && text !== ''
+function toMessages(turn: ChatTurn, takesTools: boolean): readonly ChatMessage[] {
+  if (turn.role === 'user') return [{ role: 'user', content: turn.text }]
+  const { rounds = [], text, reasoning } = turn
+  const called = takesTools ? rounds.flatMap(toRoundMessages) : []
+  return text === '' ? called : [...called, { role: 'assistant', content: text, ...toReasoning(reasoning) }]
+}
+
+const toReasoning = (reasoning: string | undefined) =>
+  reasoning !== undefined && { reasoning_content: reasoning }
+
+/** Returns the messages of a round: the calls, and one result for each. */
+function toRoundMessages({ text, reasoning, calls }: ToolRound): readonly ChatMessage[] {
+  return [
+    {
+      role: 'assistant',
+      content: text,
+      ...toReasoning(reasoning),
+      tool_calls: calls.map(({ id, name, arguments: args }) => ({
+        id,
+        type: 'function',
+        function: { name, arguments: isObjectText(args) ? args : '{}' },
+      })),
+    },
+    ...calls.map((call) => ({ role: 'tool', tool_call_id: call.id, content: writeResult(call) }) as const),
+  ]
+}
+
+function writeResult({ state, arguments: args }: ChatToolCall): string {
+  if (state.kind === 'finished') return state.result
+  const message = state.kind === 'failed' ? state.message : 'The call was not run.'
+  // The message of the call has no arguments then, so the model learns here what it wrote.
+  return `Error: ${message}${isObjectText(args) ? '' : ` The arguments were: ${args}`}`
+}
 
 /** Estimates which part of a conversation fits into one engine's context, from the token counts of earlier answers. */
 export interface ContextWindow {
@@ -52,7 +92,12 @@ export function createContextWindow(): ContextWindow {
 const answerTokens = (contextLength: number) => Math.min(contextLength / 2, 1024)
 
 function countCharacters(prompt: readonly ChatMessage[]): number {
-  return prompt.reduce((sum, { content }) => sum + (content?.length ?? 0), 0)
+  const count = (message: ChatMessage) => {
+    const { reasoning_content = '', tool_calls = [] } = message.role === 'assistant' ? message : {}
+    const texts = [message.content, reasoning_content, ...tool_calls.map((call) => call.function.arguments)]
+    return texts.reduce((sum, text) => sum + (text?.length ?? 0), 0)
+  }
+  return prompt.reduce((sum, message) => sum + count(message), 0)
 }
 
 /** Returns the index at which the next exchange after `first` starts; undefined if no exchange follows. */

@@ -1,6 +1,8 @@
 import { RivuletError } from '../contract/errors.js'
+import { createAnswerValue } from '../answer-value.js'
 import { checkRequest, type CheckedRequest } from '../check-request.js'
 import { createRequest } from '../create-request.js'
+import type { RequestMessage } from '../contract/request.js'
 import type { AnswerEnd, GenerationEvent, ModelInfo, TokenChunk } from '../contract/worker-api.js'
 import type { Engine } from '../engine.js'
 import { allSupport } from '../model-support.test-support.js'
@@ -65,6 +67,7 @@ export function createScriptedEngine(
         takeWorker: async () => worker,
         createRequest: () => createRequest(request, engine.info),
         canRecover: false,
+        answerValue: createAnswerValue(request.options.responseFormat, options?.responseFormat),
         signal: options?.signal,
         disposed,
       })
@@ -75,8 +78,12 @@ export function createScriptedEngine(
   return engine
 }
 
-const countTokens = (part: string | { readonly content: string }) =>
-  (typeof part === 'string' ? part : part.content).length
+function countTokens(part: string | RequestMessage): number {
+  if (typeof part === 'string') return part.length
+  const { reasoning_content = '', tool_calls = [] } = part.role === 'assistant' ? part : {}
+  const texts = [part.content, reasoning_content, ...tool_calls.map((call) => call.function.arguments)]
+  return texts.join('').length
+}
 
 const nextTask = () => new Promise<void>((resolve) => setTimeout(resolve))
 

@@ -51,7 +51,7 @@ describe('the device of llamaCpp()', () => {
   })
 
   it('is WASM on a real GPU if WASM is requested', () => {
-    expect(chooseLlamaCppDevice(realGpu, { device: 'wasm' })).toEqual({ kind: 'wasm' })
+    expect(chooseLlamaCppDevice(realGpu, { device: 'wasm' })).toEqual({ kind: 'wasm', build: 'default' })
   })
 
   it('is a fallback adapter with 16-bit floats if WebGPU is requested', () => {
@@ -66,6 +66,28 @@ describe('the device of llamaCpp()', () => {
       )
     },
   )
+
+  const compat = { script: 'https://app.example/wllama.js', wasm: 'https://app.example/wllama.wasm' }
+
+  it.each([
+    ['auto', 'webgpu'],
+    ['webgpu', 'webgpu'],
+    ['wasm', 'wasm'],
+  ] as const)('without 64-bit memories and JSPI, %s runs the compatibility build on %s', (device, kind) => {
+    const devices = without('hasMemory64', 'hasJspi')
+    expect(chooseLlamaCppDevice(devices, { device, compat })).toMatchObject({ kind, build: 'compat' })
+  })
+
+  it('does not use the compatibility build if the default build runs', () => {
+    expect(chooseLlamaCppDevice(realGpu, { compat })).toMatchObject({ kind: 'webgpu', build: 'default' })
+    // Firefox: the compatibility build on WebGPU is slower there than the default build on the CPU.
+    const withoutJspi = chooseLlamaCppDevice(without('hasJspi'), { compat })
+    expect(withoutJspi).toEqual({ kind: 'wasm', build: 'default' })
+  })
+
+  it('is refused with the compatibility build too if there is no WebAssembly', () => {
+    expect(chooseLlamaCppDevice(withoutWasm, { compat })).toEqual(unavailable('WebAssembly is off.'))
+  })
 
   it.each([
     ['a GPU without 16-bit floats', withoutFloat16, '16-bit floats'],

@@ -72,28 +72,38 @@ function listWebGpuDtypes({ hasShaderF16 }: GpuAdapterFacts): DeviceDtypes {
 }
 
 /**
- * Returns the device for `llamaCpp()`, or the reason why the model cannot run. The shaders of llama.cpp need 16-bit floats,
- * and its build needs JSPI to wait for WebGPU. Without either, llama.cpp computes on the CPU and reports no error, so
- * `device: 'webgpu'` is refused there. Without 64-bit memories, its build does not start: wllama has another build for such
- * browsers (`@wllama/wllama-compat`), which rivulet does not load. Only `device: 'webgpu'` selects a fallback adapter.
+ * The build of llama.cpp. `default` needs 64-bit memories, and JSPI to wait for WebGPU. `compat` needs neither, and is
+ * slower: the compiler has rewritten its code so that it can wait (Asyncify).
+ */
+export type LlamaCppBuild = 'default' | 'compat'
+
+/**
+ * Returns the device and the build for `llamaCpp()`, or the reason why the model cannot run. The shaders of llama.cpp need
+ * 16-bit floats, and its default build needs JSPI to wait for WebGPU. Without either, llama.cpp computes on the CPU and
+ * reports no error, so `device: 'webgpu'` is refused there. Without 64-bit memories, the default build does not start: the
+ * option `compat` is the build for such browsers. Only `device: 'webgpu'` selects a fallback adapter.
  */
 export function chooseLlamaCppDevice(
   devices: Devices,
-  { device = 'auto' }: Pick<LlamaCppLoadOptions, 'device'>,
-): UsableDevice | Unavailable {
+  { device = 'auto', compat }: Pick<LlamaCppLoadOptions, 'device' | 'compat'>,
+): (UsableDevice & { readonly build: LlamaCppBuild }) | Unavailable {
   const { wasm } = devices
-  if ('hasMemory64' in wasm && !wasm.hasMemory64) {
+  const hasMemory64 = 'hasMemory64' in wasm && wasm.hasMemory64
+  const hasJspi = 'hasJspi' in wasm && wasm.hasJspi
+  if ('hasMemory64' in wasm && !hasMemory64 && !compat) {
     const reason =
-      'This browser has no WebAssembly memories with 64-bit addresses (memory64), which llama.cpp needs. Update the browser, or use onnx().'
+      "This browser has no WebAssembly memories with 64-bit addresses (memory64), which llama.cpp's default build needs. Install @wllama/wllama-compat and pass llamaCpp({ compat }), use onnx(), or update the browser."
     return { kind: 'unavailable', reason }
   }
-  return chooseDevice(devices, device, ({ hasShaderF16 }) => {
+  const build = hasMemory64 ? 'default' : 'compat'
+  const chosen = chooseDevice(devices, device, ({ hasShaderF16 }) => {
     if (!hasShaderF16)
       return 'This graphics adapter has no 16-bit floats (shader-f16), which llama.cpp needs.'
-    return 'hasJspi' in wasm && wasm.hasJspi
+    return build === 'compat' || hasJspi
       ? undefined
       : 'This browser has no JSPI (WebAssembly.Suspending), which llama.cpp needs for WebGPU.'
   })
+  return chosen.kind === 'unavailable' ? chosen : { ...chosen, build }
 }
 
 /**

@@ -22,8 +22,9 @@ export interface Devices {
 
 /** The features of WebAssembly that decide what can run. */
 export interface WasmFacts {
+  /** True if the page is cross-origin isolated and has `SharedArrayBuffer`, the memory that threads share. */
   readonly hasThreads: boolean
-  /** True if memories can have 64-bit addresses (memory64). `llamaCpp()` needs this. */
+  /** True if memories can have 64-bit addresses (memory64). `llamaCpp()` needs this, or its option `compat`. */
   readonly hasMemory64: boolean
   /** True if WebAssembly can wait for promises (JSPI). `llamaCpp()` needs this for WebGPU. */
   readonly hasJspi: boolean
@@ -101,7 +102,8 @@ function probeWasm(): Devices['wasm'] {
   if (!WebAssembly.validate(simdModule))
     return { unavailable: "This browser's WebAssembly has no SIMD. Update the browser." }
   return {
-    hasThreads: globalThis.crossOriginIsolated === true,
+    // WebKit can be isolated and have no `SharedArrayBuffer`.
+    hasThreads: globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer === 'function',
     hasMemory64: hasMemory64(),
     hasJspi: 'Suspending' in WebAssembly,
   }

@@ -1,3 +1,5 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+
 /**
  * Why a call or a stream failed. Codes are stable: match on them, never on the message.
  *
@@ -7,7 +9,8 @@
  * - `model-not-found`: the folder lacks a file that every model folder contains.
  * - `model-invalid`: a model file is damaged or incomplete, or its content does not match its name.
  * - `model-unsupported`: the files are valid, but this library cannot run the architecture or variant.
- * - `download-failed`: the network or the server failed during the download of a model file.
+ * - `download-failed`: a file of a model or of a runtime could not be downloaded, or not be read or written in this browser's
+ *   storage.
  * - `integrity-failed`: a file's SHA-256 differs from the expected one.
  * - `quota-exceeded`: the browser's storage quota for this site is used up.
  * - `memory-exceeded`: the model is larger than the memory of this device or than `memoryBudgetBytes`.
@@ -16,6 +19,7 @@
  * - `device-lost`: the page lost the GPU: the GPU's driver or process crashed, or the computer went to sleep.
  * - `connection-failed`: the server of `remote()` is unreachable, rejects requests, or closed the connection too early.
  * - `generation-failed`: the runtime failed during the generation.
+ * - `value-invalid`: the answer is complete, but its value is not valid by `responseFormat`.
  * - `queue-full`: the engine's queue is full (256 waiting generations).
  * - `chat-busy`: the chat is still writing an answer. Send the next question after this answer has ended.
  * - `engine-disposed`: the engine was disposed before or during the call.
@@ -36,6 +40,7 @@ export type ErrorCode =
   | 'device-lost'
   | 'connection-failed'
   | 'generation-failed'
+  | 'value-invalid'
   | 'queue-full'
   | 'chat-busy'
   | 'engine-disposed'
@@ -61,6 +66,8 @@ export interface ErrorDetailsByCode {
     readonly neededBytes?: number
     readonly availableBytes?: number
   }
+  /** The problems that the schema of `responseFormat` found; empty if the text could not be parsed or checked. */
+  readonly 'value-invalid': { readonly issues: readonly StandardSchemaV1.Issue[] }
 }
 
 /** The details of an error with this code. */
@@ -122,7 +129,7 @@ export const RivuletError = class<Code extends ErrorCode> extends Error {
 } as unknown as RivuletErrorConstructor
 
 /** The codes whose details may be empty. */
-export type WrappingCode = Exclude<ErrorCode, 'integrity-failed' | 'quota-exceeded'>
+export type WrappingCode = Exclude<ErrorCode, 'integrity-failed' | 'quota-exceeded' | 'value-invalid'>
 
 /** Returns a `RivuletError` unchanged. Wraps any other value in a new one, so that callers see only one error type. */
 export function asRivuletError(error: unknown, code: WrappingCode, what: string): RivuletError {

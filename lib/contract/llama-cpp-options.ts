@@ -1,11 +1,17 @@
 export const llamaCppDevices = ['auto', 'webgpu', 'wasm'] as const
 export type LlamaCppDevice = (typeof llamaCppDevices)[number]
 
+/** The files of llama.cpp's compatibility build, as the worker loads them. */
+export interface LlamaCppCompatFiles {
+  readonly script: string
+  readonly wasm: string
+}
+
 /** The options of `llamaCpp()` that are sent to the worker. */
 export interface LlamaCppLoadOptions {
   /**
    * The device to compute on. `auto` uses WebGPU on a real graphics adapter with 16-bit floats (`shader-f16`), which
-   * llama.cpp needs, in a browser with JSPI, and WASM otherwise. `webgpu` is refused with `backend-unavailable` where
+   * llama.cpp needs, in a browser with JSPI or on the compatibility build, and WASM otherwise. `webgpu` is refused with `backend-unavailable` where
    * llama.cpp would compute on the CPU instead.
    * @default 'auto'
    */
@@ -52,4 +58,10 @@ export interface LlamaCppLoadOptions {
    * @default the file next to wllama's own module
    */
   readonly wasmUrl?: string | undefined
+  /**
+   * llama.cpp's compatibility build, for browsers whose WebAssembly has no memories with 64-bit addresses (memory64), such
+   * as Safari. It is only downloaded there, and is slower than the other build.
+   * @default none: `llamaCpp()` is unavailable in such browsers
+   */
+  readonly compat?: LlamaCppCompatFiles | undefined
 }

@@ -142,27 +142,27 @@ export const optionTable = {
   responseFormat: {
     value: { kind: 'format', maxDepth: 64, maxLength: 2 ** 18 },
     openAi: ['response_format'],
-    backends: [],
+    backends: ['remote'],
   },
   tools: {
     value: { kind: 'tools', maxTools: 128, maxDepth: 64, maxLength: 2 ** 18 },
     openAi: ['tools'],
-    backends: ['onnx'],
+    backends: ['onnx', 'remote'],
   },
   toolChoice: {
     value: { kind: 'tool-choice' },
     openAi: ['tool_choice'],
-    backends: ['onnx'],
+    backends: ['onnx', 'remote'],
   },
   parallelToolCalls: {
     value: { kind: 'boolean' },
     openAi: ['parallel_tool_calls'],
-    backends: ['onnx'],
+    backends: ['onnx', 'remote'],
   },
   reasoning: {
     value: { kind: 'reasoning' },
     openAi: ['reasoning_effort'],
-    backends: ['onnx'],
+    backends: ['onnx', 'remote'],
   },
 } as const satisfies Record<OptionName, OptionRow>
 

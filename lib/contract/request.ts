@@ -178,20 +178,21 @@ export type ResponseFormat =
 export type Reasoning = 'on' | 'off' | { readonly maxTokens: number }
 
 /** The options that decide what an answer consists of: text, a value, tool calls, reasoning. */
-export interface AnswerOptions {
+export interface AnswerOptions<Format extends ResponseFormat | undefined = ResponseFormat | undefined> {
   /**
-   * The form of the answer. `result.value` is the parsed and validated value. `engine.info.supports.formats` lists what the
-   * model supports. This is OpenAI's `response_format`.
+   * The form of the answer. `result.value` is the parsed and validated value, and `stream.partialValues()` iterates over the
+   * value while it grows. `engine.info.supports.formats` lists what the model supports. Cannot be combined with
+   * `continueFinalMessage`. This is OpenAI's `response_format`.
    * @default free text
    */
-  readonly responseFormat?: ResponseFormat | undefined
+  readonly responseFormat?: Format
   /**
    * The tools that the model can call; up to 128. `stream` and `result` contain the calls. This is OpenAI's `tools`.
    * @default none
    */
   readonly tools?: readonly Tool[] | undefined
   /**
-   * Which of `tools` the model may call. This is OpenAI's `tool_choice`.
+   * Which of `tools` the model may call. With `continueFinalMessage`, it must be `none`. This is OpenAI's `tool_choice`.
    * @default 'auto'
    */
   readonly toolChoice?: ToolChoice | undefined
@@ -208,7 +209,8 @@ export interface AnswerOptions {
 }
 
 /** Options of `engine.generate`. */
-export interface GenerateOptions extends SamplingOptions, AnswerOptions {
+export interface GenerateOptions<Format extends ResponseFormat | undefined = ResponseFormat | undefined>
+  extends SamplingOptions, AnswerOptions<Format> {
   /**
    * `true` puts the prompt into the model's chat template. `false` continues the prompt as raw text; the prompt must then
    * be a string.

@@ -28,7 +28,7 @@ export interface ModelInfo {
 
 /**
  * How the backend runs the model. `onnx()`: `replayed`, `fixed-cache` or `growing-cache`, fastest first; `llamaCpp()`:
- * `multi-threaded` or `single-threaded`; `webLlm()`: `mlc`; `remote()`: `sse`.
+ * `multi-threaded` or `single-threaded`; `webLlm()`: `mlc`; `remote()`: `sse`, `responses-sse` or `responses-websocket`.
  */
 export type Execution =
   | 'replayed'
@@ -38,6 +38,8 @@ export type Execution =
   | 'single-threaded'
   | 'mlc'
   | 'sse'
+  | 'responses-sse'
+  | 'responses-websocket'
 
 /** What the loaded model supports. `engine.generate` refuses everything else before it starts any work. */
 export interface ModelSupport {
@@ -221,6 +223,8 @@ export type GenerationStep =
       readonly prefillMs: number
     }
   | ChunkStep
+  /** The connection to a server was lost, and the server goes on with the same answer on another one. */
+  | { readonly kind: 'resumed' }
   | ({ readonly kind: 'counted' } & CountedTokens)
 
 /** A chunk of the answer. */

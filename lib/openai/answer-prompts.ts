@@ -29,8 +29,12 @@ export async function* answerPrompts(
 ): AsyncGenerator<AnswerPart, undefined> {
   const hasLimit = !isChat && engine.info.supports.options.includes('maxTokens')
   const defaults = hasLimit ? { maxTokens: defaultCompletionTokens } : {}
+  const { reasoning, ...others } = options
+  // A model whose reasoning cannot be controlled takes what demands nothing, as other servers do.
+  const isNeutral = reasoning === 'off' && !engine.info.supports.options.includes('reasoning')
+  const sent = isNeutral ? others : options
   for (const [index, prompt] of prompts.entries()) {
-    const stream = engine.generate(prompt, { ...defaults, ...options, signal })
+    const stream = engine.generate(prompt, { ...defaults, ...sent, signal })
     for await (const chunk of stream) yield { kind: 'chunk', index, chunk }
     const result = await stream.result
     yield { kind: 'end', index, end: checkEnd(result.finishReason), result }

@@ -24,9 +24,15 @@ export function nameAsClient(error: unknown, body: unknown): unknown {
   const { option } = error.details
   if (option === undefined) return error
   const sent = (body ?? {}) as Readonly<Record<string, unknown>>
-  const field = listFields(option).find((name) => sent[name] !== undefined && sent[name] !== null)
+  const findField = (name: string) =>
+    listFields(name).find((known) => sent[known] !== undefined && sent[known] !== null)
+  const field = findField(option)
   if (field === undefined || field === option) return error
-  const message = error.message.replaceAll(`"${option}"`, `"${field}"`)
+  // The message can also name other options, such as one that the option cannot be combined with.
+  const message = [option, ...optionNames].reduce(
+    (words, name) => words.replaceAll(`"${name}"`, `"${findField(name) ?? name}"`),
+    error.message,
+  )
   return new RivuletError('invalid-option', message, {
     cause: error,
     text: error.text,

@@ -85,14 +85,12 @@ describe('a request of OpenAI’s API', () => {
 
   it.each<[object]>([
     [{ tools: [] }],
-    [{ tools: [{ type: 'function' }], tool_choice: 'none' }],
     [{ tool_choice: 'none' }],
     [{ tool_choice: 'auto' }],
     [{ parallel_tool_calls: true }],
     [{ parallel_tool_calls: false }],
     [{ functions: [], function_call: 'none' }],
     [{ modalities: ['text'] }],
-    [{ reasoning_effort: 'none' }],
     [{ verbosity: 'medium' }],
     [{ top_logprobs: 0 }],
     [{ logprobs: false, top_logprobs: 0 }],
@@ -105,6 +103,57 @@ describe('a request of OpenAI’s API', () => {
     [{ store: false, metadata: {}, service_tier: 'auto', user: 'me' }],
   ])('may have a value that demands nothing: %j', (fields) => {
     expect(readRequest({ ...chat, ...fields }, true).options).toEqual({})
+  })
+
+  it('may demand a form, tools and reasoning', () => {
+    const options = (fields: object) => readRequest({ ...chat, ...fields }, true).options
+    const parameters = { type: 'object', properties: {} }
+    const look = { name: 'look', description: 'Looks.', parameters }
+    const tools = [
+      { type: 'function', function: { ...look, strict: true } },
+      { type: 'function', function: { name: 'wait', description: null, parameters: null } },
+    ]
+    expect(options({ tools, tool_choice: 'required', parallel_tool_calls: false })).toEqual({
+      tools: [look, { name: 'wait' }],
+      toolChoice: 'required',
+      parallelToolCalls: false,
+    })
+    const one = { type: 'function', function: { name: 'wait' } }
+    expect(options({ tools, tool_choice: one })).toMatchObject({ toolChoice: { name: 'wait' } })
+    expect(options({ tools, tool_choice: 'none' })).toMatchObject({ toolChoice: 'none' })
+    const json_schema = { name: 'a', schema: parameters, strict: true }
+    expect(options({ response_format: { type: 'json_object' } })).toEqual({ responseFormat: 'json' })
+    expect(options({ response_format: { type: 'json_schema', json_schema } })).toEqual({
+      responseFormat: { jsonSchema: parameters },
+    })
+    expect(options({ reasoning_effort: 'none' })).toEqual({ reasoning: 'off' })
+    expect(options({ reasoning_effort: 'low' })).toEqual({ reasoning: 'on' })
+  })
+
+  it('may contain tool calls, their results and reasoning', () => {
+    const call = { id: 'a', type: 'function', function: { name: 'look', arguments: '{}' } }
+    const messages = [
+      ...chat.messages,
+      { role: 'assistant', content: null, reasoning_content: 'Hm.', tool_calls: [call] },
+      { role: 'tool', tool_call_id: 'a', content: [{ type: 'text', text: 'sunny' }] },
+    ]
+    expect(readRequest({ model: 'local', messages }, true).prompts[0]).toEqual([
+      ...chat.messages,
+      { role: 'assistant', content: '', reasoning_content: 'Hm.', tool_calls: [call] },
+      { role: 'tool', tool_call_id: 'a', content: 'sunny' },
+    ])
+  })
+
+  it('for a completion has a form, but no tools and no reasoning', () => {
+    const completion = { model: 'local', prompt: 'Once' }
+    const format = { response_format: { type: 'json_object' } }
+    expect(readRequest({ ...completion, ...format }, false).options).toMatchObject({ responseFormat: 'json' })
+    for (const fields of [{ tools: [{}] }, { tool_choice: 'required' }, { reasoning_effort: 'high' }]) {
+      const [name] = Object.keys(fields)
+      expect(() => readRequest({ ...completion, ...fields }, false)).toThrow(`"${name}" is not supported`)
+    }
+    const neutral = { tools: [], tool_choice: 'none', parallel_tool_calls: true, reasoning_effort: 'none' }
+    expect(readRequest({ ...completion, ...neutral }, false).options).toEqual({ applyChatTemplate: false })
   })
 
   it('may have the values of OpenAI’s ranges', () => {
@@ -145,8 +194,13 @@ describe('a request of OpenAI’s API', () => {
   it.each([
     [{ ...chat, tools: [{ type: 'function' }] }, 'tools'],
     [{ ...chat, tools: [{ type: 'function' }], tool_choice: 'auto' }, 'tools'],
-    [{ ...chat, tool_choice: 'required' }, 'tool_choice'],
-    [{ ...chat, reasoning_effort: 'high' }, 'reasoning_effort'],
+    [{ ...chat, tools: { look: {} } }, 'tools'],
+    [{ ...chat, tools: [{ type: 'custom', custom: { name: 'look' } }] }, 'tools'],
+    [{ ...chat, tool_choice: 'sometimes' }, 'tool_choice'],
+    [{ ...chat, tool_choice: { type: 'function' } }, 'tool_choice'],
+    [{ ...chat, tool_choice: { type: 'allowed_tools', allowed_tools: {} } }, 'tool_choice'],
+    [{ ...chat, parallel_tool_calls: 'yes' }, 'parallel_tool_calls'],
+    [{ ...chat, reasoning_effort: 'huge' }, 'reasoning_effort'],
     [{ ...chat, modalities: ['text', 'audio'] }, 'modalities'],
     [{ ...chat, echo: true }, 'echo'],
     [{ ...chat, best_of: 2 }, 'best_of'],
@@ -156,11 +210,14 @@ describe('a request of OpenAI’s API', () => {
     [{ ...chat, logprobs: 2 }, 'logprobs'],
     [{ model: 'local', messages: [{ role: 'user', content: null }] }, 'messages[0].content'],
     [
-      { model: 'local', messages: [{ role: 'assistant', content: null, tool_calls: [{}] }] },
-      'messages[0].tool_calls',
+      { model: 'local', messages: [{ role: 'assistant', content: '', function_call: {} }] },
+      'messages[0].function_call',
     ],
     [{ ...chat, n: 2 }, 'n'],
-    [{ ...chat, response_format: { type: 'json_object' } }, 'response_format'],
+    [{ ...chat, response_format: { type: 'json_schema' } }, 'response_format'],
+    [{ ...chat, response_format: { type: 'json_schema', json_schema: { name: 'a' } } }, 'response_format'],
+    [{ ...chat, response_format: { type: 'grammar' } }, 'response_format'],
+    [{ ...chat, response_format: 'json' }, 'response_format'],
     [{ ...chat, stream: 'yes' }, 'stream'],
     [{ ...chat, stream_options: 1 }, 'stream_options'],
     [{ ...chat, top_logprobs: 1 }, 'top_logprobs'],

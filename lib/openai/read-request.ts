@@ -1,6 +1,7 @@
 import { refuse as refuseOption } from '../contract/check-options.js'
 import { describeOption, optionNames, type OptionName } from '../contract/option-table.js'
 import type { ChatMessage, GenerateOptions, Prompt } from '../contract/request.js'
+import { answerFields, readAnswerOptions } from './read-answer-options.js'
 
 /** A request of OpenAI's API, converted to the prompt and the options of this library. */
 export interface ReadRequest {
@@ -25,8 +26,8 @@ const silentFields = [
   'prompt_cache_key',
 ] as const
 
-/** The options that have one of `neutralFields`. */
-const refusedOptions = new Set<OptionName>([
+/** The options that `readAnswerOptions` reads. */
+const answerOptions = new Set<OptionName>([
   'responseFormat',
   'tools',
   'toolChoice',
@@ -34,8 +35,8 @@ const refusedOptions = new Set<OptionName>([
   'reasoning',
 ])
 
-/** The options that are read from fields of their own. `readLogprobs` reads the other one. */
-const sentOptions = optionNames.filter((name) => name !== 'topLogprobs' && !refusedOptions.has(name))
+/** The options whose fields have the same values. `readLogprobs` and `readAnswerOptions` read the others. */
+const sentOptions = optionNames.filter((name) => name !== 'topLogprobs' && !answerOptions.has(name))
 
 /** The fields that set an option of the option table. Their names come from OpenAI or vLLM. */
 const optionFields = [...sentOptions, 'topLogprobs' as const].flatMap((name) => describeOption(name).openAi)
@@ -50,6 +51,7 @@ const readFields = [
   'logprobs',
   'continue_final_message',
   'add_generation_prompt',
+  'response_format',
 ] as const
 
 const isEmptyList = (value: unknown) => Array.isArray(value) && value.length === 0
@@ -60,15 +62,15 @@ const isOneOf =
 
 /** Fields that are accepted with the values that demand nothing. Any other value is refused. */
 const neutralFields: Readonly<Record<string, (value: unknown, fields: Json) => boolean>> = {
+  // In a chat, `readAnswerOptions` reads these four.
   tools: (value, { tool_choice: choice }) => isEmptyList(value) || choice === 'none',
   tool_choice: isOneOf('none', 'auto'),
   parallel_tool_calls: isOneOf(true, false),
+  reasoning_effort: isOneOf('none'),
   functions: isEmptyList,
   function_call: isOneOf('none', 'auto'),
   modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === 'text',
-  reasoning_effort: isOneOf('none'),
   verbosity: isOneOf('medium'),
-  response_format: (value) => asObject(value, 'response_format').type === 'text',
   n: isOneOf(1),
   best_of: isOneOf(1),
   echo: isOneOf(false),
@@ -76,6 +78,7 @@ const neutralFields: Readonly<Record<string, (value: unknown, fields: Json) => b
 }
 
 const knownFields = new Set<string>([...silentFields, ...optionFields, ...readFields])
+const chatFields = new Set<string>(answerFields)
 
 /**
  * Reads the body of `/v1/chat/completions` or `/v1/completions`. An unsupported field causes an error that names it. As
@@ -87,7 +90,7 @@ export function readRequest(body: unknown, isChat: boolean): ReadRequest {
   const fields: Json = Object.fromEntries(Object.entries(sent).filter(([, value]) => value !== null))
   for (const [name, value] of Object.entries(fields)) {
     const isNeutral = Object.hasOwn(neutralFields, name) ? neutralFields[name] : undefined
-    if (knownFields.has(name) || isNeutral?.(value, fields)) continue
+    if (knownFields.has(name) || (isChat && chatFields.has(name)) || isNeutral?.(value, fields)) continue
     const how = isNeutral ? ' with this value' : ''
     refuse(name, `is not supported${how} by the model in this page. Leave it out.`)
   }
@@ -115,6 +118,7 @@ function readOptions(fields: Json, isChat: boolean): Omit<GenerateOptions, 'sign
   return {
     ...adaptRanges(Object.fromEntries(options)),
     ...readLogprobs(fields, isChat),
+    ...readAnswerOptions(isChat ? fields : { response_format: fields.response_format }),
     ...(continueFinalMessage && { continueFinalMessage }),
   }
 }
@@ -175,19 +179,25 @@ function readIncludesUsage(options: unknown): boolean {
 function readMessages(messages: unknown): readonly ChatMessage[] {
   if (!Array.isArray(messages)) return refuse('messages', 'must be an array.')
   return messages.map((message: unknown, index) => {
-    const { role, content, tool_calls: calls, function_call: call } = asObject(message, `messages[${index}]`)
-    if (Array.isArray(calls) && calls.length > 0) refuse(`messages[${index}].tool_calls`, noTools)
-    if (call !== undefined && call !== null) refuse(`messages[${index}].function_call`, noTools)
+    const fields = asObject(message, `messages[${index}]`)
+    const { role, content, tool_calls, reasoning_content, tool_call_id, function_call: call } = fields
+    if (isPresent(call)) refuse(`messages[${index}].function_call`, 'is not supported. Use "tool_calls".')
     // `developer` is OpenAI's newer name for `system`.
     const knownRole = role === 'developer' ? 'system' : role
-    // OpenAI's answers have null where they call a tool.
-    const words = content === null && role === 'assistant' ? '' : readContent(content, index)
-    // `engine.generate` checks the role.
-    return { role: knownRole, content: words } as ChatMessage
+    // OpenAI's answers have null, or nothing, where they call a tool.
+    const isSilent = role === 'assistant' && !isPresent(content)
+    // `engine.generate` checks the role and the other fields.
+    return {
+      role: knownRole,
+      content: isSilent ? '' : readContent(content, index),
+      ...(isPresent(reasoning_content) && { reasoning_content }),
+      ...(isPresent(tool_calls) && !isEmptyList(tool_calls) && { tool_calls }),
+      ...(isPresent(tool_call_id) && { tool_call_id }),
+    } as ChatMessage
   })
 }
 
-const noTools = 'is not supported: the model in this page has no tools. Leave it out.'
+const isPresent = (value: unknown) => value !== undefined && value !== null
 
 /** Reads the content of a message: a text, or a list of text parts, which are joined. */
 function readContent(content: unknown, index: number): string {

@@ -33,7 +33,17 @@ export function readResponseRequest(body: unknown): ReadResponseRequest {
     refuseOption('The request body must be a JSON object.')
   }
   const sent = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null)) as Json
-  const { input, instructions, text, reasoning, include, max_tool_calls: _, ...others } = sent
+  const {
+    input,
+    instructions,
+    text,
+    reasoning,
+    include,
+    tools,
+    tool_choice,
+    max_tool_calls: _,
+    ...others
+  } = sent
   for (const [name, values] of Object.entries(neutralValues)) {
     if (others[name] !== undefined && !values.includes(others[name])) {
       refuse(name, 'is not supported with this value by the model in this page. Leave it out.')
@@ -49,6 +59,8 @@ export function readResponseRequest(body: unknown): ReadResponseRequest {
     ...Object.fromEntries(fields.map(([name, value]) => [chatNames[name] ?? name, value])),
     ...readText(text),
     ...readReasoning(reasoning),
+    ...(tools !== undefined && { tools: readTools(tools) }),
+    ...(tool_choice !== undefined && { tool_choice: readToolChoice(tool_choice) }),
     messages: readInput(input),
   }
   const { prompts, ...read } = renameErrors(() => readRequest(chat, true))
@@ -61,7 +73,33 @@ export function readResponseRequest(body: unknown): ReadResponseRequest {
 function readText(text: unknown = {}): Json {
   const { format, verbosity, ...others } = asObject(text, 'text')
   refuseRest(others, 'text')
-  return { response_format: format ?? null, verbosity: verbosity ?? null }
+  return { response_format: readFormat(format), verbosity: verbosity ?? null }
+}
+
+/** Converts `text.format` to `response_format`, which has the fields of a schema in an object of their own. */
+function readFormat(format: unknown): unknown {
+  if (format === undefined || format === null) return null
+  const { type, ...json_schema } = asObject(format, 'text.format')
+  return type === 'json_schema' ? { type, json_schema } : format
+}
+
+/** Converts tools to those of chat completions. Only functions are tools here: nothing runs on a server. */
+function readTools(tools: unknown): unknown {
+  if (!Array.isArray(tools)) return refuse('tools', 'must be a list.')
+  return tools.map((tool: unknown, index) => {
+    const { type, ...called } = asObject(tool, `tools[${index}]`)
+    if (type === 'function') return { type, function: called }
+    return refuse(
+      'tools',
+      'must contain only tools of the type "function". The model in this page has no others.',
+    )
+  })
+}
+
+function readToolChoice(choice: unknown): unknown {
+  if (typeof choice !== 'object' || choice === null) return choice
+  const { type, name } = choice as Json
+  return { type, function: { name } }
 }
 
 function readReasoning(reasoning: unknown = {}): Json {
@@ -78,22 +116,76 @@ function refuseRest(others: Json, name: string): void {
 
 const inputRoles = new Set<unknown>(['user', 'assistant', 'system', 'developer'])
 
-/** Converts the input to chat messages: a text of the user, or a list of items. Reasoning of earlier answers is left out. */
+/** A chat message that is put together from items. */
+interface JoinedMessage {
+  readonly role: unknown
+  content: unknown
+  reasoning_content?: string
+  tool_calls?: object[]
+  readonly tool_call_id?: string
+}
+
+/**
+ * Converts the input to chat messages: a text of the user, or a list of items. The items of one answer (reasoning, a message,
+ * function calls) are one message.
+ */
 function readInput(input: unknown): unknown {
   if (typeof input === 'string') return [{ role: 'user', content: input }]
   if (!Array.isArray(input)) return refuse('input', 'must be a string or a list of items.')
-  return input.flatMap((item: unknown, index) => {
+  const messages: JoinedMessage[] = []
+  const callIds = new Set<unknown>()
+  /** Returns the answer that the next item belongs to. An answer has one text, and its calls come after it. */
+  const joinAnswer = (canJoin: (answer: JoinedMessage) => boolean) => {
+    const last = messages.at(-1)
+    if (last?.role === 'assistant' && canJoin(last)) return last
+    const answer: JoinedMessage = { role: 'assistant', content: null }
+    messages.push(answer)
+    return answer
+  }
+  for (const [index, item] of (input as readonly unknown[]).entries()) {
     const name = `input[${index}]`
-    const { type = 'message', role, content } = asObject(item, name)
-    if (type === 'reasoning') return []
-    if (type !== 'message')
-      return refuse(`${name}.type`, 'must be "message": the model in this page has no tools.')
-    if (!inputRoles.has(role)) refuse(`${name}.role`, 'must be "user", "assistant", "system" or "developer".')
-    const parts = Array.isArray(content)
-      ? content.map((part: unknown) => readPart(part, `${name}.content`))
-      : content
-    return [{ role, content: parts }]
-  })
+    const { type = 'message', role, content, call_id, ...fields } = asObject(item, name)
+    if (type === 'reasoning') {
+      const text = readReasoningText(content)
+      if (text !== '') joinAnswer(() => false).reasoning_content = text
+    } else if (type === 'function_call') {
+      const answer = joinAnswer(() => true)
+      callIds.add(call_id)
+      answer.tool_calls ??= []
+      answer.tool_calls.push({
+        id: call_id,
+        type: 'function',
+        function: { name: fields.name, arguments: fields.arguments },
+      })
+    } else if (type === 'function_call_output') {
+      if (!callIds.has(call_id))
+        refuse(`${name}.call_id`, 'must be that of a function call in an earlier item.')
+      messages.push({
+        role: 'tool',
+        content: readParts(fields.output, `${name}.output`),
+        tool_call_id: String(call_id),
+      })
+    } else if (type !== 'message') {
+      refuse(`${name}.type`, 'must be "message", "reasoning", "function_call" or "function_call_output".')
+    } else if (!inputRoles.has(role)) {
+      refuse(`${name}.role`, 'must be "user", "assistant", "system" or "developer".')
+    } else {
+      const parts = readParts(content, `${name}.content`)
+      if (role !== 'assistant') messages.push({ role, content: parts })
+      else joinAnswer((answer) => answer.content === null && !answer.tool_calls).content = parts
+    }
+  }
+  return messages
+}
+
+function readParts(content: unknown, name: string): unknown {
+  return Array.isArray(content) ? content.map((part: unknown) => readPart(part, name)) : content
+}
+
+/** Returns the text of an item of reasoning. Summaries are not for the model. */
+function readReasoningText(content: unknown): string {
+  const parts: readonly unknown[] = Array.isArray(content) ? content : []
+  return parts.map((part) => String((part as Json | null)?.text ?? '')).join('')
 }
 
 /** Converts a part to the part of a chat message. */
@@ -108,7 +200,9 @@ const repeatedFields = [
   'max_output_tokens',
   'metadata',
   'parallel_tool_calls',
+  'reasoning',
   'temperature',
+  'text',
   'tool_choice',
   'top_p',
   'user',
@@ -116,8 +210,14 @@ const repeatedFields = [
 
 function repeat(sent: Json): Json {
   const names = repeatedFields.filter((name) => sent[name] !== undefined)
-  return Object.fromEntries(names.map((name) => [name, sent[name]]))
+  return {
+    ...Object.fromEntries(names.map((name) => [name, sent[name]])),
+    ...(Array.isArray(sent.tools) && { tools: sent.tools.map(repeatTool) }),
+  }
 }
+
+/** Returns a tool with all fields of OpenAI's type. */
+const repeatTool = (tool: object) => ({ parameters: null, strict: true, ...tool })
 
 /** The fields of the Responses API for the fields of chat completions. */
 const responseNames: readonly (readonly [RegExp, string])[] = [

@@ -63,14 +63,14 @@ export function createResponseWriter({ model, created, echo }: ResponseHead) {
       tool_choice: 'auto',
       tools: [],
       top_p: null,
+      reasoning: { effort: null, summary: null },
+      text: { format: { type: 'text' } },
       ...echo,
       background: false,
       model,
       // The items are complete or cut off as the response is.
       output: status === 'in_progress' ? [] : items.map((item) => writeItem(item, status)),
       previous_response_id: null,
-      reasoning: { effort: null, summary: null },
-      text: { format: { type: 'text' } },
       truncation: 'disabled',
       ...(usage && { usage: writeUsage(usage) }),
     }

@@ -87,6 +87,34 @@ describe('what a page reports to a test', () => {
     remove()
   })
 
+  it('has the channels of a chunk, and the value as JSON; a value that is not JSON is left out', async () => {
+    const { reports, observer, remove } = await observeThisThread()
+    const toolCalls = [{ index: 0, id: 'a', name: 'look', argumentsDelta: '{}' }]
+    const chunk = { text: '', reasoning: 'Hm.', toolCalls, tokenIds: [1], tokenCount: 1, index: 0 }
+    observer.onChunk({ generation: 7, chunk, arrivedMs: 1, readMs: 2, unreadChunks: 0, recoveries: 0 })
+    const result: GenerationResult = {
+      text: '',
+      finishReason: 'stop',
+      reasoning: '',
+      toolCalls: [],
+      parts: [],
+      ...figures,
+    }
+    for (const value of [{ at: new Date(0), run() {} }, () => {}, 1n, undefined]) {
+      observer.onEnd({ generation: 7, info, outcome: { kind: 'finished', result: { ...result, value } } })
+    }
+    expect(reports.slice(1)).toStrictEqual([
+      { kind: 'chunk', generation: 7, text: '', reasoning: 'Hm.', toolCalls, tokenCount: 1, arrivedMs: 1 },
+      {
+        kind: 'generation-ended',
+        generation: 7,
+        result: { ...result, value: { at: '1970-01-01T00:00:00.000Z' } },
+      },
+      ...[1, 2, 3].map(() => ({ kind: 'generation-ended', generation: 7, result })),
+    ])
+    remove()
+  })
+
   it('has errors with code, text and cause, and leaves out a cancel reason that cannot be posted', async () => {
     const { reports, observer, remove } = await observeThisThread()
     const error = new RivuletError('device-lost', 'lost', { text: 'Once', cause: new Error('why') })

@@ -4,7 +4,12 @@ import type { RivuletError } from '../contract/errors.js'
 import type { ModelInfo } from '../contract/worker-api.js'
 import type { GenerationResult } from '../generation.js'
 import type { EngineObserver } from '../observer.js'
-import { recordStream, type ObservedStream, type StreamRecord } from './observed-stream.js'
+import {
+  recordStream,
+  type ObservedChunk,
+  type ObservedStream,
+  type StreamRecord,
+} from './observed-stream.js'
 
 /** The outcome of loading a model. */
 type ObservedLoad =
@@ -22,7 +27,7 @@ export interface ContextObserver {
 /** A report from a page about one stream, as plain data. It does not contain the prompt. */
 export type StreamReport = { readonly generation: number } & (
   | { readonly kind: 'generation-started' }
-  | { readonly kind: 'chunk'; readonly text: string; readonly tokenCount: number; readonly arrivedMs: number }
+  | ({ readonly kind: 'chunk' } & ObservedChunk)
   | { readonly kind: 'generation-ended'; readonly result: GenerationResult }
   | { readonly kind: 'generation-failed'; readonly error: SerializedError }
 )
@@ -101,19 +106,29 @@ function installObserver(binding: string): void {
     details,
     cause: cause instanceof Error ? serialize(cause as RivuletError) : undefined,
   })
+  function toJson(value: unknown): { readonly value?: unknown } {
+    try {
+      const text = JSON.stringify(value) as string | undefined
+      return text === undefined ? {} : { value: JSON.parse(text) }
+    } catch {
+      return {}
+    }
+  }
   const observer: EngineObserver = {
     onLoad: (info) => post({ kind: 'engine-loaded', info }),
     onLoadError: (error) => post({ kind: 'engine-failed', error: serialize(error) }),
     onStart: ({ generation }) => post({ kind: 'generation-started', generation }),
-    onChunk: ({ generation, chunk: { text, tokenCount }, arrivedMs }) =>
-      post({ kind: 'chunk', generation, text, tokenCount, arrivedMs }),
+    onChunk({ generation, chunk: { text, reasoning, toolCalls, tokenCount }, arrivedMs }) {
+      const channels = { ...(reasoning && { reasoning }), ...(toolCalls && { toolCalls }) }
+      post({ kind: 'chunk', generation, text, ...channels, tokenCount, arrivedMs })
+    },
     onEnd({ generation, outcome }) {
       if (outcome.kind === 'failed') {
         return post({ kind: 'generation-failed', generation, error: serialize(outcome.error) })
       }
-      // The cancel reason can be any value, even one that cannot be posted.
-      const { cancelReason: _, ...result } = outcome.result
-      post({ kind: 'generation-ended', generation, result })
+      // The cancel reason, and the output of a schema, can be any value, even one that cannot be posted.
+      const { cancelReason: _, value, ...result } = outcome.result
+      post({ kind: 'generation-ended', generation, result: { ...result, ...toJson(value) } })
     },
   }
   Object.assign(globalThis, { [Symbol.for('rivulet.observer')]: observer })

@@ -1,10 +1,15 @@
 import { deserializeError } from '../contract/error-transfer.js'
+import type { ToolCall, ToolCallDelta } from '../contract/worker-api.js'
 import type { GenerationResult } from '../generation.js'
 import type { StreamReport } from './observe-context.js'
 
 /** One token chunk, as the page read it. */
 export interface ObservedChunk {
   readonly text: string
+  /** Missing if the chunk has none. */
+  readonly reasoning?: string
+  /** What the chunk adds to tool calls; missing if it adds nothing. */
+  readonly toolCalls?: readonly ToolCallDelta[]
   readonly tokenCount: number
   /** Milliseconds since the call of `generate`, by the page's clock. */
   readonly arrivedMs: number
@@ -25,8 +30,10 @@ export interface ObservedStream {
   readonly chunks: readonly ObservedChunk[]
   /** The text so far: the joined texts of the chunks. After the stream has ended, the text of the result. */
   readonly text: string
+  /** The tool calls so far. After the stream has ended, those of the result. */
+  readonly toolCalls: readonly ToolCall[]
   /**
-   * The page's `stream.result`, with finish reason, usage and latency. Resolves when the generation ends. Rejects with a
+   * The page's `stream.result`, with finish reason, usage and latency. Its `value` went through JSON. Resolves when the generation ends. Rejects with a
    * `RivuletError` if the generation fails.
    */
   readonly result: Promise<GenerationResult>
@@ -41,6 +48,7 @@ export interface StreamRecord {
 /** Creates the record of a stream that the page has not started. */
 export function recordStream(): StreamRecord {
   const chunks: ObservedChunk[] = []
+  const toolCalls: ToolCall[] = []
   let state: ObservedState = { kind: 'waiting' }
   let settle!: (result: GenerationResult | Promise<never>) => void
   const result = new Promise<GenerationResult>((resolve) => (settle = resolve))
@@ -51,8 +59,9 @@ export function recordStream(): StreamRecord {
     if (report.kind === 'generation-started') {
       state = { kind: 'running' }
     } else if (report.kind === 'chunk') {
-      const { text, tokenCount, arrivedMs } = report
-      chunks.push({ text, tokenCount, arrivedMs })
+      const { kind: _, generation: __, ...chunk } = report
+      chunks.push(chunk)
+      addCalls(toolCalls, chunk)
     } else if (report.kind === 'generation-ended') {
       state = { kind: 'ended', result: report.result }
       settle(report.result)
@@ -74,6 +83,16 @@ export function recordStream(): StreamRecord {
       get text() {
         return state.kind === 'ended' ? state.result.text : chunks.map(({ text }) => text).join('')
       },
+      get toolCalls() {
+        return state.kind === 'ended' ? state.result.toolCalls : toolCalls
+      },
     },
+  }
+}
+
+function addCalls(calls: ToolCall[], { toolCalls = [] }: ObservedChunk): void {
+  for (const { index, id = '', name = '', argumentsDelta } of toolCalls) {
+    const call = calls[index] ?? { id, name, arguments: '' }
+    calls[index] = { ...call, arguments: call.arguments + argumentsDelta }
   }
 }

@@ -25,10 +25,15 @@ it('loading refuses WebGPU on an adapter without 16-bit floats', async () => {
     code: 'backend-unavailable',
     message: expect.stringContaining("16-bit floats (shader-f16), which llama.cpp needs. Use device: 'auto'"),
   })
-  expect(await chooseDevice({})).toEqual({ useGpu: false, description: 'CPU', threads: 4 })
+  expect(await chooseDevice({})).toEqual({ useGpu: false, build: 'default', description: 'CPU', threads: 4 })
 })
 
 it('loading uses a real adapter with 16-bit floats', async () => {
   stubAdapter('shader-f16')
-  expect(await chooseDevice({ threads: 3 })).toEqual({ useGpu: true, description: 'amd gcn-4', threads: 3 })
+  expect(await chooseDevice({ threads: 3 })).toEqual({
+    useGpu: true,
+    build: 'default',
+    description: 'amd gcn-4',
+    threads: 3,
+  })
 })

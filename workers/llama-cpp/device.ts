@@ -1,4 +1,4 @@
-import { chooseLlamaCppDevice } from '../../lib/contract/choose-device.js'
+import { chooseLlamaCppDevice, type LlamaCppBuild } from '../../lib/contract/choose-device.js'
 import { probeDevices } from '../../lib/contract/devices.js'
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { LlamaCppLoadOptions } from '../../lib/contract/llama-cpp-options.js'
@@ -7,6 +7,7 @@ import { describeAdapter } from '../describe-device.js'
 /** The device that llama.cpp runs on. */
 export interface ChosenDevice {
   readonly useGpu: boolean
+  readonly build: LlamaCppBuild
   /** The name of the GPU adapter, or `CPU`. */
   readonly description: string
   readonly threads: number
@@ -19,6 +20,7 @@ export async function chooseDevice(options: LlamaCppLoadOptions): Promise<Chosen
   const half = Math.floor((navigator.hardwareConcurrency || 1) / 2)
   return {
     useGpu: chosen.kind === 'webgpu',
+    build: chosen.build,
     description: chosen.kind === 'webgpu' ? describeAdapter(chosen.adapter) : 'CPU',
     threads: options.threads ?? Math.max(2, half),
   }

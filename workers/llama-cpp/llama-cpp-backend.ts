@@ -16,7 +16,7 @@ import { chooseDevice, type ChosenDevice } from './device.js'
 import { generateTokens, type LoadedModel } from './generate.js'
 import { readGgufHeader, type GgufHeader } from './gguf-header.js'
 import { createPromptRenderer } from './render-prompt.js'
-import { openLlamaCpp } from './runtime.js'
+import { openLlamaCpp, type LlamaCppFiles } from './runtime.js'
 
 /** The longest default context, in tokens. A longer one must be requested: it takes memory even when it is not used. */
 const maxDefaultContext = 4096
@@ -81,11 +81,11 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         })
         onProgress({ ...nothingFetched, ...downloaded, ...loadPhase })
         const parameters = chooseParameters(device, contextLength)
-        const wasmUrl = findWasm(options.wasmUrl)
+        const build = findBuild(device, options)
         const controlTokens = readControlTokens(header, chatTemplate, options.endTokens ?? [])
         const conversationBytes = options.conversationCacheBytes ?? defaultConversationCacheBytes
         open = async () => ({
-          runtime: await openLlamaCpp(files, wasmUrl, parameters),
+          runtime: await openLlamaCpp(files, build, parameters),
           renderPrompt: createPromptRenderer(header, chatTemplate, controlTokens.all),
           controlTokens,
           memory: createConversationMemory(header.cacheSize, conversationBytes),
@@ -180,7 +180,7 @@ function describeModel(
     deviceDescription: usesGpu ? device.description : describeThreads(isMultithreaded ? threads : 1),
     dtype: runtime.fileType,
     execution: isMultithreaded ? 'multi-threaded' : 'single-threaded',
-    warnings: [],
+    warnings: device.build === 'compat' ? [compatWarning] : [],
     contextLength: runtime.contextLength,
     supports: {
       inputs: hasChatTemplate ? ['chat', 'text'] : ['text'],
@@ -196,6 +196,10 @@ function describeModel(
   }
 }
 
-function findWasm(url: string | undefined): string {
-  return url ?? new URL('@wllama/wllama/esm/wasm/wllama.wasm', import.meta.url).href
+const compatWarning =
+  'This browser has no WebAssembly memories with 64-bit addresses (memory64), so llama.cpp runs as its compatibility build, which is slower. If it is too slow, try onnx().'
+
+function findBuild({ build }: ChosenDevice, { wasmUrl, compat }: LlamaCppLoadOptions): LlamaCppFiles {
+  if (build === 'compat') return compat!
+  return { wasm: wasmUrl ?? new URL('@wllama/wllama/esm/wasm/wllama.wasm', import.meta.url).href }
 }

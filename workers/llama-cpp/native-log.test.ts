@@ -37,4 +37,22 @@ describe('the log of llama.cpp', () => {
       expect.stringMatching(/^Aborted/),
     ])
   })
+  it.each([
+    ['Chromium', 'wasm streaming compile failed: TypeError: Failed to fetch', true],
+    ['WebKit', 'wasm streaming compile failed: TypeError: Load failed', true],
+    [
+      'Firefox',
+      'wasm streaming compile failed: TypeError: NetworkError when attempting to fetch resource.',
+      true,
+    ],
+    [
+      'a 404',
+      "wasm streaming compile failed: TypeError: Failed to execute 'compile' on 'WebAssembly'",
+      false,
+    ],
+  ])('shows a WebAssembly file that could not be downloaded (%s)', (_, line, isUnreachable) => {
+    const log = readNativeLog(() => {})
+    log.logger.log(line)
+    expect(log.isWasmUnreachable).toBe(isUnreachable)
+  })
 })

@@ -1,3 +1,5 @@
+import { isNetworkFailure } from '../network-failure.js'
+
 /** Facts that llama.cpp reports only in its log: where it placed the model, and why something failed. */
 export interface NativeLog {
   /** The logger to pass to wllama. */
@@ -6,6 +8,8 @@ export interface NativeLog {
   readonly usesGpu: boolean
   /** The file type in llama.cpp's words, such as `Q4_K - Medium`. */
   readonly fileType: string | undefined
+  /** True if the WebAssembly file could not be downloaded because of the network. */
+  readonly isWasmUnreachable: boolean
   /** The first error message since `clearErrors`, or an empty string. Later errors are only its consequences. */
   readonly firstError: string
   clearErrors(): void
@@ -21,12 +25,14 @@ const notStarted = "it could not be started. Allow `worker-src blob:` in the pag
 export function readNativeLog(onWorkerError: (words: string) => void): NativeLog {
   let usesGpu = false
   let fileType: string | undefined
+  let isWasmUnreachable = false
   let firstError = ''
 
   function read(...words: unknown[]): void {
     const line = words.map(String).join(' ')
     const gpuMebibytes = /^load_tensors:\s+WebGPU.* model buffer size =\s*([\d.]+)/.exec(line)?.[1]
     usesGpu ||= Number(gpuMebibytes) > 0
+    isWasmUnreachable ||= line.startsWith('wasm streaming compile failed:') && isNetworkFailure(line)
     // A failure to start is reported only in these lines.
     if (/^(?:Aborted\(|failed to asynchronously prepare wasm)/.test(line)) onWorkerError(line)
     fileType ??= /^print_info: file type\s+= (.*?)\s*$/.exec(line)?.[1]
@@ -45,6 +51,9 @@ export function readNativeLog(onWorkerError: (words: string) => void): NativeLog
     },
     get fileType() {
       return fileType
+    },
+    get isWasmUnreachable() {
+      return isWasmUnreachable
     },
     get firstError() {
       return firstError

@@ -1,5 +1,7 @@
 import type { Wllama } from '@wllama/wllama/esm/index.min.js'
-import { RivuletError, describeError } from '../../lib/contract/errors.js'
+import { RivuletError, asRivuletError, describeError } from '../../lib/contract/errors.js'
+import { isNetworkFailure } from '../network-failure.js'
+import { isPage } from '../store/request-range.js'
 import { readNativeLog, type NativeLog } from './native-log.js'
 
 /** Options of llama.cpp's server, under the server's names, and wllama's callbacks. */
@@ -26,14 +28,21 @@ export interface LlamaCpp {
   exit(): Promise<void>
 }
 
+/** The URLs of the files of a build of llama.cpp. The script of the default build is inside wllama. */
+export interface LlamaCppFiles {
+  readonly wasm: string
+  readonly script?: string
+}
+
 /**
  * Loads a model into llama.cpp.
  * @param parameters passed to wllama's `loadModel`
- * @throws RivuletError `model-invalid`, `model-unsupported`, `memory-exceeded`, `backend-unavailable`, `worker-failed`
+ * @throws RivuletError `model-invalid`, `model-unsupported`, `memory-exceeded`, `backend-unavailable`, `download-failed`,
+ *   `worker-failed`
  */
 export async function openLlamaCpp(
   files: readonly Blob[],
-  wasmUrl: string,
+  build: LlamaCppFiles,
   parameters: Readonly<Record<string, unknown>>,
 ): Promise<LlamaCpp> {
   let die = (_error: RivuletError) => {}
@@ -49,16 +58,13 @@ export async function openLlamaCpp(
     die(new RivuletError('worker-failed', `llama.cpp's worker failed: ${event.message}`))
   }
   self.addEventListener('error', onError)
-  const { Wllama: Runtime } = await import('@wllama/wllama/esm/index.min.js')
-  const wllama = new Runtime({ default: wasmUrl }, { logger: log.logger })
-  // Without this call, wllama fetches another build from a CDN in browsers that lack JSPI or 64-bit memories.
-  wllama.setCompat(null)
+  const wllama = await createWllama(build, log)
   try {
     await Promise.race([wllama.loadModel(files, parameters), died])
     if (wllama.getLoadedContextInfo().success === false) throw new Error('it reported no reason.')
   } catch (error) {
     await wllama.exit()
-    throw explainLoadFailure(error, log)
+    throw explainLoadFailure(error, log, build)
   }
   self.removeEventListener('error', onError)
   let wait = () => Promise.resolve()
@@ -82,6 +88,47 @@ export async function openLlamaCpp(
   }
 }
 
+async function createWllama({ wasm, script }: LlamaCppFiles, { logger }: NativeLog): Promise<Wllama> {
+  const [{ Wllama: Runtime }, code] = await Promise.all([
+    importWllama(),
+    script === undefined ? undefined : fetchScript(script),
+  ])
+  // wllama's own store needs features that only secure pages have. It is not used here.
+  const wllama = new Runtime({ default: wasm }, { logger, cacheManager: {}, modelManager: {} })
+  // Without this call, wllama fetches the build from a CDN in browsers that lack JSPI or 64-bit memories.
+  wllama.setCompat(code === undefined ? null : { worker: { code }, wasm }, 'firefox_safari')
+  return wllama
+}
+
+async function importWllama() {
+  try {
+    return await import('@wllama/wllama/esm/index.min.js')
+  } catch (error) {
+    const code = isNetworkFailure(describeError(error)) ? 'download-failed' : 'backend-unavailable'
+    throw asRivuletError(error, code, '@wllama/wllama could not be loaded')
+  }
+}
+
+async function fetchScript(url: string): Promise<string> {
+  const what = "The script of llama.cpp's compatibility build"
+  let response: Response
+  try {
+    response = await fetch(url)
+  } catch (error) {
+    throw asRivuletError(
+      error,
+      'download-failed',
+      `${what} could not be downloaded from ${url}. Check the network and the page's CSP (connect-src)`,
+    )
+  }
+  // wllama puts the script into a function. A comment at the end, as Vite's development server adds, must not swallow the rest.
+  if (response.ok && !isPage(response)) return `${await response.text()}\n`
+  throw new RivuletError(
+    'backend-unavailable',
+    `${what} was not found: ${url} answered ${response.status}. Check llamaCpp({ compat }).`,
+  )
+}
+
 /**
  * Makes every step await `wait`. wllama requests results from llama.cpp as fast as it can. The only place to wait for a
  * reader is between two requests, in wllama's private `proxy` (3.13.0, `Wllama.getResponse`).
@@ -99,8 +146,26 @@ function holdBack({ proxy }: Wllama, wait: () => Promise<void>): void {
   }
 }
 
-function explainLoadFailure(error: unknown, { firstError }: NativeLog): RivuletError {
+function explainLoadFailure(
+  error: unknown,
+  { firstError, isWasmUnreachable }: NativeLog,
+  { wasm }: LlamaCppFiles,
+): RivuletError {
+  if (isWasmUnreachable) {
+    return new RivuletError(
+      'download-failed',
+      `llama.cpp's WebAssembly could not be downloaded from ${wasm}. Check the network and the page's CSP (connect-src), then retry.`,
+      { cause: error },
+    )
+  }
   const words = firstError || describeError(error)
+  if (/does not match the expected version/.test(words)) {
+    return new RivuletError(
+      'backend-unavailable',
+      `${wasm} is from another version of llama.cpp. Use the files of @wllama/wllama and @wllama/wllama-compat 3.13.0.`,
+      { cause: error },
+    )
+  }
   const code = loadFailures.find(({ pattern }) => pattern.test(words))?.code
   if (!code && error instanceof RivuletError) return error
   return new RivuletError(code ?? 'model-invalid', `llama.cpp could not load the model: ${words}`, {

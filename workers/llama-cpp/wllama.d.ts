@@ -8,10 +8,19 @@ declare module '@wllama/wllama/esm/index.min.js' {
       paths: { readonly default: string },
       options: {
         readonly logger: Readonly<Record<'debug' | 'log' | 'warn' | 'error', (...words: unknown[]) => void>>
+        /** wllama's own store of models. */
+        readonly cacheManager: object
+        readonly modelManager: object
       },
     )
-    /** Sets the build for browsers that cannot run the default one; null for none. */
-    setCompat(build: null): void
+    /**
+     * Sets the build for browsers that cannot run the default one; null for none. It is used if JSPI or 64-bit memories are
+     * missing; with `safari`, not in Firefox.
+     */
+    setCompat(
+      build: { readonly worker: { readonly code: string }; readonly wasm: string } | null,
+      mode: 'safari' | 'firefox_safari',
+    ): void
     loadModel(files: readonly Blob[], parameters: Readonly<Record<string, unknown>>): Promise<void>
     createCompletion(options: Readonly<Record<string, unknown>>): Promise<void>
     /** `success` is an undocumented field of 3.13.0: false if `loadModel` resolved without a model. */

@@ -1,8 +1,7 @@
-import type { InferenceSession, Tensor } from 'onnxruntime-web'
+import type { InferenceSession } from 'onnxruntime-web'
 import {
   countCacheBytes,
   countFixedStateBytes,
-  createPositions,
   type CacheInput,
   type FixedState,
   type StateSchema,
@@ -17,21 +16,20 @@ import {
 import { createInvalidLogitsError, type Decoder } from './decoder.js'
 import { checkSteps } from './check-steps.js'
 import { recordDispatches, replayDispatches, type CapturedStep } from './dispatch-recorder.js'
-import { copyCache, createFixedCache, createStorage, type FixedCache } from './fixed-cache.js'
+import { copyCache, createFixedCache, type FixedCache } from './fixed-cache.js'
 import { createFixedStates, type SavedStates, type StateSet } from './fixed-states.js'
 import { describeLoss } from './gpu-device.js'
 import { createGpuSampler } from './gpu-sampler.js'
-import { decodeFloat16 } from './float16.js'
-import { graphInputs, logitsOutput } from './graph-names.js'
+import { graphInputs } from './graph-names.js'
 import { markTokens, type PrefillRules } from './prefill-rules.js'
-import { createRotaryBuffers } from './rotary-buffers.js'
 import type { RotaryTables } from './rotary-tables.js'
 import { greedy } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
 import type { ReferenceStep } from './reference-steps.js'
+import { testReplay } from './self-test.js'
 import type { OnnxRuntime } from './session.js'
+import { createStepTensors, type StepTensors } from './step-tensors.js'
 import { createReadback, readToken } from './token-readback.js'
-import { bufferUsage, mapMode } from './webgpu-flags.js'
 
 /** The parameters of `createGpuDecoder`. */
 export interface GpuModel {
@@ -67,13 +65,6 @@ const prefillChunkTokens = 1024
 const scoreMatrixChunkTokens = 128
 
 /**
- * The sizes of the self-test. The self-test also compiles the shaders for a first prompt, for a prompt after a cache, and
- * for a decode step. Each of its two prompts has `promptTokens` tokens. This number is not a multiple of a kernel's tile
- * size, since a multiple would use other shaders.
- */
-const selfTest = { promptTokens: 20, answerTokens: 3 }
-
-/**
  * Creates a decoder that reads back only eight bytes per token. The KV cache stays in fixed GPU buffers. The sampler is a
  * GPU kernel that writes the next input of the graph. A decode step issues the recorded dispatches of a captured ONNX
  * Runtime run and the dispatches of the sampler in one submit.
@@ -83,41 +74,13 @@ const selfTest = { promptTokens: 20, answerTokens: 3 }
  * @throws WrongStepError if a step differs from the exported graph's, or if replayed steps cannot be checked
  */
 export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
-  const {
-    runtime,
-    device,
-    session,
-    caches,
-    fixedStates,
-    vocabulary,
-    logitsType,
-    prefillRules,
-    positionRows,
-    rotaryTables,
-  } = model
-  const { Tensor } = runtime
-  const tokenId = createStorage(device, 8)
-  const lastIndex = createStorage(device, 4)
-  const total = createStorage(device, 4)
-  const logits = createStorage(device, vocabulary * (logitsType === 'float16' ? 2 : 4))
+  const { runtime, device, session, caches, fixedStates, vocabulary, logitsType, prefillRules } = model
+  const hasPositions = session.inputNames.includes(graphInputs.positionIds)
+  const tensors = createStepTensors(runtime, device, { ...model, ...prefillRules, hasPositions })
+  const { logits, tokenId } = tensors
   // One buffer for the token that is being read back, and one for the step that runs at the same time.
   const readbacks = [createReadback(device), createReadback(device)] as const
   const sampler = createGpuSampler(device, { logits, logitsType, vocabulary, tokenId })
-  const hasPositions = session.inputNames.includes(graphInputs.positionIds)
-  const [firstPositions, positionDims] = createPositions(positionRows, 0, 1)
-  const positions = createStorage(device, firstPositions.byteLength)
-  const rotary = createRotaryBuffers(runtime, device, rotaryTables, prefillRules.rotarySwitch)
-  const stepInputs = {
-    ...(hasPositions && {
-      [graphInputs.positionIds]: Tensor.fromGpuBuffer(positions, { dataType: 'int64', dims: positionDims }),
-    }),
-    [graphInputs.tokenIds]: Tensor.fromGpuBuffer(tokenId, { dataType: 'int64', dims: [1, 1] }),
-    [graphInputs.lastIndex]: Tensor.fromGpuBuffer(lastIndex, { dataType: 'int32', dims: [1, 1] }),
-    [graphInputs.totalLength]: Tensor.fromGpuBuffer(total, { dataType: 'int32', dims: [1] }),
-  }
-  const stepOutputs = {
-    [logitsOutput]: Tensor.fromGpuBuffer(logits, { dataType: logitsType, dims: [1, 1, vocabulary] }),
-  }
   let cache = createFixedCache(runtime, device, caches, Math.min(model.firstCapacity, model.contextLength))
   const states = createFixedStates(runtime, device, fixedStates)
   const conversations = createConversations<ParkedCache>(
@@ -160,32 +123,17 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     recordings = {}
   }
 
-  function run(inputs: Record<string, Tensor>, options: InferenceSession.RunOptions): Promise<unknown> {
+  function run(inputs: StepTensors['inputs'], options: InferenceSession.RunOptions): Promise<unknown> {
     return session.run(
-      { ...inputs, ...rotary.feeds, ...cache.feeds, ...states.feeds },
-      { ...stepOutputs, ...cache.fetches, ...states.fetches },
+      { ...inputs, ...cache.feeds, ...states.feeds },
+      { ...tensors.outputs, ...cache.fetches, ...states.fetches },
       options,
     )
   }
 
   /** Computes `newIds` after `cachedTokens` tokens, without capture. */
   function runUncaptured(newIds: readonly number[], cachedTokens: number): Promise<unknown> {
-    const length = cachedTokens + newIds.length
-    rotary.select(length)
-    return run(
-      {
-        ...(hasPositions && {
-          [graphInputs.positionIds]: new Tensor(
-            'int64',
-            ...createPositions(positionRows, cachedTokens, newIds.length),
-          ),
-        }),
-        [graphInputs.tokenIds]: new Tensor('int64', BigInt64Array.from(newIds, BigInt), [1, newIds.length]),
-        [graphInputs.lastIndex]: new Tensor('int32', Int32Array.of(length - 1), [1, 1]),
-        [graphInputs.totalLength]: new Tensor('int32', Int32Array.of(length), [1]),
-      },
-      uncaptured,
-    )
+    return run(tensors.createInputs(newIds, cachedTokens), uncaptured)
   }
 
   /** Computes `newIds` in one run, or in several runs if there are checkpoints between the first and the last token. */
@@ -219,7 +167,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
    */
   async function capture(): Promise<CapturedStep | undefined> {
     graphId += 1
-    const runStep = () => run(stepInputs, { extra: { gpu_graph_id: String(graphId) } })
+    const runStep = () => run(tensors.inputs, { extra: { gpu_graph_id: String(graphId) } })
     const step = {
       capture: await recordDispatches(device, runStep),
       replay: await recordDispatches(device, runStep),
@@ -239,7 +187,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       return undefined
     }
     reserve(ids.length + 1)
-    writeLength(ids.length + 1)
+    tensors.writeLength(ids.length + 1)
     const known = recordings[states.current]
     if (!known) {
       const recording = await capture()
@@ -251,16 +199,9 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     return known
   }
 
-  function writeLength(length: number): void {
-    rotary.select(length)
-    device.queue.writeBuffer(positions, 0, createPositions(positionRows, length - 1, 1)[0])
-    device.queue.writeBuffer(lastIndex, 0, Int32Array.of(length - 1))
-    device.queue.writeBuffer(total, 0, Int32Array.of(length))
-  }
-
   function writeStep(id: number, length: number): void {
-    device.queue.writeBuffer(tokenId, 0, BigInt64Array.of(BigInt(id)))
-    writeLength(length)
+    tensors.writeTokenId(id)
+    tensors.writeLength(length)
   }
 
   /** Submits a replay of `step` without sampling. */
@@ -298,7 +239,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   function startAhead(position: number): SubmittedStep | undefined {
     const recording = recordings[states.current]
     if (!canReplay || !recording || ids.length === cache.capacity) return undefined
-    writeLength(ids.length + 1)
+    tensors.writeLength(ids.length + 1)
     return submit(position, recording)
   }
 
@@ -310,24 +251,6 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     if (ahead) addComputed([id], ids.length + 1)
     pending = ahead ? undefined : id
     return id
-  }
-
-  async function readLogits(): Promise<Float32Array> {
-    const copy = device.createBuffer({
-      size: logits.size,
-      usage: bufferUsage.mapRead | bufferUsage.copyTarget,
-    })
-    const encoder = device.createCommandEncoder()
-    encoder.copyBufferToBuffer(logits, 0, copy, 0, logits.size)
-    device.queue.submit([encoder.finish()])
-    await copy.mapAsync(mapMode.read)
-    const bytes = copy.getMappedRange()
-    const values =
-      logitsType === 'float16'
-        ? Float32Array.from(new Uint16Array(bytes, 0, vocabulary), decodeFloat16)
-        : new Float32Array(bytes, 0, vocabulary).slice()
-    copy.destroy()
-    return values
   }
 
   /** Keeps the first `length` tokens. With states of fixed size, these are all tokens or none. */
@@ -378,35 +301,20 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     return recalled
   }
 
-  async function answerSelfTest(): Promise<string> {
-    rewind(0)
-    const prompt = Array.from({ length: selfTest.promptTokens }, (_, index) => index)
-    await prefill(prompt)
-    await prefill(prompt)
-    sampler.start(greedy, 0, [...prompt, ...prompt])
-    const tokens: number[] = []
-    // With states of fixed size, the first two steps are recorded, and the next ones replayed.
-    const answerTokens = selfTest.answerTokens + (fixedStates.length > 0 ? 2 : 0)
-    while (tokens.length < answerTokens) tokens.push(await next(tokens.length, false))
-    rewind(0)
-    return tokens.join()
-  }
-
-  /**
-   * Runs the self-test with replay.
-   * @returns the tokens of the answer, or undefined if replay does not work on this device
-   */
-  async function tryReplay(): Promise<string | undefined> {
-    device.pushErrorScope('validation')
-    const tokens = await answerSelfTest().catch(() => undefined)
-    const error = await device.popErrorScope()
-    return canReplay && error === null ? tokens : undefined
-  }
-
-  const replayed = canReplay ? await tryReplay() : undefined
-  canReplay = false
-  const computed = await answerSelfTest()
-  canReplay = replayed === computed
+  await testReplay({
+    device,
+    hasFixedStates: fixedStates.length > 0,
+    get canReplay() {
+      return canReplay
+    },
+    set canReplay(value) {
+      canReplay = value
+    },
+    reset: () => rewind(0),
+    prefill,
+    startAnswer: (promptIds) => sampler.start(greedy, 0, promptIds),
+    next: (position) => next(position, false),
+  })
   if (model.referenceSteps) {
     const checked = {
       device,
@@ -446,15 +354,15 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       ahead = undefined
     },
     next,
-    readLogits,
+    readLogits: tensors.readLogits,
     async release() {
       await session.release()
       cache.destroy()
       states.destroy()
       conversations.clear()
       sampler.destroy()
-      rotary.destroy()
-      for (const buffer of [tokenId, lastIndex, total, positions, logits, ...readbacks]) buffer.destroy()
+      tensors.destroy()
+      for (const buffer of readbacks) buffer.destroy()
       device.destroy()
     },
   }

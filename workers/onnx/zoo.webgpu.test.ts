@@ -1,8 +1,10 @@
+import { fromBinary, toBinary } from '@bufbuild/protobuf'
 import { afterAll, describe, expect, inject, it } from 'vitest'
 import type { OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
 import { readModelConfig } from './model-config.js'
-import { readModelWeights } from './model-weights.js'
+import { readModelWeights, type ModelWeights } from './model-weights.js'
+import { ModelProtoSchema } from './onnx_pb.js'
 import { openDecoder } from './open-decoder.js'
 import { loadOnnxRuntime } from './session.js'
 import {
@@ -43,13 +45,33 @@ const tolerances = new Map<OnnxDtype, number>([
  */
 const roundedTolerance = 0.15
 
+type Activations = 'as exported' | 'not rounded'
+
 /**
- * Models whose tokens may differ from the reference by more. The mixture of experts of gpt-oss always rounds activations
- * to 8 bits if it has 4-bit weights. With random weights, two experts are sometimes almost equally good, and rounding
- * chooses the other one: the tokens differ only there.
+ * Models whose tokens may differ from the reference by more, because rounded activations change them more. With random
+ * weights, the tokens show little but rounding:
+ * - The mixture of experts of gpt-oss always rounds activations to 8 bits if it has 4-bit weights. Two experts are sometimes
+ *   almost equally good, and rounding chooses the other one: the tokens differ only there.
+ * - The recurrent states of Qwen 3.5 keep what rounding has changed. On the CPU, where ONNX Runtime rounds activations, too,
+ *   20 of the 192 tokens differ from those without rounding, by up to 8.2 in the logits.
+ * - The logits of Phi-4-mini have a standard deviation of 5.7, and differ as much more. On the CPU, rounding changes 12 of the
+ *   192 tokens, by up to 1.1 in the logits.
+ * - Dynamic quantization (`q8`) always rounds activations to 8 bits. In SmolLM3, a small difference becomes many steps: on the
+ *   CPU, weights that differ by one millionth change 5 of the 192 tokens, by up to 0.15 in the logits.
  */
-const inexact: readonly (readonly [pattern: RegExp, maxDifferences: number])[] = [
-  [/^genai\/gpt-oss (q4f16|q4|fp16)$/, 12],
+const inexact: readonly {
+  readonly pattern: RegExp
+  readonly activations: readonly Activations[]
+  readonly maxDifferences: number
+}[] = [
+  {
+    pattern: /^genai\/gpt-oss (q4f16|q4|fp16)$/,
+    activations: ['as exported', 'not rounded'],
+    maxDifferences: 12,
+  },
+  { pattern: /^(hub|symbolic)\/qwen3\.5\S* q4$/, activations: ['as exported'], maxDifferences: 20 },
+  { pattern: /^genai\/phi4-mini (q4f16|q4)$/, activations: ['as exported'], maxDifferences: 12 },
+  { pattern: /^optimum\/smollm3 q8$/, activations: ['as exported'], maxDifferences: 8 },
 ]
 
 /** Reads the files of a model from vite's server. */
@@ -73,7 +95,13 @@ function openServedFolder(name: string): ModelFolder {
   }
 }
 
-type Activations = 'as exported' | 'not rounded'
+/** Removes the permission to round activations, also from the graph that the check at load compares with. */
+function forbidRounding(weights: ModelWeights): ModelWeights {
+  for (const node of weights.model.graph!.node)
+    node.attribute = node.attribute.filter((attribute) => attribute.name !== 'accuracy_level')
+  const graph = toBinary(ModelProtoSchema, weights.model)
+  return { ...weights, graph, model: fromBinary(ModelProtoSchema, graph) }
+}
 
 /** @returns the execution and the tokens that differ */
 async function runOnGpu(
@@ -82,10 +110,8 @@ async function runOnGpu(
 ): Promise<{ readonly execution: string; readonly differences: readonly Difference[] }> {
   const folder = openServedFolder(name)
   const { contextLength, cacheSizes } = await readModelConfig(folder)
-  const weights = await readModelWeights(folder, { dtypes: [dtype], unsupported: [] }, () => {})
-  if (activations === 'not rounded')
-    for (const node of weights.model.graph!.node)
-      node.attribute = node.attribute.filter((attribute) => attribute.name !== 'accuracy_level')
+  const exported = await readModelWeights(folder, { dtypes: [dtype], unsupported: [] }, () => {})
+  const weights = activations === 'not rounded' ? forbidRounding(exported) : exported
   const decoder = await openDecoder(await loadOnnxRuntime('webgpu'), 'webgpu', weights, {
     contextLength,
     cacheSizes,
@@ -108,12 +134,16 @@ describe.skipIf(models.length === 0)(
     it.each(models)('$name $dtype', { timeout: 600_000 }, async (model) => {
       const id = `${model.name} ${model.dtype}`
       const [exporter = '', architecture = ''] = model.name.split('/')
-      const exception = inexact.find(([pattern]) => pattern.test(id))
+      const executions = new Set<string>()
       const isRounded = model.dtype === 'q4' || model.dtype === 'q4f16'
       for (const activations of isRounded
         ? (['as exported', 'not rounded'] as const)
         : (['as exported'] as const)) {
         const { execution, differences } = await runOnGpu(model, activations)
+        executions.add(execution)
+        const exception = inexact.find(
+          (each) => each.pattern.test(id) && each.activations.includes(activations),
+        )
         const tolerance =
           isRounded && activations === 'as exported'
             ? roundedTolerance
@@ -121,9 +151,11 @@ describe.skipIf(models.length === 0)(
         const tokens = describeDifferences(differences, tolerance)
         const gap = Math.max(0, ...differences.map((difference) => difference.gap)).toFixed(4)
         rows.push([architecture, exporter, model.dtype, activations, execution, tokens, gap])
-        if (exception) expect(differences.length).toBeLessThan(exception[1])
+        if (exception) expect(differences.length).toBeLessThanOrEqual(exception.maxDifferences)
         else expect(tokens).toBe('equal')
       }
+      // The check at load accepts the same way with and without rounding.
+      expect([...executions]).toHaveLength(1)
     })
 
     // oxlint-disable-next-line no-console -- A page has no other output.

@@ -1,7 +1,8 @@
 import type { GenerateRequest } from '../../lib/contract/request.js'
-import { joinAnswer, toOpenAiBody } from '../openai-body.js'
-import type { OptionName } from '../../lib/contract/option-table.js'
+import { toOpenAiBody } from '../openai-body.js'
 import type { ServerFailure } from './server-failure.js'
+import type { Dialect } from './server-kinds.js'
+import { writeFormatFields, writeInput } from './write-input.js'
 
 /** What an engine has learned from a server's refusals. It applies to every later request of the engine. */
 interface Learned {
@@ -12,8 +13,7 @@ interface Learned {
 /** The fields of a request that follow from the engine and not from the request. */
 export interface BodyRules {
   readonly model: string
-  /** The server's names for options. */
-  readonly names: { readonly [Name in OptionName]?: string }
+  readonly dialect: Dialect
   readonly extraBody: Readonly<Record<string, unknown>>
   readonly learned: Learned
 }
@@ -24,24 +24,32 @@ const maxCorrections = 3
 /** A request, which changes when the server refuses a field of it. */
 export interface DescribedRequest {
   readonly path: string
-  readonly body: Readonly<Record<string, unknown>>
+  /** Undefined for a GET request. */
+  readonly body: Readonly<Record<string, unknown>> | undefined
   /** Changes `body` so that the server may accept it. @returns false if the failure names nothing that can be left out */
   correct(failure: ServerFailure): boolean
 }
 
-/** Describes a request for the server, and what to leave out of it if the server refuses it. */
+/**
+ * Describes a request for the server, and what to leave out of it if the server refuses it.
+ * @throws RivuletError `invalid-option`, `connection-failed`: see `writeInput`
+ */
 export function describeRequest(rules: BodyRules, request: GenerateRequest): DescribedRequest {
-  const { learned, extraBody, model } = rules
+  const { learned, extraBody, model, dialect } = rules
   const isChat = request.input.kind === 'chat'
   let limit = Infinity
   let corrections = 0
 
   function write(): Record<string, unknown> {
-    const names = { ...rules.names, ...(learned.wantsMaxCompletionTokens && renamedLimit) }
-    // OpenAI's completions keep the old name.
-    const fields = toOpenAiBody(request, isChat ? names : { ...names, maxTokens: 'max_tokens' })
+    const renamed = learned.wantsMaxCompletionTokens ? 'max_completion_tokens' : dialect.writers?.maxTokens
+    const fields = toOpenAiBody(request, {
+      ...dialect.writers,
+      // OpenAI's completions keep the old name.
+      maxTokens: isChat ? (renamed ?? 'max_tokens') : 'max_tokens',
+      responseFormat: (format) => writeFormatFields(dialect, format, request.input.kind),
+    })
     const usage = learned.refusesStreamOptions ? {} : { stream_options: { include_usage: true } }
-    const body = { model, stream: true, ...usage, ...extraBody, ...fields, ...writeInput(request) }
+    const body = { model, stream: true, ...usage, ...extraBody, ...fields, ...writeInput(dialect, request) }
     return clip(body, limit)
   }
 
@@ -65,18 +73,7 @@ export function describeRequest(rules: BodyRules, request: GenerateRequest): Des
   }
 }
 
-function writeInput(request: GenerateRequest): object {
-  const { input } = request
-  const answer = joinAnswer(request)
-  if (input.kind === 'text') return { prompt: input.text + answer }
-  if (answer === '') return { messages: input.messages }
-  // These are vLLM's field names (ChatCompletionRequest). llama.cpp's server always continues an assistant's last message.
-  const continuation = { add_generation_prompt: false, continue_final_message: true }
-  return { ...continuation, messages: [...input.messages, { role: 'assistant', content: answer }] }
-}
-
 const limitNames = ['max_tokens', 'max_completion_tokens'] as const
-const renamedLimit = { maxTokens: 'max_completion_tokens' } as const
 
 /** Returns the requested maximum number of tokens; 0 if the request has none, so that there is nothing to clip. */
 function readLimit(body: Readonly<Record<string, unknown>>): number {

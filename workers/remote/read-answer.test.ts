@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { GenerationStep, ToolCallDelta } from '../../lib/contract/worker-api.js'
 import { readEvents } from './event-stream.js'
-import { readAnswer } from './read-answer.js'
+import { readAnswer, readChatChunks } from './read-answer.js'
 import { createSseTransport } from './transport.js'
 import { wireShapes, type WireShape } from './wire-shapes.test-support.js'
 import type { StreamItem } from './event-stream.js'
@@ -27,8 +27,8 @@ interface Seen {
 async function read(items: AsyncIterable<StreamItem>, shape: WireShape): Promise<Seen> {
   const steps: GenerationStep[] = []
   const { maxTokens, allowMissingFinishReason = false } = shape
-  const context = { maxTokens, allowMissingFinishReason, queueMs: 0, startedAt: 0, redact: String }
-  const answer = readAnswer(items, context)
+  const context = { maxTokens, allowMissingFinishReason, queueMs: 0, startedAt: 0 }
+  const answer = readAnswer(readChatChunks(items, String), context)
   try {
     for (;;) {
       const { done, value } = await answer.next()

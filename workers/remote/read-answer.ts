@@ -15,7 +15,6 @@ import {
   type SentUsage,
 } from './read-chunk.js'
 import { readValues, terminator } from './read-values.js'
-import type { Json } from './server-failure.js'
 
 /** What the reader of an answer knows about its request. */
 export interface AnswerContext {
@@ -25,8 +24,6 @@ export interface AnswerContext {
   readonly queueMs: number
   /** When the request was sent, as a `performance.now()` value. */
   readonly startedAt: number
-  /** Removes secrets from a message of the server. */
-  redact(message: string): string
 }
 
 /**
@@ -36,34 +33,52 @@ export interface AnswerContext {
  * the server's code and words mean, or else `generation-failed`
  */
 export async function* readAnswer(
-  items: AsyncIterable<StreamItem>,
+  parts: AsyncGenerator<AnswerPart, undefined, undefined>,
   context: AnswerContext,
 ): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
   const answer = createAnswer(context)
-  const values = readValues(items, context.redact)
   try {
     for (;;) {
-      const value = await readNext(values, answer)
-      if (value === undefined || value === terminator) {
-        const end = answer.end(value === terminator)
+      const part = await readNext(parts, answer)
+      if (part === undefined || part === terminator) {
+        const end = answer.end(part === terminator)
         const counted = answer.count()
         if (counted) yield { kind: 'counted', ...counted }
         return end
       }
-      yield* answer.add(value)
+      if (part === resumed) yield { kind: 'resumed' }
+      else yield* answer.add(part)
     }
   } finally {
-    await values.return(undefined)
+    await parts.return(undefined)
   }
 }
 
-/** Reads the next value. A connection that breaks after a natural finish reason ends the answer. */
+/** A part of an answer, whichever protocol carries it. */
+export type AnswerPart =
+  | ReadChunk
+  /** The protocol's mark for the end of an answer. */
+  | typeof terminator
+  /** The connection was lost, and the server goes on with the same answer on another one. */
+  | typeof resumed
+
+export const resumed = Symbol('resumed')
+
+/** Reads the chunks of a chat or a completion. */
+export async function* readChatChunks(
+  items: AsyncIterable<StreamItem>,
+  redact: (message: string) => string,
+): AsyncGenerator<AnswerPart, undefined, undefined> {
+  for await (const value of readValues(items, redact)) yield value === terminator ? value : readChunk(value)
+}
+
+/** Reads the next part. A connection that breaks after a natural finish reason ends the answer. */
 async function readNext(
-  values: AsyncIterator<Json | typeof terminator, undefined>,
+  parts: AsyncIterator<AnswerPart, undefined>,
   answer: Answer,
-): Promise<Json | typeof terminator | undefined> {
+): Promise<AnswerPart | undefined> {
   try {
-    return (await values.next()).value
+    return (await parts.next()).value
   } catch (error) {
     const isBroken = error instanceof RivuletError && error.code === 'connection-failed'
     if (isBroken && answer.isComplete) return undefined
@@ -75,8 +90,8 @@ async function readNext(
 interface Answer {
   /** True after a natural finish reason. */
   readonly isComplete: boolean
-  /** Adds a value that the server sent. @returns the steps that it means: at first `started`, and a chunk if it has content */
-  add(value: Json): readonly GenerationStep[]
+  /** Adds a chunk. @returns the steps that it means: at first `started`, and a chunk if it has content */
+  add(chunk: ReadChunk): readonly GenerationStep[]
   /** @returns why the answer ended @throws RivuletError if the answer is not complete */
   end(isTerminated: boolean): AnswerEnd
   /** Returns the server's token counts; undefined if it sent none. */
@@ -126,8 +141,7 @@ function createAnswer({
     get isComplete() {
       return readAnswerEnd(finishReason ?? '') !== undefined
     },
-    add(value) {
-      const chunk = readChunk(value)
+    add(chunk) {
       if (!chunk.isAnswer) return []
       addFacts(chunk)
       const content = addContent(chunk)

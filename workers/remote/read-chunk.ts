@@ -1,5 +1,5 @@
 import { RivuletError } from '../../lib/contract/errors.js'
-import { isObject, type Json } from './server-failure.js'
+import { asObject, asText, isObject, type Json } from './server-failure.js'
 
 /** A part of a tool call, as a server sent it. */
 export interface SentToolCall {
@@ -57,14 +57,6 @@ export function readChunk(value: Json): ReadChunk {
     usage,
     timings: readTimings(asObject(value.timings)),
   }
-}
-
-function asObject(value: unknown): Json {
-  return isObject(value) ? value : {}
-}
-
-function asText(value: unknown): string {
-  return typeof value === 'string' ? value : ''
 }
 
 function readContent(content: Json, choice: Json | undefined) {
@@ -166,7 +158,8 @@ function readFinishReason(choices: readonly unknown[]): string | undefined {
   return withField.length === 0 ? undefined : reason === 'null' ? '' : reason
 }
 
-function readUsage(usage: unknown): SentUsage | undefined {
+/** Reads token counts under the names of chat completions or of the Responses API. @returns undefined if there are none */
+export function readUsage(usage: unknown): SentUsage | undefined {
   if (!isObject(usage)) return undefined
   const promptTokens = readCount(usage.prompt_tokens ?? usage.input_tokens)
   const total = readCount(usage.total_tokens)
@@ -187,7 +180,8 @@ function readCount(value: unknown): number | undefined {
   return typeof count === 'number' && Number.isSafeInteger(count) && count >= 0 ? count : undefined
 }
 
-function readTimings({
+/** Reads the times of llama.cpp's and dasLLAMA's servers. @returns undefined if there are none */
+export function readTimings({
   prompt_ms,
   predicted_ms,
   ttft_ms = prompt_ms,

@@ -21,12 +21,14 @@ const maxQuotedLength = 200
 /**
  * Reads the JSON objects of an answer: of a stream of events, of JSON lines, or of a body that is one JSON value.
  * @param redact removes secrets from a message of the server
+ * @param isAnswer true for a value that belongs to an answer, where the body is not a stream of events
  * @throws RivuletError for a failure that the server reports, with the code that the server's code and words mean, or else
  * `generation-failed`; `connection-failed` for data that is not JSON, and for a body that is not an answer
  */
 export async function* readValues(
   items: AsyncIterable<StreamItem>,
   redact: (message: string) => string,
+  isAnswer: (value: unknown) => value is Json = isChatAnswer,
 ): AsyncGenerator<Json | typeof terminator, undefined> {
   let body = ''
   let hasValues = false
@@ -69,7 +71,7 @@ function findFieldFailure(line: string): ServerFailure | undefined {
   return words === undefined ? undefined : readFailureBody(words)
 }
 
-function isAnswer(value: unknown): value is Json {
+function isChatAnswer(value: unknown): value is Json {
   return isObject(value) && readChunk(value).isAnswer
 }
 

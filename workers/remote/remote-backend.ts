@@ -1,25 +1,24 @@
 import { RivuletError } from '../../lib/contract/errors.js'
-import { textRoles, type GenerateRequest } from '../../lib/contract/request.js'
+import type { GenerateRequest } from '../../lib/contract/request.js'
 import type { RemoteLoadOptions } from '../../lib/contract/remote-options.js'
 import type { AnswerEnd, GenerationStep, ModelSupport } from '../../lib/contract/worker-api.js'
 import type { Backend, GenerateContext } from '../backend.js'
 import { countGenerated, isComplete } from '../openai-body.js'
+import { askDialect } from './ask-server.js'
+import { checkDemands } from './check-demands.js'
 import { describeRequest, type BodyRules } from './describe-request.js'
 import { readModelList, type ListedModel } from './model-list.js'
-import { readAnswer } from './read-answer.js'
-import { findServerKind, listFieldNames, listServerOptions } from './server-kinds.js'
+import { readAnswer, readChatChunks } from './read-answer.js'
+import { describeSupport, findServerKind, getDialect } from './server-kinds.js'
 import { createSseTransport, type Transport } from './transport.js'
 
 /** What every server supports: OpenAI's fields. The app must say whether its server can continue an answer. */
 const support = {
   inputs: ['chat', 'text'],
-  roles: textRoles,
-  formats: [],
-  reasoning: [],
   seededContinuation: false,
   // The server has its own queue.
   concurrency: 8,
-} as const satisfies Omit<ModelSupport, 'continuation' | 'options'>
+} as const satisfies Partial<ModelSupport>
 
 /** A server, and what is known about it. */
 interface Server {
@@ -36,14 +35,15 @@ export function createRemoteBackend(): Backend<RemoteLoadOptions> {
     stepsInFlight: 0,
 
     async load({ options }, { signal }) {
-      const { model, canContinue, extraBody, allowMissingFinishReason, ...access } = options
+      const { model, canContinue, supports, extraBody, allowMissingFinishReason, ...access } = options
       const transport = createSseTransport(access)
       const { host, hostname } = new URL(access.baseUrl)
       const listing = access.skipModelList ? undefined : await transport.get('models', signal)
       const listed = readModelList(listing, model)
       const kind = access.server ?? findServerKind(hostname, listed.ownedBy)
       const learned = { refusesStreamOptions: false, wantsMaxCompletionTokens: false }
-      const rules = { model, names: listFieldNames(kind), extraBody, learned }
+      const dialect = access.skipModelList ? getDialect(kind) : await askDialect(kind, transport, signal)
+      const rules = { model, dialect, extraBody, learned }
       server = { transport, listed, rules, allowMissingFinishReason }
       return {
         model,
@@ -54,7 +54,7 @@ export function createRemoteBackend(): Backend<RemoteLoadOptions> {
         execution: 'sse',
         warnings: [],
         contextLength: listed.contextLength,
-        supports: { ...support, options: listServerOptions(kind), continuation: canContinue },
+        supports: { ...support, ...describeSupport(dialect, supports), continuation: canContinue },
       }
     },
 
@@ -83,10 +83,11 @@ async function* streamAnswer(
     allowMissingFinishReason,
     queueMs,
     startedAt: performance.now(),
-    redact: transport.redact,
   }
   try {
-    return yield* readAnswer(transport.stream(describeRequest(rules, request), signal), context)
+    const items = transport.stream(describeRequest(rules, request), signal)
+    const steps = readAnswer(readChatChunks(items, transport.redact), context)
+    return yield* checkDemands(request.options, steps)
   } catch (error) {
     throw addModelNames(error, listed)
   }

@@ -38,6 +38,8 @@ beforeEach(async () => {
       modelRequests += 1
       return models(response)
     }
+    // What a server says about itself: nothing here.
+    if (request.method === 'GET') return void response.writeHead(404).end()
     let body = ''
     for await (const piece of request) body += String(piece)
     bodies.push(JSON.parse(body) as Body)
@@ -63,6 +65,7 @@ async function open(options: Partial<RemoteLoadOptions> = {}) {
     idleTimeoutMs: 300,
     canContinue: false,
     server: undefined,
+    supports: {},
     skipModelList: false,
     allowMissingFinishReason: false,
     extraBody: {},

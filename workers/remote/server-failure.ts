@@ -18,6 +18,14 @@ export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+export function asObject(value: unknown): Json {
+  return isObject(value) ? value : {}
+}
+
+export function asText(value: unknown): string {
+  return typeof value === 'string' ? value : ''
+}
+
 /** The length to which a server's error message is cut. */
 const maxMessageLength = 500
 

@@ -20,6 +20,8 @@ export interface Transport {
    * @throws RivuletError `connection-failed` if the server cannot be reached; the reason of `signal`
    */
   get(path: string, signal: AbortSignal): Promise<unknown>
+  /** Sends a POST request without a body, also while the worker ends. Its answer, or its failure, is not read. */
+  notify(path: string): void
   /** Removes the secrets in the request headers from a server's message: some servers quote the key that they refuse. */
   redact(message: string): string
 }
@@ -41,7 +43,7 @@ const minSecretLength = 8
 /** The statuses of a server that is busy. 529 is Anthropic's. */
 const busyStatuses = new Set([429, 503, 529])
 /** The statuses of a request that may be accepted after a correction. */
-const correctableStatuses = new Set([400, 413, 422])
+const correctableStatuses = new Set([400, 404, 410, 413, 422])
 
 /** Creates a transport over server-sent events (HTML Living Standard, 9.2), as used by OpenAI's API and vLLM. */
 export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAccess): Transport {
@@ -70,18 +72,20 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
   }
 
   /**
-   * Sends a POST request. Sends it again while the server says that it is busy, and after each correction. The timeout does
+   * Sends a request. Sends it again while the server says that it is busy, and after each correction. The timeout does
    * not run while the server's own delay is awaited.
    */
-  async function post(request: DescribedRequest, connection: IdleWatch): Promise<Response> {
+  async function open(request: DescribedRequest, connection: IdleWatch): Promise<Response> {
     for (let attempt = 1; ;) {
       const response = await send(
         request.path,
-        {
-          method: 'POST',
-          headers: { ...headers, 'content-type': 'application/json' },
-          body: JSON.stringify(request.body),
-        },
+        request.body === undefined
+          ? { headers: { ...headers } }
+          : {
+              method: 'POST',
+              headers: { ...headers, 'content-type': 'application/json' },
+              body: JSON.stringify(request.body),
+            },
         connection.signal,
       )
       if (response.ok) return response
@@ -114,7 +118,7 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
     async *stream(request, signal): AsyncGenerator<StreamItem, undefined> {
       const connection = watch(signal)
       try {
-        const response = await post(request, connection)
+        const response = await open(request, connection)
         if (!response.body || /\bhtml\b/i.test(response.headers.get('content-type') ?? '')) {
           throw new RivuletError(
             'connection-failed',
@@ -140,6 +144,14 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
       } finally {
         connection.end()
       }
+    },
+
+    notify(path) {
+      const init = { method: 'POST', headers: { ...headers }, keepalive: true }
+      fetch(new URL(path, baseUrl), init).then(
+        (response) => response.body?.cancel(),
+        () => {},
+      )
     },
 
     async get(path, signal) {

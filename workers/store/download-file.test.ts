@@ -184,7 +184,7 @@ describe('a failed download', () => {
   })
 
   it('fails when the server stays down, and keeps its data for the next attempt', async () => {
-    const kept = createMemoryStore()
+    const kept = { ...createMemoryStore(), isPersistent: true }
     const firstSegmentSent = new Promise<void>((resolve) => {
       server.bytesPerSecond = 4 * 2 ** 20
       const poll = setInterval(() => {
@@ -198,7 +198,10 @@ describe('a failed download', () => {
     server.files.get(name)!.faults.push('truncation', 'truncation', 'truncation')
     const failing = download({}, kept)
     await firstSegmentSent
-    await expect(failing).rejects.toMatchObject({ code: 'download-failed' })
+    await expect(failing).rejects.toMatchObject({
+      code: 'download-failed',
+      message: expect.stringMatching(/Retry to resume; the data downloaded so far is kept\.$/),
+    })
     server.isDown = false
     server.files.get(name)!.faults.length = 0
     const sentBytes = server.sentBytes
@@ -217,10 +220,10 @@ describe('a failed download', () => {
     expect((await download({ headers: { authorization: server.secret } })).hash).toBe(sha256(content))
   })
 
-  it('fails if no server answers', async () => {
+  it('fails if no server answers, and does not promise to keep data that is only in memory', async () => {
     await expect(download({ folderUrl: 'http://localhost:1/', path: 'x' })).rejects.toMatchObject({
       code: 'download-failed',
-      message: expect.stringMatching('could not be fetched'),
+      message: expect.stringMatching(/could not be fetched .*\. Retry\.$/),
     })
   }, 30_000)
 

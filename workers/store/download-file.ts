@@ -70,6 +70,7 @@ async function transfer(job: DownloadJob, stores: DownloadStores): Promise<Store
   }
   const refuse = createRefuser(job)
   const answer = await retry(job, () => requestRange(request), {
+    isStored: kept.isPersistent,
     async onUnreachable(attempts) {
       // A file that is stored compressed can be read only as a whole.
       const whole = attempts === 2 ? await requestWhole(job).catch(() => undefined) : undefined
@@ -135,7 +136,7 @@ async function fill(
   const limit = createLimit(maxConnections)
   const segments = loaded.map((_, index) =>
     limit(() =>
-      fillSegment(running, file, index, index === 0 ? firstAnswer : undefined, (bytes) => {
+      fillSegment(running, store, file, index, index === 0 ? firstAnswer : undefined, (bytes) => {
         loaded[index] = bytes
         report('download')
       }),
@@ -162,6 +163,7 @@ type OnLoaded = (loadedBytes: number) => void
 
 async function fillSegment(
   job: DownloadJob,
+  { isPersistent }: FileStore,
   { record, openSegment }: StoredFile,
   index: number,
   firstAnswer: RangeAnswer | undefined,
@@ -185,7 +187,7 @@ async function fillSegment(
         if (!current) throw new FileChangedError(`${hideQuery(job.url)} was removed from the server.`)
         await pour(current, record, writer, wholeBytes, onLoaded)
       },
-      { measure: () => writer.sizeBytes },
+      { isStored: isPersistent, measure: () => writer.sizeBytes },
     )
   } finally {
     writer.close()

@@ -60,6 +60,8 @@ interface SeenRequest {
   readonly range: string | undefined
   readonly ifRange: string | undefined
   readonly headers: IncomingMessage['headers']
+  /** Body bytes of the answer so far. */
+  sentBytes: number
 }
 
 export interface FaultServer {
@@ -67,7 +69,10 @@ export interface FaultServer {
   readonly url: string
   readonly files: Map<string, ServedFile>
   readonly requests: SeenRequest[]
-  /** Body bytes sent so far. */
+  /**
+   * Body bytes sent so far, in all answers. A client that disappears goes unnoticed for some time, and the server then still
+   * sends: to count what one client fetched, add up the `sentBytes` of its requests.
+   */
   readonly sentBytes: number
   /** For all connections together; initially infinite. */
   bytesPerSecond: number
@@ -112,7 +117,7 @@ export async function startFaultServer(files: Record<string, Uint8Array> = {}): 
   let nextPieceMs = 0
 
   /** Sends the pieces of all connections one after the other, at the server's rate. */
-  async function send(response: ServerResponse, body: Uint8Array): Promise<void> {
+  async function send(seen: SeenRequest, response: ServerResponse, body: Uint8Array): Promise<void> {
     for (let start = 0; start < body.length && !response.destroyed; start += pieceBytes) {
       const piece = body.subarray(start, start + pieceBytes)
       if (state.bytesPerSecond < Infinity) {
@@ -122,6 +127,7 @@ export async function startFaultServer(files: Record<string, Uint8Array> = {}): 
       }
       if (response.destroyed) return
       state.sentBytes += piece.length
+      seen.sentBytes += piece.length
       if (!response.write(piece)) await waitForRoom(response)
     }
   }
@@ -140,14 +146,16 @@ export async function startFaultServer(files: Record<string, Uint8Array> = {}): 
       response.setHeader('access-control-allow-headers', '*, Authorization')
       return void response.writeHead(204).end()
     }
-    state.requests.push({
+    const seen: SeenRequest = {
       method: request.method ?? '',
       path,
       query: search,
       range,
       ifRange: typeof ifRange === 'string' ? ifRange : undefined,
       headers: request.headers,
-    })
+      sentBytes: 0,
+    }
+    state.requests.push(seen)
     if (state.secret !== undefined && request.headers.authorization !== state.secret) {
       return void response.writeHead(401).end()
     }
@@ -195,18 +203,18 @@ export async function startFaultServer(files: Record<string, Uint8Array> = {}): 
     const isCut = fault === 'truncation' || fault === 'silent truncation'
     const half = body.subarray(0, body.length >> 1)
     if (fault === 'ETag swap' && file.next) {
-      await send(response, half)
+      await send(seen, response, half)
       file.bytes = file.next
       return void response.destroy()
     }
     if (isCut || fault === 'stalled socket') {
-      await send(response, half)
+      await send(seen, response, half)
       // Lets the written bytes leave before the connection closes.
       if (fault === 'truncation') setTimeout(() => response.destroy(), 50)
       if (fault === 'silent truncation') response.end()
       return
     }
-    await send(response, body)
+    await send(seen, response, body)
     response.end()
   }
 

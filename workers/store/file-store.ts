@@ -2,6 +2,8 @@ import type { FileRecord } from '../../lib/contract/store-layout.js'
 
 /** Stores the files of one model. */
 export interface FileStore {
+  /** False if the files are lost when the worker ends. */
+  readonly isPersistent: boolean
   /** @returns the file, or undefined if nothing of the file is stored */
   open(path: string): Promise<StoredFile | undefined>
   /** Creates an empty file and discards what was stored under its path. @throws RivuletError `quota-exceeded` */

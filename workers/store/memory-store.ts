@@ -2,12 +2,13 @@ import { countSegments, type FileRecord } from '../../lib/contract/store-layout.
 import type { FileStore, StoredFile } from './file-store.js'
 
 /**
- * Creates a store that keeps files only while the worker lives. It is used on pages without a private file system, and for
- * files of unknown length.
+ * Creates a store that keeps files only while the worker lives. It is used on pages without a private file system that
+ * works, and for files of unknown length.
  */
 export function createMemoryStore(): FileStore {
   const files = new Map<string, StoredFile>()
   return {
+    isPersistent: false,
     open: (path) => Promise.resolve(files.get(path)),
     create(record) {
       const file = createMemoryFile(record)

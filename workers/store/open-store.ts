@@ -1,7 +1,15 @@
-import { nameModelDirectory, nameModelLock, storeFolderName } from '../../lib/contract/store-layout.js'
+import {
+  nameFileDirectory,
+  nameFileLock,
+  nameModelDirectory,
+  nameModelLock,
+  removeEntry,
+  storeFolderName,
+} from '../../lib/contract/store-layout.js'
+import { whenFree } from '../../lib/contract/when-free.js'
 import type { FileStore } from './file-store.js'
 import { createMemoryStore } from './memory-store.js'
-import { createOpfsStore } from './opfs-store.js'
+import { createOpfsStore, isFull, tryHandle } from './opfs-store.js'
 import { sweepOrphans } from './sweep.js'
 
 /** The store of one folder's files, opened for loading. */
@@ -11,7 +19,10 @@ interface OpenStore {
   close(): void
 }
 
-/** Opens a folder's store, in memory if there is no private file system: on insecure pages and in some private windows. */
+/**
+ * Opens a folder's store. The store is in memory if there is no private file system that works: on insecure pages, and in
+ * private windows of some browsers.
+ */
 export async function openStore(folderUrl: string): Promise<OpenStore> {
   let release = () => {}
   try {
@@ -20,6 +31,7 @@ export async function openStore(folderUrl: string): Promise<OpenStore> {
     release = await holdShared(nameModelLock(directory))
     const models = await root.getDirectoryHandle(storeFolderName, { create: true })
     const model = await models.getDirectoryHandle(directory, { create: true })
+    await tryStore(model)
     // Not awaited: the next sweep removes the entries that this sweep does not reach.
     sweepOrphans(models).catch(() => {})
     return { store: createOpfsStore(model), directory, close: release }
@@ -27,6 +39,25 @@ export async function openStore(folderUrl: string): Promise<OpenStore> {
     release()
     return { store: createMemoryStore(), directory: folderUrl, close() {} }
   }
+}
+
+/**
+ * Tries a file of its own in the directory of a model. A full disk passes: what is stored can still be read.
+ * @throws the browser's error if files cannot be stored
+ */
+async function tryStore(model: FileSystemDirectoryHandle): Promise<void> {
+  const path = `trial ${crypto.getRandomValues(new Uint32Array(2)).join('-')}`
+  const name = nameFileDirectory(path)
+  // The lock keeps the sweep of another load away. If this load is cut off here, a later sweep removes what is left.
+  await navigator.locks.request(nameFileLock(model.name, path), async () => {
+    try {
+      await tryHandle(await model.getDirectoryHandle(name, { create: true }))
+    } catch (error) {
+      if (!isFull(error)) throw error
+    } finally {
+      await whenFree(path, () => removeEntry(model, name))
+    }
+  })
 }
 
 /** Holds a shared lock until the returned function is called. */

@@ -10,6 +10,7 @@ import {
   usedName,
   type FileRecord,
 } from '../../lib/contract/store-layout.js'
+import { isBusy, whenFree } from '../../lib/contract/when-free.js'
 import type { FileStore, SegmentWriter, StoredFile } from './file-store.js'
 import { NoRoomError, checkRoom } from './room.js'
 
@@ -18,7 +19,9 @@ const pieceBytes = 2 ** 20
 
 /** Creates a store for a model's files in the origin private file system (layout: `store-layout.ts`). */
 export function createOpfsStore(model: FileSystemDirectoryHandle): FileStore {
+  const remove = (path: string) => whenFree(path, () => removeEntry(model, nameFileDirectory(path)))
   return {
+    isPersistent: true,
     async open(path) {
       const directory = await getDirectory(model, nameFileDirectory(path))
       const record = directory && (await readRecord(directory))
@@ -32,14 +35,13 @@ export function createOpfsStore(model: FileSystemDirectoryHandle): FileStore {
       return verified && !(await isWhole(file)) ? undefined : file
     },
     async create(record) {
-      const name = nameFileDirectory(record.path)
-      await removeEntry(model, name)
+      await remove(record.path)
       await checkRoom(record.path, record.sizeBytes ?? 0)
-      const directory = await model.getDirectoryHandle(name, { create: true })
+      const directory = await model.getDirectoryHandle(nameFileDirectory(record.path), { create: true })
       await writeFile(directory, recordName, JSON.stringify(record))
       return createOpfsFile(directory, record, undefined)
     },
-    remove: (path) => removeEntry(model, nameFileDirectory(path)),
+    remove,
     async list() {
       const names: string[] = []
       for await (const [name, { kind }] of model)
@@ -67,7 +69,12 @@ function createOpfsFile(
     },
     async openSegment(index) {
       const handle = await openHandle(directory, String(index))
-      return createSegmentWriter(handle)
+      try {
+        return createSegmentWriter(handle)
+      } catch (error) {
+        handle.close()
+        throw error
+      }
     },
     measureSegment: async (index) => (await getSegment(index)).size,
     // `Blob.stream()` is not used: in Chromium 156, the stream can hang in the middle.
@@ -115,8 +122,14 @@ function createSegmentWriter(handle: FileSystemSyncAccessHandle): SegmentWriter 
       sizeBytes = 0
     },
     close() {
-      handle.flush()
-      handle.close()
+      try {
+        handle.flush()
+      } catch (error) {
+        throw isFull(error) ? new NoRoomError() : error
+      } finally {
+        // A handle that stays open would keep the file busy.
+        handle.close()
+      }
     },
   }
 }
@@ -132,6 +145,26 @@ async function writeFile(directory: FileSystemDirectoryHandle, name: string, tex
   }
 }
 
+/**
+ * Checks that files of a directory can be written and read through sync access handles. Some browsers have none, or have ones
+ * that fail: private windows, and Safari before 16.4, whose handles answer with promises.
+ * @throws the browser's error, or an error that says what is wrong
+ */
+export async function tryHandle(directory: FileSystemDirectoryHandle): Promise<void> {
+  const byte = Uint8Array.of(7)
+  // No other thread has this file open: a handle that is refused as busy is one that fails.
+  const handle = await (await directory.getFileHandle('trial', { create: true })).createSyncAccessHandle()
+  try {
+    const written = writeBytes(handle, byte, 0)
+    handle.flush()
+    const read = new Uint8Array(1)
+    const isSame = handle.getSize() === 1 && handle.read(read, { at: 0 }) === 1 && read[0] === byte[0]
+    if (written === 1 ? !isSame : written !== 0) throw new Error('A file does not contain what was written.')
+  } finally {
+    handle.close()
+  }
+}
+
 /** Updates the modification time of the `used` file, which shows when the file was last read. */
 async function touch(directory: FileSystemDirectoryHandle): Promise<void> {
   try {
@@ -141,8 +174,9 @@ async function touch(directory: FileSystemDirectoryHandle): Promise<void> {
     } finally {
       handle.close()
     }
-  } catch {
+  } catch (error) {
     // Another tab is writing the file at the same time, or the disk is full.
+    if (!isBusy(error) && !isFull(error)) throw error
   }
 }
 
@@ -151,27 +185,21 @@ function writeBytes(handle: FileSystemSyncAccessHandle, bytes: Uint8Array, at: n
   try {
     return handle.write(bytes as Uint8Array<ArrayBuffer>, { at })
   } catch (error) {
-    if (error instanceof DOMException && error.name === 'QuotaExceededError') return 0
+    if (isFull(error)) return 0
     throw error
   }
 }
 
-const handleAttempts = 40
-const handlePauseMs = 50
+/** Returns true for the error of a full disk or quota. */
+export function isFull(error: unknown): boolean {
+  return error instanceof DOMException && error.name === 'QuotaExceededError'
+}
 
-/** Opens a file for reading and writing. Retries while a worker that was just terminated still has the file open. */
+/** Opens a file for reading and writing. Waits while another worker has the file open. */
 async function openHandle(
   directory: FileSystemDirectoryHandle,
   name: string,
 ): Promise<FileSystemSyncAccessHandle> {
   const file = await directory.getFileHandle(name, { create: true })
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await file.createSyncAccessHandle()
-    } catch (error) {
-      const isBusy = error instanceof DOMException && error.name === 'NoModificationAllowedError'
-      if (!isBusy || attempt === handleAttempts) throw error
-    }
-    await new Promise((resolve) => setTimeout(resolve, handlePauseMs))
-  }
+  return whenFree(decodeURIComponent(directory.name), () => file.createSyncAccessHandle())
 }

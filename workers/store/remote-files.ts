@@ -1,5 +1,5 @@
 import type { DownloadRequest } from '../../lib/contract/download-request.js'
-import { RivuletError } from '../../lib/contract/errors.js'
+import { RivuletError, asRivuletError } from '../../lib/contract/errors.js'
 import { nameModelUrl, type RemoteLocation } from '../../lib/contract/model-location.js'
 import { countSegments, nameFileLock, type FileRecord } from '../../lib/contract/store-layout.js'
 import { askHead, type HeadAnswer } from './ask-head.js'
@@ -21,6 +21,7 @@ import { openStore } from './open-store.js'
 import { createUnknownFileError, locateFile } from './pinned-hashes.js'
 import { isRefusal, nameVersion, requestRange } from './request-range.js'
 import { retry } from './retry.js'
+import { NoRoomError } from './room.js'
 import { hashSegments } from './sha256.js'
 import { shareProgress } from './share-progress.js'
 import { withFileLock } from './with-file-lock.js'
@@ -132,8 +133,9 @@ export async function openRemoteFiles(
           await noteMissing(path)
           return undefined
         }
-        const isFailure = error instanceof RivuletError && error.code === 'download-failed'
-        throw isFailure ? addReasons('download-failed', error, []) : error
+        signal.throwIfAborted()
+        const failure = asRivuletError(error, 'download-failed', `The stored file ${path} could not be used`)
+        throw failure.code === 'download-failed' ? addReasons('download-failed', failure, []) : failure
       }
     })
   }
@@ -161,6 +163,8 @@ export async function openRemoteFiles(
     const stored = await kept.open(path)
     if (stored && (await isGood(stored, size))) return readStored(path, stored)
     const lock = nameFileLock(directory, path)
+    // Tabs share no files in memory: none waits for another tab's download.
+    if (!kept.isPersistent) return fetchFile(path, size, lock)
     const watch = { signal, onProgress: (progress: TransferProgress) => onProgress.moved(path, progress) }
     return withFileLock(lock, watch, async (hasWaited) => {
       // The tab that held the lock before may have downloaded the file.
@@ -274,7 +278,10 @@ export async function openRemoteFiles(
 
   async function noteMissing(path: string): Promise<void> {
     if (isForgetting) return
-    const writing = recordMissing(path)
+    const writing = recordMissing(path).catch((error: unknown) => {
+      // Without the record, the next load asks the server again.
+      if (!(error instanceof NoRoomError)) throw error
+    })
     missing.set(path, writing)
     await writing
   }

@@ -10,6 +10,8 @@ const firstPauseMs = 250
 
 /** How `retry` watches its attempts. */
 interface RetryWatch<T> {
+  /** True if what the attempts fetch is stored, so that a later load continues there. @default false */
+  readonly isStored?: boolean
   /** Returns the progress so far. After an attempt that increases it, the pauses start short again. */
   measure?(): number
   /**
@@ -26,7 +28,7 @@ interface RetryWatch<T> {
 export async function retry<T>(
   { signal }: Pick<DownloadJob, 'signal'>,
   run: () => Promise<T>,
-  { measure = () => 0, onUnreachable }: RetryWatch<T> = {},
+  { isStored = false, measure = () => 0, onUnreachable }: RetryWatch<T> = {},
 ): Promise<T> {
   let fruitlessAttempts = 0
   for (let before = measure(); ; before = measure()) {
@@ -36,13 +38,8 @@ export async function retry<T>(
       if (!(error instanceof TransferError)) throw error
       fruitlessAttempts = measure() > before ? 1 : fruitlessAttempts + 1
       if (fruitlessAttempts === maxFruitlessAttempts) {
-        throw new RivuletError(
-          'download-failed',
-          `${error.message} Retry to resume; the data downloaded so far is kept.`,
-          {
-            cause: error,
-          },
-        )
+        const advice = isStored ? 'Retry to resume; the data downloaded so far is kept.' : 'Retry.'
+        throw new RivuletError('download-failed', `${error.message} ${advice}`, { cause: error })
       }
       if (error instanceof UnreachableError) {
         const other = await onUnreachable?.(fruitlessAttempts)

@@ -22,4 +22,7 @@ it('a file is refused if the browser reports too little space', async () => {
 it('without an estimate, the write is attempted', async () => {
   stubEstimate({})
   await expect(checkRoom('weights.bin', 2 ** 40)).resolves.toBeUndefined()
+  // Safari before 17.
+  vi.stubGlobal('navigator', { storage: {} })
+  await expect(checkRoom('weights.bin', 2 ** 40)).resolves.toBeUndefined()
 })

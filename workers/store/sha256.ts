@@ -1,19 +1,23 @@
 import { toHex } from '../../lib/contract/store-layout.js'
 import type { StoredFile } from './file-store.js'
 
+/** Returns Web Crypto's hashes; undefined on insecure pages. */
+const getSubtle = () => (crypto as Partial<Crypto>).subtle
+
 /**
  * Computes the SHA-256 of a file, as 64 hexadecimal digits. A file of one segment is hashed by Web Crypto, which is several
- * times faster. The segments of a larger file are hashed as they arrive, so that memory never holds the whole file.
+ * times faster, except on insecure pages. The segments of a larger file are hashed as they arrive, so that memory never holds the whole file.
  */
 export async function hashSegments(
   { read, readSegment }: Pick<StoredFile, 'read' | 'readSegment'>,
   segments: readonly Promise<void>[],
   onLastSegment = () => {},
 ): Promise<string> {
-  if (segments.length === 1) {
+  const subtle = getSubtle()
+  if (subtle && segments.length === 1) {
     await segments[0]
     onLastSegment()
-    return toHex(await crypto.subtle.digest('SHA-256', await (await read()).arrayBuffer()))
+    return toHex(await subtle.digest('SHA-256', await (await read()).arrayBuffer()))
   }
   const hash = await createSha256()
   for (const [index, segment] of segments.entries()) {
@@ -29,8 +33,9 @@ const pieceBytes = 4 * 2 ** 20
 
 /** Returns the SHA-256 of a user's file as 64 hexadecimal digits. A large file is read in pieces. */
 export async function hashBlob(blob: Blob): Promise<string> {
-  if (blob.size <= maxWholeBytes)
-    return toHex(await crypto.subtle.digest('SHA-256', await blob.arrayBuffer()))
+  const subtle = getSubtle()
+  if (subtle && blob.size <= maxWholeBytes)
+    return toHex(await subtle.digest('SHA-256', await blob.arrayBuffer()))
   const hash = await createSha256()
   for (let start = 0; start < blob.size; start += pieceBytes) {
     hash.add(new Uint8Array(await blob.slice(start, start + pieceBytes).arrayBuffer()))

@@ -9,7 +9,8 @@ export async function sweepOrphans(models: FileSystemDirectoryHandle): Promise<v
     if (model.kind !== 'directory') continue
     for await (const file of (model as FileSystemDirectoryHandle).values()) {
       if (file.kind !== 'directory') continue
-      await sweep(model as FileSystemDirectoryHandle, file as FileSystemDirectoryHandle)
+      // What cannot be removed now, such as a file that an ended worker still has open, is left to the next sweep.
+      await sweep(model as FileSystemDirectoryHandle, file as FileSystemDirectoryHandle).catch(() => {})
     }
   }
 }

@@ -14,7 +14,6 @@ export async function withFileLock<T>(
   }: { readonly signal: AbortSignal; readonly onProgress: (progress: TransferProgress) => void },
   run: (hasWaited: boolean) => Promise<T>,
 ): Promise<T> {
-  if (!('locks' in navigator)) return run(false)
   const first = await navigator.locks.request(lock, { ifAvailable: true }, async (held) =>
     held ? { value: await run(false) } : undefined,
   )

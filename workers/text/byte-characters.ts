@@ -24,3 +24,8 @@ export function encodeByteCharacters(text: string): string {
   for (const byte of encoder.encode(text)) characters += byteCharacters[byte]!
   return characters
 }
+
+/** Returns the characters that stand for the bytes. */
+export function toByteCharacters(bytes: readonly number[]): string {
+  return bytes.map((byte) => byteCharacters[byte]!).join('')
+}

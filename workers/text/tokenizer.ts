@@ -15,6 +15,8 @@ import { createUnigram, type UnigramConfig } from './unigram.js'
 
 /** Converts text to token ids and back. Only the chat template can produce control tokens. */
 export interface Tokenizer {
+  /** The number of token ids, which count from 0. */
+  readonly size: number
   /** The tokens before raw text: usually one begin-of-text token, or none. */
   readonly prefixIds: readonly number[]
   /** The token that the chat template writes after an answer; undefined if it writes none. */
@@ -117,6 +119,7 @@ function buildTokenizer(
     model,
   })
   return {
+    size: vocabulary.length,
     prefixIds: readPrefixIds(runtime, findId),
     endOfTurnId: turns.endOfTurn === undefined ? undefined : addedIds.get(turns.endOfTurn),
     findId,

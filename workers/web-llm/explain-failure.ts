@@ -1,5 +1,6 @@
 import { RivuletError, asRivuletError, describeError, type WrappingCode } from '../../lib/contract/errors.js'
 import type { WebLlmModelRecord } from '../../lib/contract/web-llm-options.js'
+import { isNetworkFailure } from '../network-failure.js'
 import type { AppConfig, WebLlmRuntime } from './runtime.js'
 
 /** Codes for errors of a load, by error name: web-llm exports hardly any of its error classes. */
@@ -17,8 +18,12 @@ const loadCodes: Readonly<Record<string, WrappingCode>> = {
 const unusableAdapter = /compatible GPU|Cannot initialize runtime because/
 /** Matches the name or the message of an error: web-llm's IndexedDB store turns errors into strings. */
 const fullStore = /QuotaExceeded/
-/** Matches the messages of the browser and of web-llm's three stores for a failed download. */
-const failedFetch = /fetch|network|on 'Cache'|Failed to store/i
+/** Matches the messages of web-llm's three stores for a failed download. */
+const failedStore = /fetch|network|on 'Cache'|Failed to store/i
+
+function isFailedDownload(words: string): boolean {
+  return isNetworkFailure(words) || failedStore.test(words)
+}
 
 interface FailedModel {
   readonly record: WebLlmModelRecord
@@ -41,7 +46,7 @@ export async function explainLoadFailure(
   await forgetBrokenFile(error, model, runtime)
   const missing = await findMissingFile(listSuspects(error, model.record), error)
   if (missing) return missing
-  if (failedFetch.test(words)) {
+  if (isFailedDownload(words)) {
     return asRivuletError(error, 'download-failed', 'A model file could not be downloaded')
   }
   const what = isCompileError(error)
@@ -66,7 +71,9 @@ async function forgetBrokenFile(
 }
 
 async function explainFullStore({ record }: FailedModel, cause: unknown): Promise<RivuletError> {
-  const { quota = 0, usage = 0 } = await navigator.storage.estimate()
+  // Safari has no `estimate` before version 17.
+  const storage: Partial<StorageManager> = navigator.storage
+  const { quota = 0, usage = 0 } = (await storage.estimate?.()) ?? {}
   const availableBytes = Math.max(0, quota - usage)
   return new RivuletError(
     'quota-exceeded',
@@ -89,7 +96,7 @@ function listSuspects(
 ): readonly string[] {
   if (isCompileError(error)) return [model_lib]
   const isUnreadable = error instanceof SyntaxError
-  if (!isUnreadable && !failedFetch.test(describeError(error))) return []
+  if (!isUnreadable && !isFailedDownload(describeError(error))) return []
   const files = ['mlc-chat-config.json', 'tensor-cache.json', model_manifest]
   const folder = locateFolder(model)
   const urls = files.flatMap((file) => (file === undefined ? [] : new URL(file, folder).href))

@@ -83,8 +83,11 @@ describe('a model (real package)', () => {
   it('whose server fails or cannot be reached ends in download-failed', async () => {
     vi.stubGlobal('fetch', async () => new Response('', { status: 503 }))
     await expect(load({}, { cache: 'opfs' })).rejects.toMatchObject({ code: 'download-failed' })
-    vi.stubGlobal('fetch', () => Promise.reject(new TypeError('Failed to fetch')))
-    await expect(load({}, { cache: 'opfs' })).rejects.toMatchObject({ code: 'download-failed' })
+    // In Chromium's words, and in WebKit's.
+    for (const words of ['Failed to fetch', 'Load failed']) {
+      vi.stubGlobal('fetch', () => Promise.reject(new TypeError(words)))
+      await expect(load({}, { cache: 'opfs' })).rejects.toMatchObject({ code: 'download-failed' })
+    }
   })
 
   it('whose server answers with an HTML page is reported as missing, and the page is removed', async () => {

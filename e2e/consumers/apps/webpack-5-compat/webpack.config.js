@@ -1,0 +1,4 @@
+export default {
+  entry: './src/main.js',
+  performance: { hints: false },
+}
