@@ -3,6 +3,7 @@ import { checkChatTemplate, checkEndTokens, refuse, refuseUnknown } from './cont
 import { chooseOnnxDevice } from './contract/choose-device.js'
 import { probeDevices } from './contract/devices.js'
 import type { ModelSource } from './locate-model.js'
+import type { GrammarEngine } from './xgrammar.js'
 import { onnxDevices, onnxDtypes, onnxWasmFiles, type OnnxLoadOptions } from './contract/onnx-options.js'
 import { resolveUrl } from './resolve-url.js'
 
@@ -27,10 +28,16 @@ export interface OnnxOptions extends Omit<OnnxLoadOptions, 'wasmPaths'> {
   readonly wasmPaths?: OnnxWasmPaths | undefined
   /**
    * Creates the worker, for bundlers that do not find its file and for workers that also run code of the app. The worker's
-   * script must import `rivulet/onnx.worker`.
+   * script must import `rivulet/onnx.worker`, or `rivulet/onnx-xgrammar.worker`.
    * @default a module worker from the package's own file
    */
   readonly worker?: (() => Worker) | undefined
+  /**
+   * The engine that holds answers in the form of `responseFormat`: `xgrammar()` from `rivulet/xgrammar`. It brings its own
+   * worker. With the option `worker`, leave it out and import `rivulet/onnx-xgrammar.worker` in the worker's script.
+   * @default none: `responseFormat` is refused
+   */
+  readonly grammar?: GrammarEngine | undefined
   /** The model's folder, for a list whose backends need different models. @default the `model` of `createEngine` */
   readonly model?: ModelSource | undefined
 }
@@ -40,7 +47,8 @@ export interface OnnxOptions extends Omit<OnnxLoadOptions, 'wasmPaths'> {
  * @throws RivuletError `invalid-option` for an unknown option or an invalid value
  */
 export function onnx({
-  worker = createWorker,
+  grammar,
+  worker = grammar?.createWorker ?? createWorker,
   model,
   wasmPaths,
   ...plainOptions
@@ -51,6 +59,7 @@ export function onnx({
     ...plainOptions,
     ...(wasmPaths !== undefined && { wasmPaths: resolveWasmPaths(wasmPaths) }),
   }
+  if (grammar !== undefined) checkGrammar(grammar, worker)
   if (typeof worker !== 'function') refuse('onnx({ worker }) must be a function that returns a Worker.')
   return {
     name: 'onnx',
@@ -58,6 +67,17 @@ export function onnx({
     model: chooseModel(model),
     checkAvailability: () => checkAvailability(options),
     createWorker: worker,
+  }
+}
+
+function checkGrammar(grammar: GrammarEngine, worker: () => Worker): void {
+  if (typeof grammar.createWorker !== 'function') {
+    refuse('onnx({ grammar }) must be a grammar engine, such as xgrammar() from "rivulet/xgrammar".')
+  }
+  if (worker !== grammar.createWorker) {
+    refuse(
+      'onnx() takes "grammar" or "worker", not both: import "rivulet/onnx-xgrammar.worker" in your worker.',
+    )
   }
 }
 
@@ -77,6 +97,7 @@ const optionNames: readonly string[] = [
   'memoryBudgetBytes',
   'contextLength',
   'endTokens',
+  'grammar',
   'model',
   'wasmPaths',
   'worker',

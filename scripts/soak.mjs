@@ -24,7 +24,7 @@ if (files.length === 0) {
       '--',
       '--project',
       project,
-      ...(project === 'node' ? ['hostile', 'zoo'] : []),
+      ...(project === 'node' ? ['hostile', 'zoo', 'json-schemas'] : []),
     )
 }
 runNpm('run', '--silent', 'test:e2e', '--', ...(files.length > 0 ? files : all))

@@ -142,7 +142,7 @@ export const optionTable = {
   responseFormat: {
     value: { kind: 'format', maxDepth: 64, maxLength: 2 ** 18 },
     openAi: ['response_format'],
-    backends: ['remote'],
+    backends: ['onnx', 'remote'],
   },
   tools: {
     value: { kind: 'tools', maxTools: 128, maxDepth: 64, maxLength: 2 ** 18 },

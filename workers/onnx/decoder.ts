@@ -1,7 +1,10 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { Execution } from '../../lib/contract/worker-api.js'
 import type { PrefillRules } from './prefill-rules.js'
-import type { Sampling } from './sampler.js'
+import type { Sampling, TokenMask } from './sampler.js'
+
+/** Returns the tokens that can be chosen next; undefined if all can. */
+export type FindMask = () => Promise<TokenMask | undefined>
 
 /** A loaded model with the KV cache of one conversation, on any device. */
 export interface Decoder {
@@ -39,10 +42,15 @@ export interface Decoder {
   ): void
   /**
    * Computes the previous token if no step has computed it yet. Then samples the token at `position` of the answer.
-   * @param willContinue true if the next call is `next`. The next step can then start before this token is read back.
+   * @param willContinue true if the next call is `next`. The next step can then start before this token is read back. Must
+   *   be false with `findMask`, and before a call with `findMask` or of `append`.
+   * @param findMask returns the tokens that can be chosen; all if it returns undefined. It is called while the device
+   *   computes the previous token.
    * @throws RivuletError `generation-failed` if the logits are invalid
    */
-  next(position: number, willContinue: boolean): Promise<number>
+  next(position: number, willContinue: boolean, findMask?: FindMask): Promise<number>
+  /** Adds tokens to the answer that are not sampled. The caller computes them with `prefill`, after the previous token. */
+  append(ids: readonly number[]): void
   /**
    * Returns the logits from which the last call of `next` sampled, [vocabulary]. That call must have had
    * `willContinue: false`.

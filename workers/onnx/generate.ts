@@ -4,7 +4,9 @@ import type { AnswerEnd, GenerationStep } from '../../lib/contract/worker-api.js
 import type { GenerateContext } from '../backend.js'
 import { createAnswerReader, joinSteps, type AnswerStep } from '../text/channels/answer-reader.js'
 import { endThought } from '../text/channels/reasoning-control.js'
-import { startAnswer } from '../text/channels/start-answer.js'
+import type { FormCompiler } from '../text/grammar/form-compiler.js'
+import { openAnswerForm, type AnswerForm } from './answer-form.js'
+import { startAnswer, type AnswerStart } from '../text/channels/start-answer.js'
 import type { PromptPart } from '../text/chat-template.js'
 import { encodeRendered, renderPrompt } from '../text/prompt.js'
 import type { Tokenizer } from '../text/tokenizer.js'
@@ -12,6 +14,7 @@ import type { Decoder } from './decoder.js'
 import { computeLogprobs } from './logprobs.js'
 import type { ModelConfig } from './model-config.js'
 import { prefill } from './prefill.js'
+import { createTokenSource } from './token-source.js'
 import { createTokenReader, dropStreamed, replay } from './read-tokens.js'
 
 /**
@@ -24,17 +27,42 @@ export async function* generateTokens(
   decoder: Decoder,
   config: ModelConfig,
   request: GenerateRequest,
-  { signal, queueMs }: GenerateContext,
+  context: GenerateContext,
+  compiler?: FormCompiler,
 ): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
   const startedAt = performance.now()
+  const prompt = renderPrompt(config.chatTemplate, request, config.family)
+  const isControl = (text: string) => isControlToken(config.tokenizer, text)
+  const start = startAnswer({ ...config, isControl }, request, prompt)
+  const form = await openAnswerForm(compiler, config, request, start)
+  try {
+    return yield* generateAnswer({ decoder, config, request, prompt, start, form, startedAt }, context)
+  } finally {
+    form?.release()
+  }
+}
+
+/** An answer before its first token. */
+interface PreparedAnswer {
+  readonly decoder: Decoder
+  readonly config: ModelConfig
+  readonly request: GenerateRequest
+  /** The rendered prompt. */
+  readonly prompt: readonly PromptPart[]
+  readonly start: AnswerStart
+  readonly form: AnswerForm | undefined
+  readonly startedAt: number
+}
+
+async function* generateAnswer(
+  { decoder, config, request, prompt, start, form, startedAt }: PreparedAnswer,
+  { signal, queueMs }: GenerateContext,
+): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
   const { input, options } = request
-  const { tokenizer, chatTemplate, family } = config
+  const { tokenizer, family } = config
   const { handedOver, generated } = request.resume ?? newAnswer
   const encode = (parts: readonly PromptPart[]) => tokenizer.encode(parts, signal)
-  const prompt = renderPrompt(chatTemplate, request, family)
   const conversationIds = await encodeRendered(tokenizer, input, prompt, signal)
-  const isControl = (text: string) => isControlToken(tokenizer, text)
-  const start = startAnswer({ family, chatTemplate, isControl }, request, prompt)
   const prefixTokens = (await encode(start.prefix)).length
   const startIds = await encode([...start.prefix, ...start.handedOver])
   const promptIds = [...conversationIds, ...startIds]
@@ -52,14 +80,16 @@ export async function* generateTokens(
   const { seed = 0 } = options
   const answerIds = [...startIds, ...generated.tokenIds]
   /** Prepares the decoder for the token after `answerIds`. */
-  const prepare = () => {
+  const prepare = async () => {
     // The options of the request override those of the model.
     const sampling = { ...config.sampling, ...options, ...banCalls(config, options) }
     decoder.startAnswer(sampling, seed, conversationIds, answerIds)
     const ids = [...conversationIds, ...answerIds]
-    return prefill(decoder, { ids, promptLength: promptIds.length }, signal)
+    const input = { ids, promptLength: promptIds.length }
+    const cached = await prefill(decoder, input, signal)
+    return { cached, source: createTokenSource(decoder, form, input, signal) }
   }
-  const cachedPromptTokens = await prepare()
+  let { cached: cachedPromptTokens, source } = await prepare()
   const promptTokens = conversationIds.length + prefixTokens
   const prefillMs = performance.now() - startedAt
   yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs, prefillMs }
@@ -74,7 +104,8 @@ export async function* generateTokens(
       answerIds.push(...forced)
       count += forced.length
       const { hasStopped, ...step } = forced.map(answer.push).reduce(joinSteps)
-      await prepare()
+      for (const id of forced) form?.accept(id)
+      ;({ source } = await prepare())
       yield { kind: 'chunk', ...step, tokenIds: forced, tokenCount: forced.length }
       if (hasStopped) return 'stop'
       continue
@@ -82,7 +113,7 @@ export async function* generateTokens(
     // The position in the whole answer, so that a continued answer draws the same tokens as an uninterrupted answer.
     const position = prefixTokens + count
     const willContinue = topLogprobs === undefined && count + 1 < maxTokens && !answer.mayUseUpReasoning
-    const id = await decoder.next(position, willContinue)
+    const id = await source.next(position, willContinue)
     if (config.endIds.has(id)) {
       finishReason = 'stop'
       break

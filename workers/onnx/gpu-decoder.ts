@@ -13,7 +13,7 @@ import {
   worthParkingTokens,
   type Conversation,
 } from './conversations.js'
-import { createInvalidLogitsError, type Decoder } from './decoder.js'
+import { createInvalidLogitsError, type Decoder, type FindMask } from './decoder.js'
 import { checkSteps } from './check-steps.js'
 import { recordDispatches, replayDispatches, type CapturedStep } from './dispatch-recorder.js'
 import { copyCache, createFixedCache, type FixedCache } from './fixed-cache.js'
@@ -243,13 +243,24 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     return submit(position, recording)
   }
 
-  async function next(position: number, willContinue: boolean): Promise<number> {
-    const step = ahead?.position === position ? ahead : await startStep(position)
+  /** Submits the step, finds the mask while it runs, and then submits the sampling. */
+  async function startMasked(position: number, findMask: FindMask): Promise<SubmittedStep> {
+    await idle
+    const step = await advance()
+    if (step) replayAlone(step)
+    sampler.setMask(await findMask())
+    return submit(position, undefined)
+  }
+
+  async function next(position: number, willContinue: boolean, findMask?: FindMask): Promise<number> {
+    const start = () => (findMask ? startMasked(position, findMask) : startStep(position))
+    const step = ahead?.position === position ? ahead : await start()
     ahead = willContinue ? startAhead(position + 1) : undefined
     const id = await step.id
     if (id === noToken) throw createInvalidLogitsError()
     if (ahead) addComputed([id], ids.length + 1)
     pending = ahead ? undefined : id
+    sampler.noteSampled(id)
     return id
   }
 
@@ -354,6 +365,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       ahead = undefined
     },
     next,
+    append: sampler.addTokens,
     readLogits: tensors.readLogits,
     async release() {
       await session.release()

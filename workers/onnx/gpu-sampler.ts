@@ -6,8 +6,8 @@ import {
   type SamplingNumbers,
 } from './sampler-arithmetic.js'
 import { promptMark } from './sampler-kernel-arithmetic.js'
-import { groupTokens, samplerKernel, settingsSize, stateSize } from './sampler-kernel.js'
-import { readLogitBias, type Sampling } from './sampler.js'
+import { groupTokens, masksOffset, samplerKernel, settingsSize, stateSize } from './sampler-kernel.js'
+import { readLogitBias, type Sampling, type TokenMask } from './sampler.js'
 import { bufferUsage } from './webgpu-flags.js'
 
 /** Runs `sampleToken` on the GPU. Chooses the same tokens for the same logits, and reads back no logits. */
@@ -26,6 +26,15 @@ export interface GpuSampler {
    * position then applies to all work that is not submitted yet.
    */
   encode(pass: GPUComputePassEncoder, position: number): void
+  /**
+   * Sets which tokens can be chosen, for all work that is not submitted yet. `start` allows all of them.
+   * @param mask as in `sampleToken`
+   */
+  setMask(mask: TokenMask | undefined): void
+  /** Adds tokens to the history that were not sampled. */
+  addTokens(ids: readonly number[]): void
+  /** Reports a sampled token, so that `addTokens` counts from its number. */
+  noteSampled(id: number): void
   /** Frees the sampler's buffers, but not those of `SamplerBuffers`. */
   destroy(): void
 }
@@ -57,6 +66,7 @@ export function createGpuSampler(device: GPUDevice, buffers: SamplerBuffers): Gp
     internal.list,
     internal.state,
     buffers.tokenId,
+    internal.mask,
   ]
   const bindGroup = device.createBindGroup({
     layout,
@@ -65,6 +75,15 @@ export function createGpuSampler(device: GPUDevice, buffers: SamplerBuffers): Gp
   const groups = Math.ceil(vocabulary / groupTokens)
   let dispatches: readonly EntryPoint[] = []
   let nextPosition = 0
+  let isMasked = false
+  /** The first number of each token's marks; undefined if nothing counts the tokens. */
+  let marks: Map<number, number> | undefined
+
+  function count(id: number): number {
+    const mark = (marks?.get(id) ?? 0) + 1
+    marks?.set(id, mark)
+    return mark
+  }
 
   return {
     start(sampling, seed, promptIds, answerIds = []) {
@@ -72,8 +91,12 @@ export function createGpuSampler(device: GPUDevice, buffers: SamplerBuffers): Gp
       const numbers = computeNumbers(sampling, vocabulary)
       const { penalty, frequency, presence } = numbers
       const adjusts = penalty !== 1 || frequency !== 0 || presence !== 0 || bias.length > 0
-      if (adjusts)
-        device.queue.writeBuffer(internal.marks, 0, packMarks(vocabulary, promptIds, answerIds, bias))
+      marks = adjusts ? new Map(promptIds.map((id) => [id, promptMark])) : undefined
+      isMasked = false
+      if (marks) {
+        for (const id of answerIds) count(id)
+        device.queue.writeBuffer(internal.marks, 0, packMarks(vocabulary, marks, bias))
+      }
       device.queue.writeBuffer(internal.settings, 0, packSettings(numbers, vocabulary, seed, adjusts))
       device.queue.writeBuffer(internal.state, 0, new Uint8Array(stateSize))
       dispatches = chooseDispatches(numbers)
@@ -87,6 +110,18 @@ export function createGpuSampler(device: GPUDevice, buffers: SamplerBuffers): Gp
         pass.setPipeline(pipelines[name])
         pass.dispatchWorkgroups(name === 'choose' ? 1 : groups)
       }
+    },
+    setMask(mask) {
+      if (mask) device.queue.writeBuffer(internal.mask, 0, mask.subarray(0, Math.ceil(vocabulary / 32)))
+      if ((mask !== undefined) !== isMasked) {
+        isMasked = mask !== undefined
+        device.queue.writeBuffer(internal.settings, masksOffset, Uint32Array.of(isMasked ? 1 : 0))
+      }
+    },
+    noteSampled: (id) => void (marks && count(id)),
+    addTokens(ids) {
+      if (!marks) return
+      for (const id of ids) device.queue.writeBuffer(internal.marks, id * 8, Uint32Array.of(count(id)))
     },
     destroy() {
       for (const buffer of Object.values(internal)) buffer.destroy()
@@ -110,6 +145,7 @@ function createInternalBuffers(device: GPUDevice, vocabulary: number) {
     keys: create(vocabulary * 4, bufferUsage.storage),
     list: create(vocabulary * 12, bufferUsage.storage),
     state: create(stateSize, bufferUsage.storage),
+    mask: create(Math.ceil(vocabulary / 32) * 4, bufferUsage.storage),
   }
 }
 
@@ -119,6 +155,7 @@ function createLayout(device: GPUDevice): GPUBindGroupLayout {
     'uniform',
     'read-only-storage',
     ...Array.from({ length: 5 }, () => 'storage' as const),
+    'read-only-storage',
   ] as const
   // GPUShaderStage.COMPUTE
   const visibility = 4
@@ -170,6 +207,7 @@ function packSettings(
     toBits(numbers.reward),
     toBits(numbers.frequency),
     toBits(numbers.presence),
+    0,
   )
 }
 
@@ -179,13 +217,11 @@ function packSettings(
  */
 function packMarks(
   vocabulary: number,
-  promptIds: readonly number[],
-  answerIds: readonly number[],
+  marks: ReadonlyMap<number, number>,
   bias: readonly (readonly [id: number, bias: number])[],
 ): Uint32Array<ArrayBuffer> {
-  const marks = new Uint32Array(vocabulary * 2)
-  for (const id of promptIds) marks[id * 2] = promptMark
-  for (const id of answerIds) marks[id * 2]! += 1
-  for (const [id, amount] of bias) marks[id * 2 + 1] = toBits(amount)
-  return marks
+  const packed = new Uint32Array(vocabulary * 2)
+  for (const [id, mark] of marks) packed[id * 2] = mark
+  for (const [id, amount] of bias) packed[id * 2 + 1] = toBits(amount)
+  return packed
 }

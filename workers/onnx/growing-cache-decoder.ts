@@ -7,7 +7,7 @@ import {
   worthParkingTokens,
   type Conversation,
 } from './conversations.js'
-import { createInvalidLogitsError, type Decoder } from './decoder.js'
+import { createInvalidLogitsError, type Decoder, type FindMask } from './decoder.js'
 import { decodeFloat16 } from './float16.js'
 import { logitsOutput } from './graph-names.js'
 import { markTokens, type PrefillRules } from './prefill-rules.js'
@@ -123,9 +123,9 @@ export async function createGrowingCacheDecoder(
     logits = await readLastLogits(readOutput(outputs, logitsOutput))
   }
 
-  async function next(position: number): Promise<number> {
+  async function next(position: number, findMask?: FindMask): Promise<number> {
     if (pending !== undefined) await run([pending])
-    const id = sampleToken(logits, sampling, history, seed, position)
+    const id = sampleToken(logits, sampling, history, seed, position, await findMask?.())
     if (id === noToken) throw createInvalidLogitsError()
     history.add(id)
     pending = id
@@ -201,7 +201,10 @@ export async function createGrowingCacheDecoder(
       history = createTokenHistory(promptIds)
       for (const id of answerIds) history.add(id)
     },
-    next,
+    next: (position, _, findMask) => next(position, findMask),
+    append(appended) {
+      for (const id of appended) history.add(id)
+    },
     readLogits: () => Promise.resolve(logits),
     async release() {
       disposeCache(cache)

@@ -1,12 +1,13 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
-import { listOptions } from '../../lib/contract/option-table.js'
 import type { LoadProgress } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
 import { describeThreads } from '../describe-device.js'
-import { describeChannels } from '../text/channels/describe-channels.js'
 import { openModelFolder, type ModelFolder } from '../store/model-folder.js'
+import { createFormCompiler, type FormCompiler } from '../text/grammar/form-compiler.js'
+import type { LoadGrammarEngine } from '../text/grammar/grammar-engine.js'
 import type { Decoder } from './decoder.js'
+import { describeOptions } from './describe-options.js'
 import { checkFit } from './check-fit.js'
 import { chooseDevice, type ChosenDevice, type UsedDevice } from './device.js'
 import { generateTokens } from './generate.js'
@@ -22,9 +23,12 @@ const defaultConversationCacheBytes = 256 * 2 ** 20
 /** The progress of a load that downloads nothing. */
 const noProgress = { files: [], loadedBytes: 0, totalBytes: 0, bytesPerSecond: undefined }
 
-/** Creates the backend that runs Hugging Face ONNX folders on onnxruntime-web, on WebGPU or WASM. */
-export function createOnnxBackend(): Backend<OnnxLoadOptions> {
-  let loaded: { readonly decoder: Decoder; readonly config: ModelConfig } | undefined
+/**
+ * Creates the backend that runs Hugging Face ONNX folders on onnxruntime-web, on WebGPU or WASM.
+ * @param loadGrammarEngine loads the engine for `responseFormat` and `tools`; undefined if the worker has none
+ */
+export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backend<OnnxLoadOptions> {
+  let loaded: Loaded | undefined
 
   async function reportLoss(decoder: Decoder, onLost: (error: RivuletError) => void): Promise<void> {
     const reason = await decoder.lost
@@ -93,7 +97,9 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         onSession: () => enterPhase('warm-up'),
         onSlower: (reason) => warnings.push(reason),
       })
-      loaded = { decoder, config }
+      const { tokenizer, endIds } = config
+      const compiler = loadGrammarEngine && createFormCompiler(loadGrammarEngine, tokenizer, endIds)
+      loaded = { decoder, config, compiler }
       void reportLoss(decoder, onLost)
       return {
         model: folder.url,
@@ -107,8 +113,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
         contextLength: config.contextLength,
         supports: {
           inputs: config.chatTemplate === undefined ? ['text'] : ['chat', 'text'],
-          formats: [],
-          ...describeChannels(config.chatTemplate, config.family, listOptions('onnx')),
+          ...describeOptions(config, compiler !== undefined),
           continuation: true,
           seededContinuation: true,
           // The decoder has only one KV cache.
@@ -119,7 +124,7 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
 
     generate(request, context) {
       if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded. Create a new engine.')
-      return generateTokens(loaded.decoder, loaded.config, request, context)
+      return generateTokens(loaded.decoder, loaded.config, request, context, loaded.compiler)
     },
 
     async unload() {
@@ -128,6 +133,13 @@ export function createOnnxBackend(): Backend<OnnxLoadOptions> {
       await released?.decoder.release()
     },
   }
+}
+
+/** What `load` leaves for `generate`. */
+interface Loaded {
+  readonly decoder: Decoder
+  readonly config: ModelConfig
+  readonly compiler: FormCompiler | undefined
 }
 
 /**

@@ -22,14 +22,26 @@ export async function prefill(decoder: Decoder, input: PrefillInput, signal: Abo
   // The last token is always computed: the answer starts from its logits.
   const reusable = prefillRules.wholePrompt ? [] : ids.slice(0, -1)
   const cached = decoder.recall(markTokens(prefillRules, reusable, promptLength))
-  let start = cached
-  while (start < ids.length) {
-    signal.throwIfAborted()
-    const end = findRunEnd(decoder, input, start)
-    await decoder.prefill(ids.slice(start, end))
-    start = end
-  }
+  await computeFrom(decoder, input, cached, signal)
   return cached
+}
+
+/**
+ * Computes the tokens from `start`, in as few runs as the graph allows.
+ * @throws the reason of `signal`, if it is aborted before a run
+ */
+export async function computeFrom(
+  decoder: Decoder,
+  input: PrefillInput,
+  start: number,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let from = start; from < input.ids.length;) {
+    signal.throwIfAborted()
+    const end = findRunEnd(decoder, input, from)
+    await decoder.prefill(input.ids.slice(from, end))
+    from = end
+  }
 }
 
 function findRunEnd(

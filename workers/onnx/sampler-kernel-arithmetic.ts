@@ -50,6 +50,7 @@ fn toLogit(key: u32) -> f32 {
 
 fn computeKey(id: u32) -> u32 {
   let key = toKey(readBits(id));
+  if (settings.masks != 0u && key != brokenKey && ((mask[id >> 5u] >> (id & 31u)) & 1u) == 0u) { return maskedKey; }
   if (settings.adjusts == 0u || key == brokenKey || key == maskedKey) { return key; }
   let mark = marks[id];
   let count = mark.x & ~${promptMark}u;

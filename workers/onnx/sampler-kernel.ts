@@ -5,7 +5,9 @@ import { groupThreads, kernelSums } from './sampler-kernel-sums.js'
 export const groupTokens = 2048
 
 /** The sizes of the structs `Settings` and `State`, in bytes. */
-export const settingsSize = 56
+export const settingsSize = 60
+/** The offset of the field `masks` in `Settings`. */
+export const masksOffset = 56
 export const stateSize = 12 + 2 * 4 * groupThreads
 
 /** The sampler in WGSL. `createGpuSampler` chooses the entry points for a request and their order. */
@@ -28,6 +30,7 @@ struct Settings {
   reward: f32,
   frequency: f32,
   presence: f32,
+  masks: u32,
 }
 
 // Data that one dispatch passes to the next. The last dispatch clears it and increments the position.
@@ -51,6 +54,8 @@ struct Candidate { score: u32, id: u32, key: u32 }
 @group(0) @binding(4) var<storage, read_write> list: array<Candidate>;
 @group(0) @binding(5) var<storage, read_write> state: State;
 @group(0) @binding(6) var<storage, read_write> tokenId: array<u32, 2>;
+// One bit for each token: it can be chosen if its bit is set. Used if settings.masks is not 0.
+@group(0) @binding(7) var<storage, read> mask: array<u32>;
 
 // The score is the logit plus noise, as a key; the largest one is chosen. A masked token never wins against
 // noCandidate.

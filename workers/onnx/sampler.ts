@@ -37,6 +37,9 @@ export interface Sampling {
 /** The options that always choose the likeliest token, without penalties. */
 export const greedy: Sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 }
 
+/** One bit for each token, 32 in a word: the token can be chosen if its bit is set. Missing words have no bits set. */
+export type TokenMask = Int32Array
+
 /** The tokens that the penalties apply to. */
 export interface TokenHistory {
   readonly prompt: ReadonlySet<number>
@@ -65,7 +68,8 @@ export function createTokenHistory(promptIds: readonly number[]): TokenHistory {
  * @param history the earlier tokens; not modified: the caller adds the sampled token
  * @param seed an integer from 0 to 2^32 - 1
  * @param position the number of tokens in the answer so far
- * @returns the id of the token, or `noToken` if a logit is NaN or +Infinity, or all logits are -Infinity
+ * @param mask the tokens that can be chosen, as in `FormMatcher`; all if undefined
+ * @returns the id of the token, or `noToken` if a logit is NaN or +Infinity, or all logits are -Infinity or masked
  * @throws RivuletError `invalid-option` if `logitBias` names a token outside the vocabulary
  */
 export function sampleToken(
@@ -74,9 +78,11 @@ export function sampleToken(
   history: TokenHistory,
   seed: number,
   position: number,
+  mask?: TokenMask,
 ): number {
   const numbers = computeNumbers(sampling, logits.length)
   const keys = computeKeys(logits, sampling, history, numbers)
+  if (mask) maskKeys(keys, mask)
   const largest = keys.reduce((a, b) => Math.max(a, b), maskedKey)
   if (largest === brokenKey || largest === maskedKey) return noToken
   if (numbers.noiseScale === 0) return keys.indexOf(largest)
@@ -136,6 +142,14 @@ function computeKeys(
     keys[id] = toKey(toBits(logit))
   }
   return keys
+}
+
+/** Masks the tokens whose bits are not set. A broken key stays, so that invalid logits are found in any case. */
+function maskKeys(keys: Uint32Array, mask: TokenMask): void {
+  for (let id = 0; id < keys.length; id += 1) {
+    const isAllowed = ((mask[id >>> 5] ?? 0) >>> (id & 31)) & 1
+    if (!isAllowed && keys[id] !== brokenKey) keys[id] = maskedKey
+  }
 }
 
 /** Returns the tokens that top-k, top-p and min-p keep; at least one. */

@@ -28,6 +28,8 @@ export interface AnswerStart {
   readonly prefix: readonly PromptPart[]
   /** What other models generated, in the marks of this model. */
   readonly handedOver: readonly PromptPart[]
+  /** True if what follows `prefix` is inside a thought. */
+  readonly isInThought: boolean
   /** The splitter for what follows. */
   readonly splitter: AnswerSplitter
 }
@@ -50,7 +52,12 @@ export function startAnswer(
       tools: [],
       startsInThought: false,
     })
-    return { prefix: [], handedOver: writeHandedOver(plainFamily, resume?.handedOver, false).parts, splitter }
+    return {
+      prefix: [],
+      isInThought: false,
+      handedOver: writeHandedOver(plainFamily, resume?.handedOver, false).parts,
+      splitter,
+    }
   }
   const isOpen = endsInThought(family, prompt)
   // The caller's start of an answer is its text: a thought before it is empty.
@@ -80,6 +87,7 @@ export function startAnswer(
       ...(input.assistantPrefix === '' ? [] : [{ text: input.assistantPrefix, isContent: true }]),
     ],
     handedOver: [...written.parts, ...written.open],
+    isInThought: start.isOpen,
     splitter,
   }
 }

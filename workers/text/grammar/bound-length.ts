@@ -36,7 +36,7 @@ export function measureLength(node: GrammarNode): { readonly min: number; readon
 export function boundLength(node: GrammarNode, min: number, max: number): GrammarNode | undefined {
   const shorter = measureLength(node).max <= max ? node : shorten(node, max)
   if (!shorter) return undefined
-  return measureLength(shorter).min >= min ? shorter : lengthen(shorter, min, max)
+  return measureLength(shorter).min >= min ? shorter : lengthen(shorter, min)
 }
 
 function shorten(node: GrammarNode, max: number): GrammarNode | undefined {
@@ -83,13 +83,13 @@ function shorten(node: GrammarNode, max: number): GrammarNode | undefined {
 }
 
 /** Raises the lower limit of one repeat. */
-function lengthen(node: GrammarNode, min: number, max: number): GrammarNode | undefined {
+function lengthen(node: GrammarNode, min: number): GrammarNode | undefined {
   const length = measureLength(node)
   if (length.max < min) return undefined
   if (length.min >= min) return node
   switch (node.kind) {
     case 'choice': {
-      const items = node.items.flatMap((item) => lengthen(item, min, max) ?? [])
+      const items = node.items.flatMap((item) => lengthen(item, min) ?? [])
       return items.length === 0 ? undefined : choice(items)
     }
     case 'sequence': {
@@ -97,7 +97,7 @@ function lengthen(node: GrammarNode, min: number, max: number): GrammarNode | un
       const items = node.items.map((item) => {
         const each = measureLength(item)
         const added = Math.min(missing, each.max - each.min)
-        const longer = added > 0 ? lengthen(item, each.min + added, max) : undefined
+        const longer = added > 0 ? lengthen(item, each.min + added) : undefined
         if (longer) missing -= measureLength(longer).min - each.min
         return longer ?? item
       })

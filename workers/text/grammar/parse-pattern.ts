@@ -54,7 +54,7 @@ function spread(alternative: Alternative): readonly (readonly Part[])[] {
   let spreads: readonly (readonly Part[])[] = [[]]
   for (const part of alternative) {
     const options = isGroup(part) ? part.flatMap(spread) : [[part]]
-    spreads = spreads.flatMap((before) => options.map((after) => [...before, ...after]))
+    spreads = spreads.flatMap((before) => options.map((after) => before.concat(after)))
     if (spreads.length > maxAlternatives) throw new UnsupportedForm('A pattern has too many alternatives.')
   }
   return spreads

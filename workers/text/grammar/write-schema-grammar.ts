@@ -44,17 +44,17 @@ const comma = literal(', ')
 export function writeSchemaGrammar(schema: Schema): string {
   const root: JsonSchema = typeof schema === 'boolean' ? {} : schema
   const rules = new Map<string, GrammarNode>()
-  const names = new Map<string, string>()
+  const ruleNames = new Map<string, string>()
 
   /** Returns a rule for the values of a schema. Equal schemas share a rule, so a schema can contain itself. */
   function describe(part: Schema, path: string): GrammarNode {
     const alternatives = flattenSchema(root, part, path)
     const key = JSON.stringify(alternatives, writeCollections)
-    const known = names.get(key)
+    const known = ruleNames.get(key)
     if (known !== undefined) return rule(known)
     if (rules.size > maxRules) throw new UnsupportedForm('The JSON schema is too large.')
-    const name = `value${names.size}`
-    names.set(key, name)
+    const name = `value${ruleNames.size}`
+    ruleNames.set(key, name)
     rules.set(name, impossible)
     rules.set(name, choice(alternatives.flatMap((each) => describeFlat(each, path))))
     return rule(name)
@@ -206,8 +206,12 @@ export function writeSchemaGrammar(schema: Schema): string {
   function describeOthers(flat: FlatSchema, path: string): GrammarNode | undefined {
     const { properties, required, patternProperties, propertyNames } = flat
     const excluded = [...new Set([...properties.keys(), ...required])]
-    const write = (key: GrammarNode, each: Schema, place: string) =>
-      sequence(key, literal(': '), describe(each, `${path}/${place}`))
+    const write = (key: GrammarNode, each: Schema, place: string) => {
+      const name = `other${rules.size}`
+      rules.set(name, impossible)
+      rules.set(name, sequence(key, literal(': '), describe(each, `${path}/${place}`)))
+      return rule(name)
+    }
     const [pattern] = patternProperties.keys()
     if (pattern !== undefined) {
       // Such a name can also match another pattern, or be the name of a property: then both schemas must hold.

@@ -2,6 +2,7 @@ import { boundLength } from './bound-length.js'
 import type { FlatSchema } from './flatten-schema.js'
 import {
   choice,
+  impossible,
   intersectRanges,
   invertRanges,
   literal,
@@ -29,51 +30,27 @@ const hexDigit = set([
   [97, 102],
 ])
 
-/** The rules that strings of JSON use. */
+const setOf = (characters: string) =>
+  set(Array.from(characters, (each) => [each.codePointAt(0)!, each.codePointAt(0)!] as const))
+
+/** What follows `\u`: a UTF-16 code unit that is not a surrogate. Half a pair is no character, and a pair would count as two. */
+const unit = choice([
+  sequence(setOf('0123456789ABCEFabcef'), repeat(hexDigit, 3, 3)),
+  sequence(setOf('Dd'), setOf('01234567'), repeat(hexDigit, 2, 2)),
+])
+const escapeSequence = sequence(literal('\\'), choice([setOf('"/\\bfnrt'), sequence(literal('u'), unit)]))
+
+/**
+ * The rules that strings of JSON use. A string continues in the same rule up to its end: a grammar engine decides in advance
+ * only about tokens that stay within one rule.
+ */
 export const stringRules: readonly (readonly [name: string, node: GrammarNode])[] = [
+  ['string', sequence(quote, rule('stringRest'))],
   [
-    'character',
-    choice([
-      set(plain),
-      sequence(
-        literal('\\'),
-        choice([
-          set([
-            [0x22, 0x22],
-            [0x2f, 0x2f],
-            [0x5c, 0x5c],
-            ...Array.from('bfnrt', (letter) => [letter.charCodeAt(0), letter.charCodeAt(0)] as const),
-          ]),
-          sequence(literal('u'), rule('unit')),
-        ]),
-      ),
-    ]),
+    'stringRest',
+    choice([quote, sequence(set(plain), rule('stringRest')), sequence(escapeSequence, rule('stringRest'))]),
   ],
-  // A UTF-16 code unit that is not a surrogate: half a pair is no character, and two escapes would count as one.
-  [
-    'unit',
-    choice([
-      sequence(
-        set([
-          [48, 57],
-          [65, 67],
-          [69, 70],
-          [97, 99],
-          [101, 102],
-        ]),
-        repeat(hexDigit, 3, 3),
-      ),
-      sequence(
-        set([
-          [68, 68],
-          [100, 100],
-        ]),
-        set([[48, 55]]),
-        repeat(hexDigit, 2, 2),
-      ),
-    ]),
-  ],
-  ['string', sequence(quote, repeat(rule('character'), 0), quote)],
+  ['nameRest', choice([quote, sequence(set(plain), rule('nameRest'))])],
 ]
 
 /**
@@ -89,7 +66,8 @@ export function describeString(schema: FlatSchema, path: string): GrammarNode | 
   const [pattern] = patterns
   if (!pattern) {
     if (minLength === 0 && maxLength === Infinity) return rule('string')
-    return sequence(quote, repeat(rule('character'), minLength, maxLength), quote)
+    // Without escapes: a grammar engine prepares each place in the string, and there are many.
+    return sequence(quote, repeat(set(plain), minLength, maxLength), quote)
   }
   // A pattern for texts of one length is meant for the whole text, even if it is not anchored.
   const [source] = minLength === maxLength ? schema.patterns : []
@@ -148,22 +126,33 @@ function escapeSet(ranges: Ranges): GrammarNode {
   return choice([...(safe.length > 0 ? [set(safe)] : []), ...escaped.map(([, text]) => literal(text))])
 }
 
+/** How many characters of an excluded name are compared. */
+const maxCompared = 4
+
 /**
- * Describes the names of properties that are not in `excluded`. They contain no escapes, which could spell an excluded name.
+ * Describes the names of properties that are not in `excluded`, and that do not start as a long one of them. They contain no
+ * escapes, which could spell an excluded name.
  */
 export function describeOtherNames(excluded: readonly string[]): GrammarNode {
-  const texts = excluded.map((name) => Array.from(JSON.stringify(name).slice(1, -1)))
-  const rest = repeat(set(plain), 0)
-  const follow = (suffixes: readonly (readonly string[])[]): GrammarNode => {
-    const heads = new Map<string, (readonly string[])[]>()
-    for (const [head, ...tail] of suffixes)
-      if (head !== undefined) heads.set(head, [...(heads.get(head) ?? []), tail])
-    const codes = [...heads.keys()].map((head) => [head.codePointAt(0)!, head.codePointAt(0)!] as const)
+  const starts = new Set(excluded.map((name) => JSON.stringify(name).slice(1, -1)))
+  const follow = (suffixes: readonly string[], depth: number): GrammarNode => {
+    const heads = new Map<number, string[]>()
+    for (const suffix of suffixes) {
+      const code = suffix.codePointAt(0)
+      if (code !== undefined) heads.set(code, [...(heads.get(code) ?? []), suffix])
+    }
+    const others = invertRanges(Array.from(heads.keys(), (code) => [code, code] as const))
     return choice([
-      ...(suffixes.some(({ length }) => length === 0) ? [] : [quote]),
-      sequence(set(intersectRanges(plain, invertRanges(codes))), rest, quote),
-      ...[...heads].map(([head, tails]) => sequence(literal(head), follow(tails))),
+      ...(suffixes.includes('') ? [] : [quote]),
+      sequence(set(intersectRanges(plain, others)), rule('nameRest')),
+      ...Array.from(heads, ([code, group]) => {
+        const head = String.fromCodePoint(code)
+        const tails = group.map((suffix) => suffix.slice(head.length))
+        return depth === maxCompared && !tails.includes('')
+          ? impossible
+          : sequence(literal(head), follow(tails, depth + 1))
+      }),
     ])
   }
-  return sequence(quote, follow(texts))
+  return sequence(quote, starts.size === 0 ? rule('nameRest') : follow([...starts], 1))
 }

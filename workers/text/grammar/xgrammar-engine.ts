@@ -71,6 +71,8 @@ function wrapMatcher(matcher: XGrammar.GrammarMatcher): FormMatcher {
   return {
     computeMask: () => matcher.getNextTokenBitmask(),
     accept: (id) => matcher.acceptToken(id),
+    // The package has no other way to accept a text.
+    // oxlint-disable-next-line no-underscore-dangle
     acceptText: (text) => text === '' || matcher._acceptString(text),
     rollback: (tokens) => matcher.rollBack(tokens),
     findForcedText: () => matcher.findJumpForwardString(),
