@@ -15,6 +15,7 @@ const devices = {
   'wasm-stack': 'wasm',
   'llama-cpp': 'wasm',
   'llama-cpp-gpu': 'wasm',
+  structured: 'webgpu',
   store: 'wasm',
   memory: 'webgpu',
 } satisfies Record<SectionName, 'webgpu' | 'wasm'>

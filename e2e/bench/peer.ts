@@ -5,10 +5,13 @@ import type { Plugin } from 'vite'
 
 /** The version that rivulet is compared with. */
 const transformersVersion = '4.3.1'
+/** Its package for answers with a schema. */
+const structuredOutput = { name: '@huggingface/transformers-structured-output', version: '4.3.0' }
 
 const root = resolve(import.meta.dirname, '../..')
 const folder = join(root, '.cache/bench')
 const packageFolder = join(folder, 'node_modules/@huggingface/transformers')
+const structuredFolder = join(folder, 'node_modules', structuredOutput.name)
 const shim = join(import.meta.dirname, 'page/onnxruntime.ts')
 
 /**
@@ -18,13 +21,22 @@ const shim = join(import.meta.dirname, 'page/onnxruntime.ts')
  */
 export function ensureTransformers(): string {
   const manifest = join(packageFolder, 'package.json')
-  if (existsSync(manifest) && readVersion(manifest) === transformersVersion) return transformersVersion
+  const isInstalled =
+    existsSync(manifest) &&
+    readVersion(manifest) === transformersVersion &&
+    existsSync(join(structuredFolder, 'package.json')) &&
+    readVersion(join(structuredFolder, 'package.json')) === structuredOutput.version
+  if (isInstalled) return transformersVersion
   console.log(`Installing transformers.js ${transformersVersion} …`)
   mkdirSync(folder, { recursive: true })
   // Without a package.json here, npm would install into the repository's own node_modules.
   writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
   const options = ['--ignore-scripts', '--no-save', '--no-audit', '--no-fund', '--prefix', folder]
-  execFileSync('npm', ['install', ...options, `@huggingface/transformers@${transformersVersion}`], {
+  const packages = [
+    `@huggingface/transformers@${transformersVersion}`,
+    `${structuredOutput.name}@${structuredOutput.version}`,
+  ]
+  execFileSync('npm', ['install', ...options, ...packages], {
     stdio: 'inherit',
     shell: process.platform === 'win32',
   })
@@ -43,6 +55,7 @@ export function resolveTransformers(): Plugin {
     enforce: 'pre',
     resolveId(source, importer) {
       if (source === '@huggingface/transformers') return join(packageFolder, 'dist/transformers.web.js')
+      if (source === structuredOutput.name) return join(structuredFolder, 'dist/index.js')
       const isTransformers = importer?.includes('@huggingface/transformers')
       return isTransformers && source === 'onnxruntime-web/webgpu' ? shim : undefined
     },

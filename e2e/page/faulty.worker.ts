@@ -1,5 +1,5 @@
-// The library's own worker, in which the page can inject faults that a test cannot cause otherwise.
-import 'rivulet/onnx.worker'
+// The library's own worker with the grammar engine, in which the page can inject faults that a test cannot cause otherwise.
+import 'rivulet/onnx-xgrammar.worker'
 import { fileless } from './fileless.js'
 
 /** A fault to inject. The page sends it on the channel that has the worker's name. */

@@ -11,6 +11,7 @@ import { remote } from 'rivulet/remote'
 import { responses } from 'rivulet/responses'
 import { serveOpenai } from 'rivulet/serve-openai'
 import { webLlm } from 'rivulet/web-llm'
+import { xgrammar } from 'rivulet/xgrammar'
 import type * as clients from './clients.js'
 import type { WorkerFault } from './faulty.worker.js'
 import { fileless } from './fileless.js'
@@ -29,6 +30,7 @@ const library = {
   responses,
   serveOpenai,
   webLlm,
+  xgrammar,
 }
 
 const faultyWorkers: { readonly worker: Worker; readonly name: string }[] = []

@@ -249,6 +249,61 @@ function recordCalls(target: object, prefix: string, calls: string[]): () => voi
   return () => names.forEach((name) => Reflect.deleteProperty(target, name))
 }
 
+/** Allows a share of the tokens, drawn at random. */
+function createMask(vocabulary: number, share: number, seed: number): Int32Array {
+  const mask = new Int32Array(Math.ceil(vocabulary / 32))
+  for (let id = 0; id < vocabulary; id += 1)
+    if (drawUniform(seed, 21, id) < share) mask[id >>> 5]! |= 1 << (id & 31)
+  return mask
+}
+
+describe.each([
+  ['2,047 tokens', createRows(2047, 11)],
+  ['49,152 tokens', createRows(49_152, 12)],
+  ['2,047 half-precision tokens', createHalfRows(2047, 13)],
+])('over %s with a mask', (_, data) => {
+  const settings: Partial<Sampling>[] = [{}, { temperature: 0 }, ...truncations]
+
+  it.each(settings.map((options, index) => [index, options] as const))(
+    'the GPU chooses the same allowed tokens as the CPU: %i, %o',
+    async (index, options) => {
+      const subject = createSamplerOnRows(data)
+      const vocabulary = data.rows[0]!.length
+      const sampling = { ...all, ...options }
+      const history = createTokenHistory([1, 5])
+      subject.sampler.start(sampling, index, [1, 5])
+      const forced = [7, 7, 900]
+      for (let position = 0; position < 12; position += 1) {
+        const mask =
+          position % 5 === 4 ? undefined : createMask(vocabulary, [0.5, 0.01, 0.1][position % 3]!, position)
+        subject.sampler.setMask(mask)
+        const row = data.rows[position % data.rows.length]!
+        const expected = sampleToken(row, sampling, history, index, position, mask)
+        expect(await subject.draw([position]), `position ${position}`).toEqual([expected])
+        if (expected === noToken) continue
+        if (mask) expect((mask[expected >>> 5]! >>> (expected & 31)) & 1).toBe(1)
+        subject.sampler.noteSampled(expected)
+        history.add(expected)
+        // Tokens that the form forces count for the penalties, too.
+        subject.sampler.addTokens(forced)
+        for (const id of forced) history.add(id)
+      }
+      subject.destroy()
+    },
+  )
+})
+
+it('a mask without tokens gives no token, and the next answer has no mask', async () => {
+  const data = createRows(2048, 14)
+  const subject = createSamplerOnRows(data)
+  subject.sampler.start(all, 1, [])
+  subject.sampler.setMask(new Int32Array(64))
+  expect(await subject.draw([0])).toEqual([noToken])
+  subject.sampler.start(all, 1, [])
+  expect(await subject.draw(range(4))).toEqual(drawOnCpu(data, all, 1, [], 4))
+  subject.destroy()
+})
+
 it('a token depends on its position, not on earlier calls', async () => {
   const data = createRows(2048, 6)
   const subject = createSamplerOnRows(data)

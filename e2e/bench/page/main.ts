@@ -6,6 +6,7 @@ import { measureMemory } from './memory.js'
 import type { Section } from './plan.js'
 import { measureStack } from './stack.js'
 import { measureStore } from './store.js'
+import { measureStructured } from './structured.js'
 
 const boundSecondTurn = (history: number) => ({ 2000: 0.1 })[history]
 
@@ -40,6 +41,7 @@ const sections = {
   'wasm-stack': measureStack({ device: 'wasm', mode: 'real', newTokens: 24 }),
   'llama-cpp': measureLlamaCpp({ device: 'wasm', newTokens: 16 }),
   'llama-cpp-gpu': measureLlamaCpp({ device: 'webgpu', newTokens: 64 }),
+  structured: measureStructured({ device: 'webgpu', mode: 'no-op', newTokens: 64 }),
   store: measureStore,
   memory: measureMemory({ device: 'webgpu', mode: 'no-op' }),
 } satisfies Record<string, Section>

@@ -30,6 +30,13 @@ declare module '@huggingface/transformers' {
   ) => object
 }
 
+declare module '@huggingface/transformers-structured-output' {
+  export const StructuredOutputProcessor: new (
+    tokenizer: object,
+    constraint: { readonly type: 'json_schema'; readonly json_schema: object },
+  ) => object
+}
+
 declare module '@wllama/wllama/esm/index.min.js' {
   export class Wllama {
     constructor(paths: { readonly default: string }, options: { readonly logger: object })

@@ -26,6 +26,7 @@ countBuffers()
 countBindGroups()
 countReadBack()
 countDispatches(readRole(self.name).mode === 'no-op')
+if (readRole(self.name).mode === 'no-op') sampleUnderMask()
 countMemories()
 
 /** Starts replying to the page's requests for counters. */
@@ -99,6 +100,31 @@ function countDispatches(isNoOp: boolean): void {
     return isNoOp
       ? dispatchWorkgroups.call(this, 0, 1, 1)
       : dispatchWorkgroupsIndirect.call(this, buffer, offset)
+  }
+}
+
+/**
+ * Stands in for rivulet's sampler, which computes nothing without workgroups: reads back the first token that the last mask
+ * allows. Answers without a mask stay as they are.
+ */
+function sampleUnderMask(): void {
+  /** The masks of a vocabulary of 49,152 tokens, and the size of a token that is read back. */
+  const [maskBytes, tokenBytes] = [49_152 / 8, 8]
+  let mask: Int32Array | undefined
+  const { writeBuffer } = GPUQueue.prototype
+  GPUQueue.prototype.writeBuffer = function (...parameters) {
+    const [, , data] = parameters
+    if (data instanceof Int32Array && data.byteLength === maskBytes) mask = data
+    return writeBuffer.apply(this, parameters)
+  }
+  const { getMappedRange } = GPUBuffer.prototype
+  GPUBuffer.prototype.getMappedRange = function (...parameters) {
+    const range = getMappedRange.apply(this, parameters)
+    const word = this.size === tokenBytes ? (mask?.findIndex((bits) => bits !== 0) ?? -1) : -1
+    if (!mask || word < 0) return range
+    const bits = mask[word]!
+    mask = undefined
+    return BigInt64Array.of(BigInt(word * 32 + 31 - Math.clz32(bits & -bits))).buffer
   }
 }
 

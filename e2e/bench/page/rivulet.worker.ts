@@ -1,5 +1,5 @@
 // The library's worker, with a probe.
 import { startProbe } from './probe.js'
-import 'rivulet/onnx.worker'
+import 'rivulet/onnx-xgrammar.worker'
 
 startProbe()

@@ -25,6 +25,8 @@ export interface Setup extends WorkerRole {
 export interface Turn {
   readonly prompt: string
   readonly maxTokens: number
+  /** The schema of the answer; undefined for free text. */
+  readonly jsonSchema?: Readonly<Record<string, unknown>>
 }
 
 /** The result of a turn. */

@@ -1,6 +1,7 @@
 // Runs transformers.js in a worker, as its documentation shows.
 import { startProbe } from './probe.js'
 import { AutoModelForCausalLM, AutoTokenizer, env, TextStreamer } from '@huggingface/transformers'
+import { StructuredOutputProcessor } from '@huggingface/transformers-structured-output'
 import { serveLoop } from './loop-worker.js'
 
 let loaded: { readonly tokenizer: AutoTokenizer; readonly model: AutoModelForCausalLM } | undefined
@@ -22,7 +23,7 @@ serveLoop({
       model: await AutoModelForCausalLM.from_pretrained(name, { device, dtype }),
     }
   },
-  async answer({ prompt, maxTokens }, onToken) {
+  async answer({ prompt, maxTokens, jsonSchema }, onToken) {
     if (!loaded) throw new Error('No model is loaded.')
     const { tokenizer, model } = loaded
     let text = ''
@@ -37,7 +38,14 @@ serveLoop({
       ...inputs,
       max_new_tokens: maxTokens,
       do_sample: false,
-      eos_token_id: -1,
+      ...(jsonSchema
+        ? {
+            logits_processor: new StructuredOutputProcessor(tokenizer, {
+              type: 'json_schema',
+              json_schema: jsonSchema,
+            }),
+          }
+        : { eos_token_id: -1 }),
       streamer,
     })
     return { promptTokens: inputs.input_ids.dims[1], text }

@@ -1,42 +1,54 @@
-import { pruneGrammar, writeGrammar } from './grammar-node.js'
+import { writeGrammar, pruneGrammar, type GrammarRules } from './grammar-node.js'
+import { parseGrammar } from './parse-grammar.js'
 import { parsePattern } from './parse-pattern.js'
 import type { TagFormat, TaggedFormat } from './tag-format.js'
 import { UnsupportedForm } from './unsupported-form.js'
-import { writeSchemaGrammar } from './write-schema-grammar.js'
+import { describeSchema } from './describe-schema.js'
+
+/** The largest length of a grammar, in characters. */
+const maxGrammarLength = 2 ** 19
 
 /**
  * Replaces JSON schemas and patterns by grammars, so that every engine holds exactly the same texts.
+ * @param adapt changes the rules for an engine
  * @throws UnsupportedForm
  */
-export function lowerForm(form: TagFormat): TagFormat {
-  switch (form.type) {
-    case 'json_schema':
-      return { type: 'grammar', grammar: writeSchemaGrammar(form.json_schema) }
-    case 'regex':
-      return { type: 'grammar', grammar: writePatternGrammar(form.pattern) }
-    case 'sequence':
-    case 'or':
-      return { ...form, elements: form.elements.map(lowerForm) }
-    case 'tag':
-      return lowerTag(form)
-    case 'triggered_tags':
-    case 'tags_with_separator':
-      return { ...form, tags: form.tags.map(lowerTag) }
-    case 'grammar':
-    case 'any_text':
-    case 'const_string':
-    case 'qwen_xml_parameter':
-      return form
+export function lowerForm(
+  form: TagFormat,
+  adapt: (rules: GrammarRules) => GrammarRules = (rules) => rules,
+): TagFormat {
+  const lowerGrammar = (rules: GrammarRules): TagFormat => {
+    const grammar = writeGrammar(adapt(rules))
+    if (grammar.length <= maxGrammarLength) return { type: 'grammar', grammar }
+    throw new UnsupportedForm('It is too large.')
   }
+  const lowerTag = (tag: TaggedFormat): TaggedFormat => ({ ...tag, content: lower(tag.content) })
+  const lower = (part: TagFormat): TagFormat => {
+    switch (part.type) {
+      case 'json_schema':
+        return lowerGrammar(describeSchema(part.json_schema))
+      case 'regex':
+        return lowerGrammar(describePattern(part.pattern))
+      case 'grammar':
+        return lowerGrammar(parseGrammar(part.grammar))
+      case 'sequence':
+      case 'or':
+        return { ...part, elements: part.elements.map(lower) }
+      case 'tag':
+        return lowerTag(part)
+      case 'triggered_tags':
+      case 'tags_with_separator':
+        return { ...part, tags: part.tags.map(lowerTag) }
+      default:
+        return part
+    }
+  }
+  return lower(form)
 }
 
-function lowerTag(tag: TaggedFormat): TaggedFormat {
-  return { ...tag, content: lowerForm(tag.content) }
-}
-
-/** Writes the grammar of the texts that the whole pattern matches. @throws UnsupportedForm */
-export function writePatternGrammar(pattern: string): string {
+/** Returns the grammar of the texts that the whole pattern matches. @throws UnsupportedForm */
+function describePattern(pattern: string): GrammarRules {
   const rules = pruneGrammar(new Map([['root', parsePattern(pattern, true)]]))
-  if (!rules) throw new UnsupportedForm('The pattern matches no text.')
-  return writeGrammar(rules)
+  if (rules) return rules
+  throw new UnsupportedForm('The pattern matches no text.')
 }

@@ -216,8 +216,7 @@ function parseEscape(reader: Reader, isInClass: boolean): Ranges {
     if (!low) return [[code, code]]
     return single(String.fromCharCode(code, Number.parseInt(low[1]!, 16)))
   }
-  const property = reader.match(/[pP]\{[^}]*\}/y)
-  if (property) return expand(`\\${property[0]}`)
+  if (reader.match(/[pP]\{/y)) return refuse(reader, 'a Unicode property')
   const character = reader.next()
   if (/[dDwWsS]/.test(character)) return expand(`\\${character}`)
   if (character === 'b' && isInClass) return single('\b')

@@ -5,7 +5,7 @@
 export type TagFormat =
   | { readonly type: 'any_text' }
   | { readonly type: 'const_string'; readonly value: string }
-  /** A JSON value that is valid by the schema, as `writeSchemaGrammar` writes it. */
+  /** A JSON value that is valid by the schema, as `describeSchema` writes it. */
   | { readonly type: 'json_schema'; readonly json_schema: boolean | Readonly<Record<string, unknown>> }
   /** A text that the whole JavaScript pattern matches. */
   | { readonly type: 'regex'; readonly pattern: string }

@@ -3,6 +3,7 @@ import { RivuletError, describeError } from '../../../lib/contract/errors.js'
 import type { OptionName } from '../../../lib/contract/option-table.js'
 import { toByteCharacters } from '../byte-characters.js'
 import type { CompiledForm, FormMatcher, GrammarEngine, GrammarVocabulary } from './grammar-engine.js'
+import { isUnusedByte, toByteSets } from './byte-sets.js'
 import { lowerForm } from './lower-form.js'
 import type { TagFormat } from './tag-format.js'
 import { UnsupportedForm } from './unsupported-form.js'
@@ -19,14 +20,16 @@ export async function createXgrammarEngine(
   { tokens, endIds }: GrammarVocabulary,
 ): Promise<GrammarEngine> {
   // The package takes texts, not bytes. Every byte has its character in a byte-level vocabulary.
-  const texts = tokens.map((bytes, id) => (bytes && !endIds.has(id) ? toByteCharacters(bytes) : ''))
+  const texts = tokens.map((bytes, id) =>
+    bytes && !endIds.has(id) && !bytes.some(isUnusedByte) ? toByteCharacters(bytes) : '',
+  )
   const info = await TokenizerInfo.createTokenizerInfo(texts, 'byte_level', false, texts.length, [...endIds])
   const compiler = await GrammarCompiler.createGrammarCompiler(info, false)
   const kept = new Map<string, Promise<CompiledForm>>()
 
   async function compile(form: TagFormat, option: OptionName): Promise<CompiledForm> {
     try {
-      const lowered = lowerForm(form)
+      const lowered = lowerForm(form, toByteSets)
       const compiled =
         lowered.type === 'grammar'
           ? await compiler.compileGrammar(lowered.grammar)

@@ -17,23 +17,22 @@ import {
   repeat,
   rule,
   sequence,
-  writeGrammar,
   type GrammarNode,
+  type GrammarRules,
 } from './grammar-node.js'
 import { typeOfValue, typesOf, writeJson, type JsonType } from './json-values.js'
 import { describeIntegers, describeNumbers } from './number-grammar.js'
 import { stringFormats } from './string-formats.js'
 import { UnsupportedForm } from './unsupported-form.js'
-import { describeOtherNames, describeString, stringRules } from './write-string.js'
+import { describeOtherNames, describeString, stringRules } from './describe-string.js'
 
-/** The largest number of rules and the largest length in characters of a grammar. */
+/** The largest number of rules of a grammar. */
 const maxRules = 2000
-const maxGrammarLength = 2 ** 19
 
 const comma = literal(', ')
 
 /**
- * Writes a JSON schema as a grammar in GBNF, with the rule `root`. A text of the grammar is a JSON value that is valid by the
+ * Describes a JSON schema as a grammar, with the rule `root`. A text of the grammar is a JSON value that is valid by the
  * schema: in one line, with one space after each comma and colon, with the properties in the order of the schema, and without
  * properties that the schema does not name, unless `additionalProperties` allows them explicitly or no property is named.
  * Numbers have up to 15 digits. The grammar does not contain all valid values, but only valid ones.
@@ -41,7 +40,7 @@ const comma = literal(', ')
  * The keywords are those of the drafts 4 to 2020-12: https://json-schema.org/specification
  * @throws UnsupportedForm for a keyword that cannot be held, and for a schema that no value is valid by
  */
-export function writeSchemaGrammar(schema: Schema): string {
+export function describeSchema(schema: Schema): GrammarRules {
   const root: JsonSchema = typeof schema === 'boolean' ? {} : schema
   const rules = new Map<string, GrammarNode>()
   const ruleNames = new Map<string, string>()
@@ -238,9 +237,7 @@ export function writeSchemaGrammar(schema: Schema): string {
   rules.set('root', describe(schema, '#'))
   const pruned = pruneGrammar(rules)
   if (!pruned) throw new UnsupportedForm('No value is valid by the JSON schema.')
-  const grammar = writeGrammar(pruned)
-  if (grammar.length > maxGrammarLength) throw new UnsupportedForm('The JSON schema is too large.')
-  return grammar
+  return pruned
 }
 
 /** Writes maps and sets for the comparison of schemas, and infinite numbers, which JSON lacks. */
@@ -294,11 +291,12 @@ function describeMultiples(multiples: readonly number[], limits: Limits, path: s
     multiple !== undefined && Number.isSafeInteger(multiple) && multiple > 0 && others.length === 0
   if (isWhole && limits.min === undefined && limits.max === undefined && /^10+$/.test(String(multiple))) {
     const zeros = String(multiple).slice(1)
-    const scaled = describeIntegers({
-      min: -(10 ** (15 - zeros.length)) + 1,
-      max: 10 ** (15 - zeros.length) - 1,
-    })
-    return choice([literal('0'), sequence(scaled ?? impossible, literal(zeros))])
+    const largest = 10 ** (15 - zeros.length) - 1
+    const scaled = choice([
+      describeIntegers({ min: -largest, max: -1 }) ?? impossible,
+      describeIntegers({ min: 1, max: largest }) ?? impossible,
+    ])
+    return choice([literal('0'), sequence(scaled, literal(zeros))])
   }
   const { min = NaN, max = NaN, isMinExclusive, isMaxExclusive } = limits
   if (!isWhole || !((max - min) / multiple < maxListed)) throw unsupportedKeyword('multipleOf', path)

@@ -1,0 +1,183 @@
+import { expect, test, type Browser, type JSHandle, type Page } from '@playwright/test'
+import type { Engine, GenerateOptions } from 'rivulet'
+import { embeddedModel, openBarePage, type Device } from './bare-page.js'
+import { scaleCount } from './soak.js'
+
+const question = 'Tell me a story about a dragon.'
+
+/** Ends by itself also with a model that knows no JSON: every part is bounded. */
+const jsonSchema = {
+  type: 'object',
+  properties: {
+    title: { type: 'string', maxLength: 24 },
+    animals: { type: 'array', items: { enum: ['cat', 'dog', 'dragon', 'bird'] }, minItems: 2, maxItems: 3 },
+    pages: { type: 'integer', minimum: 1, maximum: 99 },
+    isTrue: { type: 'boolean' },
+  },
+  required: ['title', 'animals', 'pages', 'isTrue'],
+  additionalProperties: false,
+} as const
+
+const greedy: GenerateOptions = { temperature: 0, maxTokens: 200, responseFormat: { jsonSchema } }
+
+function loadEngine(page: Page, device: Device): Promise<JSHandle<Engine>> {
+  return page.evaluateHandle(
+    ({ device, model }) => {
+      const { createEngine, onnx, xgrammar } = window.rivulet
+      return createEngine({ backend: onnx({ device, grammar: xgrammar() }), model })
+    },
+    { device, model: embeddedModel },
+  )
+}
+
+interface Seen {
+  readonly text: string
+  readonly finishReason: string
+  readonly recoveries: number
+}
+
+async function answer(engine: JSHandle<Engine>, options: GenerateOptions): Promise<Seen> {
+  return engine.evaluate(
+    async (engine, { question, options }) => {
+      const { text, finishReason, recoveries } = await engine.generate(question, options).result
+      return { text, finishReason, recoveries }
+    },
+    { question, options },
+  )
+}
+
+function expectStory({ text, finishReason }: Seen): void {
+  expect(finishReason, text).toBe('stop')
+  const value = JSON.parse(text) as Record<string, unknown>
+  expect(Object.keys(value)).toEqual(['title', 'animals', 'pages', 'isTrue'])
+  expect(Array.from(String(value.title)).length).toBeLessThanOrEqual(24)
+  expect(value.pages).toBeGreaterThanOrEqual(1)
+  expect(value.pages).toBeLessThanOrEqual(99)
+}
+
+for (const device of ['webgpu', 'wasm'] as const) {
+  test.describe(`responseFormat on ${device}`, () => {
+    let page: Page
+    let engine: JSHandle<Engine>
+
+    test.beforeAll(async ({ browser }) => {
+      page = await openBarePage(await browser.newPage())
+      engine = await loadEngine(page, device)
+      expect(await engine.evaluate((engine) => engine.info.device)).toBe(device)
+    })
+
+    test.afterAll(() => page.close())
+
+    test('an answer is valid with every sampler, and text without a form follows', async () => {
+      const samplings: GenerateOptions[] = [
+        { temperature: 0 },
+        { temperature: 1.5, seed: 1 },
+        { temperature: 1.2, seed: 2, topK: 40, topP: 0.9, repetitionPenalty: 1.3 },
+        { temperature: 1, seed: 3, minP: 0.05, frequencyPenalty: 0.5, logitBias: { 5: 3 } },
+        { temperature: 1, seed: 4, topLogprobs: 2 },
+      ]
+      for (const sampling of samplings) expectStory(await answer(engine, { ...greedy, ...sampling }))
+      const { text } = await answer(engine, { temperature: 0, maxTokens: 5 })
+      expect(text).toBe('Once upon a time,')
+    })
+
+    test('json, a pattern and a grammar hold, and an answer that reaches maxTokens ends with length', async () => {
+      const hold = async (responseFormat: GenerateOptions['responseFormat'], maxTokens = 60) =>
+        answer(engine, { ...greedy, temperature: 1, seed: 5, maxTokens, responseFormat })
+      const { text } = await hold({ regex: '(cat|dog) [1-9]{2,4}' })
+      expect(text).toMatch(/^(cat|dog) [1-9]{2,4}$/)
+      const { text: poem } = await hold({
+        grammar: 'root ::= line{2}\nline ::= ("the " | "a ") [a-z]{1,8} "\\n"',
+      })
+      expect(poem).toMatch(/^((the|a) [a-z]{1,8}\n){2}$/)
+      expect((await hold('json')).text).toMatch(/^[[{]/)
+      expect(await hold({ jsonSchema: { type: 'string', minLength: 100 } }, 8)).toMatchObject({
+        finishReason: 'length',
+      })
+    })
+  })
+}
+
+test('a form that cannot be held, and a worker without the engine, are refused by name', async ({ page }) => {
+  await openBarePage(page)
+  const seen = await page.evaluate(async (model) => {
+    const { createEngine, onnx, xgrammar } = window.rivulet
+    const read = (error: unknown) => {
+      const { code, message, details } = error as { code: string; message: string; details: unknown }
+      return { code, message, details }
+    }
+    const engine = await createEngine({ backend: onnx({ device: 'wasm', grammar: xgrammar() }), model })
+    const jsonSchema = { type: 'array', items: { type: 'string' }, contains: { const: 'a' } }
+    const refused = await engine.generate('', { responseFormat: { jsonSchema } }).result.catch(read)
+    const plain = await createEngine({ backend: onnx({ device: 'wasm' }), model })
+    let missing: unknown
+    try {
+      plain.generate('', { responseFormat: 'json' })
+    } catch (error) {
+      missing = read(error)
+    }
+    return { refused, missing }
+  }, embeddedModel)
+  expect(seen.refused).toEqual({
+    code: 'invalid-option',
+    message: '"responseFormat" cannot be held. The JSON schema uses "contains" at #, which cannot be held.',
+    details: { option: 'responseFormat' },
+  })
+  expect(seen.missing).toMatchObject({
+    code: 'invalid-option',
+    message: expect.stringContaining('Install @mlc-ai/web-xgrammar'),
+  })
+})
+
+test.describe('a JSON answer that is disturbed', () => {
+  test.setTimeout(900_000)
+
+  /** Streams an answer in a worker that the test breaks when the reader has `at` tokens. */
+  async function disturb(engine: JSHandle<Engine>, fault: string | undefined, at: number): Promise<Seen> {
+    return engine.evaluate(
+      async (engine, { question, fault, at, greedy }) => {
+        const stream = engine.generate(question, greedy)
+        for await (const { index } of stream) {
+          if (index !== at || fault === undefined) continue
+          if (fault === 'crash the GPU process') await window.crashGpuProcess()
+          else window.breakWorker(fault as Parameters<typeof window.breakWorker>[0])
+        }
+        const { text, finishReason, recoveries } = await stream.result
+        return { text, finishReason, recoveries }
+      },
+      { question, fault, at, greedy },
+    )
+  }
+
+  async function open(browser: Browser, page: Page, device: Device): Promise<JSHandle<Engine>> {
+    await openBarePage(page)
+    const session = await browser.newBrowserCDPSession()
+    await page.exposeFunction('crashGpuProcess', () =>
+      session.send('Browser.crashGpuProcess').catch(() => {}),
+    )
+    return page.evaluateHandle(
+      ({ device, model }) => {
+        const { createEngine, onnx } = window.rivulet
+        return createEngine({ backend: onnx({ device, worker: window.createFaultyWorker }), model })
+      },
+      { device, model: embeddedModel },
+    )
+  }
+
+  const points = [9, 2, 14, 5, 0, 11, 7, 3, 12, 1, 8, 4, 10, 6, 13, 9, 2, 11, 5, 7]
+  for (const [device, faults] of [
+    ['wasm', ['terminate', 'end in silence', 'throw']],
+    ['webgpu', ['lose the device', 'crash the GPU process']],
+  ] as const) {
+    test(`has the same value after a loss on ${device}`, async ({ browser, page }) => {
+      const engine = await open(browser, page, device)
+      const undisturbed = await disturb(engine, undefined, -1)
+      expectStory(undisturbed)
+      for (const [index, at] of points.slice(0, scaleCount(1, points.length)).entries()) {
+        const fault = faults[index % faults.length]!
+        const seen = await disturb(engine, fault, at)
+        expect(seen, `${fault} at token ${at}`).toEqual({ ...undisturbed, recoveries: 1 })
+      }
+    })
+  }
+})
