@@ -45,8 +45,10 @@ const nothing: ReadChunk = {
  * Creates the reader. Source of the events: "Streaming events",
  * https://platform.openai.com/docs/api-reference/responses-streaming. Events that it does not know contain nothing.
  * @param redact removes secrets from a message of the server
+ * @param maxTokens the requested maximum. A completed response that has as many tokens ends at it: llama.cpp's server has no
+ *   other sign for it
  */
-export function createEventReader(redact: (message: string) => string): EventReader {
+export function createEventReader(redact: (message: string) => string, maxTokens = Infinity): EventReader {
   const progress: Progress = { hasIndexes: false, lengths: new Map(), calls: new Map() }
   let text = ''
   let id: string | undefined
@@ -61,7 +63,10 @@ export function createEventReader(redact: (message: string) => string): EventRea
     const reason = asText(asObject(response.incomplete_details).reason)
     if (type === 'response.incomplete')
       return { ...rest, usage, timings, finishReason: reason || 'incomplete' }
-    if (type === 'response.completed') return { ...rest, usage, timings, finishReason: 'completed' }
+    if (type === 'response.completed') {
+      const isCut = (usage?.completionTokens ?? 0) >= maxTokens
+      return { ...rest, usage, timings, finishReason: isCut ? 'max_output_tokens' : 'completed' }
+    }
     const failure = findFailure({ error: response.error ?? undefined })
     if (!failure) throw createAbortedError(type.replace('response.', ''))
     throw toError(

@@ -12,23 +12,26 @@ import { createEventReader, type EventReader } from './read-event.js'
 const maxAttempts = 5
 const firstPauseMs = 250
 
+interface ReadOptions {
+  readonly isBackground: boolean
+  readonly maxTokens: number | undefined
+  /** Called with the response's id and answer after its last event. */
+  onStored(id: string, answer: ResponseAnswer): void
+}
+
 /**
  * Reads a response as it is streamed. A background response whose connection breaks is taken up again behind the last event
  * (`GET /responses/{id}?stream=true&starting_after=N`), and is cancelled on the server if the reader leaves.
- * @param onStored called with the response's id and answer after its last event
  * @throws RivuletError as `Transport.stream`; `connection-failed` for an incomplete response. If the server cannot take up a
  *   response again, the error is the one that broke its connection
  */
 export async function* readResponse(
   transport: Pick<Transport, 'stream' | 'notify' | 'redact'>,
   request: DescribedRequest,
-  {
-    isBackground,
-    onStored,
-  }: { readonly isBackground: boolean; onStored(id: string, answer: ResponseAnswer): void },
+  { isBackground, maxTokens, onStored }: ReadOptions,
   signal: AbortSignal,
 ): AsyncGenerator<AnswerPart, undefined, undefined> {
-  const reader = createEventReader(transport.redact)
+  const reader = createEventReader(transport.redact, maxTokens)
   let current = request
   let attempts = 0
   let lost: unknown

@@ -355,6 +355,12 @@ describe('a response over server-sent events', () => {
     expect(await answer(backend)).toMatchObject(expected)
   })
 
+  it('that is completed with its maximum of tokens was cut there (llama.cpp)', async () => {
+    const { backend } = await open()
+    expect(await answer(backend, chatRequest(question, { maxTokens: 6 }))).toMatchObject({ end: 'length' })
+    expect(await answer(backend, chatRequest(question, { maxTokens: 7 }))).toMatchObject({ end: 'stop' })
+  })
+
   it('is incomplete without its last event', async () => {
     createEvents = (id) => wrap(id, message).slice(0, -1)
     const { backend } = await open()

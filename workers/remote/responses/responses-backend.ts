@@ -96,16 +96,21 @@ function streamAnswer(
 ): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
   const { options, transport, socket, known } = server
   const { background, store } = options.transport
+  const { maxTokens } = request.options
   // No other kind of input is supported.
   const messages = request.input.kind === 'chat' ? request.input.messages : []
   const parts = readResponse(
     { ...transport, ...(socket && { stream: (sent, until) => socket.stream(sent.body ?? {}, until) }) },
     describeRequest(server, request, messages),
-    { isBackground: background, onStored: (id, answer) => store && known.add(messages, answer, id) },
+    {
+      isBackground: background,
+      maxTokens,
+      onStored: (id, answer) => store && known.add(messages, answer, id),
+    },
     signal,
   )
   const steps = readAnswer(parts, {
-    maxTokens: request.options.maxTokens,
+    maxTokens,
     allowMissingFinishReason: false,
     queueMs,
     startedAt: performance.now(),
