@@ -85,11 +85,12 @@ async function* generateAnswer(
     const sampling = { ...config.sampling, ...options, ...banCalls(config, options) }
     decoder.startAnswer(sampling, seed, conversationIds, answerIds)
     const ids = [...conversationIds, ...answerIds]
-    const input = { ids, promptLength: promptIds.length }
-    const cached = await prefill(decoder, input, signal)
-    return { cached, source: createTokenSource(decoder, form, input, signal) }
+    const computed = { ids, promptLength: promptIds.length }
+    const cachedTokens = await prefill(decoder, computed, signal)
+    return { cachedTokens, source: createTokenSource(decoder, form, computed, signal) }
   }
-  let { cached: cachedPromptTokens, source } = await prepare()
+  const { cachedTokens: cachedPromptTokens, source: firstSource } = await prepare()
+  let source = firstSource
   const promptTokens = conversationIds.length + prefixTokens
   const prefillMs = performance.now() - startedAt
   yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs, prefillMs }
@@ -105,7 +106,7 @@ async function* generateAnswer(
       count += forced.length
       const { hasStopped, ...step } = forced.map(answer.push).reduce(joinSteps)
       for (const id of forced) form?.accept(id)
-      ;({ source } = await prepare())
+      source = (await prepare()).source
       yield { kind: 'chunk', ...step, tokenIds: forced, tokenCount: forced.length }
       if (hasStopped) return 'stop'
       continue

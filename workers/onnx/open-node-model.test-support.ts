@@ -103,9 +103,9 @@ function addAnswer(
   const text = earlier.text + step.text
   const reasoning = (earlier.reasoning ?? '') + (step.reasoning ?? '')
   const ids = [...earlier.tokenIds, ...newIds]
-  const toolCalls: { -readonly [Name in keyof ToolCall]: ToolCall[Name] }[] = (earlier.toolCalls ?? []).map(
-    (call) => ({ ...call }),
-  )
+  const toolCalls: { -readonly [Name in keyof ToolCall]: ToolCall[Name] }[] = structuredClone([
+    ...(earlier.toolCalls ?? []),
+  ])
   for (const { index, id = '', name = '', argumentsDelta } of step.toolCalls ?? []) {
     const call = (toolCalls[index] ??= { id, name, arguments: '' })
     call.arguments += argumentsDelta

@@ -32,6 +32,10 @@ const templates: Readonly<Record<string, string>> = {
   Llama: `${start}<|assistant|>{# {"name": "f", "parameters": } #}`,
   'Mistral, a list': `${start}<|assistant|>{# [TOOL_CALLS] [] #}`,
   'Mistral, named': `${start}<|assistant|>{# [TOOL_CALLS]f[ARGS]{} #}`,
+  'Qwen3-Coder': `${start}<|assistant|>{# <tool_call><function=f> #}`,
+  'GLM-4.5': `${start}<|assistant|>{# <tool_call><arg_key> #}`,
+  'Gemma 3': `${start}<|assistant|>{# \`\`\`tool_code #}`,
+  'Gemma 4': `${start}<|assistant|>{# <|tool_call> #}`,
   'DeepSeek R1': `${start}<|assistant|>{# <｜tool▁call▁begin｜> \`\`\`json #}`,
 }
 
@@ -67,6 +71,7 @@ describe.each(Object.entries(templates))('a model with the template of %s', (nam
         tools,
         toolChoice: 'required',
         parallelToolCalls: false,
+        reasoning: 'off',
         temperature: 1.5,
         seed,
       } as const
@@ -80,7 +85,7 @@ describe.each(Object.entries(templates))('a model with the template of %s', (nam
 
   it('calls the tool that the request names', { timeout: 60_000 }, async () => {
     const { generated } = await model.run(
-      ask({ tools, toolChoice: { name: 'clock' }, temperature: 1.5, seed: 3 }),
+      ask({ tools, toolChoice: { name: 'clock' }, reasoning: 'off', temperature: 1.5, seed: 3 }),
     )
     expect(generated.toolCalls).toMatchObject([{ name: 'clock', arguments: '{}' }])
   })

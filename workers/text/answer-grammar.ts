@@ -91,9 +91,8 @@ function describeCallTags(marks: CallMarks, tools: readonly RequestTool[], isSin
   })
   // A call without a mark starts with its name.
   const bare = syntax.kind === 'json' ? `{"${syntax.nameKey}": "` : ''
-  const shared = { tags, at_least_one: true, stop_after_first: isSingle }
   return {
-    alone: { type: 'tags_with_separator', separator: open === '' ? '; ' : padding, ...shared },
+    alone: joinTags(tags, open === '' ? '; ' : padding, isSingle),
     inText: {
       type: 'triggered_tags',
       triggers: [open === '' ? bare : open],
@@ -112,13 +111,7 @@ function describeCallList(marks: CallMarks, tools: readonly RequestTool[], isSin
       ? { type: 'tag', begin: open + padding + begin, content, end: end + padding + close }
       : { type: 'tag', begin, content, end }
   })
-  const list: TagFormat = {
-    type: 'tags_with_separator',
-    tags,
-    separator: section ? padding : ', ',
-    at_least_one: true,
-    stop_after_first: isSingle,
-  }
+  const list = joinTags(tags, section ? padding : ', ', isSingle)
   const isBracketed = syntax.kind === 'json-list' || syntax.kind === 'python'
   const begin = section?.open ?? `${open}${padding}${isBracketed ? '[' : ''}`
   const end = section?.close ?? `${isBracketed ? ']' : ''}${close}`
@@ -133,6 +126,19 @@ function describeCallList(marks: CallMarks, tools: readonly RequestTool[], isSin
       stop_after_first: true,
     },
   }
+}
+
+/** One or more calls. Without a separator of the family's, calls stand on lines of their own: the engine needs one. */
+function joinTags(tags: readonly TaggedFormat[], separator: string, isSingle: boolean): TagFormat {
+  return isSingle
+    ? { type: 'or', elements: tags }
+    : {
+        type: 'tags_with_separator',
+        tags,
+        separator: separator || '\n',
+        at_least_one: true,
+        stop_after_first: false,
+      }
 }
 
 interface CallForm {
@@ -165,12 +171,14 @@ function describeCall({ syntax }: CallMarks, { name, parameters }: RequestTool):
   }
 }
 
+const harmonySyntax = { kind: 'json', nameKey: 'name', argumentsKey: 'arguments' } as const
+
 /** gpt-oss ends its turn after a call, so an answer has one. */
 function describeHarmonyCalls(tools: readonly RequestTool[]): CallForms {
   const tags = tools.map((tool): TaggedFormat => ({
     type: 'tag',
     begin: `${harmony.channel}commentary to=functions.${tool.name} ${harmony.constrain}json${harmony.message}`,
-    content: { type: 'json_schema', json_schema: tool.parameters },
+    content: describeArguments(harmonySyntax, tool.parameters),
     // The token that ends the message also ends the answer.
     end: '',
   }))
