@@ -1,6 +1,7 @@
 import { RivuletError } from '../../lib/contract/errors.js'
-import type { GenerateRequest } from '../../lib/contract/request.js'
-import { describeAnswer } from '../text/answer-grammar.js'
+import type { GenerateRequest, RequestOptions } from '../../lib/contract/request.js'
+import { describeAnswer, type AnswerGrammar, type AnswerPlace } from '../text/answer-grammar.js'
+import { UnsupportedForm } from '../text/grammar/unsupported-form.js'
 import type { AnswerStart } from '../text/channels/start-answer.js'
 import { encodeForced } from '../text/grammar/forced-tokens.js'
 import type { FormCompiler } from '../text/grammar/form-compiler.js'
@@ -31,7 +32,7 @@ export async function openAnswerForm(
 ): Promise<AnswerForm | undefined> {
   const canThink =
     input.kind === 'chat' && input.assistantPrefix === '' && !start.isInThought && options.reasoning !== 'off'
-  const grammar = describeAnswer(options, { family, isInThought: start.isInThought, canThink })
+  const grammar = describe(options, { family, isInThought: start.isInThought, canThink })
   // The page refuses the options that need a form, for a worker without a compiler.
   if (!grammar || !compiler) return undefined
   const { form, option, marks } = grammar
@@ -71,5 +72,17 @@ export async function openAnswerForm(
       return forced.shift()
     },
     release: () => matcher.release(),
+  }
+}
+
+function describe(options: RequestOptions, place: AnswerPlace): AnswerGrammar | undefined {
+  try {
+    return describeAnswer(options, place)
+  } catch (error) {
+    if (!(error instanceof UnsupportedForm)) throw error
+    throw new RivuletError('invalid-option', `"tools" cannot be held. ${error.message}`, {
+      cause: error,
+      details: { option: 'tools' },
+    })
   }
 }

@@ -66,7 +66,7 @@ describe.each(Object.entries(templates))('a model with the template of %s', (nam
   }, 60_000)
 
   it('calls tools with valid arguments if it must call one', { timeout: 600_000 }, async () => {
-    for (let seed = 0; seed < (isSoak ? 100 : 4); seed += 1) {
+    for (let seed = 0; seed < (isSoak ? 100 : 2); seed += 1) {
       const options = {
         tools,
         toolChoice: 'required',

@@ -1,8 +1,18 @@
 import type { RequestOptions, RequestTool } from '../../lib/contract/request.js'
 import type { OptionName } from '../../lib/contract/option-table.js'
 import { harmony, listMarks, type AnswerFamily, type CallMarks } from './channels/answer-family.js'
-import { describeArguments } from './channels/describe-arguments.js'
+import { addRules, describeArguments } from './channels/describe-arguments.js'
 import { describeFormat } from './grammar/describe-format.js'
+import {
+  choice,
+  literal,
+  repeat,
+  rule,
+  sequence,
+  writeGrammar,
+  type GrammarNode,
+  type GrammarRules,
+} from './grammar/grammar-node.js'
 import type { TagFormat, TaggedFormat } from './grammar/tag-format.js'
 
 /** What an answer may consist of. */
@@ -31,6 +41,7 @@ type AnswerOptions = Pick<
  * Returns the form of an answer from its first token, with its thought and its tool calls; undefined if it can be any text.
  * With the choice `auto`, the model writes free text, or the demanded form, or calls. The arguments of calls are always
  * valid. The thought before them is free.
+ * @throws UnsupportedForm if the family cannot write arguments of a tool
  */
 export function describeAnswer(options: AnswerOptions, place: AnswerPlace): AnswerGrammar | undefined {
   const { tools = [], toolChoice = 'auto', responseFormat } = options
@@ -49,9 +60,9 @@ export function describeAnswer(options: AnswerOptions, place: AnswerPlace): Answ
 
 function chooseTools(
   tools: readonly RequestTool[],
-  choice: Exclude<AnswerOptions['toolChoice'], undefined>,
+  demanded: Exclude<AnswerOptions['toolChoice'], undefined>,
 ): readonly RequestTool[] {
-  return typeof choice === 'object' ? tools.filter(({ name }) => name === choice.name) : tools
+  return typeof demanded === 'object' ? tools.filter(({ name }) => name === demanded.name) : tools
 }
 
 /** The calls of an answer: without text around them, and inside free text. */
@@ -85,18 +96,20 @@ function isListed({ syntax, section }: CallMarks): boolean {
 
 function describeCallTags(marks: CallMarks, tools: readonly RequestTool[], isSingle: boolean): CallForms {
   const { open, padding, close, syntax } = marks
-  const tags = tools.map((tool): TaggedFormat => {
-    const { begin, content, end } = describeCall(marks, tool)
-    return { type: 'tag', begin: open + padding + begin, content, end: end + padding + close }
-  })
+  const calls = tools.map((tool) => encloseCall(open + padding, describeCall(marks, tool), padding + close))
   // A call without a mark starts with its name.
   const bare = syntax.kind === 'json' ? `{"${syntax.nameKey}": "` : ''
   return {
-    alone: joinTags(tags, open === '' ? '; ' : padding, isSingle),
+    alone: writeForm(joinCalls(calls, open === '' ? '; ' : padding, isSingle)),
     inText: {
       type: 'triggered_tags',
       triggers: [open === '' ? bare : open],
-      tags,
+      tags: calls.map(({ begin, rules, end }): TaggedFormat => ({
+        type: 'tag',
+        begin,
+        content: writeForm(rules),
+        end,
+      })),
       at_least_one: false,
       stop_after_first: isSingle,
     },
@@ -104,18 +117,17 @@ function describeCallTags(marks: CallMarks, tools: readonly RequestTool[], isSin
 }
 
 function describeCallList(marks: CallMarks, tools: readonly RequestTool[], isSingle: boolean): CallForms {
-  const { open, close, padding, syntax, section } = marks
-  const tags = tools.map((tool): TaggedFormat => {
-    const { begin, content, end } = describeCall(marks, tool)
-    return section
-      ? { type: 'tag', begin: open + padding + begin, content, end: end + padding + close }
-      : { type: 'tag', begin, content, end }
+  const { open, close, padding, section } = marks
+  const calls = tools.map((tool) => {
+    const call = describeCall(marks, tool)
+    return section ? encloseCall(open + padding, call, padding + close) : call
   })
-  const list = joinTags(tags, section ? padding : ', ', isSingle)
-  const isBracketed = syntax.kind === 'json-list' || syntax.kind === 'python'
-  const begin = section?.open ?? `${open}${padding}${isBracketed ? '[' : ''}`
-  const end = section?.close ?? `${isBracketed ? ']' : ''}${close}`
-  const enclosed: TaggedFormat = { type: 'tag', begin, content: list, end }
+  const enclosed: TaggedFormat = {
+    type: 'tag',
+    begin: section?.open ?? `${open}${padding}[`,
+    content: writeForm(joinCalls(calls, section ? padding : ', ', isSingle)),
+    end: section?.close ?? `]${close}`,
+  }
   return {
     alone: enclosed,
     inText: {
@@ -128,46 +140,53 @@ function describeCallList(marks: CallMarks, tools: readonly RequestTool[], isSin
   }
 }
 
-/** One or more calls. Without a separator of the family's, calls stand on lines of their own: the engine needs one. */
-function joinTags(tags: readonly TaggedFormat[], separator: string, isSingle: boolean): TagFormat {
-  return isSingle
-    ? { type: 'or', elements: tags }
-    : {
-        type: 'tags_with_separator',
-        tags,
-        separator: separator || '\n',
-        at_least_one: true,
-        stop_after_first: false,
-      }
+function encloseCall(open: string, { begin, rules, end }: CallForm, close: string): CallForm {
+  return { begin: open + begin, rules, end: end + close }
+}
+
+/** Joins one or more calls. */
+function joinCalls(calls: readonly CallForm[], separator: string, isSingle: boolean): GrammarRules {
+  const rules = new Map<string, GrammarNode>()
+  const parts = calls.map(({ begin, rules: each, end }, index) =>
+    sequence(literal(begin), addRules(rules, each, `c${index}x`), literal(end)),
+  )
+  rules.set('call', choice(parts))
+  const others = repeat(sequence(literal(separator), rule('call')), 0)
+  rules.set('root', isSingle ? rule('call') : sequence(rule('call'), others))
+  return rules
+}
+
+function writeForm(rules: GrammarRules): TagFormat {
+  return { type: 'grammar', grammar: writeGrammar(rules) }
 }
 
 interface CallForm {
   readonly begin: string
-  readonly content: TagFormat
+  readonly rules: GrammarRules
   readonly end: string
 }
 
 /** Describes a call between its marks. */
 function describeCall({ syntax }: CallMarks, { name, parameters }: RequestTool): CallForm {
-  const content = describeArguments(syntax, parameters)
+  const rules = describeArguments(syntax, parameters)
   switch (syntax.kind) {
     case 'json':
     case 'json-list':
       return {
         begin: `{"${syntax.nameKey}": ${JSON.stringify(name)}, "${syntax.argumentsKey}": `,
-        content,
+        rules,
         end: '}',
       }
     case 'named':
-      return { begin: syntax.before + name + syntax.after, content, end: syntax.end }
+      return { begin: syntax.before + name + syntax.after, rules, end: syntax.end }
     case 'elements': {
       const line = syntax.nameEnd === '\n' ? '' : '\n'
-      return { begin: syntax.open + name + syntax.nameEnd + line, content, end: syntax.end }
+      return { begin: syntax.open + name + syntax.nameEnd + line, rules, end: syntax.end }
     }
     case 'python':
-      return { begin: `${name}(`, content, end: ')' }
+      return { begin: `${name}(`, rules, end: ')' }
     case 'quoted':
-      return { begin: `call:${name}{`, content, end: '}' }
+      return { begin: `call:${name}{`, rules, end: '}' }
   }
 }
 
@@ -175,19 +194,23 @@ const harmonySyntax = { kind: 'json', nameKey: 'name', argumentsKey: 'arguments'
 
 /** gpt-oss ends its turn after a call, so an answer has one. */
 function describeHarmonyCalls(tools: readonly RequestTool[]): CallForms {
-  const tags = tools.map((tool): TaggedFormat => ({
-    type: 'tag',
-    begin: `${harmony.channel}commentary to=functions.${tool.name} ${harmony.constrain}json${harmony.message}`,
-    content: describeArguments(harmonySyntax, tool.parameters),
+  const calls = tools.map(({ name, parameters }): CallForm => ({
+    begin: `${harmony.channel}commentary to=functions.${name} ${harmony.constrain}json${harmony.message}`,
+    rules: describeArguments(harmonySyntax, parameters),
     // The token that ends the message also ends the answer.
     end: '',
   }))
   return {
-    alone: { type: 'or', elements: tags },
+    alone: writeForm(joinCalls(calls, '', true)),
     inText: {
       type: 'triggered_tags',
       triggers: [`${harmony.channel}commentary to=`],
-      tags,
+      tags: calls.map(({ begin, rules, end }): TaggedFormat => ({
+        type: 'tag',
+        begin,
+        content: writeForm(rules),
+        end,
+      })),
       at_least_one: false,
       stop_after_first: true,
     },
@@ -201,12 +224,12 @@ function addThought(
   isStrict: boolean,
 ): TagFormat {
   if (family.kind === 'harmony') {
-    if (!isStrict) return rest
+    if (!isStrict || (!isInThought && !canThink)) return rest
     const end = `${harmony.end}${harmony.start}assistant`
     const begin = isInThought ? '' : `${harmony.channel}analysis${harmony.message}`
     const thought: TaggedFormat = { type: 'tag', begin, content: { type: 'any_text' }, end }
     const thinking: TagFormat = { type: 'sequence', elements: [thought, rest] }
-    return isInThought || !canThink ? thinking : { type: 'or', elements: [thinking, rest] }
+    return isInThought ? thinking : { type: 'or', elements: [thinking, rest] }
   }
   const { thought } = family
   if (!thought || (!isInThought && !canThink)) return rest

@@ -12,13 +12,12 @@ import {
   rule,
   sequence,
   set,
-  writeGrammar,
   type GrammarNode,
+  type GrammarRules,
 } from '../grammar/grammar-node.js'
 import { typesOf } from '../grammar/json-values.js'
 import { parsePattern } from '../grammar/parse-pattern.js'
 import { stringFormats, unsupportedFormats } from '../grammar/string-formats.js'
-import type { TagFormat } from '../grammar/tag-format.js'
 import { UnsupportedForm } from '../grammar/unsupported-form.js'
 import type { CallSyntax } from './answer-family.js'
 
@@ -37,11 +36,11 @@ interface ArgumentStyle {
  * does not name are left out, unless it allows them explicitly and the family writes JSON.
  * @throws UnsupportedForm
  */
-export function describeArguments(syntax: CallSyntax, schema: JsonSchema): TagFormat {
+export function describeArguments(syntax: CallSyntax, schema: JsonSchema): GrammarRules {
   const style = readStyle(syntax)
-  if (style) return { type: 'grammar', grammar: writeArguments(schema, style) }
+  if (style) return describeStyled(schema, style)
   const isOpen = schema.properties === undefined || schema.additionalProperties !== undefined
-  return { type: 'json_schema', json_schema: isOpen ? schema : { ...schema, additionalProperties: false } }
+  return describeSchema(isOpen ? schema : { ...schema, additionalProperties: false })
 }
 
 function readStyle(syntax: CallSyntax): ArgumentStyle | undefined {
@@ -69,8 +68,8 @@ function readStyle(syntax: CallSyntax): ArgumentStyle | undefined {
   }
 }
 
-/** Writes the grammar of the arguments, in the order of the schema. */
-function writeArguments(schema: JsonSchema, style: ArgumentStyle): string {
+/** Describes the arguments in the order of the schema. */
+function describeStyled(schema: JsonSchema, style: ArgumentStyle): GrammarRules {
   const [flat, ...others] = flattenSchema(schema, schema, '#')
   if (!flat || others.length > 0) {
     throw new UnsupportedForm(
@@ -90,7 +89,7 @@ function writeArguments(schema: JsonSchema, style: ArgumentStyle): string {
   rules.set('root', joinOptional(parts, style.separator, rules))
   const pruned = pruneGrammar(rules)
   if (!pruned) throw new UnsupportedForm('No value is valid by the JSON schema.')
-  return writeGrammar(pruned)
+  return pruned
 }
 
 /** Joins parts in their order. A separator stands between those that are there. */
@@ -138,10 +137,13 @@ function describeValue(root: JsonSchema, part: Schema, name: string, style: Argu
     typeof part === 'boolean'
       ? part
       : { ...part, ...($defs ? { $defs } : {}), ...(definitions ? { definitions } : {}) }
-  return (rules, prefix) => {
-    for (const [each, node] of describeSchema(schema)) rules.set(prefix + each, addPrefix(node, prefix))
-    return rule(`${prefix}root`)
-  }
+  return (rules, prefix) => addRules(rules, describeSchema(schema), prefix)
+}
+
+/** Adds a grammar to the rules of another one, with a prefix to its names. @returns its root */
+export function addRules(rules: Map<string, GrammarNode>, added: GrammarRules, prefix: string): GrammarNode {
+  for (const [name, node] of added) rules.set(prefix + name, addPrefix(node, prefix))
+  return rule(`${prefix}root`)
 }
 
 function addPrefix(node: GrammarNode, prefix: string): GrammarNode {
