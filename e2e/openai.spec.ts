@@ -157,7 +157,8 @@ test('a refused request is the client’s own error, with the name of the field'
       maxTokens: await fail({ max_tokens: 0 }),
       maxCompletionTokens: await fail({ max_completion_tokens: 0, stream: true }),
       topP: await fail({ top_p: 2 }),
-      role: await fail({ messages: [{ role: 'tool', content: 'Hello' }] }),
+      role: await fail({ messages: [{ role: 'function', name: 'look', content: 'Hello' }] }),
+      toolMessage: await fail({ messages: [{ role: 'tool', tool_call_id: 'a', content: 'Hello' }] }),
       unknownToken: await fail({ logit_bias: { 4294967295: 1 }, stream: true }),
       image: await fail({
         messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'x' } }] }],
@@ -178,6 +179,7 @@ test('a refused request is the client’s own error, with the name of the field'
     maxCompletionTokens: { status: 400, code: 'invalid_value', param: 'max_completion_tokens' },
     topP: { status: 400, code: 'invalid_value', param: 'top_p' },
     role: { status: 400, code: 'invalid_value', param: 'messages[0].role' },
+    toolMessage: { status: 400, code: 'invalid_value', param: 'messages[0].tool_call_id' },
     unknownToken: { status: 400, code: 'invalid_value', param: 'logit_bias' },
     image: { status: 400, code: 'invalid_value', param: 'messages[0].content' },
     tooLong: { status: 400, code: 'context_length_exceeded', param: null },

@@ -253,7 +253,7 @@ describe('a tool of the AI SDK', () => {
     ])
   })
 
-  it('can be demanded by name', async () => {
+  it('can be demanded by name, also for an answer with an object', async () => {
     const { engine, model } = openWithScripts()
     await generateText({
       model,
@@ -262,6 +262,16 @@ describe('a tool of the AI SDK', () => {
       toolChoice: { type: 'tool', toolName: 'look' },
     })
     expect(engine.requests[0]?.options.toolChoice).toEqual({ name: 'look' })
+    const { model: other } = openWithScripts()
+    const output = Output.object({ schema: z.object({ city: z.string() }) })
+    const result = generateText({
+      model: other,
+      prompt: 'Hi',
+      tools: { look },
+      toolChoice: 'required',
+      output,
+    })
+    expect((await result).toolCalls).toHaveLength(2)
   })
 })
 

@@ -1,9 +1,9 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { RivuletError, describeError } from './contract/errors.js'
 import type { RequestFormat, ResponseFormat } from './contract/request.js'
-import type { TokenChunk } from './contract/worker-api.js'
 import { createPartialJson, type PartialJson } from './partial-json.js'
-import { describeIssues, isStandardSchema } from './standard-schema.js'
+import { describeIssues, isStandardSchema, readKey } from './standard-schema.js'
+import type { TokenIterator } from './token-stream.js'
 
 /** The type of `result.value` for a form of the answer. */
 export type ValueOf<Format> = Format extends undefined
@@ -32,9 +32,9 @@ export type PartialValue<Value> = Value extends string
 
 /** Reads the value of an answer that has a form. */
 export interface AnswerValue {
-  /** Returns the value of a complete answer. @throws RivuletError `value-invalid` */
+  /** Returns the value of a complete answer, of which the model has added `text`. @throws RivuletError `value-invalid` */
   read(text: string): Promise<unknown>
-  /** Returns a reader of the value as it grows. */
+  /** Returns a reader of the value as it grows. The model's text is added to it. */
   readPartial(): PartialJson
 }
 
@@ -42,19 +42,26 @@ export interface AnswerValue {
  * Creates the reader of a form.
  * @param format the checked form; undefined for an answer without one
  * @param source the form as the caller passed it. A Standard Schema also validates the value
+ * @param prefix the start of the answer, which the caller passed with `continueFinalMessage`. It is a part of the value
  */
 export function createAnswerValue(
   format: RequestFormat | undefined,
   source: ResponseFormat | undefined,
+  prefix = '',
 ): AnswerValue | undefined {
   if (!format) return undefined
   const isJson = format.kind === 'json' || format.kind === 'json-schema'
   return {
-    read: async (text) => {
+    read: async (added) => {
+      const text = prefix + added
       const value = isJson ? parse(text) : text
       return isStandardSchema(source) ? validate(value, source, text) : value
     },
-    readPartial: isJson ? createPartialJson : createGrowingText,
+    readPartial() {
+      const partial = isJson ? createPartialJson() : createGrowingText()
+      partial.add(prefix)
+      return partial
+    },
   }
 }
 
@@ -82,7 +89,10 @@ async function validate(value: unknown, schema: StandardSchemaV1, text: string):
   if (!issues) return checked.value
   throw new RivuletError('value-invalid', `The answer is not valid: ${describeIssues(issues)}`, {
     text,
-    details: { issues },
+    // A library's issues, and their lists, can be objects of its own, with loops.
+    details: {
+      issues: Array.from(issues, ({ message, path = [] }) => ({ message, path: Array.from(path, readKey) })),
+    },
   })
 }
 
@@ -100,10 +110,24 @@ function createGrowingText(): PartialJson {
   }
 }
 
-/** Yields the value so far after each chunk that changes it. */
-export async function* readPartialValues(
-  chunks: AsyncIterable<TokenChunk>,
+/** Returns an iterator of the value after each chunk that changes it. It ends, fails and cancels as `chunks` does. */
+export function readPartialValues(
+  chunks: TokenIterator,
   partial: PartialJson,
-): AsyncGenerator<unknown, undefined> {
-  for await (const { text } of chunks) if (partial.add(text)) yield partial.value
+): AsyncIterableIterator<unknown, undefined> {
+  const iterator: AsyncIterableIterator<unknown, undefined> = {
+    async next() {
+      for (;;) {
+        const { done, value } = await chunks.next()
+        if (done) return { done, value: undefined }
+        if (partial.add(value.text)) return { done: false, value: partial.value }
+      }
+    },
+    async return() {
+      await chunks.return()
+      return { done: true, value: undefined }
+    },
+    [Symbol.asyncIterator]: () => iterator,
+  }
+  return iterator
 }

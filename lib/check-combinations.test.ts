@@ -22,12 +22,6 @@ describe('options that contradict each other are refused by name', () => {
       'toolChoice',
     ],
     [
-      'a form of a continued message',
-      { continueFinalMessage: true, responseFormat: 'json' },
-      [user, start],
-      'continueFinalMessage',
-    ],
-    [
       'tools of a continued message',
       { continueFinalMessage: true, tools },
       [user, start],

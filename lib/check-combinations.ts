@@ -19,19 +19,11 @@ export function checkCombinations({ prompt, assistantPrefix, options }: CheckedR
       'toolChoice',
     )
   }
-  if (assistantPrefix !== undefined) {
-    if (responseFormat) {
-      refuse(
-        '"continueFinalMessage" cannot be combined with "responseFormat": the form applies to a whole answer.',
-        'continueFinalMessage',
-      )
-    }
-    if (tools.length > 0 && toolChoice !== 'none') {
-      refuse(
-        '"continueFinalMessage" continues a text, so no tool can be called. Set "toolChoice" to "none".',
-        'continueFinalMessage',
-      )
-    }
+  if (assistantPrefix !== undefined && tools.length > 0 && toolChoice !== 'none') {
+    refuse(
+      '"continueFinalMessage" continues a text, so no tool can be called. Set "toolChoice" to "none".',
+      'continueFinalMessage',
+    )
   }
   if (typeof prompt !== 'string') checkToolMessages(prompt)
 }

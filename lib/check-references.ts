@@ -21,7 +21,10 @@ export function checkReferences(schema: JsonSchema, name: string): void {
   function follow(node: unknown): void {
     if (typeof node !== 'object' || node === null || finished.has(node)) return
     if (open.has(node) || open.size >= maxChain) {
-      refuse(`A schema of "${name}" refers to itself without a property or an item in between.`, name)
+      refuse(
+        `A schema of "${name}" refers to itself, or to more than ${maxChain} others, without a property or an item in between.`,
+        name,
+      )
     }
     open.add(node)
     const fields = node as Readonly<Record<string, unknown>>

@@ -65,6 +65,8 @@ describe('an option that the model does not support', () => {
     const none = { tools: values.tools, toolChoice: 'none', parallelToolCalls: false } as const
     expect(create('Hi', none, { options: ['maxTokens'] }).options).toEqual({ stop: [] })
     expect(create('Hi', none).options).toMatchObject({ toolChoice: 'none', tools: [{ name: 'clock' }] })
+    // Without its `toolChoice`, the model could call them.
+    expect(create('Hi', none, { options: ['tools', 'parallelToolCalls'] }).options).toEqual({ stop: [] })
   })
 })
 

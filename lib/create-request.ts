@@ -80,7 +80,8 @@ function selectOptions(options: RequestOptions, { backend, supports }: ModelInfo
       'reasoning',
     )
   }
-  const hasTools = (options.tools ?? []).length > 0
+  const canHoldBack = options.toolChoice !== 'none' || supports.options.includes('toolChoice')
+  const hasTools = canHoldBack && (options.tools ?? []).length > 0
   const entries = Object.entries(options).filter(
     ([name]) => supports.options.some((known) => known === name) && (hasTools || !toolOptions.has(name)),
   )

@@ -73,7 +73,11 @@ export function createLoadedEngine(
         createRequest: (current, resume) =>
           addResume(createRequest(checked, current), current, resume, drawSeed),
         canRecover: recovery !== undefined,
-        answerValue: createAnswerValue(checked.options.responseFormat, options?.responseFormat),
+        answerValue: createAnswerValue(
+          checked.options.responseFormat,
+          options?.responseFormat,
+          checked.assistantPrefix,
+        ),
         signal: options?.signal,
         disposed: disposing.signal,
         onChunk({ chunk, arrivedAt, ...counts }) {

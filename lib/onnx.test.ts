@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { onnx, type OnnxOptions } from './onnx.js'
+import { xgrammar, type GrammarEngine } from './xgrammar.js'
 
 const readWasmPaths = (wasmPaths: OnnxOptions['wasmPaths']) => onnx({ wasmPaths }).options
 
@@ -83,4 +84,19 @@ test.each([
   expect(() => onnx(options as OnnxOptions)).toThrow(
     expect.objectContaining({ code: 'invalid-option', message: expect.stringMatching(message) }),
   )
+})
+
+describe('grammar', () => {
+  test('brings its own worker', () => {
+    const grammar = xgrammar()
+    const factory = onnx({ grammar })
+    expect(factory.createWorker).toBe(grammar.createWorker)
+    expect(factory.options).toEqual({})
+  })
+
+  test('is refused together with worker, and if it is not an engine', () => {
+    const worker = () => ({}) as Worker
+    expect(() => onnx({ grammar: xgrammar(), worker })).toThrow('not both')
+    expect(() => onnx({ grammar: {} as GrammarEngine })).toThrow('onnx({ grammar }) must be a grammar engine')
+  })
 })

@@ -113,7 +113,6 @@ describe('the helpers of OpenAI’s client', () => {
         {
           role: 'assistant',
           content: '',
-          reasoning_content: 'Hm.',
           tool_calls: [{ id: 'a', function: { name: 'look', arguments: '{"at":"Bern"}' } }],
         },
         { role: 'tool', tool_call_id: 'a', content: 'sunny' },

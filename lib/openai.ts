@@ -29,8 +29,9 @@ export interface OpenaiFetchOptions {
  *     const client = new OpenAI({ baseURL: 'https://local/v1', apiKey: 'local', fetch: openaiFetch(engine) })
  *
  * The function answers `/chat/completions`, `/completions`, `/responses` and `/models` below any base URL, streamed or as a
- * whole. No request leaves the page, and nothing is stored. A field that the engine does not support (tools, several answers, images, response formats other
- * than text) is refused: the error has OpenAI's format and status 400, and names the field. Values that demand nothing, such
+ * whole. No request leaves the page, and nothing is stored. Forms of the answer, tools and reasoning work if the engine's model
+ * supports them. A field that the engine does not support (several answers, images, tools that run on a server) is refused: the
+ * error has OpenAI's format and status 400, and names the field. Values that demand nothing, such
  * as `tools: []`, are accepted. Cancelling the response body or aborting the request cancels the generation. A body that
  * nobody reads pauses the model, for 30 seconds at most: then the rest is generated and waits for its reader.
  * @throws RivuletError `invalid-option`

@@ -6,6 +6,7 @@ import * as v from 'valibot'
 import { describe, expect, expectTypeOf, it } from 'vitest'
 import { z } from 'zod'
 import { createScriptedEngine, type Script } from './chat/scripted-engine.test-support.js'
+import { RivuletError, type RivuletErrorOf } from './contract/errors.js'
 import type { GenerateOptions, ResponseFormat } from './contract/request.js'
 import type { TokenStream } from './token-stream.js'
 
@@ -84,6 +85,30 @@ describe('an answer with a form', () => {
     })
   })
 
+  it.each(Object.entries(schemas))('that is not valid has problems as plain data: %s', async (_, schema) => {
+    const engine = open({ words: ['{"city":"Bern","days":"three"}'] })
+    const { result } = engine.generate('Where?', { responseFormat: schema })
+    const error: unknown = await result.catch((thrown: unknown) => thrown)
+    expect(error).toEqual(invalid('days: '))
+    const { details } = error as RivuletErrorOf<'value-invalid'>
+    expect(details.issues).toStrictEqual([{ message: expect.any(String), path: ['days'] }])
+  })
+
+  it('that continues a message has the value of the whole message', async () => {
+    const [start = '', ...rest] = words
+    const engine = open({ words: rest })
+    const messages = [
+      { role: 'user', content: 'Where?' },
+      { role: 'assistant', content: start },
+    ] as const
+    const options = { responseFormat: schemas.zod, continueFinalMessage: true }
+    const { text, value } = await engine.generate(messages, options).result
+    expect([text, value]).toEqual([rest.join(''), { city: 'Bern', days: 3 }])
+    const values: unknown[] = []
+    for await (const each of engine.generate(messages, options).partialValues()) values.push(each)
+    expect(values.at(-1)).toEqual({ city: 'Bern', days: 3 })
+  })
+
   it('that is not JSON, or whose check throws, rejects the result', async () => {
     const cut = open({ words: ['{"city":'] }).generate('?', { responseFormat: 'json' })
     await expect(cut.result).rejects.toThrow(invalid('not valid JSON'))
@@ -145,6 +170,23 @@ describe('partial values', () => {
       if ((value as unknown[]).length > 0) break
     }
     expect(await stream.result).toMatchObject({ finishReason: 'cancelled', partialValue: [1] })
+  })
+
+  it('cancel the generation also before the first value', async () => {
+    const stream = open({ words: ['['], end: 'silence' }).generate('?', { responseFormat: 'json' })
+    const values = stream.partialValues()
+    await values.return?.()
+    expect(stream.locked).toBe(false)
+    expect(await stream.result).toMatchObject({ finishReason: 'cancelled' })
+  })
+
+  it('fail with the stream', async () => {
+    const end = new RivuletError('generation-failed', 'It broke.')
+    const values = open({ words: ['[1,'], end })
+      .generate('?', { responseFormat: 'json' })
+      .partialValues()
+    expect(await values.next()).toEqual({ done: false, value: [1] })
+    await expect(values.next()).rejects.toMatchObject({ code: 'generation-failed', text: '[1,' })
   })
 
   it('need a form', () => {

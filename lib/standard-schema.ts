@@ -41,10 +41,15 @@ export function readJsonSchema(schema: StandardSchemaV1, name: string): unknown 
   }
 }
 
+/** Returns the key of a part of an issue's path. */
+export function readKey(part: PropertyKey | StandardSchemaV1.PathSegment): PropertyKey {
+  return typeof part === 'object' ? part.key : part
+}
+
 /** Returns the problems of a value as one text, such as `days: must be a number`. */
 export function describeIssues(issues: readonly StandardSchemaV1.Issue[]): string {
   const words = issues.slice(0, 5).map(({ message, path = [] }) => {
-    const place = path.map((part) => String(typeof part === 'object' ? part.key : part)).join('.')
+    const place = path.map((part) => String(readKey(part))).join('.')
     return place === '' ? message : `${place}: ${message}`
   })
   return describeError([...words, ...(issues.length > 5 ? ['…'] : [])].join('; '))

@@ -1,6 +1,6 @@
 // The library's own worker with the grammar engine, in which the page can inject faults that a test cannot cause otherwise.
 import 'rivulet/onnx-xgrammar.worker'
-import { fileless } from './fileless.js'
+import { fileless, handleless } from './fileless.js'
 
 /** A fault to inject. The page sends it on the channel that has the worker's name. */
 export type WorkerFault = 'lose the device' | 'end in silence' | 'throw'
@@ -15,6 +15,12 @@ GPUAdapter.prototype.requestDevice = async function (...parameters) {
 
 if (self.name.startsWith(fileless)) {
   StorageManager.prototype.getDirectory = () => Promise.reject(new DOMException('', 'SecurityError'))
+}
+if (self.name.startsWith(handleless)) {
+  // The page's types lack this method of workers.
+  Object.assign(FileSystemFileHandle.prototype, {
+    createSyncAccessHandle: () => Promise.reject(new DOMException('', 'InvalidStateError')),
+  })
 }
 
 const faults = {

@@ -14,7 +14,7 @@ import { webLlm } from 'rivulet/web-llm'
 import { xgrammar } from 'rivulet/xgrammar'
 import type * as clients from './clients.js'
 import type { WorkerFault } from './faulty.worker.js'
-import { fileless } from './fileless.js'
+import type { fileless, handleless } from './fileless.js'
 import type { StoreAnswer, StoreRequest } from './store.worker.js'
 
 const library = {
@@ -59,8 +59,8 @@ function createWebLlmWorker(): Worker {
   return new Worker(new URL('./web-llm.worker.ts', import.meta.url), { type: 'module' })
 }
 
-/** For `onnx({ worker })`: a worker without a file system, as in private windows of some browsers. */
-const createFilelessWorker = () => createFaultyWorker(fileless)
+/** For `onnx({ worker })`: a worker without a file system that works, as in private windows of some browsers. */
+const createFilelessWorker = (kind: typeof fileless | typeof handleless) => createFaultyWorker(kind)
 
 /** Injects a fault into the newest of these workers. `terminate` happens here, without the library's knowledge. */
 function breakWorker(fault: WorkerFault | 'terminate'): void {
@@ -130,7 +130,7 @@ declare global {
   interface Window extends Clients {
     rivulet: typeof library
     createFaultyWorker: () => Worker
-    createFilelessWorker: () => Worker
+    createFilelessWorker: typeof createFilelessWorker
     createLlamaCppWorker: typeof createLlamaCppWorker
     createWebLlmWorker: () => Worker
     breakWorker: typeof breakWorker

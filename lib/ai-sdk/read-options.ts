@@ -29,7 +29,7 @@ export function readOptions(
       seed: options.seed,
       stop: options.stopSequences,
       signal: options.abortSignal,
-      responseFormat: readFormat(options.responseFormat),
+      responseFormat: readFormat(options),
       ...readTools(options),
       reasoning,
       // `engine.generate` checks these names and values.
@@ -38,8 +38,13 @@ export function readOptions(
   }
 }
 
-function readFormat(format: LanguageModelV4CallOptions['responseFormat']): AnswerOptions['responseFormat'] {
-  if (!format || format.type === 'text') return undefined
+function readFormat({
+  responseFormat: format,
+  toolChoice,
+}: LanguageModelV4CallOptions): AnswerOptions['responseFormat'] {
+  // An answer with a demanded call has no text that could have a form.
+  const isForced = toolChoice?.type === 'required' || toolChoice?.type === 'tool'
+  if (!format || format.type === 'text' || isForced) return undefined
   // Cast: the SDK's type of a JSON schema has no index signature.
   return format.schema ? { jsonSchema: format.schema as Readonly<Record<string, unknown>> } : 'json'
 }

@@ -67,7 +67,11 @@ export function createScriptedEngine(
         takeWorker: async () => worker,
         createRequest: () => createRequest(request, engine.info),
         canRecover: false,
-        answerValue: createAnswerValue(request.options.responseFormat, options?.responseFormat),
+        answerValue: createAnswerValue(
+          request.options.responseFormat,
+          options?.responseFormat,
+          request.assistantPrefix,
+        ),
         signal: options?.signal,
         disposed,
       })

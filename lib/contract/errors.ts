@@ -1,5 +1,3 @@
-import type { StandardSchemaV1 } from '@standard-schema/spec'
-
 /**
  * Why a call or a stream failed. Codes are stable: match on them, never on the message.
  *
@@ -66,8 +64,13 @@ export interface ErrorDetailsByCode {
     readonly neededBytes?: number
     readonly availableBytes?: number
   }
-  /** The problems that the schema of `responseFormat` found; empty if the text could not be parsed or checked. */
-  readonly 'value-invalid': { readonly issues: readonly StandardSchemaV1.Issue[] }
+  /**
+   * `issues` are the problems that the schema of `responseFormat` found, with the keys that lead to the invalid part; empty if
+   * the text could not be parsed or checked.
+   */
+  readonly 'value-invalid': {
+    readonly issues: readonly { readonly message: string; readonly path: readonly PropertyKey[] }[]
+  }
 }
 
 /** The details of an error with this code. */

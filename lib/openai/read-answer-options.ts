@@ -26,7 +26,8 @@ export function readAnswerOptions(fields: Json): AnswerOptions {
   const choice = readToolChoice(fields.tool_choice ?? 'auto')
   const isForced = choice !== 'auto' && choice !== 'none'
   return {
-    ...(format !== undefined && { responseFormat: format }),
+    // An answer with a demanded call has no text that could have a form.
+    ...(format !== undefined && !isForced && { responseFormat: format }),
     ...(tools.length > 0 && { tools }),
     ...((tools.length > 0 || isForced) && fields.tool_choice !== undefined && { toolChoice: choice }),
     ...(tools.length > 0 && isParallel !== undefined && { parallelToolCalls: isParallel }),
@@ -35,7 +36,7 @@ export function readAnswerOptions(fields: Json): AnswerOptions {
 }
 
 /** Reads `response_format`. A schema is always held, so its `strict` changes nothing. */
-export function readFormat(format: unknown): ResponseFormat | undefined {
+function readFormat(format: unknown): ResponseFormat | undefined {
   if (format === undefined) return undefined
   const { type, json_schema } = asObject(format, 'response_format')
   if (type === 'text') return undefined

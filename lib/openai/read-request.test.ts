@@ -121,6 +121,8 @@ describe('a request of OpenAI’s API', () => {
     const one = { type: 'function', function: { name: 'wait' } }
     expect(options({ tools, tool_choice: one })).toMatchObject({ toolChoice: { name: 'wait' } })
     expect(options({ tools, tool_choice: 'none' })).toMatchObject({ toolChoice: 'none' })
+    const forced = { tools, tool_choice: 'required', response_format: { type: 'json_object' } }
+    expect(options(forced)).not.toHaveProperty('responseFormat')
     const json_schema = { name: 'a', schema: parameters, strict: true }
     expect(options({ response_format: { type: 'json_object' } })).toEqual({ responseFormat: 'json' })
     expect(options({ response_format: { type: 'json_schema', json_schema } })).toEqual({

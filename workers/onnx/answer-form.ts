@@ -45,6 +45,15 @@ export async function openAnswerForm(
   }
   const compiled = await compiler.compile(form, option, marks)
   const matcher = await compiled.createMatcher()
+  const prefix = input.kind === 'chat' ? input.assistantPrefix : ''
+  if (!matcher.acceptText(prefix)) {
+    matcher.release()
+    throw new RivuletError(
+      'invalid-option',
+      `The message to continue is not the start of an answer that "${option}" allows. Change one of them.`,
+      { details: { option: 'continueFinalMessage' } },
+    )
+  }
   const answerIds = [...(resume?.generated.tokenIds ?? [])]
   const handedOver = start.handedOver.map(({ text }) => text).join('')
   const isResumed = matcher.acceptText(handedOver) && answerIds.every((id) => matcher.accept(id))

@@ -25,7 +25,7 @@ export interface NodeModel {
   run(request: GenerateRequest, maxChunks?: number): Promise<NodeAnswer>
 }
 
-export interface NodeAnswer {
+interface NodeAnswer {
   readonly text: string
   readonly ids: readonly number[]
   readonly end: AnswerEnd | undefined

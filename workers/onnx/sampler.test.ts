@@ -290,3 +290,27 @@ describe('a random number', () => {
     expect(Math.abs((products / count) * 12)).toBeLessThan(3.29 / Math.sqrt(count))
   })
 })
+
+describe('with a mask', () => {
+  const logits = Float32Array.of(9, 1, 2, 3, 8)
+  const draw = (mask: Int32Array, options: Options = {}, from = logits) =>
+    sampleToken(from, { ...all, ...options }, createTokenHistory([]), 42, 0, mask)
+
+  it.each<Options>([{ temperature: 0 }, {}, { topK: 1 }, { topP: 0.01 }, { minP: 1 }])(
+    'the options choose among the allowed tokens: %o',
+    (options) => {
+      expect(draw(Int32Array.of(0b01010), { temperature: 0.01, ...options })).toBe(3)
+    },
+  )
+
+  it('a token without a word in the mask is not allowed', () => {
+    const long = Float32Array.from({ length: 70 }, (_, id) => id)
+    expect(draw(Int32Array.of(-1), { temperature: 0 }, long)).toBe(31)
+    expect(draw(Int32Array.of(0, 1 << 31), { temperature: 0 }, long)).toBe(63)
+  })
+
+  it('no token is chosen if none is allowed, or if a logit is invalid', () => {
+    expect(draw(Int32Array.of(0))).toBe(noToken)
+    expect(draw(Int32Array.of(0b1), {}, Float32Array.of(1, NaN))).toBe(noToken)
+  })
+})

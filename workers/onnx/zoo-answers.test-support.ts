@@ -26,6 +26,8 @@ export interface Difference {
   readonly position: number
   /** How much smaller the logit of the reference's token is. Small if another order of summation may choose either. */
   readonly gap: number
+  /** The standard deviation of the logits. */
+  readonly deviation: number
 }
 
 /** A decoder with more differences than this is wrong. The comparison stops, because each one computes the prompt again. */
@@ -45,7 +47,8 @@ export async function compareTokens(
     const id = await decoder.next(position, false)
     if (id === expected) continue
     const logits = await decoder.readLogits()
-    differences.push({ prompt, position, gap: logits[id]! - logits[expected]! })
+    const gap = logits[id]! - logits[expected]!
+    differences.push({ prompt, position, gap, deviation: computeDeviation(logits) })
     if (differences.length === maxDifferences) break
     await startAfter(decoder, ids, tokens.slice(0, position + 1))
   }
@@ -61,6 +64,11 @@ export function describeDifferences(differences: readonly Difference[], toleranc
       .map(({ prompt, position, gap }) => `${prompt}: token ${position} by ${gap.toFixed(4)}`)
       .join('; ') || 'equal'
   )
+}
+
+function computeDeviation(values: Float32Array): number {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length)
 }
 
 async function startAfter(

@@ -10,10 +10,10 @@ import type { GenerationStep } from '../../../lib/contract/worker-api.js'
 import { chatRequest } from '../../request.test-support.js'
 import { createResponsesBackend } from './responses-backend.js'
 import {
+  numberEvents,
   sendMessage,
   startResponsesServer,
   type CreateEvents,
-  type ResponseEvent,
   type ResponsesServer,
 } from './responses-server.test-support.js'
 
@@ -35,8 +35,6 @@ const usage = {
 }
 
 type Part = Readonly<Record<string, unknown>> & { readonly type: string }
-const number = (events: readonly Part[]): readonly ResponseEvent[] =>
-  events.map((event, index) => ({ ...event, sequence_number: index }))
 
 /** A whole response with these events between its head and its end. */
 const wrap = (
@@ -44,7 +42,7 @@ const wrap = (
   parts: readonly Part[],
   end: Part = { type: 'response.completed', response: { id, usage } },
 ) =>
-  number([
+  numberEvents([
     { type: 'response.created', response: { id, status: 'in_progress' } },
     { type: 'response.in_progress', response: { id, status: 'in_progress' } },
     ...parts,

@@ -10,6 +10,13 @@ export type Body = Readonly<Record<string, unknown>>
 /** Returns the events of one response, with their numbers. `id` is `resp_1` for the first response of a server. */
 export type CreateEvents = (id: string, body: Body) => readonly ResponseEvent[]
 
+/** Numbers the events of a response. */
+export function numberEvents(
+  events: readonly (Readonly<Record<string, unknown>> & { readonly type: string })[],
+): readonly ResponseEvent[] {
+  return events.map((event, index) => Object.assign({ sequence_number: index }, event))
+}
+
 export interface ResponsesServer {
   /** The base URL, with the API's version. */
   readonly url: string
@@ -43,6 +50,9 @@ export async function startResponsesServer(createEvents: CreateEvents): Promise<
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = '', url = '' } = request
+    response.setHeader('access-control-allow-origin', '*')
+    response.setHeader('access-control-allow-headers', '*')
+    if (method === 'OPTIONS') return void response.end()
     const { pathname, searchParams } = new URL(url, 'http://localhost')
     if (pathname === '/v1/models') return void response.end('{"data":[{"id":"story-model"}]}')
     state.requests.push(`${method} ${url}`)

@@ -1,7 +1,7 @@
 import { choice, repeat, sequence, type GrammarNode } from './grammar-node.js'
 
 /** The smallest and the largest length of the texts of a node without rules, in characters. */
-export function measureLength(node: GrammarNode): { readonly min: number; readonly max: number } {
+function measureLength(node: GrammarNode): { readonly min: number; readonly max: number } {
   switch (node.kind) {
     case 'literal': {
       const length = Array.from(node.text).length

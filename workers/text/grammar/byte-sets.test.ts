@@ -1,6 +1,9 @@
-import { expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { toByteSets } from './byte-sets.js'
+import type { GrammarEngine } from './grammar-engine.js'
 import { set, type GrammarNode, type Ranges } from './grammar-node.js'
+import { loadXgrammar } from './load-xgrammar.test-support.js'
+import { createXgrammarEngine } from './xgrammar-engine.js'
 
 /** Returns whether a node of sets without rules and repeats matches all bytes. */
 function matches(node: GrammarNode, bytes: readonly number[]): boolean {
@@ -46,4 +49,38 @@ test.each<[string, Ranges]>([
     if (matches(node, bytes) !== isIn) wrong.push(code.toString(16))
   }
   expect(wrong).toEqual([])
+})
+
+let engine: GrammarEngine
+beforeAll(async () => {
+  const tokens = [...Array.from({ length: 256 }, (_, byte) => [byte]), undefined]
+  engine = await createXgrammarEngine(await loadXgrammar(), { tokens, endIds: new Set([256]) })
+})
+
+test.each(['.', '\\S', '\\W', '[^α-ω]', '[а-яёé]', '[\\u0800-\\u0fff]'])(
+  'XGrammar matches exactly the characters of %s',
+  async (source) => {
+    const compiled = await engine.compile({ type: 'regex', pattern: `a${source}b` }, 'responseFormat')
+    const matcher = await compiled.createMatcher()
+    matcher.accept(97)
+    const expression = new RegExp(`^${source}$`, 'u')
+    const wrong: string[] = []
+    for (let code = 0; code < 0x11000; code += 1) {
+      if (code >= 0xd800 && code <= 0xdfff) continue
+      const text = String.fromCodePoint(code)
+      const bytes = [...new TextEncoder().encode(text), 98]
+      const end = bytes.findIndex((byte) => !matcher.accept(byte))
+      matcher.rollback(end === -1 ? bytes.length : end)
+      if ((end === -1) !== expression.test(text)) wrong.push(code.toString(16))
+    }
+    matcher.release()
+    expect(wrong).toEqual([])
+  },
+)
+
+test('a set with many ranges beyond ASCII is refused', async () => {
+  const pattern = `[${Array.from({ length: 40 }, (_, index) => String.fromCodePoint(0x100 + index * 2)).join('')}]`
+  await expect(engine.compile({ type: 'regex', pattern }, 'responseFormat')).rejects.toThrow(
+    'more than 32 ranges',
+  )
 })

@@ -1,12 +1,20 @@
-import { choice, sequence, set, type GrammarNode, type GrammarRules, type Ranges } from './grammar-node.js'
-
-/** A byte that no text contains in UTF-8. */
-const unusedByte = 0xff
+import {
+  choice,
+  joinRanges,
+  sequence,
+  set,
+  type GrammarNode,
+  type GrammarRules,
+  type Ranges,
+} from './grammar-node.js'
+import { UnsupportedForm } from './unsupported-form.js'
 
 /** The bytes that no text contains in UTF-8: RFC 3629, section 1. */
 export function isUnusedByte(byte: number): boolean {
   return byte === 0xc0 || byte === 0xc1 || byte >= 0xf5
 }
+
+const unusedBytes = Array.from({ length: 256 }, (_, byte) => byte).filter(isUnusedByte)
 
 /**
  * Replaces sets of characters by sets of bytes, as XGrammar 0.1.27 reads them: it takes each character of a set as a byte, and
@@ -44,7 +52,12 @@ function convert(node: GrammarNode): GrammarNode {
 /** The last code points that have one, two, three and four bytes. */
 const lastOfLength = [0x7f, 0x7ff, 0xffff, 0x10ffff]
 
+/** XGrammar 0.1.27 confuses the sequences of sets with hundreds of ranges. */
+const maxRanges = 32
+
 function listByteSequences(ranges: Ranges): readonly GrammarNode[] {
+  if (ranges.filter(([, last]) => last > 0x7f).length > maxRanges)
+    throw new UnsupportedForm(`A set has more than ${maxRanges} ranges of characters beyond ASCII.`)
   const ascii = ranges.flatMap(([first, last]) =>
     first <= 0x7f ? [[first, Math.min(last, 0x7f)] as const] : [],
   )
@@ -62,13 +75,14 @@ function listByteSequences(ranges: Ranges): readonly GrammarNode[] {
 }
 
 function byteSet(first: number, last: number): GrammarNode {
+  if (first < last) return set([[first, last]])
+  // Not always the same one: XGrammar joins states that two sets lead to with the same byte.
+  const unused = unusedBytes[first % unusedBytes.length]!
   return set(
-    first === last
-      ? [
-          [first, first],
-          [unusedByte, unusedByte],
-        ]
-      : [[first, last]],
+    joinRanges([
+      [first, first],
+      [unused, unused],
+    ]),
   )
 }
 

@@ -17,7 +17,7 @@ export interface GrammarEngine {
   /**
    * Compiles a form, or finds it among the forms that were compiled last.
    * @param option the option that demands the form, for errors
-   * @throws RivuletError `invalid-option` if the engine cannot hold the form
+   * @throws RivuletError `invalid-option` if the engine cannot hold the form; `generation-failed` if the engine fails
    */
   compile(form: TagFormat, option: OptionName): Promise<CompiledForm>
 }

@@ -115,6 +115,30 @@ function listRules(node: GrammarNode): readonly string[] {
   return 'items' in node ? node.items.flatMap(listRules) : []
 }
 
+/** Engines do not write out repeats of one set beyond this number. */
+const writtenRepeats = 128
+
+/** Measures a grammar with its repeats written out: what an engine has to prepare. */
+export function measureGrammar(rules: GrammarRules): number {
+  const measure = (node: GrammarNode): number => {
+    switch (node.kind) {
+      case 'literal':
+        return node.text.length
+      case 'set':
+      case 'rule':
+        return 1
+      case 'sequence':
+      case 'choice':
+        return node.items.reduce((sum, item) => sum + measure(item), 1)
+      case 'repeat': {
+        const count = node.max === Infinity ? node.min + 1 : node.max
+        return measure(node.item) * (node.item.kind === 'set' ? Math.min(count, writtenRepeats) : count)
+      }
+    }
+  }
+  return Array.from(rules.values(), measure).reduce((sum, size) => sum + size, 0)
+}
+
 /** Writes a grammar in GBNF, which is llama.cpp's form of EBNF. Every rule must fit some text. */
 export function writeGrammar(rules: GrammarRules): string {
   return Array.from(rules, ([name, node]) => `${name} ::= ${writeNode(node)}\n`).join('')

@@ -1,12 +1,12 @@
-import { writeGrammar, pruneGrammar, type GrammarRules } from './grammar-node.js'
+import { measureGrammar, pruneGrammar, writeGrammar, type GrammarRules } from './grammar-node.js'
 import { parseGrammar } from './parse-grammar.js'
 import { parsePattern } from './parse-pattern.js'
 import type { TagFormat, TaggedFormat } from './tag-format.js'
 import { UnsupportedForm } from './unsupported-form.js'
 import { describeSchema } from './describe-schema.js'
 
-/** The largest length of a grammar, in characters. */
-const maxGrammarLength = 2 ** 19
+/** The largest size of a grammar: what an engine prepares in a few seconds. */
+const maxGrammarSize = 50_000
 
 /**
  * Replaces JSON schemas and patterns by grammars, so that every engine holds exactly the same texts.
@@ -18,9 +18,11 @@ export function lowerForm(
   adapt: (rules: GrammarRules) => GrammarRules = (rules) => rules,
 ): TagFormat {
   const lowerGrammar = (rules: GrammarRules): TagFormat => {
-    const grammar = writeGrammar(adapt(rules))
-    if (grammar.length <= maxGrammarLength) return { type: 'grammar', grammar }
-    throw new UnsupportedForm('It is too large.')
+    if (measureGrammar(rules) > maxGrammarSize)
+      throw new UnsupportedForm(
+        'It is too large: its repeats and alternatives, written out, have too many parts.',
+      )
+    return { type: 'grammar', grammar: writeGrammar(adapt(rules)) }
   }
   const lowerTag = (tag: TaggedFormat): TaggedFormat => ({ ...tag, content: lower(tag.content) })
   const lower = (part: TagFormat): TagFormat => {

@@ -41,7 +41,7 @@ export async function createXgrammarEngine(
         createMatcher: async () => wrapMatcher(await GrammarMatcher.createGrammarMatcher(compiled)),
       }
     } catch (error) {
-      throw refuse(error, option)
+      throw explain(error, option)
     }
   }
 
@@ -59,15 +59,13 @@ export async function createXgrammarEngine(
   }
 }
 
-function refuse(error: unknown, option: OptionName): RivuletError {
-  const reason =
-    error instanceof UnsupportedForm
-      ? error.message
-      : `The grammar engine refused it: ${describeError(error)}`
-  return new RivuletError('invalid-option', `"${option}" cannot be held. ${reason}`, {
-    cause: error,
-    details: { option },
-  })
+function explain(error: unknown, option: OptionName): RivuletError {
+  if (error instanceof UnsupportedForm) {
+    const message = `"${option}" cannot be held. ${error.message}`
+    return new RivuletError('invalid-option', message, { cause: error, details: { option } })
+  }
+  const message = `The grammar engine failed: ${describeError(error)}. Load the model again with createEngine().`
+  return new RivuletError('generation-failed', message, { cause: error })
 }
 
 function wrapMatcher(matcher: XGrammar.GrammarMatcher): FormMatcher {
