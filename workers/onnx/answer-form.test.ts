@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import type { RequestFormat, RequestOptions } from '../../lib/contract/request.js'
+import type { GenerateRequest, RequestFormat, RequestOptions } from '../../lib/contract/request.js'
+import { startAnswer } from '../text/channels/start-answer.js'
 import { encodeForced } from '../text/grammar/forced-tokens.js'
 import { chatRequest } from '../request.test-support.js'
 import { openAnswerForm } from './answer-form.js'
@@ -74,9 +75,14 @@ test('forced tokens are those that the tokenizer writes, whatever follows', asyn
   }
 })
 
+const openForm = (request: GenerateRequest) => {
+  const start = startAnswer({ ...model.config, isControl: () => false }, request, [])
+  return openAnswerForm(model.compiler, model.config, request, start)
+}
+
 test('a handed-over text continues in the form, and a text without the form is refused', async () => {
   const open = (text: string) =>
-    openAnswerForm(model.compiler, model.config, {
+    openForm({
       input: { kind: 'text', text: prompt },
       resume: { handedOver: { text, tokens: 3 }, generated: { text: '', tokens: 0, tokenIds: [] } },
       options: { stop: [], responseFormat },
@@ -90,8 +96,7 @@ test('a handed-over text continues in the form, and a text without the form is r
 })
 
 test('a message that the caller starts is continued in the form, and one without the form is refused', async () => {
-  const open = (start: string) =>
-    openAnswerForm(model.compiler, model.config, chatRequest(prompt, { responseFormat }, start))
+  const open = (start: string) => openForm(chatRequest(prompt, { responseFormat }, start))
   const form = await open('{"title": "Th')
   expect(await form!.findMask()).toBeDefined()
   form!.release()
@@ -106,7 +111,7 @@ test('an answer that reaches maxTokens ends with length, and its text is the sta
 })
 
 test('control tokens and end tokens are not part of a form', async () => {
-  const form = await openAnswerForm(model.compiler, model.config, {
+  const form = await openForm({
     input: { kind: 'text', text: prompt },
     resume: {
       handedOver: { text: '{"title": "', tokens: 1 },
