@@ -29,8 +29,8 @@ export interface Subject {
   readonly exceptions: Partial<Record<PromiseName, string>>
   /** Promises that are tested only in `npm run soak`: slow here, and tested in CI with other backends. */
   readonly onlyInSoak: readonly PromiseName[]
-  /** Options that need to know the kind of server, which the test's server does not show. */
-  readonly needsServerKind: readonly OptionName[]
+  /** Options that the tested model or server lacks, and when. */
+  readonly lacking: { readonly options: readonly OptionName[]; readonly when: string } | undefined
   /** Options that the test's server accepts and ignores, which the client cannot detect. */
   readonly ignored: readonly string[]
   /** Requests run one at a time. */
@@ -43,13 +43,17 @@ export interface Subject {
 const local = {
   exceptions: {},
   onlyInSoak: [],
-  needsServerKind: [],
+  lacking: undefined,
   ignored: [],
   isQueued: true,
   reportsTokenIds: true,
   reportsModelTimes: false,
   canContinue: true,
 }
+const onnxLacking = {
+  options: ['responseFormat', 'tools', 'toolChoice', 'parallelToolCalls'],
+  when: 'without a grammar engine or a template for tools',
+} as const
 const onnxInfo = { backend: 'onnx', dtype: 'q8', contextLength: 512 } as const
 export const subjects: readonly Subject[] = [
   {
@@ -57,12 +61,14 @@ export const subjects: readonly Subject[] = [
     name: '`onnx()`, WASM',
     kind: 'onnx wasm',
     info: { ...onnxInfo, device: 'wasm', execution: 'growing-cache' },
+    lacking: onnxLacking,
   },
   {
     ...local,
     name: '`onnx()`, WebGPU',
     kind: 'onnx webgpu',
     info: { ...onnxInfo, device: 'webgpu', execution: 'replayed' },
+    lacking: onnxLacking,
     // `recovery` and `takeOver` load another engine, which takes a software adapter ten seconds or more; recovery.spec.ts
     // loses a GPU in CI. The order is kept by the worker's queue, which does not depend on the device.
     onlyInSoak: ['order', 'recovery', 'takeOver'],
@@ -98,7 +104,10 @@ export const subjects: readonly Subject[] = [
     reportsModelTimes: true,
     isQueued: false,
     canContinue: false,
-    needsServerKind: ['responseFormat', 'tools', 'toolChoice', 'parallelToolCalls', 'reasoning'],
+    lacking: {
+      options: ['responseFormat', 'tools', 'toolChoice', 'parallelToolCalls', 'reasoning'],
+      when: 'for a server of unknown kind',
+    },
     ignored: ['logitBias', 'templateVariables'],
     exceptions: {
       backpressure: '✓ by the socket: the server keeps writing until the buffers are full',
@@ -125,16 +134,20 @@ function describeOutcome(subject: Subject, name: PromiseName): string {
 }
 
 /** The options that the backend refuses. */
-export function listRefused({ info: { backend }, needsServerKind }: Subject): readonly OptionName[] {
-  return optionNames.filter((name) => !listOptions(backend).includes(name) || needsServerKind.includes(name))
+export function listRefused({ info: { backend }, lacking }: Subject): readonly OptionName[] {
+  return optionNames.filter(
+    (name) => !listOptions(backend).includes(name) || lacking?.options.includes(name) === true,
+  )
 }
 
 function describeOptions(subject: Subject): string {
-  const { ignored, needsServerKind } = subject
-  const refused = listRefused(subject).filter((name) => !needsServerKind.includes(name))
+  const { ignored, lacking } = subject
+  const refused = listRefused(subject).filter((name) => !lacking?.options.includes(name))
   const code = (names: readonly string[]) => names.map((name) => `\`${name}\``).join(', ')
-  const always = refused.length > 0 ? `✓ refuses ${code(refused)}` : '✓'
-  const unknown = `${always}; for a server of unknown kind also ${code(needsServerKind)}`
-  const first = needsServerKind.length > 0 ? unknown : always
+  const always = refused.length > 0 ? `refuses ${code(refused)}` : undefined
+  const others = lacking && code(lacking.options)
+  const sometimes =
+    lacking && (always ? `${lacking.when} also ${others}` : `refuses ${others} ${lacking.when}`)
+  const first = ['✓', [always, sometimes].filter((each) => each !== undefined).join('; ')].join(' ').trim()
   return ignored.length > 0 ? `${first}; the test’s server ignores ${code(ignored)}` : first
 }
