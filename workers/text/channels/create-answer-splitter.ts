@@ -30,7 +30,7 @@ export function createAnswerSplitter(options: SplitterOptions): AnswerSplitter {
 }
 
 /** Returns a random id. Nine letters or digits are what Mistral's chat templates take. */
-export function drawCallId(): string {
+function drawCallId(): string {
   const letters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
   return Array.from(crypto.getRandomValues(new Uint8Array(9)), (byte) => letters[byte % letters.length]).join(
     '',

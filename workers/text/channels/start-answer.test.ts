@@ -152,6 +152,29 @@ describe('an answer that another model started', () => {
   })
 })
 
+describe('an answer that the caller starts', () => {
+  const startWith = (prompt: string) =>
+    startAnswer(
+      { family: families.hermes, chatTemplate: undefined, isControl },
+      {
+        input: { kind: 'chat', messages: [{ role: 'user', content: 'Hi' }], assistantPrefix: 'Dear <think>' },
+        options: { stop: [] },
+        resume: undefined,
+      },
+      [{ text: prompt, isContent: false }],
+    )
+
+  it('is text, after an empty thought if the template opens one', () => {
+    const { prefix, splitter } = startWith('assistant\n<think>\n')
+    expect(prefix).toEqual([
+      { text: '\n</think>\n\n', isContent: false },
+      { text: 'Dear <think>', isContent: true },
+    ])
+    expect(splitter.push('x')).toEqual([{ kind: 'text', text: 'x' }])
+    expect(startWith('assistant\n').prefix).toEqual([{ text: 'Dear <think>', isContent: true }])
+  })
+})
+
 it('a family lists each of its marks once', () => {
   for (const [name, family] of withCalls) {
     const marks = listMarks(family)
