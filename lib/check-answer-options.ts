@@ -95,7 +95,7 @@ function checkTool(tool: unknown, limits: JsonLimits, path: string, option: stri
 }
 
 const toolFields = ['name', 'description', 'parameters'] satisfies (keyof RequestTool)[]
-const noParameters = { type: 'object', properties: {} }
+const noParameters = { type: 'object', properties: {}, additionalProperties: false }
 
 /** Checks which tools the model may call. `createRequest` checks the name. @throws RivuletError `invalid-option` */
 export function checkToolChoice(value: unknown, name: string): ToolChoice {

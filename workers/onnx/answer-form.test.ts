@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import type { GenerateRequest, RequestFormat, RequestOptions } from '../../lib/contract/request.js'
-import { startAnswer } from '../text/channels/start-answer.js'
+import type { RequestFormat, RequestOptions } from '../../lib/contract/request.js'
+import { plainFamily } from '../text/channels/answer-family.js'
 import { encodeForced } from '../text/grammar/forced-tokens.js'
-import { chatRequest } from '../request.test-support.js'
+import { textRequest } from '../request.test-support.js'
 import { openAnswerForm } from './answer-form.js'
 import { openNodeModel, type NodeModel } from './open-node-model.test-support.js'
 
@@ -64,6 +64,12 @@ describe.each(samplings)('with %o', (sampling) => {
   })
 })
 
+const emptyStart = {
+  place: { family: plainFamily, isInThought: false, canThink: false },
+  written: [],
+  handedOver: [],
+}
+
 test('forced tokens are those that the tokenizer writes, whatever follows', async () => {
   const { tokenizer } = model.config
   const start = await tokenizer.encode([{ text: '{"title": "The', isContent: true }])
@@ -75,17 +81,11 @@ test('forced tokens are those that the tokenizer writes, whatever follows', asyn
   }
 })
 
-const openForm = (request: GenerateRequest) => {
-  const start = startAnswer({ ...model.config, isControl: () => false }, request, [])
-  return openAnswerForm(model.compiler, model.config, request, start)
-}
-
 test('a handed-over text continues in the form, and a text without the form is refused', async () => {
   const open = (text: string) =>
-    openForm({
-      input: { kind: 'text', text: prompt },
-      resume: { handedOver: { text, tokens: 3 }, generated: { text: '', tokens: 0, tokenIds: [] } },
-      options: { stop: [], responseFormat },
+    openAnswerForm(model.compiler, model.config, textRequest(prompt, { responseFormat }), {
+      ...emptyStart,
+      handedOver: [{ text, isContent: true }],
     })
   const form = await open('{"title": "Th')
   const next = await form!.findMask()
@@ -96,7 +96,11 @@ test('a handed-over text continues in the form, and a text without the form is r
 })
 
 test('a message that the caller starts is continued in the form, and one without the form is refused', async () => {
-  const open = (start: string) => openForm(chatRequest(prompt, { responseFormat }, start))
+  const open = (start: string) =>
+    openAnswerForm(model.compiler, model.config, textRequest(prompt, { responseFormat }), {
+      ...emptyStart,
+      written: [{ text: start, isContent: true }],
+    })
   const form = await open('{"title": "Th')
   expect(await form!.findMask()).toBeDefined()
   form!.release()
@@ -111,14 +115,12 @@ test('an answer that reaches maxTokens ends with length, and its text is the sta
 })
 
 test('control tokens and end tokens are not part of a form', async () => {
-  const form = await openForm({
-    input: { kind: 'text', text: prompt },
-    resume: {
-      handedOver: { text: '{"title": "', tokens: 1 },
-      generated: { text: '', tokens: 0, tokenIds: [] },
-    },
-    options: { stop: [], responseFormat: { kind: 'json' } },
-  })
+  const form = await openAnswerForm(
+    model.compiler,
+    model.config,
+    textRequest(prompt, { responseFormat: { kind: 'json' } }),
+    { ...emptyStart, handedOver: [{ text: '{"title": "', isContent: true }] },
+  )
   const mask = await form!.findMask()
   form!.release()
   const { tokenizer, endIds } = model.config

@@ -1,10 +1,13 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { GenerateRequest, RequestOptions } from '../../lib/contract/request.js'
 import { describeAnswer, type AnswerGrammar, type AnswerPlace } from '../text/answer-grammar.js'
-import { UnsupportedForm } from '../text/grammar/unsupported-form.js'
+import { listMarks } from '../text/channels/answer-family.js'
 import type { AnswerStart } from '../text/channels/start-answer.js'
 import { encodeForced } from '../text/grammar/forced-tokens.js'
 import type { FormCompiler } from '../text/grammar/form-compiler.js'
+import { createMarkCodes } from '../text/grammar/mark-codes.js'
+import { UnsupportedForm } from '../text/grammar/unsupported-form.js'
+import type { Tokenizer } from '../text/tokenizer.js'
 import type { FindMask } from './decoder.js'
 import type { ModelConfig } from './model-config.js'
 
@@ -19,21 +22,20 @@ export interface AnswerForm {
 }
 
 /**
- * Opens the form that a request demands, at the place that its answer has reached.
+ * Opens the form that a request demands of its answer, with its thought and its tool calls, at the place that the answer has
+ * reached.
  * @returns undefined if it demands none
  * @throws RivuletError `invalid-option` if the form cannot be held; `backend-unavailable` if the grammar engine cannot be
  *   loaded; `generation-failed` if the answer so far does not have the form
  */
 export async function openAnswerForm(
   compiler: FormCompiler | undefined,
-  { tokenizer, endIds, family }: Pick<ModelConfig, 'tokenizer' | 'endIds' | 'family'>,
-  { input, options, resume }: GenerateRequest,
-  start: Pick<AnswerStart, 'isInThought' | 'handedOver'>,
+  { tokenizer, endIds }: Pick<ModelConfig, 'tokenizer' | 'endIds'>,
+  { options, resume }: Pick<GenerateRequest, 'options' | 'resume'>,
+  { place, written, handedOver }: Pick<AnswerStart, 'place' | 'written' | 'handedOver'>,
 ): Promise<AnswerForm | undefined> {
-  const canThink =
-    input.kind === 'chat' && input.assistantPrefix === '' && !start.isInThought && options.reasoning !== 'off'
-  const grammar = describe(options, { family, isInThought: start.isInThought, canThink })
-  // The page refuses the options that need a form, for a worker without a compiler.
+  const grammar = describeGrammar(options, place, tokenizer)
+  // The page refuses such options for a worker without a compiler.
   if (!grammar || !compiler) return undefined
   const { form, option, marks } = grammar
   if (endIds.size === 0) {
@@ -43,20 +45,19 @@ export async function openAnswerForm(
       { details: { option } },
     )
   }
-  const compiled = await compiler.compile(form, option, marks)
-  const matcher = await compiled.createMatcher()
-  const prefix = input.kind === 'chat' ? input.assistantPrefix : ''
-  if (!matcher.acceptText(prefix)) {
+  const { codes, createMatcher } = await compiler.compile(form, option, marks)
+  const matcher = await createMatcher()
+  if (!matcher.acceptText(codes.encodeParts(written))) {
     matcher.release()
     throw new RivuletError(
       'invalid-option',
-      `The message to continue is not the start of an answer that "${option}" allows. Change one of them.`,
+      `The message to continue is not the start of a text that has the form of "${option}". Change one of them.`,
       { details: { option: 'continueFinalMessage' } },
     )
   }
   const answerIds = [...(resume?.generated.tokenIds ?? [])]
-  const handedOver = start.handedOver.map(({ text }) => text).join('')
-  const isResumed = matcher.acceptText(handedOver) && answerIds.every((id) => matcher.accept(id))
+  const isResumed =
+    matcher.acceptText(codes.encodeParts(handedOver)) && answerIds.every((id) => matcher.accept(id))
   if (!isResumed) {
     matcher.release()
     throw new RivuletError('generation-failed', `The answer so far does not have the form of "${option}".`)
@@ -66,6 +67,15 @@ export async function openAnswerForm(
   // With logprobs, every token needs its own logits.
   const canJump = options.topLogprobs === undefined
 
+  async function findForced(): Promise<number[]> {
+    const [first, next] = codes.split(matcher.findForcedText())
+    if (first === undefined) return []
+    if (typeof first === 'number') return [first]
+    const lastControl = answerIds.findLastIndex((id) => tokenizer.readControlText(id) !== undefined)
+    const textIds = answerIds.slice(lastControl + 1)
+    return [...(await encodeForced(tokenizer, textIds, first, next !== undefined))]
+  }
+
   return {
     findMask: () => matcher.computeMask(),
     accept(id) {
@@ -74,19 +84,21 @@ export async function openAnswerForm(
         throw new RivuletError('generation-failed', 'The model left the form of the answer.')
     },
     async takeForced() {
-      if (forced.length === 0 && canJump) {
-        const text = matcher.findForcedText()
-        if (text !== '') forced = [...(await encodeForced(tokenizer, answerIds, text, marks))]
-      }
+      if (forced.length === 0 && canJump) forced = await findForced()
       return forced.shift()
     },
     release: () => matcher.release(),
   }
 }
 
-function describe(options: RequestOptions, place: AnswerPlace): AnswerGrammar | undefined {
+function describeGrammar(
+  options: RequestOptions,
+  place: AnswerPlace,
+  tokenizer: Tokenizer,
+): AnswerGrammar | undefined {
+  const codes = createMarkCodes(listMarks(place.family), tokenizer)
   try {
-    return describeAnswer(options, place)
+    return describeAnswer(options, place, (text) => codes.encodeParts([{ text, isContent: false }]))
   } catch (error) {
     if (!(error instanceof UnsupportedForm)) throw error
     throw new RivuletError('invalid-option', `"tools" cannot be held. ${error.message}`, {

@@ -4,18 +4,18 @@ import type { AnswerEnd, GenerationStep } from '../../lib/contract/worker-api.js
 import type { GenerateContext } from '../backend.js'
 import { createAnswerReader, joinSteps, type AnswerStep } from '../text/channels/answer-reader.js'
 import { endThought } from '../text/channels/reasoning-control.js'
-import type { FormCompiler } from '../text/grammar/form-compiler.js'
-import { openAnswerForm, type AnswerForm } from './answer-form.js'
-import { startAnswer, type AnswerStart } from '../text/channels/start-answer.js'
+import { startAnswer } from '../text/channels/start-answer.js'
 import type { PromptPart } from '../text/chat-template.js'
+import type { FormCompiler } from '../text/grammar/form-compiler.js'
 import { encodeRendered, renderPrompt } from '../text/prompt.js'
 import type { Tokenizer } from '../text/tokenizer.js'
+import { openAnswerForm } from './answer-form.js'
 import type { Decoder } from './decoder.js'
 import { computeLogprobs } from './logprobs.js'
 import type { ModelConfig } from './model-config.js'
 import { prefill } from './prefill.js'
-import { createTokenSource } from './token-source.js'
 import { createTokenReader, dropStreamed, replay } from './read-tokens.js'
+import { createTokenSource } from './token-source.js'
 
 /**
  * Computes the prompt in chunks. Then generates one token each time the caller pulls, until an end-of-sequence token, a
@@ -27,42 +27,18 @@ export async function* generateTokens(
   decoder: Decoder,
   config: ModelConfig,
   request: GenerateRequest,
-  context: GenerateContext,
+  { signal, queueMs }: GenerateContext,
   compiler?: FormCompiler,
 ): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
   const startedAt = performance.now()
-  const prompt = renderPrompt(config.chatTemplate, request, config.family)
-  const isControl = (text: string) => isControlToken(config.tokenizer, text)
-  const start = startAnswer({ ...config, isControl }, request, prompt)
-  const form = await openAnswerForm(compiler, config, request, start)
-  try {
-    return yield* generateAnswer({ decoder, config, request, prompt, start, form, startedAt }, context)
-  } finally {
-    form?.release()
-  }
-}
-
-/** An answer before its first token. */
-interface PreparedAnswer {
-  readonly decoder: Decoder
-  readonly config: ModelConfig
-  readonly request: GenerateRequest
-  /** The rendered prompt. */
-  readonly prompt: readonly PromptPart[]
-  readonly start: AnswerStart
-  readonly form: AnswerForm | undefined
-  readonly startedAt: number
-}
-
-async function* generateAnswer(
-  { decoder, config, request, prompt, start, form, startedAt }: PreparedAnswer,
-  { signal, queueMs }: GenerateContext,
-): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
   const { input, options } = request
-  const { tokenizer, family } = config
+  const { tokenizer, chatTemplate, family } = config
   const { handedOver, generated } = request.resume ?? newAnswer
   const encode = (parts: readonly PromptPart[]) => tokenizer.encode(parts, signal)
+  const prompt = renderPrompt(chatTemplate, request, family)
   const conversationIds = await encodeRendered(tokenizer, input, prompt, signal)
+  const isControl = (text: string) => isControlToken(tokenizer, text)
+  const start = startAnswer({ family, chatTemplate, isControl }, request, prompt)
   const prefixTokens = (await encode(start.prefix)).length
   const startIds = await encode([...start.prefix, ...start.handedOver])
   const promptIds = [...conversationIds, ...startIds]
@@ -76,68 +52,68 @@ async function* generateAnswer(
   const replayed = replay(generated.tokenIds, answer)
   if (replayed.hasStopped) return 'stop'
 
-  // For models with `seededContinuation`, the page draws a seed if the request has none.
-  const { seed = 0 } = options
-  const answerIds = [...startIds, ...generated.tokenIds]
-  /** Prepares the decoder for the token after `answerIds`. */
-  const prepare = async () => {
+  const form = await openAnswerForm(compiler, config, request, start)
+  try {
+    return yield* streamTokens()
+  } finally {
+    form?.release()
+  }
+
+  async function* streamTokens(): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
+    // For models with `seededContinuation`, the page draws a seed if the request has none.
+    const { seed = 0 } = options
+    const answerIds = [...startIds, ...generated.tokenIds]
     // The options of the request override those of the model.
     const sampling = { ...config.sampling, ...options, ...banCalls(config, options) }
     decoder.startAnswer(sampling, seed, conversationIds, answerIds)
-    const ids = [...conversationIds, ...answerIds]
-    const computed = { ids, promptLength: promptIds.length }
-    const cachedTokens = await prefill(decoder, computed, signal)
-    return { cachedTokens, source: createTokenSource(decoder, form, computed, signal) }
-  }
-  const { cachedTokens: cachedPromptTokens, source: firstSource } = await prepare()
-  let source = firstSource
-  const promptTokens = conversationIds.length + prefixTokens
-  const prefillMs = performance.now() - startedAt
-  yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs, prefillMs }
+    const computed = { ids: [...conversationIds, ...answerIds], promptLength: promptIds.length }
+    const cachedPromptTokens = await prefill(decoder, computed, signal)
+    const source = createTokenSource(decoder, form, computed, signal)
+    const promptTokens = conversationIds.length + prefixTokens
+    const prefillMs = performance.now() - startedAt
+    yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs, prefillMs }
 
-  const { topLogprobs } = options
-  let finishReason: 'stop' | 'length' = 'length'
-  for (let count = handedOver.tokens + generated.tokenIds.length; count < maxTokens;) {
-    signal.throwIfAborted()
-    if (answer.isReasoningUsedUp) {
-      const marks = await encode([{ text: endThought(family, mustCall(options)), isContent: false }])
-      const forced = marks.slice(0, maxTokens - count)
-      answerIds.push(...forced)
-      count += forced.length
-      const { hasStopped, ...step } = forced.map(answer.push).reduce(joinSteps)
-      for (const id of forced) form?.accept(id)
-      source = (await prepare()).source
-      yield { kind: 'chunk', ...step, tokenIds: forced, tokenCount: forced.length }
+    const { topLogprobs } = options
+    let finishReason: 'stop' | 'length' = 'length'
+    for (let count = handedOver.tokens + generated.tokenIds.length; count < maxTokens;) {
+      signal.throwIfAborted()
+      if (answer.isReasoningUsedUp) {
+        const marks = await encode([{ text: endThought(family, mustCall(options)), isContent: false }])
+        const forced = marks.slice(0, maxTokens - count)
+        source.add(forced)
+        count += forced.length
+        const { hasStopped, ...step } = forced.map(answer.push).reduce(joinSteps)
+        yield { kind: 'chunk', ...step, tokenIds: forced, tokenCount: forced.length }
+        if (hasStopped) return 'stop'
+        continue
+      }
+      // The position in the whole answer, so that a continued answer draws the same tokens as an uninterrupted answer.
+      const position = prefixTokens + count
+      const willContinue = topLogprobs === undefined && count + 1 < maxTokens && !answer.mayUseUpReasoning
+      const id = await source.next(position, willContinue)
+      if (config.endIds.has(id)) {
+        finishReason = 'stop'
+        break
+      }
+      count += 1
+      const { hasStopped, ...step } = answer.push(id)
+      yield {
+        kind: 'chunk',
+        ...step,
+        tokenIds: [id],
+        tokenCount: 1,
+        ...(topLogprobs !== undefined && {
+          logprobs: [computeLogprobs(await decoder.readLogits(), id, topLogprobs, tokenizer)],
+        }),
+      }
       if (hasStopped) return 'stop'
-      continue
     }
-    // The position in the whole answer, so that a continued answer draws the same tokens as an uninterrupted answer.
-    const position = prefixTokens + count
-    const willContinue = topLogprobs === undefined && count + 1 < maxTokens && !answer.mayUseUpReasoning
-    const id = await source.next(position, willContinue)
-    if (config.endIds.has(id)) {
-      finishReason = 'stop'
-      break
-    }
-    answerIds.push(id)
-    count += 1
-    const { hasStopped, ...step } = answer.push(id)
-    yield {
-      kind: 'chunk',
-      ...step,
-      tokenIds: [id],
-      tokenCount: 1,
-      ...(topLogprobs !== undefined && {
-        logprobs: [computeLogprobs(await decoder.readLogits(), id, topLogprobs, tokenizer)],
-      }),
-    }
+    // This part is held back until the end. A resumed answer must not repeat what was streamed before.
+    const { hasStopped, ...rest } = dropStreamed(answer.flush(), replayed, generated)
+    if (hasContent(rest)) yield { kind: 'chunk', ...rest, tokenIds: [], tokenCount: 0 }
     if (hasStopped) return 'stop'
+    return finishReason === 'stop' && answer.hasCalls ? 'tool-calls' : finishReason
   }
-  // This part is held back until the end. A resumed answer must not repeat what was streamed before.
-  const { hasStopped, ...rest } = dropStreamed(answer.flush(), replayed, generated)
-  if (hasContent(rest)) yield { kind: 'chunk', ...rest, tokenIds: [], tokenCount: 0 }
-  if (hasStopped) return 'stop'
-  return finishReason === 'stop' && answer.hasCalls ? 'tool-calls' : finishReason
 }
 
 const newAnswer: Resume = {

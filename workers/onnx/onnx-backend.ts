@@ -1,13 +1,14 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
-import type { LoadProgress } from '../../lib/contract/worker-api.js'
+import { listOptions, type OptionName } from '../../lib/contract/option-table.js'
+import type { LoadProgress, ModelSupport } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
 import { describeThreads } from '../describe-device.js'
+import { describeChannels } from '../text/channels/describe-channels.js'
 import { openModelFolder, type ModelFolder } from '../store/model-folder.js'
 import { createFormCompiler, type FormCompiler } from '../text/grammar/form-compiler.js'
 import type { LoadGrammarEngine } from '../text/grammar/grammar-engine.js'
 import type { Decoder } from './decoder.js'
-import { describeOptions } from './describe-options.js'
 import { checkFit } from './check-fit.js'
 import { chooseDevice, type ChosenDevice, type UsedDevice } from './device.js'
 import { generateTokens } from './generate.js'
@@ -23,10 +24,8 @@ const defaultConversationCacheBytes = 256 * 2 ** 20
 /** The progress of a load that downloads nothing. */
 const noProgress = { files: [], loadedBytes: 0, totalBytes: 0, bytesPerSecond: undefined }
 
-/**
- * Creates the backend that runs Hugging Face ONNX folders on onnxruntime-web, on WebGPU or WASM.
- * @param loadGrammarEngine loads the engine for `responseFormat` and `tools`; undefined if the worker has none
- */
+/** Creates the backend that runs Hugging Face ONNX folders on onnxruntime-web, on WebGPU or WASM. */
+/** @param loadGrammarEngine loads the engine for `responseFormat`; undefined if the worker has none */
 export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backend<OnnxLoadOptions> {
   let loaded: Loaded | undefined
 
@@ -113,7 +112,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
         contextLength: config.contextLength,
         supports: {
           inputs: config.chatTemplate === undefined ? ['text'] : ['chat', 'text'],
-          ...describeOptions(config, compiler !== undefined),
+          ...describeSupport(compiler, config),
           continuation: true,
           seededContinuation: true,
           // The decoder has only one KV cache.
@@ -140,6 +139,27 @@ interface Loaded {
   readonly decoder: Decoder
   readonly config: ModelConfig
   readonly compiler: FormCompiler | undefined
+}
+
+/** What needs a grammar engine: the form of an answer, and tools, whose arguments are always valid. */
+const formOptions: readonly OptionName[] = ['responseFormat', 'tools', 'toolChoice', 'parallelToolCalls']
+
+/** Returns what the model supports by its chat template, and by the grammar engine. */
+function describeSupport(
+  compiler: FormCompiler | undefined,
+  { chatTemplate, family }: ModelConfig,
+): Omit<ModelSupport, 'inputs' | 'continuation' | 'seededContinuation' | 'concurrency'> {
+  const channels = describeChannels(chatTemplate, family, listOptions('onnx'))
+  if (compiler) return { ...channels, formats: ['json', 'json-schema', 'regex', 'grammar'] }
+  const hint =
+    'Install @mlc-ai/web-xgrammar and pass onnx({ grammar: xgrammar() }), with xgrammar from "rivulet/xgrammar".'
+  const missing = formOptions.filter((name) => channels.options.includes(name))
+  return {
+    ...channels,
+    options: channels.options.filter((name) => !missing.includes(name)),
+    formats: [],
+    hints: { ...channels.hints, ...Object.fromEntries(missing.map((name) => [name, hint])) },
+  }
 }
 
 /**

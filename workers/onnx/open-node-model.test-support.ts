@@ -1,8 +1,8 @@
 import { resolve } from 'node:path'
 import * as runtime from 'onnxruntime-web/wasm'
-import type { OnnxDtype, OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
+import type { OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { GenerateRequest, RequestOptions, Resume } from '../../lib/contract/request.js'
-import type { AnswerEnd, ToolCall } from '../../lib/contract/worker-api.js'
+import type { AnswerEnd, GenerationStep, ToolCall } from '../../lib/contract/worker-api.js'
 import { joinSteps, type AnswerStep } from '../text/channels/answer-reader.js'
 import { createFormCompiler, type FormCompiler } from '../text/grammar/form-compiler.js'
 import { loadXgrammar } from '../text/grammar/load-xgrammar.test-support.js'
@@ -19,13 +19,21 @@ export interface NodeModel {
   readonly config: ModelConfig
   readonly compiler: FormCompiler
   readonly decoder: Decoder
-  /** Continues a raw text. */
+  /** Answers any request. */
+  generate(request: GenerateRequest): AsyncGenerator<GenerationStep, AnswerEnd, undefined>
+  /** Answers a request, or resumes its answer, up to `maxChunks` chunks. */
+  run(request: GenerateRequest, maxChunks?: number): Promise<NodeRun>
   answer(text: string, options: Partial<RequestOptions>, resumedIds?: readonly number[]): Promise<NodeAnswer>
-  /** Runs a request, up to `maxChunks` chunks. */
-  run(request: GenerateRequest, maxChunks?: number): Promise<NodeAnswer>
 }
 
 interface NodeAnswer {
+  readonly text: string
+  readonly ids: readonly number[]
+  readonly end: AnswerEnd
+}
+
+/** An answer in its channels; `end` is undefined if the run was left before its end. */
+export interface NodeRun {
   readonly text: string
   readonly ids: readonly number[]
   readonly end: AnswerEnd | undefined
@@ -38,12 +46,12 @@ interface NodeAnswer {
  */
 export async function openNodeModel(
   path: string,
-  options: Pick<OnnxLoadOptions, 'chatTemplate'> = {},
+  chatTemplate?: string,
   dtypes: readonly OnnxDtype[] = ['q8'],
 ): Promise<NodeModel> {
   runtime.env.wasm.numThreads = 1
   const folder = openDiskFolder(resolve(path))
-  const config = await readModelConfig(folder, options)
+  const config = await readModelConfig(folder, { chatTemplate })
   const { contextLength, cacheSizes, tokenizer, endIds } = config
   const weights = await readModelWeights(folder, { dtypes, unsupported: [] }, () => {})
   const decoder = await openDecoder(runtime, 'wasm', weights, {
@@ -55,42 +63,54 @@ export async function openNodeModel(
   const load = async (vocabulary: Parameters<typeof createXgrammarEngine>[1]) =>
     createXgrammarEngine(await loadXgrammar(), vocabulary)
   const compiler = createFormCompiler(load, tokenizer, endIds)
-  async function run(request: GenerateRequest, maxChunks = Infinity): Promise<NodeAnswer> {
-    const { signal } = new AbortController()
-    const steps = generateTokens(decoder, config, request, { signal, queueMs: 0 }, compiler)
-    let all: AnswerStep = { text: '', hasStopped: false }
-    const ids: number[] = []
-    let chunks = 0
-    let step = await steps.next()
-    for (; !step.done; step = await steps.next()) {
-      if (step.value.kind !== 'chunk') continue
-      all = joinSteps(all, { ...step.value, hasStopped: false })
-      ids.push(...step.value.tokenIds)
-      chunks += 1
-      if (chunks === maxChunks) break
-    }
-    if (!step.done) await steps.return('stop')
-    return addAnswer(request.resume?.generated, all, ids, step.done ? step.value : undefined)
-  }
-
-  return {
+  const model: NodeModel = {
     config,
     compiler,
     decoder,
-    run,
-    answer(text, requestOptions, resumedIds = []) {
+    generate(request) {
+      const { signal } = new AbortController()
+      return generateTokens(decoder, config, request, { signal, queueMs: 0 }, compiler)
+    },
+    async run(request, maxChunks = Infinity) {
+      const steps = model.generate(request)
+      let all: AnswerStep = { text: '', hasStopped: false }
+      const ids: number[] = []
+      let chunks = 0
+      let step = await steps.next()
+      for (; !step.done; step = await steps.next()) {
+        if (step.value.kind !== 'chunk') continue
+        all = joinSteps(all, { ...step.value, hasStopped: false })
+        ids.push(...step.value.tokenIds)
+        chunks += 1
+        if (chunks === maxChunks) break
+      }
+      if (!step.done) await steps.return('stop')
+      return addAnswer(request.resume?.generated, all, ids, step.done ? step.value : undefined)
+    },
+    async answer(text, options, resumedIds = []) {
       const generated = {
         text: tokenizer.decode(resumedIds),
         tokens: resumedIds.length,
         tokenIds: resumedIds,
       }
-      return run({
+      const request = {
         input: { kind: 'text', text } as const,
         resume: { handedOver: { text: '', tokens: 0 }, generated },
-        options: { stop: [], ...requestOptions },
-      })
+        options: { stop: [], ...options },
+      }
+      const steps = model.generate(request)
+      let answer = generated.text
+      const ids = [...resumedIds]
+      let step = await steps.next()
+      for (; !step.done; step = await steps.next()) {
+        if (step.value.kind !== 'chunk') continue
+        answer += step.value.text
+        ids.push(...step.value.tokenIds)
+      }
+      return { text: answer, ids, end: step.value }
     },
   }
+  return model
 }
 
 /** Adds the steps of a run to what an earlier run of the same answer generated. */
@@ -99,7 +119,7 @@ function addAnswer(
   step: AnswerStep,
   newIds: readonly number[],
   end: AnswerEnd | undefined,
-): NodeAnswer {
+): NodeRun {
   const text = earlier.text + step.text
   const reasoning = (earlier.reasoning ?? '') + (step.reasoning ?? '')
   const ids = [...earlier.tokenIds, ...newIds]

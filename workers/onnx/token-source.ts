@@ -6,6 +6,8 @@ import { computeFrom, type PrefillInput } from './prefill.js'
 export interface TokenSource {
   /** Returns the token at `position` of the answer. @param willContinue as in `Decoder` */
   next(position: number, willContinue: boolean): Promise<number>
+  /** Adds tokens that the model does not choose. The last call of `next` must have had `willContinue: false`. */
+  add(ids: readonly number[]): void
 }
 
 /**
@@ -18,28 +20,37 @@ export function createTokenSource(
   computed: PrefillInput,
   signal: AbortSignal,
 ): TokenSource {
-  if (!form) return decoder
   const ids = [...computed.ids]
   let computedLength = ids.length
   let hasForced = false
 
-  async function chooseToken(position: number, { findMask }: AnswerForm): Promise<number> {
+  function add(forced: readonly number[]): void {
+    decoder.append(forced)
+    hasForced ||= forced.length > 0
+    for (const id of forced) {
+      ids.push(id)
+      form?.accept(id)
+    }
+  }
+
+  async function chooseToken(position: number, willContinue: boolean): Promise<number> {
     if (hasForced) await computeFrom(decoder, { ...computed, ids }, computedLength, signal)
     hasForced = false
     // The decoder computes the token that it has sampled before.
     computedLength = ids.length
-    return decoder.next(position, false, findMask)
+    const id = await decoder.next(position, willContinue && !form, form?.findMask)
+    ids.push(id)
+    form?.accept(id)
+    return id
   }
 
   return {
-    async next(position) {
-      const forced = await form.takeForced()
-      if (forced !== undefined) decoder.append([forced])
-      hasForced ||= forced !== undefined
-      const id = forced ?? (await chooseToken(position, form))
-      ids.push(id)
-      form.accept(id)
-      return id
+    add,
+    async next(position, willContinue) {
+      const forced = await form?.takeForced()
+      if (forced === undefined) return chooseToken(position, willContinue)
+      add([forced])
+      return forced
     },
   }
 }

@@ -12,7 +12,11 @@ const endId = 256
 let engine: GrammarEngine
 beforeAll(async () => {
   const tokens = Array.from({ length: 257 }, (_, id) => (id === endId ? undefined : [id]))
-  engine = await createXgrammarEngine(await loadXgrammar(), { tokens, endIds: new Set([endId]) })
+  engine = await createXgrammarEngine(await loadXgrammar(), {
+    tokens,
+    endIds: new Set([endId]),
+    hasMarks: false,
+  })
 })
 
 const tools: readonly RequestTool[] = [
@@ -184,6 +188,24 @@ describe('the calls of a family', () => {
     expect(await judge(call, { toolChoice: 'auto' }, family)).toBe('whole')
     expect(await judge(wrong, { toolChoice: 'auto' }, family)).toBe('no')
   })
+})
+
+it('a mark that is a control token has its own character in the grammars of a form', async () => {
+  const code = '\u{e000}'
+  const encode = (text: string) => text.replaceAll('<|"|>', code)
+  const grammar = describeAnswer(
+    { tools, toolChoice: { name: 'weather' } },
+    { family: families.gemma4, isInThought: false, canThink: false },
+    encode,
+  )!
+  const accepts = async (text: string) => {
+    const matcher = await (await engine.compile(grammar.form, 'tools')).createMatcher()
+    const isWhole = matcher.acceptText(text) && matcher.accept(endId)
+    matcher.release()
+    return isWhole
+  }
+  expect(await accepts(`<|tool_call>call:weather{city:${code}a<|"|>b${code}}<tool_call|>`)).toBe(true)
+  expect(await accepts('<|tool_call>call:weather{city:<|"|>x<|"|>}<tool_call|>')).toBe(false)
 })
 
 describe('arguments that a family without quotes cannot write', () => {

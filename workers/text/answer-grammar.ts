@@ -1,7 +1,7 @@
 import type { RequestOptions, RequestTool } from '../../lib/contract/request.js'
 import type { OptionName } from '../../lib/contract/option-table.js'
 import { harmony, listMarks, type AnswerFamily, type CallMarks } from './channels/answer-family.js'
-import { addRules, describeArguments } from './channels/describe-arguments.js'
+import { addRules, describeArguments, type EncodeMark } from './channels/describe-arguments.js'
 import { describeFormat } from './grammar/describe-format.js'
 import {
   choice,
@@ -41,14 +41,19 @@ type AnswerOptions = Pick<
  * Returns the form of an answer from its first token, with its thought and its tool calls; undefined if it can be any text.
  * With the choice `auto`, the model writes free text, or the demanded form, or calls. The arguments of calls are always
  * valid. The thought before them is free.
+ * @param encode for the marks in the grammars of the form. Those outside are in their own text
  * @throws UnsupportedForm if the family cannot write arguments of a tool
  */
-export function describeAnswer(options: AnswerOptions, place: AnswerPlace): AnswerGrammar | undefined {
+export function describeAnswer(
+  options: AnswerOptions,
+  place: AnswerPlace,
+  encode: EncodeMark = (text) => text,
+): AnswerGrammar | undefined {
   const { tools = [], toolChoice = 'auto', responseFormat } = options
   const { family } = place
   const format = responseFormat && describeFormat(responseFormat)
   const usable = toolChoice === 'none' ? [] : chooseTools(tools, toolChoice)
-  const calls = usable.length === 0 ? undefined : describeCalls(family, usable, options)
+  const calls = usable.length === 0 ? undefined : describeCalls(family, usable, options, encode)
   const rest = toolChoice === 'auto' || !calls ? joinFree(format, calls) : calls.alone
   if (!rest) return undefined
   return {
@@ -80,13 +85,14 @@ function describeCalls(
   family: AnswerFamily,
   tools: readonly RequestTool[],
   { toolChoice, parallelToolCalls = true }: AnswerOptions,
+  encode: EncodeMark,
 ): CallForms | undefined {
   const isSingle = !parallelToolCalls || typeof toolChoice === 'object'
-  if (family.kind === 'harmony') return describeHarmonyCalls(tools)
+  if (family.kind === 'harmony') return describeHarmonyCalls(tools, encode)
   if (!family.calls) return undefined
   return isListed(family.calls)
-    ? describeCallList(family.calls, tools, isSingle)
-    : describeCallTags(family.calls, tools, isSingle)
+    ? describeCallList(family.calls, tools, isSingle, encode)
+    : describeCallTags(family.calls, tools, isSingle, encode)
 }
 
 /** True if one pair of marks encloses all calls. */
@@ -94,13 +100,20 @@ function isListed({ syntax, section }: CallMarks): boolean {
   return syntax.kind === 'json-list' || (syntax.kind === 'python' && syntax.isList) || section !== undefined
 }
 
-function describeCallTags(marks: CallMarks, tools: readonly RequestTool[], isSingle: boolean): CallForms {
+function describeCallTags(
+  marks: CallMarks,
+  tools: readonly RequestTool[],
+  isSingle: boolean,
+  encode: EncodeMark,
+): CallForms {
   const { open, padding, close, syntax } = marks
-  const calls = tools.map((tool) => encloseCall(open + padding, describeCall(marks, tool), padding + close))
+  const calls = tools.map((tool) =>
+    encloseCall(open + padding, describeCall(marks, tool, encode), padding + close),
+  )
   // A call without a mark starts with its name.
   const bare = syntax.kind === 'json' ? `{"${syntax.nameKey}": "` : ''
   return {
-    alone: writeForm(joinCalls(calls, open === '' ? '; ' : padding, isSingle)),
+    alone: writeForm(joinCalls(calls, open === '' ? '; ' : padding, isSingle, encode)),
     inText: {
       type: 'triggered_tags',
       triggers: [open === '' ? bare : open],
@@ -116,16 +129,21 @@ function describeCallTags(marks: CallMarks, tools: readonly RequestTool[], isSin
   }
 }
 
-function describeCallList(marks: CallMarks, tools: readonly RequestTool[], isSingle: boolean): CallForms {
+function describeCallList(
+  marks: CallMarks,
+  tools: readonly RequestTool[],
+  isSingle: boolean,
+  encode: EncodeMark,
+): CallForms {
   const { open, close, padding, section } = marks
   const calls = tools.map((tool) => {
-    const call = describeCall(marks, tool)
+    const call = describeCall(marks, tool, encode)
     return section ? encloseCall(open + padding, call, padding + close) : call
   })
   const enclosed: TaggedFormat = {
     type: 'tag',
     begin: section?.open ?? `${open}${padding}[`,
-    content: writeForm(joinCalls(calls, section ? padding : ', ', isSingle)),
+    content: writeForm(joinCalls(calls, section ? padding : ', ', isSingle, encode)),
     end: section?.close ?? `]${close}`,
   }
   return {
@@ -145,10 +163,15 @@ function encloseCall(open: string, { begin, rules, end }: CallForm, close: strin
 }
 
 /** Joins one or more calls. */
-function joinCalls(calls: readonly CallForm[], separator: string, isSingle: boolean): GrammarRules {
+function joinCalls(
+  calls: readonly CallForm[],
+  separator: string,
+  isSingle: boolean,
+  encode: EncodeMark,
+): GrammarRules {
   const rules = new Map<string, GrammarNode>()
   const parts = calls.map(({ begin, rules: each, end }, index) =>
-    sequence(literal(begin), addRules(rules, each, `c${index}x`), literal(end)),
+    sequence(literal(encode(begin)), addRules(rules, each, `c${index}x`), literal(encode(end))),
   )
   rules.set('call', choice(parts))
   const others = repeat(sequence(literal(separator), rule('call')), 0)
@@ -167,8 +190,12 @@ interface CallForm {
 }
 
 /** Describes a call between its marks. */
-function describeCall({ syntax }: CallMarks, { name, parameters }: RequestTool): CallForm {
-  const rules = describeArguments(syntax, parameters)
+function describeCall(
+  { syntax }: CallMarks,
+  { name, parameters }: RequestTool,
+  encode: EncodeMark,
+): CallForm {
+  const rules = describeArguments(syntax, parameters, encode)
   switch (syntax.kind) {
     case 'json':
     case 'json-list':
@@ -193,7 +220,7 @@ function describeCall({ syntax }: CallMarks, { name, parameters }: RequestTool):
 const harmonySyntax = { kind: 'json', nameKey: 'name', argumentsKey: 'arguments' } as const
 
 /** gpt-oss ends its turn after a call, so an answer has one. */
-function describeHarmonyCalls(tools: readonly RequestTool[]): CallForms {
+function describeHarmonyCalls(tools: readonly RequestTool[], encode: EncodeMark): CallForms {
   const calls = tools.map(({ name, parameters }): CallForm => ({
     begin: `${harmony.channel}commentary to=functions.${name} ${harmony.constrain}json${harmony.message}`,
     rules: describeArguments(harmonySyntax, parameters),
@@ -201,7 +228,7 @@ function describeHarmonyCalls(tools: readonly RequestTool[]): CallForms {
     end: '',
   }))
   return {
-    alone: writeForm(joinCalls(calls, '', true)),
+    alone: writeForm(joinCalls(calls, '', true, encode)),
     inText: {
       type: 'triggered_tags',
       triggers: [`${harmony.channel}commentary to=`],

@@ -12,7 +12,7 @@ function read(
   answer: string,
   stops: readonly string[],
   family: AnswerFamily = hermes,
-  isControl = (_: string) => false,
+  isControl: (text: string) => boolean = () => false,
 ) {
   const reader = createAnswerReader(
     createAnswerSplitter({ family, tools, startsInThought: false, isControl, createId: () => 'id' }),

@@ -34,16 +34,40 @@ interface ArgumentStyle {
 /**
  * Describes the arguments of a call: values that are valid by the schema, as the family writes them. Arguments that the schema
  * does not name are left out, unless it allows them explicitly and the family writes JSON.
+ * @param encode for the marks in the grammar
  * @throws UnsupportedForm
  */
-export function describeArguments(syntax: CallSyntax, schema: JsonSchema): GrammarRules {
-  const style = readStyle(syntax)
-  if (style) return describeStyled(schema, style)
-  const isOpen = schema.properties === undefined || schema.additionalProperties !== undefined
-  return describeSchema(isOpen ? schema : { ...schema, additionalProperties: false })
+export function describeArguments(
+  syntax: CallSyntax,
+  schema: JsonSchema,
+  encode: EncodeMark = (text) => text,
+): GrammarRules {
+  const style = readStyle(syntax, encode)
+  return style ? describeStyled(schema, style) : describeSchema(closeArguments(schema))
 }
 
-function readStyle(syntax: CallSyntax): ArgumentStyle | undefined {
+/** Replaces the marks in a text that are control tokens by the characters that the grammar has for them. */
+export type EncodeMark = (text: string) => string
+
+/** The keywords that can say more about which arguments a tool has. */
+const openingKeywords = [
+  'additionalProperties',
+  'patternProperties',
+  'allOf',
+  'anyOf',
+  'oneOf',
+  '$ref',
+  'not',
+]
+
+/** Returns a schema without arguments that it does not name: a tool with `properties: {}` has none. */
+function closeArguments(schema: JsonSchema): JsonSchema {
+  return openingKeywords.some((keyword) => keyword in schema)
+    ? schema
+    : { ...schema, additionalProperties: false }
+}
+
+function readStyle(syntax: CallSyntax, encode: EncodeMark): ArgumentStyle | undefined {
   switch (syntax.kind) {
     case 'elements': {
       const { keyOpen, keyEnd, valueOpen, valueEnd, hasValueLines } = syntax
@@ -51,15 +75,15 @@ function readStyle(syntax: CallSyntax): ArgumentStyle | undefined {
       const between = valueOpen === '' ? '' : `\n${valueOpen}`
       return {
         separator: '',
-        writeKey: (name) => keyOpen + name + keyEnd + between + line,
-        valueEnd: `${line}${valueEnd}\n`,
-        quotes: { open: '', close: '', end: valueEnd },
+        writeKey: (name) => encode(keyOpen) + name + encode(keyEnd + between) + line,
+        valueEnd: `${line}${encode(valueEnd)}\n`,
+        quotes: { open: '', close: '', end: encode(valueEnd) },
       }
     }
     case 'python':
       return { separator: ', ', writeKey: (name) => `${name}=`, valueEnd: '', quotes: undefined }
     case 'quoted': {
-      const { quote } = syntax
+      const quote = encode(syntax.quote)
       const quotes = { open: quote, close: quote, end: quote }
       return { separator: ',', writeKey: (name) => `${name}:`, valueEnd: '', quotes }
     }

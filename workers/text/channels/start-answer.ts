@@ -1,5 +1,6 @@
 import { RivuletError } from '../../../lib/contract/errors.js'
 import type { GeneratedAnswer, GenerateRequest } from '../../../lib/contract/request.js'
+import type { AnswerPlace } from '../answer-grammar.js'
 import type { ChatTemplate, PromptPart } from '../chat-template.js'
 import { plainFamily, type AnswerFamily } from './answer-family.js'
 import { createAnswerSplitter } from './create-answer-splitter.js'
@@ -26,10 +27,12 @@ export interface AnsweringModel {
 export interface AnswerStart {
   /** The marks that decide whether the model reasons, and the start of the answer that the caller wrote. */
   readonly prefix: readonly PromptPart[]
+  /** The part of `prefix` that the caller wrote. */
+  readonly written: readonly PromptPart[]
+  /** Where the answer's form begins: behind the marks of `prefix`. */
+  readonly place: AnswerPlace
   /** What other models generated, in the marks of this model. */
   readonly handedOver: readonly PromptPart[]
-  /** True if what follows `prefix` is inside a thought. */
-  readonly isInThought: boolean
   /** The splitter for what follows. */
   readonly splitter: AnswerSplitter
 }
@@ -54,7 +57,8 @@ export function startAnswer(
     })
     return {
       prefix: [],
-      isInThought: false,
+      written: [],
+      place: { family: plainFamily, isInThought: false, canThink: false },
       handedOver: writeHandedOver(plainFamily, resume?.handedOver, false).parts,
       splitter,
     }
@@ -81,13 +85,13 @@ export function startAnswer(
     if (piece.isControl) splitter.pushControl(piece.text)
     else splitter.push(piece.text)
   }
+  const message = input.assistantPrefix === '' ? [] : [{ text: input.assistantPrefix, isContent: true }]
+  const canThink = !isOpen && start.marks === '' && options.reasoning !== 'off' && message.length === 0
   return {
-    prefix: [
-      ...(start.marks === '' ? [] : [{ text: start.marks, isContent: false }]),
-      ...(input.assistantPrefix === '' ? [] : [{ text: input.assistantPrefix, isContent: true }]),
-    ],
+    prefix: [...(start.marks === '' ? [] : [{ text: start.marks, isContent: false }]), ...message],
+    written: message,
+    place: { family, isInThought: start.isOpen, canThink },
     handedOver: [...written.parts, ...written.open],
-    isInThought: start.isOpen,
     splitter,
   }
 }

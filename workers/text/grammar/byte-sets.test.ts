@@ -54,7 +54,11 @@ test.each<[string, Ranges]>([
 let engine: GrammarEngine
 beforeAll(async () => {
   const tokens = [...Array.from({ length: 256 }, (_, byte) => [byte]), undefined]
-  engine = await createXgrammarEngine(await loadXgrammar(), { tokens, endIds: new Set([256]) })
+  engine = await createXgrammarEngine(await loadXgrammar(), {
+    tokens,
+    endIds: new Set([256]),
+    hasMarks: false,
+  })
 })
 
 test.each(['.', '\\S', '\\W', '[^α-ω]', '[а-яёé]', '[\\u0800-\\u0fff]'])(

@@ -14,7 +14,11 @@ let engine: GrammarEngine
 
 beforeAll(async () => {
   const tokens = [...Array.from({ length: 256 }, (_, byte) => [byte]), undefined]
-  engine = await createXgrammarEngine(await loadXgrammar(), { tokens, endIds: new Set([endId]) })
+  engine = await createXgrammarEngine(await loadXgrammar(), {
+    tokens,
+    endIds: new Set([endId]),
+    hasMarks: false,
+  })
 })
 
 async function match(schema: AnySchema): Promise<FormMatcher> {

@@ -1,7 +1,8 @@
 import type { OptionName } from '../../../lib/contract/option-table.js'
 import type { Tokenizer } from '../tokenizer.js'
-import type { CompiledForm, GrammarEngine, LoadGrammarEngine } from './grammar-engine.js'
+import type { FormMatcher, GrammarEngine, LoadGrammarEngine } from './grammar-engine.js'
 import { listTokenBytes } from './list-token-bytes.js'
+import { createMarkCodes, type MarkCodes } from './mark-codes.js'
 import type { TagFormat } from './tag-format.js'
 
 /** Compiles forms for the tokens of one model. */
@@ -12,7 +13,13 @@ export interface FormCompiler {
    * @param marks the texts of control tokens that the form contains. No other control token is possible in a form
    * @throws RivuletError `invalid-option` if the form cannot be held; `backend-unavailable` if the engine cannot be loaded
    */
-  compile(form: TagFormat, option: OptionName, marks?: readonly string[]): Promise<CompiledForm>
+  compile(form: TagFormat, option: OptionName, marks?: readonly string[]): Promise<MarkedForm>
+}
+
+/** A compiled form, in whose texts the control tokens have characters of their own. */
+export interface MarkedForm {
+  readonly codes: MarkCodes
+  createMatcher(): Promise<FormMatcher>
 }
 
 /** @param endIds the tokens that end an answer */
@@ -23,26 +30,31 @@ export function createFormCompiler(
 ): FormCompiler {
   const engines = new Map<string, Promise<GrammarEngine>>()
 
-  function open(marks: readonly string[]): Promise<GrammarEngine> {
-    const key = JSON.stringify(marks)
-    const opening = engines.get(key) ?? prepare(marks)
+  function open(codes: MarkCodes): Promise<GrammarEngine> {
+    const key = JSON.stringify([...codes.characters])
+    const opening = engines.get(key) ?? prepare(codes)
     engines.set(key, opening)
     // A failed download can succeed later.
     opening.catch(() => engines.delete(key))
     return opening
   }
 
-  async function prepare(marks: readonly string[]): Promise<GrammarEngine> {
+  async function prepare({ characters }: MarkCodes): Promise<GrammarEngine> {
     const tokens = [...listTokenBytes(tokenizer)]
-    for (const mark of marks) {
-      const id = tokenizer.findId(mark)
-      if (id !== undefined) tokens[id] = Array.from(encoder.encode(mark))
-    }
-    return load({ tokens, endIds: new Set([...endIds].filter((id) => id < tokens.length)) })
+    for (const [id, character] of characters) tokens[id] = Array.from(encoder.encode(character))
+    return load({
+      tokens,
+      endIds: new Set([...endIds].filter((id) => id < tokens.length)),
+      hasMarks: characters.size > 0,
+    })
   }
 
   return {
-    compile: async (form, option, marks = []) => (await open(marks)).compile(form, option),
+    async compile(form, option, marks = []) {
+      const codes = createMarkCodes(marks, tokenizer)
+      const compiled = await (await open(codes)).compile(codes.encodeForm(form), option)
+      return { codes, createMatcher: () => compiled.createMatcher() }
+    },
   }
 }
 

@@ -10,6 +10,8 @@ export interface GrammarVocabulary {
   readonly tokens: readonly (readonly number[] | undefined)[]
   /** The tokens that end an answer. They are allowed where the form is complete. */
   readonly endIds: ReadonlySet<number>
+  /** True if control tokens have the characters of `MarkCodes`, which no value may then contain. */
+  readonly hasMarks: boolean
 }
 
 /** Compiles forms for the vocabulary of one model. */

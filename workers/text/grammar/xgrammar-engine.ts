@@ -5,6 +5,7 @@ import { toByteCharacters } from '../byte-characters.js'
 import type { CompiledForm, FormMatcher, GrammarEngine, GrammarVocabulary } from './grammar-engine.js'
 import { isUnusedByte, toByteSets } from './byte-sets.js'
 import { lowerForm } from './lower-form.js'
+import { excludeMarkCodes } from './mark-codes.js'
 import type { TagFormat } from './tag-format.js'
 import { UnsupportedForm } from './unsupported-form.js'
 
@@ -17,7 +18,7 @@ const maxKeptForms = 16
  */
 export async function createXgrammarEngine(
   { TokenizerInfo, GrammarCompiler, GrammarMatcher }: typeof XGrammar,
-  { tokens, endIds }: GrammarVocabulary,
+  { tokens, endIds, hasMarks }: GrammarVocabulary,
 ): Promise<GrammarEngine> {
   // The package takes texts, not bytes. Every byte has its character in a byte-level vocabulary.
   const texts = tokens.map((bytes, id) =>
@@ -29,7 +30,7 @@ export async function createXgrammarEngine(
 
   async function compile(form: TagFormat, option: OptionName): Promise<CompiledForm> {
     try {
-      const lowered = lowerForm(form, toByteSets)
+      const lowered = lowerForm(form, (rules) => toByteSets(hasMarks ? excludeMarkCodes(rules) : rules))
       const compiled =
         lowered.type === 'grammar'
           ? await compiler.compileGrammar(lowered.grammar)
