@@ -33,7 +33,7 @@ interface NodeAnswer {
 }
 
 /** An answer in its channels; `end` is undefined if the run was left before its end. */
-export interface NodeRun {
+interface NodeRun {
   readonly text: string
   readonly ids: readonly number[]
   readonly end: AnswerEnd | undefined
