@@ -14,7 +14,7 @@ const rows = [
   ['rivulet/openai', 'openai/openai.js', '9.2 kB'],
   ['rivulet/opentelemetry', 'opentelemetry/opentelemetry.js', '1.2 kB'],
   ['rivulet/react', 'react/react.js', '9.8 kB'],
-  ['rivulet/remote', 'remote/remote.js', '1.8 kB'],
+  ['rivulet/remote', 'remote/remote.js', '2.1 kB'],
   ['rivulet/responses', 'responses/responses.js', '1.6 kB'],
   ['rivulet/serve-openai', 'serve-openai/serve-openai.js', '10.6 kB'],
   ['rivulet/web-llm', 'web-llm/web-llm.js', '2.5 kB'],

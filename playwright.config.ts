@@ -18,10 +18,10 @@ const alone = /@alone\b/
 const onlyInSoak = isSoak ? [] : [/@soak\b/]
 
 const lavapipe = chooseLavapipe()
-/** Has its own configuration. */
-const consumers = 'consumers/**'
+/** They have configurations of their own. */
+const others = ['consumers/**', 'browsers/**']
 /** Runs only in the project of this name. */
-const onlyLavapipe = '**/lavapipe.spec.ts'
+const onlyLavapipe = '**/lavapipe*.spec.ts'
 
 const demoServer = 'npx vite preview --port 4281 --strictPort'
 const pageServer = 'npx vite preview --config e2e/vite.config.ts --port 4282 --strictPort'
@@ -32,15 +32,16 @@ const isBuilt = process.env.RIVULET_IS_BUILT !== undefined
 export default defineConfig({
   testDir: 'e2e',
   testMatch: '**/*.spec.ts',
-  testIgnore: consumers,
+  testIgnore: others,
   outputDir: '.cache/test-results',
   // `npm run test:e2e` runs these projects one after the other, the first with two workers.
   workers: 1,
   projects: [
-    { name: 'side by side', grepInvert: [alone, ...onlyInSoak], testIgnore: [consumers, onlyLavapipe] },
-    { name: 'alone', grep: alone, grepInvert: onlyInSoak, testIgnore: [consumers, onlyLavapipe] },
+    { name: 'side by side', grepInvert: [alone, ...onlyInSoak], testIgnore: [...others, onlyLavapipe] },
+    { name: 'alone', grep: alone, grepInvert: onlyInSoak, testIgnore: [...others, onlyLavapipe] },
     {
       name: 'lavapipe',
+      grepInvert: onlyInSoak,
       testMatch: onlyLavapipe,
       ...('launchOptions' in lavapipe && { use: { launchOptions: lavapipe.launchOptions } }),
     },
@@ -60,12 +61,14 @@ export default defineConfig({
     {
       command: isBuilt ? demoServer : `npm run --silent build:demo && ${demoServer}`,
       url: 'http://localhost:4281/',
+      cwd: import.meta.dirname,
     },
     {
       command: isBuilt
         ? pageServer
         : `npx vite build --config e2e/vite.config.ts --logLevel warn && ${pageServer}`,
       url: 'http://localhost:4282/',
+      cwd: import.meta.dirname,
     },
   ],
 })

@@ -6,7 +6,10 @@ export const barePageUrl = 'http://localhost:4282/'
 export const embeddedModel = './models/stories/'
 
 /** Opens the bare page, which exposes the library as `window.rivulet`; with `hasClients` other clients too. */
-export async function openBarePage(page: Page, { hasClients = false } = {}): Promise<Page> {
+export async function openBarePage<P extends Pick<Page, 'goto' | 'waitForFunction'>>(
+  page: P,
+  { hasClients = false } = {},
+): Promise<P> {
   await page.goto(hasClients ? `${barePageUrl}?clients` : barePageUrl)
   await page.waitForFunction(() => 'rivulet' in window)
   return page
@@ -15,7 +18,11 @@ export async function openBarePage(page: Page, { hasClients = false } = {}): Pro
 export type Device = 'webgpu' | 'wasm'
 
 /** Loads an engine in the page. */
-export function loadEngine(page: Page, device: Device, model = embeddedModel): Promise<JSHandle<Engine>> {
+export function loadEngine(
+  page: Pick<Page, 'evaluateHandle'>,
+  device: Device,
+  model = embeddedModel,
+): Promise<JSHandle<Engine>> {
   return page.evaluateHandle(
     ({ device, model }) => {
       const { createEngine, onnx } = window.rivulet

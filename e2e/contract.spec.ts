@@ -1,5 +1,5 @@
 // One contract for every backend (promises.ts): the same tests run through the library's public API.
-import { expect, test, type JSHandle, type Page } from '@playwright/test'
+import { expect, type JSHandle } from '@playwright/test'
 import type { Engine, GenerateOptions, Prompt } from 'rivulet'
 import { optionNames } from '../lib/contract/option-table.js'
 import {
@@ -9,6 +9,8 @@ import {
   type SeenError,
   type Streamed,
 } from './bare-page.js'
+import type { DrivenPage } from './browsers/driver.js'
+import { test } from './browsers/test.js'
 import { startFakeServer } from './fake-server.js'
 import { listRefused, promises, subjects, type PromiseName, type Subject } from './promises.js'
 import { startRealServer, type RealServer } from './real-server.js'
@@ -21,7 +23,11 @@ interface Servers {
 }
 
 /** Opens an engine in the page. With `broken`, that server is tried first. */
-function openEngine(page: Page, kind: Subject['kind'], { real, broken }: Servers): Promise<JSHandle<Engine>> {
+function openEngine(
+  page: DrivenPage,
+  kind: Subject['kind'],
+  { real, broken }: Servers,
+): Promise<JSHandle<Engine>> {
   return page.evaluateHandle(
     ({ kind, real, broken }) => {
       const { createEngine, onnx, llamaCpp, remote, webLlm } = window.rivulet
@@ -72,7 +78,9 @@ function failGeneration(
 
 interface Context {
   readonly subject: Subject
-  readonly page: Page
+  readonly page: DrivenPage
+  /** Origins whose requests are expected. */
+  readonly namedOrigins: Set<string>
   readonly engine: JSHandle<Engine>
   /** The greedy answer to the question, streamed without a disturbance. */
   readonly undisturbed: Streamed
@@ -184,12 +192,13 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
     expect(outcome.late).not.toBe('')
   },
 
-  async cancel({ subject, page, engine, undisturbed }) {
+  async cancel({ subject, page, namedOrigins, engine, undisturbed }) {
     if (subject.kind !== 'remote') return checkCancel(engine, subject, undisturbed)
     // Not the server of the other tests: after an abandoned answer, dasLLAMA 0.6.6 can send that answer's text to the
     // next request, or never answer it, whichever client asks (seen with bare fetches). So the test has its own server.
     const server = await startFakeServer()
     server.prefillMs = 100
+    namedOrigins.add(new URL(server.url).origin)
     try {
       const other = await openEngine(page, 'remote', { real: { url: server.url, model: 'story-model' } })
       await checkCancel(other, subject, await streamAnswer(other, question, greedy))
@@ -362,9 +371,10 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
       expect(result.usage.cachedPromptTokens).toBeGreaterThanOrEqual(whole.usage.promptTokens)
   },
 
-  async takeOver({ subject, page, undisturbed: { result: whole } }) {
+  async takeOver({ subject, page, namedOrigins, undisturbed: { result: whole } }) {
     const broken = await startFakeServer()
     broken.isBroken = true
+    namedOrigins.add(new URL(broken.url).origin)
     try {
       const second = await openEngine(page, subject.kind, { broken: { url: broken.url } })
       const { result } = await streamAnswer(second, question, greedy)
@@ -396,19 +406,20 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
 for (const subject of subjects) {
   test.describe(subject.name.replaceAll('`', ''), () => {
     let context: Context
-    let page: Page | undefined
+    let page: DrivenPage | undefined
     let server: RealServer | undefined
-    test.beforeAll(async ({ browser }) => {
+    test.beforeAll(async ({ driver, namedOrigins }) => {
       if (subject.kind === 'remote') {
         const started = await startRealServer('dasLLAMA', 'demo/public/models/stories.gguf')
         test.skip('unavailable' in started, 'unavailable' in started ? started.unavailable : '')
         if ('value' in started) server = started.value
+        if (server) namedOrigins.add(new URL(server.url).origin)
       }
-      page = await openBarePage(await browser.newPage())
+      page = await openBarePage(await driver.openPage())
       const servers = server ? { real: { url: server.url, model: server.model } } : {}
       const engine = await openEngine(page, subject.kind, servers)
       const undisturbed = await streamAnswer(engine, question, greedy)
-      context = { subject, page, engine, undisturbed }
+      context = { subject, page, namedOrigins, engine, undisturbed }
     })
     test.afterAll(async () => {
       await page?.close()

@@ -29,8 +29,8 @@ export interface Subject {
   readonly exceptions: Partial<Record<PromiseName, string>>
   /** Promises that are tested only in `npm run soak`: slow here, and tested in CI with other backends. */
   readonly onlyInSoak: readonly PromiseName[]
-  /** Options that the tested model or server lacks, and when. */
-  readonly lacking: { readonly options: readonly OptionName[]; readonly when: string } | undefined
+  /** Options that the backend supports, and refuses where something is missing, as in the test. */
+  readonly alsoRefuses: { readonly where: string; readonly options: readonly OptionName[] }
   /** Options that the test's server accepts and ignores, which the client cannot detect. */
   readonly ignored: readonly string[]
   /** Requests run one at a time. */
@@ -40,35 +40,40 @@ export interface Subject {
   readonly canContinue: boolean
 }
 
+const toolOptions = ['tools', 'toolChoice', 'parallelToolCalls'] as const satisfies readonly OptionName[]
+/** The embedded model's template has no tools. */
+const withoutTools = { where: 'with a chat template without tools', options: toolOptions }
+
 const local = {
   exceptions: {},
   onlyInSoak: [],
-  lacking: undefined,
+  alsoRefuses: withoutTools,
   ignored: [],
   isQueued: true,
   reportsTokenIds: true,
   reportsModelTimes: false,
   canContinue: true,
 }
-const onnxLacking = {
-  options: ['responseFormat', 'tools', 'toolChoice', 'parallelToolCalls'],
-  when: 'without a grammar engine or a template for tools',
+const onnx = {
+  ...local,
+  alsoRefuses: {
+    where: 'without a grammar engine or a chat template with tools,',
+    options: ['responseFormat', ...toolOptions],
+  },
 } as const
 const onnxInfo = { backend: 'onnx', dtype: 'q8', contextLength: 512 } as const
 export const subjects: readonly Subject[] = [
   {
-    ...local,
+    ...onnx,
     name: '`onnx()`, WASM',
     kind: 'onnx wasm',
     info: { ...onnxInfo, device: 'wasm', execution: 'growing-cache' },
-    lacking: onnxLacking,
   },
   {
-    ...local,
+    ...onnx,
     name: '`onnx()`, WebGPU',
     kind: 'onnx webgpu',
     info: { ...onnxInfo, device: 'webgpu', execution: 'replayed' },
-    lacking: onnxLacking,
     // `recovery` and `takeOver` load another engine, which takes a software adapter ten seconds or more; recovery.spec.ts
     // loses a GPU in CI. The order is kept by the worker's queue, which does not depend on the device.
     onlyInSoak: ['order', 'recovery', 'takeOver'],
@@ -89,6 +94,7 @@ export const subjects: readonly Subject[] = [
     reportsTokenIds: false,
     reportsModelTimes: true,
     canContinue: false,
+    alsoRefuses: { where: '', options: [] },
     exceptions: {
       control: 'refuses messages with tokens that mark turns; other control tokens are not kept as text',
       takeOver: 'not supported: web-llm cannot continue an existing text',
@@ -104,9 +110,9 @@ export const subjects: readonly Subject[] = [
     reportsModelTimes: true,
     isQueued: false,
     canContinue: false,
-    lacking: {
-      options: ['responseFormat', 'tools', 'toolChoice', 'parallelToolCalls', 'reasoning'],
-      when: 'for a server of unknown kind',
+    alsoRefuses: {
+      where: 'for a server of unknown kind',
+      options: ['responseFormat', ...toolOptions, 'reasoning'],
     },
     ignored: ['logitBias', 'templateVariables'],
     exceptions: {
@@ -134,20 +140,17 @@ function describeOutcome(subject: Subject, name: PromiseName): string {
 }
 
 /** The options that the backend refuses. */
-export function listRefused({ info: { backend }, lacking }: Subject): readonly OptionName[] {
+export function listRefused({ info: { backend }, alsoRefuses }: Subject): readonly OptionName[] {
   return optionNames.filter(
-    (name) => !listOptions(backend).includes(name) || lacking?.options.includes(name) === true,
+    (name) => !listOptions(backend).includes(name) || alsoRefuses.options.includes(name),
   )
 }
 
-function describeOptions(subject: Subject): string {
-  const { ignored, lacking } = subject
-  const refused = listRefused(subject).filter((name) => !lacking?.options.includes(name))
+function describeOptions({ info: { backend }, ignored, alsoRefuses }: Subject): string {
+  const refused = optionNames.filter((name) => !listOptions(backend).includes(name))
   const code = (names: readonly string[]) => names.map((name) => `\`${name}\``).join(', ')
-  const always = refused.length > 0 ? `refuses ${code(refused)}` : undefined
-  const others = lacking && code(lacking.options)
-  const sometimes =
-    lacking && (always ? `${lacking.when} also ${others}` : `refuses ${others} ${lacking.when}`)
-  const first = ['✓', [always, sometimes].filter((each) => each !== undefined).join('; ')].join(' ').trim()
+  const always = refused.length > 0 ? `✓ refuses ${code(refused)}` : '✓'
+  const { where, options } = alsoRefuses
+  const first = options.length > 0 ? `${always}; ${where} also refuses ${code(options)}` : always
   return ignored.length > 0 ? `${first}; the test’s server ignores ${code(ignored)}` : first
 }

@@ -1,4 +1,5 @@
 import { RivuletError, asRivuletError } from './contract/errors.js'
+import { leaveCancel } from './contract/leave-cancel.js'
 import { readArrival } from './contract/stream-transfer.js'
 import type {
   AnswerEnd,
@@ -73,7 +74,7 @@ export interface Generation {
   /** Cancels the generation. For its reader, the stream ends. @throws the stream's error if the stream has failed */
   cancel(reason?: unknown): void
   /** Cancels the generation after the reader has cancelled the stream. The stream itself has already ended. */
-  abandon(reason?: unknown): void
+  abandon(reason?: unknown): Promise<void>
 }
 
 type Ending =
@@ -245,8 +246,9 @@ export function startGeneration(
       cancel(reason)
       if (streamFailure) throw streamFailure.error
     },
-    abandon(reason) {
+    async abandon(reason) {
       hasStreamEnded = true
+      await leaveCancel()
       finish({ kind: 'cancelled', reason })
     },
   }

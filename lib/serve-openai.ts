@@ -1,5 +1,6 @@
 import { refuse, refuseUnknown } from './contract/check-options.js'
 import { RivuletError } from './contract/errors.js'
+import { leaveCancel } from './contract/leave-cancel.js'
 import { holdLifeLock, watchLifeLock } from './contract/life-lock.js'
 import {
   introduction,
@@ -156,7 +157,10 @@ function answer(
         controller.close()
         ending.abort()
       },
-      cancel: () => ending.abort(),
+      async cancel() {
+        await leaveCancel()
+        ending.abort()
+      },
     },
     { highWaterMark: 0 },
   )

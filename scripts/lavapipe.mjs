@@ -44,14 +44,22 @@ export function chooseLavapipe() {
     launchOptions: {
       args: [...chromiumArguments('software'), '--disable-gpu-sandbox'],
       executablePath: join(browserFolder, 'chromium'),
-      env: {
-        .../** @type {Record<string, string>} */ (process.env),
-        VK_DRIVER_FILES: driverFile,
-        LD_LIBRARY_PATH: libraryFolder(),
-        // Lavapipe compiles each shader with LLVM, which takes seconds. The compiled shaders are kept.
-        MESA_SHADER_CACHE_DIR: join(folder, 'shaders'),
-      },
+      env: { .../** @type {Record<string, string>} */ (process.env), ...createEnvironment() },
     },
+  }
+}
+
+/** Returns the environment variables of a browser that uses Vulkan itself; none if lavapipe is not prepared. */
+export function lavapipeEnvironment() {
+  return 'unavailable' in chooseLavapipe() ? {} : createEnvironment()
+}
+
+function createEnvironment() {
+  return {
+    VK_DRIVER_FILES: driverFile,
+    LD_LIBRARY_PATH: libraryFolder(),
+    // Lavapipe compiles each shader with LLVM, which takes seconds. The compiled shaders are kept.
+    MESA_SHADER_CACHE_DIR: join(folder, 'shaders'),
   }
 }
 

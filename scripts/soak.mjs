@@ -1,18 +1,30 @@
 // npm run soak: repeats the tests of faults and load, and runs the tests with the tag @soak. Hours on two cores.
 // With ../shared/zoo next to the repository, or RIVULET_ZOO, it also runs all models there.
-// npm run soak -- load: only the files whose names start with this.
+// npm run soak -- load: only the files whose names start with this; `browsers`: the contract in Firefox and WebKit.
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
+import { ensureBrowsers } from './browsers.mjs'
 import { ensureChromium } from './chromium.mjs'
 import { chooseLavapipe, ensureLavapipe } from './lavapipe.mjs'
 
 /** How many times as often as in `npm test` a test repeats. Each test has its own maximum. */
 process.env.RIVULET_SOAK ??= '34'
-const all = ['contract', 'load', 'recovery', 'hostile', 'store', 'demo-lab', 'real-servers']
+const all = [
+  'contract',
+  'load',
+  'recovery',
+  'hostile',
+  'store',
+  'demo-lab',
+  'real-servers',
+  'structured',
+  'lavapipe',
+]
 const files = process.argv.slice(2)
 
 ensureInstalled()
 ensureChromium()
 ensureLavapipe()
+ensureBrowsers()
 runNpm('run', '--silent', 'build')
 if (files.length === 0) {
   const projects = ['node', 'swiftshader', ...('unavailable' in chooseLavapipe() ? [] : ['lavapipe'])]
@@ -27,4 +39,6 @@ if (files.length === 0) {
       ...(project === 'node' ? ['hostile', 'zoo', 'json-schemas'] : []),
     )
 }
-runNpm('run', '--silent', 'test:e2e', '--', ...(files.length > 0 ? files : all))
+const specs = (files.length > 0 ? files : all).filter((name) => name !== 'browsers')
+if (specs.length > 0) runNpm('run', '--silent', 'test:e2e', '--', ...specs)
+if (files.length === 0 || files.includes('browsers')) runNpm('run', '--silent', 'test:browsers')

@@ -2,10 +2,23 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
+import { ensureBrowsers } from './browsers.mjs'
 import { ensureChromium } from './chromium.mjs'
 import { ensureLavapipe } from './lavapipe.mjs'
 
-const all = ['format', 'types', 'lint', 'package', 'size', 'unused', 'docs', 'unit', 'e2e', 'consumers']
+const all = [
+  'format',
+  'types',
+  'lint',
+  'package',
+  'size',
+  'unused',
+  'docs',
+  'unit',
+  'e2e',
+  'browsers',
+  'consumers',
+]
 /** Each bundler takes minutes to install and build. `npm run test:consumers` runs them all. */
 const onlyFast = ['--', '--grep', '@ci']
 const chosen = process.argv.slice(2)
@@ -15,7 +28,8 @@ const names = chosen.length > 0 ? all.filter((name) => chosen.includes(name)) : 
 
 ensureInstalled()
 ensureChromium()
-if (names.includes('unit') || names.includes('e2e')) ensureLavapipe()
+if (['unit', 'e2e', 'browsers'].some((name) => names.includes(name))) ensureLavapipe()
+if (names.includes('browsers')) ensureBrowsers()
 if (names.includes('e2e')) {
   // If it fails, the tests that need the model try again and report the reason.
   const script = fileURLToPath(new URL('prepare-smollm2.mjs', import.meta.url))
@@ -27,4 +41,6 @@ runNpm('run', '--silent', 'build')
 for (const name of names) {
   console.log(`\n── test:${name}`)
   runNpm('run', '--silent', `test:${name}`, ...(name === 'consumers' ? onlyFast : []))
+  // `test:browsers` serves the pages that `test:e2e` has built.
+  if (name === 'e2e') process.env.RIVULET_IS_BUILT = '1'
 }

@@ -1,5 +1,6 @@
 import { createDeferred } from '../lib/contract/create-deferred.js'
 import { RivuletError, asRivuletError } from '../lib/contract/errors.js'
+import { leaveCancel } from '../lib/contract/leave-cancel.js'
 import { holdLifeLock } from '../lib/contract/life-lock.js'
 import type { GenerateRequest } from '../lib/contract/request.js'
 import { transferStream } from '../lib/contract/stream-transfer.js'
@@ -134,6 +135,7 @@ function streamEvents<T>(
         else controller.enqueue(value)
       },
       async cancel(reason) {
+        await leaveCancel()
         onCancel(reason)
         await events.return(undefined).catch(() => {})
         onCancelled()

@@ -1,5 +1,6 @@
 // Runs in an app's service worker.
 import { RivuletError } from '../lib/contract/errors.js'
+import { leaveCancel } from '../lib/contract/leave-cancel.js'
 import { holdLifeLock, watchLifeLock } from '../lib/contract/life-lock.js'
 import {
   describeFailure,
@@ -192,9 +193,10 @@ async function writeResponse({ read, cancel }: Answer, over: AbortController): P
         }
         over.abort()
       },
-      cancel() {
+      async cancel() {
+        await leaveCancel()
         over.abort()
-        return cancel()
+        await cancel()
       },
     },
     { highWaterMark: 0 },

@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useLayoutEffect, useRef } from 'preact/hooks'
+import { useGrowingField } from '../app/grow-field.js'
 
 interface ComposerProps {
   /** Whether an answer is streaming. */
@@ -21,6 +22,8 @@ export function focusPrompt(): void {
 /** The message field with Send, or with Stop while an answer streams. The user can type at any time. */
 export function Composer({ isAnswering, onSend, onStop, children }: ComposerProps) {
   const text = useSignal('')
+  const field = useRef<HTMLTextAreaElement>(null)
+  useGrowingField(field, text.value)
   const button = useRef<HTMLButtonElement>(null)
   const hadFocus = useRef(false)
   hadFocus.current = button.current !== null && document.activeElement === button.current
@@ -54,7 +57,8 @@ export function Composer({ isAnswering, onSend, onStop, children }: ComposerProp
         </label>
         <textarea
           id="prompt"
-          rows={2}
+          ref={field}
+          rows={1}
           placeholder="Send a message"
           aria-describedby="prompt-hint"
           enterkeyhint="send"

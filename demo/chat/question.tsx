@@ -1,5 +1,6 @@
 import { useSignal } from '@preact/signals'
 import { useLayoutEffect, useRef } from 'preact/hooks'
+import { useGrowingField } from '../app/grow-field.js'
 import { CopyAction, TurnAction, Versions } from './turn-actions.js'
 import type { ShownTurn } from './thread.js'
 
@@ -63,6 +64,7 @@ function QuestionEditor({ text, onDone, onCancel }: QuestionEditorProps) {
     field.current?.focus()
     field.current?.setSelectionRange(text.length, text.length)
   }, [])
+  useGrowingField(field, edited.value)
   const finish = () => {
     const question = edited.value.trim()
     if (question !== '') onDone(question)

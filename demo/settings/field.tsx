@@ -1,5 +1,6 @@
 import { useSignal } from '@preact/signals'
 import { useId } from 'preact/hooks'
+import { growField } from '../app/grow-field.js'
 
 interface FieldProps<Value> {
   readonly label: string
@@ -34,6 +35,7 @@ function Field<Value extends string | number>(props: FieldProps<Value> & FieldKi
   const id = useId()
   const update = async ({ currentTarget }: { currentTarget: HTMLInputElement | HTMLTextAreaElement }) => {
     const typed = currentTarget.value
+    if (currentTarget instanceof HTMLTextAreaElement) growField(currentTarget)
     if (currentTarget.validity.badInput) return (error.value = 'Enter a number.')
     const changed = read(typed)
     const found = changed === undefined ? undefined : await check(changed)
@@ -55,7 +57,7 @@ function Field<Value extends string | number>(props: FieldProps<Value> & FieldKi
   return (
     <div class="field">
       <label for={id}>{label}</label>
-      {type === 'textarea' && <textarea rows={3} dir="auto" {...shared} />}
+      {type === 'textarea' && <textarea ref={growField} rows={3} dir="auto" {...shared} />}
       {type === 'number' && <input type="number" step="any" {...shared} />}
       {type === 'text' && <input type="text" {...shared} />}
       <p id={`${id}-about`} class={error.value === undefined ? 'form-note' : 'form-note error'}>

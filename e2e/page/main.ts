@@ -15,6 +15,7 @@ import { xgrammar } from 'rivulet/xgrammar'
 import type * as clients from './clients.js'
 import type { WorkerFault } from './faulty.worker.js'
 import type { fileless, handleless } from './fileless.js'
+import { removeStreamIteration } from './without-stream-iteration.js'
 import type { StoreAnswer, StoreRequest } from './store.worker.js'
 
 const library = {
@@ -129,7 +130,8 @@ type Clients = typeof clients
 declare global {
   interface Window extends Clients {
     rivulet: typeof library
-    createFaultyWorker: () => Worker
+    createFaultyWorker: typeof createFaultyWorker
+    removeStreamIteration: typeof removeStreamIteration
     createFilelessWorker: typeof createFilelessWorker
     createLlamaCppWorker: typeof createLlamaCppWorker
     createWebLlmWorker: () => Worker
@@ -145,7 +147,8 @@ if (location.search === '?clients') Object.assign(window, await import('./client
 
 Object.assign(window, {
   rivulet: library,
-  createFaultyWorker: () => createFaultyWorker(),
+  createFaultyWorker,
+  removeStreamIteration,
   createFilelessWorker,
   createLlamaCppWorker,
   createWebLlmWorker,

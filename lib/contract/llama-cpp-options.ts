@@ -42,7 +42,8 @@ export interface LlamaCppLoadOptions {
   /**
    * Limit for the weights and the KV cache together, in bytes. A larger model is refused with `memory-exceeded` before it
    * is loaded.
-   * @default no limit on a GPU; on the CPU, the 4 GiB of WebAssembly
+   * @default 1.5 times `navigator.deviceMemory`, which is rounded, in browsers that report less than 8 GiB; otherwise no limit.
+   * On the CPU at most the 4 GiB of WebAssembly
    */
   readonly memoryBudgetBytes?: number | undefined
   /**

@@ -56,7 +56,7 @@ export interface OnnxLoadOptions {
    * Limit for the weights and the first KV cache together, in bytes. A larger model is refused with `memory-exceeded`
    * before its external weights are downloaded. A model that exceeds the limits of the adapter or of WebAssembly is
    * always refused.
-   * @default no limit
+   * @default 1.5 times `navigator.deviceMemory`, which is rounded, in browsers that report less than 8 GiB; otherwise no limit
    */
   readonly memoryBudgetBytes?: number | undefined
   /**

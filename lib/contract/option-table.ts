@@ -142,27 +142,27 @@ export const optionTable = {
   responseFormat: {
     value: { kind: 'format', maxDepth: 64, maxLength: 2 ** 18 },
     openAi: ['response_format'],
-    backends: ['onnx', 'remote'],
+    backends: everywhere,
   },
   tools: {
     value: { kind: 'tools', maxTools: 128, maxDepth: 64, maxLength: 2 ** 18 },
     openAi: ['tools'],
-    backends: ['onnx', 'remote'],
+    backends: notWebLlm,
   },
   toolChoice: {
     value: { kind: 'tool-choice' },
     openAi: ['tool_choice'],
-    backends: ['onnx', 'remote'],
+    backends: notWebLlm,
   },
   parallelToolCalls: {
     value: { kind: 'boolean' },
     openAi: ['parallel_tool_calls'],
-    backends: ['onnx', 'remote'],
+    backends: notWebLlm,
   },
   reasoning: {
     value: { kind: 'reasoning' },
     openAi: ['reasoning_effort'],
-    backends: ['onnx', 'remote'],
+    backends: notWebLlm,
   },
 } as const satisfies Record<OptionName, OptionRow>
 

@@ -1,4 +1,5 @@
 import { createResponseHeaders } from '../contract/openai-error.js'
+import { leaveCancel } from '../contract/leave-cancel.js'
 import { writeComment } from '../contract/server-sent-events.js'
 import { readAheadWhenIdle } from './read-ahead.js'
 
@@ -57,9 +58,10 @@ export async function streamEvents(source: EventSource, signal: AbortSignal): Pr
       controller.close()
       controller.byobRequest?.respond(0)
     },
-    cancel() {
+    async cancel() {
       clearInterval(keepAlive)
       rest.stop()
+      await leaveCancel()
       leaving.abort()
     },
   }

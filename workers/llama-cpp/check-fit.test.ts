@@ -1,11 +1,16 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { checkFit } from './check-fit.js'
 
 const gibibyte = 2 ** 30
+
+// A browser that does not report the device's memory.
+beforeEach(() => vi.stubGlobal('navigator', {}))
+afterEach(() => vi.unstubAllGlobals())
+
 /** Stands in for the parts of a split model of 5 GiB. */
 const parts = [{ size: 3 * gibibyte }, { size: 2 * gibibyte }]
 const header = { cacheSize: { bytesPerToken: 2 ** 17, windowBytesPerToken: 0, windowTokens: 0 } }
-const limits = { contextLength: 4096, usesGpu: true, budgetBytes: Infinity }
+const limits = { contextLength: 4096, usesGpu: true, budgetBytes: undefined }
 const cacheBytes = 2 ** 29
 
 describe('weights above 4 GiB', () => {

@@ -1,4 +1,4 @@
-import { createMemoryError, wasmMemoryBytes } from '../memory-exceeded.js'
+import { createMemoryError, limitMemory } from '../memory-exceeded.js'
 import { countCacheBytes } from './cache-size.js'
 import type { GgufHeader } from './gguf-header.js'
 
@@ -11,8 +11,8 @@ export interface FitLimits {
    * runtime copies the whole file first, they must fit into it.
    */
   readonly usesGpu: boolean
-  /** The option `memoryBudgetBytes`, or `Infinity`. */
-  readonly budgetBytes: number
+  /** The option `memoryBudgetBytes`. */
+  readonly budgetBytes: number | undefined
 }
 
 /** Checks that a model and its KV cache fit into the memory. @throws RivuletError `memory-exceeded` */
@@ -23,14 +23,12 @@ export function checkFit(
 ): void {
   const weightBytes = files.reduce((sum, { size }) => sum + size, 0)
   const neededBytes = weightBytes + countCacheBytes(cacheSize, contextLength)
-  const isWasm = !usesGpu && wasmMemoryBytes < budgetBytes
-  const availableBytes = isWasm ? wasmMemoryBytes : budgetBytes
-  if (neededBytes <= availableBytes) return
-  const limitedBy = isWasm ? 'the memory of WebAssembly' : 'the option "memoryBudgetBytes"'
+  const { bytes, limitedBy } = limitMemory(!usesGpu, budgetBytes)
+  if (neededBytes <= bytes) return
   throw createMemoryError(
     `The model, with a KV cache of ${contextLength} tokens,`,
     neededBytes,
-    availableBytes,
+    bytes,
     limitedBy,
   )
 }

@@ -9,6 +9,8 @@ export interface ControlTokens {
   readonly all: readonly string[]
   /** Tokens that end an answer, in addition to those that llama.cpp knows. */
   readonly end: readonly string[]
+  /** The tokens of the type "control" with their ids, without those that end an answer. A form contains them only as marks. */
+  readonly forbidden: ReadonlyMap<string, number>
 }
 
 /**
@@ -36,5 +38,10 @@ export function readControlTokens(
   const turns = readTurnTokens(chatTemplate, known)
   const end = [turns.endOfTurn, ...endTokens].filter((token) => token !== undefined)
   const named = [beginToken, endToken].filter((token) => token !== undefined)
-  return { all: [...new Set([...controlTokens, ...turns.written, ...named, ...end])], end }
+  const ends = new Set([endToken, ...end])
+  return {
+    all: [...new Set([...controlTokens, ...turns.written, ...named, ...end])],
+    end,
+    forbidden: new Map([...header.controlTokenIds].filter(([token]) => !ends.has(token))),
+  }
 }

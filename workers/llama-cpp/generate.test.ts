@@ -1,13 +1,25 @@
 import { describe, expect, it } from 'vitest'
 import type { GenerateRequest, RequestOptions } from '../../lib/contract/request.js'
-import type { GenerationStep } from '../../lib/contract/worker-api.js'
-import { readPrompt, textRequest } from '../request.test-support.js'
+import type { AnswerEnd, GenerationStep } from '../../lib/contract/worker-api.js'
+import { chatRequest, textRequest } from '../request.test-support.js'
+import { plainFamily, type AnswerFamily } from '../text/channels/answer-family.js'
+import type { PromptPart } from '../text/chat-template.js'
 import { createConversationMemory } from './conversation-memory.js'
 import { generateTokens } from './generate.js'
+import { createFormCompiler } from '../text/gbnf/compile-form.js'
+import { composeGrammar } from '../text/gbnf/compose-grammar.js'
+import { fitsGrammar } from '../text/gbnf/continue-grammar.js'
 import type { CompletionOptions, LlamaCpp } from './runtime.js'
 
 const words = ['Once', ' upon', ' a', ' time', '.']
-const controlTokens = { all: ['<|end|>', '<|user|>', '<|call|>'], end: ['<|end|>'] }
+const controlTokens = {
+  all: ['<|end|>', '<|user|>', '<|call|>'],
+  end: ['<|end|>'],
+  forbidden: new Map([
+    ['<|user|>', 1],
+    ['<|call|>', 3],
+  ]),
+}
 
 /** Stands in for llama.cpp: a step computes a prompt chunk or a word; an end token without text and the counts follow. */
 function createRuntime({ prefillSteps = 2, failAt = Infinity, answer = words } = {}) {
@@ -59,16 +71,25 @@ function generate(
   { runtime }: ReturnType<typeof createRuntime>,
   request: GenerateRequest = storyRequest(),
   signal = new AbortController().signal,
+  family: AnswerFamily = plainFamily,
 ) {
-  const renderPrompt = ({ input }: GenerateRequest) => readPrompt(input)
   const memory = createConversationMemory(
     { bytesPerToken: 1, windowBytesPerToken: 0, windowTokens: 0 },
     Infinity,
   )
-  return generateTokens({ runtime, renderPrompt, controlTokens, memory }, request, { signal, queueMs: 5 })
+  const model = {
+    runtime,
+    chatTemplate: undefined,
+    family,
+    controlTokens,
+    writePrompt: (parts: readonly PromptPart[]) => parts.map(({ text }) => text).join(''),
+    memory,
+    compileForm: createFormCompiler(),
+  }
+  return generateTokens(model, request, { signal, queueMs: 5 })
 }
 
-async function readAll(steps: AsyncGenerator<GenerationStep, 'stop' | 'length', undefined>) {
+async function readAll(steps: AsyncGenerator<GenerationStep, AnswerEnd, undefined>) {
   const all: GenerationStep[] = []
   for (;;) {
     const { done, value } = await steps.next()
@@ -250,5 +271,121 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
     })
     // The prompt is already rendered.
     expect(scripted.seen.options[0]).not.toHaveProperty('chat_template_kwargs')
+  })
+})
+
+describe('the channels of an answer of llama.cpp’s (scripted runtime)', () => {
+  const thinking: AnswerFamily = {
+    kind: 'marked',
+    thought: { open: '<think>', close: '</think>' },
+    calls: {
+      open: '<tool_call>',
+      close: '</tool_call>',
+      padding: '\n',
+      syntax: { kind: 'json', nameKey: 'name', argumentsKey: 'arguments' },
+    },
+  }
+  const read = async (answer: readonly string[], request: GenerateRequest) => {
+    const scripted = createRuntime({ answer: [...answer] })
+    const { all, finishReason } = await readAll(generate(scripted, request, undefined, thinking))
+    const chunks = all.flatMap((step) => (step.kind === 'chunk' ? [step] : []))
+    return {
+      finishReason,
+      text: chunks.map(({ text }) => text).join(''),
+      reasoning: chunks.map(({ reasoning = '' }) => reasoning).join(''),
+      raw: chunks.map(({ raw, text }) => raw ?? text).join(''),
+      calls: chunks.flatMap(({ toolCalls = [] }) => toolCalls),
+      counted: all.at(-1),
+      options: scripted.seen.options,
+    }
+  }
+  const ask = (options: Partial<RequestOptions> = {}) => chatRequest('Hi', options)
+  const clock = { name: 'clock', parameters: { type: 'object', properties: {}, additionalProperties: false } }
+
+  it('are its text, its reasoning and its calls', async () => {
+    const text = ['<think>', 'Hm', '.', '</think>', '\n\n', 'Now', ' ']
+    const call = ['<tool_call>', '\n{"name": "clock"', ', "arguments": {', '}}\n', '</tool_call>']
+    const seen = await read([...text, ...call], ask({ tools: [clock] }))
+    expect(seen).toMatchObject({
+      finishReason: 'tool-calls',
+      reasoning: 'Hm.',
+      raw: [...text, ...call].join(''),
+    })
+    expect(seen.text.trim()).toBe('Now')
+    expect(seen.calls.map(({ argumentsDelta }) => argumentsDelta).join('')).toBe('{}')
+    expect(seen.calls[0]).toMatchObject({ index: 0, name: 'clock' })
+  })
+
+  it('are held to the form of the answer: calls are written under a grammar', async () => {
+    const { options } = await read(['Hi'], ask({ tools: [clock], toolChoice: 'required', reasoning: 'off' }))
+    const grammar = composeGrammar({ type: 'grammar', grammar: String(options[0]!.grammar) })
+    expect(fitsGrammar(grammar, '<tool_call>\n{"name": "clock", "arguments": {}}\n</tool_call>')).toBe(true)
+    expect(fitsGrammar(grammar, '<tool_call>\n{"name": "look", "arguments": {}}\n</tool_call>')).toBe(false)
+    expect(fitsGrammar(grammar, 'Hi')).toBe(false)
+    // Control tokens cannot be parts of contents.
+    expect(options[0]!.logit_bias).toEqual({ 1: false, 3: false })
+  })
+
+  it('end a thought that has used all its tokens, and continue after it in the rest of maxTokens', async () => {
+    const scripted = createRuntime({ answer: ['a', 'b', 'c', 'd'] })
+    const request = ask({ reasoning: { maxTokens: 2 }, maxTokens: 9 })
+    const steps = generate(scripted, request, undefined, thinking)
+    const { all } = await readAll(steps)
+    const reasoning = all.flatMap((step) => (step.kind === 'chunk' ? [step.reasoning ?? ''] : [])).join('')
+    expect(reasoning.trim()).toBe('ab')
+    expect(scripted.seen.options).toHaveLength(2)
+    const [first, second] = scripted.seen.options
+    expect(String(second!.prompt)).toMatch(/<think>\n?ab\n*<\/think>\n*$/)
+    expect(second!.max_tokens).toBeLessThan(Number(first!.max_tokens) - 2)
+  })
+
+  it('continue a lost answer where it was: in a thought, a form, or a call', async () => {
+    const lost = (raw: string, generated: object, options: Partial<RequestOptions> = {}) => ({
+      ...ask(options),
+      resume: {
+        handedOver: { text: '', tokens: 0 },
+        generated: { text: '', tokens: 3, tokenIds: [], raw, ...generated },
+      },
+    })
+    const thought = await read(['m.', '</think>', 'Yes'], lost('<think>H', { reasoning: 'H' }))
+    expect(thought).toMatchObject({ reasoning: 'm.', text: 'Yes' })
+    expect(String(thought.options[0]!.prompt)).toMatch(/<think>H$/)
+
+    const schema = { type: 'object', properties: { a: { type: 'integer' } }, required: ['a'] }
+    const responseFormat = { kind: 'json-schema', schema } as const
+    const value = await read(['2}'], lost('{"a": 1', { text: '{"a": 1' }, { responseFormat }))
+    expect(value.text).toBe('2}')
+    const rest = composeGrammar({ type: 'grammar', grammar: String(value.options[0]!.grammar) })
+    expect(fitsGrammar(rest, '2}')).toBe(true)
+    expect(fitsGrammar(rest, '{"a": 12}')).toBe(false)
+
+    const start = '<tool_call>\n{"name": "clock", "arguments": {'
+    const toolCalls = [{ id: 'x', name: 'clock', arguments: '{' }]
+    const call = await read(['}}\n', '</tool_call>'], lost(start, { toolCalls }, { tools: [clock] }))
+    expect(call.calls).toEqual([{ index: 0, argumentsDelta: '}' }])
+    expect(call.finishReason).toBe('tool-calls')
+  })
+
+  it('of a message that is continued: the form is about the whole message', async () => {
+    const responseFormat = { kind: 'regex', pattern: 'cat|dog' } as const
+    const { options } = await read(['t'], chatRequest('Hi', { responseFormat }, 'ca'))
+    expect(String(options[0]!.grammar)).toContain('"t"')
+    const refused = readAll(
+      generate(createRuntime(), chatRequest('Hi', { responseFormat }, 'co'), undefined, thinking),
+    )
+    await expect(refused).rejects.toMatchObject({
+      code: 'invalid-option',
+      details: { option: 'continueFinalMessage' },
+    })
+  })
+
+  it('that do not fit the form end typed, before any work', async () => {
+    const request = ask({ responseFormat: { kind: 'grammar', grammar: 'root ::= b' } })
+    const scripted = createRuntime()
+    await expect(readAll(generate(scripted, request, undefined, thinking))).rejects.toMatchObject({
+      code: 'invalid-option',
+      details: { option: 'responseFormat' },
+    })
+    expect(scripted.seen.options).toEqual([])
   })
 })

@@ -1,173 +1,289 @@
+import { refuse } from '../../lib/contract/check-options.js'
 import { RivuletError } from '../../lib/contract/errors.js'
-import type { GenerateRequest } from '../../lib/contract/request.js'
-import type { GenerationStep, TokenLogprob } from '../../lib/contract/worker-api.js'
+import type { GenerateRequest, RequestOptions } from '../../lib/contract/request.js'
+import type { AnswerEnd, GenerationStep, TokenLogprob } from '../../lib/contract/worker-api.js'
 import type { GenerateContext } from '../backend.js'
-import { countGenerated, isComplete, toOpenAiBody } from '../openai-body.js'
-import { createStopMatcher, type StopMatcher } from '../text/stop-strings.js'
+import { countGenerated, isComplete } from '../openai-body.js'
+import { describeAnswer, type AnswerGrammar } from '../text/answer-grammar.js'
+import { listMarks, type AnswerFamily } from '../text/channels/answer-family.js'
+import { createAnswerReader, type AnswerStep } from '../text/channels/answer-reader.js'
+import { endsInThought, endThought } from '../text/channels/reasoning-control.js'
+import { startAnswer } from '../text/channels/start-answer.js'
+import type { ChatTemplate, PromptPart } from '../text/chat-template.js'
+import { renderPrompt } from '../text/prompt.js'
+import { createAnswerText, type AnswerText } from './answer-text.js'
 import type { ControlTokens } from './control-tokens.js'
 import type { ConversationMemory } from './conversation-memory.js'
-import type { RenderPrompt } from './render-prompt.js'
+import { describeCompletion } from './describe-completion.js'
+import type { CompileForm } from '../text/gbnf/compile-form.js'
+import { runCompletion, type ChunkLogprob, type ChunkLogprobs, type Timings } from './run-completion.js'
 import type { LlamaCpp } from './runtime.js'
-
-/** The used fields of a chunk that llama.cpp's server sends ("/v1/completions"). */
-interface Chunk {
-  readonly choices: readonly {
-    readonly text: string
-    readonly finish_reason: 'stop' | 'length' | null
-    readonly logprobs?: { readonly content: readonly ChunkLogprobs[] } | null
-  }[]
-  /** Present only in the last chunk. */
-  readonly usage?: object
-  readonly timings: Timings
-}
-
-/** Token counts and times from the start of the request up to this chunk. */
-interface Timings {
-  /** `prompt_n`: prompt tokens that were computed. `cache_n`: prompt tokens that were found in the KV cache. */
-  readonly prompt_n: number
-  readonly cache_n: number
-  readonly prompt_ms: number
-  readonly predicted_n: number
-  readonly predicted_ms: number
-}
-
-interface ChunkLogprob {
-  readonly id: number
-  readonly token: string
-  readonly bytes?: readonly number[]
-  readonly logprob: number
-}
-
-interface ChunkLogprobs extends ChunkLogprob {
-  readonly top_logprobs: readonly ChunkLogprob[]
-}
+import type { WritePrompt } from './write-prompt.js'
 
 /** The parts of a loaded model that a generation needs. */
 export interface LoadedModel {
   readonly runtime: LlamaCpp
-  readonly renderPrompt: RenderPrompt
+  readonly chatTemplate: ChatTemplate | undefined
+  /** How the model writes reasoning and tool calls. */
+  readonly family: AnswerFamily
   readonly controlTokens: ControlTokens
+  readonly writePrompt: WritePrompt
   readonly memory: ConversationMemory
+  readonly compileForm: CompileForm
+}
+
+/** An answer while it is generated. */
+interface RunningAnswer {
+  readonly request: GenerateRequest
+  readonly context: GenerateContext
+  readonly startedAt: number
+  readonly text: AnswerText
+  /** The prompt, and what other models generated. */
+  readonly before: readonly PromptPart[]
+  readonly grammar: AnswerGrammar | undefined
+  /** What the form already has before this model's part: the message to continue, and what other models generated. */
+  readonly formStart: string
+  /** How many tokens the answer has. */
+  tokens: number
+  /** The timings of the completions so far: the first, the last, and the sum of the decode times. */
+  first: Timings | undefined
+  last: Timings | undefined
+  decodeMs: number
+  /** True if an end-of-sequence token ended the answer: llama.cpp counts it. */
+  hasEndToken: boolean
 }
 
 /**
  * Generates one token each time the reader pulls. llama.cpp computes the next token while the last token travels to the
  * reader, and not earlier.
- * @throws RivuletError `prompt-too-long`, `chat-template-failed`, `generation-failed`, `worker-failed`; the reason of
- *   `signal`
+ * @throws RivuletError `invalid-option` for a form that llama.cpp cannot hold, `prompt-too-long`, `chat-template-failed`,
+ *   `generation-failed`, `worker-failed`; the reason of `signal`
  */
 export async function* generateTokens(
-  { runtime, renderPrompt, controlTokens, memory }: LoadedModel,
+  model: LoadedModel,
   request: GenerateRequest,
-  { signal, queueMs }: GenerateContext,
-): AsyncGenerator<GenerationStep, 'stop' | 'length', undefined> {
-  signal.throwIfAborted()
-  const startedAt = performance.now()
+  context: GenerateContext,
+): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
+  context.signal.throwIfAborted()
+  const running = prepare(model, request, context)
   if (isComplete(request)) return 'length'
-  const { options } = request
-  const generatedTokens = countGenerated(request)
-  /** The control tokens that can end this answer. llama.cpp sends the text of only these. */
-  const watched = controlTokens.all.filter(
-    (token) => controlTokens.end.includes(token) || options.stop.some((stop) => stop.includes(token)),
-  )
-  const body = {
-    ...describeRequest(request),
-    ...(watched.length > 0 && { preserved_tokens: watched }),
-    prompt: renderPrompt(request),
-    // Penalties consider all tokens so far, as in every backend.
-    repeat_last_n: runtime.contextLength,
+  let end = yield* complete(model, running)
+  while (end === 'reasoning-used') end = yield* continueAfterThought(model, running)
+  yield* flush(running)
+  const { first, last } = running
+  if (first && last) {
+    const promptTokens = countPrompt(first, countGenerated(request))
+    // A completion after a thought has what came before it in its prompt. The end-of-sequence token is not part of the text.
+    const added = last.prompt_n + last.cache_n + last.predicted_n - (first.prompt_n + first.cache_n)
+    yield {
+      kind: 'counted',
+      promptTokens,
+      cachedPromptTokens: first.cache_n,
+      completionTokens: added + countGenerated(request) - (running.hasEndToken ? 1 : 0),
+      timings: { prefillMs: first.prompt_ms, decodeMs: running.decodeMs + last.predicted_ms },
+    }
   }
-  const stopMatcher = createStopMatcher(options.stop)
-  const answer = startAnswer(runtime, body, signal)
+  return end === 'stop' && running.text.hasCalls ? 'tool-calls' : end
+}
+
+function prepare(model: LoadedModel, request: GenerateRequest, context: GenerateContext): RunningAnswer {
+  const { chatTemplate, family, controlTokens, compileForm } = model
+  const { options, input, resume } = request
+  const isControl = (text: string) => controlTokens.all.includes(text)
+  const prompt = renderPrompt(chatTemplate, request, family)
+  const start = startAnswer({ family, chatTemplate, isControl }, request, prompt)
+  const text = createAnswerText(createAnswerReader(start.splitter, options.stop), {
+    family,
+    isControl,
+    reasoning: options.reasoning,
+    generated: resume?.generated ?? { text: '', tokens: 0 },
+  })
+  const isInThought = endsInThought(family, [...prompt, ...start.prefix])
+  const assistantPrefix = input.kind === 'chat' ? input.assistantPrefix : ''
+  // A message that is continued has no thought before it.
+  const canThink = input.kind === 'chat' && assistantPrefix === '' && options.reasoning !== 'off'
+  const grammar = describeAnswer(options, { family, isInThought, canThink })
+  // Refuses a form before any work.
+  if (grammar && compileForm(grammar.form, grammar.option, assistantPrefix) === undefined) {
+    refuse(
+      `The message to continue does not fit "${grammar.option}". Correct it, or leave "continueFinalMessage" out.`,
+      'continueFinalMessage',
+    )
+  }
+  const formStart = assistantPrefix + start.handedOver.map((part) => part.text).join('')
+  const before = [...prompt, ...start.prefix, ...start.handedOver]
+  const counts = {
+    tokens: countGenerated(request),
+    first: undefined,
+    last: undefined,
+    decodeMs: 0,
+    hasEndToken: false,
+  }
+  return { request, context, startedAt: performance.now(), text, before, grammar, formStart, ...counts }
+}
+
+/** Runs llama.cpp until the answer ends, or its reasoning has used all its tokens. */
+async function* complete(
+  model: LoadedModel,
+  running: RunningAnswer,
+): AsyncGenerator<GenerationStep, 'stop' | 'length' | 'reasoning-used', undefined> {
+  const { runtime, controlTokens, family, memory } = model
+  const { request, context, text: answer } = running
+  const { stop, topLogprobs } = request.options
+  /** The control tokens whose text llama.cpp sends: those that end an answer, or mark a channel. */
+  const watched = [...new Set([...controlTokens.end, ...listWatched(controlTokens, stop, family)])]
+  const completion = runCompletion(runtime, describeBody(model, running, watched), context.signal)
   let finishReason: 'stop' | 'length' | undefined
-  let last: Timings | undefined
-  let hasStopped = false
   /** A token without text. It is held back: it may be the end-of-sequence token, which is not part of the answer. */
   let silent: GenerationStep | undefined
+  let isFirst = true
   try {
-    for await (const { choices, usage, timings } of answer.chunks()) {
-      if (!last) {
-        const { prompt_n: computed, cache_n: cached } = timings
-        memory.begin(computed + cached, cached)
-        const promptTokens = countPrompt(timings, generatedTokens)
-        const prefillMs = performance.now() - startedAt
-        yield { kind: 'started', promptTokens, cachedPromptTokens: cached, queueMs, prefillMs }
-      }
-      last = timings
+    for await (const { choices, usage, timings } of completion.chunks()) {
+      if (isFirst) yield* begin(running, memory, timings)
+      isFirst = false
+      running.last = timings
       const [choice] = choices
       if (usage) finishReason = choice?.finish_reason ?? 'stop'
       if (usage || !choice) continue
       memory.addToken()
-      if (silent) yield silent
-      const control = watched.find((token) => choice.text.endsWith(token))
-      if (control !== undefined && controlTokens.end.includes(control)) {
+      if (silent) {
+        running.tokens += 1
+        yield silent
         silent = undefined
+      }
+      const control = watched.find((token) => choice.text.endsWith(token))
+      const isEnd = control !== undefined && controlTokens.end.includes(control)
+      const words = control === undefined ? choice.text : choice.text.slice(0, -control.length)
+      const { hasStopped, ...step } = answer.push(words, isEnd ? undefined : control)
+      if (isEnd) {
         finishReason = 'stop'
-        const { text } = stopMatcher.push(choice.text.slice(0, -control.length))
-        if (text !== '') yield { kind: 'chunk', text, tokenIds: [], tokenCount: 0 }
+        if (hasContent(step)) yield { kind: 'chunk', ...step, tokenIds: [], tokenCount: 0 }
         break
       }
-      const matched = matchText(stopMatcher, choice.text, control)
-      hasStopped = matched.hasStopped
-      const logprobs = choice.logprobs?.content.map(readLogprobs(options.topLogprobs ?? 0))
+      const logprobs = choice.logprobs?.content.map(readLogprobs(topLogprobs ?? 0))
       const tokenIds = logprobs?.map(({ tokenId }) => tokenId) ?? []
-      const { text } = matched
-      const step = { kind: 'chunk', text, tokenIds, tokenCount: 1, ...(logprobs && { logprobs }) } as const
-      silent = choice.text === '' ? step : undefined
-      if (!silent) yield step
-      if (hasStopped) break
+      const chunk = {
+        kind: 'chunk',
+        ...step,
+        tokenIds,
+        tokenCount: 1,
+        ...(logprobs && { logprobs }),
+      } as const
+      if (choice.text === '') silent = chunk
+      else {
+        running.tokens += 1
+        yield chunk
+      }
+      if (hasStopped) return 'stop'
+      if (answer.isReasoningUsedUp) return 'reasoning-used'
     }
   } finally {
-    await answer.end()
+    await completion.end()
   }
   if (silent && finishReason === 'length') yield silent
-  const rest = stopMatcher.flush()
-  if (rest !== '') yield { kind: 'chunk', text: rest, tokenIds: [], tokenCount: 0 }
-  if (last) {
-    // The end-of-sequence token is not part of the text.
-    const completionTokens = last.predicted_n + generatedTokens - (finishReason === 'stop' ? 1 : 0)
-    yield {
-      kind: 'counted',
-      promptTokens: countPrompt(last, generatedTokens),
-      cachedPromptTokens: last.cache_n,
-      completionTokens,
-      timings: { prefillMs: last.prompt_ms, decodeMs: last.predicted_ms },
-    }
-  }
+  running.hasEndToken = finishReason === 'stop'
   return finishReason ?? 'stop'
 }
 
-/** Matches the text of a chunk, which can end with a control token. */
-function matchText(stopMatcher: StopMatcher, text: string, control: string | undefined) {
-  if (control === undefined) return stopMatcher.push(text)
-  const before = stopMatcher.push(text.slice(0, -control.length))
-  if (before.hasStopped) return before
-  const after = stopMatcher.pushControl(control)
-  return { text: before.text + after.text, hasStopped: after.hasStopped }
+/** Ends a thought that has used all its tokens, and lets llama.cpp continue after it. */
+async function* continueAfterThought(
+  model: LoadedModel,
+  running: RunningAnswer,
+): AsyncGenerator<GenerationStep, 'stop' | 'length' | 'reasoning-used', undefined> {
+  const { request, text: answer, last } = running
+  const { maxTokens = Infinity, toolChoice } = request.options
+  const mustCall = toolChoice === 'required' || typeof toolChoice === 'object'
+  if (running.tokens >= maxTokens) return 'length'
+  const { step, pieces } = answer.force(endThought(model.family, mustCall))
+  const { hasStopped: _, ...added } = step
+  running.tokens += pieces
+  running.decodeMs += last?.predicted_ms ?? 0
+  yield { kind: 'chunk', ...added, tokenIds: [], tokenCount: pieces }
+  return running.tokens >= maxTokens ? 'length' : yield* complete(model, running)
+}
+
+function* begin(
+  running: RunningAnswer,
+  memory: ConversationMemory,
+  timings: Timings,
+): Generator<GenerationStep, void, undefined> {
+  const { prompt_n: computed, cache_n: cached } = timings
+  memory.begin(computed + cached, cached)
+  if (running.first) return
+  running.first = timings
+  const { request, context, startedAt } = running
+  yield {
+    kind: 'started',
+    promptTokens: countPrompt(timings, countGenerated(request)),
+    cachedPromptTokens: cached,
+    queueMs: context.queueMs,
+    prefillMs: performance.now() - startedAt,
+  }
+}
+
+/** Yields what was held back until the end. */
+function* flush({ text }: RunningAnswer): Generator<GenerationStep, void, undefined> {
+  const { hasStopped: _, ...rest } = text.flush()
+  if (hasContent(rest)) yield { kind: 'chunk', ...rest, tokenIds: [], tokenCount: 0 }
+}
+
+/** Returns the control tokens of the model that stop strings contain, or that mark the channels of an answer. */
+function listWatched(
+  { all }: ControlTokens,
+  stop: readonly string[],
+  family: AnswerFamily,
+): readonly string[] {
+  const marks = listMarks(family)
+  return all.filter((token) => marks.includes(token) || stop.some((each) => each.includes(token)))
+}
+
+function describeBody(
+  { runtime, writePrompt, compileForm, controlTokens }: LoadedModel,
+  { request, text, before, grammar, formStart, tokens }: RunningAnswer,
+  watched: readonly string[],
+): Readonly<Record<string, unknown>> {
+  const { maxTokens } = request.options
+  return {
+    ...describeCompletion(request),
+    ...(maxTokens !== undefined && { max_tokens: maxTokens - tokens }),
+    ...(grammar && holdForm(compileForm, controlTokens, request.options, grammar, formStart + text.raw)),
+    ...(watched.length > 0 && { preserved_tokens: watched }),
+    prompt: writePrompt([...before, ...text.parts]),
+    // Penalties consider all tokens so far, as in every backend.
+    repeat_last_n: runtime.contextLength,
+  }
+}
+
+/**
+ * Returns the fields that hold the form of the answer, from where the answer is.
+ * @throws RivuletError `generation-failed` if the answer so far does not fit the form
+ */
+function holdForm(
+  compileForm: CompileForm,
+  { forbidden }: ControlTokens,
+  { logitBias }: RequestOptions,
+  { form, option, marks }: AnswerGrammar,
+  raw: string,
+): object {
+  const grammar = compileForm(form, option, raw)
+  if (grammar === undefined) {
+    throw new RivuletError(
+      'generation-failed',
+      `The answer so far does not fit "${option}". Send the request again.`,
+    )
+  }
+  // llama.cpp's grammar takes the text of a control token for content.
+  const banned = [...forbidden].filter(([token]) => !marks.includes(token)).map(([, id]) => [id, false])
+  return { grammar, logit_bias: { ...logitBias, ...Object.fromEntries(banned) } }
+}
+
+function hasContent({ text, reasoning, toolCalls, raw }: Omit<AnswerStep, 'hasStopped'>): boolean {
+  return text !== '' || (reasoning ?? '') !== '' || toolCalls !== undefined || (raw ?? '') !== ''
 }
 
 /** Returns the number of prompt tokens. llama.cpp counts a resumed answer as part of the prompt; this function does not. */
 function countPrompt({ prompt_n: computed, cache_n: cached }: Timings, generatedTokens: number): number {
   return Math.max(0, computed + cached - generatedTokens)
-}
-
-/**
- * Returns the fields to send to llama.cpp's server, which uses its own default for a missing field. Stop strings are not
- * sent: they are matched in this file, which holds back text that could become a stop string. The variables of the chat
- * template are not sent either: the prompt is already rendered.
- */
-function describeRequest(request: GenerateRequest): Record<string, unknown> {
-  const {
-    stop: _,
-    chat_template_kwargs: __,
-    ...body
-  } = toOpenAiBody(request, {
-    repetitionPenalty: 'repeat_penalty',
-    topLogprobs: 'n_probs',
-  })
-  const { topLogprobs } = request.options
-  // With 0, llama.cpp reports no log-probability at all, not even the chosen token's.
-  return { ...body, timings_per_token: true, ...(topLogprobs === 0 && { n_probs: 1 }) }
 }
 
 function readLogprobs(count: number) {
@@ -179,82 +295,4 @@ function readLogprobs(count: number) {
 
 function readLogprob({ id, token, bytes, logprob }: ChunkLogprob): TokenLogprob {
   return { tokenId: id, text: token, ...(token.includes('\uFFFD') && { bytes }), logprob }
-}
-
-interface Answer {
-  /** Yields one chunk per pull. llama.cpp computes at most one chunk in advance. */
-  chunks(): AsyncGenerator<Chunk, undefined, undefined>
-  /** Ends the answer and frees llama.cpp for the next one. */
-  end(): Promise<void>
-}
-
-function startAnswer(
-  runtime: LlamaCpp,
-  options: Readonly<Record<string, unknown>>,
-  signal: AbortSignal,
-): Answer {
-  const leaving = new AbortController()
-  const arrived: Chunk[] = []
-  /** How many chunks llama.cpp may still produce before it must wait. */
-  let wanted = 1
-  let isOver = false
-  let wake = () => {}
-
-  async function mayStep(): Promise<void> {
-    while (wanted < 1 && !leaving.signal.aborted) await new Promise<void>((resolve) => (wake = resolve))
-    leaving.signal.throwIfAborted()
-  }
-
-  function leave(): void {
-    leaving.abort(leftError())
-    wake()
-  }
-
-  const completing = runtime
-    .complete(
-      {
-        ...options,
-        stream: true,
-        abortSignal: leaving.signal,
-        onData(chunk) {
-          arrived.push(chunk as Chunk)
-          wanted -= 1
-          wake()
-        },
-      },
-      mayStep,
-    )
-    .finally(() => {
-      isOver = true
-      wake()
-    })
-  completing.catch(() => {})
-  signal.addEventListener('abort', leave, { once: true })
-
-  return {
-    async *chunks() {
-      for (;;) {
-        while (arrived.length === 0 && !isOver) await new Promise<void>((resolve) => (wake = resolve))
-        signal.throwIfAborted()
-        const chunk = arrived.shift()
-        if (!chunk) {
-          await completing
-          return undefined
-        }
-        // Lets llama.cpp compute the next chunk while this chunk travels to the reader.
-        wanted += 1
-        wake()
-        yield chunk
-      }
-    },
-    async end() {
-      signal.removeEventListener('abort', leave)
-      leave()
-      await completing.catch(() => {})
-    },
-  }
-}
-
-function leftError(): RivuletError {
-  return new RivuletError('generation-failed', 'The answer was cancelled: its reader left.')
 }

@@ -33,6 +33,12 @@ describe('a GGUF file', () => {
       // 6 layers × keys and values × 2 heads of 32 numbers × 2 bytes.
       cacheSize: { bytesPerToken: 6 * 2 * 64 * 2, windowBytesPerToken: 0, windowTokens: 0 },
       controlTokens: ['<|endoftext|>', '<|user|>', '<|assistant|>', '<|end|>'],
+      controlTokenIds: new Map([
+        ['<|endoftext|>', 0],
+        ['<|user|>', 1],
+        ['<|assistant|>', 2],
+        ['<|end|>', 3],
+      ]),
       beginToken: '<|endoftext|>',
       endToken: '<|end|>',
       addsBeginToken: false,
@@ -89,8 +95,11 @@ describe('the tokens of a GGUF file', () => {
     "{% for m in messages %}{% if m.role == 'user' %}<|user|>{{ m.content }}{% else %}{{ m.content }}<|done|>{% endif %}{% endfor %}"
   const read = (metadata: Parameters<typeof writeGguf>[0]) =>
     readGgufHeader(writeGguf({ 'general.architecture': 'llama', ...vocabulary, ...metadata }))
-  const list = (header: GgufHeader, endTokens: readonly string[] = [], option?: string) =>
-    readControlTokens(header, findChatTemplate(header.chatTemplates, option, {}), endTokens)
+  const list = (header: GgufHeader, endTokens: readonly string[] = [], option?: string) => {
+    const chatTemplate = findChatTemplate(header.chatTemplates, option, {})
+    const { forbidden: _, ...listed } = readControlTokens(header, chatTemplate, endTokens)
+    return listed
+  }
 
   it('are control tokens by their type: user-defined ones such as <b> and ▁▁▁ are text', async () => {
     const header = await read({})

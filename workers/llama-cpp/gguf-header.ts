@@ -12,6 +12,8 @@ export interface GgufHeader {
   readonly chatTemplates: NamedTemplates
   /** Tokens that control the model. User text must never become such a token. */
   readonly controlTokens: readonly string[]
+  /** The ids of `controlTokens`, by their text. */
+  readonly controlTokenIds: ReadonlyMap<string, number>
   /** User-defined tokens: chat markers, but also text such as `<b>` and runs of white space. */
   readonly userTokens: readonly string[]
   readonly beginToken: string | undefined
@@ -180,7 +182,8 @@ function describeModel(view: DataView, metadata: ReadonlyMap<string, Scalar | Ar
       return readNumberOf(`${architecture}.${name}`)
     }),
     chatTemplates: findTemplates(metadata),
-    controlTokens: control,
+    controlTokens: [...control.keys()],
+    controlTokenIds: control,
     userTokens: user,
     beginToken: named[0],
     endToken: named[1],
@@ -260,7 +263,8 @@ function readNumbers(view: DataView, { type, count, offset }: ArrayPlace): reado
 
 /** The texts of the tokens that control the model, of user-defined tokens, and of the tokens with the ids `namedIds`. */
 interface Vocabulary {
-  readonly control: readonly string[]
+  /** With their ids. */
+  readonly control: ReadonlyMap<string, number>
   readonly user: readonly string[]
   readonly named: readonly (string | undefined)[]
 }
@@ -272,12 +276,12 @@ function readVocabulary(
 ): Vocabulary {
   const tokens = metadata.get('tokenizer.ggml.tokens')
   const tokenTypes = metadata.get('tokenizer.ggml.token_type')
-  if (typeof tokens !== 'object') return { control: [], user: [], named: [] }
+  if (typeof tokens !== 'object') return { control: new Map(), user: [], named: [] }
   const hasTypes = typeof tokenTypes === 'object'
   if (tokens.type !== wideTypes.string || (hasTypes && sizes[tokenTypes.type] !== 4))
     refuse('its vocabulary is not a list of strings.')
   const reader = createReader(view, tokens.offset)
-  const control: string[] = []
+  const control = new Map<string, number>()
   const user: string[] = []
   const named = namedIds.map((): string | undefined => undefined)
   for (let id = 0; id < tokens.count; id += 1) {
@@ -290,7 +294,7 @@ function readVocabulary(
     }
     const token = reader.readString()
     if (token === '') continue
-    if (isControl) control.push(token)
+    if (isControl) control.set(token, id)
     else if (type === userDefinedType) user.push(token)
     for (const [index, namedId] of namedIds.entries()) if (namedId === id) named[index] = token
   }

@@ -2,12 +2,16 @@ import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { LlamaCppLoadOptions } from '../../lib/contract/llama-cpp-options.js'
 import { nameLocation, type ModelLocation } from '../../lib/contract/model-location.js'
 import { listOptions } from '../../lib/contract/option-table.js'
-import { textRoles } from '../../lib/contract/request.js'
 import type { ModelInfo } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
 import { describeThreads } from '../describe-device.js'
 import { rememberTimes } from '../phase-times.js'
 import { openModelFolder, type OpenModelFolder } from '../store/model-folder.js'
+import { plainFamily, type AnswerFamily } from '../text/channels/answer-family.js'
+import { describeChannels } from '../text/channels/describe-channels.js'
+import { findFamily } from '../text/channels/find-family.js'
+import { readTemplateShape } from '../text/channels/template-shape.js'
+import type { ChatTemplate } from '../text/chat-template.js'
 import { findChatTemplate } from '../text/find-chat-template.js'
 import { trackLoad } from '../track-load.js'
 import { checkFit } from './check-fit.js'
@@ -17,8 +21,9 @@ import { createConversationMemory } from './conversation-memory.js'
 import { chooseDevice, type ChosenDevice } from './device.js'
 import { fetchWasm, wllamaFiles } from './fetch-wasm.js'
 import { generateTokens, type LoadedModel } from './generate.js'
+import { createFormCompiler } from '../text/gbnf/compile-form.js'
 import { readGgufHeader, type GgufHeader } from './gguf-header.js'
-import { createPromptRenderer } from './render-prompt.js'
+import { createPromptWriter } from './write-prompt.js'
 import { openLlamaCpp, type LlamaCppFiles } from './runtime.js'
 
 /** The longest default context, in tokens. A longer one must be requested: it takes memory even when it is not used. */
@@ -93,18 +98,22 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         checkFit(files, header, {
           contextLength,
           usesGpu: device.useGpu,
-          budgetBytes: options.memoryBudgetBytes ?? Infinity,
+          budgetBytes: options.memoryBudgetBytes,
         })
         const parameters = chooseParameters(device, contextLength)
         const runtimeFiles = { ...build, wasm: await fetchingWasm }
         tracker.enterPhase('load')
         const controlTokens = readControlTokens(header, chatTemplate, options.endTokens ?? [])
+        const family = chatTemplate ? readFamily(chatTemplate, header) : plainFamily
         const conversationBytes = options.conversationCacheBytes ?? defaultConversationCacheBytes
         open = async () => ({
           runtime: await openLlamaCpp(files, runtimeFiles, parameters),
-          renderPrompt: createPromptRenderer(header, chatTemplate, controlTokens.all),
+          chatTemplate,
+          family,
+          writePrompt: createPromptWriter(header, controlTokens.all),
           controlTokens,
           memory: createConversationMemory(header.cacheSize, conversationBytes),
+          compileForm: createFormCompiler(),
         })
         const model = await open()
         await refuseCpu(model, options)
@@ -112,7 +121,7 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         loaded = model
         // A local file has only a name, no URL.
         const address = location.kind === 'local' ? paths[0]! : folder.url + paths[0]!
-        return describeModel(address, model, device, chatTemplate !== undefined)
+        return describeModel(address, model, device)
       } finally {
         tracker.stop()
         // The folder stays open until its files are read, so that they cannot be removed.
@@ -130,6 +139,15 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
       await released?.runtime.exit()
     },
   }
+}
+
+function readFamily(chatTemplate: ChatTemplate, { controlTokens, userTokens }: GgufHeader): AnswerFamily {
+  const known = new Set([...controlTokens, ...userTokens])
+  return findFamily({
+    template: chatTemplate.source,
+    hasToken: (text) => known.has(text),
+    hasTools: readTemplateShape(chatTemplate).hasTools,
+  })
 }
 
 async function readFiles(folder: OpenModelFolder, location: ModelLocation) {
@@ -182,9 +200,8 @@ async function refuseCpu({ runtime }: LoadedModel, { device }: LlamaCppLoadOptio
 
 function describeModel(
   model: string,
-  { runtime }: LoadedModel,
+  { runtime, chatTemplate, family }: LoadedModel,
   device: ChosenDevice,
-  hasChatTemplate: boolean,
 ): ModelInfo {
   const { usesGpu, isMultithreaded, threads } = runtime
   return {
@@ -197,11 +214,9 @@ function describeModel(
     warnings: device.build === 'compat' ? [compatWarning] : [],
     contextLength: runtime.contextLength,
     supports: {
-      inputs: hasChatTemplate ? ['chat', 'text'] : ['text'],
-      roles: textRoles,
-      formats: [],
-      reasoning: [],
-      options: listOptions('llama-cpp'),
+      inputs: chatTemplate ? ['chat', 'text'] : ['text'],
+      formats: ['json', 'json-schema', 'regex', 'grammar'],
+      ...describeChannels(chatTemplate, family, listOptions('llama-cpp')),
       continuation: true,
       seededContinuation: false,
       // llama.cpp has slots, but each step computes all of them: a slow reader would also hold back the other readers.

@@ -1,6 +1,9 @@
 import { afterEach, expect, it, vi } from 'vitest'
 import { chooseDevice } from './device.js'
 
+/** What the browser of `stubAdapter` reports, in GiB. */
+let deviceMemory: number | undefined
+
 /** Stands in for a browser with a real graphics adapter that has only these features. */
 function stubAdapter(...features: readonly string[]): void {
   const adapter = {
@@ -10,10 +13,13 @@ function stubAdapter(...features: readonly string[]): void {
   }
   const gpu = { requestAdapter: () => Promise.resolve(adapter) }
   vi.stubGlobal('DedicatedWorkerGlobalScope', {})
-  vi.stubGlobal('navigator', { gpu, hardwareConcurrency: 8 })
+  vi.stubGlobal('navigator', { gpu, hardwareConcurrency: 8, deviceMemory })
 }
 
-afterEach(() => vi.unstubAllGlobals())
+afterEach(() => {
+  deviceMemory = undefined
+  vi.unstubAllGlobals()
+})
 
 it('loading refuses a dtype with 16-bit floats on an adapter without them', async () => {
   stubAdapter()
@@ -57,3 +63,19 @@ it('a model on WASM is limited by the memory of WebAssembly, or by a smaller bud
     limitedBy: 'the option "memoryBudgetBytes"',
   })
 })
+
+it.each([
+  ['a phone', 2, 'webgpu', 3 * 2 ** 30, 'the memory of this device'],
+  ['a phone', 2, 'wasm', 3 * 2 ** 30, 'the memory of this device'],
+  ['a phone with more than WebAssembly', 4, 'wasm', 2 ** 32, 'the memory of WebAssembly'],
+  ['a device that may have more than is reported', 8, 'webgpu', Infinity, 'the memory of this device'],
+] as const)(
+  'a model on %s (%d GiB, %s) is limited to %d bytes',
+  async (_, memory, device, bytes, limitedBy) => {
+    deviceMemory = memory
+    stubAdapter('shader-f16')
+    expect((await chooseDevice({ device })).memory).toMatchObject({ maxModelBytes: bytes, limitedBy })
+    // The app knows better.
+    expect((await chooseDevice({ device, memoryBudgetBytes: 1000 })).memory.maxModelBytes).toBe(1000)
+  },
+)

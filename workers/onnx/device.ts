@@ -3,7 +3,7 @@ import { probeDevices, type Devices } from '../../lib/contract/devices.js'
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import { describeAdapter } from '../describe-device.js'
-import { wasmMemoryBytes } from '../memory-exceeded.js'
+import { limitMemory } from '../memory-exceeded.js'
 import type { MemoryLimits } from './check-fit.js'
 
 /** The device that runs a model, unless it cannot compute the model or any of the folder's files. */
@@ -40,7 +40,7 @@ function choose(devices: Devices, options: OnnxLoadOptions): UsedDevice {
     description: adapter ? describeAdapter(adapter) : 'CPU',
     dtypes: chosen.dtypes,
     unsupported: chosen.unsupported,
-    memory: limitMemory(adapter?.maxBufferBytes, options.memoryBudgetBytes ?? Infinity),
+    memory: limitModel(adapter?.maxBufferBytes, options.memoryBudgetBytes),
   }
 }
 
@@ -48,11 +48,7 @@ function choose(devices: Devices, options: OnnxLoadOptions): UsedDevice {
  * Returns the memory limits of a model.
  * @param maxBufferBytes the largest buffer size of the adapter; undefined on WASM
  */
-function limitMemory(maxBufferBytes: number | undefined, budgetBytes: number): MemoryLimits {
-  const isWasm = maxBufferBytes === undefined && wasmMemoryBytes < budgetBytes
-  return {
-    maxTensorBytes: maxBufferBytes ?? Infinity,
-    maxModelBytes: isWasm ? wasmMemoryBytes : budgetBytes,
-    limitedBy: isWasm ? 'the memory of WebAssembly' : 'the option "memoryBudgetBytes"',
-  }
+function limitModel(maxBufferBytes: number | undefined, budgetBytes: number | undefined): MemoryLimits {
+  const { bytes, limitedBy } = limitMemory(maxBufferBytes === undefined, budgetBytes)
+  return { maxTensorBytes: maxBufferBytes ?? Infinity, maxModelBytes: bytes, limitedBy }
 }

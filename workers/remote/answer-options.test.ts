@@ -106,10 +106,12 @@ const written: Record<ServerKind, { readonly [Form in keyof typeof forms]?: obje
   },
   sglang: { ...openAi, regex: { regex: '[a-z]+' }, grammar: { ebnf: 'root ::= "a"' } },
   'llama-cpp': { ...openAi, grammar: { grammar: 'root ::= "a"' } },
+  // The grammar that the backends in the page use, too.
   'llama-cpp-python': {
-    json: openAi.json,
-    schema: { response_format: { type: 'json_object', schema } },
-    grammar: { grammar: 'root ::= "a"' },
+    json: { grammar: expect.stringContaining('root ::=') },
+    schema: { grammar: expect.stringMatching(/root ::= [^]*city/) },
+    regex: { grammar: expect.stringContaining('[a-z]') },
+    grammar: { grammar: expect.stringContaining('"a"') },
   },
 }
 const kinds = Object.keys(written) as ServerKind[]
@@ -139,7 +141,7 @@ describe('a form of the answer', () => {
     ['llama-cpp', 'json', { json_schema: { type: 'object' } }],
     ['llama-cpp', 'grammar', { grammar: 'root ::= "a"' }],
     ['vllm', 'schema', openAi.schema],
-    ['llama-cpp-python', 'schema', undefined],
+    ['llama-cpp-python', 'schema', { grammar: expect.stringContaining('city') }],
     ['ollama', 'json', undefined],
     ['openai', 'schema', undefined],
   ] as const)('of raw text, on %s, %s: %j', async (kind, form, fields) => {
@@ -189,6 +191,58 @@ describe('a form of the answer', () => {
     await ask(chatRequest('Hello', { responseFormat: forms.regex }))
     expect(Object.keys(pickForm(bodies[0]))).toEqual([regexField])
   })
+
+  it('is rivulet’s own grammar on llama.cpp’s server if its model does not reason, also from the middle', async () => {
+    pages['/props'] = { chat_template: '{{ messages }}' }
+    const { supports, ask } = await open('llama-cpp')
+    expect(supports.formats).toEqual(['json', 'json-schema', 'regex', 'grammar'])
+    const hostile = {
+      ...schema,
+      properties: { city: { type: 'integer', multipleOf: 10, maximum: 30, minimum: 1 } },
+    }
+    await ask(chatRequest('Hello', { responseFormat: { kind: 'json-schema', schema: hostile } }))
+    expect(pickForm(bodies[0])).toEqual({ grammar: expect.stringContaining('30') })
+    await ask(chatRequest('Hello', { responseFormat: { kind: 'regex', pattern: 'cat|dog' } }, 'ca'))
+    expect(bodies[1]!.grammar).toContain('"t"')
+    for (const [request, option] of [
+      [
+        chatRequest('Hello', { responseFormat: { kind: 'regex', pattern: 'cat' } }, 'x'),
+        'continueFinalMessage',
+      ],
+      [
+        chatRequest('Hello', { responseFormat: { kind: 'grammar', grammar: 'root ::= b' } }),
+        'responseFormat',
+      ],
+    ] as const) {
+      await expect(ask(request)).rejects.toMatchObject({ code: 'invalid-option', details: { option } })
+    }
+    expect(bodies).toHaveLength(2)
+    // The server refuses a grammar together with tools.
+    const tools = [{ name: 'clock', parameters: { type: 'object' } }]
+    await ask(chatRequest('Hello', { tools, responseFormat: forms.schema }))
+    expect(pickForm(bodies[2])).toEqual(openAi.schema)
+    await expect(ask(chatRequest('Hello', { tools, responseFormat: forms.regex }))).rejects.toThrow(
+      /with tools/,
+    )
+  })
+
+  it.each(['ollama', 'sglang', 'llama-cpp'] as const)(
+    'with a keyword that the server’s own grammar ignores is refused by name: %s',
+    async (kind) => {
+      const { ask } = await open(kind)
+      const deep = {
+        type: 'object',
+        properties: { a: { type: 'array', items: { type: 'number', minimum: 3 } } },
+      }
+      await expect(
+        ask(chatRequest('Hello', { responseFormat: { kind: 'json-schema', schema: deep } })),
+      ).rejects.toMatchObject({
+        code: 'invalid-option',
+        message: expect.stringContaining('"minimum" at #/properties/a/items'),
+      })
+      expect(bodies).toEqual([])
+    },
+  )
 
   it('is refused for a server of unknown kind, unless the app says that the server has it', async () => {
     const { supports } = await open(undefined)
@@ -431,6 +485,7 @@ describe('a lost answer', () => {
     ['llama-cpp', { text: 'On', toolCalls: [{ id: 'a', name: 'clock', arguments: '' }] }, {}, /tool call/],
     ['vllm', { text: '{"ci' }, { responseFormat: forms.schema }, /json-schema/],
     ['llama-cpp', { text: 'a' }, { responseFormat: forms.grammar }, /grammar/],
+    ['llama-cpp-python', { text: 'b' }, { responseFormat: forms.grammar }, /does not fit/],
   ] as const)(
     'on %s, with %j and %j, ends typed before a request',
     async (kind, generated, options, words) => {

@@ -33,7 +33,15 @@ function applyProps(dialect: Dialect, props: unknown): Dialect {
   const hasNoTools = isObject(caps) && caps.supports_tools === false
   const reasoning = typeof template === 'string' ? readReasoning(template) : dialect.reasoning
   const unsupported = hasNoTools ? [...dialect.unsupported, ...toolOptions] : dialect.unsupported
-  return { ...dialect, unsupported, reasoning, reason: "The chat template of the server's model lacks it." }
+  const refined = {
+    ...dialect,
+    unsupported,
+    reasoning,
+    reason: "The chat template of the server's model lacks it.",
+  }
+  if (reasoning.length > 0) return refined
+  // No thought comes before the answer, so a grammar can hold all of it.
+  return { ...refined, takesGrammars: true, formats: ['json', 'json-schema', 'regex', 'grammar'] }
 }
 
 function readReasoning(template: string): ModelSupport['reasoning'] {

@@ -32,9 +32,14 @@ export interface DescribedRequest {
 
 /**
  * Describes a request for the server, and what to leave out of it if the server refuses it.
+ * @param grammar rivulet's grammar of the form of the answer, if the server takes it
  * @throws RivuletError `invalid-option`, `connection-failed`: see `writeInput`
  */
-export function describeRequest(rules: BodyRules, request: GenerateRequest): DescribedRequest {
+export function describeRequest(
+  rules: BodyRules,
+  request: GenerateRequest,
+  grammar?: string,
+): DescribedRequest {
   const { learned, extraBody, model, dialect } = rules
   const isChat = request.input.kind === 'chat'
   let limit = Infinity
@@ -46,7 +51,7 @@ export function describeRequest(rules: BodyRules, request: GenerateRequest): Des
       ...dialect.writers,
       // OpenAI's completions keep the old name.
       maxTokens: isChat ? (renamed ?? 'max_tokens') : 'max_tokens',
-      responseFormat: (format) => writeFormatFields(dialect, format, request.input.kind),
+      responseFormat: (format) => writeFormatFields(dialect, format, request.input.kind, grammar),
     })
     const usage = learned.refusesStreamOptions ? {} : { stream_options: { include_usage: true } }
     const body = { model, stream: true, ...usage, ...extraBody, ...fields, ...writeInput(dialect, request) }

@@ -1,9 +1,11 @@
+import { refuse } from '../../lib/contract/check-options.js'
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { GenerateRequest } from '../../lib/contract/request.js'
 import type { RemoteLoadOptions } from '../../lib/contract/remote-options.js'
 import type { AnswerEnd, GenerationStep, ModelSupport } from '../../lib/contract/worker-api.js'
 import type { Backend, GenerateContext } from '../backend.js'
-import { countGenerated, isComplete } from '../openai-body.js'
+import { countGenerated, isComplete, joinAnswer } from '../openai-body.js'
+import { describeFormat } from '../text/grammar/describe-format.js'
 import { askDialect } from './ask-server.js'
 import { checkDemands } from './check-demands.js'
 import { describeRequest, type BodyRules } from './describe-request.js'
@@ -85,12 +87,39 @@ async function* streamAnswer(
     startedAt: performance.now(),
   }
   try {
-    const items = transport.stream(describeRequest(rules, request), signal)
+    const grammar = rules.dialect.takesGrammars ? await writeFormGrammar(request) : undefined
+    const items = transport.stream(describeRequest(rules, request, grammar), signal)
     const steps = readAnswer(readChatChunks(items, transport.redact), context)
     return yield* checkDemands(request.options, steps)
   } catch (error) {
     throw addModelNames(error, listed)
   }
+}
+
+/**
+ * Returns the grammar of the form of an answer, from where the answer is. Most apps need no form, so the code is loaded on
+ * demand.
+ * @throws RivuletError `invalid-option` if the form cannot be held, or does not fit the message to continue;
+ *   `connection-failed` if a lost answer does not fit it
+ */
+async function writeFormGrammar(request: GenerateRequest): Promise<string | undefined> {
+  const { responseFormat, tools } = request.options
+  // llama.cpp's server refuses a grammar together with tools.
+  if (!responseFormat || tools) return undefined
+  const { createFormCompiler } = await import('../text/gbnf/compile-form.js')
+  const form = describeFormat(responseFormat)
+  const grammar = createFormCompiler()(form, 'responseFormat', joinAnswer(request))
+  if (grammar !== undefined) return grammar
+  if (!request.resume) {
+    refuse(
+      'The message to continue does not fit "responseFormat". Correct it, or leave "continueFinalMessage" out.',
+      'continueFinalMessage',
+    )
+  }
+  throw new RivuletError(
+    'connection-failed',
+    'The answer was lost, and does not fit "responseFormat". Retry.',
+  )
 }
 
 /** Adds the server's models to the error for a model that the server does not have. */

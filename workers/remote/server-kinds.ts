@@ -28,8 +28,13 @@ export interface Dialect {
   readonly continuesJson: boolean
   /** True if the server can continue the reasoning of an answer, with `continue_final_message: 'reasoning_content'`. */
   readonly continuesReasoning: boolean
-  /** True if the server's grammar silently ignores JSON schema's keywords that `findUnheldKeyword` names. */
+  /** True if the server's own grammars silently ignore the keywords of a JSON schema that `findIgnoredKeyword` names. */
   readonly ignoresKeywords: boolean
+  /**
+   * True if the server gets rivulet's own grammar for each form, under the name `grammar`, from where the answer is. Then it holds
+   * the same texts as the backends in the page. It also holds the model's reasoning to the grammar.
+   */
+  readonly takesGrammars: boolean
 }
 
 export const toolOptions = [
@@ -72,13 +77,6 @@ const llamaCppFormat: WriteFormat = (format, input) => {
   if (input === 'chat') return openAiFormat(format, input)
   if (format.kind === 'json') return { json_schema: { type: 'object' } }
   return format.kind === 'json-schema' ? { json_schema: format.schema } : undefined
-}
-
-const llamaCppPythonFormat: WriteFormat = (format, input) => {
-  if (format.kind === 'grammar') return { grammar: format.grammar }
-  if (input === 'text' || format.kind === 'regex') return undefined
-  const schema = format.kind === 'json-schema' && { schema: format.schema }
-  return { response_format: { type: 'json_object', ...schema } }
 }
 
 /**
@@ -129,6 +127,7 @@ const unknownServer: Dialect = {
   continuesJson: false,
   continuesReasoning: false,
   ignoresKeywords: false,
+  takesGrammars: false,
 }
 
 /**
@@ -154,19 +153,21 @@ const dialects: Readonly<Record<ServerKind, Dialect>> = {
     continuesJson: true,
     continuesReasoning: true,
     ignoresKeywords: true,
+    takesGrammars: false,
   },
   'llama-cpp-python': {
     ownedBy: 'me',
     writers: { repetitionPenalty: 'repeat_penalty' },
     // It calls tools only with a chat format that the server was started with.
     unsupported: [...toolOptions, 'reasoning', 'templateVariables'],
-    formats: ['json', 'json-schema', 'grammar'],
-    writeFormat: llamaCppPythonFormat,
+    formats: ['json', 'json-schema', 'regex', 'grammar'],
+    writeFormat: llamaCppFormat,
     reasoning: [],
     reasoningFields: [],
     continuesJson: false,
     continuesReasoning: false,
     ignoresKeywords: true,
+    takesGrammars: true,
   },
   ollama: {
     ownedBy: 'library',
@@ -178,6 +179,7 @@ const dialects: Readonly<Record<ServerKind, Dialect>> = {
     continuesJson: false,
     continuesReasoning: false,
     ignoresKeywords: true,
+    takesGrammars: false,
   },
   openai: {
     host: 'api.openai.com',
@@ -190,6 +192,7 @@ const dialects: Readonly<Record<ServerKind, Dialect>> = {
     continuesJson: false,
     continuesReasoning: false,
     ignoresKeywords: false,
+    takesGrammars: false,
   },
   sglang: {
     ownedBy: 'sglang',
@@ -202,6 +205,7 @@ const dialects: Readonly<Record<ServerKind, Dialect>> = {
     continuesJson: false,
     continuesReasoning: false,
     ignoresKeywords: true,
+    takesGrammars: false,
   },
   vllm: {
     ownedBy: 'vllm',
@@ -215,6 +219,7 @@ const dialects: Readonly<Record<ServerKind, Dialect>> = {
     continuesJson: false,
     continuesReasoning: false,
     ignoresKeywords: false,
+    takesGrammars: false,
   },
 }
 
@@ -237,9 +242,9 @@ export function getDialect(kind: ServerKind | undefined): Dialect {
  * @param named what the app says about it, which replaces what is known about its kind
  */
 export function describeSupport(
-  { unsupported, formats: knownFormats, reasoning: knownReasoning, reason }: Dialect,
+  { unsupported, formats: knownFormats, reasoning: knownReasoning, reasoningFields, reason }: Dialect,
   named: RemoteSupport,
-): Pick<ModelSupport, 'options' | 'formats' | 'reasoning' | 'roles' | 'hints'> {
+): Pick<ModelSupport, 'options' | 'formats' | 'reasoning' | 'roles' | 'hints' | 'continuedChannels'> {
   const { formats = knownFormats, reasoning = knownReasoning, tools } = named
   const isMissing = (name: OptionName) => {
     if (name === 'responseFormat') return formats.length === 0
@@ -252,5 +257,12 @@ export function describeSupport(
     answerOptions.filter(isMissing),
   ]
   const hints = reason === undefined ? {} : Object.fromEntries(missing.map((name) => [name, reason]))
-  return { options, formats, reasoning, roles: options.includes('tools') ? roles : textRoles, hints }
+  return {
+    options,
+    formats,
+    reasoning,
+    roles: options.includes('tools') ? roles : textRoles,
+    hints,
+    continuedChannels: reasoningFields.length > 0 ? ['text', 'reasoning'] : ['text'],
+  }
 }

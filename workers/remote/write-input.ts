@@ -2,6 +2,7 @@ import { refuse } from '../../lib/contract/check-options.js'
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { GenerateRequest, RequestFormat, RequestMessage } from '../../lib/contract/request.js'
 import { joinAnswer, type Fields } from '../openai-body.js'
+import { findIgnoredKeyword } from './find-ignored-keyword.js'
 import type { Dialect } from './server-kinds.js'
 
 /**
@@ -54,7 +55,8 @@ function checkContinuation(
   const { resume, options } = request
   const isLostAt = findLostPart(dialect, request, answer, reasoning)
   const kind = options.responseFormat?.kind
-  const isHeld = kind === undefined || (dialect.continuesJson && kind.startsWith('json'))
+  const isHeld =
+    kind === undefined || dialect.takesGrammars || (dialect.continuesJson && kind.startsWith('json'))
   if (answer + reasoning === '' || isHeld) {
     if (isLostAt === undefined) return
   } else if (!resume) {
@@ -82,16 +84,31 @@ function findLostPart(
   return reasoningFields.length === 0 ? 'after its reasoning' : undefined
 }
 
-/** @throws RivuletError `invalid-option` if the server cannot hold the form for this input */
+/**
+ * Returns the fields that demand a form.
+ * @param grammar rivulet's grammar of the form, if the server takes it
+ * @throws RivuletError `invalid-option` if the server cannot hold the form for this input
+ */
 export function writeFormatFields(
-  { writeFormat }: Dialect,
+  { writeFormat, ignoresKeywords }: Dialect,
   format: RequestFormat,
   input: 'chat' | 'text',
+  grammar: string | undefined,
 ): Fields {
+  if (grammar !== undefined) return { grammar }
+  const ignored = ignoresKeywords && format.kind === 'json-schema' && findIgnoredKeyword(format.schema)
+  if (ignored) {
+    refuse(
+      `"responseFormat" cannot be held. The server ignores ${ignored}. Change the schema, or use another backend.`,
+      'responseFormat',
+    )
+  }
   return (
     writeFormat(format, input) ??
     refuse(
-      `This server cannot hold the form "${format.kind}" for raw text. Pass the prompt as messages.`,
+      input === 'text'
+        ? `This server cannot hold the form "${format.kind}" for raw text. Pass the prompt as messages.`
+        : `This server cannot hold the form "${format.kind}" together with tools. Leave one of them out.`,
       'responseFormat',
     )
   )

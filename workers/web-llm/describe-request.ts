@@ -1,6 +1,10 @@
 import { refuse } from '../../lib/contract/check-options.js'
-import type { GenerateRequest, RequestOptions } from '../../lib/contract/request.js'
-import { toOpenAiBody } from '../openai-body.js'
+import type { GenerateRequest, RequestFormat, RequestOptions } from '../../lib/contract/request.js'
+import { toOpenAiBody, type OptionWriters } from '../openai-body.js'
+import { toByteSets } from '../text/grammar/byte-sets.js'
+import { describeFormat } from '../text/grammar/describe-format.js'
+import { lowerForm } from '../text/grammar/lower-form.js'
+import { UnsupportedForm } from '../text/grammar/unsupported-form.js'
 import type { ChatConfig, ConversationTemplate, Message, SamplingParameters } from './runtime.js'
 
 /** A checked request in web-llm's format. */
@@ -53,8 +57,29 @@ function findControlStrings(template: ConversationTemplate): readonly string[] {
 }
 
 /**
+ * web-llm 0.2.86 compiles a grammar with XGrammar 0.1.27, as `onnx()` does, so that both hold the same texts. Its own
+ * `json_object` with a schema would ignore keywords that XGrammar does not know.
+ */
+const writers = {
+  responseFormat: (format) => ({ response_format: { type: 'grammar', grammar: writeFormGrammar(format) } }),
+} as const satisfies OptionWriters
+
+/** @throws RivuletError `invalid-option` for a form that cannot be held */
+function writeFormGrammar(format: RequestFormat): string {
+  try {
+    const form = lowerForm(describeFormat(format), toByteSets)
+    if (form.type === 'grammar') return form.grammar
+    throw new UnsupportedForm(`web-llm has no grammar for the form "${form.type}".`)
+  } catch (error) {
+    if (!(error instanceof UnsupportedForm)) throw error
+    return refuse(`"responseFormat" cannot be held. ${error.message}`, 'responseFormat')
+  }
+}
+
+/**
  * Converts a request to web-llm's format.
- * @throws RivuletError `invalid-option` for token ids that the model does not have, and for forged control strings
+ * @throws RivuletError `invalid-option` for token ids that the model does not have, for forged control strings, and for a form
+ *   of the answer that cannot be held
  */
 export function describeRequest(request: GenerateRequest, rules: RequestRules): DescribedRequest {
   const { input, options } = request
@@ -62,7 +87,7 @@ export function describeRequest(request: GenerateRequest, rules: RequestRules): 
   const parameters = {
     stream: true,
     stream_options: { include_usage: true },
-    ...toOpenAiBody(request),
+    ...toOpenAiBody(request, writers),
   } as const
   if (input.kind === 'text') return { kind: 'text', prompt: input.text, parameters }
   const messages = input.messages.map((message) => describeMessage(message, rules))

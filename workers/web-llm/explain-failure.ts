@@ -181,6 +181,7 @@ const requestCodes: Readonly<Record<string, WrappingCode>> = {
   ContextWindowSizeExceededError: 'prompt-too-long',
   MessageOrderError: 'invalid-option',
   SystemMessageOrderError: 'invalid-option',
+  GrammarMatcherInitError: 'invalid-option',
   // When the device is lost, web-llm unloads the model.
   ModelNotLoadedError: 'device-lost',
   DeviceLostError: 'device-lost',

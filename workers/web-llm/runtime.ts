@@ -55,6 +55,7 @@ export interface SamplingParameters {
   readonly logit_bias?: Readonly<Record<string, number>>
   readonly seed?: number
   readonly stop?: readonly string[]
+  readonly response_format?: { readonly type: 'grammar'; readonly grammar: string }
 }
 
 export interface ChatRequest extends SamplingParameters {

@@ -81,6 +81,8 @@ export function createScriptedPipeline(script: Script, seen: Seen, config: ChatC
     getCurRoundDecodingTotalTime: () => decodeMs / 1000,
     getCurRoundPrefillTokensPerSec: () => 1,
     getCurRoundDecodingTokensPerSec: () => 1,
+    getCurRoundGrammarInitTotalTime: () => 0,
+    getCurRoundGrammarPerTokenTotalTime: () => 0,
     resetChat() {
       conversation?.reset()
       finishReason = undefined

@@ -107,9 +107,15 @@ function describeModel(model: string, config: ChatConfig, deviceDescription: str
     supports: {
       inputs: ['chat', 'text'],
       roles: textRoles,
-      formats: [],
+      formats: ['json', 'json-schema', 'regex', 'grammar'],
       reasoning: [],
       options: listOptions('web-llm'),
+      hints: {
+        tools: noTemplate,
+        toolChoice: noTemplate,
+        parallelToolCalls: noTemplate,
+        reasoning: noTemplate,
+      },
       continuation: false,
       seededContinuation: false,
       // web-llm has one KV cache, and one flag that interrupts any running request.
@@ -117,6 +123,8 @@ function describeModel(model: string, config: ChatConfig, deviceDescription: str
     },
   }
 }
+
+const noTemplate = "MLC's models have no chat template that could contain it. Use onnx() or llamaCpp()."
 
 /** Loads a model. Rejects as soon as `signal` aborts: web-llm's own `reload` then resolves, or continues loading. */
 async function reload(engine: MlcEngine, options: WebLlmLoadOptions, signal: AbortSignal): Promise<void> {

@@ -1,4 +1,10 @@
-import type { TagFormat, TaggedFormat } from '../../text/grammar/tag-format.js'
+import { describeSchema } from '../grammar/describe-schema.js'
+import { pruneGrammar, type GrammarRules } from '../grammar/grammar-node.js'
+import { parseGrammar } from '../grammar/parse-grammar.js'
+import { parsePattern } from '../grammar/parse-pattern.js'
+import type { TagFormat, TaggedFormat } from '../grammar/tag-format.js'
+import { UnsupportedForm } from '../grammar/unsupported-form.js'
+import { addRules } from './add-rules.js'
 import {
   anyCharacter,
   GrammarBuilder,
@@ -8,17 +14,22 @@ import {
   type Alternative,
   type Grammar,
 } from './grammar.js'
-import { GrammarError, parseGbnf } from './parse-gbnf.js'
+import { isLeftRecursive } from './left-recursion.js'
 
-/**
- * Writes a form as one grammar. Its JSON schemas and patterns must be grammars already (`lowerForm`).
- * @throws GrammarError for a form that llama.cpp cannot hold
- */
+/** The largest number of rules. */
+const maxRules = 20_000
+
+/** Writes a form as one grammar. @throws UnsupportedForm for a form that llama.cpp cannot hold */
 export function composeGrammar(form: TagFormat): Grammar {
   const builder = new GrammarBuilder()
   const root = builder.add()
   builder.set(root, [compose(builder, form, [])])
-  return builder.build(root)
+  const grammar = builder.build(root)
+  if (grammar.rules.length > maxRules) throw new UnsupportedForm('It is too large.')
+  if (isLeftRecursive(grammar)) {
+    throw new UnsupportedForm('A part of it starts with itself, which llama.cpp cannot hold.')
+  }
+  return grammar
 }
 
 /**
@@ -30,7 +41,11 @@ function compose(builder: GrammarBuilder, form: TagFormat, ends: readonly string
     case 'const_string':
       return spell(form.value)
     case 'grammar':
-      return [builder.include(parseGbnf(form.grammar))]
+      return [addRules(builder, parseGrammar(form.grammar))]
+    case 'json_schema':
+      return [addRules(builder, describeSchema(form.json_schema))]
+    case 'regex':
+      return [addRules(builder, describePattern(form.pattern))]
     case 'any_text':
       return [refer(addFreeText(builder, ends, []))]
     case 'sequence':
@@ -43,11 +58,16 @@ function compose(builder: GrammarBuilder, form: TagFormat, ends: readonly string
       return composeTriggered(builder, form, ends)
     case 'tags_with_separator':
       return composeSeparated(builder, form)
-    case 'json_schema':
-    case 'regex':
     case 'qwen_xml_parameter':
-      throw new GrammarError(`llama.cpp has no grammar for the form "${form.type}".`)
+      throw new UnsupportedForm('llama.cpp has no grammar for parameters in XML.')
   }
+}
+
+/** Returns the grammar of the texts that the whole pattern matches. */
+function describePattern(pattern: string): GrammarRules {
+  const rules = pruneGrammar(new Map([['root', parsePattern(pattern, true)]]))
+  if (rules) return rules
+  throw new UnsupportedForm('The pattern matches no text.')
 }
 
 function composeTag(builder: GrammarBuilder, { begin, content, end }: TaggedFormat): Alternative {
@@ -67,9 +87,9 @@ function composeTriggered(
   const starts = triggers.map((trigger) => ({
     text: trigger,
     // The trigger is written already.
-    then: tags
+    rest: tags
       .filter(({ begin }) => begin.startsWith(trigger))
-      .map((tag) => [...composeTag(builder, { ...tag, begin: tag.begin.slice(trigger.length) }), ...after]),
+      .map((tag) => composeTag(builder, { ...tag, begin: tag.begin.slice(trigger.length) }).concat(after)),
   }))
   builder.set(text, [[refer(addFreeText(builder, ends, starts))]])
   return at_least_one ? [refer(builder.add(first)), refer(text)] : [refer(text)]
@@ -89,7 +109,7 @@ function composeSeparated(
 /** What follows a text that free text can contain. */
 interface Start {
   readonly text: string
-  readonly then: readonly Alternative[]
+  readonly rest: readonly Alternative[]
 }
 
 /**
@@ -118,7 +138,7 @@ function addFreeText(builder: GrammarBuilder, ends: readonly string[], starts: r
       if (ends.some((end) => text.endsWith(end))) return []
       const start = starts.find((each) => text.endsWith(each.text))
       const letter = spell(character)
-      if (start) return start.then.map((alternative) => [...letter, ...alternative])
+      if (start) return start.rest.map((alternative) => letter.concat(alternative))
       return [[...letter, refer(findState(states, text))]]
     })
     const other = oneOf(

@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { chatRequest, textRequest } from '../request.test-support.js'
+import { joinAnswer } from '../openai-body.js'
 import { createChatTemplate } from '../text/chat-template.js'
+import { renderPrompt } from '../text/prompt.js'
 import type { GgufHeader } from './gguf-header.js'
-import { createPromptRenderer } from './render-prompt.js'
+import type { GenerateRequest } from '../../lib/contract/request.js'
+import { createPromptWriter } from './write-prompt.js'
 
 const header: GgufHeader = {
   architecture: 'llama',
@@ -10,6 +13,7 @@ const header: GgufHeader = {
   cacheSize: { bytesPerToken: 0, windowBytesPerToken: 0, windowTokens: 0 },
   chatTemplates: new Map(),
   controlTokens: ['<s>', '<|user|>', '<|assistant|>', '<|end|>', '<|end|><|user|>', '🐉x', '¤'],
+  controlTokenIds: new Map(),
   userTokens: [],
   beginToken: '<s>',
   endToken: '<|end|>',
@@ -21,7 +25,18 @@ const createTemplate = (template: string) =>
   createChatTemplate(new Map([['default', template]]), { bos_token: '<s>', eos_token: '<|end|>' })
 const joiner = '\u2060'
 const { controlTokens } = header
-const render = createPromptRenderer(header, createTemplate(source), controlTokens)
+
+/** Writes the prompt of a request, with what is generated so far. */
+function createRenderer(
+  { addsBeginToken }: GgufHeader,
+  template: ReturnType<typeof createTemplate> | undefined,
+): (request: GenerateRequest) => string {
+  const write = createPromptWriter({ ...header, addsBeginToken }, controlTokens)
+  return (request) =>
+    write([...renderPrompt(template, request), { text: joinAnswer(request), isContent: true }])
+}
+
+const render = createRenderer(header, createTemplate(source))
 
 /** Finds what the runtime would treat as control tokens. */
 const findTokens = (text: string) => text.match(/<s>|<\|\w+\|>|🐉x/g) ?? []
@@ -29,11 +44,7 @@ const findTokens = (text: string) => text.match(/<s>|<\|\w+\|>|🐉x/g) ?? []
 describe('a prompt for llama.cpp', () => {
   it('is the template’s text, without the begin token that the tokenizer adds', () => {
     expect(render(chatRequest('Hello'))).toBe('<|user|>Hello<|end|><|assistant|>')
-    const bare = createPromptRenderer(
-      { ...header, addsBeginToken: false },
-      createTemplate(source),
-      controlTokens,
-    )
+    const bare = createRenderer({ ...header, addsBeginToken: false }, createTemplate(source))
     expect(bare(chatRequest('Hello'))).toBe('<s><|user|>Hello<|end|><|assistant|>')
   })
 
@@ -51,10 +62,9 @@ describe('a prompt for llama.cpp', () => {
   })
 
   it('has no control tokens where content and template meet', () => {
-    const meeting = createPromptRenderer(
+    const meeting = createRenderer(
       { ...header, addsBeginToken: false },
       createTemplate("<|{{ messages[0]['content'] }}"),
-      controlTokens,
     )
     expect(findTokens(meeting(chatRequest('end|> and')))).toEqual([])
   })
@@ -87,7 +97,7 @@ describe('a prompt for llama.cpp', () => {
   })
 
   it('of raw text needs no template', () => {
-    const bare = createPromptRenderer(header, undefined, controlTokens)
+    const bare = createRenderer(header, undefined)
     expect(bare(textRequest('Hello'))).toBe('Hello')
   })
 })

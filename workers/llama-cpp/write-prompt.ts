@@ -1,7 +1,4 @@
-import type { GenerateRequest } from '../../lib/contract/request.js'
-import { joinAnswer } from '../openai-body.js'
-import type { ChatTemplate, PromptPart } from '../text/chat-template.js'
-import { renderPrompt } from '../text/prompt.js'
+import type { PromptPart } from '../text/chat-template.js'
 import { joinParts } from '../text/prompt-text.js'
 import { createTokenMatcher } from '../text/token-matcher.js'
 import type { GgufHeader } from './gguf-header.js'
@@ -10,21 +7,19 @@ import type { GgufHeader } from './gguf-header.js'
 const wordJoiner = '\u2060'
 
 /**
- * Renders a prompt as one text, the only form that the runtime accepts. The runtime treats control tokens anywhere in the
- * text as real ones, so control tokens in message contents are broken up.
+ * Writes a prompt as one text, the only form that the runtime accepts. The runtime treats control tokens anywhere in the text
+ * as real ones, so control tokens in contents are broken up.
  */
-export type RenderPrompt = (request: GenerateRequest) => string
+export type WritePrompt = (parts: readonly PromptPart[]) => string
 
 /** @param controlTokens see `readControlTokens` */
-export function createPromptRenderer(
+export function createPromptWriter(
   { beginToken, addsBeginToken }: GgufHeader,
-  chatTemplate: ChatTemplate | undefined,
   controlTokens: readonly string[],
-): RenderPrompt {
+): WritePrompt {
   const breakTokens = createTokenBreaker(controlTokens)
 
-  return (request) => {
-    const parts = [...renderPrompt(chatTemplate, request), { text: joinAnswer(request), isContent: true }]
+  return (parts) => {
     const text = breakTokens(parts)
     // The tokenizer adds the begin token itself.
     const isTwice = addsBeginToken && beginToken !== undefined && text.startsWith(beginToken)

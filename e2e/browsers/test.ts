@@ -1,0 +1,81 @@
+import { test as base } from '@playwright/test'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startChromium } from './chromium.js'
+import type { BrowserName, DrivenPage, Driver } from './driver.js'
+import { startFirefox } from './firefox.js'
+import { startLoggingProxy, type LoggingProxy } from './logging-proxy.js'
+import { startWebKit } from './webkit.js'
+
+const starters = { chromium: startChromium, firefox: startFirefox, webkit: startWebKit } as const
+
+/** Where the tests' pages are served (playwright.config.ts). */
+const ownOrigins = ['http://localhost:4281', 'http://localhost:4282']
+/** The browsers themselves look there for updates of their parts and lists. No setting of a release build prevents it. */
+const updateOrigins = [
+  'http://update.googleapis.com',
+  'update.googleapis.com:443',
+  'firefox.settings.services.mozilla.com:443',
+]
+
+export interface WorkerFixtures {
+  /** Chosen by the project. */
+  readonly drivenBrowser: BrowserName
+  readonly loggingProxy: LoggingProxy
+  readonly driver: Driver
+  /** The origins of test servers whose URLs a test passes to the library. No other request may leave the page's origin. */
+  readonly namedOrigins: Set<string>
+}
+
+interface Fixtures {
+  /** Opens a page that is closed after the test. */
+  readonly openPage: () => Promise<DrivenPage>
+  /** Fails the test if a request went elsewhere. */
+  readonly onlyNamedOrigins: void
+}
+
+/** Playwright's `test` on the project's browser: Chromium, Firefox or WebKit. */
+export const test = base.extend<Fixtures, WorkerFixtures>({
+  drivenBrowser: ['chromium', { scope: 'worker', option: true }],
+  loggingProxy: [
+    // oxlint-disable-next-line no-empty-pattern -- Playwright reads the fixtures from the parameter's pattern
+    async ({}, use) => {
+      const proxy = await startLoggingProxy()
+      await use(proxy)
+      proxy.close()
+    },
+    { scope: 'worker' },
+  ],
+  driver: [
+    async ({ drivenBrowser, loggingProxy, launchOptions }, use) => {
+      const profile = mkdtempSync(join(tmpdir(), 'rivulet-'))
+      const driver = await starters[drivenBrowser]({ profile, proxy: loggingProxy.url, launchOptions })
+      await use(driver)
+      await driver.close()
+      rmSync(profile, { recursive: true, force: true, maxRetries: 5 })
+    },
+    { scope: 'worker' },
+  ],
+  openPage: async ({ driver }, use) => {
+    const pages: DrivenPage[] = []
+    await use(async () => {
+      const page = await driver.openPage()
+      pages.push(page)
+      return page
+    })
+    for (const page of pages) await page.close()
+  },
+  // oxlint-disable-next-line no-empty-pattern -- as above
+  namedOrigins: [async ({}, use) => use(new Set()), { scope: 'worker' }],
+  onlyNamedOrigins: [
+    async ({ loggingProxy, namedOrigins }, use) => {
+      await use()
+      const allowed = new Set([...ownOrigins, ...updateOrigins, ...namedOrigins])
+      const strangers = [...loggingProxy.origins].filter((origin) => !allowed.has(origin))
+      loggingProxy.origins.clear()
+      base.expect(strangers, 'requests to other hosts').toEqual([])
+    },
+    { auto: true },
+  ],
+})

@@ -1,0 +1,2 @@
+/** A worker whose name starts with this has four processors. */
+export const manyProcessors = 'many-processors'
