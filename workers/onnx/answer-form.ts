@@ -1,13 +1,11 @@
 import { RivuletError } from '../../lib/contract/errors.js'
-import type { GenerateRequest, RequestOptions } from '../../lib/contract/request.js'
-import { describeAnswer, type AnswerGrammar, type AnswerPlace } from '../text/answer-grammar.js'
+import type { GenerateRequest } from '../../lib/contract/request.js'
+import { describeAnswer } from '../text/answer-grammar.js'
 import { listMarks } from '../text/channels/answer-family.js'
 import type { AnswerStart } from '../text/channels/start-answer.js'
 import { encodeForced } from '../text/grammar/forced-tokens.js'
 import type { FormCompiler } from '../text/grammar/form-compiler.js'
 import { createMarkCodes } from '../text/grammar/mark-codes.js'
-import { UnsupportedForm } from '../text/grammar/unsupported-form.js'
-import type { Tokenizer } from '../text/tokenizer.js'
 import type { FindMask } from './decoder.js'
 import type { ModelConfig } from './model-config.js'
 
@@ -34,7 +32,8 @@ export async function openAnswerForm(
   { options, resume }: Pick<GenerateRequest, 'options' | 'resume'>,
   { place, written, handedOver }: Pick<AnswerStart, 'place' | 'written' | 'handedOver'>,
 ): Promise<AnswerForm | undefined> {
-  const grammar = describeGrammar(options, place, tokenizer)
+  const marked = createMarkCodes(listMarks(place.family), tokenizer)
+  const grammar = describeAnswer(options, place, (text) => marked.encodeParts([{ text, isContent: false }]))
   // The page refuses such options for a worker without a compiler.
   if (!grammar || !compiler) return undefined
   const { form, option, marks } = grammar
@@ -88,22 +87,5 @@ export async function openAnswerForm(
       return forced.shift()
     },
     release: () => matcher.release(),
-  }
-}
-
-function describeGrammar(
-  options: RequestOptions,
-  place: AnswerPlace,
-  tokenizer: Tokenizer,
-): AnswerGrammar | undefined {
-  const codes = createMarkCodes(listMarks(place.family), tokenizer)
-  try {
-    return describeAnswer(options, place, (text) => codes.encodeParts([{ text, isContent: false }]))
-  } catch (error) {
-    if (!(error instanceof UnsupportedForm)) throw error
-    throw new RivuletError('invalid-option', `"tools" cannot be held. ${error.message}`, {
-      cause: error,
-      details: { option: 'tools' },
-    })
   }
 }

@@ -1,3 +1,4 @@
+import { RivuletError } from '../../lib/contract/errors.js'
 import type { RequestOptions, RequestTool } from '../../lib/contract/request.js'
 import type { OptionName } from '../../lib/contract/option-table.js'
 import { harmony, listMarks, type AnswerFamily, type CallMarks } from './channels/answer-family.js'
@@ -14,6 +15,7 @@ import {
   type GrammarRules,
 } from './grammar/grammar-node.js'
 import type { TagFormat, TaggedFormat } from './grammar/tag-format.js'
+import { UnsupportedForm } from './grammar/unsupported-form.js'
 
 /** What an answer may consist of. */
 export interface AnswerGrammar {
@@ -42,7 +44,7 @@ type AnswerOptions = Pick<
  * With the choice `auto`, the model writes free text, or the demanded form, or calls. The arguments of calls are always
  * valid. The thought before them is free.
  * @param encode for the marks in the grammars of the form. Those outside are in their own text
- * @throws UnsupportedForm if the family cannot write arguments of a tool
+ * @throws RivuletError `invalid-option` if the arguments of a tool cannot be held
  */
 export function describeAnswer(
   options: AnswerOptions,
@@ -53,7 +55,7 @@ export function describeAnswer(
   const { family } = place
   const format = responseFormat && describeFormat(responseFormat)
   const usable = toolChoice === 'none' ? [] : chooseTools(tools, toolChoice)
-  const calls = usable.length === 0 ? undefined : describeCalls(family, usable, options, encode)
+  const calls = usable.length === 0 ? undefined : holdCalls(family, usable, options, encode)
   const rest = toolChoice === 'auto' || !calls ? joinFree(format, calls) : calls.alone
   if (!rest) return undefined
   return {
@@ -79,6 +81,18 @@ interface CallForms {
 function joinFree(format: TagFormat | undefined, calls: CallForms | undefined): TagFormat | undefined {
   if (!calls) return format
   return format ? { type: 'or', elements: [format, calls.alone] } : calls.inText
+}
+
+function holdCalls(...call: Parameters<typeof describeCalls>): CallForms | undefined {
+  try {
+    return describeCalls(...call)
+  } catch (error) {
+    if (!(error instanceof UnsupportedForm)) throw error
+    throw new RivuletError('invalid-option', `"tools" cannot be held. ${error.message}`, {
+      cause: error,
+      details: { option: 'tools' },
+    })
+  }
 }
 
 function describeCalls(
