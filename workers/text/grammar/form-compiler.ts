@@ -17,7 +17,7 @@ export interface FormCompiler {
 }
 
 /** A compiled form, in whose texts the control tokens have characters of their own. */
-export interface MarkedForm {
+interface MarkedForm {
   readonly codes: MarkCodes
   createMatcher(): Promise<FormMatcher>
 }
