@@ -10,6 +10,11 @@ export interface Latency {
   /** The channel of the first token: a model can reason, or call a tool, before its text starts. */
   readonly firstTokenChannel: Channel | undefined
   /**
+   * The time from the call of `generate` until the reader has the first token of the text. It equals `timeToFirstTokenMs` for
+   * an answer without reasoning. Undefined without text.
+   */
+  readonly timeToFirstTextMs: number | undefined
+  /**
    * The time between two consecutive tokens (ITL), in milliseconds; if a server sends several tokens in a chunk, the time
    * between two consecutive chunks. Undefined with fewer than two.
    */
@@ -69,12 +74,15 @@ export function recordLatency(): LatencyRecorder {
   const start = performance.now()
   const tokenTimes: number[] = []
   let firstTokenChannel: Channel | undefined
+  let firstTextTime: number | undefined
   let prefill: PrefillFigures | undefined
   let model: ModelTimings | undefined
   return {
     addToken(channel) {
+      const now = performance.now()
       firstTokenChannel ??= channel
-      tokenTimes.push(performance.now())
+      if (channel === 'text') firstTextTime ??= now
+      tokenTimes.push(now)
     },
     setPrefill: (figures) => (prefill = figures),
     setCounted({ timings, promptTokens, cachedPromptTokens }) {
@@ -89,6 +97,7 @@ export function recordLatency(): LatencyRecorder {
         tokenTimes,
         streamedTokens,
         firstTokenChannel,
+        firstTextTime,
         prefill,
         model,
       }),
@@ -103,6 +112,8 @@ interface Marks {
   /** How many tokens these chunks contain. @default one for each chunk */
   readonly streamedTokens?: number
   readonly firstTokenChannel?: Channel | undefined
+  /** When the reader got the first token of the text. */
+  readonly firstTextTime?: number | undefined
   readonly prefill: PrefillFigures | undefined
   readonly model?: ModelTimings | undefined
 }
@@ -115,6 +126,7 @@ export function computeLatency(marks: Marks): Latency {
     tokenTimes,
     streamedTokens = tokenTimes.length,
     firstTokenChannel,
+    firstTextTime,
     prefill,
     model,
   } = marks
@@ -126,6 +138,7 @@ export function computeLatency(marks: Marks): Latency {
   return {
     timeToFirstTokenMs: first === undefined ? undefined : first - start,
     firstTokenChannel,
+    timeToFirstTextMs: firstTextTime === undefined ? undefined : firstTextTime - start,
     interTokenLatencyMs: gaps.length === 0 ? undefined : computePercentiles(gaps),
     queueMs: prefill?.queueMs ?? 0,
     prefillTokensPerSecond:

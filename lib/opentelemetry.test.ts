@@ -32,6 +32,7 @@ const start: GenerationStart = {
 const latency = {
   timeToFirstTokenMs: 250,
   firstTokenChannel: 'text' as const,
+  timeToFirstTextMs: undefined,
   interTokenLatencyMs: { p50: 20, p90: 40, p95: 40, p99: 40, max: 40 },
   queueMs: 12,
   prefillTokensPerSecond: 50,

@@ -758,6 +758,8 @@ describe('the channels of an answer', () => {
     })
     expect(latency.firstTokenChannel).toBe('reasoning')
     expect(latency.timeToFirstTokenMs).toBeGreaterThanOrEqual(0)
+    expect(latency.timeToFirstTextMs).toBeGreaterThanOrEqual(latency.timeToFirstTokenMs!)
+    expect(result.usage.reasoningTokens).toBe(2)
   })
 
   it.each([1, 4])('are not continued by a model that cannot continue them: %i chunks', async (chunks) => {

@@ -20,6 +20,7 @@ export function createRun(prompt: string, { startedAt = 0, gapMs = 10 } = {}): R
     latency: {
       timeToFirstTokenMs: gapMs,
       firstTokenChannel: 'text',
+      timeToFirstTextMs: undefined,
       interTokenLatencyMs: { p50: gapMs, p90: gapMs, p95: gapMs, p99: gapMs, max: gapMs },
       queueMs: 0,
       prefillTokensPerSecond: 1000,

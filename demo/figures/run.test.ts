@@ -25,6 +25,7 @@ const result: GenerationResult = {
   latency: {
     timeToFirstTokenMs: 101,
     firstTokenChannel: 'text',
+    timeToFirstTextMs: undefined,
     interTokenLatencyMs: { p50: 11, p90: 12, p95: 13, p99: 14, max: 15 },
     queueMs: 7,
     prefillTokensPerSecond: 500,

@@ -46,6 +46,7 @@ const figures = {
   latency: {
     timeToFirstTokenMs: 1,
     firstTokenChannel: 'text' as const,
+    timeToFirstTextMs: undefined,
     interTokenLatencyMs: undefined,
     queueMs: 0,
     prefillTokensPerSecond: 1,

@@ -12,6 +12,7 @@ const matcher = baseExpect.extend({ toHaveStreamed })
 const latency = {
   timeToFirstTokenMs: 1,
   firstTokenChannel: undefined,
+  timeToFirstTextMs: undefined,
   interTokenLatencyMs: undefined,
   queueMs: 0,
   prefillTokensPerSecond: undefined,

@@ -1,9 +1,11 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { GenerateRequest } from '../../lib/contract/request.js'
 import { describeAnswer } from '../text/answer-grammar.js'
+import { listMarks } from '../text/channels/answer-family.js'
 import type { AnswerStart } from '../text/channels/start-answer.js'
 import { encodeForced } from '../text/grammar/forced-tokens.js'
 import type { FormCompiler } from '../text/grammar/form-compiler.js'
+import { createMarkCodes } from '../text/grammar/mark-codes.js'
 import type { FindMask } from './decoder.js'
 import type { ModelConfig } from './model-config.js'
 
@@ -30,7 +32,8 @@ export async function openAnswerForm(
   { options, resume }: Pick<GenerateRequest, 'options' | 'resume'>,
   { place, written, handedOver }: Pick<AnswerStart, 'place' | 'written' | 'handedOver'>,
 ): Promise<AnswerForm | undefined> {
-  const grammar = describeAnswer(options, place)
+  const marked = createMarkCodes(listMarks(place.family), tokenizer)
+  const grammar = describeAnswer(options, place, (text) => marked.encodeParts([{ text, isContent: false }]))
   // The page refuses such options for a worker without a compiler.
   if (!grammar || !compiler) return undefined
   const { form, option, marks } = grammar

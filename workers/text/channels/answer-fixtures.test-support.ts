@@ -16,32 +16,32 @@ export interface AnswerFixture {
 }
 
 /** The family of a model with tools whose template writes these texts. */
-const familyOf = (template: string, ...tokens: readonly string[]) =>
+export const familyOf = (template: string, ...tokens: readonly string[]) =>
   findFamily({ template, hasToken: (token) => tokens.includes(token), hasTools: true })
 
 const control = (text: string): Piece => ({ control: text })
 
 export const hermes = familyOf('<think></think><tool_call>{"name": , "arguments": }</tool_call>')
 export const llama = familyOf('{"name": "", "parameters": }', '<|python_tag|>')
-const mistralList = familyOf('[TOOL_CALLS] [', '[THINK]', '[/THINK]')
-const mistralNamed = familyOf('[TOOL_CALLS]f[ARGS]{}[THINK][/THINK]')
-const qwenCoder = familyOf('<think></think><tool_call><function=f><parameter=a>')
-const seed = familyOf('<seed:think></seed:think><seed:tool_call><function=')
-const glm = familyOf('<think></think><tool_call><arg_key>')
-const miniMax = familyOf('<think></think><minimax:tool_call><invoke name="')
+export const mistralList = familyOf('[TOOL_CALLS] [', '[THINK]', '[/THINK]')
+export const mistralNamed = familyOf('[TOOL_CALLS]f[ARGS]{}[THINK][/THINK]')
+export const qwenCoder = familyOf('<think></think><tool_call><function=f><parameter=a>')
+export const seed = familyOf('<seed:think></seed:think><seed:tool_call><function=')
+export const glm = familyOf('<think></think><tool_call><arg_key>')
+export const miniMax = familyOf('<think></think><minimax:tool_call><invoke name="')
 export const lfm2 = familyOf('', '<|tool_call_start|>', '<|tool_call_end|>', '<think>', '</think>')
-const gemma3 = familyOf('```tool_code')
-const gemma4 = familyOf('<|tool_call>call:<tool_call|><|channel><channel|>')
-const functionGemma = familyOf('<start_function_call>call:')
-const deepSeek = familyOf('<think></think><｜tool▁call▁begin｜>```json')
-const deepSeek31 = familyOf('<think></think><｜tool▁call▁begin｜>')
-const kimi = familyOf('<think></think><|tool_call_argument_begin|>')
-const granite3 = familyOf('<think></think><response></response><|tool_call|>')
-const hunyuan = familyOf('<think></think><answer></answer><tool_calls>')
-const phi4 = familyOf('<|tool_call|><|/tool_call|>')
-const nemotron = familyOf('<think></think><TOOLCALL>')
-const cohere = familyOf('<|START_THINKING|><|END_THINKING|><|START_ACTION|>')
-const gptOss = familyOf('<|channel|><|message|>')
+export const gemma3 = familyOf('```tool_code')
+export const gemma4 = familyOf('<|tool_call>call:<tool_call|><|channel><channel|>')
+export const functionGemma = familyOf('<start_function_call>call:')
+export const deepSeek = familyOf('<think></think><｜tool▁call▁begin｜>```json')
+export const deepSeek31 = familyOf('<think></think><｜tool▁call▁begin｜>')
+export const kimi = familyOf('<think></think><|tool_call_argument_begin|>')
+export const granite3 = familyOf('<think></think><response></response><|tool_call|>')
+export const hunyuan = familyOf('<think></think><answer></answer><tool_calls>')
+export const phi4 = familyOf('<|tool_call|><|/tool_call|>')
+export const nemotron = familyOf('<think></think><TOOLCALL>')
+export const cohere = familyOf('<|START_THINKING|><|END_THINKING|><|START_ACTION|>')
+export const gptOss = familyOf('<|channel|><|message|>')
 
 const weather = { name: 'weather', arguments: '{"city": "Köln", "days": 2}' }
 const clock = { name: 'clock', arguments: '{}' }

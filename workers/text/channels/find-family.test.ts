@@ -100,6 +100,15 @@ describe('the shape of a template', () => {
   })
 })
 
+it('a template that never ends for tools does not delay the load for long', () => {
+  const source =
+    '{% if tools %}{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}{% endif %}{{ messages[0].content }}'
+  const startedAt = performance.now()
+  const shape = readTemplateShape(createChatTemplate(new Map([['default', source]]), {}))
+  expect(shape).toMatchObject({ hasTools: false, callForm: undefined })
+  expect(performance.now() - startedAt).toBeLessThan(8000)
+})
+
 describe('the switch of a model’s reasoning', () => {
   it.each([
     ['qwen3-shape', { kind: 'variable', on: { enable_thinking: true }, off: { enable_thinking: false } }],

@@ -38,6 +38,8 @@ const escapes: Readonly<Record<string, string>> = {
   '\\': '\\',
   "'": "'",
   '"': '"',
+  // JSON's, which grammars write.
+  '/': '/',
   '\n': '',
 }
 
@@ -53,6 +55,7 @@ export function createLiteralReader(options: LiteralOptions, write: (json: strin
   /** The quote that ends the open text. */
   let quote = ''
   let escape: string | undefined
+  let hasEscapes = false
   /** A text in the place of a key, without quotes; undefined outside. */
   let keyText: string | undefined
   /** True if the brace of the arguments is written. */
@@ -85,6 +88,7 @@ export function createLiteralReader(options: LiteralOptions, write: (json: strin
 
   function startText(mark: string): void {
     quote = mark
+    hasEscapes = isPython || mark === '"'
     const frame = top()
     if (frame.isKey && (frame.kind === 'object' || !isPython)) keyText = ''
     else {
@@ -115,7 +119,7 @@ export function createLiteralReader(options: LiteralOptions, write: (json: strin
   function readText(piece: string): void {
     if (escape !== undefined) readEscape(piece)
     else if (piece === quote) endText()
-    else if (isPython && piece === '\\') escape = ''
+    else if (hasEscapes && piece === '\\') escape = ''
     else addText(piece)
   }
 
@@ -123,6 +127,12 @@ export function createLiteralReader(options: LiteralOptions, write: (json: strin
     startValue()
     write(kind === 'list' ? '[' : '{')
     frames.push({ kind, end, count: 0, isKey: kind === 'object' })
+  }
+
+  /** Values in Gemma's style can also be JSON, whose texts start a value. */
+  function startsText(piece: string): boolean {
+    if (isPython) return piece === '"' || piece === "'"
+    return piece === options.quote || (piece === '"' && word.trim() === '')
   }
 
   /** Writes the word before a comma or an end. */
@@ -159,7 +169,7 @@ export function createLiteralReader(options: LiteralOptions, write: (json: strin
       writeKey(keyText ?? word.trim())
       keyText = undefined
       word = ''
-    } else if (isPython ? piece === '"' || piece === "'" : piece === options.quote) {
+    } else if (startsText(piece)) {
       // Python joins texts that follow each other; a prefix such as `r` is rare, and dropped.
       word = ''
       startText(piece)

@@ -54,6 +54,12 @@ export function createMarkedSplitter(
     dropsSpace = true
   }
 
+  /** True if a mark can follow the text, whose space then belongs to the mark. */
+  function canMarkFollow(): boolean {
+    if (callMarks || (hasThought && thought?.answer)) return true
+    return thought !== undefined && (place === 'start' || isControl(thought.open))
+  }
+
   /** Adds text to a channel. The white space at its ends belongs to the marks around it. */
   function addText(kind: 'text' | 'reasoning', text: string): void {
     let rest = text
@@ -63,9 +69,7 @@ export function createMarkedSplitter(
       if (rest === '') return
       dropsSpace = false
     }
-    const canMarkFollow =
-      kind === 'reasoning' || callMarks !== undefined || (thought !== undefined && place === 'start')
-    collector.add(kind, canMarkFollow ? space.push(rest) : space.take() + rest)
+    collector.add(kind, kind === 'reasoning' || canMarkFollow() ? space.push(rest) : space.take() + rest)
   }
 
   function openThought(mark: string): void {

@@ -51,6 +51,9 @@ const probeTools = [
 const shortId = 'probe0000'
 const longId = 'call_0123456789abcdef'
 
+/** A template that renders more slowly counts as one that does not write the rest. The load of a model waits for it. */
+const maxProbeMs = 3000
+
 const shapes = new WeakMap<ChatTemplate, TemplateShape>()
 
 /** Finds out what a template does. The result is kept: a template is probed once. */
@@ -63,8 +66,9 @@ export function readTemplateShape(template: ChatTemplate): TemplateShape {
 }
 
 function probeTemplate(template: ChatTemplate): TemplateShape {
+  const startedAt = performance.now()
   const render = (messages: readonly TemplateMessage[], variables: TemplateVariables = {}) =>
-    tryRender(template, messages, variables)
+    performance.now() - startedAt > maxProbeMs ? undefined : tryRender(template, messages, variables)
   const isOtherField = !template.source.includes('reasoning_content') && template.source.includes('thinking')
   const thoughtField: TemplateShape['thoughtField'] = isOtherField ? 'thinking' : 'reasoning_content'
   const noTools: TemplateShape = {
