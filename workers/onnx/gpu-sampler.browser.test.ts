@@ -293,7 +293,7 @@ describe.each([
   )
 })
 
-it('a mask without tokens gives no token, and the next answer has no mask', async () => {
+it('a mask without tokens gives no token, and the next answer has no mask', { timeout: 60_000 }, async () => {
   const data = createRows(2048, 14)
   const subject = createSamplerOnRows(data)
   subject.sampler.start(all, 1, [])

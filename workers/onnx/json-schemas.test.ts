@@ -12,7 +12,7 @@ import { openNodeModel, type NodeModel } from './open-node-model.test-support.js
 const path = join(import.meta.dirname, '../../../shared/data/json-schemas/schemas.json')
 const isSoak = Number(process.env.RIVULET_SOAK ?? 1) > 1
 const seeds = isSoak ? [1, 2, 3, 4, 5] : [1]
-const maxTokens = isSoak ? 160 : 120
+const maxTokens = isSoak ? 300 : 120
 
 interface NamedSchema {
   readonly name: string
