@@ -10,7 +10,7 @@ const rows = [
   ['rivulet/chat', 'chat/chat.js', '9.6 kB'],
   ['rivulet/llama-cpp', 'llama-cpp/llama-cpp.js', '2.5 kB'],
   ['rivulet/llama-cpp-compat', 'llama-cpp-compat/llama-cpp-compat.js', '0.3 kB'],
-  ['rivulet/onnx', 'onnx/onnx.js', '2.7 kB'],
+  ['rivulet/onnx', 'onnx/onnx.js', '2.8 kB'],
   ['rivulet/openai', 'openai/openai.js', '9.2 kB'],
   ['rivulet/opentelemetry', 'opentelemetry/opentelemetry.js', '1.2 kB'],
   ['rivulet/react', 'react/react.js', '9.8 kB'],

@@ -46,6 +46,7 @@ function createBrowserProject(
         'preact/hooks',
         'preact/jsx-dev-runtime',
         'react',
+        'react-dom',
         'react-dom/client',
       ],
     },
@@ -101,6 +102,9 @@ const swiftShaderProjects = isSoak
     ]
   : []
 
+/** How long each plugin took is no warning about the demo. */
+const quiet = { pluginTimings: false }
+
 /** The demo and the unit tests. `*.browser.test.ts` runs in a real browser, every other test in Node. */
 export default defineConfig({
   root: 'demo',
@@ -112,9 +116,12 @@ export default defineConfig({
     emptyOutDir: true,
     target: 'es2022',
     chunkSizeWarningLimit: 1000,
-    rolldownOptions: { input: ['index.html', 'lab.html'].map((file) => `${root}/demo/${file}`) },
+    rolldownOptions: {
+      input: ['index.html', 'lab.html'].map((file) => `${root}/demo/${file}`),
+      checks: quiet,
+    },
   },
-  worker: { format: 'es' },
+  worker: { format: 'es', rolldownOptions: { checks: quiet } },
   plugins: [serveSmolLm2(), precacheDemo(join(root, 'demo/service-worker/service-worker.ts'))],
   preview: {
     // A cross-origin isolated page may use WASM threads.

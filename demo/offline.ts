@@ -1,8 +1,3 @@
-import ortWasm from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url'
-import ortGpuWasm from 'onnxruntime-web/ort-wasm-simd-threaded.asyncify.wasm?url'
-import type { ModelInfo } from 'rivulet'
-import wllamaWasm from '@wllama/wllama/esm/wasm/wllama.wasm?url'
-
 /**
  * Caches the page for offline use. If the host does not send the isolation headers, reloads the page once: the service
  * worker adds them, and the page can use WASM threads.
@@ -58,23 +53,4 @@ function claimReload(): boolean {
     // Without session storage the page could reload forever.
     return false
   }
-}
-
-const runtimes: Readonly<Record<string, string>> = {
-  'onnx wasm': ortWasm,
-  'onnx webgpu': ortGpuWasm,
-  'llama-cpp wasm': wllamaWasm,
-  'llama-cpp webgpu': wllamaWasm,
-}
-
-/** Makes the service worker cache this model's runtime, which may have been fetched before the service worker started. */
-export async function cacheRuntime({
-  backend,
-  device,
-}: Pick<ModelInfo, 'backend' | 'device'>): Promise<void> {
-  const path = runtimes[`${backend} ${device}`]
-  if (path === undefined || !import.meta.env.PROD || !('serviceWorker' in navigator)) return
-  const { active } = await navigator.serviceWorker.ready
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a service worker's postMessage takes no origin
-  active?.postMessage({ cacheRuntime: new URL(path, import.meta.url).href })
 }

@@ -59,11 +59,17 @@ for (const device of ['wasm', 'webgpu'] as const) {
   })
 }
 
-test('llamaCpp() runs under a strict policy that also allows workers from blobs', async ({
+/** wllama's worker and its WebAssembly are blobs. */
+const allowBlobs = [
+  ...strict.map((each) => each.replace("connect-src 'self'", "connect-src 'self' blob:")),
+  "worker-src 'self' blob:",
+]
+
+test('llamaCpp() runs under a strict policy that also allows blobs for its worker and WebAssembly', async ({
   page,
   reports,
 }) => {
-  await openUnder(page, [...strict, "worker-src 'self' blob:"], reports)
+  await openUnder(page, allowBlobs, reports)
   const engine = await page.evaluateHandle(() => {
     const { createEngine, llamaCpp } = window.rivulet
     return createEngine({ backend: llamaCpp(), model: './models/stories.gguf' })
@@ -73,20 +79,23 @@ test('llamaCpp() runs under a strict policy that also allows workers from blobs'
   expect(await reports.readViolations()).toEqual([])
 })
 
-test('llamaCpp() fails without blob workers, and the error names the directive', async ({
-  page,
-  reports,
-}) => {
-  await openUnder(page, [...strict, "worker-src 'self'"], reports)
-  const message = await page.evaluate(async () => {
-    const { createEngine, llamaCpp } = window.rivulet
-    return createEngine({ backend: llamaCpp(), model: './models/stories.gguf' }).then(
-      () => 'loaded',
-      (error: Error) => error.message,
+for (const directive of ['worker-src', 'connect-src']) {
+  test(`llamaCpp() fails without blobs in ${directive}, and the error names the directive`, async ({
+    page,
+    reports,
+  }) => {
+    const policy = allowBlobs.map((each) => (each.startsWith(directive) ? each.replace(' blob:', '') : each))
+    await openUnder(page, policy, reports)
+    const message = await page.evaluate(async () => {
+      const { createEngine, llamaCpp } = window.rivulet
+      return createEngine({ backend: llamaCpp(), model: './models/stories.gguf' }).then(
+        () => 'loaded',
+        (error: Error) => error.message,
+      )
+    })
+    expect(message).toContain(`${directive} blob:`)
+    expect(await reports.readViolations()).toContainEqual(
+      expect.objectContaining({ 'effective-directive': directive, 'blocked-uri': 'blob' }),
     )
   })
-  expect(message).toContain('worker-src blob:')
-  expect(await reports.readViolations()).toContainEqual(
-    expect.objectContaining({ 'effective-directive': 'worker-src', 'blocked-uri': 'blob' }),
-  )
-})
+}

@@ -12,6 +12,7 @@ function stubAdapter(...features: readonly string[]): void {
     features: new Set(features),
     limits: { maxBufferSize: 2 ** 31 },
   }
+  vi.stubGlobal('document', {})
   vi.stubGlobal('navigator', { gpu: { requestAdapter: () => Promise.resolve(adapter) } })
   // Node 20 has neither 64-bit memories nor JSPI.
   vi.stubGlobal(
@@ -53,6 +54,7 @@ it('onnx() and llamaCpp() are available without 16-bit floats if nothing insists
 
 /** Stands in for a browser without 64-bit memories and JSPI, such as Safari. */
 function stubOldWebAssembly(): void {
+  vi.stubGlobal('document', {})
   vi.stubGlobal('navigator', {})
   const Memory = () => {
     throw new TypeError('unknown address type')
@@ -83,6 +85,7 @@ it.each([
   ['a page that is not isolated', false, true, false],
   ['an isolated page without SharedArrayBuffer, as in some versions of WebKit', true, false, false],
 ])('threads on %s: %s, %s, %s', async (_, crossOriginIsolated, hasSharedMemory, hasThreads) => {
+  vi.stubGlobal('document', {})
   vi.stubGlobal('navigator', {})
   vi.stubGlobal('crossOriginIsolated', crossOriginIsolated)
   vi.stubGlobal('SharedArrayBuffer', hasSharedMemory ? SharedArrayBuffer : undefined)

@@ -17,7 +17,10 @@ export interface Availability extends Devices {
   }[]
 }
 
-/** Reports which of the backends can run in this browser. Loads nothing, starts no worker, and never rejects. */
+/**
+ * Reports which of the backends can run in this browser; on a server, none. Loads nothing, starts no worker, and never
+ * rejects.
+ */
 export async function availability(...backends: readonly BackendFactory[]): Promise<Availability> {
   const [devices, checks] = await Promise.all([
     probeDevices(),

@@ -59,6 +59,7 @@ describe('remote() refuses by name', () => {
 
   it('a server on the user’s own machine is available offline, others are not', async () => {
     const own = ['http://localhost:1', 'http://a.localhost', 'http://127.0.0.1:1/v1', 'http://[::1]:1']
+    vi.stubGlobal('document', {})
     vi.stubGlobal('navigator', { onLine: false })
     try {
       const ask = async (baseURL: string) =>

@@ -31,6 +31,37 @@ const texts = ({ messages }: ChatSnapshot) => messages.map(({ role, text }) => `
 const refused = (code: string, reason: string) =>
   expect.objectContaining({ code, message: expect.stringContaining(reason) })
 
+describe('the options for answers', () => {
+  it('can be replaced, from the next answer on', async () => {
+    const { chat, engine } = openChat({ words }, { system: 'Be brief.', sampling: { maxTokens: 9 } })
+    await chat.send('Hello')
+    chat.setOptions({ system: 'Rhyme.', sampling: { topK: 1 } })
+    await chat.send('Again')
+    expect(engine.requests[1]).toMatchObject({ prompt: [{ role: 'system', content: 'Rhyme.' }, {}, {}, {}] })
+    expect(engine.requests[1]!.options).toMatchObject({ topK: 1 })
+    expect(engine.requests[1]!.options).not.toHaveProperty('maxTokens')
+    chat.setOptions({})
+    await chat.send('And again')
+    expect(engine.requests[2]!.options).not.toHaveProperty('topK')
+    expect(engine.requests[2]!.prompt).not.toContainEqual(expect.objectContaining({ role: 'system' }))
+  })
+
+  it('are kept if the new ones are invalid', async () => {
+    const { chat, engine } = openChat({ words }, { sampling: { maxTokens: 9 } })
+    expect(() => chat.setOptions({ sampling: { maxTokens: 0 } })).toThrow(
+      refused('invalid-option', 'maxTokens'),
+    )
+    await chat.send('Hello')
+    expect(engine.requests[0]!.options).toMatchObject({ maxTokens: 9 })
+  })
+
+  it('an empty system text is none', async () => {
+    const { chat, engine } = openChat({ words }, { system: '' })
+    await chat.send('Hello')
+    expect(engine.requests[0]!.prompt).toEqual([{ role: 'user', content: 'Hello' }])
+  })
+})
+
 describe('a chat (scripted engine)', () => {
   it('streams an answer after its question, with its figures', async () => {
     const { chat } = openChat()
@@ -408,7 +439,7 @@ describe('a chat refuses, by its name,', () => {
     ['"model"', () => createChat({ engine, model: 'x' } as never)],
     ['"engine"', () => createChat({ engine: {} as never })],
     ['"engine"', () => chat.setEngine(undefined as never)],
-    ['"system"', () => createChat({ engine, system: '' })],
+    ['"system"', () => createChat({ engine, system: 1 as never })],
     ['"temperature"', () => createChat({ engine, sampling: { temperature: -1 } })],
     ['"signal"', () => chat.send('Hello', { signal: AbortSignal.abort() } as never)],
     ['"topLogprobs"', () => chat.send('Hello', { topLogprobs: 1 } as never)],

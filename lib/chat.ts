@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { AnswerContent } from './chat/answer-content.js'
-import { checkChatOptions, checkQuestion, readTurns } from './chat/check-chat.js'
+import { checkAnswerOptions, checkChatOptions, checkQuestion, readTurns } from './chat/check-chat.js'
 import { createEngineSlot } from './chat/engine-slot.js'
 import { createListeners, type ChatListener } from './chat/listeners.js'
 import { streamAnswer } from './chat/stream-answer.js'
@@ -15,13 +15,17 @@ import type { Latency } from './latency.js'
 export type { ChatListener } from './chat/listeners.js'
 
 /** Options of `createChat`. */
-export interface ChatOptions {
+export interface ChatOptions extends ChatAnswerOptions {
   /** The engine that answers, or a promise for it. While the promise is pending, `send()` works, and the answer waits. */
   readonly engine: Engine | PromiseLike<Engine>
-  /** Instructions at the start of every request. @default none */
-  readonly system?: string | undefined
   /** The `messages` of an earlier chat. They may have been stored as JSON or structured-cloned. @default none */
   readonly messages?: readonly ChatTurn[] | undefined
+}
+
+/** How a chat's answers are generated. */
+export interface ChatAnswerOptions {
+  /** Instructions at the start of every request. An empty text means none. @default none */
+  readonly system?: string | undefined
   /** Options for every answer. The options of a single `send()` override them. @default the model's defaults */
   readonly sampling?: ChatSampling | undefined
   /**
@@ -217,6 +221,11 @@ export interface Chat {
    * @throws RivuletError `invalid-option`
    */
   setEngine(engine: Engine | PromiseLike<Engine>): void
+  /**
+   * Replaces the options for answers, from the next answer on. An option that is left out gets its default.
+   * @throws RivuletError `invalid-option`; the chat then keeps its options
+   */
+  setOptions(options: ChatAnswerOptions): void
 }
 
 /**
@@ -230,7 +239,7 @@ export interface Chat {
  */
 export function createChat(options: ChatOptions): Chat {
   checkChatOptions(options)
-  const { system, sampling, tools = [], maxToolRounds = 8 } = options
+  let { system, sampling, tools = [], maxToolRounds = 8 } = options
   const listeners = createListeners(() => snapshot)
   let running: AbortController | undefined
   let lastEnding: Promise<Answer> | undefined
@@ -274,7 +283,7 @@ export function createChat(options: ChatOptions): Chat {
     change({ messages: [...turns, waiting], status: { kind: 'answering' } })
     const ending = streamAnswer({
       slot,
-      system,
+      system: system === '' ? undefined : system,
       turns,
       partial,
       sampling: { ...sampling, ...overrides },
@@ -347,6 +356,10 @@ export function createChat(options: ChatOptions): Chat {
       change({ messages: turns, status: slot.status, forgottenMessages: 0 })
     },
     setEngine: slot.put,
+    setOptions(changed) {
+      checkAnswerOptions(changed)
+      ;({ system, sampling, tools = [], maxToolRounds = 8 } = changed)
+    },
   }
 }
 

@@ -1,4 +1,4 @@
-import { wrap, type Remote } from 'comlink'
+import { wrap, type Endpoint, type Remote } from 'comlink'
 import { installErrorTransfer } from './contract/error-transfer.js'
 import { RivuletError } from './contract/errors.js'
 import { watchLifeLock } from './contract/life-lock.js'
@@ -35,8 +35,10 @@ export function connectWorker(worker: Worker): WorkerConnection {
   }
   const closing = new AbortController()
   const { signal: closed } = closing
+  const { endpoint, disconnect } = createEndpoint(worker)
   const terminate = (reason: RivuletError) => {
     worker.terminate()
+    disconnect()
     closing.abort(reason)
   }
   worker.addEventListener('error', (event) => {
@@ -49,7 +51,7 @@ export function connectWorker(worker: Worker): WorkerConnection {
   worker.addEventListener('messageerror', () => {
     terminate(new RivuletError('worker-failed', 'A message from the worker could not be deserialized.'))
   })
-  const remote = wrap<WorkerApi>(worker)
+  const remote = wrap<WorkerApi>(endpoint)
   return {
     call: (run) => settleBefore(closed, () => run(remote)),
     closed,
@@ -64,6 +66,26 @@ export function connectWorker(worker: Worker): WorkerConnection {
       })
     },
     terminate,
+  }
+}
+
+/**
+ * Creates an endpoint that can be separated from its worker. Comlink 4.4.2 keeps the endpoint of each proxy in a global
+ * registry until the proxy is garbage (`proxyFinalizers`). The listeners of a worker lead back to the proxy, so a worker as
+ * the endpoint would never become garbage.
+ */
+function createEndpoint(worker: Endpoint): { readonly endpoint: Endpoint; disconnect(): void } {
+  let target: Endpoint | undefined = worker
+  return {
+    endpoint: {
+      start: () => target?.start?.(),
+      postMessage: (message, transfer) => target?.postMessage(message, transfer ?? []),
+      addEventListener: (type, listener, options) => target?.addEventListener(type, listener, options),
+      removeEventListener: (type, listener, options) => target?.removeEventListener(type, listener, options),
+    },
+    disconnect() {
+      target = undefined
+    },
   }
 }
 

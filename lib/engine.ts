@@ -12,6 +12,16 @@ import { writePerformanceTimeline } from './performance-timeline.js'
 import { startWorker, type Candidate, type SkippedBackend } from './start-worker.js'
 import type { TokenStream } from './token-stream.js'
 
+declare global {
+  // For apps whose `lib` is older than ESNext.Disposable. Both declarations are as in TypeScript's library, and merge with it.
+  interface SymbolConstructor {
+    readonly asyncDispose: unique symbol
+  }
+  interface AsyncDisposable {
+    [Symbol.asyncDispose](): PromiseLike<void>
+  }
+}
+
 /** A loaded model that runs in its own worker. */
 export interface Engine extends AsyncDisposable {
   /** Facts about the loaded model. `info` changes when a recovery moves to another device or backend. */

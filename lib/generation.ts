@@ -5,6 +5,7 @@ import type {
   FinishReason,
   GenerationEvent,
   ModelInfo,
+  PrefillProgress,
   TokenChunk,
   ToolCall,
 } from './contract/worker-api.js'
@@ -45,6 +46,8 @@ export interface GenerationOptions extends GenerationSource {
   readonly signal: AbortSignal | undefined
   /** The signal of the engine's `dispose()`. When it aborts, the generation is cancelled as by `cancel()`. */
   readonly disposed: AbortSignal
+  /** Called when a part of the prompt was computed, if the request has `reportsPrefill`. */
+  readonly onPrefill?: ((progress: PrefillProgress) => void) | undefined
   /** Called when the reader gets a chunk. */
   readonly onChunk?: ((chunk: DeliveredChunk) => void) | undefined
   /** Called once, when the generation is over. `info` is the model that ran it last; undefined if no model has run it. */
@@ -80,7 +83,7 @@ type Ending =
 
 /** Starts a generation. Writes its chunks to the stream that `controller` controls, and collects its result. */
 export function startGeneration(
-  { answerValue, signal, disposed, onChunk, onEnd, ...source }: GenerationOptions,
+  { answerValue, signal, disposed, onPrefill, onChunk, onEnd, ...source }: GenerationOptions,
   controller: ReadableStreamDefaultController<TokenChunk>,
 ): Generation {
   const tally = createTally()
@@ -140,6 +143,10 @@ export function startGeneration(
       waiting.push({ chunk, arrivedAt, unreadChunks, recoveries: tally.recoveries })
     }
     if (event.kind === 'opened') ({ info } = event)
+    if (event.kind === 'prefilling') {
+      const { computedTokens, totalTokens } = event
+      onPrefill?.({ computedTokens, totalTokens })
+    }
     if (event.kind === 'started') isRunning = true
     if (event.kind === 'lost') void readToStart()
     if (event.kind === 'ended') finish({ kind: 'finished', finishReason: event.finishReason })

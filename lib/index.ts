@@ -10,6 +10,7 @@ export type {
   GenerationOutcome,
   GenerationStart,
   ObservedChunk,
+  ObservedPrefill,
 } from './observer.js'
 export type { GenerationPart } from './transcript.js'
 export type { SkippedBackend } from './start-worker.js'

@@ -7,7 +7,7 @@ import type { ModelInfo } from './contract/worker-api.js'
 import { createRequest } from './create-request.js'
 import type { Engine } from './engine.js'
 import { keepWorker, type Recovery } from './keep-worker.js'
-import type { EngineObserver } from './observer.js'
+import type { CombinedObserver } from './observer.js'
 import type { LoadedWorker } from './start-worker.js'
 import { TokenStream } from './token-stream.js'
 
@@ -21,7 +21,7 @@ const unloadTimeoutMs = 1000
 export function createLoadedEngine(
   first: LoadedWorker,
   recovery: Recovery | undefined,
-  observer: Required<EngineObserver>,
+  observer: CombinedObserver,
 ): Engine {
   observer.onLoad(first.info)
   const disposing = new AbortController()
@@ -70,8 +70,10 @@ export function createLoadedEngine(
           }
         },
         // The engine may have recovered in the meantime, so this model can differ from the model above.
-        createRequest: (current, resume) =>
-          addResume(createRequest(checked, current), current, resume, drawSeed),
+        createRequest: (current, resume) => ({
+          ...addResume(createRequest(checked, current), current, resume, drawSeed),
+          reportsPrefill: observer.readsPrefill,
+        }),
         canRecover: recovery !== undefined,
         answerValue: createAnswerValue(
           checked.options.responseFormat,
@@ -80,6 +82,9 @@ export function createLoadedEngine(
         ),
         signal: options?.signal,
         disposed: disposing.signal,
+        onPrefill(progress) {
+          observer.onPrefill({ generation, ...progress })
+        },
         onChunk({ chunk, arrivedAt, ...counts }) {
           const readMs = performance.now() - startedAt
           observer.onChunk({ generation, chunk, arrivedMs: arrivedAt - startedAt, readMs, ...counts })

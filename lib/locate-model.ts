@@ -101,7 +101,7 @@ function listChosen(source: unknown): readonly File[] | undefined {
  */
 export function locateRemote(
   source: string | URL,
-  base: string,
+  base: string | undefined,
   hubUrl: string,
   takesFile = false,
 ): RemoteLocation {
@@ -123,6 +123,12 @@ export function locateRemote(
   if (!relativeUrl.test(text) && !URL.canParse(text)) {
     refuse(
       `"${text}" is not a model. Use a URL, a path that starts with "/", "./" or "../", or "owner/name" on the hub.`,
+    )
+  }
+  if (!URL.canParse(text, base)) {
+    refuse(
+      `"${text}" is relative to a page, and this code runs on a server. Use an absolute URL there.`,
+      'model',
     )
   }
   const url = new URL(text, base)

@@ -85,4 +85,9 @@ describe('observers', () => {
     observer.onChunk(chunk)
     expect(onChunk).toHaveBeenCalledWith(chunk)
   })
+
+  it('make the worker report the prefill only if one of them reads it', () => {
+    expect(combineObservers([{ onChunk() {} }]).readsPrefill).toBe(false)
+    expect(combineObservers([{ onChunk() {} }, { onPrefill() {} }]).readsPrefill).toBe(true)
+  })
 })

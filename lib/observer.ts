@@ -16,6 +16,11 @@ export interface EngineObserver {
   /** `engine.generate` was called. */
   onStart?(start: GenerationStart): void
   /**
+   * A part of the prompt was computed, and the first token is not there yet. `onnx()` reports this after each part of a long
+   * prompt; the other backends report nothing. Without an observer that has this method, nothing is sent for it.
+   */
+  onPrefill?(prefill: ObservedPrefill): void
+  /**
    * The reader got a chunk. A chunk that nobody reads is not reported. If the page awaits `result` before it reads the
    * stream, its chunks are reported after `onEnd`.
    */
@@ -37,6 +42,15 @@ export interface GenerationStart {
   readonly options: RequestOptions
   /** The model as it was when the generation started. */
   readonly info: ModelInfo
+}
+
+/** How much of a prompt is computed. */
+export interface ObservedPrefill {
+  readonly generation: number
+  /** The tokens that are computed, or were in the KV cache. After a loss, the count starts again. */
+  readonly computedTokens: number
+  /** All tokens to compute: the prompt's and, after a loss, those of the answer so far. */
+  readonly totalTokens: number
 }
 
 /** A chunk that the reader got. */
@@ -110,8 +124,14 @@ export function observeLoadErrors<Arguments extends readonly [unknown, AbortSign
   }
 }
 
+/** An observer that passes on everything to others. */
+export interface CombinedObserver extends Required<EngineObserver> {
+  /** True if one of them has `onPrefill`. */
+  readonly readsPrefill: boolean
+}
+
 /** Returns one observer that calls all `observers` in order, and then the page's global observer, if there is one. */
-export function combineObservers(observers: readonly EngineObserver[]): Required<EngineObserver> {
+export function combineObservers(observers: readonly EngineObserver[]): CombinedObserver {
   const call =
     <Method extends ObserverMethod>(method: Method) =>
     (report: Parameters<Required<EngineObserver>[Method]>[0]) => {
@@ -126,6 +146,10 @@ export function combineObservers(observers: readonly EngineObserver[]): Required
     onLoad: call('onLoad'),
     onLoadError: call('onLoadError'),
     onStart: call('onStart'),
+    onPrefill: call('onPrefill'),
+    get readsPrefill() {
+      return [...observers, findGlobalObserver()].some((observer) => observer?.onPrefill !== undefined)
+    },
     onChunk: call('onChunk'),
     onEnd: call('onEnd'),
   }

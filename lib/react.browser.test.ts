@@ -1,11 +1,14 @@
 // Uses the embedded model in its worker, and React's development build: only there does strict mode mount everything twice.
 import { Activity, createElement, StrictMode, type ReactNode } from 'react'
+import { flushSync } from 'react-dom'
 import { createRoot, type Root } from 'react-dom/client'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import type { Answer } from './chat.js'
+import type { Answer, ChatOptions } from './chat.js'
+import { createScriptedEngine } from './chat/scripted-engine.test-support.js'
+import { RivuletError } from './contract/errors.js'
 import { createEngine, type Engine } from './engine.js'
 import { onnx } from './onnx.js'
-import { useRivuletChat, useRivuletEngine, type RivuletChat } from './react.js'
+import { useRivuletChat, useRivuletEngine, type RivuletChat, type RivuletEngine } from './react.js'
 
 const createWorker = () =>
   new Worker(new URL('../workers/onnx.worker.ts', import.meta.url), { type: 'module' })
@@ -43,7 +46,8 @@ function ChatView({ of, renders }: { of: Engine | Promise<Engine>; renders: Rend
 }
 
 function LoadingChatView({ load, renders }: { load: typeof loadEngine; renders: Renders }) {
-  return createElement(ChatView, { of: useRivuletEngine(load), renders })
+  const { engine: of } = useRivuletEngine(({ signal }) => load(signal), [])
+  return createElement(ChatView, { of, renders })
 }
 
 function show(createView: (renders: Renders) => ReactNode) {
@@ -151,6 +155,8 @@ describe('useRivuletEngine()', () => {
       return loaded.at(-1)!
     }
     const { renders, render, chat } = showLoadingChat(load)
+    // On a busy machine, strict mode may unmount the component only now, which would stop an answer.
+    await vi.waitFor(() => expect(renders.at(-1)?.status).toEqual({ kind: 'ready' }), patience)
     await (await chat()).send(question)
     render('hidden')
     const first = await loaded[0]!
@@ -193,3 +199,105 @@ describe('useRivuletEngine()', () => {
     }, patience)
   })
 })
+
+/** The tests below use a scripted engine: no worker and no model. */
+function showOptions(first: ChatOptions) {
+  let chat: RivuletChat | undefined
+  function View(options: ChatOptions) {
+    chat = useRivuletChat(options)
+    return null
+  }
+  root = createRoot(document.createElement('div'))
+  const render = async (options: ChatOptions) => {
+    flushSync(() => root!.render(createElement(StrictMode, {}, createElement(View, options))))
+    // Effects run after the render.
+    await new Promise((resolve) => setTimeout(resolve))
+    return chat!
+  }
+  return { first: render(first), render }
+}
+
+describe('useRivuletChat() with other options in a later render (scripted engine)', () => {
+  it('uses them from the next answer on', async () => {
+    const scripted = createScriptedEngine(() => ({ words: ['Hi'] }))
+    const { first, render } = showOptions({ engine: scripted, system: '', sampling: { maxTokens: 9 } })
+    await (await first).send('Hello')
+    const chat = await render({ engine: scripted, system: 'Rhyme.', sampling: { topK: 1 } })
+    await chat.send('Again')
+    const [before, after] = scripted.requests
+    expect(before).toMatchObject({ prompt: [{ role: 'user', content: 'Hello' }], options: { maxTokens: 9 } })
+    expect(after!.prompt).toContainEqual({ role: 'system', content: 'Rhyme.' })
+    expect(after!.options).toMatchObject({ topK: 1 })
+    expect(after!.options).not.toHaveProperty('maxTokens')
+  })
+})
+
+describe('useRivuletEngine() with other dependencies in a later render (scripted engine)', () => {
+  type Load = Parameters<typeof useRivuletEngine>[0]
+
+  function showEngine(load: (model: string) => Load) {
+    let state: RivuletEngine | undefined
+    function View({ model }: { model: string }) {
+      state = useRivuletEngine(load(model), [model])
+      return null
+    }
+    root = createRoot(document.createElement('div'))
+    const render = (model: string) =>
+      flushSync(() => root!.render(createElement(StrictMode, {}, createElement(View, { model }))))
+    return { render, state: () => state! }
+  }
+
+  it('disposes the engine and loads another one', async () => {
+    const engines: { model: string; isDisposed: boolean }[] = []
+    const { render } = showEngine((model) => async () => {
+      const scripted = createScriptedEngine(() => ({ words: [] }))
+      const seen = { model, isDisposed: false }
+      engines.push(seen)
+      return { ...scripted, dispose: async () => void (seen.isDisposed = true) }
+    })
+    render('first')
+    await vi.waitFor(() => expect(engines).toEqual([{ model: 'first', isDisposed: false }]))
+    render('first')
+    render('second')
+    await vi.waitFor(() =>
+      expect(engines).toEqual([
+        { model: 'first', isDisposed: true },
+        { model: 'second', isDisposed: false },
+      ]),
+    )
+    root!.unmount()
+    await vi.waitFor(() => expect(engines[1]!.isDisposed).toBe(true))
+  })
+
+  it('reports the progress and the error of a load, and loads again on retry()', async () => {
+    const scripted = createScriptedEngine(() => ({ words: [] }))
+    let loads = 0
+    const { render, state } = showEngine(() => async ({ onProgress }) => {
+      loads += 1
+      onProgress({ ...halfLoaded, fraction: loads / 10 })
+      if (loads === 1) throw new RivuletError('download-failed', 'No network.')
+      return scripted
+    })
+    render('model')
+    state().retry()
+    await vi.waitFor(() => expect(state().error).toMatchObject({ code: 'download-failed' }))
+    expect(state().progress).toMatchObject({ phase: 'download', fraction: 0.1 })
+    expect(loads).toBe(1)
+    state().retry()
+    await vi.waitFor(() => expect(state()).toMatchObject({ error: undefined, progress: { fraction: 0.2 } }))
+    expect(await state().engine).toBe(scripted)
+    state().retry()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(loads).toBe(2)
+  })
+})
+
+const halfLoaded = {
+  phase: 'download',
+  file: undefined,
+  files: [],
+  loadedBytes: 1,
+  totalBytes: 2,
+  bytesPerSecond: undefined,
+  remainingMs: undefined,
+} as const

@@ -7,10 +7,10 @@ import { useRivuletChat, useRivuletEngine } from './react.js'
 it('on a server the hooks render a loading chat, and load no engine', () => {
   let loads = 0
   function View() {
-    const engine = useRivuletEngine(() => {
+    const { engine } = useRivuletEngine(() => {
       loads += 1
       return Promise.reject<Engine>(new Error('not to be loaded'))
-    })
+    }, [])
     const { status, messages } = useRivuletChat({
       engine,
       messages: [{ id: '1', role: 'user', text: 'Hello' }],

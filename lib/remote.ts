@@ -1,5 +1,6 @@
-import type { BackendFactory } from './backend-factory.js'
+import type { BackendAvailability, BackendFactory } from './backend-factory.js'
 import { refuse, refuseUnknown } from './contract/check-options.js'
+import { isServer, serverReason } from './contract/is-server.js'
 import { readHeaders } from './read-headers.js'
 import {
   serverKinds,
@@ -113,12 +114,7 @@ export function remote(options: RemoteOptions): BackendFactory {
     name: 'remote',
     options: { ...checked, transport: transport.options },
     model: { kind: 'named' },
-    checkAvailability: () =>
-      Promise.resolve(
-        navigator.onLine || isLoopback(checked.baseUrl)
-          ? { isAvailable: true }
-          : { isAvailable: false, reason: 'The browser is offline.' },
-      ),
+    checkAvailability: () => Promise.resolve(checkAvailability(checked.baseUrl)),
     createWorker: worker,
   }
 }
@@ -155,6 +151,12 @@ function checkTransport(transport: RemoteTransport, options: RemoteOptions): voi
 /** True for a server on the user's own machine, which needs no network. */
 function isLoopback(url: string): boolean {
   return /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname)
+}
+
+function checkAvailability(baseUrl: string): BackendAvailability {
+  if (isServer()) return { isAvailable: false, reason: serverReason }
+  if (navigator.onLine || isLoopback(baseUrl)) return { isAvailable: true }
+  return { isAvailable: false, reason: 'The browser is offline.' }
 }
 
 function checkOptions({

@@ -38,7 +38,7 @@ export async function serveOpenai(engine: Engine, options: ServeOpenaiOptions = 
   refuseUnknown('serveOpenai()', options, ['model', 'registration'] satisfies (keyof ServeOpenaiOptions)[])
   const { model, registration } = options
   const fetch = openaiFetch(engine, { model })
-  const registered = registration ?? (await navigator.serviceWorker?.getRegistration())
+  const registered = registration ?? (await globalThis.navigator?.serviceWorker?.getRegistration())
   if (!registered) {
     fail(
       'This page has no service worker. Register one that calls openaiRoute(), on a secure page (HTTPS or localhost).',

@@ -37,7 +37,7 @@ export interface EvictOptions {
 
 /**
  * The models that this browser stores for this site. The store is empty if the page has no private file system that works,
- * as on insecure pages and in some private windows.
+ * as on insecure pages and in some private windows, and on a server.
  */
 export const store = {
   /** Lists the stored models, the most recently used first. */
@@ -54,7 +54,7 @@ export const store = {
    * @throws RivuletError `invalid-option` if `model` is not a model's URL or name
    */
   locate(model: string | URL, { hubUrl = defaultHubUrl }: { hubUrl?: string } = {}): string {
-    return nameModelUrl(locateRemote(model, document.baseURI, hubUrl))
+    return nameModelUrl(locateRemote(model, globalThis.document?.baseURI, hubUrl))
   },
 
   /**
@@ -66,7 +66,7 @@ export const store = {
    *   another tab for a minute
    */
   async remove(model: string | URL, { hubUrl = defaultHubUrl }: { hubUrl?: string } = {}): Promise<boolean> {
-    const location = locateRemote(model, document.baseURI, hubUrl)
+    const location = locateRemote(model, globalThis.document?.baseURI, hubUrl)
     // Without a store there are also no hashes and no locks: they exist only on secure pages.
     if (!(await openModels())) return false
     if (location.file === undefined && (await removeFolder(location.url))) return true

@@ -774,3 +774,30 @@ describe('the channels of an answer', () => {
     expect(workers).toBe(2)
   })
 })
+
+it('the progress of the prefill is reported before the first chunk, and is no part of the stream', async () => {
+  const progress = [3, 6].map((computedTokens) => ({ computedTokens, totalTokens: 7 }))
+  const generate = async () =>
+    new ReadableStream<GenerationEvent>({
+      start(controller) {
+        for (const each of progress) controller.enqueue({ kind: 'prefilling', ...each })
+        controller.enqueue({
+          kind: 'started',
+          promptTokens: 7,
+          cachedPromptTokens: 0,
+          queueMs: 0,
+          prefillMs: 1,
+        })
+        controller.enqueue({ kind: 'chunk', text: 'a', tokenIds: [1], tokenCount: 1 })
+        controller.enqueue({ kind: 'ended', finishReason: 'stop' })
+      },
+    })
+  const seen: unknown[] = []
+  const opened = openStream({
+    takeWorker: async () => offer(generate),
+    onPrefill: (each) => seen.push(each),
+    onChunk: ({ chunk }) => seen.push(chunk.text),
+  })
+  expect(await opened.text()).toBe('a')
+  expect(seen).toEqual([...progress, 'a'])
+})

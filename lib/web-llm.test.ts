@@ -36,7 +36,7 @@ describe('webLlm() refuses an invalid option by name', () => {
   it.each([
     [null, '[0]'],
     [{ ...record, model_lib: undefined }, 'model_lib'],
-    [{ ...record, model: '/story/' }, 'model'],
+    [{ ...record, model: 'https://' }, 'model'],
     [{ ...record, integrty: { config: hash } }, 'integrty'],
     [{ ...record, integrity: { modelLib: hash } }, 'modelLib'],
     [{ ...record, integrity: { config: 'sha256-short!' } }, 'config'],

@@ -6,10 +6,10 @@ import { join, relative, sep } from 'node:path'
 /** A name that the service worker declares; the build replaces it with the list. */
 const placeholder = 'builtFiles'
 const fileName = 'service-worker.js'
-/** Larger files are the runtimes, which a user may never need. */
+/** Larger files are runtimes, which a user may never need. */
 const largeBytes = 2 ** 20
-/** The library stores the models itself. */
-const excluded = /^models\//
+/** The library stores the models and the WebAssembly of the runtimes itself. */
+const excluded = /^models\/|\.wasm$/
 
 /**
  * Adds `service-worker.js` to the build.
@@ -36,7 +36,7 @@ export function precacheDemo(source) {
         const worker = bundle[fileName]
         if (worker?.type !== 'chunk') this.error(`${fileName} is missing in the build.`)
         const built = Object.values(bundle)
-          .filter((file) => file !== worker)
+          .filter((file) => file !== worker && !excluded.test(file.fileName))
           .map((file) => describe(file.fileName, file.type === 'chunk' ? file.code : file.source))
         const copied = listFiles(publicFolder)
           .filter((path) => !excluded.test(path))

@@ -1,6 +1,7 @@
 import { expose, type Endpoint } from 'comlink'
 import { installErrorTransfer } from '../lib/contract/error-transfer.js'
 import { RivuletError } from '../lib/contract/errors.js'
+import { isServer } from '../lib/contract/is-server.js'
 import { installStreamTransfer } from '../lib/contract/stream-transfer.js'
 import { workerMethods, type WorkerApi } from '../lib/contract/worker-api.js'
 
@@ -9,6 +10,8 @@ import { workerMethods, type WorkerApi } from '../lib/contract/worker-api.js'
  * Without this guard Comlink follows any path: `api.load.constructor('…')` would reach `Function`.
  */
 export function exposeMethods(api: WorkerApi, endpoint: Endpoint): void {
+  // A server can import an app's worker, but has nothing to expose it to.
+  if (isServer()) return
   installErrorTransfer()
   installStreamTransfer()
   const methods = Object.fromEntries(workerMethods.map((name) => [name, api[name]]))

@@ -53,9 +53,10 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
     })
     try {
       for (;;) {
-        const event = await Promise.race([loading, progress.next().then(toProgressEvent)])
-        yield event
-        if (event.kind === 'ready') return
+        const ready = await Promise.race([loading, progress.whenSet()])
+        const latest = progress.take()
+        if (latest) yield { kind: 'progress', progress: latest }
+        if (ready) return yield ready
       }
     } catch (error) {
       model = { kind: 'empty' }
@@ -146,12 +147,14 @@ function wait(ms: number): Promise<undefined> {
   return new Promise((resolve) => setTimeout(() => resolve(undefined), ms))
 }
 
-function toProgressEvent(progress: LoadProgress): LoadEvent {
-  return { kind: 'progress', progress }
-}
-
 /** Creates a slot that keeps only the newest value, for a reader that may be slower than the writer. */
-function createLatestValue<T>(): { set(value: T): void; next(): Promise<T> } {
+function createLatestValue<T>(): {
+  set(value: T): void
+  /** Resolves when there is a value to take. */
+  whenSet(): Promise<undefined>
+  /** Returns the newest value and removes it. */
+  take(): T | undefined
+} {
   let latest: { readonly value: T } | undefined
   let wake = () => {}
   return {
@@ -159,11 +162,14 @@ function createLatestValue<T>(): { set(value: T): void; next(): Promise<T> } {
       latest = { value }
       wake()
     },
-    async next() {
-      while (!latest) await new Promise<void>((resolve) => (wake = resolve))
-      const { value } = latest
+    async whenSet() {
+      if (!latest) await new Promise<void>((resolve) => (wake = resolve))
+      return undefined
+    },
+    take() {
+      const taken = latest?.value
       latest = undefined
-      return value
+      return taken
     },
   }
 }

@@ -3,4 +3,4 @@ import { createHost } from './host.js'
 import { createOnnxBackend } from './onnx/onnx-backend.js'
 import { loadXgrammar } from './text/grammar/load-xgrammar.js'
 
-exposeMethods(createHost(createOnnxBackend(loadXgrammar)), self)
+exposeMethods(createHost(createOnnxBackend(loadXgrammar)), globalThis)

@@ -22,7 +22,7 @@ import { receiveStream } from '../lib/contract/stream-transfer.js'
 export type { OpenaiRouteOptions } from './openai-route-options.js'
 
 // TypeScript's library declares one type of `self` for all kinds of workers.
-const worker = self as unknown as ServiceWorkerGlobalScope
+const worker = globalThis as unknown as ServiceWorkerGlobalScope
 
 /**
  * Answers the requests of OpenAI's API below a path of this origin, with the engine of a page that called `serveOpenai`.
@@ -43,10 +43,16 @@ const worker = self as unknown as ServiceWorkerGlobalScope
  * Browsers stop service workers (w3c/ServiceWorker#1182). While an answer streams, the page's reports keep the service
  * worker alive. But an answer that nobody reads for four minutes, or an answer that is not streamed and takes five minutes,
  * is cut off: the request fails, and the generation is cancelled.
- * @throws RivuletError `invalid-option`
+ * @throws RivuletError `invalid-option`; `backend-unavailable` outside of a service worker
  */
 export function openaiRoute(options: OpenaiRouteOptions = {}): void {
   const scope = readRouteScope(options)
+  if (!('registration' in worker)) {
+    throw new RivuletError(
+      'backend-unavailable',
+      'openaiRoute() needs a service worker. Call it in the script of your service worker.',
+    )
+  }
   worker.addEventListener('message', (event) => {
     const { data, source, ports } = event as ExtendableMessageEvent & {
       readonly data: PageMessage | undefined

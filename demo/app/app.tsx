@@ -73,7 +73,7 @@ export function App({ page, theme }: { readonly page: Page; readonly theme: Them
 
 /** The open chat and the message field. */
 function Chat({ page }: { readonly page: Page }) {
-  const { session, loader, announcer, scroll } = page
+  const { session, loader, announcer, scroll, meter } = page
   const thread = session.thread.value
   const load = loader.state.value
   const isAnswering = thread.status.value.kind === 'answering'
@@ -90,6 +90,7 @@ function Chat({ page }: { readonly page: Page }) {
       <section class="conversation" aria-label="Chat">
         {isEmpty && load.kind !== 'failed' && <PageWelcome page={page} />}
         <Turns key={thread.id} {...{ thread, model, scroll }} announce={announcer.announce} ask={page.ask} />
+        {isAnswering && <ReadingNote prefill={meter.prefill} />}
         {load.kind !== 'ready' && (
           <LoadPanel
             state={load}
@@ -108,6 +109,16 @@ function Chat({ page }: { readonly page: Page }) {
         )}
       </Composer>
     </main>
+  )
+}
+
+/** How much of a long message the model has read. A short one is read at once, and this shows nothing. */
+function ReadingNote({ prefill: { value } }: Pick<Page['meter'], 'prefill'>) {
+  if (!value) return null
+  return (
+    <p class="reading">
+      Reading your message… {Math.floor((value.computedTokens / value.totalTokens) * 100)} %
+    </p>
   )
 }
 

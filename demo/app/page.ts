@@ -10,7 +10,6 @@ import { meterRuns, type RunMeter } from '../figures/meter-runs.js'
 import { openRunHistory, type RunHistory } from '../figures/run-history.js'
 import { describeModel, type RunModel } from '../figures/run.js'
 import { readModelChoice, writeModelChoice, type ModelChoice } from '../model-choice.js'
-import { cacheRuntime } from '../offline.js'
 import { chooseBackends } from '../settings/choose-backends.js'
 import { openSettings, readSampling, type SettingsStore } from '../settings/settings.js'
 import { createStickyScroll, type StickyScroll } from '../sticky-scroll.js'
@@ -74,7 +73,6 @@ export async function openPage(): Promise<Page> {
     const { info } = state.engine
     model.value = describeModel(info)
     announcer.announce('The model is ready.')
-    void cacheRuntime(info)
   })
   effect(() => {
     const status = session.thread.value.status.value

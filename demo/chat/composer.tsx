@@ -15,7 +15,7 @@ const finePointer = matchMedia('(any-pointer: fine)')
 
 /** Focuses the message field, except on touch devices: there the focus would open the on-screen keyboard. */
 export function focusPrompt(): void {
-  if (finePointer.matches) document.getElementById('prompt')?.focus()
+  if (finePointer.matches) document.getElementById('prompt')?.focus({ preventScroll: true })
 }
 
 /** The message field with Send, or with Stop while an answer streams. The user can type at any time. */

@@ -53,7 +53,7 @@ function Loading({
   useEffect(() => {
     if (phase) onPhase(phaseLabels[phase])
   }, [phase])
-  const isMeasured = progress?.phase === 'download' && progress.fraction > 0
+  const isMeasured = progress !== undefined && progress.fraction > 0
   return (
     <div>
       <label for="load-progress">{phase ? phaseLabels[phase] : 'Preparing to load the model'}</label>
@@ -63,13 +63,16 @@ function Loading({
   )
 }
 
-/** `12.1 of 199.7 MB · 8.10 MB/s · 24 s left` */
-function describeDownload({ loadedBytes, totalBytes, bytesPerSecond, remainingMs }: LoadProgress): string {
-  const parts = [formatBytes(loadedBytes, totalBytes)]
-  if (bytesPerSecond !== undefined && remainingMs !== undefined) {
+/** `12.1 of 199.7 MB · 8.10 MB/s · 24 s left`; after the download only `3 s left` */
+function describeDownload(progress: LoadProgress): string {
+  const { phase, loadedBytes, totalBytes, bytesPerSecond, remainingMs } = progress
+  const isDownloading = phase === 'download' || phase === 'verify'
+  const parts = isDownloading ? [formatBytes(loadedBytes, totalBytes)] : []
+  if (isDownloading && bytesPerSecond !== undefined) {
     const rate = formatNumber(bytesPerSecond / 1e6, 'MB/s')
-    parts.push(`${rate.value} ${rate.unit}`, `${formatTimeLeft(remainingMs)} left`)
+    parts.push(`${rate.value} ${rate.unit}`)
   }
+  if (remainingMs !== undefined) parts.push(`${formatTimeLeft(remainingMs)} left`)
   return parts.join(' · ')
 }
 

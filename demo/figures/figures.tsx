@@ -67,12 +67,13 @@ function RunningModel({ model: { value: model } }: Pick<FiguresProps, 'model'>) 
   )
 }
 
-/** A separate component, so that only this part renders again on each frame. */
+/** A separate component, so that only this part renders again on each frame. Before the first answer it shows nothing. */
 function LiveReadouts({ live: { value: live } }: Pick<FiguresProps, 'live'>) {
+  if (!live) return null
   return (
     <>
-      <Readouts figures={live?.figures} />
-      <GapStrip gapsMs={live?.gapsMs ?? []} />
+      <Readouts figures={live.figures} />
+      <GapStrip gapsMs={live.gapsMs} />
     </>
   )
 }

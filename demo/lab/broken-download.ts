@@ -65,7 +65,7 @@ export function createBrokenDownload(): BrokenDownload {
       const engine = await loadLabEngine(defaultSettings, {
         worker: workers.create,
         onProgress(progress) {
-          totalBytes = Math.max(totalBytes, progress.totalBytes)
+          totalBytes = Math.max(totalBytes, sumModelFiles(progress))
           state.value = { kind: 'loading', progress }
         },
       })
@@ -99,4 +99,9 @@ export function createBrokenDownload(): BrokenDownload {
       updateNetwork()
     },
   }
+}
+
+/** Returns the size of the model's files, without the runtime's. */
+function sumModelFiles({ files }: LoadProgress): number {
+  return files.filter(({ path }) => !path.endsWith('.wasm')).reduce((sum, file) => sum + file.totalBytes, 0)
 }

@@ -10,7 +10,7 @@ interface BuiltFile {
   readonly path: string
   /** Whether the file name contains a content hash. */
   readonly isHashed: boolean
-  /** A runtime of several megabytes: cached only when it is used. */
+  /** A script of several megabytes, which is WebLLM: cached only when it is used. */
   readonly isLarge: boolean
 }
 
@@ -69,7 +69,7 @@ export function createPageCache({ version, files }: BuiltFiles, scope: string) {
   }
 
   return {
-    /** Caches all files except the runtimes, and takes over the runtimes that an earlier build cached. */
+    /** Caches all files except the large ones, and takes over the large ones that an earlier build cached. */
     async install(): Promise<void> {
       await Promise.all(
         [...known].map(async ([url, file]) => {
@@ -81,11 +81,6 @@ export function createPageCache({ version, files }: BuiltFiles, scope: string) {
     async removeOld(): Promise<void> {
       const old = (await caches.keys()).filter((each) => each.startsWith(family) && each !== name)
       await Promise.all(old.map((each) => caches.delete(each)))
-    },
-    /** Caches a runtime that the page uses. */
-    async addRuntime(url: string): Promise<void> {
-      const file = known.get(url)
-      if (file && !(await find(url))) await add(url, file)
     },
     /** @returns undefined if the requested file is not part of the build: models, servers, other pages */
     respond(fetchRequest: FetchRequest): Promise<Response> | undefined {

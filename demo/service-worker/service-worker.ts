@@ -1,5 +1,5 @@
 // Runs in the service worker. Caches the built files for offline use, and adds the isolation headers if the host does not
-// send them. It does not handle models (the library's model store does) or requests to servers and the hub.
+// send them. It does not handle models and runtimes (the library's model store does) or requests to servers and the hub.
 import { isolate, type EmbedderPolicy } from './isolate.js'
 import { createPageCache, type BuiltFiles } from './page-cache.js'
 
@@ -31,9 +31,4 @@ self.addEventListener('fetch', (event) => {
   if (needsPolicy) {
     event.respondWith((response ?? fetch(request)).then((found) => isolate(found, policy)))
   } else if (response) event.respondWith(response)
-})
-
-self.addEventListener('message', (event) => {
-  const { cacheRuntime } = event.data as { readonly cacheRuntime?: string }
-  if (cacheRuntime !== undefined) event.waitUntil(pages.addRuntime(cacheRuntime))
 })

@@ -174,6 +174,51 @@ for (const { name, app, files } of frameworks) {
   })
 }
 
+test.describe('the guide’s chat in React, with Vite', () => {
+  let consumer: Consumer
+  test.beforeAll(() => {
+    consumer = installConsumer('react-vite')
+    writeFileSync(join(consumer.folder, 'src/story-chat.tsx'), readExample('React', 'tsx'))
+  })
+  test.afterAll(() => consumer.remove())
+
+  async function answer(page: Page): Promise<void> {
+    await expect(page.getByRole('status')).toHaveText('ready', { timeout: 120_000 })
+    await page.getByLabel('Question').fill('Tell me a story about a dragon.')
+    await page.getByRole('button', { name: 'Send' }).click()
+    await expect(page.getByRole('article', { name: 'assistant' }).last()).toContainText(
+      /ms to the first token/,
+    )
+  }
+
+  test('builds and streams', async ({ page }) => {
+    const built = await serveApp(buildConsumer(consumer, 'dist'), 'plain')
+    await page.goto(built.url)
+    await answer(page)
+    built.close()
+  })
+
+  test('on the development server, edits of the module leave one worker', async ({ page }) => {
+    const served = await serveDev(consumer)
+    try {
+      await page.goto(served.url)
+      await answer(page)
+      const file = join(consumer.folder, 'src/story-chat.tsx')
+      for (const label of ['Once more', 'And again', 'Repeat']) {
+        writeFileSync(
+          file,
+          readFileSync(file, 'utf8').replace(/(disabled=.*length === 0.>\s*)[\w ]+/, `$1${label}`),
+        )
+        await expect(page.getByRole('button', { name: label })).toBeVisible()
+      }
+      await answer(page)
+      expect(page.workers()).toHaveLength(1)
+    } finally {
+      served.close()
+    }
+  })
+})
+
 const models = resolve(import.meta.dirname, '../../demo/public/models/stories')
 const tokenizer = new Tokenizer(
   readJson(join(models, 'tokenizer.json')) as object,

@@ -6,7 +6,10 @@ import { onnx } from 'rivulet/onnx'
 import { useRivuletChat, useRivuletEngine } from 'rivulet/react'
 
 export function StoryChat({ model }: { readonly model: string }) {
-  const engine = useRivuletEngine((signal) => createEngine({ backend: onnx(), model, signal }))
+  const { engine, progress, error, retry } = useRivuletEngine(
+    (load) => createEngine({ backend: onnx(), model, ...load }),
+    [model],
+  )
   const { messages, status, send, stop, regenerate } = useRivuletChat({
     engine,
     sampling: { maxTokens: 120 },
@@ -15,6 +18,8 @@ export function StoryChat({ model }: { readonly model: string }) {
   return (
     <main>
       <p role="status">{status.kind}</p>
+      {status.kind === 'loading' && <progress value={progress?.fraction ?? 0} />}
+      {error && <button onClick={retry}>Load again</button>}
       {messages.map((message) => (
         <article key={message.id} aria-label={message.role}>
           <p>{message.text}</p>

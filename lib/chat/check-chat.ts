@@ -1,4 +1,12 @@
-import type { AnswerState, ChatOptions, ChatTool, ChatToolCall, ChatTurn, ToolRound } from '../chat.js'
+import type {
+  AnswerState,
+  ChatAnswerOptions,
+  ChatOptions,
+  ChatTool,
+  ChatToolCall,
+  ChatTurn,
+  ToolRound,
+} from '../chat.js'
 import { refuse, refuseUnknown } from '../contract/check-options.js'
 import { checkRequest } from '../check-request.js'
 import type { GenerateOptions } from '../contract/request.js'
@@ -17,11 +25,18 @@ const optionNames: readonly string[] = [
 export function checkChatOptions(options: ChatOptions): void {
   if (typeof options !== 'object' || options === null) refuse('createChat() takes an options object.')
   refuseUnknown('createChat()', options, optionNames)
-  const { system, sampling, tools = [], maxToolRounds = 1 } = options
   checkEngine(options.engine)
-  if (system !== undefined && (typeof system !== 'string' || system === '')) {
-    refuse('"system" must be a non-empty string.', 'system')
-  }
+  checkAnswerOptions(options)
+}
+
+/** Checks the options that decide how answers are generated. @throws RivuletError `invalid-option` */
+export function checkAnswerOptions({
+  system,
+  sampling,
+  tools = [],
+  maxToolRounds = 1,
+}: ChatAnswerOptions): void {
+  if (system !== undefined && typeof system !== 'string') refuse('"system" must be a string.', 'system')
   if (!Array.isArray(tools)) refuse('"tools" must be a list of tools { name, parameters, run }.', 'tools')
   for (const [index, tool] of tools.entries()) {
     if (typeof tool?.run !== 'function') {

@@ -1,3 +1,5 @@
+import { isServer, serverReason } from './is-server.js'
+
 /** The properties of a WebGPU adapter that decide which model variants can run. */
 export interface GpuAdapterFacts {
   readonly vendor: string
@@ -30,8 +32,9 @@ export interface WasmFacts {
   readonly hasJspi: boolean
 }
 
-/** Detects the devices of this browser. Requests an adapter, because `navigator.gpu` can exist without any adapter. */
+/** Detects the devices of this browser; on a server, none. Requests an adapter, because `navigator.gpu` can exist without any adapter. */
 export async function probeDevices(): Promise<Devices> {
+  if (isServer()) return { webgpu: { unavailable: serverReason }, wasm: { unavailable: serverReason } }
   return { webgpu: await probeWebGpu(), wasm: probeWasm() }
 }
 

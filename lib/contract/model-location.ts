@@ -52,3 +52,8 @@ export function nameModelUrl(
   if (path === undefined || (path !== file && !ggufPattern.test(path))) return url
   return url + listGgufParts(path)[0]!
 }
+
+/** Returns the address of a model for records of it: its URL, or the name of its local folder. */
+export function nameLocation(location: Exclude<ModelLocation, { kind: 'none' }>): string {
+  return location.kind === 'local' ? location.name : nameModelUrl(location)
+}

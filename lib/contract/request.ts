@@ -234,6 +234,8 @@ export interface GenerateRequest {
   /** The answer that a generation had produced before it was lost; undefined for a new generation. */
   readonly resume?: Resume | undefined
   readonly options: RequestOptions
+  /** True if the page reads the progress of the prefill. Backends that know it then report `prefilling` steps. */
+  readonly reportsPrefill?: boolean
 }
 
 export type RequestInput =

@@ -29,6 +29,8 @@ export interface FileRecord {
 }
 
 export const storeFolderName = 'rivulet-models'
+/** The folder of the runtimes' WebAssembly files. It has the same layout; in place of models, it has npm packages. */
+export const runtimeFolderName = 'rivulet-runtimes'
 export const recordName = 'record.json'
 export const completeName = 'complete'
 export const usedName = 'used'

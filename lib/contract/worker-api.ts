@@ -72,23 +72,37 @@ export interface ModelSupport {
 /** The state of loading a model. */
 export interface LoadProgress {
   /**
-   * `download`: files are read from the network or the model store; `verify`: files are hashed, if a hash is known;
+   * `download`: the model's files and the runtime's WebAssembly are read from the network or the model store; `verify`: files
+   * are hashed, if a hash is known;
    * `load`: the runtime loads the weights, and `onnx()` computes the steps that a first load on WebGPU is checked with;
    * `warm-up`: shaders are compiled, and the self-test runs.
    */
   readonly phase: 'download' | 'verify' | 'load' | 'warm-up'
-  /** The file whose progress changed last, relative to the model's folder; undefined after the download. */
+  /**
+   * The file whose progress changed last, relative to the model's folder; the runtime's file by its name, such as
+   * `ort-wasm-simd-threaded.wasm`. Undefined after the download.
+   */
   readonly file: string | undefined
-  /** The files whose size is known so far. */
+  /** The files whose size is known so far, and the runtime's file. */
   readonly files: readonly FileProgress[]
   /** The sum of `loadedBytes` over all `files`. */
   readonly loadedBytes: number
   readonly totalBytes: number
-  /** The progress of the download, from 0 to 1. It never decreases, even when the size of another file becomes known. */
+  /**
+   * The part of the loading time that has passed, from 0 to 1: the download, the runtime and the warm-up together. It never
+   * decreases. It stays at 0 while the size of the weights is unknown, and moves in steps while the runtime computes.
+   * For `webLlm()` it is the part of the download, because its runtime reports nothing else.
+   */
   readonly fraction: number
-  /** The download rate over the last seconds; undefined if it is unknown, for example before the first byte. */
+  /**
+   * The download rate over the last seconds, in bytes as the server sends them, which may be compressed; undefined if it is
+   * unknown, for example before the first byte.
+   */
   readonly bytesPerSecond: number | undefined
-  /** The estimated time for the remaining bytes of `files` at this rate; undefined if there is no estimate. */
+  /**
+   * The estimated time until the model is ready, in milliseconds; undefined if there is no estimate. The times after the
+   * download are those of the last load of this model in this browser; before a first load, usual ones.
+   */
   readonly remainingMs: number | undefined
 }
 
@@ -205,11 +219,20 @@ export interface ModelTimings {
   readonly decodeMs: number
 }
 
+/** How much of a prompt is computed, or was in the KV cache. */
+export interface PrefillProgress {
+  readonly computedTokens: number
+  /** All tokens to compute before the next one is sampled. */
+  readonly totalTokens: number
+}
+
 /**
- * A step that a backend reports for one generation. The order of the steps: one `started`, the chunks, and `counted` if the
- * runtime counts tokens itself.
+ * A step that a backend reports for one generation. The order of the steps: `prefilling` while a prompt is computed, if the
+ * request has `reportsPrefill`; one `started`; the chunks; and `counted` if the runtime counts tokens itself.
  */
 export type GenerationStep =
+  /** A part of the prompt was computed, and others remain. */
+  | ({ readonly kind: 'prefilling' } & PrefillProgress)
   | {
       /** The prompt has been computed. */
       readonly kind: 'started'

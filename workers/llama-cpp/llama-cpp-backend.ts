@@ -1,10 +1,11 @@
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { LlamaCppLoadOptions } from '../../lib/contract/llama-cpp-options.js'
-import type { ModelLocation } from '../../lib/contract/model-location.js'
+import { nameLocation, type ModelLocation } from '../../lib/contract/model-location.js'
 import { listOptions } from '../../lib/contract/option-table.js'
-import type { LoadProgress, ModelInfo } from '../../lib/contract/worker-api.js'
+import type { ModelInfo } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
 import { describeThreads } from '../describe-device.js'
+import { rememberTimes } from '../phase-times.js'
 import { openModelFolder, type OpenModelFolder } from '../store/model-folder.js'
 import { plainFamily, type AnswerFamily } from '../text/channels/answer-family.js'
 import { describeChannels } from '../text/channels/describe-channels.js'
@@ -12,11 +13,13 @@ import { findFamily } from '../text/channels/find-family.js'
 import { readTemplateShape } from '../text/channels/template-shape.js'
 import type { ChatTemplate } from '../text/chat-template.js'
 import { findChatTemplate } from '../text/find-chat-template.js'
+import { trackLoad } from '../track-load.js'
 import { checkFit } from './check-fit.js'
 import { chooseFiles } from './choose-files.js'
 import { readControlTokens } from './control-tokens.js'
 import { createConversationMemory } from './conversation-memory.js'
 import { chooseDevice, type ChosenDevice } from './device.js'
+import { fetchWasm, wllamaFiles } from './fetch-wasm.js'
 import { generateTokens, type LoadedModel } from './generate.js'
 import { createFormCompiler } from '../text/gbnf/compile-form.js'
 import { readGgufHeader, type GgufHeader } from './gguf-header.js'
@@ -33,6 +36,12 @@ const contextStep = 256
  * hardly faster (SmolLM2-135M, 2 threads: 31 tokens per second in chunks of 16, 36 in chunks of 64 or more).
  */
 const prefillChunkTokens = { cpu: 32, gpu: 256 }
+
+/** What a first load takes after its download. llama.cpp reports no warm-up. */
+const usualTimes = {
+  cpu: { loadMs: 700, msPerMegabyte: 3, warmUpMs: 0 },
+  gpu: { loadMs: 2000, msPerMegabyte: 5, warmUpMs: 0 },
+}
 
 /** Creates the backend that runs GGUF files on llama.cpp, on WASM or WebGPU. */
 export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
@@ -67,11 +76,18 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
           'llamaCpp() needs a "model". Set it in createEngine() or llamaCpp().',
         )
       const device = await chooseDevice(options)
-      let downloaded: LoadProgress | undefined
-      const folder = await openModelFolder(location, download, {
+      const [deviceKind, modelUrl] = [device.useGpu ? 'gpu' : 'cpu', nameLocation(location)] as const
+      const times = await rememberTimes(['llama-cpp', modelUrl, deviceKind], usualTimes[deviceKind])
+      const tracker = trackLoad(onProgress, wllamaFiles[device.build].path, times.expect)
+      const build = findBuild(device, options)
+      const fetchingWasm = fetchWasm(build.wasm, wllamaFiles[device.build], {
+        progress: tracker.files,
+        idleTimeoutMs: download.idleTimeoutMs,
         signal,
-        onProgress: (progress) => onProgress((downloaded = progress)),
       })
+      // Without this, an error would count as unhandled while the model is still downloaded.
+      fetchingWasm.catch(() => {})
+      const folder = await openModelFolder(location, download, { signal, onProgress: tracker.files })
       try {
         const { paths, files, header } = await readFiles(folder, location)
         const { chatTemplates, beginToken, endToken } = header
@@ -84,14 +100,14 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
           usesGpu: device.useGpu,
           budgetBytes: options.memoryBudgetBytes ?? Infinity,
         })
-        onProgress({ ...nothingFetched, ...downloaded, ...loadPhase })
         const parameters = chooseParameters(device, contextLength)
-        const build = findBuild(device, options)
+        const runtimeFiles = { ...build, wasm: await fetchingWasm }
+        tracker.enterPhase('load')
         const controlTokens = readControlTokens(header, chatTemplate, options.endTokens ?? [])
         const family = chatTemplate ? readFamily(chatTemplate, header) : plainFamily
         const conversationBytes = options.conversationCacheBytes ?? defaultConversationCacheBytes
         open = async () => ({
-          runtime: await openLlamaCpp(files, build, parameters),
+          runtime: await openLlamaCpp(files, runtimeFiles, parameters),
           chatTemplate,
           family,
           writePrompt: createPromptWriter(header, controlTokens.all),
@@ -101,11 +117,13 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         })
         const model = await open()
         await refuseCpu(model, options)
+        times.remember(tracker.finish())
         loaded = model
         // A local file has only a name, no URL.
         const address = location.kind === 'local' ? paths[0]! : folder.url + paths[0]!
         return describeModel(address, model, device)
       } finally {
+        tracker.stop()
         // The folder stays open until its files are read, so that they cannot be removed.
         folder.close()
       }
@@ -131,10 +149,6 @@ function readFamily(chatTemplate: ChatTemplate, { controlTokens, userTokens }: G
     hasTools: readTemplateShape(chatTemplate).hasTools,
   })
 }
-
-/** The progress fields when nothing was downloaded. */
-const nothingFetched = { files: [], loadedBytes: 0, totalBytes: 0, bytesPerSecond: undefined }
-const loadPhase = { phase: 'load', file: undefined, remainingMs: undefined, fraction: 1 } as const
 
 async function readFiles(folder: OpenModelFolder, location: ModelLocation) {
   const named = 'file' in location ? location.file : undefined

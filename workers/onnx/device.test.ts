@@ -9,6 +9,7 @@ function stubAdapter(...features: readonly string[]): void {
     limits: { maxBufferSize: 2 ** 31 },
   }
   const gpu = { requestAdapter: () => Promise.resolve(adapter) }
+  vi.stubGlobal('DedicatedWorkerGlobalScope', {})
   vi.stubGlobal('navigator', { gpu, hardwareConcurrency: 8 })
 }
 

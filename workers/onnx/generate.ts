@@ -67,7 +67,10 @@ export async function* generateTokens(
     const sampling = { ...config.sampling, ...options, ...banCalls(config, options) }
     decoder.startAnswer(sampling, seed, conversationIds, answerIds)
     const computed = { ids: [...conversationIds, ...answerIds], promptLength: promptIds.length }
-    const cachedPromptTokens = await prefill(decoder, computed, signal)
+    const cachedPromptTokens = yield* reportPrefill(
+      prefill(decoder, computed, signal),
+      request.reportsPrefill ? computed.ids.length : undefined,
+    )
     const source = createTokenSource(decoder, form, computed, signal)
     const promptTokens = conversationIds.length + prefixTokens
     const prefillMs = performance.now() - startedAt
@@ -113,6 +116,18 @@ export async function* generateTokens(
     if (hasContent(rest)) yield { kind: 'chunk', ...rest, tokenIds: [], tokenCount: 0 }
     if (hasStopped) return 'stop'
     return finishReason === 'stop' && answer.hasCalls ? 'tool-calls' : finishReason
+  }
+}
+
+/** Runs a prefill to its end. @param totalTokens undefined if nobody reads its progress */
+async function* reportPrefill(
+  runs: AsyncGenerator<number, number, undefined>,
+  totalTokens: number | undefined,
+): AsyncGenerator<GenerationStep, number, undefined> {
+  for (;;) {
+    const { done, value } = await runs.next()
+    if (done) return value
+    if (totalTokens !== undefined) yield { kind: 'prefilling', computedTokens: value, totalTokens }
   }
 }
 

@@ -1,13 +1,16 @@
 import { RivuletError } from '../../lib/contract/errors.js'
+import { nameLocation } from '../../lib/contract/model-location.js'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import { listOptions, type OptionName } from '../../lib/contract/option-table.js'
-import type { LoadProgress, ModelSupport } from '../../lib/contract/worker-api.js'
+import type { ModelSupport } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
 import { describeThreads } from '../describe-device.js'
-import { describeChannels } from '../text/channels/describe-channels.js'
+import { rememberTimes, type UsualTimes } from '../phase-times.js'
 import { openModelFolder, type ModelFolder } from '../store/model-folder.js'
+import { describeChannels } from '../text/channels/describe-channels.js'
 import { createFormCompiler, type FormCompiler } from '../text/grammar/form-compiler.js'
 import type { LoadGrammarEngine } from '../text/grammar/grammar-engine.js'
+import { trackLoad } from '../track-load.js'
 import type { Decoder } from './decoder.js'
 import { checkFit } from './check-fit.js'
 import { chooseDevice, type ChosenDevice, type UsedDevice } from './device.js'
@@ -17,12 +20,17 @@ import { readModelWeights, type ModelWeights } from './model-weights.js'
 import type { ModelProto } from './onnx_pb.js'
 import { refuseGguf } from './refuse-gguf.js'
 import { firstCapacity, openDecoder } from './open-decoder.js'
-import { loadOnnxRuntime } from './session.js'
+import { describeRuntimeFile } from './runtime-files.js'
+import type { OnnxRuntime } from './session.js'
+import { startOnnxRuntime } from './start-runtime.js'
 
 const defaultConversationCacheBytes = 256 * 2 ** 20
 
-/** The progress of a load that downloads nothing. */
-const noProgress = { files: [], loadedBytes: 0, totalBytes: 0, bytesPerSecond: undefined }
+/** What a first load takes after its download: on WASM with two threads, and on WebGPU with its shaders and its check. */
+const usualTimes = {
+  wasm: { loadMs: 1000, msPerMegabyte: 10, warmUpMs: 300 },
+  webgpu: { loadMs: 1500, msPerMegabyte: 5, warmUpMs: 3000 },
+} as const satisfies Record<UsedDevice['device'], UsualTimes>
 
 /** Creates the backend that runs Hugging Face ONNX folders on onnxruntime-web, on WebGPU or WASM. */
 /** @param loadGrammarEngine loads the engine for `responseFormat`; undefined if the worker has none */
@@ -48,54 +56,53 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
         )
       await refuseGguf(model)
       const chosen = await chooseDevice(options)
-      let downloaded: LoadProgress | undefined
-      const folder = await openModelFolder(model, download, {
-        signal,
-        onProgress(progress) {
-          downloaded = progress
-          onProgress(progress)
-        },
-      })
-      const enterPhase = (phase: 'load' | 'warm-up') => {
-        onProgress({
-          ...noProgress,
-          ...downloaded,
-          phase,
-          file: undefined,
-          remainingMs: undefined,
-          fraction: 1,
-        })
-      }
+      const times = await rememberTimes(
+        ['onnx', nameLocation(model), chosen.device],
+        usualTimes[chosen.device],
+      )
+      const tracker = trackLoad(onProgress, describeRuntimeFile(chosen.device).path, times.expect)
+      const startRuntime = startOnce((device) =>
+        startOnnxRuntime(device, options.wasmPaths, {
+          progress: tracker.files,
+          idleTimeoutMs: download.idleTimeoutMs,
+          signal,
+        }),
+      )
+      // The files decide between the devices if the chosen device cannot compute all variants.
+      const starting = chosen.fallback ? undefined : startRuntime(chosen.device)
+      const folder = await openModelFolder(model, download, { signal, onProgress: tracker.files })
       const configuring = readModelConfig(folder, options)
-      const checkMemory = async (graph: ModelProto, { memory }: UsedDevice) =>
+      const checkMemory = async (graph: ModelProto, { device, memory }: UsedDevice) => {
+        void startRuntime(device)
         checkFit(graph, firstCapacity, memory, (await configuring).cacheSizes)
-      const [config, { weights, used }, chosenRuntime] = await Promise.all([
+      }
+      const [config, { weights, used }] = await Promise.all([
         configuring,
         readWeights(folder, chosen, options.modelFile, checkMemory).catch(async (error: unknown) => {
           // If the folder is empty, the error about config.json explains the problem better.
           await configuring
           throw error
         }),
-        loadOnnxRuntime(chosen.device, options.wasmPaths),
+        starting,
       ])
         .catch(async (error: unknown) => {
           const isMissing = error instanceof RivuletError && error.code === 'model-not-found'
           throw isMissing ? await folder.explainMissing(error) : error
         })
         .finally(folder.close)
-      signal.throwIfAborted()
-      enterPhase('load')
       const { device, description } = used
-      const runtime =
-        device === chosen.device ? chosenRuntime : await loadOnnxRuntime(device, options.wasmPaths)
+      const runtime = await startRuntime(device)
+      signal.throwIfAborted()
+      tracker.enterPhase('load')
       const warnings = device === chosen.device ? [] : [describeFallback(chosen)]
       const decoder = await openDecoder(runtime, device, weights, {
         contextLength: config.contextLength,
         cacheSizes: config.cacheSizes,
         conversationCacheBytes: options.conversationCacheBytes ?? defaultConversationCacheBytes,
-        onSession: () => enterPhase('warm-up'),
+        onSession: () => tracker.enterPhase('warm-up'),
         onSlower: (reason) => warnings.push(reason),
-      })
+      }).finally(tracker.stop)
+      times.remember(tracker.finish())
       const { tokenizer, endIds } = config
       const compiler = loadGrammarEngine && createFormCompiler(loadGrammarEngine, tokenizer, endIds)
       loaded = { decoder, config, compiler }
@@ -159,6 +166,19 @@ function describeSupport(
     options: channels.options.filter((name) => !missing.includes(name)),
     formats: [],
     hints: { ...channels.hints, ...Object.fromEntries(missing.map((name) => [name, hint])) },
+  }
+}
+
+/** Returns a function that calls `start` once for each device. A failure that nobody waits for is not reported. */
+function startOnce(
+  start: (device: UsedDevice['device']) => Promise<OnnxRuntime>,
+): (device: UsedDevice['device']) => Promise<OnnxRuntime> {
+  const started = new Map<UsedDevice['device'], Promise<OnnxRuntime>>()
+  return (device) => {
+    const starting = started.get(device) ?? start(device)
+    started.set(device, starting)
+    starting.catch(() => {})
+    return starting
   }
 }
 

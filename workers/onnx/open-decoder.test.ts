@@ -18,7 +18,7 @@ import {
   type GraphProto,
 } from './onnx_pb.js'
 import { openDecoder } from './open-decoder.js'
-import { prefill } from './prefill.js'
+import { prefillAll } from './prefill.test-support.js'
 import { addRotarySwitch, rotateOutside } from './rotary-variants.test-support.js'
 import { greedy } from './sampler.js'
 import { createSession } from './session.js'
@@ -207,7 +207,7 @@ describe('each prompt gives the same answer, whatever was computed before', () =
 
   async function generate(decoder: Decoder, prompt: readonly number[], start: readonly number[]) {
     const input = { ids: [...prompt, ...start], promptLength: prompt.length }
-    const cached = await prefill(decoder, input, new AbortController().signal)
+    const cached = await prefillAll(decoder, input)
     return { cached, ...(await continueAnswer(decoder, prompt, start)) }
   }
 

@@ -13,16 +13,21 @@ export interface PrefillInput {
  * Computes the tokens that the cache does not hold. The runs give the same result as an uninterrupted answer, which
  * computes the prompt at once and then one token per step. If the graph allows it, one run computes many tokens of prompt
  * and answer.
+ * Yields the number of tokens in the cache after each run except the last one.
  * @returns the number of tokens that the cache already held
  * @throws the reason of `signal`, if it is aborted before a run
  */
-export async function prefill(decoder: Decoder, input: PrefillInput, signal: AbortSignal): Promise<number> {
+export async function* prefill(
+  decoder: Decoder,
+  input: PrefillInput,
+  signal: AbortSignal,
+): AsyncGenerator<number, number, undefined> {
   const { ids, promptLength } = input
   const { prefillRules } = decoder
   // The last token is always computed: the answer starts from its logits.
   const reusable = prefillRules.wholePrompt ? [] : ids.slice(0, -1)
   const cached = decoder.recall(markTokens(prefillRules, reusable, promptLength))
-  await computeFrom(decoder, input, cached, signal)
+  yield* computeRuns(decoder, input, cached, signal)
   return cached
 }
 
@@ -36,11 +41,23 @@ export async function computeFrom(
   start: number,
   signal: AbortSignal,
 ): Promise<void> {
+  const runs = computeRuns(decoder, input, start, signal)
+  while (!(await runs.next()).done);
+}
+
+/** Computes the tokens from `start`. Yields how many tokens are computed, after each run but the last. */
+async function* computeRuns(
+  decoder: Decoder,
+  input: PrefillInput,
+  start: number,
+  signal: AbortSignal,
+): AsyncGenerator<number, undefined, undefined> {
   for (let from = start; from < input.ids.length;) {
     signal.throwIfAborted()
     const end = findRunEnd(decoder, input, from)
     await decoder.prefill(input.ids.slice(from, end))
     from = end
+    if (from < input.ids.length) yield from
   }
 }
 

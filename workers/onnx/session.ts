@@ -63,16 +63,18 @@ export async function createSession(
   try {
     return await runtime.InferenceSession.create(graph, options)
   } catch (error) {
-    const reason = describeError(error)
-    if (/no available backend found/i.test(reason)) {
-      throw new RivuletError(
-        'backend-unavailable',
-        `ONNX Runtime could not start. If its WebAssembly was not found, pass its URL in onnx({ wasmPaths }). Reason: ${reason}`,
-        { cause: error },
-      )
-    }
+    if (/no available backend found/i.test(describeError(error))) throw createStartError(error)
     throw createRefusal(error, target.kind)
   }
+}
+
+/** Creates the error for a WebAssembly of ONNX Runtime that does not start. */
+export function createStartError(error: unknown): RivuletError {
+  return new RivuletError(
+    'backend-unavailable',
+    `ONNX Runtime could not start. If its WebAssembly was not found, pass its URL in onnx({ wasmPaths }). Reason: ${describeError(error)}`,
+    { cause: error },
+  )
 }
 
 /**

@@ -2,7 +2,7 @@ import { clone, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { AttributeProtoSchema, ModelProtoSchema } from './onnx_pb.js'
 import { openDecoder } from './open-decoder.js'
-import { prefill } from './prefill.js'
+import { prefillAll } from './prefill.test-support.js'
 import { greedy } from './sampler.js'
 import { loadOnnxRuntime, type OnnxRuntime } from './session.js'
 
@@ -61,8 +61,7 @@ async function load(runtime: OnnxRuntime, device: 'webgpu' | 'wasm', window?: nu
   })
   const sessions = create.mock.calls.length
   create.mockRestore()
-  const { signal } = new AbortController()
-  await prefill(decoder, { ids: prompt, promptLength: prompt.length }, signal)
+  await prefillAll(decoder, { ids: prompt, promptLength: prompt.length })
   decoder.startAnswer(greedy, 0, prompt, [])
   const tokens: number[] = []
   while (tokens.length < 12) tokens.push(await decoder.next(tokens.length, false))

@@ -1,6 +1,6 @@
 import type { OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { Decoder } from './decoder.js'
-import { prefill } from './prefill.js'
+import { prefillAll } from './prefill.test-support.js'
 import { greedy } from './sampler.js'
 
 /* Runs in Node and in the browser. */
@@ -77,7 +77,7 @@ async function startAfter(
   answer: readonly number[],
 ): Promise<void> {
   const ids = [...prompt, ...answer]
-  await prefill(decoder, { ids, promptLength: prompt.length }, new AbortController().signal)
+  await prefillAll(decoder, { ids, promptLength: prompt.length })
   decoder.startAnswer(greedy, 0, ids, [])
 }
 

@@ -1,17 +1,18 @@
 import { describe, expect, it } from 'vitest'
-import type { LoadProgress } from '../../lib/contract/worker-api.js'
-import { collectProgress } from './collect-progress.js'
+import { collectProgress, type FilesProgress } from './collect-progress.js'
 
 function collect() {
-  const seen: LoadProgress[] = []
+  const seen: FilesProgress[] = []
   const progress = collectProgress((each) => seen.push(each))
-  const move = (path: string, loadedBytes: number, totalBytes?: number) =>
-    progress.moved(path, { phase: 'download', loadedBytes, totalBytes })
+  const move = (path: string, loadedBytes: number, totalBytes?: number, sentBytes?: number) =>
+    progress.moved(path, { phase: 'download', loadedBytes, totalBytes, sentBytes })
   return { seen, progress, move, last: () => seen.at(-1)! }
 }
 
-describe('the progress of a model', () => {
-  it('is the sum of its files', () => {
+const wait = () => new Promise((resolve) => setTimeout(resolve, 20))
+
+describe('the progress of the files', () => {
+  it('is their sum', () => {
     const { move, last } = collect()
     move('a', 1e6, 4e6)
     move('b', 0, 6e6)
@@ -27,25 +28,13 @@ describe('the progress of a model', () => {
     })
   })
 
-  it('stays at 0 while only small files are known', () => {
-    const { progress, last } = collect()
-    progress.stored('config.json', 1000)
-    expect(last()).toMatchObject({ fraction: 0, loadedBytes: 1000 })
-  })
-
-  it('never falls and reaches 1, in whatever order sizes become known', () => {
+  it('never falls when a file is downloaded again', () => {
     const { seen, move, progress } = collect()
-    move('graph', 0, 3e6)
-    move('graph', 3e6, 3e6)
     move('data', 0, 100e6)
     move('data', 50e6, 100e6)
     progress.stored('tokenizer.json', 5e6)
-    // Downloaded again.
     move('data', 10e6, 100e6)
     move('data', 100e6, 100e6)
-    const fractions = seen.map(({ fraction }) => fraction)
-    expect(fractions).toEqual(fractions.toSorted((a, b) => a - b))
-    expect(fractions.at(-1)).toBe(1)
     const loaded = seen.map(({ loadedBytes }) => loadedBytes)
     expect(loaded).toEqual(loaded.toSorted((a, b) => a - b))
   })
@@ -53,7 +42,7 @@ describe('the progress of a model', () => {
   it('does not count a file of unknown size', () => {
     const { move, last } = collect()
     move('page', 5e6)
-    expect(last()).toMatchObject({ file: 'page', files: [], totalBytes: 0, fraction: 0 })
+    expect(last()).toMatchObject({ file: 'page', files: [], totalBytes: 0 })
   })
 
   it('measures the rate of downloaded bytes only, not of stored ones', async () => {
@@ -63,7 +52,7 @@ describe('the progress of a model', () => {
     move('b', 20e6, 100e6)
     const waitedFrom = performance.now()
     expect(last().bytesPerSecond).toBeUndefined()
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await wait()
     const waitedTo = performance.now()
     move('b', 30e6, 100e6)
     const ended = performance.now()
@@ -72,5 +61,17 @@ describe('the progress of a model', () => {
     expect(bytesPerSecond).toBeGreaterThanOrEqual((10e6 / (ended - started)) * 1000)
     expect(bytesPerSecond).toBeLessThanOrEqual((10e6 / (waitedTo - waitedFrom)) * 1000)
     expect(remainingMs).toBeCloseTo((70e6 / bytesPerSecond!) * 1000)
+  })
+
+  it('counts a compressed file by the bytes that the server sends', async () => {
+    const { move, last } = collect()
+    move('runtime.wasm', 0, 40e6, 10e6)
+    move('weights', 0, 10e6)
+    await wait()
+    move('runtime.wasm', 20e6, 40e6, 10e6)
+    move('weights', 5e6, 10e6)
+    // Half of 10 MB and half of 10 MB remain, at the rate of both.
+    const { bytesPerSecond, remainingMs } = last()
+    expect(remainingMs).toBeCloseTo((10e6 / bytesPerSecond!) * 1000)
   })
 })

@@ -1,7 +1,7 @@
 import type { FileProgress, LoadProgress } from '../../lib/contract/worker-api.js'
 import type { TransferProgress } from './download-job.js'
 
-/** Adds up the progress of a model's files and reports the sum. */
+/** Adds up the progress of the files of a load and reports the sum. */
 export interface CollectProgress {
   /** Reports a file that was already stored. */
   stored(path: string, sizeBytes: number): void
@@ -9,32 +9,38 @@ export interface CollectProgress {
   moved(path: string, progress: TransferProgress): void
 }
 
+/** The progress of all files of a load. */
+export interface FilesProgress extends Pick<
+  LoadProgress,
+  'file' | 'files' | 'loadedBytes' | 'totalBytes' | 'bytesPerSecond' | 'remainingMs'
+> {
+  readonly phase: TransferProgress['phase']
+}
+
 /** The download rate is measured over this last period, because the speed of a connection changes. */
 const rateWindowMs = 3000
 
-/** While the known file sizes add up to less, the size of the weights is still unknown, so the fraction stays at 0. */
-const minKnownBytes = 2e6
-
-export function collectProgress(onProgress: (progress: LoadProgress) => void): CollectProgress {
+export function collectProgress(onProgress: (progress: FilesProgress) => void): CollectProgress {
   const files = new Map<string, FileProgress>()
-  const measureFraction = createFraction()
+  /** The share of a file's bytes that the server sends, by path; 1 if the file is not compressed. */
+  const sentShares = new Map<string, number>()
   const rate = createRate()
 
   function report(phase: TransferProgress['phase'], path: string, file: FileProgress | undefined): void {
     if (file) files.set(path, file)
     const all = [...files.values()]
-    const loadedBytes = sum(all.map((each) => each.loadedBytes))
-    const totalBytes = sum(all.map((each) => each.totalBytes))
     const bytesPerSecond = rate.measure()
+    const missingBytes = sum(
+      all.map((each) => (each.totalBytes - each.loadedBytes) * (sentShares.get(each.path) ?? 1)),
+    )
     onProgress({
       phase,
       file: path,
       files: all,
-      loadedBytes,
-      totalBytes,
-      fraction: measureFraction(loadedBytes, totalBytes),
+      loadedBytes: sum(all.map((each) => each.loadedBytes)),
+      totalBytes: sum(all.map((each) => each.totalBytes)),
       bytesPerSecond,
-      remainingMs: bytesPerSecond && ((totalBytes - loadedBytes) / bytesPerSecond) * 1000,
+      remainingMs: bytesPerSecond && (missingBytes / bytesPerSecond) * 1000,
     })
   }
 
@@ -42,33 +48,17 @@ export function collectProgress(onProgress: (progress: LoadProgress) => void): C
     stored(path, sizeBytes) {
       report('download', path, { path, loadedBytes: sizeBytes, totalBytes: sizeBytes })
     },
-    moved(path, { phase, loadedBytes: presentBytes, totalBytes }) {
+    moved(path, { phase, loadedBytes: presentBytes, totalBytes, sentBytes = Infinity }) {
       if (totalBytes === undefined) return report(phase, path, undefined)
+      const sentShare = totalBytes > 0 ? Math.min(1, sentBytes / totalBytes) : 1
+      sentShares.set(path, sentShare)
       const before = files.get(path)
       // A file's first report counts the bytes that an earlier download stored. They must not count towards the rate.
-      if (before) rate.add(presentBytes - before.loadedBytes)
+      if (before) rate.add((presentBytes - before.loadedBytes) * sentShare)
       // When a file is downloaded again, its progress stays at the old value until the new download reaches that value.
       const loadedBytes = Math.min(totalBytes, Math.max(presentBytes, before?.loadedBytes ?? 0))
       report(phase, path, { path, loadedBytes, totalBytes })
     },
-  }
-}
-
-/**
- * Creates a function that computes the fraction. When another file's size becomes known, only the remaining part is
- * rescaled, so the fraction never decreases, and ends at 1.
- */
-function createFraction(): (loadedBytes: number, totalBytes: number) => number {
-  let shown = { fraction: 0, loadedBytes: 0 }
-  let from = shown
-  let knownBytes = 0
-  return (loadedBytes, totalBytes) => {
-    if (totalBytes !== knownBytes) from = shown
-    knownBytes = totalBytes
-    const left = totalBytes - from.loadedBytes
-    const part = totalBytes >= minKnownBytes && left > 0 ? (loadedBytes - from.loadedBytes) / left : 0
-    shown = { fraction: Math.max(shown.fraction, from.fraction + (1 - from.fraction) * part), loadedBytes }
-    return shown.fraction
   }
 }
 
@@ -81,6 +71,8 @@ function createRate(): { add(bytes: number): void; measure(): number | undefined
     },
     measure() {
       const timeMs = performance.now()
+      // The time before the first byte is the server's, not the connection's.
+      if (fetchedBytes === 0) samples.length = 0
       samples.push({ timeMs, bytes: fetchedBytes })
       while (samples.length > 2 && timeMs - samples[0]!.timeMs > rateWindowMs) samples.shift()
       const [first] = samples

@@ -33,6 +33,8 @@ export interface TransferProgress {
   readonly phase: 'download' | 'verify'
   readonly loadedBytes: number
   readonly totalBytes: number | undefined
+  /** The number of bytes that the server sends for the file, if it says so. A compressed file has fewer than `totalBytes`. */
+  readonly sentBytes?: number | undefined
 }
 
 /** The stores that a download can be written to. */

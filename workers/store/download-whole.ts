@@ -72,8 +72,9 @@ interface WholeFile extends Pick<FileFacts, 'validator' | 'sha256'> {
 async function collect(job: DownloadJob, answer: RangeAnswer, attempts: number): Promise<WholeFile> {
   const { known, path } = job
   const validator = nameVersion(answer)
+  const { sentBytes } = answer
   const report = (loadedBytes: number, totalBytes: number | undefined) =>
-    job.onProgress({ phase: 'download', loadedBytes, totalBytes })
+    job.onProgress({ phase: 'download', loadedBytes, totalBytes, sentBytes })
   report(0, known.sizeBytes)
   const pieces: Blob[] = []
   let loadedBytes = 0

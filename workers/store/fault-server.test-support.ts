@@ -82,6 +82,8 @@ export interface FaultServer {
   sendsHashes: boolean
   /** Compresses bodies. */
   isCompressing: boolean
+  /** The paths whose bodies are compressed if `isCompressing` is false. */
+  readonly compressedPaths: Set<string>
   /** Sends no `Content-Length`. */
   isChunked: boolean
   /** Other origins can read only the safelisted headers. */
@@ -108,6 +110,7 @@ export async function startFaultServer(files: Record<string, Uint8Array> = {}): 
     hasEtags: true,
     sendsHashes: false,
     isCompressing: false,
+    compressedPaths: new Set<string>(),
     isChunked: false,
     hidesHeaders: false,
     refusesHead: false,
@@ -191,7 +194,7 @@ export async function startFaultServer(files: Record<string, Uint8Array> = {}): 
     }
     // Copies: the slice of a Node buffer would share its memory.
     let body = damage(new Uint8Array(bytes.subarray(first, last + 1)), fault)
-    if (state.isCompressing) {
+    if (state.isCompressing || state.compressedPaths.has(path)) {
       body = gzipSync(body)
       response.setHeader('content-encoding', 'gzip')
     }

@@ -5,6 +5,7 @@ import { RivuletError } from '../../lib/contract/errors.js'
 import type { ModelLocation } from '../../lib/contract/model-location.js'
 import { readModelWeights } from '../onnx/model-weights.js'
 import { ModelProtoSchema } from '../onnx/onnx_pb.js'
+import { collectProgress } from './collect-progress.js'
 import { openModelFolder, type OpenModelFolder } from './model-folder.js'
 import { startOddHost, type OddHost } from './odd-host.test-support.js'
 
@@ -40,7 +41,7 @@ const open = (location: Location) =>
   openModelFolder(
     location,
     { headers: {}, sha256: {}, revalidate: true, idleTimeoutMs: 1000 },
-    { onProgress() {}, signal: new AbortController().signal },
+    { onProgress: collectProgress(() => {}), signal: new AbortController().signal },
   )
 
 /** Reads what `onnx()` reads: required and optional small files, and the first variant of the weights that exists. */

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { DownloadRequest } from '../../lib/contract/download-request.js'
 import type { ModelLocation } from '../../lib/contract/model-location.js'
 import { sha256, startFaultServer, type FaultServer } from './fault-server.test-support.js'
+import { collectProgress } from './collect-progress.js'
 import { openModelFolder } from './model-folder.js'
 
 const encode = (text: string) => new TextEncoder().encode(text)
@@ -57,7 +58,7 @@ function open(location: Location, hashes: DownloadRequest['sha256']) {
   return openModelFolder(
     location,
     { headers: {}, sha256: hashes, revalidate: true, idleTimeoutMs: 1000 },
-    { onProgress() {}, signal: new AbortController().signal },
+    { onProgress: collectProgress(() => {}), signal: new AbortController().signal },
   )
 }
 

@@ -3,8 +3,7 @@ import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { ModelLocation } from '../../lib/contract/model-location.js'
 import { readWholeBlob } from './read-whole-blob.js'
 import { openRemoteFiles } from './remote-files.js'
-import type { LoadProgress } from '../../lib/contract/worker-api.js'
-import { collectProgress } from './collect-progress.js'
+import type { CollectProgress } from './collect-progress.js'
 import { createUnknownFileError } from './pinned-hashes.js'
 import { hashBlob } from './sha256.js'
 
@@ -64,13 +63,13 @@ export interface ModelFiles {
 export async function openModelFolder(
   location: Exclude<ModelLocation, { kind: 'none' }>,
   download: DownloadRequest,
-  { onProgress, signal }: { onProgress: (progress: LoadProgress) => void; signal: AbortSignal },
+  { onProgress, signal }: { onProgress: CollectProgress; signal: AbortSignal },
 ): Promise<OpenModelFolder> {
   const url = location.kind === 'local' ? location.name : location.url
   const files =
     location.kind === 'local'
       ? openLocalFiles(location.files, location.name, download.sha256)
-      : await openRemoteFiles(location, download, { onProgress: collectProgress(onProgress), signal })
+      : await openRemoteFiles(location, download, { onProgress, signal })
 
   /** The small files that were read before: several parts of a backend read the same ones. */
   const small = new Map<string, Promise<Blob | undefined>>()

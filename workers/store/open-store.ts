@@ -23,13 +23,13 @@ interface OpenStore {
  * Opens a folder's store. The store is in memory if there is no private file system that works: on insecure pages, and in
  * private windows of some browsers.
  */
-export async function openStore(folderUrl: string): Promise<OpenStore> {
+export async function openStore(folderUrl: string, storeFolder = storeFolderName): Promise<OpenStore> {
   let release = () => {}
   try {
     const root = await navigator.storage.getDirectory()
     const directory = await nameModelDirectory(folderUrl)
     release = await holdShared(nameModelLock(directory))
-    const models = await root.getDirectoryHandle(storeFolderName, { create: true })
+    const models = await root.getDirectoryHandle(storeFolder, { create: true })
     const model = await models.getDirectoryHandle(directory, { create: true })
     await tryStore(model)
     // Not awaited: the next sweep removes the entries that this sweep does not reach.

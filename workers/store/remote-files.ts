@@ -44,7 +44,9 @@ export async function openRemoteFiles(
 ): Promise<ModelFiles> {
   const { store: kept, directory, close } = await openStore(location.url)
   const unkept = createMemoryStore()
-  const mayHaveChanged = revalidate && !(location.kind === 'hub' && location.isCommit)
+  // A request that can only fail would be an error in the console. This machine can be reached without a network.
+  const isOffline = globalThis.navigator?.onLine === false && !isThisMachine(location.url)
+  const mayHaveChanged = revalidate && !isOffline && !(location.kind === 'hub' && location.isCommit)
   /** The folder's listing. It is fetched at most once, and not at all when all files are stored and need no revalidation. */
   let listing: Promise<ListingAnswer> | undefined
   const askListing = () => {
@@ -322,6 +324,10 @@ export async function openRemoteFiles(
       return addReasons('model-not-found', notFound, [...refusals.values()].slice(0, 3))
     },
   }
+}
+
+function isThisMachine(url: string): boolean {
+  return ['localhost', '127.0.0.1', '[::1]'].includes(new URL(url).hostname)
 }
 
 async function hasHash(file: StoredFile, sha256: string): Promise<boolean> {

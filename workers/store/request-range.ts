@@ -57,6 +57,8 @@ export interface RangeAnswer extends FileFacts {
   readonly isWhole: boolean
   /** True if the answer has a `Content-Length`: the browser then reports a body that was cut. */
   readonly hasLength: boolean
+  /** The `Content-Length`: the number of bytes as they are sent, compressed or not. */
+  readonly sentBytes: number | undefined
   /** The bytes, in pieces. @throws TransferError */
   readonly pieces: AsyncGenerator<Uint8Array, undefined>
   /** Closes the connection. */
@@ -125,8 +127,10 @@ async function openAnswer(
       watch.end()
     }
     const pieces = readWatched(url, response?.body ?? null, watch)
-    const hasLength = response?.headers.has('content-length') ?? false
-    return answer && { ...answer, isWhole: false, hasLength, pieces, end: watch.end }
+    const length = response?.headers.get('content-length') ?? undefined
+    const sentBytes = length === undefined ? undefined : Number(length)
+    const hasLength = length !== undefined
+    return answer && { ...answer, isWhole: false, hasLength, sentBytes, pieces, end: watch.end }
   } catch (error) {
     watch.end()
     throw error

@@ -14,7 +14,8 @@ async function loadStandIn() {
 
 let chat
 function Chat() {
-  chat = useRivuletChat({ engine: useRivuletEngine(loadStandIn) })
+  const { engine } = useRivuletEngine(loadStandIn, [])
+  chat = useRivuletChat({ engine })
   const text = chat.messages.at(-1)?.text
   if (text !== undefined && text !== seen.texts.at(-1)) seen.texts.push(text)
   return createElement('p', null, text)

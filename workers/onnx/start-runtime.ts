@@ -1,0 +1,98 @@
+import { create, toBinary } from '@bufbuild/protobuf'
+import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
+import { fetchRuntimeFile, type RuntimeFetch } from '../store/runtime-file.js'
+import { ModelProtoSchema } from './onnx_pb.js'
+import { describeRuntimeFile } from './runtime-files.js'
+import { createStartError, loadOnnxRuntime, type OnnxRuntime } from './session.js'
+import { tensorTypes } from './tensor-types.js'
+
+/**
+ * Loads the build of onnxruntime-web for a device and starts it. Its WebAssembly comes from the model store, or is downloaded
+ * to it.
+ * @throws RivuletError `backend-unavailable`, and the codes of `fetchRuntimeFile`; the reason of `signal`
+ */
+export async function startOnnxRuntime(
+  device: 'webgpu' | 'wasm',
+  wasmPaths: OnnxLoadOptions['wasmPaths'],
+  options: Omit<RuntimeFetch, 'packageName'>,
+): Promise<OnnxRuntime> {
+  const runtime = await loadOnnxRuntime(device, wasmPaths)
+  const file = describeRuntimeFile(device, runtime.env.versions.web)
+  const interception = interceptWasm(wasmPaths?.[device], (url) =>
+    fetchRuntimeFile(url, file, { ...options, packageName: 'onnxruntime-web' }),
+  )
+  try {
+    // ONNX Runtime loads its WebAssembly with its first session.
+    const session = await runtime.InferenceSession.create(smallestModel, { executionProviders: ['wasm'] })
+    await session.release()
+    return runtime
+  } catch (error) {
+    throw interception.failure ?? createStartError(error)
+  } finally {
+    interception.end()
+  }
+}
+
+/**
+ * Answers the request for ONNX Runtime's WebAssembly with the result of `read`. Only ONNX Runtime's own script knows the
+ * address of the file, which a bundler may have renamed. So this function replaces `fetch` until the file was requested.
+ * @param address the address of the file, if the app has set it
+ */
+function interceptWasm(
+  address: string | undefined,
+  read: (url: string) => Promise<Blob>,
+): { readonly failure: unknown; end(): void } {
+  const { fetch } = self
+  let failure: unknown
+  const answerWith = (answer: (url: string) => Promise<Response>) => {
+    self.fetch = (input, init) => {
+      const url = new URL(input instanceof Request ? input.url : input, self.location.href)
+      const isWasm = address === undefined ? url.pathname.endsWith('.wasm') : url.href === address
+      return isWasm ? answer(url.href) : fetch(input, init)
+    }
+  }
+  answerWith(async (url) => {
+    // `read` itself requests this address.
+    self.fetch = fetch
+    try {
+      return new Response(await read(url), { headers: { 'content-type': 'application/wasm' } })
+    } catch (error) {
+      failure = error
+      // ONNX Runtime then requests the file again. It must not get a file that was not checked.
+      answerWith(() => Promise.reject(error))
+      throw error
+    }
+  })
+  return {
+    get failure() {
+      return failure
+    },
+    end() {
+      self.fetch = fetch
+    },
+  }
+}
+
+/** The field `ir_version` of a ModelProto, which the schema here does not have. */
+const irVersion8 = [8, 8]
+
+const float = {
+  value: { case: 'tensorType', value: { elemType: tensorTypes.float32 } },
+} as const
+
+/** A model with one node, which copies its input. */
+const smallestModel = Uint8Array.of(
+  ...irVersion8,
+  ...toBinary(
+    ModelProtoSchema,
+    create(ModelProtoSchema, {
+      opsetImport: [{ version: 13n }],
+      graph: {
+        name: 'copy',
+        node: [{ opType: 'Identity', input: ['x'], output: ['y'] }],
+        input: [{ name: 'x', type: float }],
+        output: [{ name: 'y', type: float }],
+      },
+    }),
+  ),
+)
