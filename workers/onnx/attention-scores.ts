@@ -9,7 +9,6 @@ export const unknownForm = 'its attention has an unknown form'
 /** What happens to the product of queries and keys before the softmax. */
 export interface Scores {
   readonly scale: number
-  readonly softcap: number
   /** The number of tokens that each token reads, or undefined for all tokens up to itself. */
   readonly window: number | undefined
   /** The nodes that compute the mask, if it also has a bias: from the product to the softmax. */
@@ -35,35 +34,23 @@ export function isHidden(score: number): boolean {
 
 /** Reads the scale and the mask. Returns the reason if they cannot be read. */
 export function readScores({ product, nodes, result }: ScoreSteps, probes: Probes): Scores | string {
-  const cap = nodes.findIndex(({ opType }) => opType === 'Tanh')
+  // A soft cap, as in Gemma 2.
+  if (nodes.some(({ opType }) => opType === 'Tanh')) return 'ONNX Runtime ignores a soft cap on WebGPU'
   const productName = product.output[0] ?? ''
-  const before = nodes.slice(0, Math.max(cap, 0))
-  const capped =
-    cap < 0 ? undefined : { input: nodes[cap]!.input[0] ?? '', output: nodes[cap]!.output[0] ?? '' }
-  const after = nodes.slice(cap + 1)
-  // If the shape of the product is changed, its heads must be computed. Otherwise all heads have the same mask.
-  const isReshaped = nodes.some(({ opType }) => opType !== 'Cast' && keepingOperators.has(opType))
-  const type = probes.small.values.get(productName)?.type ?? 0
-  const uncapped: ScorePath = {
-    nodes: before,
+  const path: ScorePath = {
+    nodes,
     from: productName,
-    to: capped?.input ?? productName,
-    type,
-    isReshaped,
+    to: result,
+    type: probes.small.values.get(productName)?.type ?? 0,
+    // If the shape of the product is changed, its heads must be computed. Otherwise all heads have the same mask.
+    isReshaped: nodes.some(({ opType }) => opType !== 'Cast' && keepingOperators.has(opType)),
   }
-  const path: ScorePath = { ...uncapped, nodes: after, from: capped?.output ?? productName, to: result }
-
-  const factor = readFactor(path, probes.small)
-  const inner = capped ? readFactor(uncapped, probes.small) : 1
-  const hasOffset = capped && computeScores(uncapped, 0, probes.small)?.some((element) => element !== 0)
-  // A second softcap is after the first one.
-  const isCappedTwice = after.some(({ opType }) => opType === 'Tanh')
-  if (factor === undefined || inner === undefined || hasOffset || isCappedTwice) return unknownForm
+  const scale = readFactor(path, probes.small)
+  if (scale === undefined) return unknownForm
   const mask = readMask(path, probes)
-  if (mask === undefined || (mask === 'bias' && capped)) return 'its attention mask is not causal'
+  if (mask === undefined) return 'its attention mask is not causal'
   return {
-    scale: inner * factor,
-    softcap: capped ? factor : 0,
+    scale,
     window: mask === 'bias' ? undefined : mask.window,
     bias: mask === 'bias' ? { product: productName, nodes, result } : undefined,
   }

@@ -35,9 +35,9 @@ it.each([
   else expect(chosen.fallback).toBeUndefined()
 })
 
-it('an adapter with 16-bit floats computes all files and needs no fallback', async () => {
+it('an adapter with 16-bit floats computes all files, and WASM is its fallback for a graph that it cannot compute', async () => {
   stubAdapter('shader-f16')
-  expect((await chooseDevice({})).fallback).toBeUndefined()
+  expect(await chooseDevice({})).toMatchObject({ unsupported: [], fallback: { device: 'wasm' } })
 })
 
 it('a model on WebGPU is limited by the largest buffer of the adapter', async () => {

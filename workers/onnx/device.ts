@@ -6,9 +6,9 @@ import { describeAdapter } from '../describe-device.js'
 import { wasmMemoryBytes } from '../memory-exceeded.js'
 import type { MemoryLimits } from './check-fit.js'
 
-/** The device that runs a model, unless the folder has only files that it cannot compute. */
+/** The device that runs a model, unless it cannot compute the model or any of the folder's files. */
 export interface ChosenDevice extends UsedDevice {
-  /** The device for such a folder; undefined if `device` or `dtype` was requested, or if this device computes all files. */
+  /** The device for such a model; undefined if `device` or `dtype` was requested, or if this device is WASM. */
   readonly fallback: UsedDevice | undefined
 }
 
@@ -27,7 +27,7 @@ export async function chooseDevice(options: OnnxLoadOptions): Promise<ChosenDevi
   const devices = await probeDevices()
   const first = choose(devices, options)
   const { device = 'auto', dtype } = options
-  const canFallBack = first.unsupported.length > 0 && device === 'auto' && dtype === undefined
+  const canFallBack = first.device === 'webgpu' && device === 'auto' && dtype === undefined
   return { ...first, fallback: canFallBack ? choose(devices, { ...options, device: 'wasm' }) : undefined }
 }
 

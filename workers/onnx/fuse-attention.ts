@@ -85,7 +85,6 @@ function replaceAttention(
       scale: attention.scale,
       do_rotary: 0n,
       local_window_size: BigInt(scores.window ?? -1),
-      ...(scores.softcap > 0 && { softcap: scores.softcap }),
     },
     'com.microsoft',
   )

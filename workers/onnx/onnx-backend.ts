@@ -23,6 +23,7 @@ import { firstCapacity, openDecoder } from './open-decoder.js'
 import { describeRuntimeFile } from './runtime-files.js'
 import type { OnnxRuntime } from './session.js'
 import { startOnnxRuntime } from './start-runtime.js'
+import { hasSoftCap, refuseSoftCap } from './soft-cap.js'
 
 const defaultConversationCacheBytes = 256 * 2 ** 20
 
@@ -68,17 +69,20 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
           signal,
         }),
       )
-      // The files decide between the devices if the chosen device cannot compute all variants.
-      const starting = chosen.fallback ? undefined : startRuntime(chosen.device)
+      // The files decide between the devices if the chosen device cannot compute all variants. The graph decides too, but
+      // hardly any is refused.
+      const isOpen = chosen.fallback !== undefined && chosen.unsupported.length > 0
+      const starting = isOpen ? undefined : startRuntime(chosen.device)
       const folder = await openModelFolder(model, download, { signal, onProgress: tracker.files })
       const configuring = readModelConfig(folder, options)
-      const checkMemory = async (graph: ModelProto, { device, memory }: UsedDevice) => {
+      const checkGraph = async (graph: ModelProto, { device, memory }: UsedDevice) => {
+        refuseSoftCap(graph, device)
         void startRuntime(device)
         checkFit(graph, firstCapacity, memory, (await configuring).cacheSizes)
       }
       const [config, { weights, used }] = await Promise.all([
         configuring,
-        readWeights(folder, chosen, options.modelFile, checkMemory).catch(async (error: unknown) => {
+        readWeights(folder, chosen, options.modelFile, checkGraph).catch(async (error: unknown) => {
           // If the folder is empty, the error about config.json explains the problem better.
           await configuring
           throw error
@@ -94,7 +98,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
       const runtime = await startRuntime(device)
       signal.throwIfAborted()
       tracker.enterPhase('load')
-      const warnings = device === chosen.device ? [] : [describeFallback(chosen)]
+      const warnings = device === chosen.device ? [] : [describeFallback(chosen, weights)]
       const decoder = await openDecoder(runtime, device, weights, {
         contextLength: config.contextLength,
         cacheSizes: config.cacheSizes,
@@ -207,6 +211,8 @@ async function readWeights(
   }
 }
 
-function describeFallback({ description }: ChosenDevice): string {
+function describeFallback({ description }: ChosenDevice, { model }: ModelWeights): string {
+  if (hasSoftCap(model))
+    return "The model runs on WASM, which is slower: ONNX Runtime ignores the soft cap of the model's attention on WebGPU."
   return `The model runs on WASM, which is slower: its files need 16-bit floats (shader-f16), which the graphics adapter (${description}) does not support.`
 }

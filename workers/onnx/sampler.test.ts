@@ -292,8 +292,8 @@ describe('a random number', () => {
 })
 
 describe('with a mask', () => {
-  const masked = Float32Array.of(9, 1, 2, 3, 8)
-  const draw = (mask: Int32Array, options: Options = {}, from = masked) =>
+  const row = Float32Array.of(9, 1, 2, 3, 8)
+  const draw = (mask: Int32Array, options: Options = {}, from = row) =>
     sampleToken(from, { ...all, ...options }, createTokenHistory([]), 42, 0, mask)
 
   it.each<Options>([{ temperature: 0 }, {}, { topK: 1 }, { topP: 0.01 }, { minP: 1 }])(
