@@ -56,14 +56,14 @@ const checks: Readonly<Record<FeatureName, (context: Context) => Promise<void>>>
           backend: onnx({ device: 'wasm', worker }),
           model: './models/stories/',
         })
-        const text = await engine.generate(question, { ...greedy, maxTokens: 8 }).text()
+        const text = await engine.generate(question, { ...greedy, maxTokens: 4 }).text()
         await engine.dispose()
         return { text, description: engine.info.deviceDescription }
       },
       { question, greedy },
     )
     expect(seen.description).toMatch(/CPU, [2-8] threads/)
-    expect(seen.text).toBe('Once upon a time, there was a')
+    expect(seen.text).toBe('Once upon a time')
   },
 
   async webgpu({ browserName, openBare }) {
