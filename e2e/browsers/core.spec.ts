@@ -87,11 +87,11 @@ const checks: Readonly<Record<FeatureName, (context: Context) => Promise<void>>>
     const page = await openBare()
     const texts = await page.evaluate(
       async ({ question, greedy }) => {
-        const { createEngine, llamaCpp, onnx } = window.rivulet
+        const { createEngine, llamaCpp, llamaCppCompat, onnx } = window.rivulet
         const texts: string[] = []
         for (const options of [
           { backend: onnx({ device: 'wasm' }), model: './models/stories/' },
-          { backend: llamaCpp({ threads: 1 }), model: './models/stories.gguf' },
+          { backend: llamaCpp({ threads: 1, compat: llamaCppCompat }), model: './models/stories.gguf' },
         ]) {
           const engine = await createEngine(options)
           texts.push(await engine.generate(question, greedy).text())

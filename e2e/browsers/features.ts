@@ -37,7 +37,7 @@ export const features = {
   },
   llamaCpp: {
     name: '`llamaCpp()`: its greedy text equals the reference’s',
-    untestable: { webkit: 'it has no 64-bit memories, which llama.cpp’s build needs' },
+    with: { webkit: '`llamaCppCompat`' },
   },
   iteration: {
     name: 'streams work where the browser cannot iterate or transfer a `ReadableStream`',
