@@ -53,7 +53,7 @@ export async function* readResponse(
         if (attempts === 0) lost = error
         if (!isBackground || !isBroken(error) || !canResume(reader)) throw error
         if (attempts === maxAttempts) throw lost
-        await pause(firstPauseMs * 2 ** attempts, signal)
+        if (attempts > 0) await pause(firstPauseMs * 2 ** (attempts - 1), signal)
         attempts += 1
         current = describeResumption(reader, () => (isRefused = true))
       }
