@@ -42,7 +42,7 @@ describe('a request (real engine, scripted pipeline)', () => {
     await ask(storyRequest({ responseFormat: { kind: 'regex', pattern: 'cat|dog' } }))
     expect(seen.requests.map(({ response_format }) => response_format)).toEqual([
       { type: 'grammar', grammar: expect.stringMatching(/root ::= [^]*"a\\"?/) },
-      { type: 'grammar', grammar: 'root ::= "cat" | "dog"\n' },
+      { type: 'grammar', grammar: 'root ::= [c] [a] [t] | [d] [o] [g]\n' },
     ])
     expect(info.supports).toMatchObject({
       formats: ['json', 'json-schema', 'regex', 'grammar'],
