@@ -118,9 +118,9 @@ export async function openPage(): Promise<Page> {
 async function speakAnswer(session: Session, announcer: Announcer, ending: Promise<Answer>): Promise<void> {
   const thread = session.thread.peek()
   const spoken = announcer.startAnswer()
-  let length = thread.writtenText.peek().length
+  let length = thread.written.text.peek().length
   const stop = effect(() => {
-    const text = thread.writtenText.value
+    const text = thread.written.text.value
     if (text.length > length) spoken.add(text.slice(length))
     length = text.length
   })

@@ -1,14 +1,14 @@
-import type { ReadonlySignal } from '@preact/signals'
 import type { Answer } from 'rivulet/chat'
 import { AnswerText, isBeingWritten } from './answer-text.js'
 import { describeEnding } from './describe-ending.js'
+import { Reasoning, type WrittenAnswer } from './reasoning.js'
 import type { ShownTurn } from './thread.js'
 import { CopyAction, TurnAction, Versions } from './turn-actions.js'
 
 interface AnswerTurnProps {
   readonly answer: Answer
   readonly shown: ShownTurn
-  readonly writtenText: ReadonlySignal<string>
+  readonly written: WrittenAnswer
   readonly announce: (status: string) => void
   readonly onDraw: () => void
   readonly onRegenerate: () => void
@@ -18,12 +18,13 @@ interface AnswerTurnProps {
 }
 
 export function AnswerTurn(props: AnswerTurnProps) {
-  const { answer, shown, writtenText, announce, onDraw, onRegenerate, onContinue, onShowVersion } = props
+  const { answer, shown, written, announce, onDraw, onRegenerate, onContinue, onShowVersion } = props
   const note = describeEnding(answer, shown.isCut)
   return (
     <li class="turn answer">
       <h2 class="visually-hidden">Answer</h2>
-      <AnswerText key={answer.id} answer={answer} writtenText={writtenText} onDraw={onDraw} />
+      <Reasoning key={`reasoning of ${answer.id}`} {...{ answer, written, onDraw }} />
+      <AnswerText key={answer.id} answer={answer} writtenText={written.text} onDraw={onDraw} />
       {note && (
         <p class={`note ${note.kind}`}>
           {note.text} {note.code !== undefined && <code>{note.code}</code>}

@@ -12,6 +12,7 @@ import { createAutosave } from '../conversations/autosave.js'
 import type { Conversation, ConversationStore } from '../conversations/conversation-store.js'
 import { composeTitle } from '../conversations/title.js'
 import { chooseBranch, listVersions, readPath, recordTurns } from './branches.js'
+import type { WrittenAnswer } from './reasoning.js'
 
 /** System prompt and sampling options for the next answer. */
 interface Instructions {
@@ -19,7 +20,7 @@ interface Instructions {
   readonly sampling: ChatSampling
 }
 
-/** One turn of the shown branch. While it streams, its current text is the thread's `writtenText`. */
+/** One turn of the shown branch. While it streams, its current content is the thread's `written`. */
 export interface ShownTurn {
   readonly turn: ChatTurn
   /** Whether the page was closed while this turn was streaming. */
@@ -43,8 +44,8 @@ export interface ThreadOptions {
 export interface Thread {
   readonly id: string
   readonly turns: ReadonlySignal<readonly ShownTurn[]>
-  /** The text of the streaming answer. */
-  readonly writtenText: ReadonlySignal<string>
+  /** Text and reasoning of the streaming answer. */
+  readonly written: WrittenAnswer
   readonly status: ReadonlySignal<ChatStatus>
   /** How many of the first turns are no longer sent to the model. */
   readonly forgottenTurns: ReadonlySignal<number>
@@ -70,7 +71,7 @@ export function createThread(options: ThreadOptions): Thread {
   const { conversation, store, readInstructions, onAnswer, onSaveError } = options
   const { id, createdAt, branches } = conversation
   const turns = signal<readonly ShownTurn[]>(readShownTurns())
-  const writtenText = signal('')
+  const written = { text: signal(''), reasoning: signal('') }
   const status = signal<ChatStatus>({ kind: 'loading' })
   const forgottenTurns = signal(0)
   let { updatedAt } = conversation
@@ -99,14 +100,16 @@ export function createThread(options: ThreadOptions): Thread {
   }
 
   function applySnapshot(snapshot: ChatSnapshot): void {
-    const hasOnlyGrown = differOnlyInText(messages, snapshot.messages)
+    const hasOnlyGrown = differOnlyInContent(messages, snapshot.messages)
     messages = snapshot.messages
     recordTurns(branches, messages)
     const wasAnswering = status.peek().kind === 'answering'
     batch(() => {
       status.value = snapshot.status
       forgottenTurns.value = snapshot.forgottenMessages
-      writtenText.value = messages.at(-1)?.text ?? ''
+      const last = messages.at(-1)
+      written.text.value = last?.text ?? ''
+      written.reasoning.value = (last?.role === 'assistant' && last.reasoning) || ''
       if (!hasOnlyGrown) turns.value = readShownTurns()
     })
     if (wasAnswering || snapshot.status.kind === 'answering') touch()
@@ -135,7 +138,7 @@ export function createThread(options: ThreadOptions): Thread {
   return {
     id,
     turns,
-    writtenText,
+    written,
     status,
     forgottenTurns,
     send: (text) => answer((sampling) => chat.send(text, sampling)),
@@ -177,8 +180,8 @@ export function createThread(options: ThreadOptions): Thread {
   }
 }
 
-/** Whether only the text of the streaming answer has changed. */
-function differOnlyInText(before: readonly ChatTurn[], after: readonly ChatTurn[]): boolean {
+/** Whether only the content of the streaming answer has changed. */
+function differOnlyInContent(before: readonly ChatTurn[], after: readonly ChatTurn[]): boolean {
   const [last, newLast] = [before.at(-1), after.at(-1)]
   return (
     before.length === after.length && last?.id === newLast?.id && isStreaming(last) && isStreaming(newLast)

@@ -51,10 +51,9 @@ function Turn({ shown, canContinue, thread, scroll, announce, ask }: TurnProps) 
     }
     const onRegenerate = () => ask(() => thread.regenerate(turn.id))
     const onContinue = canContinue ? () => ask(thread.continue) : undefined
-    const { writtenText } = thread
     const onDraw = scroll.follow
     const actions = { announce, onDraw, onRegenerate, onContinue, onShowVersion }
-    return <AnswerTurn answer={turn} shown={shown} writtenText={writtenText} {...actions} />
+    return <AnswerTurn answer={turn} shown={shown} written={thread.written} {...actions} />
   }, [turn, isCut, versions, canContinue])
 }
 
