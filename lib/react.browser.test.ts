@@ -230,6 +230,17 @@ describe('useRivuletChat() with other options in a later render (scripted engine
     expect(after!.options).toMatchObject({ topK: 1 })
     expect(after!.options).not.toHaveProperty('maxTokens')
   })
+
+  it('has the tools of the latest render', async () => {
+    const scripted = createScriptedEngine(() => ({ words: ['Hi'] }))
+    const tool = (name: string) => ({ name, parameters: { type: 'object' }, run: () => 1 })
+    const { first, render } = showOptions({ engine: scripted, tools: [tool('add')] })
+    await (await first).send('Hello')
+    const chat = await render({ engine: scripted, tools: [tool('add'), tool('divide')] })
+    await chat.send('Again')
+    const names = scripted.requests.map(({ options }) => options.tools?.map(({ name }) => name))
+    expect(names).toEqual([['add'], ['add', 'divide']])
+  })
 })
 
 describe('useRivuletEngine() with other dependencies in a later render (scripted engine)', () => {

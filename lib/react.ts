@@ -11,8 +11,8 @@ export type RivuletChat = ChatSnapshot & Omit<Chat, 'setEngine' | 'setOptions'>
 
 /**
  * Creates a chat for this component. The component renders again with each token. The chat stops its answer when the
- * component unmounts. Takes the options of `createChat`. A changed `engine` is used at once, a changed `system` or `sampling`
- * from the next answer on; `messages` are read on the first render.
+ * component unmounts. Takes the options of `createChat`. A changed `engine` is used at once, the other changed options from the
+ * next answer on; `messages` are read on the first render.
  *
  *     const { engine } = useRivuletEngine(loadEngine, [])
  *     const { messages, status, send, stop } = useRivuletChat({ engine })
@@ -25,10 +25,10 @@ export type RivuletChat = ChatSnapshot & Omit<Chat, 'setEngine' | 'setOptions'>
 export function useRivuletChat(options: ChatOptions): RivuletChat {
   const [chat] = useState(() => createChat(options))
   const snapshot = useSyncExternalStore(chat.subscribe, chat.getSnapshot, chat.getSnapshot)
-  const { engine, system, sampling } = options
+  const { engine, messages: _first, ...answerOptions } = options
   useEffect(() => chat.setEngine(engine), [chat, engine])
-  // After every render: `sampling` is usually a new object. The call changes no state.
-  useEffect(() => chat.setOptions({ system, sampling }))
+  // After every render: `sampling` and `tools` are usually new objects. The call changes no state.
+  useEffect(() => chat.setOptions(answerOptions))
   useEffect(() => () => void chat.stop(), [chat])
   return { ...chat, ...snapshot }
 }
