@@ -90,6 +90,7 @@ const lavapipeProjects =
     : [
         createBrowserProject('lavapipe', [...adapterTests, ...zooTests], lavapipe.launchOptions, {
           floatTypes: isSoak ? ['float32', 'float16'] : ['float16'],
+          isSoak,
           zoo: provideZoo(() => true),
         }),
       ]
@@ -139,7 +140,10 @@ export default defineConfig({
           testTimeout: 60_000,
         },
       },
-      createBrowserProject('browser', browserTests, chooseLaunchOptions(), { floatTypes: ['float32'] }),
+      createBrowserProject('browser', browserTests, chooseLaunchOptions(), {
+        floatTypes: ['float32'],
+        isSoak,
+      }),
       ...lavapipeProjects,
       ...swiftShaderProjects,
     ],

@@ -5,7 +5,7 @@ import { isSoak } from '../soak.js'
 import type { BrowserName } from './driver.js'
 import type { WorkerFixtures } from './test.js'
 
-const core = process.env.TMPSPEC ?? 'browsers/core.spec.ts'
+const core = 'browsers/core.spec.ts'
 /** `npm run test:e2e` runs it in Chromium. */
 const contract = 'contract.spec.ts'
 /** The other backends' contract runs in `npm run soak`. */

@@ -14,7 +14,7 @@ import { addRotarySwitch, rotateOutside } from './rotary-variants.test-support.j
 import { greedy, type Sampling } from './sampler.js'
 import { createSession, loadOnnxRuntime, type OnnxRuntime } from './session.js'
 import { readStateSchema } from './state-schema.js'
-import { writeOutAttention } from './written-attention.test-support.js'
+import { writeOutAttention, type WrittenForm } from './written-attention.test-support.js'
 
 /*
  * Runs the embedded model: each way to run a decoder generates the same greedy tokens. The reference is the exported graph
@@ -27,6 +27,7 @@ declare module 'vitest' {
   interface ProvidedContext {
     /** The floats that the adapter of the project's browser can compute on WebGPU. */
     readonly floatTypes: readonly FloatType[]
+    readonly isSoak: boolean
   }
 }
 
@@ -339,25 +340,32 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
 
   /** These models have 32-bit floats, whatever the adapter has. */
   const itIn32Bits = it.runIf(floatType === 'float32')
+  /** Each takes half a minute on SwiftShader, and the same code runs in the tests around them. */
+  const itInSoak = it.runIf(floatType === 'float32' && inject('isSoak'))
 
-  itIn32Bits.each([
-    ['by replay if its attention is written out', 'replayed', { mask: 'infinite', scale: 'both' }],
+  itIn32Bits('by replay if its attention is written out', () =>
+    testWrittenAttention('replayed', { mask: 'infinite', scale: 'both' }),
+  )
+
+  itInSoak.each([
     ['with a fixed cache if its attention has a window', 'fixed-cache', { mask: 'add', window: 8 }],
     [
       'with a fixed cache if its attention has a bias',
       'fixed-cache',
       { mask: 'add', hasBias: true, rank: 3 },
     ],
-  ] as const)('%s', async (_, execution, form) => {
+  ] as const)('%s', (_, execution, form) => testWrittenAttention(execution, form))
+
+  async function testWrittenAttention(execution: Decoder['execution'], form: WrittenForm): Promise<void> {
     const weights = changeModel((changed) => writeOutAttention(changed, form))
     const expected = await answerAsExported(weights, prompts.ball, fewSteps)
     const decoder = await openDecoder(await loadOnnxRuntime('webgpu'), 'webgpu', weights, openOptions)
     expect(decoder.execution).toBe(execution)
     expect(await answer(decoder, prompts.ball, { chunk: 9, count: fewSteps })).toEqual(expected)
     await decoder.release()
-  })
+  }
 
-  itIn32Bits('by replay if positions are an input', async () => {
+  itInSoak('by replay if positions are an input', async () => {
     const weights = changeModel(rotateOutside)
     const expected = await answerAsExported(weights, prompts.ball, fewSteps)
     expect(expected).not.toEqual(reference.ball.slice(0, fewSteps))
@@ -394,28 +402,25 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
     await decoder.release()
   })
 
-  itIn32Bits(
-    'by replay if the rotary factors depend on the length, on both sides of the switch',
-    async () => {
-      // The answer to the first prompt passes the switch, the second prompt is beyond it.
-      const limit = prompts.ball.length + 3
-      const long = [...prompts.ball, ...prompts.dragon]
-      const weights = () => changeModel((changed) => addRotarySwitch(changed, limit))
-      const expected = [
-        await answerAsExported(weights(), prompts.ball, fewSteps),
-        await answerAsExported(weights(), long, fewSteps),
-      ]
-      expect(expected[0]!.slice(0, 3)).toEqual(reference.ball.slice(0, 3))
-      expect(expected[0]).not.toEqual(reference.ball.slice(0, fewSteps))
-      const decoder = await openDecoder(await loadOnnxRuntime('webgpu'), 'webgpu', weights(), openOptions)
-      expect(decoder.execution).toBe('replayed')
-      for (const index of [0, 1, 0] as const)
-        expect(await answer(decoder, [prompts.ball, long][index]!, { count: fewSteps })).toEqual(
-          expected[index],
-        )
-      await decoder.release()
-    },
-  )
+  itInSoak('by replay if the rotary factors depend on the length, on both sides of the switch', async () => {
+    // The answer to the first prompt passes the switch, the second prompt is beyond it.
+    const limit = prompts.ball.length + 3
+    const long = [...prompts.ball, ...prompts.dragon]
+    const weights = () => changeModel((changed) => addRotarySwitch(changed, limit))
+    const expected = [
+      await answerAsExported(weights(), prompts.ball, fewSteps),
+      await answerAsExported(weights(), long, fewSteps),
+    ]
+    expect(expected[0]!.slice(0, 3)).toEqual(reference.ball.slice(0, 3))
+    expect(expected[0]).not.toEqual(reference.ball.slice(0, fewSteps))
+    const decoder = await openDecoder(await loadOnnxRuntime('webgpu'), 'webgpu', weights(), openOptions)
+    expect(decoder.execution).toBe('replayed')
+    for (const index of [0, 1, 0] as const)
+      expect(await answer(decoder, [prompts.ball, long][index]!, { count: fewSteps })).toEqual(
+        expected[index],
+      )
+    await decoder.release()
+  })
 
   it('with the exported graph', async () => {
     const runtime = await loadOnnxRuntime('webgpu')
