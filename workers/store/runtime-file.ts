@@ -88,13 +88,13 @@ export async function fetchRuntimeFile(
 
   try {
     const lock = nameFileLock(directory, path)
+    const fetchFile = async () => (await findStored()) ?? (await download(lock))
+    // Tabs share no files in memory: none waits for another tab's download. Insecure pages have no locks, either.
     const file =
       (await findStored()) ??
-      (await withFileLock(
-        lock,
-        { signal, onProgress: report },
-        async () => (await findStored()) ?? (await download(lock)),
-      ))
+      (store.isPersistent
+        ? await withFileLock(lock, { signal, onProgress: report }, fetchFile)
+        : await download(lock))
     const blob = await file.read()
     await file.markUsed()
     progress.stored(path, blob.size)
