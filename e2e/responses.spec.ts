@@ -61,6 +61,7 @@ for (const options of [{}, { background: true }, { webSocket: true }, { webSocke
 
 test('a background response goes on where its connection broke, and the result counts it', async () => {
   const engine = await openEngine({ background: true })
+  server.cutDelayMs = 500
   server.cuts.push(500, 500)
   const { chunks, result } = await streamAnswer(engine, 'Tell me a story.', {})
   expect(chunks).toEqual(words)

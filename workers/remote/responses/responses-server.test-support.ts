@@ -28,6 +28,8 @@ export interface ResponsesServer {
   readonly replies: ((response: ServerResponse) => void)[]
   /** The number of bytes after which the next streams are cut off. */
   readonly cuts: number[]
+  /** How long it waits before it cuts a stream off: Chromium drops bytes that nobody has read yet. @default 0 */
+  cutDelayMs: number
   /** Called for each message of a WebSocket, instead of the server's own answer. */
   onMessage: ((socket: WebSocket, body: Body) => void) | undefined
   /** Called for each WebSocket before it is accepted. @returns an HTTP status to refuse it with */
@@ -69,11 +71,11 @@ export async function startResponsesServer(createEvents: CreateEvents): Promise<
       const events = kept.get(id)
       if (!events) return void response.writeHead(404).end('{"error":{"message":"Response not found"}}')
       const rest = events.filter(({ sequence_number: number }) => Number(number) > after)
-      return sendEvents(response, rest, state.cuts.shift())
+      return sendEvents(response, rest, state)
     }
     const [created, events] = respond(body)
     if (body.background === true) kept.set(created, events)
-    return sendEvents(response, events, state.cuts.shift())
+    return sendEvents(response, events, state)
   }
 
   const server = createServer((request, response) => void answer(request, response))
@@ -101,6 +103,7 @@ export async function startResponsesServer(createEvents: CreateEvents): Promise<
     bodies: [],
     replies: [],
     cuts: [],
+    cutDelayMs: 0,
     onMessage: undefined,
     onUpgrade: undefined,
     sockets: [],
@@ -133,10 +136,11 @@ const writeEvents = (events: readonly ResponseEvent[]) =>
 function sendEvents(
   response: ServerResponse,
   events: readonly ResponseEvent[],
-  cut: number | undefined,
+  { cuts, cutDelayMs }: ResponsesServer,
 ): void {
+  const cut = cuts.shift()
   const bytes = Buffer.from(writeEvents(events))
   response.writeHead(200, { 'content-type': 'text/event-stream' })
   if (cut === undefined || cut >= bytes.length) return void response.end(bytes)
-  response.write(bytes.subarray(0, cut), () => response.destroy())
+  response.write(bytes.subarray(0, cut), () => setTimeout(() => response.destroy(), cutDelayMs))
 }
