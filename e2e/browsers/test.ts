@@ -12,8 +12,9 @@ const starters = { chromium: startChromium, firefox: startFirefox, webkit: start
 
 /** Where the tests' pages are served (playwright.config.ts). */
 const ownOrigins = ['http://localhost:4281', 'http://localhost:4282']
-/** The browsers themselves look there for updates of their parts and lists. No setting of a release build prevents it. */
-const updateOrigins = [
+/** The browsers themselves look there for updates and accounts. No setting of a release build prevents it. */
+const browserOrigins = [
+  'accounts.google.com:443',
   'http://update.googleapis.com',
   'update.googleapis.com:443',
   'firefox.settings.services.mozilla.com:443',
@@ -71,7 +72,7 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
   onlyNamedOrigins: [
     async ({ loggingProxy, namedOrigins }, use) => {
       await use()
-      const allowed = new Set([...ownOrigins, ...updateOrigins, ...namedOrigins])
+      const allowed = new Set([...ownOrigins, ...browserOrigins, ...namedOrigins])
       const strangers = [...loggingProxy.origins].filter((origin) => !allowed.has(origin))
       loggingProxy.origins.clear()
       base.expect(strangers, 'requests to other hosts').toEqual([])
