@@ -54,23 +54,16 @@ const local = {
   reportsModelTimes: false,
   canContinue: true,
 }
-const onnx = {
-  ...local,
-  alsoRefuses: {
-    where: 'without a grammar engine or a chat template with tools,',
-    options: ['responseFormat', ...toolOptions],
-  },
-} as const
 const onnxInfo = { backend: 'onnx', dtype: 'q8', contextLength: 512 } as const
 export const subjects: readonly Subject[] = [
   {
-    ...onnx,
+    ...local,
     name: '`onnx()`, WASM',
     kind: 'onnx wasm',
     info: { ...onnxInfo, device: 'wasm', execution: 'growing-cache' },
   },
   {
-    ...onnx,
+    ...local,
     name: '`onnx()`, WebGPU',
     kind: 'onnx webgpu',
     info: { ...onnxInfo, device: 'webgpu', execution: 'replayed' },
