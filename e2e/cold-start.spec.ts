@@ -77,7 +77,8 @@ for (const isCompressing of isSoak ? [true, false] : [true]) {
     const timeErrors = tenths.map(({ atMs, remainingMs }) =>
       remainingMs === undefined ? Infinity : (remainingMs - (first.totalMs - atMs)) / first.totalMs,
     )
-    for (const error of [...errors, ...timeErrors]) expect(Math.abs(error)).toBeLessThan(0.2)
+    // On a quiet machine they are at most 0.11. A bar that leaves the runtime out is wrong by more than half.
+    for (const error of [...errors, ...timeErrors]) expect(Math.abs(error)).toBeLessThan(isSoak ? 0.2 : 0.35)
 
     const requestsBefore = server.requests.length
     const second = await load(page, server)
