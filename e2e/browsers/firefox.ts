@@ -35,7 +35,12 @@ export async function startFirefox({ profile, proxy }: DriverOptions): Promise<D
     async openPage() {
       const page = await browser.newPage()
       const driven = Object.assign(page, {
-        waitForFunction: (run: () => unknown) => waitForFunction(() => page.evaluate(run)),
+        // WebDriver BiDi passes no elements: whether a value counts as true is asked in the page.
+        waitForFunction: (run: () => unknown) =>
+          waitForFunction(async () => {
+            await using value = await page.evaluateHandle(run)
+            return value.evaluate((each) => Boolean(each))
+          }),
       })
       // Puppeteer's pages behave like Playwright's in what `DrivenPage` has. Their types write handles differently.
       return driven as unknown as DrivenPage
