@@ -108,11 +108,11 @@ test('a form that cannot be held, and a worker without the engine, are refused b
     }
     const engine = await createEngine({ backend: onnx({ device: 'wasm', grammar: xgrammar() }), model })
     const jsonSchema = { type: 'array', items: { type: 'string' }, contains: { const: 'a' } }
-    const refused = await engine.generate('', { responseFormat: { jsonSchema } }).result.catch(read)
+    const refused = await engine.generate('Hi', { responseFormat: { jsonSchema } }).result.catch(read)
     const plain = await createEngine({ backend: onnx({ device: 'wasm' }), model })
     let missing: unknown
     try {
-      plain.generate('', { responseFormat: 'json' })
+      plain.generate('Hi', { responseFormat: 'json' })
     } catch (error) {
       missing = read(error)
     }
