@@ -23,9 +23,10 @@ interface Serving {
 }
 
 /** Serves an engine, and records its generations. */
-function serve(engine: JSHandle<Engine>): Promise<JSHandle<Serving>> {
-  return engine.evaluateHandle(async (engine) => {
+function serve(engine: JSHandle<Engine>, isSlow = false): Promise<JSHandle<Serving>> {
+  return engine.evaluateHandle(async (served, isSlow) => {
     const ends: Serving['ends'] = []
+    const engine = isSlow ? window.readSlowly(served) : served
     const watched = Object.create(engine) as { generate: Engine['generate'] } & Engine
     watched.generate = (...request) => {
       const stream = engine.generate(...request)
@@ -34,10 +35,10 @@ function serve(engine: JSHandle<Engine>): Promise<JSHandle<Serving>> {
       return stream
     }
     return { serving: await window.rivulet.serveOpenai(watched), engine, ends }
-  })
+  }, isSlow)
 }
 
-const serveEmbedded = async (page: Page) => serve(await loadEngine(page, 'wasm'))
+const serveEmbedded = async (page: Page, isSlow = false) => serve(await loadEngine(page, 'wasm'), isSlow)
 
 const request = {
   model: 'local',
@@ -252,7 +253,7 @@ async function streamInterrupted(page: Page, interrupt: () => Promise<unknown>) 
 test('closing the serving page during an answer ends the stream with an error', async ({ page, context }) => {
   await openControlledPage(page)
   const tab = await openBarePage(await context.newPage())
-  await serveEmbedded(tab)
+  await serveEmbedded(tab, true)
   const { text, end } = await streamInterrupted(page, () => tab.close())
   expect(end).toBe('ended')
   const events = text.trim().split('\n\n')
@@ -262,7 +263,7 @@ test('closing the serving page during an answer ends the stream with an error', 
 })
 
 test('stop() during an answer ends the stream with an error', async ({ page }) => {
-  const serving = await serveEmbedded(await openControlledPage(page))
+  const serving = await serveEmbedded(await openControlledPage(page), true)
   const { text } = await streamInterrupted(page, () => serving.evaluate(({ serving }) => serving.stop()))
   expect(text).toContain('"code":"engine-disposed"')
   expect(text).not.toContain('"finish_reason":"')
@@ -281,7 +282,7 @@ test('stopping the service worker during an answer fails the stream and frees th
   page,
   context,
 }) => {
-  const serving = await serveEmbedded(await openControlledPage(page))
+  const serving = await serveEmbedded(await openControlledPage(page), true)
   const { text, end } = await streamInterrupted(page, () => stopServiceWorkers(context, page))
   expect(end).toBe('TypeError')
   expect(text).not.toContain('[DONE]')

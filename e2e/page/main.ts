@@ -15,6 +15,7 @@ import { xgrammar } from 'rivulet/xgrammar'
 import type * as clients from './clients.js'
 import type { WorkerFault } from './faulty.worker.js'
 import type { fileless, handleless } from './fileless.js'
+import { readSlowly } from './read-slowly.js'
 import { removeStreamIteration } from './without-stream-iteration.js'
 import type { StoreAnswer, StoreRequest } from './store.worker.js'
 
@@ -138,6 +139,7 @@ declare global {
     breakWorker: typeof breakWorker
     createScriptedEngine: typeof createScriptedEngine
     readScripted: typeof readScripted
+    readSlowly: typeof readSlowly
     storeFile: typeof storeFile
   }
 }
@@ -155,5 +157,6 @@ Object.assign(window, {
   breakWorker,
   createScriptedEngine,
   readScripted,
+  readSlowly,
   storeFile,
 })

@@ -4,6 +4,7 @@ import { createRoot } from 'react-dom/client'
 import { createEngine, type Engine } from 'rivulet'
 import { onnx } from 'rivulet/onnx'
 import { AiSdkChat } from './ai-sdk-chat.js'
+import { readSlowly } from './read-slowly.js'
 import { StoryChat } from './story-chat.js'
 
 declare global {
@@ -27,7 +28,7 @@ async function createApp() {
   })
   const backend = onnx({ device: 'wasm', worker: () => window.appWorker })
   window.appEngine = await createEngine({ backend, model, recover: false })
-  return <AiSdkChat engine={window.appEngine} />
+  return <AiSdkChat engine={readSlowly(window.appEngine)} />
 }
 
 window.reactRoot.render(<StrictMode>{await createApp()}</StrictMode>)
