@@ -1,4 +1,5 @@
 import { defineConfig } from '@playwright/test'
+import { barePageUrl, demoPort, demoUrl, pagePort } from './e2e/ports.js'
 import { isSoak } from './e2e/soak.js'
 import { chooseLaunchOptions } from './scripts/chromium.mjs'
 import { chooseLavapipe } from './scripts/lavapipe.mjs'
@@ -23,8 +24,8 @@ const others = ['consumers/**', 'browsers/**']
 /** Runs only in the project of this name. */
 const onlyLavapipe = '**/lavapipe*.spec.ts'
 
-const demoServer = 'npx vite preview --port 4281 --strictPort'
-const pageServer = 'npx vite preview --config e2e/vite.config.ts --port 4282 --strictPort'
+const demoServer = `npx vite preview --port ${demoPort} --strictPort`
+const pageServer = `npx vite preview --config e2e/vite.config.ts --port ${pagePort} --strictPort`
 /** The second run of `npm run test:e2e` serves the pages that the first run built. */
 const isBuilt = process.env.RIVULET_IS_BUILT !== undefined
 
@@ -54,20 +55,20 @@ export default defineConfig({
   reporter: 'list',
   use: {
     browserName: 'chromium',
-    baseURL: 'http://localhost:4281/',
+    baseURL: demoUrl,
     launchOptions: { ...launchOptions, args: [...launchOptions.args, ...allowCrashes, compileLess] },
   },
   webServer: [
     {
       command: isBuilt ? demoServer : `npm run --silent build:demo && ${demoServer}`,
-      url: 'http://localhost:4281/',
+      url: demoUrl,
       cwd: import.meta.dirname,
     },
     {
       command: isBuilt
         ? pageServer
         : `npx vite build --config e2e/vite.config.ts --logLevel warn && ${pageServer}`,
-      url: 'http://localhost:4282/',
+      url: barePageUrl,
       cwd: import.meta.dirname,
     },
   ],

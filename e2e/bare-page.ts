@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import type { JSHandle, Page } from '@playwright/test'
 import type { Engine, GenerateOptions, GenerationResult, Prompt, RivuletError, TokenChunk } from 'rivulet'
+import { barePageUrl } from './ports.js'
 
-export const barePageUrl = 'http://localhost:4282/'
 export const embeddedModel = './models/stories/'
 
 /** Opens the bare page, which exposes the library as `window.rivulet`; with `hasClients` other clients too. */

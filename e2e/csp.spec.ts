@@ -1,6 +1,7 @@
 // Pages with a strict content security policy, which allows only what the runtimes need.
 import { expect, test as base, type Page } from '@playwright/test'
-import { barePageUrl, streamAnswer } from './bare-page.js'
+import { streamAnswer } from './bare-page.js'
+import { barePageUrl } from './ports.js'
 import { collectReports, type PolicyReports } from './policy-reports.js'
 
 const test = base.extend<{ readonly reports: PolicyReports }>({

@@ -6,6 +6,7 @@ import { chromium, expect, test as base, type BrowserContext, type Page } from '
 import { startOddHost, type OddHost } from '../workers/store/odd-host.test-support.js'
 import { openBarePage, type SeenError } from './bare-page.js'
 import { state } from './demo-page.js'
+import { barePageUrl, demoUrl } from './ports.js'
 import { jspiChannel, withoutJspi, withoutMemory64 } from './page/old-browser.js'
 
 const modelFolder = 'demo/public/models/stories'
@@ -138,7 +139,7 @@ test.describe('a healthy first load leaves the console clean', () => {
 
   test('of the demo', async ({ page }) => {
     const lines = collectRedLines(page)
-    await page.goto('http://localhost:4281/')
+    await page.goto(demoUrl)
     await expect(state(page, 'ready')).toBeVisible()
     expect(lines).toEqual([])
   })
@@ -314,13 +315,13 @@ test.describe('llamaCpp() fetches no build from elsewhere', () => {
       warnings: [],
       hasJspi: [false],
     })
-    expect(hosts.every((host) => host === 'localhost:4282')).toBe(true)
+    expect(hosts.every((host) => host === new URL(barePageUrl).host)).toBe(true)
   })
 
   test('without 64-bit memories: it is refused', async ({ page }) => {
     const { outcome, hosts } = await loadInOldBrowser(page, `${withoutJspi} ${withoutMemory64}`)
     expect(outcome).toMatchObject({ code: 'backend-unavailable', message: /64-bit addresses/ })
-    expect(hosts.every((host) => host === 'localhost:4282')).toBe(true)
+    expect(hosts.every((host) => host === new URL(barePageUrl).host)).toBe(true)
   })
 
   test('without 64-bit memories: it runs the compatibility build if the app has it, and says that it is slow', async ({
@@ -333,7 +334,7 @@ test.describe('llamaCpp() fetches no build from elsewhere', () => {
       ...expected,
       warnings: [expect.stringMatching(/compatibility build.*slower/)],
     })
-    expect(hosts.every((host) => host === 'localhost:4282')).toBe(true)
+    expect(hosts.every((host) => host === new URL(barePageUrl).host)).toBe(true)
   })
 
   test('a compatibility build that is missing or unreachable is reported, and nothing else is fetched', async ({
@@ -355,7 +356,7 @@ test.describe('llamaCpp() fetches no build from elsewhere', () => {
     const unreachable = await loadInOldBrowser(page, lacking, { hasCompat: true })
     expect(unreachable.outcome).toMatchObject({ code: 'download-failed' })
     for (const { hosts } of [withoutWasm, missing, unreachable]) {
-      expect(hosts.every((host) => host === 'localhost:4282')).toBe(true)
+      expect(hosts.every((host) => host === new URL(barePageUrl).host)).toBe(true)
     }
   })
 })

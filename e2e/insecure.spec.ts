@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { chromium, expect, test as base, type Page } from '@playwright/test'
-import { barePageUrl } from './bare-page.js'
+import { barePageUrl } from './ports.js'
 
 const insecureHost = '192.168.7.7'
 const graphFile = 'onnx/model_quantized.onnx'

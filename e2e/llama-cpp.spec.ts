@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { expect, test, type Page } from '@playwright/test'
 import type { LlamaCppOptions } from 'rivulet/llama-cpp'
-import { barePageUrl, openBarePage, streamAnswer, type SeenError } from './bare-page.js'
+import { openBarePage, streamAnswer, type SeenError } from './bare-page.js'
+import { barePageUrl } from './ports.js'
 
 const storiesPath = 'demo/public/models/stories.gguf'
 const stories = readFileSync(storiesPath)

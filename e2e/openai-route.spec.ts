@@ -2,7 +2,8 @@
 import { expect, test, type BrowserContext, type Frame, type JSHandle, type Page } from '@playwright/test'
 import type { Engine } from 'rivulet'
 import type { OpenaiServing } from 'rivulet/serve-openai'
-import { barePageUrl, loadEngine, openBarePage } from './bare-page.js'
+import { loadEngine, openBarePage } from './bare-page.js'
+import { barePageUrl } from './ports.js'
 
 /** Opens the bare page, controlled by a service worker that calls `openaiRoute`. */
 async function openControlledPage(page: Page): Promise<Page> {

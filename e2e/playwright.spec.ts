@@ -4,7 +4,8 @@ import { chromium, type JSHandle, type Page } from '@playwright/test'
 import type { Engine, GenerateOptions } from 'rivulet'
 import { expect, observeEngines, test, webGpuLaunchOptions } from 'rivulet/playwright'
 import { findChromium } from '../scripts/chromium.mjs'
-import { barePageUrl, loadBrokenModel, loadEngine, openBarePage } from './bare-page.js'
+import { loadBrokenModel, loadEngine, openBarePage } from './bare-page.js'
+import { barePageUrl } from './ports.js'
 
 const question = 'Tell me a story about a dragon.'
 const greedy = { temperature: 0, maxTokens: 5 } satisfies GenerateOptions

@@ -1,7 +1,7 @@
 // The React examples of docs/guides/chat-in-a-framework.md, built like an app, with the embedded model.
 import { readFile } from 'node:fs/promises'
 import { expect, test, type Page } from '@playwright/test'
-import { barePageUrl } from './bare-page.js'
+import { barePageUrl } from './ports.js'
 
 const openApp = (page: Page, query: string) => page.goto(`${barePageUrl}react.html?${query}`)
 
@@ -16,7 +16,11 @@ async function ask(page: Page, question: string): Promise<void> {
  * Asks, and interrupts the answer when the page shows its first words. The page itself does it: the whole answer can be
  * there before a command of the test arrives.
  */
-async function askAndInterrupt(page: Page, question: string, interruption: 'stop' | 'unmount'): Promise<void> {
+async function askAndInterrupt(
+  page: Page,
+  question: string,
+  interruption: 'stop' | 'unmount',
+): Promise<void> {
   const earlier = await answers(page).count()
   const interrupted = page.evaluate(
     ({ earlier, interruption }) =>

@@ -6,6 +6,7 @@ import type { Engine, TokenChunk } from 'rivulet'
 import { chooseLavapipe } from '../../scripts/lavapipe.mjs'
 import { createContent, sha256, startFaultServer } from '../../workers/store/fault-server.test-support.js'
 import { loadEngine, openBarePage, readStoryReferences, streamAnswer } from '../bare-page.js'
+import { barePageUrl, demoUrl } from '../ports.js'
 import type { BrowserName, DrivenPage } from './driver.js'
 import { explainUntestable, features, type FeatureName } from './features.js'
 import { test } from './test.js'
@@ -283,7 +284,7 @@ const checks: Readonly<Record<FeatureName, (context: Context) => Promise<void>>>
       },
       { question, greedy },
     )
-    await page.goto('http://localhost:4282/react.html')
+    await page.goto(`${barePageUrl}react.html`)
     await page.evaluate(() => void setTimeout(() => history.back()))
     await page.waitForFunction(() => {
       const { rivulet, left } = window as Window & { left?: LeftPage }
@@ -306,7 +307,7 @@ const checks: Readonly<Record<FeatureName, (context: Context) => Promise<void>>>
 
   async demo({ browserName, openPage }) {
     const page = await openPage()
-    await page.goto('http://localhost:4281/?device=wasm')
+    await page.goto(`${demoUrl}?device=wasm`)
     await page.waitForFunction(() => document.querySelector('main[data-state=ready]'))
     const measure = () => page.evaluate(() => document.querySelector('#prompt')!.clientHeight)
     const oneLine = await measure()

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startChromium } from './chromium.js'
 import type { BrowserName, DrivenPage, Driver } from './driver.js'
+import { barePageUrl, demoUrl } from '../ports.js'
 import { startFirefox } from './firefox.js'
 import { startLoggingProxy, type LoggingProxy } from './logging-proxy.js'
 import { startWebKit } from './webkit.js'
@@ -11,7 +12,7 @@ import { startWebKit } from './webkit.js'
 const starters = { chromium: startChromium, firefox: startFirefox, webkit: startWebKit } as const
 
 /** Where the tests' pages are served (playwright.config.ts). */
-const ownOrigins = ['http://localhost:4281', 'http://localhost:4282']
+const ownOrigins = [demoUrl, barePageUrl].map((url) => new URL(url).origin)
 /** The browsers themselves look there for updates and accounts. No setting of a release build prevents it. */
 const browserOrigins = [
   'accounts.google.com:443',
