@@ -3,10 +3,8 @@ import {
   brokenKey,
   computeNoise,
   computeNumbers,
-  computeWeight,
   drawBits,
   maskedKey,
-  measureExponent,
   noToken,
   scramblePosition,
   toBits,
@@ -15,6 +13,7 @@ import {
   unreachable,
   type SamplingNumbers,
 } from './sampler-arithmetic.js'
+import { truncateTokens } from './truncate-tokens.js'
 
 /**
  * The options for sampling a token; `SamplingOptions` documents each one. Options that a model's files never contain are
@@ -97,7 +96,7 @@ export function sampleToken(
     bestScore = score
   }
   const isTruncated = numbers.topK > 0 || numbers.topP > 0 || numbers.largestExponent !== unreachable
-  if (isTruncated) truncate(keys, largest, numbers).forEach(compete)
+  if (isTruncated) truncateTokens(keys, largest, numbers).forEach(compete)
   else keys.forEach((key, id) => key !== maskedKey && compete(id))
   return best
 }
@@ -129,7 +128,10 @@ function computeKeys(
   { penalty, reward, frequency, presence }: SamplingNumbers,
 ): Uint32Array {
   const { fround } = Math
-  const keys = new Uint32Array(logits.buffer, logits.byteOffset, logits.length).map(toKey)
+  const bits = new Uint32Array(logits.buffer, logits.byteOffset, logits.length)
+  const keys = new Uint32Array(logits.length)
+  // A loop: `map` calls a function for each token.
+  for (let id = 0; id < keys.length; id += 1) keys[id] = toKey(bits[id]!)
   const bias = new Map(readLogitBias(sampling, logits.length))
   for (const id of new Set([...prompt, ...counts.keys(), ...bias.keys()])) {
     const key = keys[id]!
@@ -150,38 +152,4 @@ function maskKeys(keys: Uint32Array, mask: TokenMask): void {
     const isAllowed = ((mask[id >>> 5] ?? 0) >>> (id & 31)) & 1
     if (!isAllowed && keys[id] !== brokenKey) keys[id] = maskedKey
   }
-}
-
-/** Returns the tokens that top-k, top-p and min-p keep; at least one. */
-function truncate(keys: Uint32Array, largest: number, numbers: SamplingNumbers): Uint32Array {
-  const measure = (id: number) => measureExponent(keys[id]!, largest, numbers)
-  const order = sortDescending(keys, largest, numbers)
-  const top = numbers.topK > 0 ? order.subarray(0, numbers.topK) : order
-  const nucleus = numbers.topP > 0 ? top.subarray(0, countNucleus(top, measure, numbers.topP)) : top
-  return nucleus.filter((id) => measure(id) <= numbers.largestExponent)
-}
-
-/**
- * Returns the ids of the reachable keys, from the largest key to the smallest; ties are ordered by id.
- * Sorts numbers that combine key and id, since the native sort of numbers is fast.
- */
-function sortDescending(keys: Uint32Array, largest: number, numbers: SamplingNumbers): Uint32Array {
-  const idSpan = 2 ** 21
-  const ranks = new Float64Array(keys.length)
-  let count = 0
-  for (const [id, key] of keys.entries()) {
-    if (measureExponent(key, largest, numbers) !== unreachable)
-      ranks[count++] = (brokenKey - key) * idSpan + id
-  }
-  return Uint32Array.from(ranks.subarray(0, count).toSorted(), (rank) => rank % idSpan)
-}
-
-/** Returns how many of the tokens, in descending order, are needed to reach top-p. */
-function countNucleus(order: Uint32Array, measure: (id: number) => number, topP: number): number {
-  const weights = Array.from(order, (id) => computeWeight(measure(id)))
-  // The sum of up to 2^21 weights of up to 2^31 is exact in a double. The product of the sum and top-p would not be exact.
-  const total = weights.reduce((sum, weight) => sum + weight, 0)
-  const enough = Number((BigInt(total) * BigInt(topP)) >> 32n)
-  let reached = 0
-  return 1 + weights.findIndex((weight) => (reached += weight) >= enough)
 }
