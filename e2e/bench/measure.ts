@@ -16,6 +16,7 @@ const devices = {
   'llama-cpp': 'wasm',
   'llama-cpp-gpu': 'wasm',
   structured: 'webgpu',
+  logprobs: 'webgpu',
   store: 'wasm',
   memory: 'webgpu',
 } satisfies Record<SectionName, 'webgpu' | 'wasm'>

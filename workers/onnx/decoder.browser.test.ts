@@ -11,6 +11,7 @@ import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
 import { openDecoder } from './open-decoder.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
 import { addRotarySwitch, rotateOutside } from './rotary-variants.test-support.js'
+import type { Ranking } from './ranking.js'
 import { greedy, type Sampling } from './sampler.js'
 import { createSession, loadOnnxRuntime, type OnnxRuntime } from './session.js'
 import { readStateSchema } from './state-schema.js'
@@ -284,6 +285,33 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
       expect(await sample(true)).toEqual(oneByOne)
       const options = { willContinue: false, count: fewSteps }
       expect(await answer(decoder, prompts.dragon, options)).toEqual(greedyTokens)
+    })
+
+    it('ranks the tokens of each step as on WASM, also while the next step runs', async () => {
+      const onWasm = await openOnWasm()
+      const rank = async (one: Decoder) => {
+        one.recall([])
+        await one.prefill(prompts.dragon)
+        one.startAnswer(greedy, 0, prompts.dragon, [], 3)
+        const rankings: Ranking[] = []
+        for (const id of reference.dragon.slice(0, 6)) {
+          expect(await one.next(rankings.length, true)).toBe(id)
+          rankings.push(one.readRanking())
+          expect(rankings.at(-1)!.top.map((token) => token.id)[0]).toBe(id)
+        }
+        return rankings
+      }
+      const expected = await rank(onWasm)
+      const tolerance = floatType === 'float16' ? 0.1 : 1e-3
+      for (const [step, { logSum, chosenLogit, top }] of (await rank(decoder)).entries()) {
+        const numbers = [logSum, chosenLogit, ...top.map(({ logit }) => logit)]
+        const { top: others, ...sums } = expected[step]!
+        const wanted = [sums.logSum, sums.chosenLogit, ...others.map(({ logit }) => logit)]
+        expect(Math.max(...numbers.map((number, index) => Math.abs(number - wanted[index]!)))).toBeLessThan(
+          tolerance,
+        )
+      }
+      await onWasm.release()
     })
 
     it('after an answer that was abandoned while a step was running', async () => {

@@ -1,6 +1,7 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { Execution } from '../../lib/contract/worker-api.js'
 import type { PrefillRules } from './prefill-rules.js'
+import type { Ranking } from './ranking.js'
 import type { Sampling, TokenMask } from './sampler.js'
 
 /** Returns the tokens that can be chosen next; undefined if all can. */
@@ -32,6 +33,7 @@ export interface Decoder {
    * Starts or resumes the sampling of an answer. Can be called before or after the prefill.
    * @param promptIds the tokens of the prompt, for the repetition penalty
    * @param answerIds the tokens of the answer that were generated so far
+   * @param rankCount the number of tokens that `readRanking` ranks, from 0 to `mostRanked`; undefined if it is not called
    * @throws RivuletError `invalid-option` if `logitBias` names a token outside the vocabulary
    */
   startAnswer(
@@ -39,6 +41,7 @@ export interface Decoder {
     seed: number,
     promptIds: readonly number[],
     answerIds: readonly number[],
+    rankCount?: number,
   ): void
   /**
    * Computes the previous token if no step has computed it yet. Then samples the token at `position` of the answer.
@@ -51,8 +54,10 @@ export interface Decoder {
   next(position: number, willContinue: boolean, findMask?: FindMask): Promise<number>
   /** Adds tokens to the answer that are not sampled. The caller computes them with `prefill`, after the previous token. */
   append(ids: readonly number[]): void
+  /** Ranks the tokens by the logits from which the last call of `next` sampled. */
+  readRanking(): Ranking
   /**
-   * Returns the logits from which the last call of `next` sampled, [vocabulary]. That call must have had
+   * For tests: returns the logits from which the last call of `next` sampled, [vocabulary]. That call must have had
    * `willContinue: false`.
    */
   readLogits(): Promise<Float32Array>

@@ -11,7 +11,7 @@ import { encodeRendered, renderPrompt } from '../text/prompt.js'
 import type { Tokenizer } from '../text/tokenizer.js'
 import { openAnswerForm } from './answer-form.js'
 import type { Decoder } from './decoder.js'
-import { computeLogprobs } from './logprobs.js'
+import { describeRanking } from './logprobs.js'
 import type { ModelConfig } from './model-config.js'
 import { prefill } from './prefill.js'
 import { createTokenReader, dropStreamed, replay } from './read-tokens.js'
@@ -65,7 +65,8 @@ export async function* generateTokens(
     const answerIds = [...startIds, ...generated.tokenIds]
     // The options of the request override those of the model.
     const sampling = { ...config.sampling, ...options, ...banCalls(config, options) }
-    decoder.startAnswer(sampling, seed, conversationIds, answerIds)
+    const { topLogprobs } = options
+    decoder.startAnswer(sampling, seed, conversationIds, answerIds, topLogprobs)
     const computed = { ids: [...conversationIds, ...answerIds], promptLength: promptIds.length }
     const cachedPromptTokens = yield* reportPrefill(
       prefill(decoder, computed, signal),
@@ -76,7 +77,6 @@ export async function* generateTokens(
     const prefillMs = performance.now() - startedAt
     yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs, prefillMs }
 
-    const { topLogprobs } = options
     let finishReason: 'stop' | 'length' = 'length'
     for (let count = handedOver.tokens + generated.tokenIds.length; count < maxTokens;) {
       signal.throwIfAborted()
@@ -92,7 +92,7 @@ export async function* generateTokens(
       }
       // The position in the whole answer, so that a continued answer draws the same tokens as an uninterrupted answer.
       const position = prefixTokens + count
-      const willContinue = topLogprobs === undefined && count + 1 < maxTokens && !answer.mayUseUpReasoning
+      const willContinue = count + 1 < maxTokens && !answer.mayUseUpReasoning
       const id = await source.next(position, willContinue)
       if (config.endIds.has(id)) {
         finishReason = 'stop'
@@ -106,7 +106,7 @@ export async function* generateTokens(
         tokenIds: [id],
         tokenCount: 1,
         ...(topLogprobs !== undefined && {
-          logprobs: [computeLogprobs(await decoder.readLogits(), id, topLogprobs, tokenizer)],
+          logprobs: [describeRanking(decoder.readRanking(), id, tokenizer)],
         }),
       }
       if (hasStopped) return 'stop'

@@ -19,9 +19,11 @@ import { recordDispatches, replayDispatches, type CapturedStep } from './dispatc
 import { copyCache, createFixedCache, type FixedCache } from './fixed-cache.js'
 import { createFixedStates, type SavedStates, type StateSet } from './fixed-states.js'
 import { describeLoss } from './gpu-device.js'
+import { createGpuRanking, rankingSize, readRanking, type GpuRanking } from './gpu-ranking.js'
 import { createGpuSampler } from './gpu-sampler.js'
 import { graphInputs } from './graph-names.js'
 import { markTokens, type PrefillRules } from './prefill-rules.js'
+import type { Ranking } from './ranking.js'
 import type { RotaryTables } from './rotary-tables.js'
 import { greedy } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
@@ -29,7 +31,7 @@ import type { ReferenceStep } from './reference-steps.js'
 import { testReplay } from './self-test.js'
 import type { OnnxRuntime } from './session.js'
 import { createStepTensors, type StepTensors } from './step-tensors.js'
-import { createReadback, readToken } from './token-readback.js'
+import { createReadback, readWords } from './step-readback.js'
 
 /** The parameters of `createGpuDecoder`. */
 export interface GpuModel {
@@ -56,6 +58,9 @@ export interface GpuModel {
   readonly referenceSteps?: readonly ReferenceStep[]
 }
 
+/** The size of an int64, in bytes. */
+const tokenIdSize = 8
+
 /** Disables graph capture for one run. With any other id, ONNX Runtime would later replay a run of this prompt's shape. */
 const uncaptured = { extra: { gpu_graph_id: '-1' } }
 
@@ -65,7 +70,7 @@ const prefillChunkTokens = 1024
 const scoreMatrixChunkTokens = 128
 
 /**
- * Creates a decoder that reads back only eight bytes per token. The KV cache stays in fixed GPU buffers. The sampler is a
+ * Creates a decoder that reads back only eight bytes per token, and 168 more if the answer has log-probabilities. The KV cache stays in fixed GPU buffers. The sampler is a
  * GPU kernel that writes the next input of the graph. A decode step issues the recorded dispatches of a captured ONNX
  * Runtime run and the dispatches of the sampler in one submit.
  *
@@ -78,9 +83,17 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   const hasPositions = session.inputNames.includes(graphInputs.positionIds)
   const tensors = createStepTensors(runtime, device, { ...model, ...prefillRules, hasPositions })
   const { logits, tokenId } = tensors
-  // One buffer for the token that is being read back, and one for the step that runs at the same time.
-  const readbacks = [createReadback(device), createReadback(device)] as const
-  const sampler = createGpuSampler(device, { logits, logitsType, vocabulary, tokenId })
+  // One buffer for the step that is being read back, and one for the step that runs at the same time.
+  const readbackSize = tokenIdSize + rankingSize
+  const readbacks = [createReadback(device, readbackSize), createReadback(device, readbackSize)] as const
+  const samplerBuffers = { logits, logitsType, vocabulary, tokenId }
+  const sampler = createGpuSampler(device, samplerBuffers)
+  /** Created for the first answer with log-probabilities. */
+  let gpuRanking: GpuRanking | undefined
+  /** The number of tokens that each step of the answer ranks; undefined if it ranks none. */
+  let rankCount: number | undefined
+  /** The ranking of the step that `next` returned last. */
+  let ranking: Ranking | undefined
   let cache = createFixedCache(runtime, device, caches, Math.min(model.firstCapacity, model.contextLength))
   const states = createFixedStates(runtime, device, fixedStates)
   const conversations = createConversations<ParkedCache>(
@@ -220,12 +233,15 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     const pass = encoder.beginComputePass()
     if (step) replayDispatches(pass, step.replay)
     sampler.encode(pass, position)
+    const ranks = rankCount === undefined ? undefined : gpuRanking
+    ranks?.encode(pass)
     pass.end()
-    encoder.copyBufferToBuffer(tokenId, 0, readback, 0, 8)
+    encoder.copyBufferToBuffer(tokenId, 0, readback, 0, tokenIdSize)
+    if (ranks) encoder.copyBufferToBuffer(ranks.result, 0, readback, tokenIdSize, rankingSize)
     device.queue.submit([encoder.finish()])
-    const id = readToken(readback)
-    idle = id.catch(() => {})
-    return { position, id }
+    const words = readWords(readback, ranks ? readbackSize : tokenIdSize)
+    idle = words.catch(() => {})
+    return { position, words }
   }
 
   async function startStep(position: number): Promise<SubmittedStep> {
@@ -256,7 +272,9 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     const start = () => (findMask ? startMasked(position, findMask) : startStep(position))
     const step = ahead?.position === position ? ahead : await start()
     ahead = willContinue ? startAhead(position + 1) : undefined
-    const id = await step.id
+    const words = await step.words
+    const [id = noToken] = words
+    if (rankCount !== undefined) ranking = readRanking(words.subarray(tokenIdSize / 4), rankCount)
     if (id === noToken) throw createInvalidLogitsError()
     if (ahead) addComputed([id], ids.length + 1)
     pending = ahead ? undefined : id
@@ -360,12 +378,17 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     prefillRules,
     recall,
     prefill,
-    startAnswer(sampling, seed, promptIds, answerIds) {
+    startAnswer(sampling, seed, promptIds, answerIds, count) {
       sampler.start(sampling, seed, promptIds, answerIds)
       ahead = undefined
+      rankCount = count
+      if (count === undefined) return
+      gpuRanking ??= createGpuRanking(device, samplerBuffers)
+      gpuRanking.setCount(count)
     },
     next,
     append: sampler.addTokens,
+    readRanking: () => ranking!,
     readLogits: tensors.readLogits,
     async release() {
       await session.release()
@@ -373,6 +396,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       states.destroy()
       conversations.clear()
       sampler.destroy()
+      gpuRanking?.destroy()
       tensors.destroy()
       for (const buffer of readbacks) buffer.destroy()
       device.destroy()
@@ -393,6 +417,9 @@ function freeParked({ cache, states }: ParkedCache): void {
 
 interface SubmittedStep {
   readonly position: number
-  /** Resolves with the sampled token, or with `noToken` if the logits are invalid. */
-  readonly id: Promise<number>
+  /**
+   * Resolves with what was read back: the sampled token, or `noToken` if the logits are invalid, as an int64; then the
+   * ranking, if the answer has one.
+   */
+  readonly words: Promise<Uint32Array<ArrayBuffer>>
 }

@@ -11,6 +11,7 @@ import { createInvalidLogitsError, type Decoder, type FindMask } from './decoder
 import { decodeFloat16 } from './float16.js'
 import { logitsOutput } from './graph-names.js'
 import { markTokens, type PrefillRules } from './prefill-rules.js'
+import { rankLogits } from './ranking.js'
 import { chooseTable, type RotaryTables } from './rotary-tables.js'
 import { createTokenHistory, greedy, sampleToken } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
@@ -65,6 +66,7 @@ export async function createGrowingCacheDecoder(
   let sampling = greedy
   let seed = 0
   let history = createTokenHistory([])
+  let rankCount = 0
 
   function createEmptyCache(): Cache {
     return new Map([
@@ -195,7 +197,8 @@ export async function createGrowingCacheDecoder(
     prefillRules,
     recall,
     prefill,
-    startAnswer(newSampling, newSeed, promptIds, answerIds) {
+    startAnswer(newSampling, newSeed, promptIds, answerIds, count = 0) {
+      rankCount = count
       sampling = newSampling
       seed = newSeed
       history = createTokenHistory(promptIds)
@@ -205,6 +208,7 @@ export async function createGrowingCacheDecoder(
     append(appended) {
       for (const id of appended) history.add(id)
     },
+    readRanking: () => rankLogits(logits, pending!, rankCount),
     readLogits: () => Promise.resolve(logits),
     async release() {
       disposeCache(cache)

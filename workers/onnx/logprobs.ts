@@ -1,42 +1,24 @@
-import type { TokenLogprobs } from '../../lib/contract/worker-api.js'
+import type { TokenLogprob, TokenLogprobs } from '../../lib/contract/worker-api.js'
 import type { Tokenizer } from '../text/tokenizer.js'
+import type { Ranking } from './ranking.js'
 
 /**
- * Computes log-probabilities: the log-softmax of the logits, before penalties, bias and temperature.
- * @param logits the logits from which `tokenId` was sampled, [vocabulary]
- * @param count the number of likeliest tokens to return, starting with the likeliest
+ * Describes the tokens of a step with their log-probabilities: the log-softmax of the logits.
+ * @param tokenId the token that was sampled
  */
-export function computeLogprobs(
-  logits: Float32Array,
+export function describeRanking(
+  { logSum, chosenLogit, top }: Ranking,
   tokenId: number,
-  count: number,
   tokenizer: Pick<Tokenizer, 'decode' | 'readBytes'>,
 ): TokenLogprobs {
-  const largest = logits.reduce((most, logit) => Math.max(most, logit), -Infinity)
-  const sum = logits.reduce((total, logit) => total + Math.exp(logit - largest), 0)
-  const logSum = largest + Math.log(sum)
-  const describe = (id: number) => {
+  const describe = (id: number, logit: number): TokenLogprob => {
     const text = tokenizer.decode([id])
     return {
       tokenId: id,
       text,
       ...(text.includes('\uFFFD') && { bytes: tokenizer.readBytes(id) }),
-      logprob: (logits[id] ?? -Infinity) - logSum,
+      logprob: logit - logSum,
     }
   }
-  return { ...describe(tokenId), top: findLargest(logits, count).map(describe) }
-}
-
-/** Returns the ids of the `count` largest logits; ties are ordered by id. A sorted list is enough for a small `count`. */
-function findLargest(logits: Float32Array, count: number): number[] {
-  const best: number[] = []
-  if (count === 0) return best
-  for (const [id, logit] of logits.entries()) {
-    if (best.length === count && logit <= logits[best[count - 1]!]!) continue
-    let rank = best.length
-    while (rank > 0 && logit > logits[best[rank - 1]!]!) rank -= 1
-    best.splice(rank, 0, id)
-    if (best.length > count) best.pop()
-  }
-  return best
+  return { ...describe(tokenId, chosenLogit), top: top.map(({ id, logit }) => describe(id, logit)) }
 }

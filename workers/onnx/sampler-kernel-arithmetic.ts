@@ -2,25 +2,17 @@
 export const promptMark = 0x80000000
 
 /**
- * The arithmetic of sampler-arithmetic.ts in WGSL, operation for operation. That file documents the functions.
+ * Reads logits in WGSL, with the functions of sampler-arithmetic.ts, which documents them.
  *
  * Logits are read as integers: a WGSL implementation may assume that NaN and infinity do not occur
  * (https://www.w3.org/TR/WGSL/#floating-point-evaluation), so only the bits identify them reliably. For the same reason,
  * half floats are converted by hand, which also works without `shader-f16`.
  */
-export const kernelArithmetic = /* wgsl */ `
+export const kernelLogits = /* wgsl */ `
 override isHalf: bool = false;
 
-const noToken = 0xffffffffu;
 const brokenKey = 0xffffffffu;
 const maskedKey = 0u;
-const unreachable = 0xffffffffu;
-
-// Forces rounding to f32. A compiler may fuse a * b + c into one rounding, which JavaScript cannot reproduce
-// (https://www.w3.org/TR/WGSL/#reassociation-and-fusion). It cannot fuse across an xor with a value it does not know.
-fn fround(value: f32) -> f32 {
-  return bitcast<f32>(bitcast<u32>(value) ^ settings.zero);
-}
 
 fn readBits(id: u32) -> u32 {
   if (!isHalf) { return logits[id]; }
@@ -46,6 +38,19 @@ fn toKey(bits: u32) -> u32 {
 
 fn toLogit(key: u32) -> f32 {
   return bitcast<f32>(select(~key, key & 0x7fffffffu, (key >> 31u) == 1u));
+}
+
+`
+
+/** The rest of sampler-arithmetic.ts in WGSL, operation for operation. */
+export const kernelArithmetic = /* wgsl */ `
+const noToken = 0xffffffffu;
+const unreachable = 0xffffffffu;
+
+// Forces rounding to f32. A compiler may fuse a * b + c into one rounding, which JavaScript cannot reproduce
+// (https://www.w3.org/TR/WGSL/#reassociation-and-fusion). It cannot fuse across an xor with a value it does not know.
+fn fround(value: f32) -> f32 {
+  return bitcast<f32>(bitcast<u32>(value) ^ settings.zero);
 }
 
 fn computeKey(id: u32) -> u32 {

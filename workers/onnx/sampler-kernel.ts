@@ -1,4 +1,4 @@
-import { kernelArithmetic } from './sampler-kernel-arithmetic.js'
+import { kernelArithmetic, kernelLogits } from './sampler-kernel-arithmetic.js'
 import { groupThreads, kernelSums } from './sampler-kernel-sums.js'
 
 /** The number of tokens per workgroup, in the entry points that divide the vocabulary among workgroups. */
@@ -14,7 +14,7 @@ export const stateSize = 12 + 2 * 4 * groupThreads
 export const samplerKernel = /* wgsl */ `
 const groupThreads = ${groupThreads}u;
 const groupTokens = ${groupTokens}u;
-${kernelArithmetic}${kernelSums}
+${kernelLogits}${kernelArithmetic}${kernelSums}
 struct Settings {
   vocabulary: u32,
   topK: u32,

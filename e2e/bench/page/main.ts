@@ -2,6 +2,7 @@
 import { measureDecoding } from './decoding.js'
 import { measureGpu } from './gpu.js'
 import { measureLlamaCpp } from './llama-cpp.js'
+import { measureLogprobs } from './logprobs.js'
 import { measureMemory } from './memory.js'
 import type { Section } from './plan.js'
 import { measureStack } from './stack.js'
@@ -42,6 +43,7 @@ const sections = {
   'llama-cpp': measureLlamaCpp({ device: 'wasm', newTokens: 16 }),
   'llama-cpp-gpu': measureLlamaCpp({ device: 'webgpu', newTokens: 64 }),
   structured: measureStructured({ device: 'webgpu', mode: 'no-op', newTokens: 64 }),
+  logprobs: measureLogprobs({ device: 'webgpu', mode: 'no-op', newTokens: 64 }),
   store: measureStore,
   memory: measureMemory({ device: 'webgpu', mode: 'no-op' }),
 } satisfies Record<string, Section>

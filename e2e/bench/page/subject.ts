@@ -27,6 +27,8 @@ export interface Turn {
   readonly maxTokens: number
   /** The schema of the answer; undefined for free text. */
   readonly jsonSchema?: Readonly<Record<string, unknown>>
+  /** Only of rivulet. */
+  readonly topLogprobs?: number
 }
 
 /** The result of a turn. */
