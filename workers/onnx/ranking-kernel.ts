@@ -1,3 +1,4 @@
+import { writeCompetition } from './kernel-competition.js'
 import { mostRanked } from './ranking.js'
 import { kernelLogits } from './sampler-kernel-arithmetic.js'
 import { groupThreads } from './sampler-kernel-sums.js'
@@ -45,23 +46,13 @@ fn better(a: Token, b: Token) -> Token {
   return a;
 }
 
-var<workgroup> contest: array<Token, groupThreads>;
+${writeCompetition('Token')}
 var<workgroup> winner: Token;
 
-// Returns the best token of all threads, on every thread. Two rounds of 16, since barriers are expensive.
+// Returns the best token of all threads, on every thread.
 fn findBest(thread: u32, token: Token) -> Token {
-  contest[thread] = token;
-  workgroupBarrier();
-  var best = token;
-  if (thread % 16u == 0u) {
-    for (var other = thread + 1u; other < thread + 16u; other += 1u) { best = better(best, contest[other]); }
-    contest[thread] = best;
-  }
-  workgroupBarrier();
-  if (thread == 0u) {
-    for (var other = 16u; other < groupThreads; other += 16u) { best = better(best, contest[other]); }
-    winner = best;
-  }
+  let best = compete(thread, token);
+  if (thread == 0u) { winner = best; }
   workgroupBarrier();
   return winner;
 }

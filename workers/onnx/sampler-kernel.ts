@@ -1,3 +1,4 @@
+import { writeCompetition } from './kernel-competition.js'
 import { kernelArithmetic, kernelLogits } from './sampler-kernel-arithmetic.js'
 import { groupThreads, kernelSums } from './sampler-kernel-sums.js'
 
@@ -77,24 +78,7 @@ fn better(a: Candidate, b: Candidate) -> Candidate {
   return a;
 }
 
-var<workgroup> contest: array<Candidate, groupThreads>;
-
-// Returns the best candidate of all threads, on thread 0 only. Two rounds of 16, since barriers are expensive.
-fn compete(thread: u32, candidate: Candidate) -> Candidate {
-  contest[thread] = candidate;
-  workgroupBarrier();
-  var best = candidate;
-  if (thread % 16u == 0u) {
-    for (var other = thread + 1u; other < thread + 16u; other += 1u) { best = better(best, contest[other]); }
-    contest[thread] = best;
-  }
-  workgroupBarrier();
-  if (thread == 0u) {
-    for (var other = 16u; other < groupThreads; other += 16u) { best = better(best, contest[other]); }
-  }
-  return best;
-}
-
+${writeCompetition('Candidate')}
 fn readStateBin(thread: u32) -> vec2u {
   return vec2u(atomicLoad(&state.low[thread]), atomicLoad(&state.high[thread]));
 }

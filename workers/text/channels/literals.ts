@@ -1,3 +1,5 @@
+import { pythonEscapes } from '../escapes.js'
+
 /** Converts the arguments of a call in Python's or Gemma's style to JSON while they arrive. */
 export interface LiteralReader {
   /**
@@ -26,22 +28,8 @@ interface Frame {
   isKey: boolean
 }
 
-const escapes: Readonly<Record<string, string>> = {
-  n: '\n',
-  t: '\t',
-  r: '\r',
-  b: '\b',
-  f: '\f',
-  v: '\v',
-  a: '\u0007',
-  '0': '\0',
-  '\\': '\\',
-  "'": "'",
-  '"': '"',
-  // JSON's, which grammars write.
-  '/': '/',
-  '\n': '',
-}
+/** Python's, and those of JSON and of an octal number that models write. */
+const escapes: Readonly<Record<string, string>> = { ...pythonEscapes, '0': '\0', '/': '/' }
 
 /** How many hexadecimal digits follow `\x`, `\u` and `\U`. */
 const codeLengths: Readonly<Record<string, number>> = { x: 2, u: 4, U: 8 }

@@ -1,3 +1,4 @@
+import { pythonEscapes } from '../escapes.js'
 import { TemplateError } from './meter.js'
 
 /** A token of a template. `data` is text outside of tags. */
@@ -159,20 +160,6 @@ const literals = [
   ['string', stringLiteral],
 ] as const
 
-const escapes: Readonly<Record<string, string>> = {
-  n: '\n',
-  t: '\t',
-  r: '\r',
-  b: '\b',
-  f: '\f',
-  v: '\v',
-  a: '\u0007',
-  "'": "'",
-  '"': '"',
-  '\\': '\\',
-  '\n': '',
-}
-
 /** Replaces the escapes of a string literal, as Python's codec `unicode-escape` does. Keeps an unknown escape. */
 function unescape(literal: string, fail: (message: string) => never): string {
   const pattern = /\\(?:x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})|([0-7]{1,3})|([^]))/g
@@ -186,7 +173,7 @@ function unescape(literal: string, fail: (message: string) => never): string {
       }
       if (octal !== undefined) return String.fromCodePoint(parseInt(octal, 8))
       if (/[xuUN]/.test(other)) fail(`invalid escape ${whole}`)
-      return escapes[other] ?? whole
+      return pythonEscapes[other] ?? whole
     },
   )
 }
