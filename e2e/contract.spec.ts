@@ -1,6 +1,6 @@
 // One contract for every backend (promises.ts): the same tests run through the library's public API.
 import { expect, type JSHandle } from '@playwright/test'
-import type { Engine, GenerateOptions, Prompt } from 'rivulet'
+import type { Engine, GenerateOptions, Prompt, PromptOptions } from 'rivulet'
 import { optionNames } from '../lib/contract/option-table.js'
 import {
   openBarePage,
@@ -248,6 +248,39 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
     const long = await streamAnswer(engine, 'The dragon was happy. '.repeat(30), { ...greedy, maxTokens: 2 })
     expect(long.result.usage).toMatchObject({ completionTokens: 2 })
     expect(long.result.usage.promptTokens).toBeGreaterThan(128)
+  },
+
+  async counts({ subject, engine, undisturbed }) {
+    const count = (prompt: Prompt, options: PromptOptions = {}) =>
+      engine.evaluate((engine, { prompt, options }) => engine.countTokens(prompt, options), {
+        prompt,
+        options,
+      })
+    if (!subject.canCount) {
+      return expect(count(question)).rejects.toThrow(`${subject.info.backend} cannot count tokens`)
+    }
+    const short = { temperature: 0, maxTokens: 1 }
+    const { promptTokens } = undisturbed.result.usage
+    expect(await count(question)).toBe(promptTokens)
+    const conversation: Prompt = [
+      { role: 'user', content: `${question} <|end|> 🐉` },
+      { role: 'assistant', content: 'Once upon a time' },
+    ]
+    for (const options of [{}, { continueFinalMessage: true }]) {
+      const { result } = await streamAnswer(engine, conversation, { ...short, ...options })
+      expect(await count(conversation, options)).toBe(result.usage.promptTokens)
+    }
+    const raw = await streamAnswer(engine, question, { ...short, applyChatTemplate: false })
+    expect(await count(question, { applyChatTemplate: false })).toBe(raw.result.usage.promptTokens)
+    // Longer than the context.
+    const repeated = Array.from({ length: 200 }, () => conversation).flat()
+    expect(await count(repeated)).toBeGreaterThan(4096)
+    // A count leaves the KV cache as it is.
+    const { result } = await streamAnswer(engine, question, short)
+    await count('Something else.')
+    const again = await streamAnswer(engine, question, short)
+    expect(again.result.text).toBe(result.text)
+    expect(again.result.usage.cachedPromptTokens).toBeGreaterThanOrEqual(promptTokens - 1)
   },
 
   async latency({ subject, undisturbed }) {

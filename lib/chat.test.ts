@@ -415,6 +415,61 @@ describe("a chat's engine (scripted)", () => {
     expect(prompt[0]).toEqual({ role: 'system', content: '!' })
   })
 
+  it('gets exactly the exchanges that leave room for an answer, by its own count', async () => {
+    // The template is 20 tokens, and half of the context is kept for the answer: 80 tokens for 8 turns of 10.
+    const engine = createScriptedEngine(() => ({ words: ['0123456789'] }), { contextLength: 200 })
+    const chat = createChat({ engine })
+    for (const digit of '12345') await chat.send(digit.repeat(10))
+    expect(chat.getSnapshot().forgottenMessages).toBe(2)
+    expect(engine.requests.at(-1)!.prompt[0]).toEqual({ role: 'user', content: '2'.repeat(10) })
+    expect(engine.counted.at(-1)!.prompt).toEqual(engine.requests.at(-1)!.prompt)
+  })
+
+  it('counts what it sends: tools, reasoning and template variables too', async () => {
+    const engine = createScriptedEngine(() => ({ words: ['.'] }), { contextLength: 200 })
+    const tool = { name: 'clock', run: () => 'noon' }
+    const sampling = { reasoning: 'off', templateVariables: { date: 'today' }, temperature: 0 } as const
+    const chat = createChat({ engine, tools: [tool], sampling })
+    await chat.send('Hello')
+    await chat.send('Bye')
+    const { options } = engine.counted[0]!
+    const { reasoning, templateVariables } = sampling
+    expect(options).toEqual({
+      ...options,
+      reasoning,
+      templateVariables,
+      tools: engine.requests[0]!.options.tools,
+    })
+    expect(options).not.toHaveProperty('temperature')
+  })
+
+  it('that cannot count tokens gets an estimated part of a long conversation', async () => {
+    const options = { contextLength: 100, tokenCounting: false }
+    const engine = createScriptedEngine(() => ({ words: ['0123456789'] }), options)
+    const chat = createChat({ engine })
+    for (const digit of '12345678') {
+      expect(await chat.send(digit.repeat(10))).toMatchObject({ state: { kind: 'finished' } })
+    }
+    expect(chat.getSnapshot().forgottenMessages).toBeGreaterThan(0)
+    expect(engine.counted).toEqual([])
+  })
+
+  it('stops an answer while its tokens are counted', async () => {
+    const engine = createScriptedEngine(() => ({ words: ['.'] }), { contextLength: 200 })
+    Object.assign(engine, {
+      countTokens: (_: unknown, { signal }: { readonly signal: AbortSignal }) =>
+        new Promise((_resolve, reject) =>
+          signal.addEventListener('abort', () => reject(signal.reason as Error)),
+        ),
+    })
+    const chat = createChat({ engine })
+    await chat.send('Hello')
+    const asked = chat.send('Bye')
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    await chat.stop()
+    expect(await asked).toMatchObject({ text: '', state: { kind: 'finished', finishReason: 'cancelled' } })
+  })
+
   it('gets everything that fits, even after a short start', async () => {
     const engine = createScriptedEngine(() => ({ words: ['.'] }), { contextLength: 1000 })
     const chat = createChat({ engine })

@@ -136,7 +136,7 @@ export type ToolCallState =
  * - `waiting`: the answer waits for the engine, for the engine's queue or for the first token.
  * - `streaming`: the answer grows, or its tools run.
  * - `finished`: `finishReason` says why the answer ended. `usage` and `latency` describe its last round. They are missing if
- *   the answer was stopped before the engine was ready.
+ *   the answer was stopped before its first round started.
  * - `failed`: the message's `text` is the text that was generated before the failure.
  */
 export type AnswerState =

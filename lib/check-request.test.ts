@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { checkRequest, type CheckedRequest } from './check-request.js'
+import { checkPromptRequest, checkRequest, type CheckedRequest } from './check-request.js'
 import type { ChatMessage, GenerateOptions, Prompt } from './contract/request.js'
 
 /** Takes what no type would allow: callers can be written in JavaScript. */
@@ -344,4 +344,13 @@ describe('the texts of a prompt', () => {
     expect(check(messages).prompt).toHaveLength(10_000)
     expect(() => check([...messages, user])).toThrow(refusal('10000', '10001'))
   })
+})
+
+it('a count of tokens takes only the options that change the prompt', () => {
+  const options = { templateVariables: { date: 'today' }, reasoning: 'off', applyChatTemplate: true } as const
+  expect(checkPromptRequest([user], options)).toEqual(check([user], options))
+  const other = { temperature: 0 } as Parameters<typeof checkPromptRequest>[1]
+  expect(() => checkPromptRequest([user], other)).toThrow(refusal('countTokens()', '"temperature"', 'tools'))
+  expect(() => checkPromptRequest('')).toThrow(refusal('empty'))
+  expect(() => checkPromptRequest('Hi', null as never)).toThrow(refusal('object'))
 })

@@ -1,7 +1,14 @@
 import { checkTemplateVariables } from './check-template-variables.js'
-import { refuse } from './contract/check-options.js'
+import { refuse, refuseUnknown } from './contract/check-options.js'
 import { describeOption, optionNames, type NumberRange, type OptionName } from './contract/option-table.js'
-import type { GenerateOptions, Prompt, RequestMessage, RequestOptions } from './contract/request.js'
+import {
+  promptOptionNames,
+  type GenerateOptions,
+  type Prompt,
+  type PromptOptions,
+  type RequestMessage,
+  type RequestOptions,
+} from './contract/request.js'
 import { checkFormat, checkReasoning, checkToolChoice, checkTools } from './check-answer-options.js'
 import { checkCombinations } from './check-combinations.js'
 import { checkMessage } from './check-message.js'
@@ -55,6 +62,17 @@ export function checkRequest(prompt: Prompt, options: GenerateOptions = {}): Che
   }
   checkCombinations(checked)
   return checked
+}
+
+/**
+ * Checks a prompt and the options that change it.
+ * @throws RivuletError `invalid-option`, also for the other options of `generate`
+ */
+export function checkPromptRequest(prompt: Prompt, options: PromptOptions = {}): CheckedRequest {
+  if (typeof options === 'object' && options !== null) {
+    refuseUnknown('countTokens()', options, promptOptionNames)
+  }
+  return checkRequest(prompt, options)
 }
 
 function checkOptions(options: GenerateOptions): RequestOptions {

@@ -3,7 +3,7 @@ import type { BackendFactory } from './backend-factory.js'
 import { checkDownloadOptions } from './download-options.js'
 import { RivuletError } from './contract/errors.js'
 import { locateModel } from './locate-model.js'
-import type { GenerateOptions, Prompt, ResponseFormat } from './contract/request.js'
+import type { GenerateOptions, Prompt, PromptOptions, ResponseFormat } from './contract/request.js'
 import type { ModelInfo } from './contract/worker-api.js'
 import { checkEngineOptions, type EngineOptions } from './engine-options.js'
 import { createLoadedEngine } from './loaded-engine.js'
@@ -40,6 +40,14 @@ export interface Engine extends AsyncDisposable {
     prompt: Prompt,
     options?: GenerateOptions<Format>,
   ): TokenStream<ValueOf<Format>, PartialValueOf<Format>>
+  /**
+   * Counts the tokens of a prompt as `generate` would with the same prompt and options: `usage.promptTokens`, with the chat
+   * template, tools and control tokens. Nothing is computed. `onnx()` counts at once, also while it generates; with
+   * `llamaCpp()`, a count waits in the queue.
+   * @throws RivuletError `invalid-option`, also if `info.supports.tokenCounting` is false; `chat-template-failed`,
+   *   `engine-disposed`, `queue-full`, `generation-failed`, `worker-failed`, `device-lost`; the reason of `options.signal`
+   */
+  countTokens(prompt: Prompt, options?: PromptOptions): Promise<number>
   /** Cancels all generations, then frees the model and its worker. May be called again. */
   dispose(): Promise<void>
 }

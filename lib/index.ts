@@ -39,6 +39,7 @@ export type {
   MessageContent,
   MessageToolCall,
   Prompt,
+  PromptOptions,
   Reasoning,
   RequestFormat,
   RequestOptions,

@@ -1,5 +1,5 @@
 import { createAnswerValue } from './answer-value.js'
-import { checkRequest } from './check-request.js'
+import { checkPromptRequest, checkRequest, type CheckedRequest } from './check-request.js'
 import { refuse } from './contract/check-options.js'
 import { RivuletError } from './contract/errors.js'
 import type { GenerateRequest, Resume } from './contract/request.js'
@@ -10,6 +10,7 @@ import { keepWorker, type Recovery } from './keep-worker.js'
 import type { CombinedObserver } from './observer.js'
 import type { LoadedWorker } from './start-worker.js'
 import { TokenStream } from './token-stream.js'
+import { readOnlyChunk, readWorkerStream } from './worker-stream.js'
 
 /** How long `dispose` waits for a busy worker to free the GPU before it terminates the worker. */
 const unloadTimeoutMs = 1000
@@ -94,9 +95,29 @@ export function createLoadedEngine(
         },
       })
     },
+    async countTokens(prompt, options) {
+      const checked = checkPromptRequest(prompt, options)
+      if (disposed) throw disposedError()
+      const order = generations++
+      return readWorkerStream({
+        takeWorker: () => kept.take(order),
+        open: (worker, { info }) => worker.countTokens(createCountRequest(checked, info)),
+        read: readOnlyChunk,
+        canRecover: recovery !== undefined,
+        signals: [options?.signal, disposing.signal],
+      })
+    },
     dispose: disposeOnce,
     [Symbol.asyncDispose]: disposeOnce,
   }
+}
+
+/** @throws RivuletError `invalid-option` if the model cannot count tokens, or does not support the request */
+function createCountRequest(checked: CheckedRequest, info: ModelInfo): GenerateRequest {
+  if (info.supports.tokenCounting) return createRequest(checked, info)
+  return refuse(
+    `${info.backend} cannot count tokens. Use onnx() or llamaCpp(), or read "usage" of an answer's result.`,
+  )
 }
 
 /**

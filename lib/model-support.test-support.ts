@@ -12,4 +12,5 @@ export const allSupport: ModelSupport = {
   continuation: true,
   seededContinuation: false,
   concurrency: 1,
+  tokenCounting: true,
 }

@@ -24,6 +24,17 @@ export interface GenerateContext {
   readonly queueMs: number
 }
 
+/** Counts the tokens of prompts, with the loaded model's template and tokenizer. */
+export interface TokenCounter {
+  /** True if the runtime cannot count while it generates. A count then waits in the queue. */
+  readonly needsTurn: boolean
+  /**
+   * Returns the number of prompt tokens that `generate` would report for the request.
+   * @throws RivuletError `invalid-option`, `chat-template-failed`, `generation-failed`; the reason of `signal`
+   */
+  count(request: GenerateRequest, signal: AbortSignal): Promise<number>
+}
+
 /** The interface that every runtime implements. The host calls `load` once, and `generate` only on a loaded model. */
 export interface Backend<Options> {
   /** How many steps the loaded model computes before they are requested. The reader gets that many fewer credits. */
@@ -44,6 +55,8 @@ export interface Backend<Options> {
     request: GenerateRequest,
     context: GenerateContext,
   ): AsyncGenerator<GenerationStep, AnswerEnd, undefined>
+  /** Counts tokens. Undefined for a runtime that cannot (`ModelInfo.supports.tokenCounting`). */
+  readonly tokenCounter?: TokenCounter
   /** Frees the model. The host calls this only when no generation runs. */
   unload(): Promise<void>
 }

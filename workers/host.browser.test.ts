@@ -26,6 +26,7 @@ const info: ModelInfo = {
     continuation: true,
     seededContinuation: true,
     concurrency: 1,
+    tokenCounting: true,
   },
 }
 
@@ -41,7 +42,7 @@ const someProgress = {
 } as const
 
 /** Stands in for a runtime: generates the prompt's words, one per step, and counts its work. */
-function createScriptedBackend(stepsInFlight: 0 | 1) {
+function createScriptedBackend(stepsInFlight: 0 | 1, needsTurn: boolean) {
   const seen = {
     steps: 0,
     running: 0,
@@ -85,6 +86,14 @@ function createScriptedBackend(stepsInFlight: 0 | 1) {
         seen.running -= 1
       }
     },
+    tokenCounter: {
+      needsTurn,
+      async count({ input }, signal) {
+        await nextTask()
+        signal.throwIfAborted()
+        return readPrompt(input).split(' ').length
+      },
+    },
     async unload() {
       seen.isUnloaded = true
     },
@@ -98,6 +107,8 @@ const settle = () => new Promise((resolve) => setTimeout(resolve, 60))
 interface HostOptions {
   readonly isMissing?: boolean
   readonly stepsInFlight?: 0 | 1
+  /** True if a count of tokens waits in the queue. */
+  readonly needsTurn?: boolean
 }
 
 const place = {
@@ -106,8 +117,8 @@ const place = {
 } as const
 
 /** Starts a host at the other end of a real MessageChannel, as the page reaches it. */
-async function startHost({ stepsInFlight = 0, ...options }: HostOptions = {}) {
-  const { seen, backend } = createScriptedBackend(stepsInFlight)
+async function startHost({ stepsInFlight = 0, needsTurn = false, ...options }: HostOptions = {}) {
+  const { seen, backend } = createScriptedBackend(stepsInFlight, needsTurn)
   const { port1, port2 } = new MessageChannel()
   exposeMethods(createHost(backend), port1)
   const host = wrap<WorkerApi>(port2)
@@ -183,6 +194,43 @@ describe('a loaded model', () => {
     await loading
     await host.unload()
     expect(await loadEvents.read()).toEqual({ done: true, value: undefined })
+  })
+})
+
+describe('counting tokens', () => {
+  const count = async (host: Remote<WorkerApi>, prompt: string) =>
+    readAll(await host.countTokens(textRequest(prompt)))
+
+  it('works while a generation runs, if the backend can', async () => {
+    const { host, loading } = await startHost()
+    await loading
+    const reader = (await generate(host, 'an unread answer')).getReader()
+    expect(await count(host, 'one two three')).toEqual([3])
+    await reader.cancel()
+  })
+
+  it('waits in the queue otherwise, and leaves the queue when it is cancelled', async () => {
+    const { host, loading } = await startHost({ needsTurn: true })
+    await loading
+    const reader = (await generate(host, 'an unread answer')).getReader()
+    const counted = { isDone: false }
+    const counting = count(host, 'one two three').then((counts) => {
+      counted.isDone = true
+      return counts
+    })
+    const left = await host.countTokens(textRequest('never'))
+    await left.cancel()
+    await settle()
+    expect(counted.isDone).toBe(false)
+    await reader.cancel()
+    expect(await counting).toEqual([3])
+    expect(textOf(await readAll(await generate(host, 'a b')))).toBe('a b')
+  })
+
+  it('is refused before a model is loaded', async () => {
+    const { host, loading } = await startHost({ isMissing: true, needsTurn: true })
+    await loading.catch(() => {})
+    await expect(count(host, 'one')).rejects.toMatchObject({ code: 'engine-disposed' })
   })
 })
 

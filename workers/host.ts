@@ -65,6 +65,12 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
     }
   }
 
+  /** Returns the queue of the loaded model. @throws RivuletError `engine-disposed` */
+  function takeQueue(): Queue {
+    if (model.kind === 'ready') return model.queue
+    throw new RivuletError('engine-disposed', 'This worker has no loaded model.')
+  }
+
   async function* generate(
     request: GenerateRequest,
     turn: Turn,
@@ -86,6 +92,27 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
     }
   }
 
+  async function* count(
+    request: GenerateRequest,
+    turn: Turn | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<number, undefined> {
+    await turn?.ready
+    try {
+      signal.throwIfAborted()
+      if (!backend.tokenCounter)
+        throw new RivuletError(
+          'invalid-option',
+          'This backend cannot count tokens. Use onnx() or llamaCpp().',
+        )
+      yield await backend.tokenCounter.count(request, signal)
+    } catch (error) {
+      throw signal.aborted ? error : await explainFailure(error)
+    } finally {
+      turn?.leave()
+    }
+  }
+
   async function explainFailure(thrown: unknown): Promise<RivuletError> {
     if (thrown instanceof RivuletError) return thrown
     const loss = await Promise.race([lost.promise, wait(lossNoticeMs)])
@@ -100,14 +127,18 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
       return transferStream(streamEvents(events, (reason) => abort.abort(reason)))
     },
     generate(request) {
-      if (model.kind !== 'ready')
-        throw new RivuletError('engine-disposed', 'This worker has no loaded model.')
       const abort = new AbortController()
-      const turn = model.queue.enter(abort.signal)
+      const turn = takeQueue().enter(abort.signal)
       const events = generate(request, turn, abort.signal)
       // `turn.leave` here is for a generation that is cancelled before its first event is read.
       const stream = streamEvents(events, (reason) => abort.abort(reason), turn.leave)
       return transferStream(stream, backend.stepsInFlight)
+    },
+    countTokens(request) {
+      const abort = new AbortController()
+      const turn = backend.tokenCounter?.needsTurn ? takeQueue().enter(abort.signal) : undefined
+      const counts = count(request, turn, abort.signal)
+      return transferStream(streamEvents(counts, (reason) => abort.abort(reason), turn?.leave))
     },
     /** Frees the model when no generation runs any more. The page cancels the generations first. */
     async unload() {

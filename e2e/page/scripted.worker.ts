@@ -36,6 +36,7 @@ exposeMethods(
           continuation: true,
           seededContinuation: true,
           concurrency: 1,
+          tokenCounting: true,
         },
       }
     },
@@ -56,6 +57,10 @@ exposeMethods(
         yield { kind: 'chunk', text, tokenIds: [index], tokenCount: 1 }
       }
       return 'stop'
+    },
+    tokenCounter: {
+      needsTurn: false,
+      count: async ({ input }) => (input.kind === 'text' ? input.text.split(/(?= )/).length : 0),
     },
     async unload() {},
   }),

@@ -1,5 +1,6 @@
 import type { ChatToolCall, ChatTurn, ToolRound } from '../chat.js'
-import type { ChatMessage } from '../contract/request.js'
+import type { ChatMessage, PromptOptions } from '../contract/request.js'
+import type { Engine } from '../engine.js'
 import { isObjectText } from '../is-object-text.js'
 
 /**
@@ -55,15 +56,31 @@ function writeResult({ state, arguments: args }: ChatToolCall): string {
   return `Error: ${message}${isObjectText(args) ? '' : ` The arguments were: ${args}`}`
 }
 
-/** Estimates which part of a conversation fits into one engine's context, from the token counts of earlier answers. */
+/** Chooses which part of a conversation fits into one engine's context. */
 export interface ContextWindow {
-  /** Updates the estimate from the number of tokens in `prompt` and `answer` together, or a lower bound of it. */
+  /**
+   * Updates the estimate from the number of tokens in `prompt` and `answer` together, or a lower bound of it. Only an engine
+   * that cannot count tokens needs the estimate.
+   */
   learn(prompt: readonly ChatMessage[], answer: string, tokens: number): void
   /**
-   * Returns how many of the oldest turns to leave out, in whole exchanges, so that an answer has room. The number is an
-   * estimate. Only the engine counts exactly, and it fails with `prompt-too-long` if there is no room at all.
+   * Returns how many of the oldest turns to leave out, in whole exchanges, so that an answer has room. The engine counts the
+   * tokens if it can. Otherwise the number is an estimate, and the engine can still fail with `prompt-too-long`.
+   * @throws RivuletError the errors of `engine.countTokens`; the reason of `options.signal`
    */
-  countForgotten(system: string | undefined, turns: readonly ChatTurn[], contextLength: number): number
+  countForgotten(
+    engine: Pick<Engine, 'info' | 'countTokens'>,
+    conversation: Conversation,
+    options: PromptOptions,
+  ): Promise<number>
+}
+
+/** What a chat sends to the engine. */
+export interface Conversation {
+  readonly system: string | undefined
+  readonly turns: readonly ChatTurn[]
+  /** False for a model without tools, as in `toPrompt`. */
+  readonly takesTools: boolean
 }
 
 export function createContextWindow(): ContextWindow {
@@ -73,17 +90,27 @@ export function createContextWindow(): ContextWindow {
       const characters = countCharacters(prompt) + answer.length
       if (characters > 0) tokensPerCharacter = tokens / characters
     },
-    countForgotten(system, turns, contextLength) {
+    async countForgotten(engine, { system, turns, takesTools }, options) {
+      const { contextLength = Infinity, supports } = engine.info
+      if (contextLength === Infinity) return 0
       const room = contextLength - answerTokens(contextLength)
-      const fits = (first: number) =>
-        countCharacters(toPrompt(system, turns.slice(first))) * tokensPerCharacter <= room
-      let first = 0
-      while (!fits(first)) {
-        const next = findNextExchange(turns, first)
-        if (next === undefined) return first
-        first = next
+      const count = async (prompt: readonly ChatMessage[]) =>
+        supports.tokenCounting
+          ? engine.countTokens(prompt, options)
+          : countCharacters(prompt) * tokensPerCharacter
+      const fits = async (first: number) =>
+        (await count(toPrompt(system, turns.slice(first), takesTools))) <= room
+      const starts = listExchanges(turns)
+      // Most conversations fit.
+      if (starts.length === 0 || (await fits(0))) return 0
+      // The last exchange is always sent.
+      let [from, to] = [0, starts.length - 1]
+      while (from < to) {
+        const middle = (from + to) >> 1
+        if (await fits(starts[middle]!)) to = middle
+        else from = middle + 1
       }
-      return first
+      return starts[from]!
     },
   }
 }
@@ -100,8 +127,12 @@ function countCharacters(prompt: readonly ChatMessage[]): number {
   return prompt.reduce((sum, message) => sum + count(message), 0)
 }
 
+/** Returns the indices at which the exchanges after the first one start. */
+function listExchanges(turns: readonly ChatTurn[]): readonly number[] {
+  return turns.flatMap(({ role }, index) => (index > 0 && role === 'user' ? [index] : []))
+}
+
 /** Returns the index at which the next exchange after `first` starts; undefined if no exchange follows. */
 export function findNextExchange(turns: readonly ChatTurn[], first: number): number | undefined {
-  const next = turns.findIndex(({ role }, index) => index > first && role === 'user')
-  return next === -1 ? undefined : next
+  return listExchanges(turns).find((start) => start > first)
 }

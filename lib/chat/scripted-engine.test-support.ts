@@ -1,6 +1,6 @@
 import { RivuletError } from '../contract/errors.js'
 import { createAnswerValue } from '../answer-value.js'
-import { checkRequest, type CheckedRequest } from '../check-request.js'
+import { checkPromptRequest, checkRequest, type CheckedRequest } from '../check-request.js'
 import { createRequest } from '../create-request.js'
 import type { RequestMessage } from '../contract/request.js'
 import type { AnswerEnd, GenerationEvent, ModelInfo, TokenChunk } from '../contract/worker-api.js'
@@ -17,6 +17,8 @@ export interface Script {
 /** An engine that records the requests it gets. */
 export interface ScriptedEngine extends Engine {
   readonly requests: CheckedRequest[]
+  /** The prompts whose tokens were counted. */
+  readonly counted: CheckedRequest[]
 }
 
 const info: ModelInfo = {
@@ -37,14 +39,18 @@ const templateTokens = 20
 /** Real token streams of this library, over a script instead of a worker. */
 export function createScriptedEngine(
   answer: (request: CheckedRequest) => Script,
-  { contextLength }: { readonly contextLength?: number } = {},
+  {
+    contextLength,
+    tokenCounting = true,
+  }: { readonly contextLength?: number; readonly tokenCounting?: boolean } = {},
 ): ScriptedEngine {
   const disposing = new AbortController()
   const dispose = async () => disposing.abort()
   const engine: ScriptedEngine = {
-    info: { ...info, contextLength },
+    info: { ...info, contextLength, supports: { ...allSupport, tokenCounting } },
     skipped: [],
     requests: [],
+    counted: [],
     generate(prompt, options) {
       const request = checkRequest(prompt, options)
       engine.requests.push(request)
@@ -75,6 +81,13 @@ export function createScriptedEngine(
         signal: options?.signal,
         disposed,
       })
+    },
+    async countTokens(prompt, options) {
+      options?.signal?.throwIfAborted()
+      const request = checkPromptRequest(prompt, options)
+      engine.counted.push(request)
+      const parts = [request.prompt, request.assistantPrefix ?? ''].flat()
+      return parts.reduce((sum, part) => sum + countTokens(part), templateTokens)
     },
     dispose,
     [Symbol.asyncDispose]: dispose,

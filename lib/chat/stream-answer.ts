@@ -1,6 +1,6 @@
 import type { AnswerState, ChatSampling, ChatTool, ChatTurn } from '../chat.js'
 import { RivuletError, asRivuletError } from '../contract/errors.js'
-import type { ChatMessage, Tool, ToolChoice } from '../contract/request.js'
+import type { ChatMessage, PromptOptions, Tool, ToolChoice } from '../contract/request.js'
 import type { TokenChunk } from '../contract/worker-api.js'
 import type { Engine } from '../engine.js'
 import type { GenerationResult } from '../generation.js'
@@ -75,6 +75,7 @@ export async function streamAnswer(request: AnswerRequest): Promise<Ending> {
         return { content, state: { kind: 'finished', finishReason: 'cancelled', usage, latency } }
     }
   } catch (thrown) {
+    if (signal.aborted) return { content, state: { kind: 'finished', finishReason: 'cancelled' } }
     const error = asRivuletError(thrown, 'generation-failed', 'The answer failed')
     const { code, message } = error
     const state = { kind: 'failed', error: { code, message } } as const
@@ -100,7 +101,9 @@ async function streamWhatFits(
   const turns = isEmpty ? request.turns : [...request.turns, answer]
   const continueFinalMessage = content.text !== ''
   const options = { ...chooseTools(request, rounds, isLast || continueFinalMessage), continueFinalMessage }
-  let forgotten = contextWindow.countForgotten(system, turns, contextLength)
+  const countOptions = { ...readPromptOptions(request.sampling), ...options, signal: request.signal }
+  const conversation = { system, turns, takesTools }
+  let forgotten = await contextWindow.countForgotten(engine, conversation, countOptions)
   for (;;) {
     onForget(forgotten)
     const prompt = toPrompt(system, turns.slice(forgotten), takesTools)
@@ -120,9 +123,15 @@ async function streamWhatFits(
       const next = isTooLong ? findNextExchange(turns, forgotten) : undefined
       if (next === undefined) throw error
       if (contextLength < Infinity) contextWindow.learn(prompt, '', contextLength)
-      forgotten = Math.max(next, contextWindow.countForgotten(system, turns, contextLength))
+      const fitting = await contextWindow.countForgotten(engine, conversation, countOptions)
+      forgotten = Math.max(next, fitting)
     }
   }
+}
+
+/** Returns the sampling options that change the prompt. */
+function readPromptOptions({ templateVariables, reasoning }: ChatSampling): PromptOptions {
+  return { ...(templateVariables && { templateVariables }), ...(reasoning && { reasoning }) }
 }
 
 /**

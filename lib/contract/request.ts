@@ -228,6 +228,20 @@ export interface GenerateOptions<Format extends ResponseFormat | undefined = Res
   readonly signal?: AbortSignal | undefined
 }
 
+/** Options of `engine.countTokens`: the options of `engine.generate` that change the prompt. */
+export type PromptOptions = Pick<GenerateOptions, (typeof promptOptionNames)[number]>
+
+/** The names of `PromptOptions`. */
+export const promptOptionNames = [
+  'templateVariables',
+  'tools',
+  'toolChoice',
+  'reasoning',
+  'applyChatTemplate',
+  'continueFinalMessage',
+  'signal',
+] as const satisfies readonly (keyof GenerateOptions)[]
+
 /** A request as it is sent to the worker. The page has decided everything that does not need the model's files. */
 export interface GenerateRequest {
   readonly input: RequestInput

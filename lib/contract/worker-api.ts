@@ -67,6 +67,8 @@ export interface ModelSupport {
   readonly seededContinuation: boolean
   /** How many generations can run at the same time; others wait in the engine's queue. */
   readonly concurrency: number
+  /** True if `engine.countTokens` works. */
+  readonly tokenCounting: boolean
 }
 
 /** The state of loading a model. */
@@ -265,8 +267,15 @@ export interface WorkerApi {
   /** Loads the model. The stream stays open after `ready`, and fails with `device-lost` when the model is lost. */
   load(request: LoadRequest): ReadableStream<LoadEvent>
   generate(request: GenerateRequest): ReadableStream<GenerationEvent>
+  /** Counts the tokens of the request's prompt. The stream has one chunk: the number. */
+  countTokens(request: GenerateRequest): ReadableStream<number>
   unload(): Promise<void>
 }
 
 /** The names of `WorkerApi`'s methods. The page can call nothing else in the worker. */
-export const workerMethods = ['load', 'generate', 'unload'] as const satisfies readonly (keyof WorkerApi)[]
+export const workerMethods = [
+  'load',
+  'generate',
+  'countTokens',
+  'unload',
+] as const satisfies readonly (keyof WorkerApi)[]

@@ -5,7 +5,7 @@ import { chatRequest, textRequest } from '../request.test-support.js'
 import { plainFamily, type AnswerFamily } from '../text/channels/answer-family.js'
 import type { PromptPart } from '../text/chat-template.js'
 import { createConversationMemory } from './conversation-memory.js'
-import { generateTokens } from './generate.js'
+import { countPromptTokens, generateTokens, type LoadedModel } from './generate.js'
 import { createFormCompiler } from '../text/gbnf/compile-form.js'
 import { composeGrammar } from '../text/gbnf/compose-grammar.js'
 import { fitsGrammar } from '../text/gbnf/continue-grammar.js'
@@ -32,6 +32,7 @@ function createRuntime({ prefillSteps = 2, failAt = Infinity, answer = words } =
     fileType: undefined,
     contextLength: 512,
     exit: () => Promise.resolve(),
+    countTokens: async (prompt, controlToken) => (controlToken === '<|end|>' ? prompt.length : NaN),
     async complete(options, mayStep) {
       seen.options.push(options)
       seen.isRunning = true
@@ -67,17 +68,15 @@ function createRuntime({ prefillSteps = 2, failAt = Infinity, answer = words } =
 const storyRequest = (options: Partial<RequestOptions> = {}) =>
   textRequest('Tell me a story.', { seed: 1, ...options })
 
-function generate(
+function createModel(
   { runtime }: ReturnType<typeof createRuntime>,
-  request: GenerateRequest = storyRequest(),
-  signal = new AbortController().signal,
   family: AnswerFamily = plainFamily,
-) {
+): LoadedModel {
   const memory = createConversationMemory(
     { bytesPerToken: 1, windowBytesPerToken: 0, windowTokens: 0 },
     Infinity,
   )
-  const model = {
+  return {
     runtime,
     chatTemplate: undefined,
     family,
@@ -85,8 +84,17 @@ function generate(
     writePrompt: (parts: readonly PromptPart[]) => parts.map(({ text }) => text).join(''),
     memory,
     compileForm: createFormCompiler(),
+    countedToken: '<|end|>',
   }
-  return generateTokens(model, request, { signal, queueMs: 5 })
+}
+
+function generate(
+  runtime: ReturnType<typeof createRuntime>,
+  request: GenerateRequest = storyRequest(),
+  signal = new AbortController().signal,
+  family: AnswerFamily = plainFamily,
+) {
+  return generateTokens(createModel(runtime, family), request, { signal, queueMs: 5 })
 }
 
 async function readAll(steps: AsyncGenerator<GenerationStep, AnswerEnd, undefined>) {
@@ -388,4 +396,16 @@ describe('the channels of an answer of llama.cpp’s (scripted runtime)', () => 
     })
     expect(scripted.seen.options).toEqual([])
   })
+})
+
+it('the tokens of a prompt are counted with a control token of the model; without one, not at all', async () => {
+  const scripted = createRuntime()
+  const { signal } = new AbortController()
+  const request = storyRequest()
+  expect(await countPromptTokens(createModel(scripted), request, signal)).toBe('Tell me a story.'.length)
+  expect(scripted.seen.steps).toBe(0)
+  const without = { ...createModel(scripted), countedToken: undefined }
+  await expect(countPromptTokens(without, request, signal)).rejects.toMatchObject({ code: 'invalid-option' })
+  const aborted = countPromptTokens(createModel(scripted), request, AbortSignal.abort('left'))
+  await expect(aborted).rejects.toBe('left')
 })

@@ -27,6 +27,8 @@ export interface LoadedModel {
   /** How the model writes reasoning and tool calls. */
   readonly family: AnswerFamily
   readonly controlTokens: ControlTokens
+  /** The control token with which tokens are counted; undefined for a model without control tokens. */
+  readonly countedToken: string | undefined
   readonly writePrompt: WritePrompt
   readonly memory: ConversationMemory
   readonly compileForm: CompileForm
@@ -84,6 +86,24 @@ export async function* generateTokens(
     }
   }
   return end === 'stop' && running.text.hasCalls ? 'tool-calls' : end
+}
+
+/**
+ * Returns the number of prompt tokens that `generateTokens` reports for the request.
+ * @throws RivuletError `invalid-option`, `chat-template-failed`, `generation-failed`, `worker-failed`; the reason of `signal`
+ */
+export async function countPromptTokens(
+  model: LoadedModel,
+  request: GenerateRequest,
+  signal: AbortSignal,
+): Promise<number> {
+  const { runtime, writePrompt, countedToken } = model
+  if (countedToken === undefined)
+    refuse('llamaCpp() cannot count tokens with a model without control tokens.')
+  const { before } = prepare(model, request, { signal, queueMs: 0 })
+  const count = await runtime.countTokens(writePrompt(before), countedToken)
+  signal.throwIfAborted()
+  return count
 }
 
 function prepare(model: LoadedModel, request: GenerateRequest, context: GenerateContext): RunningAnswer {

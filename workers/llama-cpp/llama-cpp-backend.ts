@@ -20,7 +20,7 @@ import { readControlTokens } from './control-tokens.js'
 import { createConversationMemory } from './conversation-memory.js'
 import { chooseDevice, type ChosenDevice } from './device.js'
 import { fetchWasm, wllamaFiles } from './fetch-wasm.js'
-import { generateTokens, type LoadedModel } from './generate.js'
+import { countPromptTokens, generateTokens, type LoadedModel } from './generate.js'
 import { createFormCompiler } from '../text/gbnf/compile-form.js'
 import { readGgufHeader, type GgufHeader } from './gguf-header.js'
 import { createPromptWriter } from './write-prompt.js'
@@ -112,6 +112,7 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
           family,
           writePrompt: createPromptWriter(header, controlTokens.all),
           controlTokens,
+          countedToken: chooseCountedToken(header),
           memory: createConversationMemory(header.cacheSize, conversationBytes),
           compileForm: createFormCompiler(),
         })
@@ -133,6 +134,12 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
       return yield* generateTokens(await takeModel(), request, context)
     },
 
+    tokenCounter: {
+      // llama.cpp runs one request at a time.
+      needsTurn: true,
+      count: async (request, signal) => countPromptTokens(await takeModel(), request, signal),
+    },
+
     async unload() {
       const released = loaded
       loaded = undefined
@@ -148,6 +155,10 @@ function readFamily(chatTemplate: ChatTemplate, { controlTokens, userTokens }: G
     hasToken: (text) => known.has(text),
     hasTools: readTemplateShape(chatTemplate).hasTools,
   })
+}
+
+function chooseCountedToken({ controlTokens, endToken }: GgufHeader): string | undefined {
+  return controlTokens.find((token) => token === endToken) ?? controlTokens[0]
 }
 
 async function readFiles(folder: OpenModelFolder, location: ModelLocation) {
@@ -200,7 +211,7 @@ async function refuseCpu({ runtime }: LoadedModel, { device }: LlamaCppLoadOptio
 
 function describeModel(
   model: string,
-  { runtime, chatTemplate, family }: LoadedModel,
+  { runtime, chatTemplate, family, countedToken }: LoadedModel,
   device: ChosenDevice,
 ): ModelInfo {
   const { usesGpu, isMultithreaded, threads } = runtime
@@ -221,6 +232,7 @@ function describeModel(
       seededContinuation: false,
       // llama.cpp has slots, but each step computes all of them: a slow reader would also hold back the other readers.
       concurrency: 1,
+      tokenCounting: countedToken !== undefined,
     },
   }
 }

@@ -25,6 +25,13 @@ export interface LlamaCpp {
    * @throws RivuletError `prompt-too-long`, `generation-failed`, `worker-failed`; an error that `mayStep` throws
    */
   complete(options: CompletionOptions, mayStep: () => Promise<void>): Promise<void>
+  /**
+   * Counts the tokens of a prompt, as a completion counts them. May not run during a completion. Computes nothing, and keeps
+   * the KV cache.
+   * @param controlToken the text of any control token of the model
+   * @throws RivuletError `generation-failed`, `worker-failed`
+   */
+  countTokens(prompt: string, controlToken: string): Promise<number>
   exit(): Promise<void>
 }
 
@@ -84,8 +91,35 @@ export async function openLlamaCpp(
         throw explainFailure(error, log)
       }
     },
+    async countTokens(prompt, controlToken) {
+      wait = () => Promise.resolve()
+      log.clearErrors()
+      try {
+        return await Promise.race([countTokens(wllama, prompt, controlToken), died])
+      } catch (error) {
+        throw explainFailure(error, log)
+      }
+    },
     exit: () => wllama.exit(),
   }
+}
+
+/**
+ * Counts the tokens of a prompt. wllama 3.13.0 has no tokenizer. llama.cpp's server names the number of tokens when it refuses a
+ * prompt that is longer than the context, before it computes anything (`update_slots` in server-context.cpp). So the prompt is
+ * sent with as many control tokens after it as the context has. Each of them is one token, whatever comes before it.
+ */
+async function countTokens(wllama: Wllama, prompt: string, controlToken: string): Promise<number> {
+  const { n_ctx: contextLength } = wllama.getLoadedContextInfo()
+  const tooLong = prompt + controlToken.repeat(contextLength)
+  try {
+    await wllama.createCompletion({ prompt: tooLong, max_tokens: 1, stream: true, onData: () => {} })
+  } catch (error) {
+    const tokens = /request \((?<tokens>\d+) tokens\)/.exec(describeError(error))?.groups?.tokens
+    if (tokens === undefined) throw error
+    return Number(tokens) - contextLength
+  }
+  throw new Error('it did not count the tokens of a prompt.')
 }
 
 async function createWllama({ wasm, script }: LlamaCppFiles, { logger }: NativeLog): Promise<Wllama> {

@@ -4,13 +4,11 @@ import type { AnswerEnd, GenerationStep } from '../../lib/contract/worker-api.js
 import type { GenerateContext } from '../backend.js'
 import { createAnswerReader, joinSteps, type AnswerStep } from '../text/channels/answer-reader.js'
 import { endThought } from '../text/channels/reasoning-control.js'
-import { startAnswer } from '../text/channels/start-answer.js'
 import type { PromptPart } from '../text/chat-template.js'
 import type { FormCompiler } from '../text/grammar/form-compiler.js'
-import { encodeRendered, renderPrompt } from '../text/prompt.js'
-import type { Tokenizer } from '../text/tokenizer.js'
 import { openAnswerForm } from './answer-form.js'
 import type { Decoder } from './decoder.js'
+import { countPrompt, encodeRequest } from './encode-request.js'
 import { describeRanking } from './logprobs.js'
 import type { ModelConfig } from './model-config.js'
 import { prefill } from './prefill.js'
@@ -31,16 +29,12 @@ export async function* generateTokens(
   compiler?: FormCompiler,
 ): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
   const startedAt = performance.now()
-  const { input, options } = request
-  const { tokenizer, chatTemplate, family } = config
+  const { options } = request
+  const { tokenizer, family } = config
   const { handedOver, generated } = request.resume ?? newAnswer
   const encode = (parts: readonly PromptPart[]) => tokenizer.encode(parts, signal)
-  const prompt = renderPrompt(chatTemplate, request, family)
-  const conversationIds = await encodeRendered(tokenizer, input, prompt, signal)
-  const isControl = (text: string) => isControlToken(tokenizer, text)
-  const start = startAnswer({ family, chatTemplate, isControl }, request, prompt)
-  const prefixTokens = (await encode(start.prefix)).length
-  const startIds = await encode([...start.prefix, ...start.handedOver])
+  const encoded = await encodeRequest(config, request, signal)
+  const { start, conversationIds, startIds, prefixTokens } = encoded
   const promptIds = [...conversationIds, ...startIds]
   const maxTokens = Math.min(
     options.maxTokens ?? config.maxTokens ?? Infinity,
@@ -73,7 +67,7 @@ export async function* generateTokens(
       request.reportsPrefill ? computed.ids.length : undefined,
     )
     const source = createTokenSource(decoder, form, computed, signal)
-    const promptTokens = conversationIds.length + prefixTokens
+    const promptTokens = countPrompt(encoded)
     const prefillMs = performance.now() - startedAt
     yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs, prefillMs }
 
@@ -134,11 +128,6 @@ async function* reportPrefill(
 const newAnswer: Resume = {
   handedOver: { text: '', tokens: 0 },
   generated: { text: '', tokens: 0, tokenIds: [] },
-}
-
-function isControlToken(tokenizer: Tokenizer, text: string): boolean {
-  const id = tokenizer.findId(text)
-  return id !== undefined && tokenizer.readControlText(id) !== undefined
 }
 
 function mustCall({ toolChoice }: RequestOptions): boolean {

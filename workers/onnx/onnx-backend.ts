@@ -14,6 +14,7 @@ import { trackLoad } from '../track-load.js'
 import type { Decoder } from './decoder.js'
 import { checkFit } from './check-fit.js'
 import { chooseDevice, type ChosenDevice, type UsedDevice } from './device.js'
+import { countPrompt, encodeRequest } from './encode-request.js'
 import { generateTokens } from './generate.js'
 import { readModelConfig, type ModelConfig } from './model-config.js'
 import { readModelWeights, type ModelWeights } from './model-weights.js'
@@ -128,13 +129,22 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
           seededContinuation: true,
           // The decoder has only one KV cache.
           concurrency: 1,
+          tokenCounting: true,
         },
       }
     },
 
     generate(request, context) {
-      if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded. Create a new engine.')
+      if (!loaded) throw disposedError()
       return generateTokens(loaded.decoder, loaded.config, request, context, loaded.compiler)
+    },
+
+    tokenCounter: {
+      needsTurn: false,
+      async count(request, signal) {
+        if (!loaded) throw disposedError()
+        return countPrompt(await encodeRequest(loaded.config, request, signal))
+      },
     },
 
     async unload() {
@@ -143,6 +153,10 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
       await released?.decoder.release()
     },
   }
+}
+
+function disposedError(): RivuletError {
+  return new RivuletError('engine-disposed', 'No model is loaded. Create a new engine.')
 }
 
 /** What `load` leaves for `generate`. */
@@ -159,7 +173,7 @@ const formOptions: readonly OptionName[] = ['responseFormat', 'tools', 'toolChoi
 function describeSupport(
   compiler: FormCompiler | undefined,
   { chatTemplate, family }: ModelConfig,
-): Omit<ModelSupport, 'inputs' | 'continuation' | 'seededContinuation' | 'concurrency'> {
+): Pick<ModelSupport, 'roles' | 'options' | 'hints' | 'formats' | 'reasoning' | 'continuedChannels'> {
   const channels = describeChannels(chatTemplate, family, listOptions('onnx'))
   if (compiler) return { ...channels, formats: ['json', 'json-schema', 'regex', 'grammar'] }
   const hint =

@@ -18,6 +18,8 @@ import { createSseTransport, type Transport } from './transport.js'
 const support = {
   inputs: ['chat', 'text'],
   seededContinuation: false,
+  // OpenAI's API cannot count tokens without generating.
+  tokenCounting: false,
   // The server has its own queue.
   concurrency: 8,
 } as const satisfies Partial<ModelSupport>

@@ -118,6 +118,7 @@ function describeModel(model: string, config: ChatConfig, deviceDescription: str
       },
       continuation: false,
       seededContinuation: false,
+      tokenCounting: false,
       // web-llm has one KV cache, and one flag that interrupts any running request.
       concurrency: 1,
     },

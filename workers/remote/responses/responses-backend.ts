@@ -24,6 +24,7 @@ const support = {
   reasoning: ['on', 'off'],
   continuation: false,
   seededContinuation: false,
+  tokenCounting: false,
 } as const satisfies Omit<ModelSupport, 'concurrency'>
 
 /** How many responses can run at the same time. The server has a queue of its own. */
