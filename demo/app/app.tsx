@@ -1,5 +1,6 @@
 import { effect, useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
+import { AnswerOptions } from '../chat/answer-options.js'
 import { Composer, focusPrompt } from '../chat/composer.js'
 import { Turns } from '../chat/turns.js'
 import { Suggestions, Welcome } from '../chat/welcome.js'
@@ -49,7 +50,7 @@ export function App({ page, theme }: { readonly page: Page; readonly theme: Them
     <>
       <Masthead {...{ theme, isListOpen, isSettingsOpen }} onModels={openModels} onNewChat={startNew} />
       <ConversationPanel page={page} isOpen={isListOpen} hasRoom={hasRoomForList.value} onNew={startNew} />
-      <Chat page={page} />
+      <Chat page={page} onModels={openModels} />
       <aside class="figures" aria-label="Model and performance">
         <Figures
           model={page.model}
@@ -72,8 +73,8 @@ export function App({ page, theme }: { readonly page: Page; readonly theme: Them
 }
 
 /** The open chat and the message field. */
-function Chat({ page }: { readonly page: Page }) {
-  const { session, loader, announcer, scroll, meter } = page
+function Chat({ page, onModels }: { readonly page: Page; readonly onModels: () => void }) {
+  const { session, loader, mode, announcer, notices, scroll, meter } = page
   const thread = session.thread.value
   const load = loader.state.value
   const isAnswering = thread.status.value.kind === 'answering'
@@ -85,6 +86,7 @@ function Chat({ page }: { readonly page: Page }) {
     focusPrompt()
   }
   const model = load.kind === 'ready' ? load.engine.info : undefined
+  const chooseModel = { label: 'Choose another model', run: onModels }
   return (
     <main data-state={isAnswering && load.kind === 'ready' ? 'generating' : load.kind}>
       <section class="conversation" aria-label="Chat">
@@ -101,7 +103,17 @@ function Chat({ page }: { readonly page: Page }) {
         )}
         {isEmpty && load.kind === 'ready' && <Suggestions onChoose={send} />}
       </section>
-      <Composer isAnswering={isAnswering} onSend={send} onStop={() => void thread.stop()}>
+      <Composer
+        isAnswering={isAnswering}
+        onSend={send}
+        onStop={() => void thread.stop()}
+        options={
+          <AnswerOptions
+            mode={mode}
+            onRefused={(reason) => notices.show(reason, load.kind === 'ready' ? chooseModel : undefined)}
+          />
+        }
+      >
         {isAnswering && !scroll.isFollowing.value && (
           <button type="button" class="quiet scroll-to-bottom" onClick={scrollToBottom}>
             Scroll to bottom

@@ -1,4 +1,6 @@
 import type { Answer } from 'rivulet/chat'
+import { AnswerValue } from '../forms/answer-value.js'
+import { ToolRounds } from '../tools/tool-rounds.js'
 import { AnswerText, isBeingWritten } from './answer-text.js'
 import { describeEnding } from './describe-ending.js'
 import { Reasoning, type WrittenAnswer } from './reasoning.js'
@@ -23,8 +25,9 @@ export function AnswerTurn(props: AnswerTurnProps) {
   return (
     <li class="turn answer">
       <h2 class="visually-hidden">Answer</h2>
+      <ToolRounds {...{ answer, written, onDraw }} />
       <Reasoning key={`reasoning of ${answer.id}`} {...{ answer, written, onDraw }} />
-      <AnswerText key={answer.id} answer={answer} writtenText={written.text} onDraw={onDraw} />
+      <AnswerContent key={answer.id} {...{ answer, written, onDraw }} />
       {note && (
         <p class={`note ${note.kind}`}>
           {note.text} {note.code !== undefined && <code>{note.code}</code>}
@@ -44,9 +47,21 @@ export function AnswerTurn(props: AnswerTurnProps) {
   )
 }
 
-/** Whether the answer ended early and has text to continue from. */
-function isUnfinished({ text, state }: Answer): boolean {
+/** The answer's text, or its value if it has a form. */
+function AnswerContent({ answer, written, onDraw }: Pick<AnswerTurnProps, 'answer' | 'written' | 'onDraw'>) {
+  const hasValue = (isBeingWritten(answer) ? written.value.value : answer.value) !== undefined
+  return hasValue ? (
+    <AnswerValue answer={answer} writtenValue={written.value} onDraw={onDraw} />
+  ) : (
+    <AnswerText answer={answer} writtenText={written.text} onDraw={onDraw} />
+  )
+}
+
+/** Whether the answer ended early and has text to continue from. The form of a value is not known any more. */
+function isUnfinished({ text, value, state }: Answer): boolean {
   return (
-    text !== '' && (state.kind === 'failed' || (state.kind === 'finished' && state.finishReason !== 'stop'))
+    text !== '' &&
+    value === undefined &&
+    (state.kind === 'failed' || (state.kind === 'finished' && state.finishReason !== 'stop'))
   )
 }

@@ -26,6 +26,6 @@ const finishNotes = {
   stop: undefined,
   cancelled: 'Stopped.',
   length: 'Cut off: the answer reached the maximum number of tokens, or the model’s context is full.',
-  'tool-calls': 'The model called a tool. This demo has no tools.',
+  'tool-calls': 'The model called a tool instead of answering.',
   'content-filter': 'Ended by a content filter of the server.',
 } satisfies Record<FinishReason, string | undefined>
