@@ -2,6 +2,7 @@ import { effect, useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import { AnswerOptions } from '../chat/answer-options.js'
 import { Composer, focusPrompt } from '../chat/composer.js'
+import { ReadingNote } from '../chat/reading-note.js'
 import { Turns } from '../chat/turns.js'
 import { Suggestions, Welcome } from '../chat/welcome.js'
 import { ConversationPanel } from '../conversations/conversation-panel.js'
@@ -49,7 +50,7 @@ export function App({ page, theme }: { readonly page: Page; readonly theme: Them
   return (
     <>
       <Masthead {...{ theme, isListOpen, isSettingsOpen }} onModels={openModels} onNewChat={startNew} />
-      <ConversationPanel page={page} isOpen={isListOpen} hasRoom={hasRoomForList.value} onNew={startNew} />
+      <ConversationPanel page={page} isOpen={isListOpen} hasRoom={hasRoomForList.value} />
       <Chat page={page} onModels={openModels} />
       <aside class="figures" aria-label="Model and performance">
         <Figures
@@ -91,12 +92,25 @@ function Chat({ page, onModels }: { readonly page: Page; readonly onModels: () =
     <main data-state={isAnswering && load.kind === 'ready' ? 'generating' : load.kind}>
       <section class="conversation" aria-label="Chat">
         {isEmpty && load.kind !== 'failed' && <PageWelcome page={page} />}
-        <Turns key={thread.id} {...{ thread, model, scroll }} announce={announcer.announce} ask={page.ask} />
-        {isAnswering && <ReadingNote prefill={meter.prefill} />}
+        <Turns
+          key={thread.id}
+          {...{ thread, model, scroll }}
+          announce={announcer.announce}
+          ask={page.ask}
+          onModels={onModels}
+        />
+        {isAnswering && load.kind === 'ready' && (
+          <ReadingNote
+            prefill={meter.prefill}
+            written={thread.written}
+            isServer={load.engine.info.device === 'server'}
+          />
+        )}
         {load.kind !== 'ready' && (
           <LoadPanel
             state={load}
             onRetry={page.load}
+            onModels={onModels}
             onPhase={announcer.announce}
             onFocusLost={focusPrompt}
           />
@@ -121,16 +135,6 @@ function Chat({ page, onModels }: { readonly page: Page; readonly onModels: () =
         )}
       </Composer>
     </main>
-  )
-}
-
-/** How much of a long message the model has read. A short one is read at once, and this shows nothing. */
-function ReadingNote({ prefill: { value } }: Pick<Page['meter'], 'prefill'>) {
-  if (!value) return null
-  return (
-    <p class="reading">
-      Reading your message… {Math.floor((value.computedTokens / value.totalTokens) * 100)} %
-    </p>
   )
 }
 

@@ -84,7 +84,7 @@ export async function openPage(): Promise<Page> {
     // The library has given up restarting the worker: the user has to load the model again.
     loader.fail({
       title: 'The model stopped working',
-      message: 'Your chat is saved. Load the model again to continue.',
+      message: status.error.message,
       code: status.error.code,
     })
   })

@@ -1,4 +1,5 @@
 import type { Answer } from 'rivulet/chat'
+import { FailureText } from '../engine/failure-text.js'
 import { AnswerValue } from '../forms/answer-value.js'
 import { ToolRounds } from '../tools/tool-rounds.js'
 import { AnswerText, isBeingWritten } from './answer-text.js'
@@ -17,10 +18,13 @@ interface AnswerTurnProps {
   /** Undefined if the answer cannot be continued. */
   readonly onContinue: (() => void) | undefined
   readonly onShowVersion: (id: string) => void
+  /** Opens the list of models. */
+  readonly onModels: () => void
 }
 
 export function AnswerTurn(props: AnswerTurnProps) {
-  const { answer, shown, written, announce, onDraw, onRegenerate, onContinue, onShowVersion } = props
+  const { answer, shown, written, announce, onDraw, onRegenerate, onContinue, onShowVersion, onModels } =
+    props
   const note = describeEnding(answer, shown.isCut)
   return (
     <li class="turn answer">
@@ -28,10 +32,15 @@ export function AnswerTurn(props: AnswerTurnProps) {
       <ToolRounds {...{ answer, written, onDraw }} />
       <Reasoning key={`reasoning of ${answer.id}`} {...{ answer, written, onDraw }} />
       <AnswerContent key={answer.id} {...{ answer, written, onDraw }} />
-      {note && (
-        <p class={`note ${note.kind}`}>
-          {note.text} {note.code !== undefined && <code>{note.code}</code>}
-        </p>
+      {note?.error ? (
+        <div class="note error">
+          <FailureText {...note.error} />
+          <button type="button" class="quiet" onClick={onModels}>
+            Choose another model
+          </button>
+        </div>
+      ) : (
+        note && <p class="note">{note.text}</p>
       )}
       {!isBeingWritten(answer) && (
         <div class="turn-actions">

@@ -24,9 +24,17 @@ export function searchPage(query: string, root: ParentNode): readonly string[] {
     .map(({ passage }) => passage)
 }
 
-/** Returns the texts of an element's parts; a figure and its name are one passage. */
+/** Returns the texts of an element's parts; a figure, its name and its explanation are one passage. */
 function readPassages(element: Element): readonly string[] {
-  const parts = Array.from(element.childNodes, ({ textContent }) => textContent?.trim() ?? '')
-  const texts = element.matches('.figures *') ? [parts.filter(Boolean).join(' ')] : parts
+  const texts = element.matches('.figures *')
+    ? [readTexts(element).join(' ')]
+    : Array.from(element.childNodes, ({ textContent }) => textContent?.trim() ?? '')
   return texts.filter(Boolean).map((text) => text.slice(0, maxPassageLength))
+}
+
+function readTexts(element: Element): readonly string[] {
+  const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT)
+  const texts: string[] = []
+  while (walker.nextNode()) texts.push(walker.currentNode.textContent?.trim() ?? '')
+  return texts.filter(Boolean)
 }
