@@ -109,7 +109,8 @@ export async function createBackends(
   if (backend === 'web-llm') return [(await import('rivulet/web-llm')).webLlm({ model, ...settings })]
   if (takesGguf(choice)) return [await createLlamaCpp(choice, settings)]
   const isEither = backend === 'auto' && model === smolLm2.name
-  const onnx = await createOnnx(choice)
+  const source = model === smolLm2.name ? smolLm2.onnx : model || servedUrl('models/stories/')
+  const onnx = await createOnnx(source, choice.device, choice.dtype)
   return isEither ? [onnx, await createLlamaCpp(choice, settings)] : [onnx]
 }
 
@@ -128,16 +129,17 @@ async function createForFiles(
     const { llamaCpp } = await import('rivulet/llama-cpp')
     return llamaCpp({ model: files, device: device as OnnxDevice, ...settings })
   }
-  const { onnx } = await import('rivulet/onnx')
-  return onnx({ model: files, device: device as OnnxDevice, ...(dtype && { dtype: dtype as OnnxDtype }) })
+  return createOnnx(files, device, dtype)
 }
 
-async function createOnnx({ model, device, dtype }: ModelChoice): Promise<BackendFactory> {
-  const { onnx } = await import('rivulet/onnx')
+async function createOnnx(model: ModelSource, device: string, dtype: string): Promise<BackendFactory> {
+  const [{ onnx }, { xgrammar }] = await Promise.all([import('rivulet/onnx'), import('rivulet/xgrammar')])
   return onnx({
-    model: model === smolLm2.name ? smolLm2.onnx : model || servedUrl('models/stories/'),
+    model,
     device: device as OnnxDevice,
     ...(dtype && { dtype: dtype as OnnxDtype }),
+    // Loaded by the worker with the first answer that has a form or tools.
+    grammar: xgrammar(),
   })
 }
 

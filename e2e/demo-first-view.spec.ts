@@ -1,6 +1,6 @@
 // What a first visitor sees: nothing moves by itself, and nothing is shown that has no value yet.
 import { expect, test } from '@playwright/test'
-import { answers, ask, openDemo, readouts, state } from './demo-page.js'
+import { answers, ask, button, openDemo, readouts, state } from './demo-page.js'
 
 test('at 1280×800 the page neither scrolls by itself nor clips its header', async ({ page }) => {
   await page.setViewportSize({ width: 1280, height: 800 })
@@ -58,4 +58,58 @@ test('while a long message is read, the page shows how much of it', async ({ pag
   )
   await ask(page, 'Tell me a story about a dragon who lives by the sea. '.repeat(25))
   for (const text of await seen) expect(text).toMatch(/^Reading your message… [1-9]?\d %$/)
+})
+
+test('each figure is explained on hover and focus, Escape closes the explanation, and screen readers get it', async ({
+  page,
+}) => {
+  await openDemo(page)
+  await ask(page, 'Tell me a story about a dragon.')
+  await expect(page.getByTestId('ttft')).toHaveText(/\d/)
+  const figures = page.getByRole('complementary', { name: 'Model and performance' })
+  const names = figures.locator('.explained button')
+  expect(await names.count()).toBeGreaterThan(10)
+  for (const name of await names.all()) await expect(name).toHaveAccessibleDescription(/\w+ \w+.*\.$/)
+  const name = button(page, 'TTFT')
+  const explanation = figures.getByRole('tooltip')
+  await expect(explanation).toHaveCount(0)
+  await name.hover()
+  await expect(explanation).toContainText('Time to first token')
+  await page.mouse.move(0, 0)
+  await expect(explanation).toHaveCount(0)
+  await name.focus()
+  await expect(explanation).toBeVisible()
+  await page.keyboard.press('Escape')
+  await expect(explanation).toHaveCount(0)
+})
+
+test('on a narrow page the figures are one line, which unfolds', async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 844 })
+  await openDemo(page)
+  await ask(page, 'Tell me a story about a dragon.')
+  const figures = page.getByRole('complementary', { name: 'Model and performance' })
+  await expect(figures).toContainText(/\d+ tokens/)
+  expect((await figures.boundingBox())!.height).toBeLessThan(50)
+  await figures.locator('summary').click()
+  for (const testId of readouts) await expect(page.getByTestId(testId)).toBeVisible()
+  await expect(button(page, 'Runs and charts')).toBeVisible()
+})
+
+test('there is one “New chat”', async ({ page }) => {
+  await openDemo(page)
+  await expect(page.getByRole('navigation', { name: 'Chats' })).toBeVisible()
+  await expect(button(page, 'New chat')).toHaveCount(1)
+})
+
+test('a failed load is told in the user’s words, with another model to choose; the developer’s words are folded', async ({
+  page,
+}) => {
+  await openDemo(page, 'device=wasm&model=./models/no-such-model/')
+  const alert = page.getByRole('alert')
+  await expect(alert).toContainText('The model was not found. Check its name or address.')
+  await expect(alert.getByText('model-not-found')).toBeHidden()
+  await alert.getByText('Details for developers').click()
+  await expect(alert.getByText('model-not-found')).toBeVisible()
+  await button(page, 'Choose another model').click()
+  await expect(page.getByRole('dialog', { name: 'Models' })).toBeVisible()
 })

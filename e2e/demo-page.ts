@@ -27,9 +27,7 @@ export const answers = (page: Page) => page.getByTestId('answer')
 export const readWords = (text: string) => text.trim().split(/\s+/).join(' ')
 export const readAnswer = async (page: Page) => readWords(await answers(page).first().innerText())
 export const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true })
-/** The chat list has the same button. */
-export const newChatButton = (page: Page) =>
-  page.getByRole('banner').getByRole('button', { name: 'New chat', exact: true })
+export const newChatButton = (page: Page) => button(page, 'New chat')
 
 export async function ask(page: Page, question: string): Promise<void> {
   await expect(state(page, 'ready')).toBeVisible()

@@ -383,7 +383,7 @@ describe('a chat refuses, by its name,', () => {
     ],
     ['"maxToolRounds"', { maxToolRounds: 0 }],
     ['"toolChoice"', { tools: [], sampling: { toolChoice: 'required' } }],
-    ['"responseFormat"', { sampling: { responseFormat: 'json' } }],
+    ['"responseFormat"', { sampling: { responseFormat: 'xml' } }],
     ['"tools"', { sampling: { tools: [] } }],
     ['rounds', { messages: answer([]) }],
     ['rounds', { messages: answer([{ text: '', calls: [] }]) }],

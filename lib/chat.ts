@@ -41,7 +41,7 @@ export interface ChatAnswerOptions {
  * Options for an answer. A demanded call (`toolChoice`) is demanded only of the first round of an answer.
  */
 export type ChatSampling = Omit<SamplingOptions, 'topLogprobs'> &
-  Pick<AnswerOptions, 'toolChoice' | 'parallelToolCalls' | 'reasoning'>
+  Pick<AnswerOptions, 'toolChoice' | 'parallelToolCalls' | 'reasoning' | 'responseFormat'>
 
 /** A tool with the function that a chat runs. `defineTool` gives the function the type of its arguments. */
 export interface ChatTool<
@@ -93,6 +93,12 @@ export interface Answer {
   readonly reasoning?: string
   /** The rounds in which the model called tools, before `text`; missing if it called none. */
   readonly rounds?: readonly ToolRound[]
+  /**
+   * The value of the option `responseFormat` so far, as the model wrote it: before transforms of a schema. Missing without the
+   * option and before the value starts. It grows as `stream.partialValues()` does. It is complete and valid if the answer
+   * finished with `stop`.
+   */
+  readonly value?: unknown
   readonly state: AnswerState
 }
 

@@ -1,6 +1,8 @@
 import { effect, useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
+import { AnswerOptions } from '../chat/answer-options.js'
 import { Composer, focusPrompt } from '../chat/composer.js'
+import { ReadingNote } from '../chat/reading-note.js'
 import { Turns } from '../chat/turns.js'
 import { Suggestions, Welcome } from '../chat/welcome.js'
 import { ConversationPanel } from '../conversations/conversation-panel.js'
@@ -48,8 +50,8 @@ export function App({ page, theme }: { readonly page: Page; readonly theme: Them
   return (
     <>
       <Masthead {...{ theme, isListOpen, isSettingsOpen }} onModels={openModels} onNewChat={startNew} />
-      <ConversationPanel page={page} isOpen={isListOpen} hasRoom={hasRoomForList.value} onNew={startNew} />
-      <Chat page={page} />
+      <ConversationPanel page={page} isOpen={isListOpen} hasRoom={hasRoomForList.value} />
+      <Chat page={page} onModels={openModels} />
       <aside class="figures" aria-label="Model and performance">
         <Figures
           model={page.model}
@@ -72,8 +74,8 @@ export function App({ page, theme }: { readonly page: Page; readonly theme: Them
 }
 
 /** The open chat and the message field. */
-function Chat({ page }: { readonly page: Page }) {
-  const { session, loader, announcer, scroll, meter } = page
+function Chat({ page, onModels }: { readonly page: Page; readonly onModels: () => void }) {
+  const { session, loader, mode, announcer, notices, scroll, meter } = page
   const thread = session.thread.value
   const load = loader.state.value
   const isAnswering = thread.status.value.kind === 'answering'
@@ -85,23 +87,47 @@ function Chat({ page }: { readonly page: Page }) {
     focusPrompt()
   }
   const model = load.kind === 'ready' ? load.engine.info : undefined
+  const chooseModel = { label: 'Choose another model', run: onModels }
   return (
     <main data-state={isAnswering && load.kind === 'ready' ? 'generating' : load.kind}>
       <section class="conversation" aria-label="Chat">
         {isEmpty && load.kind !== 'failed' && <PageWelcome page={page} />}
-        <Turns key={thread.id} {...{ thread, model, scroll }} announce={announcer.announce} ask={page.ask} />
-        {isAnswering && <ReadingNote prefill={meter.prefill} />}
+        <Turns
+          key={thread.id}
+          {...{ thread, model, scroll }}
+          announce={announcer.announce}
+          ask={page.ask}
+          onModels={onModels}
+        />
+        {isAnswering && load.kind === 'ready' && (
+          <ReadingNote
+            prefill={meter.prefill}
+            written={thread.written}
+            isServer={load.engine.info.device === 'server'}
+          />
+        )}
         {load.kind !== 'ready' && (
           <LoadPanel
             state={load}
             onRetry={page.load}
+            onModels={onModels}
             onPhase={announcer.announce}
             onFocusLost={focusPrompt}
           />
         )}
         {isEmpty && load.kind === 'ready' && <Suggestions onChoose={send} />}
       </section>
-      <Composer isAnswering={isAnswering} onSend={send} onStop={() => void thread.stop()}>
+      <Composer
+        isAnswering={isAnswering}
+        onSend={send}
+        onStop={() => void thread.stop()}
+        options={
+          <AnswerOptions
+            mode={mode}
+            onRefused={(reason) => notices.show(reason, load.kind === 'ready' ? chooseModel : undefined)}
+          />
+        }
+      >
         {isAnswering && !scroll.isFollowing.value && (
           <button type="button" class="quiet scroll-to-bottom" onClick={scrollToBottom}>
             Scroll to bottom
@@ -109,16 +135,6 @@ function Chat({ page }: { readonly page: Page }) {
         )}
       </Composer>
     </main>
-  )
-}
-
-/** How much of a long message the model has read. A short one is read at once, and this shows nothing. */
-function ReadingNote({ prefill: { value } }: Pick<Page['meter'], 'prefill'>) {
-  if (!value) return null
-  return (
-    <p class="reading">
-      Reading your message… {Math.floor((value.computedTokens / value.totalTokens) * 100)} %
-    </p>
   )
 }
 

@@ -27,6 +27,9 @@ const icons = {
   continue: <path d="M5 5v14l8-7zM14 5v14l6-7z" />,
   previous: <path d="M14.5 6l-6 6 6 6" />,
   next: <path d="M9.5 6l6 6-6 6" />,
+  tool: (
+    <path d="M14.5 6.5a4 4 0 0 1 5-1l-2.7 2.7 1 1 2.7-2.7a4 4 0 0 1-5.3 5L8.7 18a2 2 0 0 1-2.8-2.8l6.4-6.5a4 4 0 0 1 2.2-2.2z" />
+  ),
   delete: <path d="M5 7h14M10 7V4.5h4V7M7 7l1 12.5h8L17 7" />,
 } satisfies Record<string, JSX.Element>
 

@@ -1,5 +1,6 @@
 import { effect, signal, type ReadonlySignal, type Signal } from '@preact/signals'
 import type { Answer } from 'rivulet/chat'
+import { createAnswerMode, type AnswerMode } from '../chat/answer-mode.js'
 import { describeEnding } from '../chat/describe-ending.js'
 import type { Thread } from '../chat/thread.js'
 import { openConversationStore } from '../conversations/conversation-store.js'
@@ -21,6 +22,7 @@ export interface Page {
   readonly settings: SettingsStore
   readonly choice: ReadonlySignal<ModelChoice>
   readonly loader: EngineLoader
+  readonly mode: AnswerMode
   readonly session: Session
   /** Whether the browser saves conversations. */
   readonly isPersistent: boolean
@@ -43,6 +45,7 @@ export async function openPage(): Promise<Page> {
   const history = openRunHistory()
   const meter = meterRuns((run) => void history.add(run))
   const loader = createEngineLoader(meter)
+  const mode = createAnswerMode(loader.state)
   const announcer = createAnnouncer()
   const notices = createNotices(announcer)
   const scroll = createStickyScroll()
@@ -59,10 +62,11 @@ export async function openPage(): Promise<Page> {
   const store = await openConversationStore()
   const session = await openSession(store, {
     engine: firstLoad,
-    readInstructions: () => ({
-      system: settings.current.peek().system,
-      sampling: readSampling(settings.current.peek()),
-    }),
+    readInstructions() {
+      const { sampling, tools } = mode.readOptions()
+      const current = settings.current.peek()
+      return { system: current.system, sampling: { ...readSampling(current), ...sampling }, tools }
+    },
     onAnswer: (ending) => void speakAnswer(session, announcer, ending),
     onSaveError: (error) => notices.show(`This chat could not be saved: ${describeError(error).message}`),
   })
@@ -80,7 +84,7 @@ export async function openPage(): Promise<Page> {
     // The library has given up restarting the worker: the user has to load the model again.
     loader.fail({
       title: 'The model stopped working',
-      message: 'Your chat is saved. Load the model again to continue.',
+      message: status.error.message,
       code: status.error.code,
     })
   })
@@ -89,6 +93,7 @@ export async function openPage(): Promise<Page> {
     settings,
     choice,
     loader,
+    mode,
     session,
     isPersistent: store.isPersistent,
     announcer,
@@ -121,14 +126,16 @@ async function speakAnswer(session: Session, announcer: Announcer, ending: Promi
   let length = thread.written.text.peek().length
   const stop = effect(() => {
     const text = thread.written.text.value
-    if (text.length > length) spoken.add(text.slice(length))
+    // JSON is read out badly: the end of a value is announced.
+    if (text.length > length && thread.written.value.peek() === undefined) spoken.add(text.slice(length))
     length = text.length
   })
   const answer = await ending
   stop()
   if (session.thread.peek() !== thread) return
-  spoken.add(answer.text.slice(length))
+  if (answer.value === undefined) spoken.add(answer.text.slice(length))
   spoken.finish()
   const note = describeEnding(answer, false)
   if (note) announcer.announce(note.text)
+  else if (answer.value !== undefined) announcer.announce('The answer is complete, and has the chosen form.')
 }

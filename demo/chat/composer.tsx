@@ -8,6 +8,8 @@ interface ComposerProps {
   readonly isAnswering: boolean
   readonly onSend: (text: string) => void
   readonly onStop: () => void
+  /** Shown below the text. */
+  readonly options: ComponentChildren
   /** Floats above the message field. */
   readonly children?: ComponentChildren
 }
@@ -20,7 +22,7 @@ export function focusPrompt(): void {
 }
 
 /** The message field with Send, or with Stop while an answer streams. The user can type at any time. */
-export function Composer({ isAnswering, onSend, onStop, children }: ComposerProps) {
+export function Composer({ isAnswering, onSend, onStop, options, children }: ComposerProps) {
   const text = useSignal('')
   const field = useRef<HTMLTextAreaElement>(null)
   useGrowingField(field, text.value)
@@ -72,6 +74,7 @@ export function Composer({ isAnswering, onSend, onStop, children }: ComposerProp
             send()
           }}
         />
+        {options}
         {isAnswering ? (
           <button key="stop" type="button" class="primary stop" ref={button} onClick={onStop}>
             Stop

@@ -1,17 +1,20 @@
 import { useSignal, type ReadonlySignal } from '@preact/signals'
 import { useLayoutEffect } from 'preact/hooks'
-import type { Answer } from 'rivulet/chat'
+import type { Answer, ToolRound } from 'rivulet/chat'
 import { isBeingWritten } from './answer-text.js'
 
 /** What an answer has so far; grows while it streams. */
 export interface WrittenAnswer {
   readonly text: ReadonlySignal<string>
   readonly reasoning: ReadonlySignal<string>
+  readonly rounds: ReadonlySignal<readonly ToolRound[]>
+  /** Undefined before the value starts, and for an answer that is text. */
+  readonly value: ReadonlySignal<unknown>
 }
 
 interface ReasoningProps {
   readonly answer: Answer
-  readonly written: WrittenAnswer
+  readonly written: Pick<WrittenAnswer, 'text' | 'reasoning'>
   /** Called after every change of the visible text. */
   readonly onDraw: () => void
 }

@@ -6,7 +6,9 @@ import {
   type ChatSampling,
   type ChatSnapshot,
   type ChatStatus,
+  type ChatTool,
   type ChatTurn,
+  type ToolRound,
 } from 'rivulet/chat'
 import { createAutosave } from '../conversations/autosave.js'
 import type { Conversation, ConversationStore } from '../conversations/conversation-store.js'
@@ -14,10 +16,11 @@ import { composeTitle } from '../conversations/title.js'
 import { chooseBranch, listVersions, readPath, recordTurns } from './branches.js'
 import type { WrittenAnswer } from './reasoning.js'
 
-/** System prompt and sampling options for the next answer. */
+/** System prompt, options and tools for the next answer. */
 interface Instructions {
   readonly system: string | undefined
   readonly sampling: ChatSampling
+  readonly tools: readonly ChatTool[]
 }
 
 /** One turn of the shown branch. While it streams, its current content is the thread's `written`. */
@@ -44,7 +47,7 @@ export interface ThreadOptions {
 export interface Thread {
   readonly id: string
   readonly turns: ReadonlySignal<readonly ShownTurn[]>
-  /** Text and reasoning of the streaming answer. */
+  /** The content of the streaming answer. */
   readonly written: WrittenAnswer
   readonly status: ReadonlySignal<ChatStatus>
   /** How many of the first turns are no longer sent to the model. */
@@ -55,7 +58,7 @@ export interface Thread {
   edit(id: string, text: string): Promise<void>
   /** Generates the answer `id` again, in a new branch. Otherwise like `send()`. */
   regenerate(id: string): Promise<void>
-  /** Continues the last answer after its existing text. Otherwise like `send()`. */
+  /** Continues the last answer, which is a text, after its existing text. Otherwise like `send()`. */
   continue(): Promise<void>
   stop(): Promise<void>
   /** Shows another version of a turn, and the branch below it that was shown last. */
@@ -71,15 +74,22 @@ export function createThread(options: ThreadOptions): Thread {
   const { conversation, store, readInstructions, onAnswer, onSaveError } = options
   const { id, createdAt, branches } = conversation
   const turns = signal<readonly ShownTurn[]>(readShownTurns())
-  const written = { text: signal(''), reasoning: signal('') }
+  const written = {
+    text: signal(''),
+    reasoning: signal(''),
+    rounds: signal<readonly ToolRound[]>([]),
+    value: signal<unknown>(undefined),
+  }
   const status = signal<ChatStatus>({ kind: 'loading' })
   const forgottenTurns = signal(0)
   let { updatedAt } = conversation
-  let engine = options.engine
   let isDiscarded = false
   let messages: readonly ChatTurn[] = []
-  let instructions = readInstructions()
-  let { chat, unsubscribe } = openChat()
+  const chat = createChat({
+    engine: options.engine,
+    messages: readPath(branches).map(({ turn }) => turn),
+  })
+  const unsubscribe = chat.subscribe(applySnapshot)
 
   const autosave = createAutosave(async () => {
     if (!isDiscarded) await store.write({ id, createdAt, updatedAt, branches }).catch(onSaveError)
@@ -93,12 +103,6 @@ export function createThread(options: ThreadOptions): Thread {
     }))
   }
 
-  function openChat() {
-    const path = readPath(branches).map(({ turn }) => turn)
-    const opened = createChat({ engine, system: instructions.system, messages: path })
-    return { chat: opened, unsubscribe: opened.subscribe(applySnapshot) }
-  }
-
   function applySnapshot(snapshot: ChatSnapshot): void {
     const hasOnlyGrown = differOnlyInContent(messages, snapshot.messages)
     messages = snapshot.messages
@@ -108,8 +112,11 @@ export function createThread(options: ThreadOptions): Thread {
       status.value = snapshot.status
       forgottenTurns.value = snapshot.forgottenMessages
       const last = messages.at(-1)
-      written.text.value = last?.text ?? ''
-      written.reasoning.value = (last?.role === 'assistant' && last.reasoning) || ''
+      const shown = last?.role === 'assistant' ? last : undefined
+      written.text.value = shown?.text ?? ''
+      written.reasoning.value = shown?.reasoning ?? ''
+      written.rounds.value = shown?.rounds ?? []
+      written.value.value = shown?.value
       if (!hasOnlyGrown) turns.value = readShownTurns()
     })
     if (wasAnswering || snapshot.status.kind === 'answering') touch()
@@ -124,12 +131,8 @@ export function createThread(options: ThreadOptions): Thread {
   async function answer(ask: (sampling: ChatSampling) => Promise<Answer>): Promise<void> {
     await chat.stop()
     const isFirst = branches.nodes.size === 0
-    const { system, sampling } = readInstructions()
-    if (system !== instructions.system) {
-      unsubscribe()
-      instructions = { system, sampling }
-      ;({ chat, unsubscribe } = openChat())
-    }
+    const { sampling, ...instructions } = readInstructions()
+    chat.setOptions(instructions)
     const ending = ask(sampling)
     onAnswer(ending)
     if (isFirst) await store.setTitle(id, composeTitle(chat.getSnapshot().messages[0]!.text))
@@ -150,7 +153,7 @@ export function createThread(options: ThreadOptions): Thread {
         if (index < shown.length - 1) chat.setMessages(shown.slice(0, index))
         return chat.regenerate(sampling)
       }),
-    continue: () => answer((sampling) => chat.continue(sampling)),
+    continue: () => answer((sampling) => chat.continue({ ...sampling, responseFormat: undefined })),
     stop: () => chat.stop(),
     async showVersion(version) {
       await chat.stop()
@@ -161,10 +164,7 @@ export function createThread(options: ThreadOptions): Thread {
       autosave.touch()
       await autosave.flush()
     },
-    setEngine(next) {
-      engine = next
-      chat.setEngine(next)
-    },
+    setEngine: chat.setEngine,
     async close() {
       await chat.stop()
       applySnapshot(chat.getSnapshot())

@@ -11,6 +11,8 @@ interface TurnsProps {
   readonly model: Pick<ModelInfo, 'contextLength' | 'supports'> | undefined
   readonly scroll: StickyScroll
   readonly announce: (status: string) => void
+  /** Opens the list of models. */
+  readonly onModels: () => void
   readonly ask: (start: (thread: Thread) => Promise<void>) => void
 }
 
@@ -41,7 +43,7 @@ interface TurnProps extends Omit<TurnsProps, 'model'> {
 }
 
 /** Renders again only when its own data changes. */
-function Turn({ shown, canContinue, thread, scroll, announce, ask }: TurnProps) {
+function Turn({ shown, canContinue, thread, scroll, announce, onModels, ask }: TurnProps) {
   const { turn, isCut, versions } = shown
   return useMemo(() => {
     const onShowVersion = (id: string) => void thread.showVersion(id)
@@ -52,7 +54,7 @@ function Turn({ shown, canContinue, thread, scroll, announce, ask }: TurnProps) 
     const onRegenerate = () => ask(() => thread.regenerate(turn.id))
     const onContinue = canContinue ? () => ask(thread.continue) : undefined
     const onDraw = scroll.follow
-    const actions = { announce, onDraw, onRegenerate, onContinue, onShowVersion }
+    const actions = { announce, onDraw, onRegenerate, onContinue, onShowVersion, onModels }
     return <AnswerTurn answer={turn} shown={shown} written={thread.written} {...actions} />
   }, [turn, isCut, versions, canContinue])
 }

@@ -11,16 +11,12 @@ interface ConversationListProps {
   readonly onOpen: (id: string) => void
   readonly onRename: (id: string, title: string) => void
   readonly onRemove: (conversation: ConversationSummary) => void
-  readonly onNew: () => void
 }
 
 export function ConversationList(props: ConversationListProps) {
-  const { conversations, openId, isPersistent, onNew, ...actions } = props
+  const { conversations, openId, isPersistent, ...actions } = props
   return (
     <div class="conversations">
-      <button type="button" class="quiet new-conversation" onClick={onNew}>
-        <Icon name="add" /> New chat
-      </button>
       {conversations.length === 0 && isPersistent && (
         <p class="form-note">Your chats are saved in this browser and listed here.</p>
       )}

@@ -9,10 +9,9 @@ interface ConversationPanelProps {
   readonly isOpen: Signal<boolean>
   /** Whether the list fits beside the chat; otherwise it is a drawer over it. */
   readonly hasRoom: boolean
-  readonly onNew: () => void
 }
 
-export function ConversationPanel({ page, isOpen, hasRoom, onNew }: ConversationPanelProps) {
+export function ConversationPanel({ page, isOpen, hasRoom }: ConversationPanelProps) {
   const { session, isPersistent, notices } = page
   const closeDrawer = () => {
     if (!hasRoom) isOpen.value = false
@@ -34,10 +33,6 @@ export function ConversationPanel({ page, isOpen, hasRoom, onNew }: Conversation
       }}
       onRename={(id, title) => void session.rename(id, title)}
       onRemove={(conversation) => void remove(conversation)}
-      onNew={() => {
-        closeDrawer()
-        onNew()
-      }}
     />
   )
   if (!hasRoom) {

@@ -71,8 +71,7 @@ export function createEngineLoader(observer: EngineObserver): EngineLoader {
     const isUnavailable = described.code === 'backend-unavailable'
     const devices = isUnavailable ? await (await import('./start-engine.js')).readDevices() : undefined
     if (superseded.aborted) return
-    const title = isUnavailable ? 'This browser cannot run the model' : 'The model could not be loaded'
-    state.value = { kind: 'failed', title, ...described, devices }
+    state.value = { kind: 'failed', title: 'The model could not be loaded', ...described, devices }
   }
 
   return {

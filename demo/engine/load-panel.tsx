@@ -2,10 +2,13 @@ import type { Devices, LoadProgress } from 'rivulet'
 import { useEffect, useRef } from 'preact/hooks'
 import { formatBytes, formatNumber, formatTimeLeft } from '../figure-format.js'
 import type { LoadFailure, LoadState } from './engine-loader.js'
+import { FailureText } from './failure-text.js'
 
 interface LoadPanelProps {
   readonly state: LoadState
   readonly onRetry: () => void
+  /** Opens the list of models. */
+  readonly onModels: () => void
   /** Called when loading enters a new phase, for screen readers. */
   readonly onPhase: (label: string) => void
   /** Called if the panel had the focus when it was removed. */
@@ -13,7 +16,7 @@ interface LoadPanelProps {
 }
 
 /** Shows the load progress, or why loading failed. */
-export function LoadPanel({ state, onRetry, onPhase, onFocusLost }: LoadPanelProps) {
+export function LoadPanel({ state, onRetry, onModels, onPhase, onFocusLost }: LoadPanelProps) {
   const panel = useRef<HTMLDivElement>(null)
   useEffect(
     () => () => {
@@ -27,6 +30,7 @@ export function LoadPanel({ state, onRetry, onPhase, onFocusLost }: LoadPanelPro
       {state.kind === 'failed' && (
         <Failure
           failure={state}
+          onModels={onModels}
           onRetry={() => {
             // The pressed button will be removed.
             panel.current?.focus()
@@ -76,23 +80,25 @@ function describeDownload(progress: LoadProgress): string {
   return parts.join(' · ')
 }
 
-function Failure({ failure, onRetry }: { readonly failure: LoadFailure; readonly onRetry: () => void }) {
-  const { title, message, code, devices } = failure
+function Failure({
+  failure,
+  onRetry,
+  onModels,
+}: { readonly failure: LoadFailure } & Pick<LoadPanelProps, 'onRetry' | 'onModels'>) {
+  const { title, devices } = failure
   return (
     <>
       <div class="failure" role="alert">
         <h2>{title}</h2>
-        <p>{message}</p>
-        {devices && <p>{describeOptions(devices, message)}</p>}
-        {code !== undefined && (
-          <p class="failure-code">
-            Error code: <code>{code}</code>
-          </p>
-        )}
+        <FailureText {...failure} />
+        {devices && <MissingDevices devices={devices} />}
       </div>
       <div class="failure-actions">
         <button type="button" class="primary" onClick={onRetry}>
           Try again
+        </button>
+        <button type="button" class="quiet" onClick={onModels}>
+          Choose another model
         </button>
         {location.search !== '' && <a href="./">Use the built-in model</a>}
       </div>
@@ -100,9 +106,8 @@ function Failure({ failure, onRetry }: { readonly failure: LoadFailure; readonly
   )
 }
 
-/** Says what else this browser is missing, beyond the error's own reason, and what the user can do. */
-function describeOptions({ webgpu, wasm }: Devices, message: string): string {
+/** What this browser cannot compute on. */
+function MissingDevices({ devices: { webgpu, wasm } }: { readonly devices: Devices }) {
   const missing = [webgpu, wasm].flatMap((device) => ('unavailable' in device ? [device.unavailable] : []))
-  const advice = 'Choose another model or a server under Models.'
-  return [...missing.filter((reason) => !message.includes(reason)), advice].join(' ')
+  return missing.length === 0 ? null : <p>{missing.join(' ')}</p>
 }

@@ -6,7 +6,7 @@ export interface FigureDescription {
   readonly name: keyof RunFigures
   readonly testId: string
   readonly label: string
-  /** A sentence that explains the figure; shown as a tooltip. */
+  /** A sentence that explains the figure. */
   readonly title: string
   readonly format: (value: number) => FormattedFigure
   /** Which of two values is better; undefined if neither is. */

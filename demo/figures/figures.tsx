@@ -1,6 +1,8 @@
 import { useSignal, type ReadonlySignal } from '@preact/signals'
 import type { ComponentType } from 'preact'
 import { Dialog } from '../app/dialog.js'
+import { watchMedia } from '../app/media.js'
+import { formatNumber } from '../figure-format.js'
 import { describeDevice } from './describe-device.js'
 import { GapStrip } from './gap-strip.js'
 import { Readouts } from './readouts.js'
@@ -29,7 +31,7 @@ export interface FiguresProps {
   readonly onClear: () => void
 }
 
-export function Figures({ model, live, runs, onClear }: FiguresProps) {
+export function Figures({ model, live, runs: history, onClear }: FiguresProps) {
   const panel = useSignal<ComponentType<RunsPanelProps> | undefined>(undefined)
   const isOpen = useSignal(false)
   const Panel = panel.value
@@ -40,31 +42,67 @@ export function Figures({ model, live, runs, onClear }: FiguresProps) {
     panel.value = RunsPanel
   }
 
-  return (
+  const runs = (
     <>
-      <RunningModel model={model} />
-      <LiveReadouts live={live} />
       <button type="button" class="quiet open-runs" aria-haspopup="dialog" onClick={() => void open()}>
         Runs and charts
       </button>
       <Dialog isOpen={isOpen} title="Runs" class="runs">
-        {Panel && <Panel live={live} runs={runs} onClear={onClear} />}
+        {Panel && <Panel live={live} runs={history} onClear={onClear} />}
       </Dialog>
+    </>
+  )
+  if (isNarrow.value) {
+    return (
+      <details class="figure-line">
+        <summary>
+          <ModelName model={model} />
+          <FigureLine live={live} />
+        </summary>
+        <ModelDevice model={model} />
+        <LiveReadouts live={live} />
+        {runs}
+      </details>
+    )
+  }
+  return (
+    <>
+      <p class="running">
+        <ModelName model={model} />
+        <ModelDevice model={model} />
+      </p>
+      <LiveReadouts live={live} />
+      {runs}
     </>
   )
 }
 
-function RunningModel({ model: { value: model } }: Pick<FiguresProps, 'model'>) {
+/** One line of a narrow page: there the figures are folded. */
+const isNarrow = watchMedia('(width < 30rem)')
+
+function ModelName({ model: { value: model } }: Pick<FiguresProps, 'model'>) {
   return (
-    <p class="running">
-      <span class="model" data-testid="model">
-        {model ? [model.name, model.dtype].filter(Boolean).join(' · ') : 'No model loaded'}
-      </span>
-      <span class="device" data-testid="device">
-        {model && describeDevice(model)}
-      </span>
-    </p>
+    <span class="model" data-testid="model">
+      {model ? [model.name, model.dtype].filter(Boolean).join(' · ') : 'No model loaded'}
+    </span>
   )
+}
+
+function ModelDevice({ model: { value: model } }: Pick<FiguresProps, 'model'>) {
+  return (
+    <span class="device" data-testid="device">
+      {model && describeDevice(model)}
+    </span>
+  )
+}
+
+/** The speed of the current or last answer, in a few words. Before the first answer it shows nothing. */
+function FigureLine({ live: { value: live } }: Pick<FiguresProps, 'live'>) {
+  const { tokensPerSecond, tokens } = live?.figures ?? {}
+  if (tokens === undefined) return null
+  const speed =
+    tokensPerSecond === undefined ? '' : ` · ${formatNumber(tokensPerSecond, 'tok/s').value} tok/s`
+  return <span class="line-figures">{`${tokens} tokens${speed}`}</span>
 }
 
 /** A separate component, so that only this part renders again on each frame. Before the first answer it shows nothing. */

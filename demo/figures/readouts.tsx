@@ -1,4 +1,5 @@
 import type { FormattedFigure } from '../figure-format.js'
+import { Explained } from './explained.js'
 import { figureList, type FigureDescription } from './figure-list.js'
 import type { RunFigures } from './run.js'
 
@@ -8,7 +9,7 @@ interface ReadoutsProps {
   readonly isShort?: boolean
 }
 
-/** A run's figures, each with an explanatory tooltip. */
+/** A run's figures, each with an explanation. */
 export function Readouts({ figures, isShort = false }: ReadoutsProps) {
   const shown: readonly FigureDescription[] = isShort ? figureList.filter(({ isMain }) => isMain) : figureList
   return (
@@ -16,8 +17,10 @@ export function Readouts({ figures, isShort = false }: ReadoutsProps) {
       {shown.map(({ name, testId, label, title, format, isMain }) => {
         const value = figures?.[name]
         return (
-          <div key={name} class={isMain ? `readout ${testId}` : 'readout more'} title={title}>
-            <dt>{label}</dt>
+          <div key={name} class={isMain ? `readout ${testId}` : 'readout more'}>
+            <dt>
+              <Explained label={label} explanation={title} />
+            </dt>
             <dd data-testid={testId} class={value === undefined ? 'empty' : undefined}>
               {value === undefined ? '–' : <Figure {...format(value)} />}
             </dd>

@@ -1,12 +1,12 @@
 import { signal, type ReadonlySignal } from '@preact/signals'
-import { RivuletError, type LoadProgress } from 'rivulet'
+import { RivuletError, type ErrorCode, type LoadProgress } from 'rivulet'
 import type { ModelChoice } from '../model-choice.js'
 import { downloadModel } from './download-model.js'
 
 /** A running or failed download. The model store knows what is stored. */
 export type Download =
   | { readonly kind: 'running'; readonly progress: LoadProgress | undefined; readonly abort: AbortController }
-  | { readonly kind: 'failed'; readonly message: string; readonly code: string | undefined }
+  | { readonly kind: 'failed'; readonly message: string; readonly code: ErrorCode | undefined }
 
 export interface Downloads {
   /** By the entry's id. */

@@ -1,7 +1,7 @@
 import './models.css'
 import { render } from 'preact'
 import { defaultChoice, type ModelChoice } from '../model-choice.js'
-import { isChosen, type ModelEntry } from './catalogue.js'
+import { groupByModel, isChosen, type ModelEntry } from './catalogue.js'
 import { checkFit } from './device-fit.js'
 import { ModelRow } from './model-row.js'
 import type { LocalModel } from './local-files.js'
@@ -43,9 +43,7 @@ export function showModelPicker({ choice, onChoose }: Props): void {
 
 function ModelPicker({ choice, onChoose, onClose }: Props & { readonly onClose: () => void }) {
   const use = state.storage.value
-  const device = state.device.value
-  const rows = state.entries.value.map((entry) => ({ entry, stored: state.findStored(entry) }))
-  const shown = new Set(rows.map(({ stored }) => stored?.model))
+  const shown = new Set(state.entries.value.map((entry) => state.findStored(entry)?.model))
   return (
     <div class="models-content">
       <header class="models-header">
@@ -61,22 +59,19 @@ function ModelPicker({ choice, onChoose, onClose }: Props & { readonly onClose: 
       </p>
       <section aria-labelledby="catalogue-title">
         <h3 id="catalogue-title">Available models</h3>
-        {rows.length === 0 && <p>Checking what this device can run…</p>}
-        <ul class="model-rows">
-          {rows.map(({ entry, stored }) => (
-            <ModelRow
-              key={entry.id}
-              entry={entry}
-              stored={stored}
-              fit={device && checkFit(entry, device, stored?.storedBytes)}
-              download={state.downloads.value.get(entry.id)}
-              isChosen={isChosen(entry, choice)}
-              onUse={() => onChoose({ ...defaultChoice, ...entry.choice })}
-              onDownload={() => void state.download(entry)}
-              onPause={() => state.pause(entry)}
-              onDelete={() => entry.source && void state.deleteModel(entry.name, entry.source)}
-              onRemove={isAdded(entry) ? () => state.removeAdded(entry) : undefined}
-            />
+        {state.entries.value.length === 0 && <p>Checking what this device can run…</p>}
+        <ul class="model-cards">
+          {groupByModel(state.entries.value).map((card) => (
+            <li key={card.name} class="model-card" aria-label={card.name}>
+              <h4>{card.name}</h4>
+              <p class="model-about">{card.about}</p>
+              <p class="model-about">Licence: {card.licence}</p>
+              <ul class="model-rows">
+                {card.entries.map((entry) => (
+                  <EntryRow key={entry.id} {...{ entry, choice, onChoose }} />
+                ))}
+              </ul>
+            </li>
           ))}
         </ul>
       </section>
@@ -100,6 +95,25 @@ function ModelPicker({ choice, onChoose, onClose }: Props & { readonly onClose: 
         />
       )}
     </div>
+  )
+}
+
+function EntryRow({ entry, choice, onChoose }: Props & { readonly entry: ModelEntry }) {
+  const device = state.device.value
+  const stored = state.findStored(entry)
+  return (
+    <ModelRow
+      entry={entry}
+      stored={stored}
+      fit={device && checkFit(entry, device, stored?.storedBytes)}
+      download={state.downloads.value.get(entry.id)}
+      isChosen={isChosen(entry, choice)}
+      onUse={() => onChoose({ ...defaultChoice, ...entry.choice })}
+      onDownload={() => void state.download(entry)}
+      onPause={() => state.pause(entry)}
+      onDelete={() => entry.source && void state.deleteModel(entry.name, entry.source)}
+      onRemove={isAdded(entry) ? () => state.removeAdded(entry) : undefined}
+    />
   )
 }
 

@@ -1,6 +1,7 @@
 import type { ComponentChildren } from 'preact'
 import type { StoredModel } from 'rivulet'
 import { runtimeNames, type ModelEntry } from './catalogue.js'
+import { FailureText } from '../engine/failure-text.js'
 import { describeProgress } from './describe-progress.js'
 import type { Fit } from './device-fit.js'
 import type { Download } from './downloads.js'
@@ -34,26 +35,28 @@ const fitLabels = {
   unknown: 'Unknown',
 } satisfies Record<Fit['kind'], string>
 
-/** One model on one backend, with its actions. */
+/** One backend of a model, with its actions. */
 export function ModelRow(props: Props) {
   const { entry, fit, isChosen } = props
   const title = `${entry.name}, ${runtimeNames[entry.runtime]}`
   return (
     <li class="model-row" aria-label={title} data-model={entry.id}>
       <header>
-        <h4>{entry.name}</h4>
+        <h5>{runtimeNames[entry.runtime]}</h5>
         {isChosen && <span class="badge in-use">In use</span>}
         {fit && <span class={`badge ${fit.kind}`}>{fitLabels[fit.kind]}</span>}
       </header>
-      <p class="model-about">{entry.about}</p>
       <dl class="model-facts">
-        <Fact name="Backend">{runtimeNames[entry.runtime]}</Fact>
         <Fact name="Download size">{describeSize(entry)}</Fact>
         <Fact name="Memory">
           {entry.memoryBytes === undefined ? 'Unknown' : `About ${formatSize(entry.memoryBytes)}`}
         </Fact>
-        <Fact name="Licence">{entry.licence}</Fact>
       </dl>
+      {entry.servedPath !== undefined && (
+        <p class="fit-reason">
+          On this page’s server: <code>{entry.servedPath}</code>
+        </p>
+      )}
       {fit && fit.kind !== 'fits' && <p class="fit-reason">{fit.reason}</p>}
       <RowState {...props} title={title} />
     </li>
@@ -98,9 +101,9 @@ function RowState(props: Props & { readonly title: string }) {
   return (
     <div class="model-state">
       {download?.kind === 'failed' && (
-        <p class="row-failure" role="alert">
-          {download.message} {download.code && <code>{download.code}</code>}
-        </p>
+        <div class="row-failure" role="alert">
+          <FailureText {...download} />
+        </div>
       )}
       {stored && <p>{describeStored(stored, isPartial, isChosen)}</p>}
       {entry.runtime === 'web-llm' && (
@@ -119,9 +122,12 @@ function RowState(props: Props & { readonly title: string }) {
   )
 }
 
-/** The store reports a folder as complete if its weights were never requested. The expected size reveals that case. */
+/**
+ * The store reports a folder as complete if its weights were never requested. The expected size reveals that case; the file may
+ * have become a little smaller.
+ */
 function isPartlyStored({ isComplete, storedBytes }: StoredModel, { sizeBytes = 0 }: ModelEntry): boolean {
-  return !isComplete || storedBytes < sizeBytes
+  return !isComplete || storedBytes < sizeBytes * 0.95
 }
 
 function describeStored(

@@ -1,8 +1,9 @@
 import type { Answer, ChatToolCall, ToolRound } from '../chat.js'
 import type { TokenChunk } from '../contract/worker-api.js'
+import type { PartialJson } from '../partial-json.js'
 
 /** What an answer consists of so far. */
-export type AnswerContent = Pick<Answer, 'text' | 'reasoning' | 'rounds'>
+export type AnswerContent = Pick<Answer, 'text' | 'reasoning' | 'rounds' | 'value'>
 
 /** Collects the chunks of one round of an answer. */
 export interface RoundContent {
@@ -15,8 +16,14 @@ export interface RoundContent {
   setCalls(calls: readonly ChatToolCall[]): void
 }
 
-/** @param before the answer before this round. Its text and reasoning are continued */
-export function createRoundContent({ rounds = [], ...before }: AnswerContent): RoundContent {
+/**
+ * @param before the answer before this round. Its text and reasoning are continued
+ * @param partial reads the value of the answer, from its text; undefined for an answer without a form
+ */
+export function createRoundContent(
+  { rounds = [], ...before }: AnswerContent,
+  partial: PartialJson | undefined,
+): RoundContent {
   let { text, reasoning = '' } = before
   let calls: readonly ChatToolCall[] = []
 
@@ -25,7 +32,12 @@ export function createRoundContent({ rounds = [], ...before }: AnswerContent): R
       const channels = { text, ...(reasoning !== '' && { reasoning }) }
       const round: readonly ToolRound[] = calls.length > 0 ? [{ ...channels, calls }] : []
       const all = [...rounds, ...round]
-      return { ...(calls.length > 0 ? { text: '' } : channels), ...(all.length > 0 && { rounds: all }) }
+      const value = calls.length > 0 ? undefined : partial?.value
+      return {
+        ...(calls.length > 0 ? { text: '' } : channels),
+        ...(all.length > 0 && { rounds: all }),
+        ...(value !== undefined && { value }),
+      }
     },
     get calls() {
       return calls
@@ -34,6 +46,7 @@ export function createRoundContent({ rounds = [], ...before }: AnswerContent): R
       const { toolCalls = [] } = chunk
       if (chunk.text === '' && !chunk.reasoning && toolCalls.length === 0) return false
       text += chunk.text
+      partial?.add(chunk.text)
       reasoning += chunk.reasoning ?? ''
       for (const { index, id = '', name = '', argumentsDelta } of toolCalls) {
         const call = calls[index] ?? { id, name, arguments: '', state: { kind: 'streaming' } }

@@ -65,7 +65,6 @@ const refusedSampling: Readonly<Record<string, string>> = {
   applyChatTemplate: 'a chat always uses the chat template',
   topLogprobs: 'messages are only text',
   continueFinalMessage: 'call continue()',
-  responseFormat: 'the answers of a chat are texts. Use engine.generate()',
   tools: 'pass the tools, with their functions, to createChat()',
 } satisfies Partial<Record<keyof GenerateOptions, string>>
 
@@ -102,7 +101,9 @@ export function readTurns(messages: unknown): readonly ChatTurn[] {
 
 function readTurn(turn: unknown, index: number): ChatTurn {
   const name = `messages[${index}]`
-  const { id, role, text, state, reasoning, rounds } = (turn ?? {}) as Readonly<Record<string, unknown>>
+  const { id, role, text, state, reasoning, rounds, value } = (turn ?? {}) as Readonly<
+    Record<string, unknown>
+  >
   if (typeof id !== 'string' || typeof text !== 'string') {
     refuse(`${name} must have an id and a text.`, name)
   }
@@ -114,6 +115,7 @@ function readTurn(turn: unknown, index: number): ChatTurn {
       text,
       ...readReasoning(reasoning, name),
       ...(rounds !== undefined && { rounds: readRounds(rounds, `${name}.rounds`) }),
+      ...(value !== undefined && { value: copy(value) }),
       state: readState(state, `${name}.state`),
     }
   }
@@ -166,6 +168,10 @@ function readState(state: unknown, name: string): AnswerState {
   const isState =
     (kind === 'finished' && typeof finishReason === 'string') || (kind === 'failed' && error !== undefined)
   if (!isState) refuse(`${name} must be the state of an answer.`, name)
-  // `structuredClone` would fail on a framework's proxies.
-  return JSON.parse(JSON.stringify(state)) as AnswerState
+  return copy(state as AnswerState)
+}
+
+/** `structuredClone` would fail on a framework's proxies. */
+function copy<Data>(data: Data): Data {
+  return JSON.parse(JSON.stringify(data)) as Data
 }

@@ -1,9 +1,12 @@
+import { createAnswerValue } from '../answer-value.js'
 import type { AnswerState, ChatSampling, ChatTool, ChatTurn } from '../chat.js'
+import { checkRequest } from '../check-request.js'
 import { RivuletError, asRivuletError } from '../contract/errors.js'
 import type { ChatMessage, PromptOptions, Tool, ToolChoice } from '../contract/request.js'
 import type { TokenChunk } from '../contract/worker-api.js'
 import type { Engine } from '../engine.js'
 import type { GenerationResult } from '../generation.js'
+import type { PartialJson } from '../partial-json.js'
 import { createRoundContent, settleCalls, type AnswerContent } from './answer-content.js'
 import { findNextExchange, toPrompt } from './context-window.js'
 import type { EngineSlot, SeatedEngine } from './engine-slot.js'
@@ -47,7 +50,7 @@ export async function streamAnswer(request: AnswerRequest): Promise<Ending> {
     for (let rounds = 0; ; rounds += 1) {
       const seated = await request.slot.take(signal)
       if (!seated) return { content, state: { kind: 'finished', finishReason: 'cancelled' } }
-      const round = createRoundContent(content)
+      const round = createRoundContent(content, readPartial(request.sampling, content.text))
       const add = (chunk: TokenChunk) => {
         if (round.add(chunk)) show(round.content)
       }
@@ -81,6 +84,12 @@ export async function streamAnswer(request: AnswerRequest): Promise<Ending> {
     const state = { kind: 'failed', error: { code, message } } as const
     return { content: settleCalls(content, 'The call was not complete.'), state, error }
   }
+}
+
+/** Returns a reader of the value that grows in the answer; undefined for an answer without a form. */
+function readPartial({ responseFormat }: ChatSampling, text: string): PartialJson | undefined {
+  const { options } = checkRequest('?', { responseFormat })
+  return createAnswerValue(options.responseFormat, responseFormat, text)?.readPartial()
 }
 
 const withoutText = ({ rounds }: AnswerContent): AnswerContent => ({ text: '', ...(rounds && { rounds }) })
