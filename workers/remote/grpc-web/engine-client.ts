@@ -18,17 +18,19 @@ export interface EngineClient {
   /**
    * Sends a request and yields the messages of its answer as they arrive. Reads the connection only as fast as the messages
    * are read. Ending the iteration closes the connection.
-   * @param timeoutMs the deadline, which the server gets too
+   * @param timeoutMs the deadline, which the server gets too; Infinity for none
    * @throws RivuletError `connection-failed` if the connection breaks; the code that the server's status means; the reason of
    *   `signal`
    */
   generate(
     request: MessageInitShape<typeof GenerateRequestSchema>,
-    timeoutMs: number | undefined,
+    timeoutMs: number,
     signal: AbortSignal,
   ): AsyncGenerator<GenerateResponse, void, undefined>
   /** @returns undefined if the server does not answer the question, as a proxy that passes on only `Generate` */
   getModelInfo(signal: AbortSignal): Promise<GetModelInfoResponse | undefined>
+  /** True if an error says that the connection broke, or that the server goes away: another one may have the rest. */
+  isBroken(error: unknown): boolean
   /** Ends a request on the server, also while the worker ends. Its answer, or its failure, is not read. */
   abort(requestId: string): void
 }
@@ -67,10 +69,18 @@ export function createEngineClient(baseUrl: string, server: ServerConnection): E
     }
   }
 
+  /** The errors that a server has sent while it stays. */
+  const refusals = new WeakSet<object>()
+
   return {
+    isBroken: (error) =>
+      error instanceof RivuletError && error.code === 'connection-failed' && !refusals.has(error),
+
     async *generate(request, timeoutMs, signal) {
       const connection = server.watch(signal)
-      const options = { signal: connection.signal, ...(timeoutMs !== undefined && { timeoutMs }) }
+      // connect-web takes 0 for no deadline.
+      const deadline = Number.isFinite(timeoutMs) && { timeoutMs: Math.max(1, timeoutMs) }
+      const options = { signal: connection.signal, ...deadline }
       let isOpen = false
       try {
         for (let attempt = 1; ; attempt += 1) {
@@ -123,7 +133,12 @@ export function createEngineClient(baseUrl: string, server: ServerConnection): E
     const failure = ConnectError.from(error)
     if (failure.cause instanceof RivuletError) return failure.cause
     if (failure.metadata.has('grpc-status')) return explainStatus(failure)
-    if (failure.code === Code.DeadlineExceeded) return createDeadlineError()
+    if (failure.code === Code.DeadlineExceeded) {
+      return new RivuletError(
+        'connection-failed',
+        'The answer exceeded "timeoutMs" of grpcWeb(). Retry, or increase it.',
+      )
+    }
     return new RivuletError(
       'connection-failed',
       `The connection to ${baseUrl} failed: ${describeError(failure.rawMessage)}. Retry.`,
@@ -139,15 +154,10 @@ export function createEngineClient(baseUrl: string, server: ServerConnection): E
       status: statuses[code],
       field: undefined,
     }
-    return toError(failure, `${baseUrl} answered "${name}"`, 'generation-failed')
+    const error = toError(failure, `${baseUrl} answered "${name}"`, 'generation-failed')
+    if (code !== Code.Unavailable) refusals.add(error)
+    return error
   }
-}
-
-export function createDeadlineError(): RivuletError {
-  return new RivuletError(
-    'connection-failed',
-    'The answer exceeded "timeoutMs" of grpcWeb(). Retry, or increase it.',
-  )
 }
 
 /**

@@ -20,7 +20,7 @@ export interface TokenBatch {
 export async function* readMessages(
   client: EngineClient,
   generation: ReturnType<typeof describeGeneration>,
-  timeoutMs: number | undefined,
+  timeoutMs: number,
   signal: AbortSignal,
 ): AsyncGenerator<TokenBatch, string, undefined> {
   let finishReason: string | undefined
@@ -39,7 +39,7 @@ export async function* readMessages(
       }
     }
   } catch (error) {
-    if (finishReason === undefined || !isBroken(error)) throw error
+    if (finishReason === undefined || !client.isBroken(error)) throw error
   } finally {
     if (finishReason === undefined) client.abort(generation.requestId)
   }
@@ -48,9 +48,4 @@ export async function* readMessages(
     'connection-failed',
     'The answer is incomplete: the server ended the stream before its last message. Retry.',
   )
-}
-
-/** True if the connection broke, or the server is gone. */
-export function isBroken(error: unknown): boolean {
-  return error instanceof RivuletError && error.code === 'connection-failed'
 }

@@ -9,10 +9,9 @@ import { endThought } from '../../text/channels/reasoning-control.js'
 import { checkDemands } from '../check-demands.js'
 import { createAbortedError, readAnswerEnd } from '../finish-reason.js'
 import { checkRequest, describeGeneration, writeFormGrammar } from './describe-generation.js'
-import { createDeadlineError } from './engine-client.js'
 import type { GrpcWebServer } from './grpc-web-backend.js'
 import { readLogprobs } from './read-logprobs.js'
-import { isBroken, readMessages, type TokenBatch } from './read-messages.js'
+import { readMessages, type TokenBatch } from './read-messages.js'
 
 /** The maximum number of attempts in a row to go on with an answer. After new tokens, the count starts again. */
 const maxAttempts = 3
@@ -71,9 +70,9 @@ async function* readAnswer(
       if (end !== 'reasoning-used-up') return yield* finish(end)
     } catch (error) {
       if (attempts === 0) lost = error
-      if (!transport.resume || !hasStarted || !isBroken(error)) throw error
-      if (attempts === maxAttempts) throw lost
-      await pause(firstPauseMs * 2 ** attempts, signal)
+      if (!transport.resume || !hasStarted || !client.isBroken(error)) throw error
+      if (attempts === maxAttempts || findRemainingMs() <= 0) throw lost
+      if (attempts > 0) await pause(firstPauseMs * 2 ** (attempts - 1), signal)
       attempts += 1
     }
   }
@@ -103,7 +102,7 @@ async function* readAnswer(
       }
     } catch (error) {
       // Behind the token that ends the answer, no token can be missing.
-      if (hasEnded && isBroken(error)) return 'stop'
+      if (hasEnded && client.isBroken(error)) return 'stop'
       throw error
     } finally {
       await batches.return('')
@@ -170,12 +169,9 @@ async function* readAnswer(
     return end === 'stop' && answer.hasCalls ? 'tool-calls' : end
   }
 
-  /** @throws RivuletError `connection-failed` if the deadline has passed */
-  function findRemainingMs(): number | undefined {
-    if (transport.timeoutMs === undefined) return undefined
-    const remainingMs = Math.ceil(startedAt + transport.timeoutMs - performance.now())
-    if (remainingMs > 0) return remainingMs
-    throw lost ?? createDeadlineError()
+  /** Returns the time until the deadline. */
+  function findRemainingMs(): number {
+    return Math.ceil(startedAt + (transport.timeoutMs ?? Infinity) - performance.now())
   }
 }
 
