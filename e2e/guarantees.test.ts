@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
 import { expect, it } from 'vitest'
-import { promises, tabulatePromises } from './promises.js'
+import { promises, subjects, tabulatePromises, transports } from './promises.js'
 
 const guarantees = readFileSync('docs/guarantees.md', 'utf8')
 const testFolders = ['lib', 'workers', 'demo', 'e2e']
@@ -51,14 +51,20 @@ it('every test that docs/guarantees.md quotes exists', () => {
   )
 })
 
-it('the table of backends in docs/guarantees.md is what contract.spec.ts tests', () => {
-  const [, section] = guarantees.split('\n## By backend\n')
-  const lines = section!.split('\n').filter((line) => /^\| (?!-)/.test(line))
+it.each([
+  ['backends', 'By backend', subjects],
+  ['transports', 'By transport of `remote()`', transports],
+] as const)('the table of %s in docs/guarantees.md is what contract.spec.ts tests', (_, heading, columns) => {
+  const [, section] = guarantees.split(`\n## ${heading}\n`)
+  const lines = section!
+    .split('\n## ')[0]!
+    .split('\n')
+    .filter((line) => /^\| (?!-)/.test(line))
   const rows = lines.map((line) =>
     line
       .split('|')
       .slice(1, -1)
       .map((cell) => cell.trim()),
   )
-  expect(rows).toEqual(tabulatePromises())
+  expect(rows).toEqual(tabulatePromises(columns))
 })

@@ -22,14 +22,19 @@ export const promises = {
 } as const
 export type PromiseName = keyof typeof promises
 
+type BackendKind = 'onnx wasm' | 'onnx webgpu' | 'llamaCpp' | 'webLlm' | 'remote'
+export type TransportKind = 'responses' | 'responses socket' | 'grpcWeb'
+
 export interface Subject {
   readonly name: string
-  readonly kind: 'onnx wasm' | 'onnx webgpu' | 'llamaCpp' | 'webLlm' | 'remote'
+  readonly kind: BackendKind | TransportKind
   readonly info: Partial<ModelInfo> & { readonly backend: BackendName }
   /** Promises that the runtime cannot keep or that the server is responsible for, with the reason. */
   readonly exceptions: Partial<Record<PromiseName, string>>
   /** Promises that are tested only in `npm run soak`: slow here, and tested in CI with other backends. */
   readonly onlyInSoak: readonly PromiseName[]
+  /** The options that are supported, if they are not those of the backend. */
+  readonly options?: readonly OptionName[]
   /** Options that the backend supports, and refuses where something is missing, as in the test. */
   readonly alsoRefuses: { readonly where: string; readonly options: readonly OptionName[] }
   /** Options that the test's server accepts and ignores, which the client cannot detect. */
@@ -122,13 +127,87 @@ export const subjects: readonly Subject[] = [
   },
 ]
 
-/** The table of docs/guarantees.md: a row for each promise, a column for each backend. */
-export function tabulatePromises(): string[][] {
+const responses = {
+  info: { backend: 'remote', device: 'server' },
+  onlyInSoak: ['order'],
+  reportsTokenIds: false,
+  // llama.cpp's server adds them to the last event.
+  reportsModelTimes: true,
+  canContinue: false,
+  canCount: false,
+  options: [
+    'maxTokens',
+    'temperature',
+    'topP',
+    'responseFormat',
+    'tools',
+    'toolChoice',
+    'parallelToolCalls',
+    'reasoning',
+  ],
+  alsoRefuses: { where: '', options: [] },
+} as const
+const responsesExceptions = {
+  stop: 'refuses it: the API has no stop strings',
+  seed: 'refuses it: the API has no seed',
+  control: 'the server’s responsibility',
+  takeOver: 'not supported: the API cannot continue an answer',
+  recovery: 'the stream ends with a typed error and its text',
+} as const
+
+/** The transports of `remote()` other than `sse()`, which is the transport of `remote()` above. A real llama.cpp answers. */
+export const transports: readonly (Subject & { readonly kind: TransportKind })[] = [
+  {
+    ...responses,
+    name: '`responses()`',
+    kind: 'responses',
+    info: { ...responses.info, execution: 'responses-sse' },
+    isQueued: false,
+    ignored: [],
+    exceptions: {
+      ...responsesExceptions,
+      backpressure: '✓ by the socket: the server keeps writing until the buffers are full',
+    },
+  },
+  {
+    ...responses,
+    name: '`responses({ webSocket })`',
+    kind: 'responses socket',
+    info: { ...responses.info, execution: 'responses-websocket' },
+    isQueued: true,
+    ignored: [],
+    exceptions: {
+      ...responsesExceptions,
+      backpressure:
+        'a WebSocket cannot be read slowly: up to `maxUnreadLength` characters wait in the worker',
+    },
+  },
+  {
+    name: '`grpcWeb()`',
+    kind: 'grpcWeb',
+    info: { backend: 'remote', device: 'server', execution: 'grpc-web', contextLength: 512 },
+    onlyInSoak: ['order'],
+    canCount: true,
+    reportsTokenIds: true,
+    reportsModelTimes: false,
+    isQueued: false,
+    canContinue: true,
+    options: optionNames.filter((name) => name !== 'parallelToolCalls'),
+    alsoRefuses: { where: withoutTools.where, options: ['tools', 'toolChoice'] },
+    ignored: [],
+    exceptions: {
+      backpressure: '✓ by the socket: the server keeps writing until the buffers are full',
+    },
+  },
+]
+
+/** A table of docs/guarantees.md: a row for each promise, a column for each backend or transport. */
+export function tabulatePromises(columns: readonly Subject[]): string[][] {
   const names = Object.keys(promises) as PromiseName[]
   const describeRow = (name: PromiseName) =>
-    subjects.map((subject) => subject.exceptions[name] ?? describeOutcome(subject, name))
+    columns.map((subject) => subject.exceptions[name] ?? describeOutcome(subject, name))
   const rows = names.map((name) => [promises[name] as string].concat(describeRow(name)))
-  return [['promise', ...subjects.map(({ name }) => name)], ...rows]
+  return [['promise', ...columns.map(({ name }) => name)], ...rows]
 }
 
 /** What the test of a promise asserts about a backend. */
@@ -139,14 +218,21 @@ function describeOutcome(subject: Subject, name: PromiseName): string {
 }
 
 /** The options that the backend refuses. */
-export function listRefused({ info: { backend }, alsoRefuses }: Subject): readonly OptionName[] {
-  return optionNames.filter(
-    (name) => !listOptions(backend).includes(name) || alsoRefuses.options.includes(name),
-  )
+export function listRefused({
+  info: { backend },
+  options = listOptions(backend),
+  alsoRefuses,
+}: Subject): readonly OptionName[] {
+  return optionNames.filter((name) => !options.includes(name) || alsoRefuses.options.includes(name))
 }
 
-function describeOptions({ info: { backend }, ignored, alsoRefuses }: Subject): string {
-  const refused = optionNames.filter((name) => !listOptions(backend).includes(name))
+function describeOptions({
+  info: { backend },
+  options: supported = listOptions(backend),
+  ignored,
+  alsoRefuses,
+}: Subject): string {
+  const refused = optionNames.filter((name) => !supported.includes(name))
   const code = (names: readonly string[]) => names.map((name) => `\`${name}\``).join(', ')
   const always = refused.length > 0 ? `✓ refuses ${code(refused)}` : '✓'
   const { where, options } = alsoRefuses

@@ -24,6 +24,8 @@ export interface BackendFactory {
   /** The backend's options. They are structured-cloneable, and are sent to the worker with every load. */
   readonly options: unknown
   readonly model: BackendModel
+  /** True if the model runs on a server, and not on the user's device. @default false */
+  readonly isServer?: boolean | undefined
   /** True if a model is one file: a URL without a slash at its end is then a file, whatever its name. @default false */
   readonly takesFile?: boolean | undefined
   checkAvailability(): Promise<BackendAvailability>

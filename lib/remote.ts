@@ -66,7 +66,8 @@ export interface RemoteOptions {
   readonly extraBody?: Readonly<Record<string, unknown>> | undefined
   /**
    * The protocol. `sse()`: chat completions over server-sent events. `responses()` of `rivulet/responses`: OpenAI's Responses
-   * API, over server-sent events or a WebSocket.
+   * API, over server-sent events or a WebSocket. `grpcWeb()` of `rivulet/grpc-web`: vLLM's gRPC service, with the tokenizer in
+   * the page.
    * @default sse()
    */
   readonly transport?: RemoteTransport | undefined
@@ -113,7 +114,9 @@ export function remote(options: RemoteOptions): BackendFactory {
   return {
     name: 'remote',
     options: { ...checked, transport: transport.options },
-    model: { kind: 'named' },
+    model:
+      transport.tokenizer === undefined ? { kind: 'named' } : { kind: 'source', source: transport.tokenizer },
+    isServer: true,
     checkAvailability: () => Promise.resolve(checkAvailability(checked.baseUrl)),
     createWorker: worker,
   }
@@ -135,7 +138,7 @@ export function sse(): RemoteTransport {
 
 function checkTransport(transport: RemoteTransport, options: RemoteOptions): void {
   if (typeof transport !== 'object' || typeof transport?.createWorker !== 'function') {
-    refuse('remote({ transport }) must be what sse() or responses() returns.', 'transport')
+    refuse('remote({ transport }) must be what sse(), responses() or grpcWeb() returns.', 'transport')
   }
   const refused = Object.keys(options).find(
     (name) => Object.hasOwn(transport.refused, name) && options[name as keyof RemoteOptions] !== undefined,

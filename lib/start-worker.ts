@@ -92,7 +92,7 @@ async function rankCandidates(
       .map(async (candidate) => ({ candidate, availability: await candidate.backend.checkAvailability() })),
   )
   const isSlow = ({ availability }: Ranked) => availability.isAvailable && availability.isSlow === true
-  const isLocal = ({ candidate }: Ranked) => candidate.model.kind !== 'none'
+  const isLocal = ({ candidate }: Ranked) => candidate.backend.isServer !== true
   const local = all.filter(isLocal).toSorted((a, b) => Number(isSlow(a)) - Number(isSlow(b)))
   return all.map((each) => (isLocal(each) ? local.shift()! : each))
 }

@@ -2,6 +2,7 @@
 import * as rivulet from 'rivulet'
 import { languageModel } from 'rivulet/ai-sdk'
 import { createChat } from 'rivulet/chat'
+import { grpcWeb } from 'rivulet/grpc-web'
 import { llamaCpp } from 'rivulet/llama-cpp'
 import { llamaCppCompat } from 'rivulet/llama-cpp-compat'
 import { onnx } from 'rivulet/onnx'
@@ -22,6 +23,7 @@ import type { StoreAnswer, StoreRequest } from './store.worker.js'
 const library = {
   ...rivulet,
   createChat,
+  grpcWeb,
   languageModel,
   llamaCpp,
   llamaCppCompat,
@@ -53,6 +55,13 @@ function createLlamaCppWorker(kind = 'llama-cpp'): Worker {
   const name = `${kind} ${crypto.randomUUID()}`
   const worker = new Worker(new URL('./llama-cpp.worker.ts', import.meta.url), { type: 'module', name })
   faultyWorkers.push({ worker, name })
+  return worker
+}
+
+/** For `remote({ worker })` with `grpcWeb()`: a worker that a test can terminate. */
+function createGrpcWebWorker(): Worker {
+  const worker = new Worker(new URL('./grpc-web.worker.ts', import.meta.url), { type: 'module' })
+  faultyWorkers.push({ worker, name: '' })
   return worker
 }
 
@@ -134,6 +143,7 @@ declare global {
     createFaultyWorker: typeof createFaultyWorker
     removeStreamIteration: typeof removeStreamIteration
     createFilelessWorker: typeof createFilelessWorker
+    createGrpcWebWorker: typeof createGrpcWebWorker
     createLlamaCppWorker: typeof createLlamaCppWorker
     createWebLlmWorker: () => Worker
     breakWorker: typeof breakWorker
@@ -152,6 +162,7 @@ Object.assign(window, {
   createFaultyWorker,
   removeStreamIteration,
   createFilelessWorker,
+  createGrpcWebWorker,
   createLlamaCppWorker,
   createWebLlmWorker,
   breakWorker,

@@ -28,7 +28,8 @@ export interface ModelInfo {
 
 /**
  * How the backend runs the model. `onnx()`: `replayed`, `fixed-cache` or `growing-cache`, fastest first; `llamaCpp()`:
- * `multi-threaded` or `single-threaded`; `webLlm()`: `mlc`; `remote()`: `sse`, `responses-sse` or `responses-websocket`.
+ * `multi-threaded` or `single-threaded`; `webLlm()`: `mlc`; `remote()`: `sse`, `responses-sse`,
+ * `responses-websocket` or `grpc-web`.
  */
 export type Execution =
   | 'replayed'
@@ -40,6 +41,7 @@ export type Execution =
   | 'sse'
   | 'responses-sse'
   | 'responses-websocket'
+  | 'grpc-web'
 
 /** What the loaded model supports. `engine.generate` refuses everything else before it starts any work. */
 export interface ModelSupport {
@@ -188,7 +190,7 @@ export interface TokenChunk {
   readonly toolCalls?: readonly ToolCallDelta[]
   /**
    * The token ids of this step. Empty if the last chunk contains only text that was held back until then. Also empty for
-   * runtimes that do not report token ids: `remote()`, `webLlm()`, and `llamaCpp()` without `topLogprobs`.
+   * runtimes that do not report token ids: `webLlm()`, `remote()` without `grpcWeb()`, and `llamaCpp()` without `topLogprobs`.
    */
   readonly tokenIds: readonly number[]
   /**

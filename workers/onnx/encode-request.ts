@@ -21,7 +21,7 @@ export interface EncodedRequest {
  * @throws RivuletError `chat-template-failed`, `generation-failed`; the reason of `signal`
  */
 export async function encodeRequest(
-  { tokenizer, chatTemplate, family }: ModelConfig,
+  { tokenizer, chatTemplate, family }: Pick<ModelConfig, 'tokenizer' | 'chatTemplate' | 'family'>,
   request: GenerateRequest,
   signal: AbortSignal,
 ): Promise<EncodedRequest> {

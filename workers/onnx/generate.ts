@@ -1,18 +1,17 @@
-import { RivuletError } from '../../lib/contract/errors.js'
-import type { GenerateRequest, RequestOptions, Resume } from '../../lib/contract/request.js'
+import type { GenerateRequest, RequestOptions } from '../../lib/contract/request.js'
 import type { AnswerEnd, GenerationStep } from '../../lib/contract/worker-api.js'
 import type { GenerateContext } from '../backend.js'
-import { createAnswerReader, joinSteps, type AnswerStep } from '../text/channels/answer-reader.js'
+import { joinSteps } from '../text/channels/answer-reader.js'
 import { endThought } from '../text/channels/reasoning-control.js'
-import type { PromptPart } from '../text/chat-template.js'
 import type { FormCompiler } from '../text/grammar/form-compiler.js'
 import { openAnswerForm } from './answer-form.js'
 import type { Decoder } from './decoder.js'
-import { countPrompt, encodeRequest } from './encode-request.js'
+import { countPrompt } from './encode-request.js'
 import { describeRanking } from './logprobs.js'
 import type { ModelConfig } from './model-config.js'
 import { prefill } from './prefill.js'
-import { createTokenReader, dropStreamed, replay } from './read-tokens.js'
+import { banCalls, prepareAnswer } from './prepare-answer.js'
+import { dropStreamed, hasContent } from './read-tokens.js'
 import { createTokenSource } from './token-source.js'
 
 /**
@@ -31,19 +30,9 @@ export async function* generateTokens(
   const startedAt = performance.now()
   const { options } = request
   const { tokenizer, family } = config
-  const { handedOver, generated } = request.resume ?? newAnswer
-  const encode = (parts: readonly PromptPart[]) => tokenizer.encode(parts, signal)
-  const encoded = await encodeRequest(config, request, signal)
-  const { start, conversationIds, startIds, prefixTokens } = encoded
-  const promptIds = [...conversationIds, ...startIds]
-  const maxTokens = Math.min(
-    options.maxTokens ?? config.maxTokens ?? Infinity,
-    handedOver.tokens + countRoom(promptIds, config),
-  )
-  const usedTokens = (await encode([{ text: handedOver.reasoning ?? '', isContent: true }])).length
-  const reader = createAnswerReader(start.splitter, options.stop)
-  const answer = createTokenReader(tokenizer, promptIds, reader, options.reasoning, usedTokens)
-  const replayed = replay(generated.tokenIds, answer)
+  const prepared = await prepareAnswer(config, request, signal)
+  const { conversationIds, startIds, prefixTokens, maxTokens, start, answer, replayed } = prepared
+  const { handedOver, generated } = prepared.resume
   if (replayed.hasStopped) return 'stop'
 
   const form = await openAnswerForm(compiler, config, request, start)
@@ -61,13 +50,14 @@ export async function* generateTokens(
     const sampling = { ...config.sampling, ...options, ...banCalls(config, options) }
     const { topLogprobs } = options
     decoder.startAnswer(sampling, seed, conversationIds, answerIds, topLogprobs)
-    const computed = { ids: [...conversationIds, ...answerIds], promptLength: promptIds.length }
+    const promptLength = conversationIds.length + startIds.length
+    const computed = { ids: [...conversationIds, ...answerIds], promptLength }
     const cachedPromptTokens = yield* reportPrefill(
       prefill(decoder, computed, signal),
       request.reportsPrefill ? computed.ids.length : undefined,
     )
     const source = createTokenSource(decoder, form, computed, signal)
-    const promptTokens = countPrompt(encoded)
+    const promptTokens = countPrompt(prepared)
     const prefillMs = performance.now() - startedAt
     yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs, prefillMs }
 
@@ -75,7 +65,10 @@ export async function* generateTokens(
     for (let count = handedOver.tokens + generated.tokenIds.length; count < maxTokens;) {
       signal.throwIfAborted()
       if (answer.isReasoningUsedUp) {
-        const marks = await encode([{ text: endThought(family, mustCall(options)), isContent: false }])
+        const marks = await tokenizer.encode(
+          [{ text: endThought(family, mustCall(options)), isContent: false }],
+          signal,
+        )
         const forced = marks.slice(0, maxTokens - count)
         source.add(forced)
         count += forced.length
@@ -125,40 +118,6 @@ async function* reportPrefill(
   }
 }
 
-const newAnswer: Resume = {
-  handedOver: { text: '', tokens: 0 },
-  generated: { text: '', tokens: 0, tokenIds: [] },
-}
-
 function mustCall({ toolChoice }: RequestOptions): boolean {
   return toolChoice === 'required' || typeof toolChoice === 'object'
-}
-
-/** Bans the token that starts a call, if the request has tools that the model must not call. */
-function banCalls(
-  { family, tokenizer }: ModelConfig,
-  { tools, toolChoice, logitBias }: RequestOptions,
-): Pick<RequestOptions, 'logitBias'> {
-  const mark = family.kind === 'marked' ? family.calls?.open : undefined
-  const id = tools && toolChoice === 'none' && mark ? tokenizer.findId(mark) : undefined
-  return id === undefined ? {} : { logitBias: { ...logitBias, [id]: -100 } }
-}
-
-function hasContent({ text, reasoning, toolCalls, raw }: Omit<AnswerStep, 'hasStopped'>): boolean {
-  return text !== '' || reasoning !== undefined || toolCalls !== undefined || (raw ?? '') !== ''
-}
-
-/** Returns how many tokens of the context remain for the answer. */
-function countRoom(promptIds: readonly number[], { contextLength }: ModelConfig): number {
-  if (promptIds.length === 0)
-    throw new RivuletError(
-      'invalid-option',
-      'The prompt is empty: it contains no token of this model. Write a prompt.',
-    )
-  if (promptIds.length < contextLength) return contextLength - promptIds.length
-  throw new RivuletError(
-    'prompt-too-long',
-    `The prompt has ${promptIds.length} tokens, but this model's context (prompt and answer together) has ${contextLength}. ` +
-      'Shorten the prompt or remove old messages.',
-  )
 }

@@ -92,6 +92,11 @@ export function dropStreamed(end: AnswerStep, replayed: AnswerStep, streamed: Ge
   }
 }
 
+/** True if a step adds something to the answer. */
+export function hasContent({ text, reasoning, toolCalls, raw }: Omit<AnswerStep, 'hasStopped'>): boolean {
+  return text !== '' || reasoning !== undefined || toolCalls !== undefined || (raw ?? '') !== ''
+}
+
 function measure({
   text,
   reasoning = '',

@@ -1,10 +1,8 @@
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
-import { pause, readRetryAfterMs } from '../http-retry.js'
-import { watchIdle, type IdleWatch } from '../idle-watch.js'
 import { readPieces } from '../read-pieces.js'
 import type { DescribedRequest } from './describe-request.js'
 import { readEvents, type StreamItem } from './event-stream.js'
-import { isOutOfQuota, readFailureBody, toError, type ServerFailure } from './server-failure.js'
+import { createServerConnection, type ServerAccess } from './server-connection.js'
 
 /** Sends requests to a server and receives its answers. */
 export interface Transport {
@@ -26,99 +24,19 @@ export interface Transport {
   redact(message: string): string
 }
 
-/** A server's address, and the headers and timeout to use. */
-export interface ServerAccess {
-  /** The base URL of the API, with a trailing slash. */
-  readonly baseUrl: string
-  readonly headers: Readonly<Record<string, string>>
-  /** How long a connection may be silent before it is aborted. Comments that servers send to keep it open count as data. */
-  readonly idleTimeoutMs: number
-}
-
-/** The maximum number of attempts for one request, if the server answers that it is busy. */
-const maxAttempts = 4
-const firstPauseMs = 500
-/** Shorter words of a header, such as `Bearer`, are not treated as secrets. */
-const minSecretLength = 8
-/** The statuses of a server that is busy. 529 is Anthropic's. */
-const busyStatuses = new Set([429, 503, 529])
-/** The statuses of a request that may be accepted after a correction. */
-const correctableStatuses = new Set([400, 404, 410, 413, 422])
-
 /** Creates a transport over server-sent events (HTML Living Standard, 9.2), as used by OpenAI's API and vLLM. */
-export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAccess): Transport {
-  const watch = (signal: AbortSignal) =>
-    watchIdle(
-      idleTimeoutMs,
-      signal,
-      () =>
-        new RivuletError(
-          'connection-failed',
-          `${baseUrl} sent no data for ${idleTimeoutMs} ms. Retry, or increase "idleTimeoutMs".`,
-        ),
-    )
-
-  async function send(path: string, init: RequestInit, signal: AbortSignal): Promise<Response> {
-    try {
-      return await fetch(new URL(path, baseUrl), { ...init, signal, cache: 'no-store' })
-    } catch (error) {
-      if (signal.aborted) throw signal.reason
-      throw new RivuletError(
-        'connection-failed',
-        `${baseUrl} could not be reached (${describeError(error)}). Check that the server is running, and check its CORS headers and the page's CSP (connect-src).`,
-        { cause: error },
-      )
-    }
-  }
-
-  /**
-   * Sends a request. Sends it again while the server says that it is busy, and after each correction. The timeout does
-   * not run while the server's own delay is awaited.
-   */
-  async function open(request: DescribedRequest, connection: IdleWatch): Promise<Response> {
-    for (let attempt = 1; ;) {
-      const response = await send(
-        request.path,
-        request.body === undefined
-          ? { headers: { ...headers } }
-          : {
-              method: 'POST',
-              headers: { ...headers, 'content-type': 'application/json' },
-              body: JSON.stringify(request.body),
-            },
-        connection.signal,
-      )
-      if (response.ok) return response
-      const failure = readFailureBody(await response.text().catch(() => ''), response.status)
-      if (correctableStatuses.has(response.status) && request.correct(failure)) continue
-      if (attempt === maxAttempts || !mayRetry(response, failure)) throw explainRefusal(response, failure)
-      connection.pause()
-      await pause(readRetryAfterMs(response) ?? firstPauseMs * 2 ** (attempt - 1), connection.signal)
-      connection.touch()
-      attempt += 1
-    }
-  }
-
-  function redact(message: string): string {
-    const values = Object.values(headers)
-    const secrets = values.concat(values.flatMap((value) => value.split(' ')))
-    return secrets
-      .filter((secret) => secret.length >= minSecretLength)
-      .reduce((rest, secret) => rest.replaceAll(secret, '…'), message)
-  }
-
-  function explainRefusal(response: Response, failure: ServerFailure): RivuletError {
-    const words = redact(failure.words) || response.statusText
-    return toError({ ...failure, words }, `${baseUrl} answered ${response.status}`, 'connection-failed')
-  }
-
+export function createSseTransport(access: ServerAccess): Transport {
+  const { baseUrl } = access
+  const { watch, open, send, notify, redact } = createServerConnection(access)
   return {
     redact,
+    notify,
 
     async *stream(request, signal): AsyncGenerator<StreamItem, undefined> {
       const connection = watch(signal)
       try {
-        const response = await open(request, connection)
+        const describe = () => describeInit(request)
+        const response = await open(request.path, describe, connection, (failure) => request.correct(failure))
         if (!response.body || /\bhtml\b/i.test(response.headers.get('content-type') ?? '')) {
           throw new RivuletError(
             'connection-failed',
@@ -146,18 +64,10 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
       }
     },
 
-    notify(path) {
-      const init = { method: 'POST', headers: { ...headers }, keepalive: true }
-      fetch(new URL(path, baseUrl), init).then(
-        (response) => response.body?.cancel(),
-        () => {},
-      )
-    },
-
     async get(path, signal) {
       const connection = watch(signal)
       try {
-        const response = await send(path, { headers: { ...headers } }, connection.signal)
+        const response = await send(path, {}, connection.signal)
         return !response.ok ? undefined : await response.json().catch(() => undefined)
       } finally {
         connection.end()
@@ -166,9 +76,7 @@ export function createSseTransport({ baseUrl, headers, idleTimeoutMs }: ServerAc
   }
 }
 
-/** True if the server is busy, or asks for a retry as OpenAI's servers do. */
-function mayRetry({ status, headers }: Response, failure: ServerFailure): boolean {
-  const wish = headers.get('x-should-retry')
-  if (wish !== null) return wish === 'true'
-  return busyStatuses.has(status) && !isOutOfQuota(failure)
+function describeInit({ body }: DescribedRequest): RequestInit {
+  if (body === undefined) return {}
+  return { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
 }
