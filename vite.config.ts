@@ -31,7 +31,7 @@ function createBrowserProject(
     optimizeDeps: {
       // ONNX Runtime looks for its WebAssembly beside its own module. The others are listed because vite reloads the
       // running tests when it discovers a dependency.
-      exclude: ['onnxruntime-web', 'onnxruntime-web/wasm', 'onnxruntime-web/webgpu'],
+      exclude: ['onnxruntime-web', 'onnxruntime-web/jspi', 'onnxruntime-web/wasm', 'onnxruntime-web/webgpu'],
       include: [
         '@bufbuild/protobuf',
         '@bufbuild/protobuf/codegenv2',

@@ -214,7 +214,7 @@ test('three signatures of one GGUF file download it once, and removing it leaves
 
   // The file that was used last stays.
   const evicted = await page.evaluate((keepBytes) => window.rivulet.store.evict({ keepBytes }), gguf.length)
-  expect(evicted.map(({ model }) => model)).toEqual([all[2]])
+  expect(evicted).toMatchObject([{ model: all[2] }])
   expect(await listModels(page)).toEqual([all[1]])
   // The folder's name stands for everything in it.
   expect(await remove(`${host.url}m/`)).toBe(true)

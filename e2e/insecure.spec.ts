@@ -102,10 +102,12 @@ test('the store is empty on an insecure page, and its methods settle', async ({ 
     const { store } = window.rivulet
     return [
       await store.list(),
+      await store.listRuntimes(),
+      await store.remove('onnxruntime-web'),
       await store.remove('./models/stories/'),
       await store.remove('./models/stories.gguf'),
       await store.evict({ keepBytes: 0 }),
     ]
   })
-  expect(seen).toEqual([[], false, false, []])
+  expect(seen).toEqual([[], [], false, false, false, []])
 })

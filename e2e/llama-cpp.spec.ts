@@ -139,6 +139,35 @@ test('reuses an earlier conversation if its cache may be kept', async ({ page })
   expect(texts.slice(3)).toEqual(texts.slice(0, 3))
 })
 
+test('reports how much of a long prompt is computed, and the answer stays the same', async ({ page }) => {
+  await openBarePage(page)
+  const seen = await page.evaluate(async () => {
+    const { createEngine, llamaCpp } = window.rivulet
+    const ask = async (prefills?: object[]) => {
+      const engine = await createEngine({
+        backend: llamaCpp({ threads: 1, conversationCacheBytes: 0 }),
+        model: './models/stories.gguf',
+        observer: prefills ? { onPrefill: (each) => prefills.push(each) } : {},
+      })
+      const stream = engine.generate('The dog ran there! '.repeat(30), { temperature: 0, maxTokens: 16 })
+      const { text, usage } = await stream.result
+      await engine.dispose()
+      return { text, promptTokens: usage.promptTokens }
+    }
+    const prefills: { readonly computedTokens: number; readonly totalTokens: number }[] = []
+    return { silent: await ask(), reporting: await ask(prefills), prefills }
+  })
+  expect(seen.reporting).toEqual(seen.silent)
+  const computed = seen.prefills.map(({ computedTokens }) => computedTokens)
+  // In chunks of 32 tokens on the CPU.
+  expect(computed.length).toBeGreaterThan(2)
+  expect(computed).toEqual(computed.toSorted((a, b) => a - b))
+  for (const { computedTokens, totalTokens } of seen.prefills) {
+    expect(totalTokens).toBe(seen.silent.promptTokens)
+    expect(computedTokens).toBeLessThan(totalTokens)
+  }
+})
+
 test('loads the file of about 4 bits, or the named one, from a folder on a hub, and later offline', async ({
   page,
 }) => {

@@ -423,7 +423,7 @@ test('models are listed, removed, and evicted by last use', async ({ page, serve
     expect(model).toMatchObject({ storedBytes: sizeBytes, totalBytes: sizeBytes, isComplete: true })
   }
   const evicted = await page.evaluate((keepBytes) => window.rivulet.store.evict({ keepBytes }), sizeBytes * 2)
-  expect(evicted.map(({ model }) => model)).toEqual([models[1]])
+  expect(evicted).toMatchObject([{ model: models[1] }])
   const remove = (model: string) => page.evaluate((model) => window.rivulet.store.remove(model), model)
   expect(await remove(models[2]!)).toBe(true)
   expect(await remove(models[2]!)).toBe(false)
@@ -432,6 +432,37 @@ test('models are listed, removed, and evicted by last use', async ({ page, serve
   const usage = await page.evaluate(async () => (await navigator.storage.estimate()).usage)
   // The runtime's file stays for other models.
   expect(usage).toBeLessThan(runtimeBytes + 100_000)
+})
+
+test('the runtime is listed and removed on its own, and evicted after the last model', async ({
+  page,
+  server,
+}) => {
+  const model = serveModel(server)
+  await loadAndAsk(page, { model })
+  const listRuntimes = () => page.evaluate(() => window.rivulet.store.listRuntimes())
+  const runtime = {
+    runtime: 'onnxruntime-web',
+    storedBytes: runtimeBytes,
+    totalBytes: runtimeBytes,
+    isComplete: true,
+  }
+  expect(await listRuntimes()).toMatchObject([runtime])
+  const evict = (keepBytes: number) =>
+    page.evaluate((keepBytes) => window.rivulet.store.evict({ keepBytes }), keepBytes)
+  // A model is left: the runtime does not count.
+  expect(await evict(runtimeBytes - 1)).toEqual([])
+  expect(await evict(0)).toMatchObject([{ model }, runtime])
+  expect(await listRuntimes()).toEqual([])
+
+  const remove = () => page.evaluate(() => window.rivulet.store.remove('onnxruntime-web'))
+  expect(await remove()).toBe(false)
+  // It is downloaded again.
+  expect(await loadAndAsk(page, { model })).toMatchObject({ text: expect.any(String) })
+  expect(await listRuntimes()).toMatchObject([runtime])
+  expect(await remove()).toBe(true)
+  expect(await listRuntimes()).toEqual([])
+  expect(await page.evaluate(() => window.rivulet.store.list())).toMatchObject([{ model }])
 })
 
 test.describe('a hub', () => {

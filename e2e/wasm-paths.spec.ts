@@ -43,16 +43,22 @@ for (const [device, wasmPaths, file] of [
   })
 }
 
-test('onnx() on WebGPU requests its own WebAssembly from there', async ({ page }) => {
-  const requested = await moveWasm(page)
-  await page.evaluate(() => {
-    const { createEngine, onnx } = window.rivulet
-    const backend = onnx({ device: 'webgpu', wasmPaths: './moved/' })
-    // Not awaited: a software adapter needs half a minute for the shaders.
-    createEngine({ backend, model: './models/stories/' }).catch(() => {})
+for (const [wasmPaths, file] of [
+  ['./moved', 'ort-wasm-simd-threaded.jspi.wasm'],
+  // The app serves no other file for WebGPU.
+  [{ webgpu: './moved/ort-wasm-simd-threaded.asyncify.wasm' }, 'ort-wasm-simd-threaded.asyncify.wasm'],
+] as const satisfies readonly (readonly [OnnxWasmPaths, string])[]) {
+  test(`onnx() on WebGPU loads its WebAssembly from /moved/${file}`, async ({ page }) => {
+    const requested = await moveWasm(page)
+    await page.evaluate((wasmPaths) => {
+      const { createEngine, onnx } = window.rivulet
+      const backend = onnx({ device: 'webgpu', wasmPaths })
+      // Not awaited: a software adapter needs half a minute for the shaders.
+      createEngine({ backend, model: './models/stories/' }).catch(() => {})
+    }, wasmPaths)
+    await expect.poll(() => requested).toContain(`/moved/${file}`)
   })
-  await expect.poll(() => requested).toContain('/moved/ort-wasm-simd-threaded.asyncify.wasm')
-})
+}
 
 test('if the WebAssembly is missing, loading fails with an error that names the option', async ({ page }) => {
   await moveWasm(page)

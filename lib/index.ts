@@ -27,7 +27,7 @@ export type {
 } from './contract/errors.js'
 export type { DownloadOptions } from './download-options.js'
 export { store } from './store.js'
-export type { EvictOptions, StoredModel } from './store.js'
+export type { EvictOptions, StoredFiles, StoredModel, StoredRuntime } from './store.js'
 export type { PartialValue, PartialValueOf, ValueOf } from './answer-value.js'
 export type {
   AnswerOptions,

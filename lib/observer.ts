@@ -16,8 +16,8 @@ export interface EngineObserver {
   /** `engine.generate` was called. */
   onStart?(start: GenerationStart): void
   /**
-   * A part of the prompt was computed, and the first token is not there yet. `onnx()` reports this after each part of a long
-   * prompt; the other backends report nothing. Without an observer that has this method, nothing is sent for it.
+   * A part of the prompt was computed, and the first token is not there yet. `onnx()` and `llamaCpp()` report this after each
+   * part of a long prompt (32 tokens or more); the other backends report nothing. Without an observer that has this method, nothing is sent for it.
    */
   onPrefill?(prefill: ObservedPrefill): void
   /**

@@ -43,16 +43,17 @@ describe('wasmPaths', () => {
     'https://files.example/ort',
     'https://files.example/ort/',
     new URL('https://files.example/ort/'),
-  ])('a folder is resolved to one file for each device: %s', (folder) => {
+  ])('a folder is resolved to one file for each build: %s', (folder) => {
     expect(readWasmPaths(folder)).toEqual({
       wasmPaths: {
         wasm: 'https://files.example/ort/ort-wasm-simd-threaded.wasm',
         webgpu: 'https://files.example/ort/ort-wasm-simd-threaded.asyncify.wasm',
+        jspi: 'https://files.example/ort/ort-wasm-simd-threaded.jspi.wasm',
       },
     })
   })
 
-  test('can be a file for only one device', () => {
+  test('can be a file for only one build', () => {
     expect(readWasmPaths({ webgpu: new URL('https://files.example/a1b2.wasm') })).toEqual({
       wasmPaths: { webgpu: 'https://files.example/a1b2.wasm' },
     })
@@ -67,7 +68,7 @@ describe('wasmPaths', () => {
     [7, /wasmPaths }\) must be a URL/],
     [null, /wasmPaths }\) must be a URL/],
     [{ wasm: 'http://[' }, /wasmPaths: { wasm } }\) must be a URL/],
-    [{ mjs: 'https://files.example/ort.mjs' }, /no device "mjs"/],
+    [{ mjs: 'https://files.example/ort.mjs' }, /no build "mjs"/],
   ])('are refused with the name of the option if invalid: %j', (wasmPaths, message) => {
     expect(() => readWasmPaths(wasmPaths as OnnxOptions['wasmPaths'])).toThrow(
       expect.objectContaining({ code: 'invalid-option', message: expect.stringMatching(message) }),

@@ -4,20 +4,27 @@ import { chooseOnnxDevice } from './contract/choose-device.js'
 import { probeDevices } from './contract/devices.js'
 import type { ModelSource } from './locate-model.js'
 import type { GrammarEngine } from './xgrammar.js'
-import { onnxDevices, onnxDtypes, onnxWasmFiles, type OnnxLoadOptions } from './contract/onnx-options.js'
+import {
+  onnxDevices,
+  onnxDtypes,
+  onnxWasmFiles,
+  type OnnxBuild,
+  type OnnxLoadOptions,
+} from './contract/onnx-options.js'
 import { resolveUrl } from './resolve-url.js'
 
 export { onnxDevices, onnxDtypes } from './contract/onnx-options.js'
 export type { OnnxDevice, OnnxDtype } from './contract/onnx-options.js'
 
 /**
- * URLs of ONNX Runtime's WebAssembly files, relative to the page: a folder that contains both `.wasm` files of
- * onnxruntime-web's `dist` under their original names, or one file for each device. Use the files of the installed version.
+ * URLs of ONNX Runtime's WebAssembly files, relative to the page: a folder that contains the files of onnxruntime-web's `dist`
+ * under their original names, or one file for each build. Use the files of the installed version.
+ *
+ * - `wasm` for the CPU: `ort-wasm-simd-threaded.wasm`
+ * - `jspi` for WebGPU: `ort-wasm-simd-threaded.jspi.wasm`, in browsers with JavaScript Promise Integration
+ * - `webgpu` for WebGPU: `ort-wasm-simd-threaded.asyncify.wasm`, in the others; in all browsers if it is set and `jspi` is not
  */
-export type OnnxWasmPaths =
-  | string
-  | URL
-  | { readonly wasm?: string | URL | undefined; readonly webgpu?: string | URL | undefined }
+export type OnnxWasmPaths = string | URL | { readonly [Build in OnnxBuild]?: string | URL | undefined }
 
 /** Options of `onnx()`. */
 export interface OnnxOptions extends Omit<OnnxLoadOptions, 'wasmPaths'> {
@@ -143,19 +150,22 @@ function checkModelFile(path: unknown): void {
 function resolveWasmPaths(paths: OnnxWasmPaths): OnnxLoadOptions['wasmPaths'] {
   if (typeof paths === 'string' || paths instanceof URL) {
     const folder = resolveUrl('onnx({ wasmPaths })', paths).replace(/\/?$/, '/')
-    return { wasm: `${folder}${onnxWasmFiles.wasm}`, webgpu: `${folder}${onnxWasmFiles.webgpu}` }
+    return Object.fromEntries(builds.map((build) => [build, folder + onnxWasmFiles[build]]))
   }
   if (typeof paths !== 'object' || paths === null)
-    refuse('onnx({ wasmPaths }) must be a URL, or an object with a URL for each device.')
-  const resolved: { wasm?: string; webgpu?: string } = {}
-  for (const [device, url] of Object.entries(paths)) {
-    if (device !== 'wasm' && device !== 'webgpu') {
-      refuse(`onnx({ wasmPaths }) has no device "${device}". Its devices are: wasm, webgpu.`)
-    }
-    if (url !== undefined) resolved[device] = resolveUrl(`onnx({ wasmPaths: { ${device} } })`, url)
+    refuse('onnx({ wasmPaths }) must be a URL, or an object with a URL for each build.')
+  const resolved: { [Build in OnnxBuild]?: string } = {}
+  for (const [name, url] of Object.entries(paths)) {
+    const build = builds.find((each) => each === name)
+    if (build === undefined)
+      refuse(`onnx({ wasmPaths }) has no build "${name}". The builds are: ${builds.join(', ')}.`)
+    if (url !== undefined) resolved[build] = resolveUrl(`onnx({ wasmPaths: { ${build} } })`, url)
   }
   return resolved
 }
+
+/** `Object.keys` has the type of all strings. */
+const builds = Object.keys(onnxWasmFiles) as OnnxBuild[]
 
 async function checkAvailability(options: OnnxLoadOptions): Promise<BackendAvailability> {
   const chosen = chooseOnnxDevice(await probeDevices(), options)

@@ -55,6 +55,8 @@ describe('on a server', () => {
 
   it('the store is empty, and locates names and absolute URLs', async () => {
     expect(await store.list()).toEqual([])
+    expect(await store.listRuntimes()).toEqual([])
+    expect(await store.remove('onnxruntime-web')).toBe(false)
     expect(await store.evict({ keepBytes: 0 })).toEqual([])
     expect(await store.remove('owner/name')).toBe(false)
     expect(store.locate('owner/name')).toBe('https://huggingface.co/owner/name/resolve/main/')

@@ -10,33 +10,46 @@ import {
   readRecord,
   recordName,
   removeEntry,
+  runtimeFolderName,
+  runtimePackages,
   storeFolderName,
   usedName,
+  type RuntimePackage,
 } from './contract/store-layout.js'
 import { whenFree } from './contract/when-free.js'
 
-/** A model in this browser's store. Parts of the model may still be missing. */
-export interface StoredModel {
-  /** The URL of the model's folder or GGUF file, without a query; `createEngine({ model })` accepts it. */
-  readonly model: string
-  /** How many bytes of the model are stored. */
+/** What is stored of a model or a runtime. Parts of it may still be missing. */
+export interface StoredFiles {
+  /** How many bytes are stored. */
   readonly storedBytes: number
   /** The total size of the files whose download was started. */
   readonly totalBytes: number
   /** True if every file whose download was started is stored completely. */
   readonly isComplete: boolean
-  /** When the model was last opened, in milliseconds since 1970. */
+  /** When the files were last opened, in milliseconds since 1970. */
   readonly lastUsedMs: number
+}
+
+/** A model in this browser's store. */
+export interface StoredModel extends StoredFiles {
+  /** The URL of the model's folder or GGUF file, without a query; `createEngine({ model })` accepts it. */
+  readonly model: string
+}
+
+/** The WebAssembly of a runtime in this browser's store: 10 to 41 MB, which all models of a backend share. */
+export interface StoredRuntime extends StoredFiles {
+  /** The runtime's npm package. */
+  readonly runtime: RuntimePackage
 }
 
 /** Options of `store.evict`. */
 export interface EvictOptions {
-  /** The maximum number of bytes to keep. */
+  /** The maximum number of bytes to keep. The runtimes count only if no model is left. */
   readonly keepBytes: number
 }
 
 /**
- * The models that this browser stores for this site. The store is empty if the page has no private file system that works,
+ * The models that this browser stores for this site, and the runtimes of `onnx()` and `llamaCpp()`. The store is empty if the page has no private file system that works,
  * as on insecure pages and in some private windows, and on a server.
  */
 export const store = {
@@ -44,6 +57,18 @@ export const store = {
   async list(): Promise<readonly StoredModel[]> {
     const found = await listModels()
     return found.map(({ model }) => model).toSorted((a, b) => b.lastUsedMs - a.lastUsedMs)
+  },
+
+  /** Lists the stored runtimes, the most recently used first. */
+  async listRuntimes(): Promise<readonly StoredRuntime[]> {
+    const found = await Promise.all((await listDirectories(runtimeFolderName)).map(describeModels))
+    return found
+      .flat()
+      .flatMap(({ model: { model, ...files } }) => {
+        const runtime = findRuntime(model)
+        return runtime ? [{ runtime, ...files }] : []
+      })
+      .toSorted((a, b) => b.lastUsedMs - a.lastUsedMs)
   },
 
   /**
@@ -58,18 +83,22 @@ export const store = {
   },
 
   /**
-   * Removes a model: a GGUF file, with all its parts, or a folder, with all its files. Waits until no tab is loading a model
-   * of the same folder. An engine that has loaded the model keeps running.
-   * @param model a URL or name, as for `createEngine`, or as returned by `list`
-   * @returns true if the model was stored
+   * Removes a model: a GGUF file, with all its parts, or a folder, with all its files; or a runtime. Waits until no tab is
+   * loading a model of the same folder, or the runtime. An engine that has loaded it keeps running. The next engine
+   * downloads it again.
+   * @param model a URL or name, as for `createEngine`, or as returned by `list`; or a runtime, as returned by `listRuntimes`
+   * @returns true if it was stored
    * @throws RivuletError `invalid-option` if `model` is not a model's URL or name; `download-failed` if a file stays open in
    *   another tab for a minute
    */
   async remove(model: string | URL, { hubUrl = defaultHubUrl }: { hubUrl?: string } = {}): Promise<boolean> {
-    const location = locateRemote(model, globalThis.document?.baseURI, hubUrl)
+    const runtime = findRuntime(model)
     // Without a store there are also no hashes and no locks: they exist only on secure pages.
-    if (!(await openModels())) return false
-    if (location.file === undefined && (await removeFolder(location.url))) return true
+    if (runtime)
+      return (await openFolder(runtimeFolderName)) ? removeFolder(runtimeFolderName, runtime) : false
+    const location = locateRemote(model, globalThis.document?.baseURI, hubUrl)
+    if (!(await openFolder(storeFolderName))) return false
+    if (location.file === undefined && (await removeFolder(storeFolderName, location.url))) return true
     const file = findFile(location)
     if (file === undefined) return false
     const directory = await nameModelDirectory(file.folderUrl)
@@ -77,17 +106,18 @@ export const store = {
   },
 
   /**
-   * Removes the least recently used models until the rest takes at most `keepBytes`. Skips models that are being loaded.
-   * @returns the removed models
+   * Removes the least recently used models until the rest takes at most `keepBytes`. If no model is left, and the runtimes
+   * take more than `keepBytes`, removes the runtimes too. Skips what is being loaded.
+   * @returns the removed models and runtimes
    * @throws RivuletError `invalid-option`; `download-failed` if a file stays open in another tab for a minute
    */
-  async evict({ keepBytes }: EvictOptions): Promise<readonly StoredModel[]> {
+  async evict({ keepBytes }: EvictOptions): Promise<readonly (StoredModel | StoredRuntime)[]> {
     if (typeof keepBytes !== 'number' || !(keepBytes >= 0)) {
       refuse('store.evict(): "keepBytes" must be a number, 0 or more.')
     }
     const found = await listModels()
     let storedBytes = found.reduce((sum, { model }) => sum + model.storedBytes, 0)
-    const removed: StoredModel[] = []
+    const removed: (StoredModel | StoredRuntime)[] = []
     for (const { directory, model } of found.toSorted((a, b) => a.model.lastUsedMs - b.model.lastUsedMs)) {
       if (storedBytes <= keepBytes) break
       const isGone = await navigator.locks.request(nameModelLock(directory), { ifAvailable: true }, (lock) =>
@@ -97,21 +127,29 @@ export const store = {
       storedBytes -= model.storedBytes
       removed.push(model)
     }
+    if (removed.length < found.length) return removed
+    const runtimes = await store.listRuntimes()
+    if (runtimes.reduce((sum, runtime) => sum + runtime.storedBytes, 0) <= keepBytes) return removed
+    for (const stored of runtimes) {
+      const isGone = await removeFolder(runtimeFolderName, stored.runtime, { ifAvailable: true })
+      if (isGone) removed.push(stored)
+    }
     return removed
   },
 }
 
-async function openModels(): Promise<FileSystemDirectoryHandle | undefined> {
+/** @param name the name of the models' or the runtimes' folder */
+async function openFolder(name: string): Promise<FileSystemDirectoryHandle | undefined> {
   try {
-    return await getDirectory(await navigator.storage.getDirectory(), storeFolderName)
+    return await getDirectory(await navigator.storage.getDirectory(), name)
   } catch {
     return undefined
   }
 }
 
-async function listDirectories(): Promise<FileSystemDirectoryHandle[]> {
-  const models = await openModels()
-  return models ? readDirectories(models) : []
+async function listDirectories(folder: string): Promise<FileSystemDirectoryHandle[]> {
+  const parent = await openFolder(folder)
+  return parent ? readDirectories(parent) : []
 }
 
 async function readDirectories(parent: FileSystemDirectoryHandle): Promise<FileSystemDirectoryHandle[]> {
@@ -129,7 +167,7 @@ interface FoundModel {
 }
 
 async function listModels(): Promise<readonly FoundModel[]> {
-  return (await Promise.all((await listDirectories()).map(describeModels))).flat()
+  return (await Promise.all((await listDirectories(storeFolderName)).map(describeModels))).flat()
 }
 
 /** Describes the models of a folder: its GGUF files, each on its own, and the model of the other files. */
@@ -180,20 +218,29 @@ function findFile(
   return folderUrl === location.url ? undefined : { folderUrl, modelUrl: location.url.slice(0, -1) }
 }
 
-/** Removes all files of a folder. @returns true if files of the folder were stored */
-async function removeFolder(folderUrl: string): Promise<boolean> {
-  const name = await nameModelDirectory(folderUrl)
-  return navigator.locks.request(nameModelLock(name), async () => {
-    const models = await openModels()
-    if (!models || !(await getDirectory(models, name))) return false
-    await whenFree(folderUrl, () => removeEntry(models, name))
+/**
+ * Removes all files of a folder of models, or of a runtime.
+ * @param storeFolder the name of the models' or the runtimes' folder
+ * @param folder the URL of the folder of models, or the runtime's package
+ * @returns true if such files were stored, and the lock was available
+ */
+async function removeFolder(
+  storeFolder: string,
+  folder: string,
+  lockOptions: LockOptions = {},
+): Promise<boolean> {
+  const name = await nameModelDirectory(folder)
+  return navigator.locks.request(nameModelLock(name), lockOptions, async (lock) => {
+    const parent = lock && (await openFolder(storeFolder))
+    if (!parent || !(await getDirectory(parent, name))) return false
+    await whenFree(folder, () => removeEntry(parent, name))
     return true
   })
 }
 
 /** Removes the files of one model, and the folder's directory if it contains no other model. */
 async function removeModel(directoryName: string, modelUrl: string): Promise<boolean> {
-  const models = await openModels()
+  const models = await openFolder(storeFolderName)
   const directory = models && (await getDirectory(models, directoryName))
   if (!models || !directory) return false
   let isRemoved = false
@@ -207,4 +254,8 @@ async function removeModel(directoryName: string, modelUrl: string): Promise<boo
     await whenFree(modelUrl, () => removeEntry(models, directoryName))
   }
   return isRemoved
+}
+
+function findRuntime(name: string | URL): RuntimePackage | undefined {
+  return runtimePackages.find((each) => each === name)
 }

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { cpSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
@@ -16,13 +16,24 @@ export interface Consumer {
   remove(): void
 }
 
-/** Packs rivulet as for the registry, and installs it with the bundler into a copy of an app. */
+/** The package as for the registry. */
+let packed: string | undefined
+
+/** Packs rivulet, once in each process. @returns the path of the package */
+function packRivulet(): string {
+  if (packed !== undefined) return packed
+  const folder = mkdtempSync(join(tmpdir(), 'rivulet-packed-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  const [tarball] = JSON.parse(
+    execFileSync('npm', ['pack', '--json', '--pack-destination', folder], { cwd: root, encoding: 'utf8' }),
+  ) as { readonly filename: string }[]
+  return (packed = join(folder, tarball!.filename))
+}
+
+/** Installs the packed rivulet with the bundler into a copy of an app. */
 export function installConsumer(app: string): Consumer {
   const workspace = mkdtempSync(join(tmpdir(), `rivulet-${app}-`))
-  const [tarball] = JSON.parse(
-    execFileSync('npm', ['pack', '--json', '--pack-destination', workspace], { cwd: root, encoding: 'utf8' }),
-  ) as { readonly filename: string }[]
-  renameSync(join(workspace, tarball!.filename), join(workspace, 'rivulet.tgz'))
+  cpSync(packRivulet(), join(workspace, 'rivulet.tgz'))
   const folder = join(workspace, 'app')
   cpSync(join(apps, app), folder, { recursive: true })
   cpSync(join(apps, 'shared'), join(folder, 'src'), { recursive: true })
@@ -30,7 +41,7 @@ export function installConsumer(app: string): Consumer {
     cpSync(join(root, 'demo/public/models', model), join(folder, 'public/models', model), { recursive: true })
   }
   const quietFlags = ['--ignore-scripts', '--no-package-lock', '--no-audit', '--no-fund', '--prefer-offline']
-  runNpm(folder, 'install', ...quietFlags)
+  runNpm(folder, ['install', ...quietFlags])
   return {
     folder,
     packages: listPackages(join(folder, 'node_modules')),
@@ -40,30 +51,34 @@ export function installConsumer(app: string): Consumer {
 
 /** Builds the app. @returns the folders to upload to a static host */
 export function buildConsumer({ folder }: Consumer, output: string): readonly string[] {
-  runNpm(folder, 'run', 'build')
+  runNpm(folder, ['run', 'build'])
   return [join(folder, output), join(folder, 'public')]
 }
 
-/** Runs an app that needs no browser. @returns its output */
-export function runConsumer({ folder }: Consumer): string {
-  return runNpm(folder, 'run', '--silent', 'start')
+/**
+ * Runs an app that needs no page of the test's own.
+ * @param variables of the app's environment
+ * @returns its output
+ */
+export function runConsumer({ folder }: Consumer, variables: Readonly<Record<string, string>> = {}): string {
+  return runNpm(folder, ['run', '--silent', 'start'], variables)
 }
 
-/** Starts the bundler's development server. */
-export async function serveDev({ folder }: Consumer): Promise<ServedApp> {
+/** Starts the app's own server: of development, or of the built app. */
+export async function serveOwn({ folder }: Consumer, script: 'dev' | 'start'): Promise<ServedApp> {
   // In its own process group, because npm does not pass signals on to its child.
-  const server = spawn('npm', ['run', 'dev'], { cwd: folder, detached: true })
+  const server = spawn('npm', ['run', script], { cwd: folder, detached: true, env: appEnvironment })
   const close = () => void (server.exitCode === null && process.kill(-server.pid!))
   let output = ''
   const url = await new Promise<string>((resolve, reject) => {
     const listen = (piece: Buffer) => {
       output += piece.toString()
-      const address = /http:\/\/localhost:\d+\//.exec(stripVTControlCharacters(output))
-      if (address) resolve(address[0])
+      const address = /http:\/\/localhost:\d+(?=[/\s])/.exec(stripVTControlCharacters(output))
+      if (address) resolve(`${address[0]}/`)
     }
     server.stdout.on('data', listen)
     server.stderr.on('data', listen)
-    server.on('exit', () => reject(new Error(`The development server exited: ${output}`)))
+    server.on('exit', () => reject(new Error(`The server exited: ${output}`)))
   })
   return { url, close }
 }
@@ -74,14 +89,16 @@ function listPackages(folder: string): string[] {
   )
 }
 
+const appEnvironment = { ...process.env, NEXT_TELEMETRY_DISABLED: '1' }
+
 /** Runs npm, and shows its output only if it fails. */
-function runNpm(folder: string, ...args: readonly string[]): string {
+function runNpm(folder: string, args: readonly string[], variables: NodeJS.ProcessEnv = {}): string {
   try {
     return execFileSync('npm', args, {
       cwd: folder,
       encoding: 'utf8',
       stdio: 'pipe',
-      env: { ...process.env, NEXT_TELEMETRY_DISABLED: '1' },
+      env: { ...appEnvironment, ...variables },
     })
   } catch (error) {
     const { stdout, stderr } = error as { readonly stdout: string; readonly stderr: string }

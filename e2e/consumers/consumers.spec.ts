@@ -1,9 +1,9 @@
 // Apps built by other bundlers, with only the packed package and onnxruntime-web, stream in a real browser.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, test, type Page } from '@playwright/test'
 import { Tokenizer } from '@huggingface/tokenizers'
-import { buildConsumer, installConsumer, runConsumer, serveDev, type Consumer } from './consumer.js'
+import { buildConsumer, installConsumer, runConsumer, serveOwn, type Consumer } from './consumer.js'
 import { serveStandInCdn } from './stand-in-cdn.js'
 import { serveApp, type ServedApp } from './serve-app.js'
 
@@ -72,7 +72,7 @@ for (const { name, app, output, hasDevServer, hasOneThread, isFast } of bundlers
 
     if (hasDevServer) {
       test('the development server finds worker and WebAssembly, and streams', { tag }, async ({ page }) => {
-        const served = await serveDev(consumer)
+        const served = await serveOwn(consumer, 'dev')
         try {
           await readStory(page, served, 'wasm')
         } finally {
@@ -92,7 +92,7 @@ for (const { name, app, hasDevServer } of [
   }) => {
     const consumer = installConsumer(app)
     const built = await serveApp(buildConsumer(consumer, 'dist'), 'plain')
-    const dev = hasDevServer ? await serveDev(consumer) : undefined
+    const dev = hasDevServer ? await serveOwn(consumer, 'dev') : undefined
     try {
       await removeMemory64(page)
       for (const served of [built, dev]) {
@@ -139,84 +139,6 @@ test('the hooks of rivulet/react run on React 18 (in Node, a stand-in for the en
   } finally {
     consumer.remove()
   }
-})
-
-const guide = readFileSync(resolve(import.meta.dirname, '../../docs/guides/chat-in-a-framework.md'), 'utf8')
-
-/** Reads the first code block of a language below a heading of the guide. */
-function readExample(heading: string, language: string): string {
-  const section = guide.slice(guide.indexOf(`\n## ${heading}\n`))
-  const start = section.indexOf(`\n\`\`\`${language}`)
-  const code = section.slice(section.indexOf('\n', start + 1) + 1)
-  return code.slice(0, code.indexOf('\n```') + 1)
-}
-
-const frameworks = [
-  { name: 'Vue', app: 'vue', files: { 'use-chat.ts': 'ts', 'chat.vue': 'vue' } },
-  { name: 'Svelte', app: 'svelte', files: { 'chat.svelte': 'svelte' } },
-] as const
-
-for (const { name, app, files } of frameworks) {
-  test(`the guide’s chat in ${name} builds and shows an answer as it grows (in Node, a stand-in for the engine)`, () => {
-    const consumer = installConsumer(app)
-    try {
-      for (const [file, language] of Object.entries(files)) {
-        writeFileSync(join(consumer.folder, 'src', file), readExample(name, language))
-      }
-      buildConsumer(consumer, 'dist')
-      const { texts, left } = JSON.parse(runConsumer(consumer)) as { texts: string[]; left: number }
-      expect(texts.length).toBeGreaterThan(2)
-      expect(texts.at(-1)).toBe('Once upon a time')
-      expect(left).toBe(0)
-    } finally {
-      consumer.remove()
-    }
-  })
-}
-
-test.describe('the guide’s chat in React, with Vite', () => {
-  let consumer: Consumer
-  test.beforeAll(() => {
-    consumer = installConsumer('react-vite')
-    writeFileSync(join(consumer.folder, 'src/story-chat.tsx'), readExample('React', 'tsx'))
-  })
-  test.afterAll(() => consumer.remove())
-
-  async function answer(page: Page): Promise<void> {
-    await expect(page.getByRole('status')).toHaveText('ready', { timeout: 120_000 })
-    await page.getByLabel('Question').fill('Tell me a story about a dragon.')
-    await page.getByRole('button', { name: 'Send' }).click()
-    await expect(page.getByRole('article', { name: 'assistant' }).last()).toContainText(
-      /ms to the first token/,
-    )
-  }
-
-  test('builds and streams', async ({ page }) => {
-    const built = await serveApp(buildConsumer(consumer, 'dist'), 'plain')
-    await page.goto(built.url)
-    await answer(page)
-    built.close()
-  })
-
-  test('on the development server, edits of the module leave one worker', async ({ page }) => {
-    const served = await serveDev(consumer)
-    try {
-      await page.goto(served.url)
-      await answer(page)
-      const file = join(consumer.folder, 'src/story-chat.tsx')
-      for (const label of ['Once more', 'And again', 'Repeat']) {
-        writeFileSync(
-          file,
-          readFileSync(file, 'utf8').replace(/(disabled=.*length === 0.>\s*)[\w ]+/, `$1${label}`),
-        )
-        await expect(page.getByRole('button', { name: label })).toBeVisible()
-      }
-      await answer(page)
-      expect(page.workers()).toHaveLength(1)
-    } finally {
-      served.close()
-    }
-  })
 })
 
 const models = resolve(import.meta.dirname, '../../demo/public/models/stories')

@@ -10,6 +10,8 @@ import { StoryChat } from './story-chat.js'
 declare global {
   interface Window {
     reactRoot: ReturnType<typeof createRoot>
+    /** Renders the app; again after `reactRoot.render(null)`. */
+    showApp(): Promise<void>
     /** Only set with `?ai-sdk`. */
     appEngine: Engine
     appWorker: Worker
@@ -31,4 +33,6 @@ async function createApp() {
   return <AiSdkChat engine={readSlowly(window.appEngine)} />
 }
 
-window.reactRoot.render(<StrictMode>{await createApp()}</StrictMode>)
+window.showApp = async () => window.reactRoot.render(<StrictMode>{await createApp()}</StrictMode>)
+
+await window.showApp()

@@ -11,11 +11,16 @@ export const float16Dtypes: readonly OnnxDtype[] = ['q4f16', 'fp16', 'q2f16', 'q
 export const onnxDevices = ['auto', 'webgpu', 'wasm'] as const
 export type OnnxDevice = (typeof onnxDevices)[number]
 
-/** The file name of ONNX Runtime's WebAssembly module for each device, in the `dist` folder of onnxruntime-web. */
+/**
+ * The builds of ONNX Runtime, and the file names of their WebAssembly in the `dist` folder of onnxruntime-web: `wasm` for the
+ * CPU; for WebGPU, `jspi` in browsers with JavaScript Promise Integration, and `webgpu` in the others.
+ */
 export const onnxWasmFiles = {
   wasm: 'ort-wasm-simd-threaded.wasm',
   webgpu: 'ort-wasm-simd-threaded.asyncify.wasm',
+  jspi: 'ort-wasm-simd-threaded.jspi.wasm',
 } as const
+export type OnnxBuild = keyof typeof onnxWasmFiles
 
 /** The options of `onnx()` that are sent to the worker. */
 export interface OnnxLoadOptions {
@@ -73,10 +78,9 @@ export interface OnnxLoadOptions {
    */
   readonly endTokens?: readonly string[] | undefined
   /**
-   * URLs of ONNX Runtime's WebAssembly for each device, for bundlers that do not find these files.
+   * URLs of the WebAssembly of ONNX Runtime's builds, for bundlers that do not find these files. `jspi` is only used if it is
+   * set, or `webgpu` is not.
    * @default the files next to onnxruntime-web's own modules
    */
-  readonly wasmPaths?:
-    | { readonly wasm?: string | undefined; readonly webgpu?: string | undefined }
-    | undefined
+  readonly wasmPaths?: { readonly [Build in OnnxBuild]?: string | undefined } | undefined
 }

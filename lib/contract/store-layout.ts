@@ -31,6 +31,9 @@ export interface FileRecord {
 export const storeFolderName = 'rivulet-models'
 /** The folder of the runtimes' WebAssembly files. It has the same layout; in place of models, it has npm packages. */
 export const runtimeFolderName = 'rivulet-runtimes'
+/** The npm packages of the runtimes whose files are stored. */
+export const runtimePackages = ['onnxruntime-web', '@wllama/wllama'] as const
+export type RuntimePackage = (typeof runtimePackages)[number]
 export const recordName = 'record.json'
 export const completeName = 'complete'
 export const usedName = 'used'

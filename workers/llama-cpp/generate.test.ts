@@ -40,13 +40,22 @@ function createRuntime({ prefillSteps = 2, failAt = Infinity, answer = words } =
       const texts = answer.slice(0, limit)
       const ends = texts.length === limit ? [] : ['']
       let predicted = 0
+      let prefilled = 0
       try {
         for (const text of [...Array.from({ length: prefillSteps }, () => undefined), ...texts, ...ends]) {
           await mayStep()
           await new Promise((resolve) => setTimeout(resolve, 1))
           seen.steps += 1
           if (seen.steps === failAt) throw new Error('the runtime broke')
-          if (text === undefined) continue
+          if (text === undefined) {
+            prefilled += 1
+            if (options.return_progress) {
+              const processed = 3 + Math.round((4 * prefilled) / prefillSteps)
+              const choices = [{ text: '', finish_reason: null }]
+              options.onData({ choices, timings, prompt_progress: { total: 7, cache: 3, processed } })
+            }
+            continue
+          }
           predicted += 1
           const choices = [{ text, finish_reason: null }]
           options.onData({ choices, timings: { ...timings, predicted_n: predicted } })
@@ -111,6 +120,18 @@ const readTexts = (steps: readonly GenerationStep[]) =>
 const settle = () => new Promise((resolve) => setTimeout(resolve, 30))
 
 describe('an answer of llama.cpp’s (scripted runtime)', () => {
+  it('reports how much of its prompt is computed, if the request asks for that', async () => {
+    const runtime = createRuntime({ prefillSteps: 4 })
+    const { all } = await readAll(generate(runtime, { ...storyRequest(), reportsPrefill: true }))
+    expect(all.slice(0, 3)).toEqual(
+      [4, 5, 6].map((computedTokens) => ({ kind: 'prefilling', computedTokens, totalTokens: 7 })),
+    )
+    expect(all[3]).toMatchObject({ kind: 'started', promptTokens: 7 })
+    expect(readTexts(all)).toEqual(words)
+    const { all: unasked } = await readAll(generate(createRuntime({ prefillSteps: 4 })))
+    expect(unasked[0]).toMatchObject({ kind: 'started' })
+  })
+
   it('is streamed token by token, without the end token, and with the counts at the end', async () => {
     const { all, finishReason } = await readAll(generate(createRuntime()))
     expect(finishReason).toBe('stop')

@@ -158,7 +158,14 @@ async function* complete(
   let silent: GenerationStep | undefined
   let isFirst = true
   try {
-    for await (const { choices, usage, timings } of completion.chunks()) {
+    for await (const { choices, usage, timings, prompt_progress: progress } of completion.chunks()) {
+      if (progress) {
+        const { total: totalTokens, cache, processed: computedTokens } = progress
+        // llama.cpp also reports the start and the end of the prompt.
+        if (computedTokens > cache && computedTokens < totalTokens)
+          yield { kind: 'prefilling', computedTokens, totalTokens }
+        continue
+      }
       if (isFirst) yield* begin(running, memory, timings)
       isFirst = false
       running.last = timings
@@ -259,7 +266,7 @@ function listWatched(
 
 function describeBody(
   { runtime, writePrompt, compileForm, controlTokens }: LoadedModel,
-  { request, text, before, grammar, formStart, tokens }: RunningAnswer,
+  { request, text, before, grammar, formStart, tokens, first }: RunningAnswer,
   watched: readonly string[],
 ): Readonly<Record<string, unknown>> {
   const { maxTokens } = request.options
@@ -268,6 +275,8 @@ function describeBody(
     ...(maxTokens !== undefined && { max_tokens: maxTokens - tokens }),
     ...(grammar && holdForm(compileForm, controlTokens, request.options, grammar, formStart + text.raw)),
     ...(watched.length > 0 && { preserved_tokens: watched }),
+    // After a thought, the answer has already started.
+    ...(request.reportsPrefill && !first && { return_progress: true }),
     prompt: writePrompt([...before, ...text.parts]),
     // Penalties consider all tokens so far, as in every backend.
     repeat_last_n: runtime.contextLength,

@@ -10,6 +10,15 @@ interface Chunk {
   }[]
   /** Present only in the last chunk. */
   readonly usage?: object
+  /** Present only while the prompt is computed, if the request has `return_progress`. The chunk has no text then. */
+  readonly prompt_progress?: {
+    /** The prompt's tokens. */
+    readonly total: number
+    /** How many of them were in the KV cache. */
+    readonly cache: number
+    /** How many of them are computed, or were in the KV cache. */
+    readonly processed: number
+  }
   readonly timings: Timings
 }
 

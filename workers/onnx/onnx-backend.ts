@@ -22,7 +22,7 @@ import type { ModelProto } from './onnx_pb.js'
 import { refuseGguf } from './refuse-gguf.js'
 import { firstCapacity, openDecoder } from './open-decoder.js'
 import { describeRuntimeFile } from './runtime-files.js'
-import type { OnnxRuntime } from './session.js'
+import { chooseBuild, type OnnxRuntime } from './session.js'
 import { startOnnxRuntime } from './start-runtime.js'
 import { hasSoftCap, refuseSoftCap } from './soft-cap.js'
 
@@ -62,7 +62,8 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
         ['onnx', nameLocation(model), chosen.device],
         usualTimes[chosen.device],
       )
-      const tracker = trackLoad(onProgress, describeRuntimeFile(chosen.device).path, times.expect)
+      const { path } = describeRuntimeFile(chooseBuild(chosen.device, options.wasmPaths))
+      const tracker = trackLoad(onProgress, path, times.expect)
       const startRuntime = startOnce((device) =>
         startOnnxRuntime(device, options.wasmPaths, {
           progress: tracker.files,

@@ -1,5 +1,31 @@
-import { expect, it } from 'vitest'
-import { createRefusal } from './session.js'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { chooseBuild, createRefusal } from './session.js'
+
+describe('the build of ONNX Runtime for WebGPU', () => {
+  afterEach(() => vi.unstubAllGlobals())
+
+  /** Stands in for a browser with or without JavaScript Promise Integration. */
+  const pretendBrowser = (names: readonly string[]) =>
+    vi.stubGlobal('WebAssembly', Object.fromEntries(names.map((name) => [name, () => {}])))
+
+  it.each([
+    [['Suspending', 'promising'], 'jspi'],
+    [[], 'webgpu'],
+    // An older draft of the specification.
+    [['Suspender'], 'webgpu'],
+  ] as const)('in a browser whose WebAssembly has %j is %s', (names, build) => {
+    pretendBrowser(names)
+    expect(chooseBuild('webgpu')).toBe(build)
+    expect(chooseBuild('wasm')).toBe('wasm')
+  })
+
+  it('is one whose file the app serves', () => {
+    pretendBrowser(['Suspending', 'promising'])
+    expect(chooseBuild('webgpu', { webgpu: 'a.wasm' })).toBe('webgpu')
+    expect(chooseBuild('webgpu', { webgpu: 'a.wasm', jspi: 'b.wasm' })).toBe('jspi')
+    expect(chooseBuild('webgpu', { wasm: 'c.wasm' })).toBe('jspi')
+  })
+})
 
 const node = "Non-zero status code returned while running MatMul node. Name:'a' Status Message:"
 

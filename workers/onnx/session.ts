@@ -1,5 +1,5 @@
 import type { Env, InferenceSession, TensorConstructor } from 'onnxruntime-web'
-import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
+import type { OnnxBuild, OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import { RivuletError, asRivuletError, describeError } from '../../lib/contract/errors.js'
 import type { ModelWeights } from './model-weights.js'
 
@@ -13,23 +13,46 @@ export interface OnnxRuntime {
 }
 
 /**
- * Loads the build of onnxruntime-web for a device. The build with WebGPU is twice as large as the plain one.
+ * Chooses the build of onnxruntime-web for a device. On WebGPU, WebAssembly must wait for promises. With JavaScript Promise
+ * Integration (https://webassembly.github.io/js-promise-integration/js-api/) the browser does that; without it, the code of a
+ * larger build does.
+ */
+export function chooseBuild(
+  device: 'webgpu' | 'wasm',
+  wasmPaths: OnnxLoadOptions['wasmPaths'] = {},
+): OnnxBuild {
+  if (device === 'wasm') return device
+  const hasPromiseIntegration = 'Suspending' in WebAssembly && 'promising' in WebAssembly
+  // The app serves only the file of the other build.
+  const isMissing = wasmPaths.jspi === undefined && wasmPaths.webgpu !== undefined
+  return hasPromiseIntegration && !isMissing ? 'jspi' : 'webgpu'
+}
+
+const importBuild = {
+  wasm: () => import('onnxruntime-web/wasm'),
+  webgpu: () => import('onnxruntime-web/webgpu'),
+  jspi: () => import('onnxruntime-web/jspi'),
+} as const satisfies Record<OnnxBuild, () => Promise<OnnxRuntime>>
+
+/**
+ * Loads the build of onnxruntime-web for a device. The builds with WebGPU are larger than the plain one.
  * @throws RivuletError `backend-unavailable`
  */
 export async function loadOnnxRuntime(
   device: 'webgpu' | 'wasm',
   wasmPaths: OnnxLoadOptions['wasmPaths'] = {},
 ): Promise<OnnxRuntime> {
+  const build = chooseBuild(device, wasmPaths)
   try {
     const [runtime, { moduleAddress }] = await Promise.all([
-      device === 'webgpu' ? import('onnxruntime-web/webgpu') : import('onnxruntime-web/wasm'),
+      importBuild[build](),
       import('./module-address.js'),
     ])
     // Each thread of ONNX Runtime runs the script that contains ONNX Runtime. If a bundler merged that code into this
     // worker's script, each thread would run this worker instead, and the load would never finish. Vite 8 merges them if
     // `worker: { format: 'es' }` is not set.
     if (moduleAddress === self.location.href) runtime.env.wasm.numThreads = 1
-    const wasm = wasmPaths[device]
+    const wasm = wasmPaths[build]
     // Sets only the URL of the file: with a path prefix, ONNX Runtime would also load its JavaScript from that path,
     // bypassing the bundler.
     if (wasm !== undefined) runtime.env.wasm.wasmPaths = { wasm }

@@ -3,7 +3,7 @@ import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import { fetchRuntimeFile, type RuntimeFetch } from '../store/runtime-file.js'
 import { ModelProtoSchema } from './onnx_pb.js'
 import { describeRuntimeFile } from './runtime-files.js'
-import { createStartError, loadOnnxRuntime, type OnnxRuntime } from './session.js'
+import { chooseBuild, createStartError, loadOnnxRuntime, type OnnxRuntime } from './session.js'
 import { tensorTypes } from './tensor-types.js'
 
 /**
@@ -17,8 +17,9 @@ export async function startOnnxRuntime(
   options: Omit<RuntimeFetch, 'packageName'>,
 ): Promise<OnnxRuntime> {
   const runtime = await loadOnnxRuntime(device, wasmPaths)
-  const file = describeRuntimeFile(device, runtime.env.versions.web)
-  const interception = interceptWasm(wasmPaths?.[device], (url) =>
+  const build = chooseBuild(device, wasmPaths)
+  const file = describeRuntimeFile(build, runtime.env.versions.web)
+  const interception = interceptWasm(wasmPaths?.[build], (url) =>
     fetchRuntimeFile(url, file, { ...options, packageName: 'onnxruntime-web' }),
   )
   try {

@@ -1,5 +1,5 @@
 import { RivuletError } from '../../lib/contract/errors.js'
-import { nameFileLock, runtimeFolderName } from '../../lib/contract/store-layout.js'
+import { nameFileLock, runtimeFolderName, type RuntimePackage } from '../../lib/contract/store-layout.js'
 import type { CollectProgress } from './collect-progress.js'
 import { downloadFile } from './download-file.js'
 import type { TransferProgress } from './download-job.js'
@@ -20,8 +20,8 @@ export interface RuntimeFile {
 
 /** How a runtime's file is fetched. */
 export interface RuntimeFetch {
-  /** The name of the npm package that contains the runtime. Its files are stored together. */
-  readonly packageName: string
+  /** The npm package that contains the runtime. Its files are stored together. */
+  readonly packageName: RuntimePackage
   readonly progress: CollectProgress
   readonly idleTimeoutMs: number
   readonly signal: AbortSignal

@@ -7,10 +7,11 @@ await build({
   bundle: true,
   minify: true,
   format: 'esm',
-  // So that the worker loads only one of ONNX Runtime's two builds.
+  // So that the worker loads only one of ONNX Runtime's three builds.
   splitting: true,
 })
 // esbuild does not change `new URL(file, import.meta.url)`: the files must be beside the script.
-for (const file of ['ort-wasm-simd-threaded.wasm', 'ort-wasm-simd-threaded.asyncify.wasm']) {
+for (const build of ['', '.asyncify', '.jspi']) {
+  const file = `ort-wasm-simd-threaded${build}.wasm`
   copyFileSync(`node_modules/onnxruntime-web/dist/${file}`, `dist/${file}`)
 }

@@ -1,10 +1,10 @@
 import { createApp } from 'vue'
-// The test writes these files from the guide.
+import { createEngine } from 'rivulet'
+import { onnx } from 'rivulet/onnx'
+// The test writes this component from the guide.
 import Chat from './chat.vue'
-import { createStandIn } from './stand-in-engine.js'
 
-export function show(place) {
-  const app = createApp(Chat, { engine: createStandIn() })
-  app.mount(place)
-  return () => app.unmount()
-}
+const engine = await createEngine({ backend: onnx(), model: './models/stories/' })
+const app = createApp(Chat, { engine })
+app.mount('#app')
+window.hide = () => app.unmount()
