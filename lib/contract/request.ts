@@ -229,18 +229,16 @@ export interface GenerateOptions<Format extends ResponseFormat | undefined = Res
 }
 
 /** Options of `engine.countTokens`: the options of `engine.generate` that change the prompt. */
-export type PromptOptions = Pick<GenerateOptions, (typeof promptOptionNames)[number]>
-
-/** The names of `PromptOptions`. */
-export const promptOptionNames = [
-  'templateVariables',
-  'tools',
-  'toolChoice',
-  'reasoning',
-  'applyChatTemplate',
-  'continueFinalMessage',
-  'signal',
-] as const satisfies readonly (keyof GenerateOptions)[]
+export type PromptOptions = Pick<
+  GenerateOptions,
+  | 'templateVariables'
+  | 'tools'
+  | 'toolChoice'
+  | 'reasoning'
+  | 'applyChatTemplate'
+  | 'continueFinalMessage'
+  | 'signal'
+>
 
 /** A request as it is sent to the worker. The page has decided everything that does not need the model's files. */
 export interface GenerateRequest {
