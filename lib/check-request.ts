@@ -73,11 +73,16 @@ const promptNames = [
 
 /**
  * Checks a prompt and the options that change it.
+ * @param owner the called method, for errors
  * @throws RivuletError `invalid-option`, also for the other options of `generate`
  */
-export function checkPromptRequest(prompt: Prompt, options: PromptOptions = {}): CheckedRequest {
+export function checkPromptRequest(
+  owner: string,
+  prompt: Prompt,
+  options: PromptOptions = {},
+): CheckedRequest {
   if (typeof options === 'object' && options !== null) {
-    refuseUnknown('countTokens()', options, promptNames)
+    refuseUnknown(owner, options, promptNames)
   }
   return checkRequest(prompt, options)
 }

@@ -486,6 +486,35 @@ describe('append()', () => {
     expect(session.contextUsage).toBe(usage)
   })
 
+  it('computes the conversation ahead of the next answer, as create() does with the initial prompts', async () => {
+    const initialPrompts = [{ role: 'system', content: 'Be brief.' }] as const
+    const { session, engine } = await open({ options: { initialPrompts } })
+    await session.append('Here is a note.')
+    const appended = [...initialPrompts, { role: 'user', content: 'Here is a note.' }]
+    expect(engine.prefilled.map(({ prompt }) => prompt)).toEqual([initialPrompts, appended])
+    Object.assign(engine, { prefill: () => Promise.reject(new Error('the runtime broke')) })
+    await session.append('Another note.')
+    expect(await session.prompt('Question')).toBe(story)
+  })
+
+  it('that is aborted while it is computed adds nothing', async () => {
+    const { session, engine } = await open()
+    Object.assign(engine, {
+      prefill: (_: unknown, { signal }: { readonly signal: AbortSignal }) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason as Error))
+        }),
+    })
+    const abort = new AbortController()
+    const appending = session.append('Here is a note.', { signal: abort.signal })
+    await nextTask()
+    abort.abort()
+    await expect(appending).rejects.toThrow(named('AbortError'))
+    expect(session.contextUsage).toBe(0)
+    await session.prompt('Question')
+    expect(sent(engine)).toEqual([[{ role: 'user', content: 'Question' }]])
+  })
+
   it('can be aborted, and then adds nothing', async () => {
     const { session, engine } = await open()
     const abort = new AbortController()

@@ -1,4 +1,5 @@
-import type { ChatMessage, GenerateOptions, Tool } from '../contract/request.js'
+import type { ChatMessage, GenerateOptions, PromptOptions, Tool } from '../contract/request.js'
+import type { ModelInfo } from '../contract/worker-api.js'
 import type { Engine } from '../engine.js'
 import type { GenerationResult } from '../generation.js'
 import { createException } from './exceptions.js'
@@ -62,15 +63,23 @@ export async function generateAnswer(
   return { text: result.text, calls, message: toMessage(result) }
 }
 
+/** Returns the options of every prompt of a session: its tools, and no reasoning. */
+export function choosePromptOptions({ supports }: ModelInfo, tools: readonly Tool[]): PromptOptions {
+  return {
+    ...(supports.reasoning.includes('off') && { reasoning: 'off' }),
+    ...(tools.length > 0 && { tools }),
+  }
+}
+
 function chooseOptions(
-  { info: { supports } }: Engine,
+  { info }: Engine,
   { isPrefix, constraint, samplingMode, tools }: AnswerRequest,
 ): GenerateOptions {
   const temperature = temperatures[samplingMode]
   return {
     ...(temperature !== undefined && { temperature }),
-    ...(supports.reasoning.includes('off') && { reasoning: 'off' as const }),
-    ...(tools.length > 0 && { tools, ...(isPrefix && { toolChoice: 'none' as const }) }),
+    ...choosePromptOptions(info, tools),
+    ...(tools.length > 0 && isPrefix && { toolChoice: 'none' }),
     ...(constraint && { responseFormat: constraint.format }),
     continueFinalMessage: isPrefix,
   }

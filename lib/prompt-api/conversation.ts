@@ -1,6 +1,7 @@
 import { RivuletError } from '../contract/errors.js'
 import type { ChatMessage, PromptOptions, Tool } from '../contract/request.js'
 import type { Engine } from '../engine.js'
+import { choosePromptOptions } from './answer.js'
 import { createQuotaExceededError } from './exceptions.js'
 
 /** The messages of a session, and how much of the context they take. */
@@ -20,6 +21,8 @@ export interface Conversation {
   makeRoom(input: readonly ChatMessage[], signal: AbortSignal): Promise<boolean>
   /** Adds messages, and counts the conversation again. */
   add(messages: readonly ChatMessage[], signal: AbortSignal): Promise<void>
+  /** Computes the conversation and `next` into the KV cache, so that the next answer starts sooner. */
+  prefill(next: readonly ChatMessage[], signal: AbortSignal): Promise<void>
   /** Returns an independent copy. */
   copy(): Conversation
 }
@@ -58,9 +61,11 @@ export async function startConversation(
 function createConversation(engine: Engine, tools: readonly Tool[], first: State): Conversation {
   let state = first
   const window = findWindow(engine.info)
+  // A recovery can change the engine's model.
+  const promptOptions = () => choosePromptOptions(engine.info, tools)
 
   const measure = async (messages: readonly ChatMessage[], signal?: AbortSignal) =>
-    messages.length === 0 ? 0 : countTokens(engine, messages, { tools, signal })
+    messages.length === 0 ? 0 : countTokens(engine, messages, { ...promptOptions(), signal })
 
   return {
     get messages() {
@@ -98,6 +103,16 @@ function createConversation(engine: Engine, tools: readonly Tool[], first: State
           : { kept: state.kept, history: [...state.history, ...messages] }
       const usage = await measure([...next.kept, ...next.history], signal)
       state = { ...next, usage }
+    },
+    async prefill(next, signal) {
+      const messages = [...state.kept, ...state.history, ...next]
+      if (messages.length === 0 || !engine.info.supports.prefill) return
+      try {
+        await engine.prefill(messages, { ...promptOptions(), signal })
+      } catch {
+        // The next answer computes its prompt itself, and reports what fails.
+        signal.throwIfAborted()
+      }
     },
     copy: () => createConversation(engine, tools, state),
   }

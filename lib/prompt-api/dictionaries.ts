@@ -12,7 +12,17 @@ export type LanguageModelMessageRole = 'system' | 'user' | 'assistant'
 /** Only `text`, `tool-call` and `tool-response` are supported. */
 export type LanguageModelMessageType = 'text' | 'image' | 'audio' | 'tool-call' | 'tool-response'
 
-export const samplingModes = [
+/** How varied the answers are. `balanced` uses the model's own values. */
+export type LanguageModelSamplingMode =
+  | 'most-predictable'
+  | 'predictable'
+  | 'slightly-predictable'
+  | 'balanced'
+  | 'slightly-creative'
+  | 'creative'
+  | 'most-creative'
+
+export const samplingModes: readonly LanguageModelSamplingMode[] = [
   'most-predictable',
   'predictable',
   'slightly-predictable',
@@ -20,10 +30,7 @@ export const samplingModes = [
   'slightly-creative',
   'creative',
   'most-creative',
-] as const
-
-/** How varied the answers are. `balanced` uses the model's own values. */
-export type LanguageModelSamplingMode = (typeof samplingModes)[number]
+]
 
 /** A type of content, and the languages of its text as BCP 47 tags. */
 export interface LanguageModelExpected {

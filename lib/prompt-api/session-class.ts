@@ -89,6 +89,7 @@ export function createSessionClass(
               throw stopped.aborted ? error : toException(error, false)
             },
           )
+          await conversation.prefill([], stopped)
           progress.report(1)
           stopped.throwIfAborted()
           const session = new Session(token, { engine, read, conversation })
@@ -194,6 +195,8 @@ export function createSessionClass(
       return this.#run(
         async (stopped) => {
           await this.#makeRoom(messages, stopped)
+          // An append that is aborted adds nothing.
+          await this.#conversation.prefill(messages, stopped)
           await this.#conversation.add(messages, stopped)
           return undefined
         },

@@ -69,6 +69,7 @@ export async function* generateTokens(
     const promptTokens = countPrompt(encoded)
     const prefillMs = performance.now() - startedAt
     yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs, prefillMs }
+    if (request.prefillOnly) return 'length'
 
     const { topLogprobs } = options
     let finishReason: 'stop' | 'length' = 'length'
