@@ -1,6 +1,6 @@
 // One contract for every backend (promises.ts): the same tests run through the library's public API.
 import { expect, type JSHandle } from '@playwright/test'
-import type { Engine, GenerateOptions, Prompt, PromptOptions } from 'rivulet'
+import type { ChatMessage, Engine, GenerateOptions, Prompt, PromptOptions } from 'rivulet'
 import { optionNames } from '../lib/contract/option-table.js'
 import {
   openBarePage,
@@ -268,7 +268,7 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
         prompt,
         options,
       })
-    if (!subject.canCount) {
+    if (!subject.canPrepare) {
       return expect(count(question)).rejects.toThrow(`${subject.info.backend} cannot count tokens`)
     }
     const short = { temperature: 0, maxTokens: 1 }
@@ -293,6 +293,33 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
     const again = await streamAnswer(engine, question, short)
     expect(again.result.text).toBe(result.text)
     expect(again.result.usage.cachedPromptTokens).toBeGreaterThanOrEqual(promptTokens - 1)
+  },
+
+  async prefills({ subject, engine }) {
+    const conversation: ChatMessage[] = [
+      { role: 'user', content: 'The dragon was happy. '.repeat(20) },
+      { role: 'assistant', content: 'Yes.' },
+      { role: 'user', content: question },
+    ]
+    const prefill = () => engine.evaluate((engine, prompt) => engine.prefill(prompt), conversation)
+    if (!subject.canPrepare) {
+      return expect(prefill()).rejects.toThrow(`${subject.info.backend} cannot compute a prompt ahead`)
+    }
+    await prefill()
+    const { result } = await streamAnswer(engine, conversation, { temperature: 0, maxTokens: 2 })
+    const { promptTokens, cachedPromptTokens } = result.usage
+    expect(promptTokens).toBeGreaterThan(100)
+    expect(cachedPromptTokens).toBeGreaterThanOrEqual(promptTokens - 1)
+    // A generation interrupts a prefill, and both end.
+    const texts = await engine.evaluate(
+      async (engine, { conversation, question }) => {
+        const ahead = engine.prefill(conversation.slice(0, 1))
+        const answer = engine.generate(question, { temperature: 0, maxTokens: 2 }).text()
+        return [await ahead, await answer]
+      },
+      { conversation, question },
+    )
+    expect(texts).toEqual([undefined, expect.stringMatching(/./)])
   },
 
   async latency({ subject, undisturbed }) {

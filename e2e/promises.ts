@@ -11,6 +11,7 @@ export const promises = {
   errors: 'A refused request ends with a typed error and affects no other request',
   usage: 'Tokens are counted, and the finish reason is reported',
   counts: 'Tokens of a prompt are counted before any work, as an answer reports them',
+  prefills: 'A prompt that is computed ahead starts with its first token',
   latency: 'Latency is measured at the reader, and by the model’s own clock where it has one',
   stop: 'The text ends before a stop string',
   seed: 'The same seed gives the same text, another seed another text',
@@ -44,7 +45,7 @@ export interface Subject {
   readonly reportsTokenIds: boolean
   readonly reportsModelTimes: boolean
   readonly canContinue: boolean
-  readonly canCount: boolean
+  readonly canPrepare: boolean
 }
 
 const toolOptions = ['tools', 'toolChoice', 'parallelToolCalls'] as const satisfies readonly OptionName[]
@@ -60,7 +61,7 @@ const local = {
   reportsTokenIds: true,
   reportsModelTimes: false,
   canContinue: true,
-  canCount: true,
+  canPrepare: true,
 }
 const onnxInfo = { backend: 'onnx', dtype: 'q8', contextLength: 512 } as const
 export const subjects: readonly Subject[] = [
@@ -77,7 +78,7 @@ export const subjects: readonly Subject[] = [
     info: { ...onnxInfo, device: 'webgpu', execution: 'replayed' },
     // `recovery` and `takeOver` load another engine, which takes a software adapter ten seconds or more; recovery.spec.ts
     // loses a GPU in CI. The order is kept by the worker's queue, which does not depend on the device; nor do the tokens.
-    onlyInSoak: ['order', 'counts', 'recovery', 'takeOver'],
+    onlyInSoak: ['order', 'counts', 'prefills', 'recovery', 'takeOver'],
   },
   {
     ...local,
@@ -95,7 +96,7 @@ export const subjects: readonly Subject[] = [
     reportsTokenIds: false,
     reportsModelTimes: true,
     canContinue: false,
-    canCount: false,
+    canPrepare: false,
     alsoRefuses: { where: '', options: [] },
     exceptions: {
       control: 'refuses messages with tokens that mark turns; other control tokens are not kept as text',
@@ -112,7 +113,7 @@ export const subjects: readonly Subject[] = [
     reportsModelTimes: true,
     isQueued: false,
     canContinue: false,
-    canCount: false,
+    canPrepare: false,
     alsoRefuses: {
       where: 'for a server of unknown kind',
       options: ['responseFormat', ...toolOptions, 'reasoning'],
@@ -213,7 +214,9 @@ export function tabulatePromises(columns: readonly Subject[]): string[][] {
 /** What the test of a promise asserts about a backend. */
 function describeOutcome(subject: Subject, name: PromiseName): string {
   if (name === 'options') return describeOptions(subject)
-  const isRefused = (name === 'continues' && !subject.canContinue) || (name === 'counts' && !subject.canCount)
+  const isRefused =
+    (name === 'continues' && !subject.canContinue) ||
+    ((name === 'counts' || name === 'prefills') && !subject.canPrepare)
   return isRefused ? '✓ refuses it with a typed error' : '✓'
 }
 

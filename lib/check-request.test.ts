@@ -348,9 +348,11 @@ describe('the texts of a prompt', () => {
 
 it('a count of tokens takes only the options that change the prompt', () => {
   const options = { templateVariables: { date: 'today' }, reasoning: 'off', applyChatTemplate: true } as const
-  expect(checkPromptRequest([user], options)).toEqual(check([user], options))
-  const other = { temperature: 0 } as Parameters<typeof checkPromptRequest>[1]
-  expect(() => checkPromptRequest([user], other)).toThrow(refusal('countTokens()', '"temperature"', 'tools'))
-  expect(() => checkPromptRequest('')).toThrow(refusal('empty'))
-  expect(() => checkPromptRequest('Hi', null as never)).toThrow(refusal('object'))
+  expect(checkPromptRequest('countTokens()', [user], options)).toEqual(check([user], options))
+  const other = { temperature: 0 } as Parameters<typeof checkPromptRequest>[2]
+  expect(() => checkPromptRequest('countTokens()', [user], other)).toThrow(
+    refusal('countTokens()', '"temperature"', 'tools'),
+  )
+  expect(() => checkPromptRequest('prefill()', '')).toThrow(refusal('empty'))
+  expect(() => checkPromptRequest('prefill()', 'Hi', null as never)).toThrow(refusal('object'))
 })

@@ -2,7 +2,6 @@ import { checkTemplateVariables } from './check-template-variables.js'
 import { refuse, refuseUnknown } from './contract/check-options.js'
 import { describeOption, optionNames, type NumberRange, type OptionName } from './contract/option-table.js'
 import {
-  promptOptionNames,
   type GenerateOptions,
   type Prompt,
   type PromptOptions,
@@ -64,13 +63,26 @@ export function checkRequest(prompt: Prompt, options: GenerateOptions = {}): Che
   return checked
 }
 
+const promptNames = [
+  'templateVariables',
+  'tools',
+  'toolChoice',
+  'reasoning',
+  ...inputOptions,
+] as const satisfies readonly (keyof PromptOptions)[]
+
 /**
  * Checks a prompt and the options that change it.
+ * @param owner the called method, for errors
  * @throws RivuletError `invalid-option`, also for the other options of `generate`
  */
-export function checkPromptRequest(prompt: Prompt, options: PromptOptions = {}): CheckedRequest {
+export function checkPromptRequest(
+  owner: string,
+  prompt: Prompt,
+  options: PromptOptions = {},
+): CheckedRequest {
   if (typeof options === 'object' && options !== null) {
-    refuseUnknown('countTokens()', options, promptOptionNames)
+    refuseUnknown(owner, options, promptNames)
   }
   return checkRequest(prompt, options)
 }

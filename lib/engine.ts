@@ -48,6 +48,16 @@ export interface Engine extends AsyncDisposable {
    *   `engine-disposed`, `queue-full`, `generation-failed`, `worker-failed`, `device-lost`; the reason of `options.signal`
    */
   countTokens(prompt: Prompt, options?: PromptOptions): Promise<number>
+  /**
+   * Computes a prompt into the KV cache, so that a `generate` whose prompt starts with it has its first token earlier: after
+   * about one decode step, if the whole prompt was computed. Call it while the app is idle, for example with the system prompt
+   * or with the conversation before the user's next message. A prefill waits for the generations before it. A later
+   * `generate` interrupts it, and reuses what is computed by then. Observers are not called.
+   * @returns a promise that resolves when the prompt is computed, or a generation has interrupted the prefill
+   * @throws RivuletError `invalid-option`, also if `info.supports.prefill` is false; `prompt-too-long`, `chat-template-failed`,
+   *   `engine-disposed`, `queue-full`, `generation-failed`, `worker-failed`, `device-lost`; the reason of `options.signal`
+   */
+  prefill(prompt: Prompt, options?: PromptOptions): Promise<void>
   /** Cancels all generations, then frees the model and its worker. May be called again. */
   dispose(): Promise<void>
 }

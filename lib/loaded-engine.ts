@@ -10,7 +10,7 @@ import { keepWorker, type Recovery } from './keep-worker.js'
 import type { CombinedObserver } from './observer.js'
 import type { LoadedWorker } from './start-worker.js'
 import { TokenStream } from './token-stream.js'
-import { readOnlyChunk, readWorkerStream } from './worker-stream.js'
+import { readOnlyChunk, readToEnd, readWorkerStream } from './worker-stream.js'
 
 /** How long `dispose` waits for a busy worker to free the GPU before it terminates the worker. */
 const unloadTimeoutMs = 1000
@@ -27,6 +27,8 @@ export function createLoadedEngine(
   observer.onLoad(first.info)
   const disposing = new AbortController()
   const kept = keepWorker(first, recovery, disposing.signal)
+  /** Each interrupts a running prefill, because a generation needs the model. */
+  const prefills = new Set<() => void>()
   let generations = 0
   let disposed: Promise<void> | undefined
 
@@ -53,6 +55,7 @@ export function createLoadedEngine(
       const { info: currentInfo } = kept.current
       const { input, options: sampling } = createRequest(checked, currentInfo)
       if (disposed) throw disposedError()
+      for (const interrupt of prefills) interrupt()
       const order = generations++
       const generation = drawNumber()
       const startedAt = performance.now()
@@ -96,7 +99,7 @@ export function createLoadedEngine(
       })
     },
     async countTokens(prompt, options) {
-      const checked = checkPromptRequest(prompt, options)
+      const checked = checkPromptRequest('countTokens()', prompt, options)
       if (disposed) throw disposedError()
       const order = generations++
       return readWorkerStream({
@@ -106,6 +109,28 @@ export function createLoadedEngine(
         canRecover: recovery !== undefined,
         signals: [options?.signal, disposing.signal],
       })
+    },
+    async prefill(prompt, options) {
+      const checked = checkPromptRequest('prefill()', prompt, options)
+      if (disposed) throw disposedError()
+      const order = generations++
+      const interrupted = new AbortController()
+      const interrupt = () => interrupted.abort()
+      prefills.add(interrupt)
+      try {
+        await readWorkerStream({
+          takeWorker: () => kept.take(order),
+          open: (worker, { info }) => worker.generate(createPrefillRequest(checked, info)),
+          read: readToEnd,
+          canRecover: recovery !== undefined,
+          signals: [options?.signal, disposing.signal, interrupted.signal],
+        })
+      } catch (error) {
+        options?.signal?.throwIfAborted()
+        if (!interrupted.signal.aborted || disposed) throw error
+      } finally {
+        prefills.delete(interrupt)
+      }
     },
     dispose: disposeOnce,
     [Symbol.asyncDispose]: disposeOnce,
@@ -118,6 +143,12 @@ function createCountRequest(checked: CheckedRequest, info: ModelInfo): GenerateR
   return refuse(
     `${info.backend} cannot count tokens. Use onnx() or llamaCpp(), or read "usage" of an answer's result.`,
   )
+}
+
+/** @throws RivuletError `invalid-option` if the model cannot compute a prompt ahead, or does not support the request */
+function createPrefillRequest(checked: CheckedRequest, info: ModelInfo): GenerateRequest {
+  if (info.supports.prefill) return { ...createRequest(checked, info), prefillOnly: true }
+  return refuse(`${info.backend} cannot compute a prompt ahead of its answer. Use onnx() or llamaCpp().`)
 }
 
 /**

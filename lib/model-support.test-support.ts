@@ -13,4 +13,5 @@ export const allSupport: ModelSupport = {
   seededContinuation: false,
   concurrency: 1,
   tokenCounting: true,
+  prefill: true,
 }

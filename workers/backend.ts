@@ -25,7 +25,7 @@ export interface GenerateContext {
 }
 
 /** Counts the tokens of prompts, with the loaded model's template and tokenizer. */
-export interface TokenCounter {
+interface TokenCounter {
   /** True if the runtime cannot count while it generates. A count then waits in the queue. */
   readonly needsTurn: boolean
   /**

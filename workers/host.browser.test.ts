@@ -27,6 +27,7 @@ const info: ModelInfo = {
     seededContinuation: true,
     concurrency: 1,
     tokenCounting: true,
+    prefill: true,
   },
 }
 

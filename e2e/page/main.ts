@@ -8,6 +8,7 @@ import { llamaCppCompat } from 'rivulet/llama-cpp-compat'
 import { onnx } from 'rivulet/onnx'
 import { openaiFetch } from 'rivulet/openai'
 import { recordGenerations } from 'rivulet/opentelemetry'
+import { createLanguageModel } from 'rivulet/prompt-api'
 import { remote } from 'rivulet/remote'
 import { responses } from 'rivulet/responses'
 import { serveOpenai } from 'rivulet/serve-openai'
@@ -23,6 +24,7 @@ import type { StoreAnswer, StoreRequest } from './store.worker.js'
 const library = {
   ...rivulet,
   createChat,
+  createLanguageModel,
   grpcWeb,
   languageModel,
   llamaCpp,

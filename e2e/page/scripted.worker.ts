@@ -37,6 +37,7 @@ exposeMethods(
           seededContinuation: true,
           concurrency: 1,
           tokenCounting: true,
+          prefill: true,
         },
       }
     },

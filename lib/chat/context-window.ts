@@ -76,7 +76,7 @@ export interface ContextWindow {
 }
 
 /** What a chat sends to the engine. */
-export interface Conversation {
+interface Conversation {
   readonly system: string | undefined
   readonly turns: readonly ChatTurn[]
   /** False for a model without tools, as in `toPrompt`. */

@@ -19,6 +19,8 @@ export interface ScriptedEngine extends Engine {
   readonly requests: CheckedRequest[]
   /** The prompts whose tokens were counted. */
   readonly counted: CheckedRequest[]
+  /** The prompts that were computed ahead. */
+  readonly prefilled: CheckedRequest[]
 }
 
 const info: ModelInfo = {
@@ -51,6 +53,7 @@ export function createScriptedEngine(
     skipped: [],
     requests: [],
     counted: [],
+    prefilled: [],
     generate(prompt, options) {
       const request = checkRequest(prompt, options)
       engine.requests.push(request)
@@ -84,10 +87,14 @@ export function createScriptedEngine(
     },
     async countTokens(prompt, options) {
       options?.signal?.throwIfAborted()
-      const request = checkPromptRequest(prompt, options)
+      const request = checkPromptRequest('countTokens()', prompt, options)
       engine.counted.push(request)
       const parts = [request.prompt, request.assistantPrefix ?? ''].flat()
       return parts.reduce((sum, part) => sum + countTokens(part), templateTokens)
+    },
+    async prefill(prompt, options) {
+      options?.signal?.throwIfAborted()
+      engine.prefilled.push(checkPromptRequest('prefill()', prompt, options))
     },
     dispose,
     [Symbol.asyncDispose]: dispose,

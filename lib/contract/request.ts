@@ -228,19 +228,17 @@ export interface GenerateOptions<Format extends ResponseFormat | undefined = Res
   readonly signal?: AbortSignal | undefined
 }
 
-/** Options of `engine.countTokens`: the options of `engine.generate` that change the prompt. */
-export type PromptOptions = Pick<GenerateOptions, (typeof promptOptionNames)[number]>
-
-/** The names of `PromptOptions`. */
-export const promptOptionNames = [
-  'templateVariables',
-  'tools',
-  'toolChoice',
-  'reasoning',
-  'applyChatTemplate',
-  'continueFinalMessage',
-  'signal',
-] as const satisfies readonly (keyof GenerateOptions)[]
+/** Options of `engine.countTokens` and `engine.prefill`: the options of `engine.generate` that change the prompt. */
+export type PromptOptions = Pick<
+  GenerateOptions,
+  | 'templateVariables'
+  | 'tools'
+  | 'toolChoice'
+  | 'reasoning'
+  | 'applyChatTemplate'
+  | 'continueFinalMessage'
+  | 'signal'
+>
 
 /** A request as it is sent to the worker. The page has decided everything that does not need the model's files. */
 export interface GenerateRequest {
@@ -248,6 +246,8 @@ export interface GenerateRequest {
   /** The answer that a generation had produced before it was lost; undefined for a new generation. */
   readonly resume?: Resume | undefined
   readonly options: RequestOptions
+  /** True if only the prompt is computed: the steps then end after `started`, with `length`. */
+  readonly prefillOnly?: boolean
   /** True if the page reads the progress of the prefill. Backends that know it then report `prefilling` steps. */
   readonly reportsPrefill?: boolean
 }

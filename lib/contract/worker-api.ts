@@ -71,6 +71,8 @@ export interface ModelSupport {
   readonly concurrency: number
   /** True if `engine.countTokens` works. */
   readonly tokenCounting: boolean
+  /** True if `engine.prefill` works. */
+  readonly prefill: boolean
 }
 
 /** The state of loading a model. */

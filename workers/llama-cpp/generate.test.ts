@@ -430,3 +430,10 @@ it('the tokens of a prompt are counted with a control token of the model; withou
   const aborted = countPromptTokens(createModel(scripted), request, AbortSignal.abort('left'))
   await expect(aborted).rejects.toBe('left')
 })
+
+it('a prompt that is computed ahead has no token, and frees llama.cpp', async () => {
+  const scripted = createRuntime()
+  const { all, finishReason } = await readAll(generate(scripted, { ...storyRequest(), prefillOnly: true }))
+  expect({ all, finishReason }).toMatchObject({ all: [{ kind: 'started' }], finishReason: 'length' })
+  expect(scripted.seen.isRunning).toBe(false)
+})

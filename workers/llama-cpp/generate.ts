@@ -69,6 +69,7 @@ export async function* generateTokens(
   context.signal.throwIfAborted()
   const running = prepare(model, request, context)
   if (isComplete(request)) return 'length'
+  if (request.prefillOnly) return yield* prefill(model, running)
   let end = yield* complete(model, running)
   while (end === 'reasoning-used') end = yield* continueAfterThought(model, running)
   yield* flush(running)
@@ -140,6 +141,19 @@ function prepare(model: LoadedModel, request: GenerateRequest, context: Generate
     hasEndToken: false,
   }
   return { request, context, startedAt: performance.now(), text, before, grammar, formStart, ...counts }
+}
+
+/** Computes the prompt. llama.cpp also samples the first token, which is dropped. */
+async function* prefill(
+  model: LoadedModel,
+  running: RunningAnswer,
+): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
+  for await (const step of complete(model, running)) {
+    if (step.kind !== 'started') continue
+    yield step
+    break
+  }
+  return 'length'
 }
 
 /** Runs llama.cpp until the answer ends, or its reasoning has used all its tokens. */

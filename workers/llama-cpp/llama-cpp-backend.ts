@@ -233,6 +233,7 @@ function describeModel(
       // llama.cpp has slots, but each step computes all of them: a slow reader would also hold back the other readers.
       concurrency: 1,
       tokenCounting: countedToken !== undefined,
+      prefill: true,
     },
   }
 }

@@ -60,6 +60,7 @@ export async function* generateTokens(
     const promptTokens = countPrompt(prepared)
     const prefillMs = performance.now() - startedAt
     yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs, prefillMs }
+    if (request.prefillOnly) return 'length'
 
     let finishReason: 'stop' | 'length' = 'length'
     for (let count = handedOver.tokens + generated.tokenIds.length; count < maxTokens;) {

@@ -131,6 +131,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
           // The decoder has only one KV cache.
           concurrency: 1,
           tokenCounting: true,
+          prefill: true,
         },
       }
     },

@@ -20,6 +20,7 @@ const support = {
   seededContinuation: false,
   // OpenAI's API cannot count tokens without generating.
   tokenCounting: false,
+  prefill: false,
   // The server has its own queue.
   concurrency: 8,
 } as const satisfies Partial<ModelSupport>

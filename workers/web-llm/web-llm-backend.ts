@@ -119,6 +119,7 @@ function describeModel(model: string, config: ChatConfig, deviceDescription: str
       continuation: false,
       seededContinuation: false,
       tokenCounting: false,
+      prefill: false,
       // web-llm has one KV cache, and one flag that interrupts any running request.
       concurrency: 1,
     },

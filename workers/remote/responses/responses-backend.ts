@@ -25,6 +25,7 @@ const support = {
   continuation: false,
   seededContinuation: false,
   tokenCounting: false,
+  prefill: false,
 } as const satisfies Omit<ModelSupport, 'concurrency'>
 
 /** How many responses can run at the same time. The server has a queue of its own. */
