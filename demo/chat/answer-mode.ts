@@ -76,5 +76,5 @@ function explainForm(form: FormName, supports: ModelSupport | undefined): string
 function explainTools(supports: ModelSupport | undefined): string | undefined {
   if (!supports) return loadingReason
   if (supports.options.includes('tools')) return undefined
-  return 'This model has no tools: it did not learn to call a calculator, a clock or a search.'
+  return 'This model has no tools: it cannot use the calculator, the clock or the page search here.'
 }

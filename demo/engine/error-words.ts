@@ -2,7 +2,7 @@ import type { ErrorCode } from 'rivulet'
 
 /** What an error means for the user, and what to do. The error's own message is for developers. */
 export const errorWords = {
-  'invalid-option': 'The model cannot do what was asked.',
+  'invalid-option': 'The model does not work with these settings.',
   'prompt-too-long': 'Your message is too long for this model. Shorten it, or choose another model.',
   'chat-template-failed': 'This model cannot read this chat.',
   'model-not-found': 'The model was not found. Check its name or address.',

@@ -1,4 +1,6 @@
-/** A value that only the lab shows, with a tooltip that explains it. */
+import { Explained } from '../figures/explained.js'
+
+/** A value that only the lab shows, with an explanation. */
 interface LabReadout {
   readonly label: string
   readonly testId: string
@@ -10,8 +12,10 @@ export function LabReadouts({ readouts }: { readonly readouts: readonly LabReado
   return (
     <dl class="readouts wire">
       {readouts.map(({ label, testId, value, title }) => (
-        <div key={testId} class="readout" title={title}>
-          <dt>{label}</dt>
+        <div key={testId} class="readout">
+          <dt>
+            <Explained label={label} explanation={title} />
+          </dt>
           <dd data-testid={testId}>{value}</dd>
         </div>
       ))}

@@ -34,8 +34,8 @@ export function ToolRounds({ answer, written, onDraw }: ToolRoundsProps) {
             </p>
           )}
           <ul class="tool-calls" aria-label="Tool calls">
-            {calls.map((call) => (
-              <ToolCall key={call.id} call={call} />
+            {calls.map((call, at) => (
+              <ToolCall key={at} call={call} />
             ))}
           </ul>
         </div>
