@@ -10,6 +10,7 @@ import { openaiFetch } from 'rivulet/openai'
 import { recordGenerations } from 'rivulet/opentelemetry'
 import { remote } from 'rivulet/remote'
 import { responses } from 'rivulet/responses'
+import { routing } from 'rivulet/routing'
 import { serveOpenai } from 'rivulet/serve-openai'
 import { webLlm } from 'rivulet/web-llm'
 import { xgrammar } from 'rivulet/xgrammar'
@@ -32,6 +33,7 @@ const library = {
   recordGenerations,
   remote,
   responses,
+  routing,
   serveOpenai,
   webLlm,
   xgrammar,
