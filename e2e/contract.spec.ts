@@ -268,7 +268,7 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
         prompt,
         options,
       })
-    if (!subject.canPrepare) {
+    if (!subject.canCount) {
       return expect(count(question)).rejects.toThrow(`${subject.info.backend} cannot count tokens`)
     }
     const short = { temperature: 0, maxTokens: 1 }
@@ -302,7 +302,7 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
       { role: 'user', content: question },
     ]
     const prefill = () => engine.evaluate((engine, prompt) => engine.prefill(prompt), conversation)
-    if (!subject.canPrepare) {
+    if (!subject.canPrefill) {
       return expect(prefill()).rejects.toThrow(`${subject.info.backend} cannot compute a prompt ahead`)
     }
     await prefill()

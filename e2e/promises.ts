@@ -45,7 +45,8 @@ export interface Subject {
   readonly reportsTokenIds: boolean
   readonly reportsModelTimes: boolean
   readonly canContinue: boolean
-  readonly canPrepare: boolean
+  readonly canCount: boolean
+  readonly canPrefill: boolean
 }
 
 const toolOptions = ['tools', 'toolChoice', 'parallelToolCalls'] as const satisfies readonly OptionName[]
@@ -61,7 +62,8 @@ const local = {
   reportsTokenIds: true,
   reportsModelTimes: false,
   canContinue: true,
-  canPrepare: true,
+  canCount: true,
+  canPrefill: true,
 }
 const onnxInfo = { backend: 'onnx', dtype: 'q8', contextLength: 512 } as const
 export const subjects: readonly Subject[] = [
@@ -96,7 +98,8 @@ export const subjects: readonly Subject[] = [
     reportsTokenIds: false,
     reportsModelTimes: true,
     canContinue: false,
-    canPrepare: false,
+    canCount: false,
+    canPrefill: false,
     alsoRefuses: { where: '', options: [] },
     exceptions: {
       control: 'refuses messages with tokens that mark turns; other control tokens are not kept as text',
@@ -113,7 +116,8 @@ export const subjects: readonly Subject[] = [
     reportsModelTimes: true,
     isQueued: false,
     canContinue: false,
-    canPrepare: false,
+    canCount: false,
+    canPrefill: false,
     alsoRefuses: {
       where: 'for a server of unknown kind',
       options: ['responseFormat', ...toolOptions, 'reasoning'],
@@ -136,6 +140,7 @@ const responses = {
   reportsModelTimes: true,
   canContinue: false,
   canCount: false,
+  canPrefill: false,
   options: [
     'maxTokens',
     'temperature',
@@ -189,6 +194,7 @@ export const transports: readonly (Subject & { readonly kind: TransportKind })[]
     info: { backend: 'remote', device: 'server', execution: 'grpc-web', contextLength: 512 },
     onlyInSoak: ['order'],
     canCount: true,
+    canPrefill: false,
     reportsTokenIds: true,
     reportsModelTimes: false,
     isQueued: false,
@@ -216,7 +222,8 @@ function describeOutcome(subject: Subject, name: PromiseName): string {
   if (name === 'options') return describeOptions(subject)
   const isRefused =
     (name === 'continues' && !subject.canContinue) ||
-    ((name === 'counts' || name === 'prefills') && !subject.canPrepare)
+    (name === 'counts' && !subject.canCount) ||
+    (name === 'prefills' && !subject.canPrefill)
   return isRefused ? '✓ refuses it with a typed error' : '✓'
 }
 

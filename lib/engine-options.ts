@@ -4,6 +4,7 @@ import type { DownloadOptions } from './download-options.js'
 import type { RivuletError } from './contract/errors.js'
 import type { ModelSource } from './locate-model.js'
 import type { LoadProgress } from './contract/worker-api.js'
+import type { Router } from './router.js'
 import type { EngineObserver } from './observer.js'
 
 /** Options of `createEngine`. */
@@ -39,6 +40,11 @@ export interface EngineOptions {
    * `worker-failed`; if the backend was a server in a list, its code can also be `connection-failed`.
    */
   readonly onRecovery?: ((reason: RivuletError) => void) | undefined
+  /**
+   * Chooses a backend of the list for each generation: `routing()` of `rivulet/routing`. All backends are then loaded.
+   * @default the first backend that can run, until it is lost for good
+   */
+  readonly route?: Router | undefined
   /** Watches loads and generations, for logging, tracing or live figures. The observers of a list are called in order. */
   readonly observer?: EngineObserver | readonly EngineObserver[] | undefined
 }
@@ -51,6 +57,7 @@ const optionNames: readonly string[] = [
   'signal',
   'recover',
   'onRecovery',
+  'route',
   'observer',
 ] satisfies (keyof EngineOptions)[]
 
@@ -61,10 +68,13 @@ const optionNames: readonly string[] = [
 export function checkEngineOptions(options: EngineOptions): void {
   if (typeof options !== 'object' || options === null) refuse('createEngine() takes an object of options.')
   refuseUnknown('createEngine()', options, optionNames)
-  const { backend, model, download, signal, recover, observer } = options
+  const { backend, model, download, signal, recover, route, observer } = options
   const backends = [backend].flat()
   if (backends.some((candidate) => typeof candidate?.createWorker !== 'function')) {
     refuse('"backend" must be a backend, such as onnx(), or a list of them.', 'backend')
+  }
+  if (route !== undefined && (typeof route?.open !== 'function' || backends.length < 2)) {
+    refuse('"route" must be what routing() returns, and needs a list of backends.', 'route')
   }
   const needModel = backends.filter((candidate) => candidate.model.kind === 'engine')
   if (needModel.length > 0 && model === undefined) {

@@ -6,7 +6,7 @@ import { locateModel } from './locate-model.js'
 import type { GenerateOptions, Prompt, PromptOptions, ResponseFormat } from './contract/request.js'
 import type { ModelInfo } from './contract/worker-api.js'
 import { checkEngineOptions, type EngineOptions } from './engine-options.js'
-import { createLoadedEngine } from './loaded-engine.js'
+import { createLoadedEngine, openKeptWorker } from './loaded-engine.js'
 import { combineObservers, observeLoadErrors } from './observer.js'
 import { writePerformanceTimeline } from './performance-timeline.js'
 import { startWorker, type Candidate, type SkippedBackend } from './start-worker.js'
@@ -70,7 +70,7 @@ export interface Engine extends AsyncDisposable {
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   checkEngineOptions(options)
-  const { download = {}, onProgress, signal, recover = true, onRecovery } = options
+  const { download = {}, onProgress, signal, recover = true, onRecovery, route } = options
   const request = checkDownloadOptions(download)
   if (typeof document === 'undefined') {
     throw new RivuletError(
@@ -82,10 +82,11 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const observer = combineObservers([writePerformanceTimeline(), ...[options.observer ?? []].flat()])
   const plan = { candidates, download: request, persist: download.persist ?? true, onProgress }
   const start = observeLoadErrors(startWorker.bind(undefined, plan), observer)
-  const first = await start(new Set(), signal)
-  const { onLoad } = observer
-  const recovery = recover ? { candidates, start, onRecovery, onLoad } : undefined
-  return createLoadedEngine(first, recovery, observer)
+  const recovery = { candidates, start, onRecovery, onLoad: observer.onLoad }
+  const open = route
+    ? await route.open(recovery, recover, signal)
+    : openKeptWorker(await start(new Set(), signal), recover ? recovery : undefined)
+  return createLoadedEngine(open, recover, observer)
 }
 
 function locateModels({ backend, model, download }: EngineOptions): Promise<readonly Candidate[]> {

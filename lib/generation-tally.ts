@@ -76,7 +76,7 @@ export function createTally(): Tally {
     },
     add(event) {
       if (event.kind === 'opened') {
-        transcript.setWriter(event.info)
+        transcript.setWriter(event.info, event.reason)
         isResumed = transcript.tokens > 0
       } else if (event.kind === 'lost' || event.kind === 'resumed') recoveries += 1
       else if (event.kind === 'started') addStart(event)

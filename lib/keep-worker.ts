@@ -10,7 +10,7 @@ export interface Recovery {
   /** All backends of the engine, each with its model. */
   readonly candidates: readonly Candidate[]
   /** Starts a worker and loads a model. Does not try the candidates in `lost`. */
-  start(lost: ReadonlySet<Candidate>, signal: AbortSignal): Promise<LoadedWorker>
+  start(lost: ReadonlySet<Candidate>, signal: AbortSignal | undefined): Promise<LoadedWorker>
   /** Called before a lost worker is replaced, with the reason of the loss. */
   readonly onRecovery: ((reason: RivuletError) => void) | undefined
   /** Called after a lost worker has been replaced, with the new worker's model. */

@@ -2,12 +2,14 @@ import { createAnswerValue } from './answer-value.js'
 import { checkPromptRequest, checkRequest, type CheckedRequest } from './check-request.js'
 import { refuse } from './contract/check-options.js'
 import { RivuletError } from './contract/errors.js'
-import type { GenerateRequest, Resume } from './contract/request.js'
+import type { WorkerConnection } from './connect-worker.js'
+import type { GenerateRequest, Prompt, Resume } from './contract/request.js'
 import type { ModelInfo } from './contract/worker-api.js'
 import { createRequest } from './create-request.js'
 import type { Engine } from './engine.js'
 import { keepWorker, type Recovery } from './keep-worker.js'
 import type { CombinedObserver } from './observer.js'
+import type { GenerationSource } from './resilient-events.js'
 import type { LoadedWorker } from './start-worker.js'
 import { TokenStream } from './token-stream.js'
 import { readOnlyChunk, readToEnd, readWorkerStream } from './worker-stream.js'
@@ -15,45 +17,92 @@ import { readOnlyChunk, readToEnd, readWorkerStream } from './worker-stream.js'
 /** How long `dispose` waits for a busy worker to free the GPU before it terminates the worker. */
 const unloadTimeoutMs = 1000
 
+/** The workers of an engine. */
+export interface EngineWorkers {
+  /** The worker that the next generation uses, as far as that is known. It may be dead. */
+  readonly current: LoadedWorker
+  readonly all: readonly LoadedWorker[]
+  /** Returns what `create` returns for a model that a generation can use. @throws the error of `create` for the first choice */
+  accept<Value>(create: (info: ModelInfo) => Value): Value
+  /**
+   * Returns a function that takes the worker of a generation, and of each attempt to continue it.
+   * @param order the number of the generation: those that wait for a worker get it in this order
+   */
+  open(order: number, prompt: Prompt): GenerationSource['takeWorker']
+  /** Returns the worker of a call that is no generation: the first choice that suits, otherwise the first choice. */
+  take(order: number, suits: (info: ModelInfo) => boolean): Promise<LoadedWorker>
+}
+
+/** Creates the workers of an engine. @param signal aborted when the engine is disposed */
+export type OpenWorkers = (signal: AbortSignal) => EngineWorkers
+
+/** Opens an engine with one worker at a time. @param recovery if undefined, a dead worker is not replaced */
+export function openKeptWorker(first: LoadedWorker, recovery: Recovery | undefined): OpenWorkers {
+  return (signal) => {
+    const kept = keepWorker(first, recovery, signal)
+    return {
+      get current() {
+        return kept.current
+      },
+      get all() {
+        return [kept.current]
+      },
+      accept: (create) => create(kept.current.info),
+      open: (order) => async () => {
+        const { connection, info } = await kept.take(order)
+        return {
+          info,
+          generate: (request) => connection.call((worker) => worker.generate(request)),
+          closed: connection.closed,
+          terminate: connection.terminate,
+          switchBackend: (reason) => kept.switchBackend(connection, reason),
+        }
+      },
+      take: (order) => kept.take(order),
+    }
+  }
+}
+
 /**
- * Creates the engine of a worker with a loaded model.
- * @param recovery how to replace a dead worker. If undefined, a dead worker is not replaced
+ * Creates the engine of workers with loaded models.
+ * @param canRecover true if a generation continues after a loss
  */
 export function createLoadedEngine(
-  first: LoadedWorker,
-  recovery: Recovery | undefined,
+  openWorkers: OpenWorkers,
+  canRecover: boolean,
   observer: CombinedObserver,
 ): Engine {
-  observer.onLoad(first.info)
   const disposing = new AbortController()
-  const kept = keepWorker(first, recovery, disposing.signal)
+  const workers = openWorkers(disposing.signal)
+  observer.onLoad(workers.current.info)
   /** Each interrupts a running prefill, because a generation needs the model. */
   const prefills = new Set<() => void>()
   let generations = 0
   let disposed: Promise<void> | undefined
 
   async function dispose(): Promise<void> {
+    const connections = workers.all.map(({ connection }) => connection)
     disposing.abort(disposedError())
-    const { connection } = kept.current
     const timeout = new Promise((resolve) => setTimeout(resolve, unloadTimeoutMs))
     // The worker is terminated in any case. Asking it to unload first lets the runtime return the GPU's memory.
-    await Promise.race([connection.call((worker) => worker.unload()).catch(() => {}), timeout])
-    connection.terminate(disposedError())
+    const unload = ({ call }: WorkerConnection) => call((worker) => worker.unload()).catch(() => {})
+    await Promise.race([Promise.all(connections.map(unload)), timeout])
+    for (const { terminate } of connections) terminate(disposedError())
   }
 
   const disposeOnce = () => (disposed ??= dispose())
 
   return {
     get info() {
-      return kept.current.info
+      return workers.current.info
     },
     get skipped() {
-      return kept.current.skipped
+      return workers.current.skipped
     },
     generate(prompt, options) {
       const checked = checkRequest(prompt, options)
-      const { info: currentInfo } = kept.current
-      const { input, options: sampling } = createRequest(checked, currentInfo)
+      const create = (info: ModelInfo) => ({ info, ...createRequest(checked, info) })
+      const { info: currentInfo, input, options: sampling } = workers.accept(create)
       if (disposed) throw disposedError()
       for (const interrupt of prefills) interrupt()
       const order = generations++
@@ -63,22 +112,13 @@ export function createLoadedEngine(
       const start = { generation, startedAt, prompt, input: input.kind, options: sampling }
       observer.onStart({ ...start, info: currentInfo })
       return new TokenStream({
-        async takeWorker() {
-          const { connection, info } = await kept.take(order)
-          return {
-            info,
-            generate: (request) => connection.call((worker) => worker.generate(request)),
-            closed: connection.closed,
-            terminate: connection.terminate,
-            switchBackend: (reason) => kept.switchBackend(connection, reason),
-          }
-        },
+        takeWorker: workers.open(order, prompt),
         // The engine may have recovered in the meantime, so this model can differ from the model above.
         createRequest: (current, resume) => ({
           ...addResume(createRequest(checked, current), current, resume, drawSeed),
           reportsPrefill: observer.readsPrefill,
         }),
-        canRecover: recovery !== undefined,
+        canRecover,
         answerValue: createAnswerValue(
           checked.options.responseFormat,
           options?.responseFormat,
@@ -93,7 +133,7 @@ export function createLoadedEngine(
           const readMs = performance.now() - startedAt
           observer.onChunk({ generation, chunk, arrivedMs: arrivedAt - startedAt, readMs, ...counts })
         },
-        onEnd(outcome, info = kept.current.info) {
+        onEnd(outcome, info = workers.current.info) {
           observer.onEnd({ generation, info, outcome })
         },
       })
@@ -103,10 +143,10 @@ export function createLoadedEngine(
       if (disposed) throw disposedError()
       const order = generations++
       return readWorkerStream({
-        takeWorker: () => kept.take(order),
+        takeWorker: () => workers.take(order, ({ supports }) => supports.tokenCounting),
         open: (worker, { info }) => worker.countTokens(createCountRequest(checked, info)),
         read: readOnlyChunk,
-        canRecover: recovery !== undefined,
+        canRecover,
         signals: [options?.signal, disposing.signal],
       })
     },
@@ -119,10 +159,10 @@ export function createLoadedEngine(
       prefills.add(interrupt)
       try {
         await readWorkerStream({
-          takeWorker: () => kept.take(order),
+          takeWorker: () => workers.take(order, ({ supports }) => supports.prefill),
           open: (worker, { info }) => worker.generate(createPrefillRequest(checked, info)),
           read: readToEnd,
-          canRecover: recovery !== undefined,
+          canRecover,
           signals: [options?.signal, disposing.signal, interrupted.signal],
         })
       } catch (error) {

@@ -2,11 +2,16 @@ import { refuse } from './contract/check-options.js'
 import { RivuletError, asRivuletError } from './contract/errors.js'
 import type { GenerateRequest, Resume } from './contract/request.js'
 import type { GenerationEvent, ModelInfo } from './contract/worker-api.js'
+import type { RouteReason } from './transcript.js'
 
 /** Provides the worker and the request for each attempt of a generation. The engine implements this. */
 export interface GenerationSource {
-  /** Returns the worker to use. Not called after the generation's signal aborts. */
-  takeWorker(): Promise<GenerationWorker>
+  /**
+   * Returns the worker to use. Not called after the generation's signal aborts.
+   * @param prepare creates the request for a model, with the answer so far. @throws RivuletError if the model cannot take it
+   * @param signal aborted when the generation is over
+   */
+  takeWorker(prepare: (info: ModelInfo) => GenerateRequest, signal: AbortSignal): Promise<GenerationWorker>
   /**
    * Creates the request for a model.
    * @throws RivuletError `invalid-option` if the model does not support the request, or cannot resume an answer
@@ -19,6 +24,8 @@ export interface GenerationSource {
 /** A loaded worker, for one generation. */
 export interface GenerationWorker {
   readonly info: ModelInfo
+  /** Why this backend was chosen, in an engine with `route`. */
+  readonly reason?: RouteReason
   generate(request: GenerateRequest): Promise<ReadableStream<GenerationEvent>>
   /** Aborted when the worker is closed. Events that arrived before the abort are still read. */
   readonly closed: AbortSignal
@@ -34,7 +41,7 @@ export interface GenerationWorker {
 export type ResilientEvent =
   | GenerationEvent
   /** A worker was chosen for the generation, for the first time or after a loss. */
-  | { readonly kind: 'opened'; readonly info: ModelInfo }
+  | { readonly kind: 'opened'; readonly info: ModelInfo; readonly reason?: RouteReason | undefined }
   /** The worker or its backend was lost. The next event comes from another worker. */
   | { readonly kind: 'lost' }
 
@@ -67,19 +74,18 @@ export async function* readResilientEvents(
     let worker: GenerationWorker | undefined
     let isRefused = false
     try {
-      worker = await takeWorker()
+      worker = await takeWorker(prepare, signal)
       if (signal.aborted) return
-      const { info } = worker
+      const { info, reason } = worker
       let request: GenerateRequest
       try {
-        if (!canContinue(info)) refuse(`${info.backend} cannot continue this answer with this model.`)
-        request = createRequest(info, answer.resumeFor(info))
+        request = prepare(info)
       } catch (refusal) {
         isRefused = loss !== undefined
         // A worker has accepted this request before, so the loss is the error to report.
         throw loss ?? refusal
       }
-      yield { kind: 'opened', info }
+      yield { kind: 'opened', info, reason }
       const attempt = await startAttempt(worker, request, signal, onClosed)
       try {
         for (let event = await attempt.read(); event; event = await attempt.read()) {
@@ -96,6 +102,11 @@ export async function* readResilientEvents(
       if (!canRecover || !prepareNextAttempt(loss, worker, isRefused)) throw loss
       if (!isRefused) yield { kind: 'lost' }
     }
+  }
+
+  function prepare(info: ModelInfo): GenerateRequest {
+    if (!canContinue(info)) refuse(`${info.backend} cannot continue this answer with this model.`)
+    return createRequest(info, answer.resumeFor(info))
   }
 
   function canContinue(info: ModelInfo): boolean {

@@ -10,7 +10,25 @@ export interface GenerationPart {
   readonly deviceDescription: string
   readonly text: string
   readonly tokens: number
+  /** Why this backend was chosen; missing in an engine without `route`. */
+  readonly reason?: RouteReason
 }
+
+/**
+ * Why `routing()` chose a backend. `first`: it is the first choice. `prompt-length`, `battery`, `memory`, `save-data`: this limit
+ * of the device was exceeded. `loading`: the first choice is not loaded yet. `unsupported`: the choices before it do not
+ * support the request. `failed`: those before it failed. `slow`: those before it had no token in time.
+ */
+export type RouteReason =
+  | 'first'
+  | 'prompt-length'
+  | 'battery'
+  | 'memory'
+  | 'save-data'
+  | 'loading'
+  | 'unsupported'
+  | 'failed'
+  | 'slow'
 
 /** The text that a generation has produced, and which backends produced it. */
 export interface Transcript {
@@ -20,7 +38,7 @@ export interface Transcript {
   readonly tokens: number
   readonly parts: readonly GenerationPart[]
   /** Sets the model that generates the chunks that are added after this call. */
-  setWriter(info: ModelInfo): void
+  setWriter(info: ModelInfo, reason?: RouteReason): void
   add(chunk: Omit<Extract<GenerationEvent, { kind: 'chunk' }>, 'kind' | 'logprobs'>): void
   /** True if the model `info` can continue the channels that the answer has. */
   canResume(info: ModelInfo): boolean
@@ -43,12 +61,21 @@ type WritableCall = { -readonly [Name in keyof ToolCall]: ToolCall[Name] }
 export function createTranscript(): Transcript {
   const entries: Entry[] = []
   let writer: ModelInfo | undefined
+  let writerReason: RouteReason | undefined
   const isWriter = (info: ModelInfo, { part }: Entry) =>
     part.backend === info.backend && part.model === info.model
 
   function addEntry(): Entry {
     const { backend = '', model = '', device = 'wasm', deviceDescription = '' } = writer ?? {}
-    const part = { backend, model, device, deviceDescription, text: '', tokens: 0 }
+    const part = {
+      backend,
+      model,
+      device,
+      deviceDescription,
+      text: '',
+      tokens: 0,
+      ...(writerReason && { reason: writerReason }),
+    }
     const entry: Entry = { part, tokenIds: [], reasoning: '', raw: '', calls: new Map() }
     entries.push(entry)
     return entry
@@ -79,8 +106,9 @@ export function createTranscript(): Transcript {
     get parts() {
       return entries.map(({ part }) => ({ ...part }))
     },
-    setWriter(info) {
+    setWriter(info, reason) {
       writer = info
+      writerReason = reason
     },
     add({ text, reasoning = '', toolCalls = [], raw = text, tokenIds, tokenCount }) {
       const last = entries.at(-1)

@@ -11,6 +11,7 @@ import { recordGenerations } from 'rivulet/opentelemetry'
 import { createLanguageModel } from 'rivulet/prompt-api'
 import { remote } from 'rivulet/remote'
 import { responses } from 'rivulet/responses'
+import { routing } from 'rivulet/routing'
 import { serveOpenai } from 'rivulet/serve-openai'
 import { webLlm } from 'rivulet/web-llm'
 import { xgrammar } from 'rivulet/xgrammar'
@@ -34,6 +35,7 @@ const library = {
   recordGenerations,
   remote,
   responses,
+  routing,
   serveOpenai,
   webLlm,
   xgrammar,

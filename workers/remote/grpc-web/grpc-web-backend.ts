@@ -163,6 +163,7 @@ function describeSupport({ chatTemplate, family }: ModelConfig): ModelSupport {
     continuation: true,
     seededContinuation: false,
     tokenCounting: true,
+    prefill: false,
     // The server has its own queue.
     concurrency: 8,
   }
