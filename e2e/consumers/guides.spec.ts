@@ -168,19 +168,27 @@ async function editWhileServed(page: Page, file: string): Promise<void> {
   }
 }
 
-for (const { name, app, file, serveBuiltApp } of [
-  { name: 'React with Vite', app: 'react-vite', file: 'src/story-chat.tsx', serveBuiltApp: serveBuilt },
+for (const { name, app, file, isFast, serveBuiltApp } of [
+  {
+    name: 'React with Vite',
+    app: 'react-vite',
+    file: 'src/story-chat.tsx',
+    isFast: true,
+    serveBuiltApp: serveBuilt,
+  },
   {
     name: 'React with Next',
     app: 'next-chat',
     file: 'app/story-chat.tsx',
+    // Takes more than a minute: CI does not run it.
+    isFast: false,
     async serveBuiltApp(consumer: Consumer) {
       buildConsumer(consumer, '.next')
       return serveOwn(consumer, 'start')
     },
   },
 ] as const) {
-  test.describe(`${name}: the guide’s chat`, () => {
+  test.describe(`${name}: the guide’s chat`, { tag: isFast ? '@ci' : [] }, () => {
     let consumer: Consumer
     test.beforeAll(() => {
       consumer = installConsumer(app)
