@@ -1,6 +1,7 @@
 // npm run soak: repeats the tests of faults and load, and runs the tests with the tag @soak. Hours on two cores.
 // With ../shared/zoo next to the repository, or RIVULET_ZOO, it also runs all models there.
-// npm run soak -- load: only the files whose names start with this; `browsers`: the contract in Firefox and WebKit.
+// npm run soak -- load: only the files whose names start with this; `browsers`: the contract in Firefox and WebKit;
+// `consumers`: the apps of all bundlers and guides.
 import { ensureInstalled, runNpm } from './bootstrap.mjs'
 import { ensureBrowsers } from './browsers.mjs'
 import { ensureChromium } from './chromium.mjs'
@@ -10,6 +11,7 @@ import { chooseLavapipe, ensureLavapipe } from './lavapipe.mjs'
 process.env.RIVULET_SOAK ??= '34'
 const all = [
   'contract',
+  'dispose',
   'load',
   'recovery',
   'hostile',
@@ -39,6 +41,7 @@ if (files.length === 0) {
       ...(project === 'node' ? ['hostile', 'zoo', 'json-schemas'] : []),
     )
 }
-const specs = (files.length > 0 ? files : all).filter((name) => name !== 'browsers')
+const specs = (files.length > 0 ? files : all).filter((name) => !['browsers', 'consumers'].includes(name))
 if (specs.length > 0) runNpm('run', '--silent', 'test:e2e', '--', ...specs)
 if (files.length === 0 || files.includes('browsers')) runNpm('run', '--silent', 'test:browsers')
+if (files.length === 0 || files.includes('consumers')) runNpm('run', '--silent', 'test:consumers')

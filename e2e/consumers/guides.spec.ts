@@ -10,11 +10,14 @@ import { serveApp, type ServedApp } from './serve-app.js'
 
 const root = resolve(import.meta.dirname, '../..')
 
-/** Reads a code block of a language below a heading of a document. @param index of the block in its language, from 0 */
+/**
+ * Reads a code block of a document.
+ * @param heading the start of the heading above it: `## React`
+ * @param index of the block among those of its language, from 0
+ */
 function readBlock(document: string, heading: string, language: string, index = 0): string {
   const text = readFileSync(join(root, document), 'utf8')
-  const start = text.search(new RegExp(`^#+ .*${heading}.*$`, 'm'))
-  const section = text.slice(start).split(/^#/m)[1]!
+  const section = text.slice(text.search(new RegExp(`^${heading}`, 'm'))).split(/^#+ /m)[1]!
   const blocks = [...section.matchAll(/^```(?<info>.*)\n(?<code>[^]*?\n)```$/gm)].map(({ groups }) => groups!)
   const code = blocks.filter(({ info }) => info!.split(' ')[0] === language)[index]?.code
   if (code === undefined) throw new Error(`${document} has no block of ${language} below "${heading}".`)
@@ -75,7 +78,7 @@ async function expectGrowth(page: Page, selector: string, act: () => Promise<voi
 
 test('Vite, with the README’s example (a stand-in for the hub)', async ({ page, context }) => {
   await standInForHub(context)
-  const example = readBlock('README.md', 'Install', 'ts')
+  const example = readBlock('README.md', '## Install', 'ts')
   await withConsumer('vite-8', { 'src/main.js': example }, async (consumer) =>
     withServer(await serveBuilt(consumer), async ({ url }) => {
       await page.goto(url)
@@ -85,7 +88,7 @@ test('Vite, with the README’s example (a stand-in for the hub)', async ({ page
 })
 
 test('Vite, with the guide’s progress bar', async ({ page }) => {
-  const example = readBlock('docs/guides/first-steps.md', 'A progress bar', 'ts')
+  const example = readBlock('docs/guides/first-steps.md', '## A progress bar', 'ts')
   await withConsumer('vite-8', { 'src/main.js': example }, async (consumer) =>
     withServer(await serveBuilt(consumer), async ({ url }) => {
       await page.goto(url, { waitUntil: 'commit' })
@@ -96,7 +99,7 @@ test('Vite, with the guide’s progress bar', async ({ page }) => {
 })
 
 test('the openai client', async ({ page }) => {
-  const example = readBlock(openAiGuide, 'openaiFetch', 'ts')
+  const example = readBlock(openAiGuide, '## The `openai` package', 'ts')
   await withConsumer('openai', { 'src/example.js': example }, async (consumer) =>
     withServer(await serveBuilt(consumer), async ({ url }) => {
       await page.goto(url)
@@ -108,8 +111,8 @@ test('the openai client', async ({ page }) => {
 
 test('the AI SDK: streamText, and useChat', async ({ page }) => {
   const files = {
-    'src/ai-sdk-chat.tsx': readBlock(chatGuide, 'The AI SDK', 'tsx'),
-    'src/example.js': readBlock(openAiGuide, 'languageModel', 'ts'),
+    'src/ai-sdk-chat.tsx': readBlock(chatGuide, '## The AI SDK', 'tsx'),
+    'src/example.js': readBlock(openAiGuide, '## The AI SDK', 'ts'),
   }
   await withConsumer('ai-sdk', files, async (consumer) =>
     withServer(await serveBuilt(consumer), async ({ url }) => {
@@ -133,7 +136,7 @@ for (const { name, app, files } of [
   test(`${name}: the guide’s chat builds, and shows an answer as it grows`, async ({ page }) => {
     const blocks = Object.entries(files).map(([file, language]) => [
       `src/${file}`,
-      readBlock(chatGuide, name, language),
+      readBlock(chatGuide, `## ${name}`, language),
     ])
     await withConsumer(app, Object.fromEntries(blocks), async (consumer) =>
       withServer(await serveBuilt(consumer), async ({ url }) => {
@@ -165,23 +168,31 @@ async function editWhileServed(page: Page, file: string): Promise<void> {
   }
 }
 
-for (const { name, app, file, serveBuiltApp } of [
-  { name: 'React with Vite', app: 'react-vite', file: 'src/story-chat.tsx', serveBuiltApp: serveBuilt },
+for (const { name, app, file, isFast, serveBuiltApp } of [
+  {
+    name: 'React with Vite',
+    app: 'react-vite',
+    file: 'src/story-chat.tsx',
+    isFast: true,
+    serveBuiltApp: serveBuilt,
+  },
   {
     name: 'React with Next',
     app: 'next-chat',
     file: 'app/story-chat.tsx',
+    // Takes more than a minute: CI does not run it.
+    isFast: false,
     async serveBuiltApp(consumer: Consumer) {
       buildConsumer(consumer, '.next')
       return serveOwn(consumer, 'start')
     },
   },
 ] as const) {
-  test.describe(`${name}: the guide’s chat`, () => {
+  test.describe(`${name}: the guide’s chat`, { tag: isFast ? '@ci' : [] }, () => {
     let consumer: Consumer
     test.beforeAll(() => {
       consumer = installConsumer(app)
-      writeFiles(consumer, { [file]: readBlock(chatGuide, 'React', 'tsx') })
+      writeFiles(consumer, { [file]: readBlock(chatGuide, '## React', 'tsx') })
     })
     test.afterAll(() => consumer.remove())
 
@@ -204,8 +215,8 @@ for (const { name, app, file, serveBuiltApp } of [
 
 test('Playwright: the guide’s test of a page passes', async () => {
   const files = {
-    'playwright.config.ts': readBlock(testingGuide, 'Testing a page', 'ts', 0),
-    'tests/chat.spec.ts': readBlock(testingGuide, 'Testing a page', 'ts', 1),
+    'playwright.config.ts': readBlock(testingGuide, '# Testing a page', 'ts', 0),
+    'tests/chat.spec.ts': readBlock(testingGuide, '# Testing a page', 'ts', 1),
   }
   await withConsumer('playwright', files, async (consumer) => {
     buildConsumer(consumer, 'dist')

@@ -28,7 +28,7 @@ export interface WasmFacts {
   readonly hasThreads: boolean
   /** True if memories can have 64-bit addresses (memory64). `llamaCpp()` needs this, or its option `compat`. */
   readonly hasMemory64: boolean
-  /** True if WebAssembly can wait for promises (JSPI). `llamaCpp()` needs this for WebGPU. */
+  /** True if WebAssembly can wait for promises (JSPI). `llamaCpp()` needs this for WebGPU; `onnx()` then loads less. */
   readonly hasJspi: boolean
 }
 
@@ -108,8 +108,16 @@ function probeWasm(): Devices['wasm'] {
     // WebKit can be isolated and have no `SharedArrayBuffer`.
     hasThreads: globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer === 'function',
     hasMemory64: hasMemory64(),
-    hasJspi: 'Suspending' in WebAssembly,
+    hasJspi: hasJspi(),
   }
+}
+
+/**
+ * Returns true if the browser lets WebAssembly wait for promises: JavaScript Promise Integration
+ * (https://webassembly.github.io/js-promise-integration/js-api/).
+ */
+export function hasJspi(): boolean {
+  return 'Suspending' in WebAssembly
 }
 
 function hasMemory64(): boolean {

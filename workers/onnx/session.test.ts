@@ -9,7 +9,7 @@ describe('the build of ONNX Runtime for WebGPU', () => {
     vi.stubGlobal('WebAssembly', Object.fromEntries(names.map((name) => [name, () => {}])))
 
   it.each([
-    [['Suspending', 'promising'], 'jspi'],
+    [['Suspending'], 'jspi'],
     [[], 'webgpu'],
     // An older draft of the specification.
     [['Suspender'], 'webgpu'],
@@ -20,7 +20,7 @@ describe('the build of ONNX Runtime for WebGPU', () => {
   })
 
   it('is one whose file the app serves', () => {
-    pretendBrowser(['Suspending', 'promising'])
+    pretendBrowser(['Suspending'])
     expect(chooseBuild('webgpu', { webgpu: 'a.wasm' })).toBe('webgpu')
     expect(chooseBuild('webgpu', { webgpu: 'a.wasm', jspi: 'b.wasm' })).toBe('jspi')
     expect(chooseBuild('webgpu', { wasm: 'c.wasm' })).toBe('jspi')

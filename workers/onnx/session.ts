@@ -1,4 +1,5 @@
 import type { Env, InferenceSession, TensorConstructor } from 'onnxruntime-web'
+import { hasJspi } from '../../lib/contract/devices.js'
 import type { OnnxBuild, OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import { RivuletError, asRivuletError, describeError } from '../../lib/contract/errors.js'
 import type { ModelWeights } from './model-weights.js'
@@ -13,19 +14,17 @@ export interface OnnxRuntime {
 }
 
 /**
- * Chooses the build of onnxruntime-web for a device. On WebGPU, WebAssembly must wait for promises. With JavaScript Promise
- * Integration (https://webassembly.github.io/js-promise-integration/js-api/) the browser does that; without it, the code of a
- * larger build does.
+ * Chooses the build of onnxruntime-web for a device. On WebGPU, WebAssembly must wait for promises. With JSPI the browser does
+ * that; without it, the code of a larger build does.
  */
 export function chooseBuild(
   device: 'webgpu' | 'wasm',
   wasmPaths: OnnxLoadOptions['wasmPaths'] = {},
 ): OnnxBuild {
   if (device === 'wasm') return device
-  const hasPromiseIntegration = 'Suspending' in WebAssembly && 'promising' in WebAssembly
   // The app serves only the file of the other build.
   const isMissing = wasmPaths.jspi === undefined && wasmPaths.webgpu !== undefined
-  return hasPromiseIntegration && !isMissing ? 'jspi' : 'webgpu'
+  return hasJspi() && !isMissing ? 'jspi' : 'webgpu'
 }
 
 const importBuild = {
