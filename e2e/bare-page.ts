@@ -15,6 +15,15 @@ export async function openBarePage<P extends Pick<Page, 'goto' | 'waitForFunctio
   return page
 }
 
+/** Registers the bare page's service worker, and waits until it controls the page. */
+export function startServiceWorker(page: Pick<Page, 'evaluate'>): Promise<void> {
+  return page.evaluate(async () => {
+    await navigator.serviceWorker.register('./service-worker.js', { type: 'module' })
+    if (navigator.serviceWorker.controller) return
+    await new Promise((resolve) => (navigator.serviceWorker.oncontrollerchange = resolve))
+  })
+}
+
 export type Device = 'webgpu' | 'wasm'
 
 /** Loads an engine in the page. */

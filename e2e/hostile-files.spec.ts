@@ -40,8 +40,9 @@ test('a damaged graph in ONNX Runtime ends in a typed error or runs, and never c
       return Promise.race([run().catch(describe), timeout])
     }, embeddedModel)
     outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
+    // A damaged size can be larger than the memory.
     expect(outcome, `seed ${seed}`).toMatch(
-      /^(runs|model-invalid|model-unsupported|generation-failed|worker-failed)$/,
+      /^(runs|memory-exceeded|model-invalid|model-unsupported|generation-failed|worker-failed)$/,
     )
   }
   console.log(`${count} damaged graphs: ${JSON.stringify(outcomes)}`)

@@ -2,17 +2,13 @@
 import { expect, test, type BrowserContext, type Frame, type JSHandle, type Page } from '@playwright/test'
 import type { Engine } from 'rivulet'
 import type { OpenaiServing } from 'rivulet/serve-openai'
-import { loadEngine, openBarePage } from './bare-page.js'
+import { loadEngine, openBarePage, startServiceWorker } from './bare-page.js'
 import { barePageUrl } from './ports.js'
 
 /** Opens the bare page, controlled by a service worker that calls `openaiRoute`. */
 async function openControlledPage(page: Page): Promise<Page> {
   await openBarePage(page, { hasClients: true })
-  await page.evaluate(async () => {
-    await navigator.serviceWorker.register('./service-worker.js', { type: 'module' })
-    if (navigator.serviceWorker.controller) return
-    await new Promise((resolve) => (navigator.serviceWorker.oncontrollerchange = resolve))
-  })
+  await startServiceWorker(page)
   return page
 }
 

@@ -15,6 +15,8 @@ export interface WorkerConnection {
   call<T>(run: (worker: Remote<WorkerApi>) => Promise<T>): Promise<T>
   /** Aborted when the worker is dead; the reason is a `RivuletError`. */
   readonly closed: AbortSignal
+  /** Returns true if the worker's script could not be loaded. */
+  isScriptMissing(): boolean
   /** Terminates a worker whose lock `name` becomes free: that worker died, possibly without an event on the page. */
   watchLifeLock(name: string): void
   /** Terminates the worker. All pending calls and streams fail with `reason`. */
@@ -41,8 +43,11 @@ export function connectWorker(worker: Worker): WorkerConnection {
     disconnect()
     closing.abort(reason)
   }
+  let isScriptMissing = false
   worker.addEventListener('error', (event) => {
     event.preventDefault()
+    // A script that runs has errors with a message.
+    isScriptMissing = !event.message
     const message = event.message
       ? `The worker failed: ${event.message}`
       : "The worker could not be loaded. Check that its script is served (or pass the backend's option `worker`) and that the page's CSP allows it (worker-src)."
@@ -55,6 +60,7 @@ export function connectWorker(worker: Worker): WorkerConnection {
   return {
     call: (run) => settleBefore(closed, () => run(remote)),
     closed,
+    isScriptMissing: () => isScriptMissing,
     watchLifeLock(name) {
       watchLifeLock(name, closed, () => {
         terminate(

@@ -24,6 +24,7 @@ function createWorker(name: string, candidate = candidates[0]!): LoadedWorker {
   const connection: WorkerConnection = {
     call: () => Promise.reject(new Error('nobody calls')),
     closed: closing.signal,
+    isScriptMissing: () => false,
     watchLifeLock() {},
     terminate: (reason) => closing.abort(reason),
   }

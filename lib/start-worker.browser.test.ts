@@ -1,10 +1,10 @@
 import { expose } from 'comlink'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { checkDownloadOptions } from './download-options.js'
 import { holdLifeLock } from './contract/life-lock.js'
 import { transferStream } from './contract/stream-transfer.js'
 import type { LoadEvent, LoadProgress, LoadRequest } from './contract/worker-api.js'
-import { startWorker } from './start-worker.js'
+import { startWorker, type LoadPlan } from './start-worker.js'
 
 /** Stands in for a worker that loads without an end, and tells of it as fast as it is asked. */
 function createLoadingWorker(): Worker {
@@ -31,30 +31,72 @@ function createLoadingWorker(): Worker {
   return Object.assign(port2, { terminate }) as unknown as Worker
 }
 
-it('an aborted load reports no more progress, also if events are still on their way', async () => {
-  const abort = new AbortController()
-  let calls = 0
-  const candidate = {
-    backend: {
-      name: 'scripted',
-      options: {},
-      model: { kind: 'named' },
-      checkAvailability: () => Promise.resolve({ isAvailable: true } as const),
-      createWorker: createLoadingWorker,
-    },
-    model: { kind: 'none' },
-  } as const
-  const onProgress = () => {
-    calls += 1
-    if (calls === 3) abort.abort(new Error('enough'))
-  }
-  const plan = {
-    candidates: [candidate],
+const createPlan = (createWorker: () => Worker, onProgress?: () => void) =>
+  ({
+    candidates: [
+      {
+        backend: {
+          name: 'scripted',
+          options: {},
+          model: { kind: 'named' },
+          checkAvailability: () => Promise.resolve({ isAvailable: true }),
+          createWorker,
+        },
+        model: { kind: 'none' },
+      },
+    ],
     download: checkDownloadOptions({}),
     persist: false,
     onProgress,
-  }
+  }) satisfies LoadPlan
+
+it('an aborted load reports no more progress, also if events are still on their way', async () => {
+  const abort = new AbortController()
+  let calls = 0
+  const plan = createPlan(createLoadingWorker, () => {
+    calls += 1
+    if (calls === 3) abort.abort(new Error('enough'))
+  })
   await expect(startWorker(plan, new Set(), abort.signal)).rejects.toThrow('enough')
   await new Promise((resolve) => setTimeout(resolve, 50))
   expect(calls).toBe(3)
+})
+
+describe("a worker's script that cannot be loaded", () => {
+  const createMissing = () => new Worker('/no-such-worker.js', { type: 'module' })
+
+  it('is requested again, and the load continues', async () => {
+    const abort = new AbortController()
+    const workers = [createMissing, createLoadingWorker]
+    const plan = createPlan(
+      () => workers.shift()!(),
+      () => abort.abort(new Error('loading')),
+    )
+    await expect(startWorker(plan, new Set(), abort.signal)).rejects.toThrow('loading')
+    expect(workers).toEqual([])
+  })
+
+  it('is requested twice, and then named by an error', async () => {
+    let calls = 0
+    const plan = createPlan(() => {
+      calls += 1
+      return createMissing()
+    })
+    await expect(startWorker(plan, new Set(), undefined)).rejects.toMatchObject({
+      code: 'worker-failed',
+      message: expect.stringContaining('could not be loaded'),
+    })
+    expect(calls).toBe(2)
+  })
+})
+
+it('a worker that fails is not started again', async () => {
+  let calls = 0
+  const plan = createPlan(() => {
+    calls += 1
+    const script = new Blob(['throw new Error("out of luck")'], { type: 'text/javascript' })
+    return new Worker(URL.createObjectURL(script), { type: 'module' })
+  })
+  await expect(startWorker(plan, new Set(), undefined)).rejects.toMatchObject({ message: /out of luck/ })
+  expect(calls).toBe(1)
 })

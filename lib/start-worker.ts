@@ -97,26 +97,50 @@ async function rankCandidates(
   return all.map((each) => (isLocal(each) ? local.shift()! : each))
 }
 
-async function loadCandidate(
-  { backend, model }: Candidate,
-  { download, persist, onProgress }: LoadPlan,
+interface LoadedConnection {
+  readonly connection: WorkerConnection
+  readonly info: ModelInfo
+}
+
+function loadCandidate(
+  candidate: Candidate,
+  plan: LoadPlan,
   signal: AbortSignal | undefined,
-): Promise<{ readonly connection: WorkerConnection; readonly info: ModelInfo }> {
-  const isFetched = model.kind === 'folder' || model.kind === 'hub'
-  if (isFetched && persist) requestPersistence()
+): Promise<LoadedConnection> {
+  const { kind } = candidate.model
+  const isFetched = kind === 'folder' || kind === 'hub'
+  if (isFetched && plan.persist) requestPersistence()
+  return loadInWorker(candidate, plan, signal)
+}
+
+/**
+ * Starts a worker and loads the model into it. A script that cannot be loaded is requested twice. In an isolated page with a
+ * service worker, WebKitGTK 2.50 refuses every second worker with the same script if the server's responses with status 304 lack
+ * the page's embedder policy.
+ */
+async function loadInWorker(
+  candidate: Candidate,
+  plan: LoadPlan,
+  signal: AbortSignal | undefined,
+  isRetry = false,
+): Promise<LoadedConnection> {
+  const { backend, model } = candidate
   const connection = connectWorker(backend.createWorker())
   // Only terminating the worker stops a load reliably at any point.
   const abort = () => connection.terminate(abortedError())
   signal?.addEventListener('abort', abort, { once: true })
   try {
+    const { download, onProgress } = plan
     const request = { model, download, options: backend.options, lifeLock: nameLifeLock() }
     return { connection, info: await loadModel(connection, request, onProgress) }
   } catch (error) {
     abort()
-    throw signal?.aborted ? signal.reason : error
+    if (signal?.aborted) throw signal.reason
+    if (isRetry || !connection.isScriptMissing()) throw error
   } finally {
     signal?.removeEventListener('abort', abort)
   }
+  return loadInWorker(candidate, plan, signal, true)
 }
 
 /** Asks the browser to keep the files. Only a page can ask; some browsers ask the user. A refusal changes nothing here. */

@@ -5,7 +5,13 @@ import { join } from 'node:path'
 import type { Engine, TokenChunk } from 'rivulet'
 import { chooseLavapipe } from '../../scripts/lavapipe.mjs'
 import { createContent, sha256, startFaultServer } from '../../workers/store/fault-server.test-support.js'
-import { loadEngine, openBarePage, readStoryReferences, streamAnswer } from '../bare-page.js'
+import {
+  loadEngine,
+  openBarePage,
+  readStoryReferences,
+  startServiceWorker,
+  streamAnswer,
+} from '../bare-page.js'
 import { barePageUrl, demoUrl } from '../ports.js'
 import type { BrowserName, DrivenPage } from './driver.js'
 import { explainUntestable, features, type FeatureName } from './features.js'
@@ -86,24 +92,36 @@ const checks: Readonly<Record<FeatureName, (context: Context) => Promise<void>>>
 
   async llamaCpp({ openBare }) {
     const page = await openBare()
-    const texts = await page.evaluate(
+    const seen = await page.evaluate(
       async ({ question, greedy }) => {
         const { createEngine, llamaCpp, llamaCppCompat, onnx } = window.rivulet
-        const texts: string[] = []
-        for (const options of [
-          { backend: onnx({ device: 'wasm' }), model: './models/stories/' },
-          { backend: llamaCpp({ threads: 1, compat: llamaCppCompat }), model: './models/stories.gguf' },
-        ]) {
-          const engine = await createEngine(options)
-          texts.push(await engine.generate(question, greedy).text())
-          await engine.dispose()
-        }
-        return texts
+        const reference = await createEngine({
+          backend: onnx({ device: 'wasm' }),
+          model: './models/stories/',
+        })
+        const expected = await reference.generate(question, greedy).text()
+        await reference.dispose()
+        const engine = await createEngine({
+          backend: llamaCpp({ threads: 1, compat: llamaCppCompat }),
+          model: './models/stories.gguf',
+        })
+        const chunks: string[] = []
+        for await (const { text } of engine.generate(question, greedy)) chunks.push(text)
+        const cancelled = engine.generate(question, { temperature: 0 })
+        for await (const { index } of cancelled) if (index === 2) void cancelled.cancel()
+        const { finishReason, text } = await cancelled.result
+        const again = await engine.generate(question, greedy).text()
+        await engine.dispose()
+        return { expected, chunks, finishReason, text, again }
       },
       { question, greedy },
     )
-    expect(texts[0]).toMatch(/^Once upon a time/)
-    expect(texts[1]).toBe(texts[0])
+    expect(seen.expected).toMatch(/^Once upon a time/)
+    expect(seen.chunks.length).toBeGreaterThan(20)
+    expect(seen.chunks.join('')).toBe(seen.expected)
+    expect(seen.finishReason).toBe('cancelled')
+    expect(seen.expected.startsWith(seen.text)).toBe(true)
+    expect(seen.again).toBe(seen.expected)
   },
 
   async iteration({ browserName, openBare }) {
@@ -137,6 +155,34 @@ const checks: Readonly<Record<FeatureName, (context: Context) => Promise<void>>>
       canIterate: false,
       canTransfer: false,
     })
+  },
+
+  async recovery({ openBare }) {
+    const page = await openBare()
+    const seen = await page.evaluate(
+      async ({ question, greedy }) => {
+        const { createEngine, onnx } = window.rivulet
+        let workers = 0
+        const worker = () => {
+          workers += 1
+          return window.createFaultyWorker()
+        }
+        const engine = await createEngine({
+          backend: onnx({ device: 'wasm', worker }),
+          model: './models/stories/',
+        })
+        const ids: number[] = []
+        for await (const { index, tokenIds } of engine.generate(question, greedy)) {
+          ids.push(...tokenIds)
+          if (index === 5) window.breakWorker('throw')
+          if (index === 20) window.breakWorker('end in silence')
+        }
+        await engine.dispose()
+        return { ids, workers }
+      },
+      { question, greedy },
+    )
+    expect(seen).toEqual({ ids: references[0]!.greedyIds.slice(0, greedy.maxTokens), workers: 3 })
   },
 
   async store({ openBare, namedOrigins }) {
@@ -188,10 +234,16 @@ const checks: Readonly<Record<FeatureName, (context: Context) => Promise<void>>>
       await first.evaluate((file) => void window.storeFile(file), file)
       while (server.sentBytes < 8 * 2 ** 20) await new Promise((resolve) => setTimeout(resolve, 5))
       await first.close()
+      const next = await openBare()
       server.bytesPerSecond = Infinity
-      const { answer } = await (await openBare()).evaluate((file) => window.storeFile(file), file)
+      const { length } = server.requests
+      const { answer } = await next.evaluate((file) => window.storeFile(file), file)
       expect(answer).toEqual({ kind: 'stored', sizeBytes: content.length, sha256: sha256(content) })
-      expect(server.sentBytes).toBeLessThan(content.length + 4 * 2 ** 20)
+      // The server may still send to the closed tab, and bytes on the way to it are lost. So what the next tab asks for counts.
+      const again = server.requests.slice(length).filter(({ method }) => method === 'GET')
+      const keptBytes = Number(/^bytes=(\d+)-/.exec(again[0]?.range ?? '')?.[1])
+      expect(keptBytes).toBeGreaterThan(2 ** 20)
+      expect(again.reduce((sum, { sentBytes }) => sum + sentBytes, 0)).toBe(content.length - keptBytes)
     } finally {
       await server.close()
     }
@@ -199,10 +251,8 @@ const checks: Readonly<Record<FeatureName, (context: Context) => Promise<void>>>
 
   async route({ openBare }) {
     const page = await openBare()
+    await startServiceWorker(page)
     const seen = await page.evaluate(async (question) => {
-      await navigator.serviceWorker.register('./service-worker.js', { type: 'module' })
-      if (!navigator.serviceWorker.controller)
-        await new Promise((resolve) => (navigator.serviceWorker.oncontrollerchange = resolve))
       const { createEngine, onnx, serveOpenai } = window.rivulet
       const engine = await createEngine({ backend: onnx({ device: 'wasm' }), model: './models/stories/' })
       const ends: Promise<string>[] = []
@@ -255,6 +305,26 @@ const checks: Readonly<Record<FeatureName, (context: Context) => Promise<void>>>
     const deltas = events.map((event) => JSON.parse(event.slice('data: '.length)).choices[0].delta.content)
     expect(deltas.join('')).toBe(seen.direct)
     expect(seen.text.endsWith('data: [DONE]\n\n')).toBe(true)
+  },
+
+  async serviceWorker({ openBare }) {
+    const page = await openBare()
+    await startServiceWorker(page)
+    const answers = await page.evaluate(
+      async ({ question, greedy }) => {
+        const { createEngine, onnx } = window.rivulet
+        const answers: string[] = []
+        // Without `worker`, so that both have the same script.
+        for (const maxTokens of [4, 4]) {
+          const engine = await createEngine({ backend: onnx({ device: 'wasm' }), model: './models/stories/' })
+          answers.push(await engine.generate(question, { ...greedy, maxTokens }).text())
+          await engine.dispose()
+        }
+        return answers
+      },
+      { question, greedy },
+    )
+    expect(answers).toEqual(['Once upon a time', 'Once upon a time'])
   },
 
   async background({ browserName, openPage, openBare }) {

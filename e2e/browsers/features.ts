@@ -36,12 +36,15 @@ export const features = {
     untestable: { webkit: 'WebKitGTK has no WebGPU' },
   },
   llamaCpp: {
-    name: '`llamaCpp()`: its greedy text equals the reference’s',
+    name: '`llamaCpp()`: streams, cancels, and its greedy text equals the reference’s',
     with: { webkit: '`llamaCppCompat`' },
   },
   iteration: {
     name: 'streams work where the browser cannot iterate or transfer a `ReadableStream`',
     with: { chromium: 'the methods removed', firefox: 'the methods removed' },
+  },
+  recovery: {
+    name: 'an answer continues in a new worker when its worker fails or ends in silence',
   },
   store: {
     name: 'a stored model loads again without a download',
@@ -53,6 +56,9 @@ export const features = {
   },
   route: {
     name: 'aborting, cancelling or removing the reading frame cancels the generation, and the route answers again',
+  },
+  serviceWorker: {
+    name: 'a page with a service worker loads an engine again',
   },
   background: {
     name: 'an answer continues while another tab is in front',

@@ -109,13 +109,26 @@ const unsupportedPatterns = [
   /Non-zero status code returned while running \w+ node/,
 ]
 
-/** Matches the errors for missing memory or a lost device. A node also fails then, but the graph is not the reason. */
-const lossPattern = /bad_alloc|out of memory|Failed to allocate|allocat\w* memory|device\b.*\blost/i
+/**
+ * Matches the errors of ONNX Runtime and of three engines (V8, SpiderMonkey and JavaScriptCore) when memory is missing. A node
+ * also fails then, but the graph is not the reason.
+ */
+const memoryPattern =
+  /bad_alloc|out of memory|\bOOM\b|(failed to|could not|can't) allocate|allocat\w* memory|allocation failed/i
+
+/** Matches the errors of nodes when the GPU is lost. */
+const lossPattern = /device\b.*\blost/i
 
 /** Creates the error for a graph that ONNX Runtime refused to open, or to run for the first time. */
 export function createRefusal(error: unknown, device: SessionTarget['kind']): RivuletError {
   if (error instanceof RivuletError) return error
   const reason = describeError(error)
+  if (memoryPattern.test(reason))
+    return new RivuletError(
+      'memory-exceeded',
+      `The model does not fit into the memory that this device has left. Use a smaller model or dtype. Reason: ${reason}`,
+      { cause: error },
+    )
   const isUnsupported =
     unsupportedPatterns.some((pattern) => pattern.test(reason)) && !lossPattern.test(reason)
   if (!isUnsupported)
