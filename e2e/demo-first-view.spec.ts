@@ -57,7 +57,10 @@ test('while a long message is read, the page shows how much of it', async ({ pag
       }),
   )
   await ask(page, 'Tell me a story about a dragon who lives by the sea. '.repeat(25))
-  for (const text of await seen) expect(text).toMatch(/^Reading your message… [1-9]?\d %$/)
+  const texts = await seen
+  // On a slow machine, the first part takes more than a second.
+  for (const text of texts) expect(text).toMatch(/^Reading your message…( [1-9]?\d %)?$/)
+  expect(texts.join()).toContain('%')
 })
 
 test('each figure is explained on hover and focus, Escape closes the explanation, and screen readers get it', async ({

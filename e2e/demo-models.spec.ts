@@ -84,6 +84,19 @@ test('each model shows its size, memory, backend, licence and compatibility', as
   await expect(card.getByRole('listitem')).toHaveCount(3)
 })
 
+test('the file that npm start has prepared is named, and its model comes after the built-in one', async ({
+  page,
+  answering,
+}) => {
+  const path = 'models/smollm2/smollm2-135m-instruct.gguf'
+  const headers = { 'content-length': '93000000', 'content-type': 'application/octet-stream' }
+  await page.route(`**/${path}`, (route) => route.fulfill({ headers }))
+  await openPicker(page, answering)
+  const prepared = picker(page).locator('.model-card').nth(1)
+  await expect(prepared).toHaveAccessibleName('SmolLM2 135M Instruct')
+  await expect(prepared).toContainText(`On this page’s server: ${path}`)
+})
+
 test('a model that cannot run here shows the reason and has no Download button', async ({
   page,
   answering,

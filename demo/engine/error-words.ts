@@ -1,7 +1,7 @@
 import type { ErrorCode } from 'rivulet'
 
 /** What an error means for the user, and what to do. The error's own message is for developers. */
-export const errorWords = {
+const errorWords = {
   'invalid-option': 'The model does not work with these settings.',
   'prompt-too-long': 'Your message is too long for this model. Shorten it, or choose another model.',
   'chat-template-failed': 'This model cannot read this chat.',
@@ -13,7 +13,7 @@ export const errorWords = {
   'quota-exceeded': 'The browser has no space left for this model. Delete other models.',
   'memory-exceeded': 'This model is too large for the memory of this device.',
   'backend-unavailable': 'This browser or this device cannot run this model.',
-  'worker-failed': 'The model stopped working. Your chat is saved. Load the model again to continue.',
+  'worker-failed': 'Your chat is saved. Load the model again to continue.',
   'device-lost': 'The graphics card stopped. Send your message again.',
   'connection-failed': 'The server did not answer, or the connection broke.',
   'generation-failed': 'The model could not write its answer. Try again.',

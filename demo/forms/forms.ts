@@ -14,7 +14,7 @@ export type FormName = keyof typeof formLabels
 const shortText = (maxLength: number) => ({ type: 'string', minLength: 1, maxLength }) as const
 
 /** Every part is bounded, so that a very small model ends the answer too. */
-export const formSchemas = {
+const formSchemas = {
   story: {
     type: 'object',
     properties: {
