@@ -118,9 +118,11 @@ export async function startSocketBridge({ url }: RealServer): Promise<SocketBrid
     response.setHeader('access-control-allow-origin', '*')
     response.setHeader('access-control-allow-headers', '*')
     if (request.method === 'OPTIONS') return void response.end()
-    void fetch(new URL(request.url ?? '/', url)).then(async (answer) => {
+    const answerGet = async () => {
+      const answer = await fetch(new URL(request.url ?? '/', url))
       response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text())
-    })
+    }
+    void answerGet()
   })
   server.on('upgrade', (request: IncomingMessage, tcp, head) => {
     sockets.handleUpgrade(request, tcp, head, (socket) => {
