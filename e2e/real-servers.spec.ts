@@ -1,9 +1,12 @@
-// Real servers with a real model: llama.cpp's own server, and LiteLLM's proxy in front of it.
+// Real servers with a real model: llama.cpp's own server, and LiteLLM's proxy in front of it; and vLLM's gRPC service, written for
+// the test, in front of llama.cpp.
 import { expect, test, type JSHandle, type Page } from '@playwright/test'
 import type { Engine, GenerateOptions, Prompt } from 'rivulet'
 import { openBarePage, streamAnswer, type SeenError } from './bare-page.js'
+import { startLlamaEngine } from './llama-bridges.js'
 import { prepareSmolLm2, smolLm2Gguf } from './models/prepare.js'
 import { startRealServer, type RealServer, type RealServerKind } from './real-server.js'
+import { serveFolder } from './serve-folder.js'
 
 const prompt = 'What is the capital of France?'
 const greedy = { temperature: 0, maxTokens: 12 } as const
@@ -183,6 +186,52 @@ for (const { kind, tag, contextLength, reportsTimes, server: kindOfServer } of c
     })
   })
 }
+
+test('grpcWeb() gives the text of sse(): the tokenizer in the page makes the tokens that llama.cpp makes', async ({
+  page,
+}) => {
+  const server = await start('llama.cpp')
+  const prepared = prepareSmolLm2()
+  const folder = await serveFolder('value' in prepared ? prepared.value : '')
+  // vLLM's service in front of it is written for the test.
+  const bridge = await startLlamaEngine(server, 2)
+  try {
+    await openBarePage(page)
+    const sseEngine = await openEngine(page, server)
+    const engine = await page.evaluateHandle(
+      ({ baseURL, model, tokenizer }) => {
+        const { createEngine, grpcWeb, remote } = window.rivulet
+        return createEngine({ backend: remote({ baseURL, model, transport: grpcWeb({ tokenizer }) }) })
+      },
+      { baseURL: bridge.url, model: server.model, tokenizer: folder.url },
+    )
+    const conversations: readonly Prompt[] = [
+      prompt,
+      'Zähle auf: 1, 2, 3 – und dann? 🙂',
+      [
+        { role: 'system', content: 'You are brief.' },
+        { role: 'user', content: prompt },
+        { role: 'assistant', content: 'Paris.' },
+        { role: 'user', content: 'And of Spain?' },
+      ],
+    ]
+    for (const asked of conversations) {
+      const expected = await streamAnswer(sseEngine, asked, greedy)
+      const { result, chunks, tokenIds } = await streamAnswer(engine, asked, greedy)
+      expect(result.text).toBe(expected.result.text)
+      expect(chunks.join('')).toBe(result.text)
+      expect(tokenIds.length).toBe(result.usage.completionTokens)
+      expect(result.usage.promptTokens).toBe(expected.result.usage.promptTokens)
+      expect(result.finishReason).toBe(expected.result.finishReason)
+    }
+    const form = { responseFormat: { regex: '[a-z]{3}' }, maxTokens: 9 } as const
+    expect((await streamAnswer(engine, prompt, form)).result.text).toMatch(/^[a-z]{3}$/)
+  } finally {
+    bridge.close()
+    folder.close()
+    for (const started of servers.splice(0)) started.close()
+  }
+})
 
 test('llama.cpp’s server continues a message, and an answer of a killed server ends typed with its text', async ({
   page,

@@ -144,6 +144,32 @@ test(
   },
 )
 
+test('routing() chooses between the page and the server for each answer, and says why', async ({ page }) => {
+  const seen = await page.evaluate(async (baseURL) => {
+    const { createEngine, onnx, remote, routing } = window.rivulet
+    const engine = await createEngine({
+      backend: [
+        onnx({ device: 'wasm', model: './models/stories/' }),
+        remote({ baseURL, model: 'story-model', canContinue: true }),
+      ],
+      route: routing({ first: 'local', maxLocalPromptLength: 100 }),
+    })
+    const ask = async (prompt: string) => {
+      const { parts, recoveries } = await engine.generate(prompt, { maxTokens: 4, temperature: 0 }).result
+      return [...parts.map(({ backend, reason }) => `${backend}: ${reason}`), `${recoveries}`]
+    }
+    const early = await ask('Tell me a story.')
+    while (engine.info.backend !== 'onnx') await new Promise((done) => setTimeout(done, 20))
+    const local = await ask('Tell me a story.')
+    const long = await ask('many words '.repeat(20))
+    await engine.dispose()
+    return { early, local, long }
+  }, server.url)
+  expect(seen.early).toEqual(['remote: loading', '0'])
+  expect(seen.local).toEqual(['onnx: first', '0'])
+  expect(seen.long).toEqual(['remote: prompt-length', '0'])
+})
+
 test('if no model can run in the page, the server in the list answers', async ({ page }) => {
   const info = await page.evaluate(async (baseURL) => {
     const { createEngine, onnx, remote } = window.rivulet

@@ -1,5 +1,6 @@
 // Invalid options of llamaCpp(), remote() and its transports. web-llm.test.ts and onnx.test.ts test the other two.
 import { describe, expect, it, vi } from 'vitest'
+import { grpcWeb } from './grpc-web.js'
 import { llamaCpp } from './llama-cpp.js'
 import { remote, sse } from './remote.js'
 import { responses } from './responses.js'
@@ -93,6 +94,16 @@ describe('responses() refuses by name', () => {
   ])('%j', (options, name) => expectRefusal(() => responses(options as object), name))
 })
 
+describe('grpcWeb() refuses by name', () => {
+  it.each<[object, string]>([
+    [{}, 'tokenizer'],
+    [{ tokeniser: 'owner/name' }, 'tokeniser'],
+    [{ tokenizer: 'owner/name', chatTemplate: ' ' }, 'chatTemplate'],
+    [{ tokenizer: 'owner/name', timeoutMs: 0 }, 'timeoutMs'],
+    [{ tokenizer: 'owner/name', resume: 1 }, 'resume'],
+  ])('%j', (options, name) => expectRefusal(() => grpcWeb(options as never), name))
+})
+
 describe('the transport of remote()', () => {
   const server = { baseURL: 'https://a.example', model: 'm' }
 
@@ -102,6 +113,11 @@ describe('the transport of remote()', () => {
       baseUrl: 'https://a.example/',
       transport: { background: true, store: true, webSocket: undefined },
     })
+    expect(remote({ ...server, transport: grpcWeb({ tokenizer: 'owner/name' }) })).toMatchObject({
+      model: { kind: 'source', source: 'owner/name' },
+      isServer: true,
+      options: { transport: { timeoutMs: undefined, resume: true } },
+    })
   })
 
   it.each<[object, string]>([
@@ -109,6 +125,8 @@ describe('the transport of remote()', () => {
     [{ transport: null }, 'transport'],
     [{ transport: responses(), canContinue: true }, 'canContinue'],
     [{ transport: responses(), server: 'vllm' }, 'server'],
+    [{ transport: grpcWeb({ tokenizer: 'owner/name' }), extraBody: {} }, 'extraBody'],
+    [{ transport: grpcWeb({ tokenizer: 'owner/name' }), canContinue: true }, 'canContinue'],
     [{ transport: responses({ webSocket: true }), apiKey: 'secret-key' }, 'apiKey'],
     [{ transport: responses({ webSocket: true }), headers: { 'x-key': 'secret-key' } }, 'headers'],
   ])('refuses what it cannot use: %#', (options, name) => {

@@ -17,6 +17,7 @@ import type { Row } from './page/rows.js'
 import { ensureTransformers, readVersion } from './peer.js'
 import { serveBench } from './serve.js'
 import { formatTable } from './table.js'
+import { startTransportServers } from './transport-servers.js'
 
 const root = resolve(import.meta.dirname, '../..')
 const resultsFile = join(root, '.cache/bench/results.json')
@@ -47,12 +48,13 @@ export async function runBench({ rounds, contexts, ...chosen }: BenchOptions): P
   const browser = await chromium.launchPersistentContext('', chooseLaunchOptions())
   const fileServer = await startFaultServer()
   const file = servePacedFile(fileServer)
+  const { close: closeTransports, ...transports } = await startTransportServers()
   const rows: Row[] = []
   try {
     const machine = await describeMachine(browser, server.url)
     const site = { browser, url: server.url, models: modelsFolder }
     for (const [section, name] of listMeasurements({ sections, models })) {
-      rows.push(...(await measure(site, section, name, { rounds, contexts, file })))
+      rows.push(...(await measure(site, section, name, { rounds, contexts, file, transports })))
       // After each section, because a later one may fail.
       writeResults({ machine, versions, options: { rounds, contexts, sections }, rows })
     }
@@ -66,6 +68,7 @@ export async function runBench({ rounds, contexts, ...chosen }: BenchOptions): P
     await browser.close()
     server.close()
     await fileServer.close()
+    closeTransports()
   }
 }
 

@@ -2,7 +2,7 @@ import type { BrowserContext, Page } from '@playwright/test'
 import { exposeBrowserMemory } from './browser-memory.js'
 import { describeModel, isMeasured, readModel, type ModelName } from './models.js'
 import type { SectionName } from './page/main.js'
-import type { PacedFile } from './page/plan.js'
+import type { PacedFile, TransportServers } from './page/plan.js'
 import type { Row } from './page/rows.js'
 
 /** The device for which each section loads weights. */
@@ -17,6 +17,7 @@ const devices = {
   'llama-cpp-gpu': 'wasm',
   structured: 'webgpu',
   logprobs: 'webgpu',
+  transports: 'wasm',
   store: 'wasm',
   memory: 'webgpu',
 } satisfies Record<SectionName, 'webgpu' | 'wasm'>
@@ -41,6 +42,8 @@ export interface BenchPlan {
   readonly contexts: readonly number[]
   /** For the section `store`. */
   readonly file: PacedFile
+  /** For the section `transports`. */
+  readonly transports: TransportServers
 }
 
 /** Lists the sections with each of their models, in the order of measuring. */
@@ -60,7 +63,7 @@ export async function measure(
   { browser, url, models }: BenchSite,
   section: SectionName,
   name: ModelName,
-  options: Pick<BenchPlan, 'rounds' | 'contexts' | 'file'>,
+  options: Pick<BenchPlan, 'rounds' | 'contexts' | 'file' | 'transports'>,
 ): Promise<Row[]> {
   const page = await openPage(browser, url)
   try {

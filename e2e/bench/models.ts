@@ -32,7 +32,7 @@ const models = {
   stories: {
     folder: 'stories',
     dtypes: { webgpu: 'q8', wasm: 'q8' },
-    only: ['llama-cpp', 'llama-cpp-gpu'],
+    only: ['llama-cpp', 'llama-cpp-gpu', 'transports'],
     prepare: copyStories,
   },
   'bench-135m': {
@@ -70,7 +70,7 @@ export const defaultModelNames = modelNames.filter((name) => !name.startsWith('b
 
 /** Returns whether a section measures a model. */
 export function isMeasured(section: SectionName, { only }: Model): boolean {
-  return only ? only.includes(section) : section !== 'llama-cpp-gpu'
+  return only ? only.includes(section) : section !== 'llama-cpp-gpu' && section !== 'transports'
 }
 
 /** Creates missing models, but for random weights. Reports and skips a model that is unavailable on this machine. */

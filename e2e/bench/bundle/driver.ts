@@ -149,6 +149,7 @@ async function run(): Promise<void> {
       rounds: Number(options.rounds),
       contexts: options.contexts.split(',').map(Number),
       file: { url: server.url, path: '', sha256: '', description: '' },
+      transports: { url: server.url, responsesUrl: server.url, tokens: 0 },
     }
     const limit = setTimeout(
       () => {

@@ -8,6 +8,7 @@ import type { Section } from './plan.js'
 import { measureStack } from './stack.js'
 import { measureStore } from './store.js'
 import { measureStructured } from './structured.js'
+import { measureTransports } from './transports.js'
 
 const boundSecondTurn = (history: number) => ({ 2000: 0.1 })[history]
 
@@ -44,6 +45,7 @@ const sections = {
   'llama-cpp-gpu': measureLlamaCpp({ device: 'webgpu', newTokens: 64 }),
   structured: measureStructured({ device: 'webgpu', mode: 'no-op', newTokens: 64 }),
   logprobs: measureLogprobs({ device: 'webgpu', mode: 'no-op', newTokens: 64 }),
+  transports: measureTransports,
   store: measureStore,
   memory: measureMemory({ device: 'webgpu', mode: 'no-op' }),
 } satisfies Record<string, Section>

@@ -11,6 +11,15 @@ export interface PacedFile {
   readonly description: string
 }
 
+/** The servers of the section `transports`. */
+export interface TransportServers {
+  /** Chat completions below `v1/`, and vLLM's gRPC service. */
+  readonly url: string
+  readonly responsesUrl: string
+  /** How many tokens each answer has. */
+  readonly tokens: number
+}
+
 /** The input of a section. */
 export interface Plan {
   readonly section: string
@@ -19,6 +28,8 @@ export interface Plan {
   readonly contexts: readonly number[]
   /** For the `store` section. */
   readonly file: PacedFile
+  /** For the `transports` section. */
+  readonly transports: TransportServers
 }
 
 export type Section = (plan: Plan) => Promise<Row[]>
