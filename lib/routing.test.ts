@@ -116,6 +116,7 @@ function createWorker(script: Script, candidate: Candidate): LoadedWorker {
     // Cast: the library calls these methods only.
     call: (run) => run(api as unknown as Parameters<typeof run>[0] & WorkerApi),
     closed: closing.signal,
+    isScriptMissing: () => false,
     watchLifeLock() {},
     terminate(reason) {
       script.terminated += 1

@@ -22,6 +22,7 @@ function createWorker(chunks: readonly number[] | RivuletError | undefined) {
   const connection: WorkerConnection = {
     call: (run) => run(undefined as never),
     closed: closing.signal,
+    isScriptMissing: () => false,
     watchLifeLock() {},
     terminate: (reason) => closing.abort(reason),
   }
