@@ -1,7 +1,6 @@
-import { expect, test, type Browser, type JSHandle, type Page } from '@playwright/test'
+import { expect, test, type JSHandle, type Page } from '@playwright/test'
 import type { Engine, GenerateOptions } from 'rivulet'
 import { embeddedModel, openBarePage, type Device } from './bare-page.js'
-import { scaleCount } from './soak.js'
 
 const question = 'Tell me a story about a dragon.'
 
@@ -33,14 +32,13 @@ function loadEngine(page: Page, device: Device): Promise<JSHandle<Engine>> {
 interface Seen {
   readonly text: string
   readonly finishReason: string
-  readonly recoveries: number
 }
 
 async function answer(engine: JSHandle<Engine>, options: GenerateOptions): Promise<Seen> {
   return engine.evaluate(
     async (engine, { question, options }) => {
-      const { text, finishReason, recoveries } = await engine.generate(question, options).result
-      return { text, finishReason, recoveries }
+      const { text, finishReason } = await engine.generate(question, options).result
+      return { text, finishReason }
     },
     { question, options },
   )
@@ -127,57 +125,4 @@ test('a form that cannot be held, and a worker without the engine, are refused b
     code: 'invalid-option',
     message: expect.stringContaining('Install @mlc-ai/web-xgrammar'),
   })
-})
-
-test.describe('a JSON answer that is disturbed', () => {
-  test.setTimeout(900_000)
-
-  /** Streams an answer in a worker that the test breaks when the reader has `at` tokens. */
-  async function disturb(engine: JSHandle<Engine>, fault: string | undefined, at: number): Promise<Seen> {
-    return engine.evaluate(
-      async (engine, { question, fault, at, greedy }) => {
-        const stream = engine.generate(question, greedy)
-        for await (const { index } of stream) {
-          if (index !== at || fault === undefined) continue
-          if (fault === 'crash the GPU process') await window.crashGpuProcess()
-          else window.breakWorker(fault as Parameters<typeof window.breakWorker>[0])
-        }
-        const { text, finishReason, recoveries } = await stream.result
-        return { text, finishReason, recoveries }
-      },
-      { question, fault, at, greedy },
-    )
-  }
-
-  async function open(browser: Browser, page: Page, device: Device): Promise<JSHandle<Engine>> {
-    await openBarePage(page)
-    const session = await browser.newBrowserCDPSession()
-    await page.exposeFunction('crashGpuProcess', () =>
-      session.send('Browser.crashGpuProcess').catch(() => {}),
-    )
-    return page.evaluateHandle(
-      ({ device, model }) => {
-        const { createEngine, onnx } = window.rivulet
-        return createEngine({ backend: onnx({ device, worker: window.createFaultyWorker }), model })
-      },
-      { device, model: embeddedModel },
-    )
-  }
-
-  const points = [9, 2, 14, 5, 0, 11, 7, 3, 12, 1, 8, 4, 10, 6, 13, 9, 2, 11, 5, 7]
-  for (const [device, faults] of [
-    ['wasm', ['terminate', 'end in silence', 'throw']],
-    ['webgpu', ['lose the device', 'crash the GPU process']],
-  ] as const) {
-    test(`has the same value after a loss on ${device}`, async ({ browser, page }) => {
-      const engine = await open(browser, page, device)
-      const undisturbed = await disturb(engine, undefined, -1)
-      expectStory(undisturbed)
-      for (const [index, at] of points.slice(0, scaleCount(1, points.length)).entries()) {
-        const fault = faults[index % faults.length]!
-        const seen = await disturb(engine, fault, at)
-        expect(seen, `${fault} at token ${at}`).toEqual({ ...undisturbed, recoveries: 1 })
-      }
-    })
-  }
 })
