@@ -190,6 +190,8 @@ test('answers of llamaCpp() in 200 real schemas validate', { tag: '@soak' }, asy
       expect(isValid(JSON.parse(text)), `${name}: ${text}`).toBe(true)
     }
   }
+  // oxlint-disable-next-line no-console -- the figures of a soak
+  console.info(`${ended} answers ended by themselves. Refused: ${[...refused].join(', ') || 'none'}.`)
   expect(refused.size).toBeLessThanOrEqual(all.length * 0.05)
   expect(ended).toBeGreaterThan(all.length / 2)
 })
