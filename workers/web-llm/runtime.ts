@@ -43,7 +43,7 @@ interface Completions<Request> {
 }
 
 /** For a missing field, web-llm uses the model's default. */
-export interface SamplingParameters {
+interface SamplingParameters {
   readonly stream: true
   readonly stream_options: { readonly include_usage: true }
   readonly max_tokens?: number
