@@ -74,7 +74,7 @@ const adapterTests = ['decoder', 'gpu-sampler', 'gpu-ranking', 'gpu-device'].map
   (name) => `workers/onnx/${name}.browser.test.ts`,
 )
 /** An adapter takes up to a minute to compile the shaders of a model. */
-const zooModels = isSoak ? listZoo() : [{ name: 'genai/qwen3', dtype: 'q4f16' } as const]
+const zooModels = isSoak && hasZoo ? listZoo() : [{ name: 'genai/qwen3', dtype: 'q4f16' } as const]
 
 function provideZoo(isIncluded: (model: ZooModel) => boolean) {
   const models = hasZoo ? zooModels.filter(isIncluded) : []

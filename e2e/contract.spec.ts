@@ -12,13 +12,14 @@ import {
 import type { DrivenPage } from './browsers/driver.js'
 import { test } from './browsers/test.js'
 import { startFakeServer } from './fake-server.js'
+import { thinkingTemplate } from './hermes-template.js'
 import { startLlamaEngine, startSocketBridge } from './llama-bridges.js'
 import { listRefused, promises, subjects, transports, type PromiseName, type Subject } from './promises.js'
 import { startRealServer, type RealServer } from './real-server.js'
 
 interface Servers {
-  /** Answers with the embedded model. */
-  readonly real?: { readonly url: string; readonly model: string }
+  /** Answers with the embedded model; `tools` says that it takes tools, which it does not show itself. */
+  readonly real?: { readonly url: string; readonly model: string; readonly hasTools?: boolean }
   /** Sends two words, then closes the connection. */
   readonly broken?: { readonly url: string }
 }
@@ -28,23 +29,34 @@ function openEngine(
   page: DrivenPage,
   kind: Subject['kind'],
   { real, broken }: Servers,
+  chatTemplate?: string,
 ): Promise<JSHandle<Engine>> {
   return page.evaluateHandle(
-    ({ kind, real, broken }) => {
+    ({ kind, real, broken, chatTemplate }) => {
       const { createEngine, grpcWeb, onnx, llamaCpp, remote, responses, webLlm } = window.rivulet
       const worker = window.createFaultyWorker
       const model = './models/stories/'
       const create = {
-        'onnx wasm': () => onnx({ device: 'wasm', worker, model }),
-        'onnx webgpu': () => onnx({ device: 'webgpu', worker, model }),
+        'onnx wasm': () => onnx({ device: 'wasm', worker, model, chatTemplate }),
+        'onnx webgpu': () => onnx({ device: 'webgpu', worker, model, chatTemplate }),
         llamaCpp: () =>
-          llamaCpp({ threads: 1, worker: window.createLlamaCppWorker, model: './models/stories.gguf' }),
+          llamaCpp({
+            threads: 1,
+            worker: window.createLlamaCppWorker,
+            model: './models/stories.gguf',
+            chatTemplate,
+          }),
         // webLlm()'s own check requires a real GPU.
         webLlm: () => ({
           ...webLlm({ model: 'Story-1B-q4f16_1-MLC', worker: window.createWebLlmWorker }),
           checkAvailability: () => Promise.resolve({ isAvailable: true } as const),
         }),
-        remote: () => remote({ baseURL: real!.url, model: real!.model }),
+        remote: () =>
+          remote({
+            baseURL: real!.url,
+            model: real!.model,
+            ...(real!.hasTools && { supports: { tools: true } }),
+          }),
         responses: () => remote({ baseURL: real!.url, model: real!.model, transport: responses() }),
         'responses socket': () =>
           remote({ baseURL: real!.url, model: real!.model, transport: responses({ webSocket: true }) }),
@@ -59,7 +71,7 @@ function openEngine(
       const first = broken ? [remote({ baseURL: broken.url, model: 'story-model' })] : []
       return createEngine({ backend: [...first, create[kind]()] })
     },
-    { kind, real, broken },
+    { kind, real, broken, chatTemplate },
   )
 }
 
@@ -167,6 +179,77 @@ async function checkCancel(
   if (reportsTokenIds) expect(seen.cancelledTokens).toBe(3)
   const after = await streamAnswer(engine, question, { ...greedy, maxTokens: 4 })
   expect(after.result.text).toBe(undisturbed.chunks.slice(0, 4).join(''))
+}
+
+/** What the answers and the calls of the tests have to be. */
+const jsonSchema = {
+  type: 'object',
+  properties: {
+    animal: { enum: ['cat', 'dog', 'dragon'] },
+    age: { type: 'integer', minimum: 1, maximum: 9 },
+  },
+  required: ['animal', 'age'],
+  additionalProperties: false,
+} as const
+
+function expectAnimal(value: unknown): void {
+  expect(value).toEqual({ animal: expect.stringMatching(/^(cat|dog|dragon)$/), age: expect.any(Number) })
+  expect((value as { age: number }).age % 10).toBe((value as { age: number }).age)
+}
+
+/**
+ * Opens an engine whose model has tools and thoughts: the embedded model with another chat template; for `remote()` on
+ * llama.cpp's server.
+ */
+async function withChannels(
+  { subject, page, namedOrigins, engine }: Context,
+  check: (engine: JSHandle<Engine>) => Promise<void>,
+): Promise<void> {
+  if (subject.kind === 'webLlm') return check(engine)
+  const servers: Servers = {}
+  let close = () => {}
+  if (subject.kind === 'remote') {
+    const started = await startRealServer('llama.cpp', 'demo/public/models/stories.gguf', thinkingTemplate)
+    test.skip('unavailable' in started, 'unavailable' in started ? started.unavailable : '')
+    if ('unavailable' in started) return
+    Object.assign(servers, { real: started.value })
+    namedOrigins.add(new URL(started.value.url).origin)
+    close = started.value.close
+  }
+  try {
+    const other = await openEngine(page, subject.kind, servers, thinkingTemplate)
+    await check(other)
+    await other.evaluate((engine) => engine.dispose())
+  } finally {
+    close()
+  }
+}
+
+/** Demands a call of the only tool. */
+async function checkCall(engine: JSHandle<Engine>, more: GenerateOptions = {}): Promise<void> {
+  const options = {
+    ...more,
+    temperature: 0,
+    maxTokens: 100,
+    tools: [{ name: 'tell', description: 'Tells a story.', parameters: jsonSchema }],
+    toolChoice: 'required',
+    parallelToolCalls: false,
+  } as const
+  const seen = await engine.evaluate(
+    async (engine, { question, options }) => {
+      const stream = engine.generate(question, options)
+      let streamed = ''
+      for await (const { toolCalls = [] } of stream) {
+        for (const { argumentsDelta } of toolCalls) streamed += argumentsDelta
+      }
+      return { streamed, result: await stream.result }
+    },
+    { question, options },
+  )
+  const { text, finishReason, toolCalls } = seen.result
+  expect({ text, finishReason }).toEqual({ text: '', finishReason: 'tool-calls' })
+  expect(toolCalls).toEqual([{ id: expect.any(String), name: 'tell', arguments: seen.streamed }])
+  expectAnimal(JSON.parse(seen.streamed))
 }
 
 const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>> = {
@@ -414,6 +497,86 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
     })
     expect(biased.result.text).toBe(' upon upon')
   },
+
+  async structured(context) {
+    const check = async (engine: JSHandle<Engine>) => {
+      const options = { temperature: 0, maxTokens: 60, reasoning: 'off' } as const
+      const { chunks, result } = await streamAnswer(engine, question, {
+        ...options,
+        responseFormat: { jsonSchema },
+      })
+      expect(result.finishReason, result.text).toBe('stop')
+      expectAnimal(result.value)
+      expect(JSON.parse(chunks.join(''))).toEqual(result.value)
+      const unheld = { type: 'array', items: { type: 'string' }, contains: { const: 'a' } }
+      const responseFormat = { jsonSchema: unheld }
+      expect(await failGeneration(engine, question, { ...options, responseFormat })).toMatchObject({
+        code: 'invalid-option',
+        message: expect.stringMatching(/responseFormat.*contains/),
+        text: '',
+      })
+    }
+    // The server of the other tests is of unknown kind: the promise `options` tests that it refuses forms.
+    await (context.subject.kind === 'remote' ? withChannels(context, check) : check(context.engine))
+  },
+
+  async tools(context) {
+    const { subject, page, namedOrigins, engine } = context
+    if (subject.kind === 'webLlm') {
+      const { supports } = await engine.evaluate(({ info }) => info)
+      expect(supports.options).not.toContain('tools')
+      return expect(await failGeneration(engine, question, { tools: [{ name: 'tell' }] })).toMatchObject({
+        code: 'invalid-option',
+        message: expect.stringContaining('"tools"'),
+      })
+    }
+    if (subject.kind !== 'remote')
+      return withChannels(context, (other) => checkCall(other, { reasoning: 'off' }))
+    // The embedded model cannot decide to call: llama.cpp's server lets it write text first, for as long as it likes.
+    const server = await startFakeServer()
+    namedOrigins.add(new URL(server.url).origin)
+    try {
+      const real = { url: server.url, model: 'story-model', hasTools: true }
+      const other = await openEngine(page, 'remote', { real })
+      await checkCall(other)
+      await other.evaluate((engine) => engine.dispose())
+    } finally {
+      server.close()
+    }
+  },
+
+  reasoning: (context) =>
+    withChannels(context, async (engine) => {
+      const { supports } = await engine.evaluate(({ info }) => info)
+      expect(supports.reasoning).toContain('off')
+      const ask = async (reasoning?: GenerateOptions['reasoning']) =>
+        (await streamAnswer(engine, `Think. ${question}`, { temperature: 0, maxTokens: 16, reasoning }))
+          .result
+      const off = await ask('off')
+      expect(off).toMatchObject({ reasoning: '', latency: { firstTokenChannel: 'text' } })
+      expect(off.text).not.toBe('')
+      // web-llm's model decides itself.
+      const on = await ask(context.subject.kind === 'webLlm' ? undefined : 'on')
+      expect(on.latency.firstTokenChannel).toBe('reasoning')
+      expect(on.reasoning).not.toBe('')
+      expect(on.usage.reasoningTokens).toBeGreaterThan(3)
+      expect(on.text + on.reasoning).not.toMatch(/<\/?think>/)
+      for (const [demand, reasoning] of [
+        ['on', 'on'],
+        ['budget', { maxTokens: 3 }],
+      ] as const) {
+        if (supports.reasoning.includes(demand)) continue
+        const refused = await failGeneration(engine, question, { reasoning })
+        expect(refused).toMatchObject({
+          code: 'invalid-option',
+          message: expect.stringMatching(/reasoning/),
+        })
+      }
+      if (!supports.reasoning.includes('budget')) return
+      const short = await ask({ maxTokens: 3 })
+      expect(short.reasoning).not.toBe('')
+      expect(short.text).not.toBe('')
+    }),
 
   async control({ engine }) {
     const count = async (prompt: string) =>

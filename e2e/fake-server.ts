@@ -37,6 +37,15 @@ export async function startFakeServer(): Promise<FakeServer> {
   }
   const send = (response: ServerResponse, data: object | string) =>
     response.write(`data: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`)
+  /** In vLLM's pieces: the name first, then the arguments. */
+  const sendCall = (response: ServerResponse, name: string) => {
+    for (const call of [
+      { id: 'call_1', type: 'function', function: { name, arguments: '' } },
+      ...['{"animal": "d', 'ragon", "age": 7}'].map((text) => ({ function: { arguments: text } })),
+    ]) {
+      send(response, { choices: [{ delta: { tool_calls: [{ index: 0, ...call }] }, finish_reason: null }] })
+    }
+  }
   const createChunk = (content: string) => ({ choices: [{ delta: { content }, finish_reason: null }] })
   const server = createServer(async (request, response) => {
     response.setHeader('access-control-allow-origin', '*')
@@ -55,9 +64,11 @@ export async function startFakeServer(): Promise<FakeServer> {
     if (state.prefillMs > 0) await new Promise((resolve) => setTimeout(resolve, state.prefillMs))
     // vLLM's option to continue the last message, which is the assistant's.
     const assistantPrefix = body.continue_final_message ? (body.messages?.at(-1)?.content ?? '') : ''
-    const left = words.filter(
-      (_, index) => words.slice(0, index + 1).join('').length > assistantPrefix.length,
-    )
+    const [tool] = body.tool_choice === 'required' ? (body.tools ?? []) : []
+    if (tool) sendCall(response, tool.function.name)
+    const left = tool
+      ? []
+      : words.filter((_, index) => words.slice(0, index + 1).join('').length > assistantPrefix.length)
     for (const [index, word] of left.entries()) {
       send(response, createChunk(word))
       await new Promise((resolve) => setTimeout(resolve, 20))
@@ -76,7 +87,7 @@ export async function startFakeServer(): Promise<FakeServer> {
       state.sentMs.push(Date.now())
       await new Promise((resolve) => setTimeout(resolve, wordMs))
     }
-    send(response, { choices: [{ delta: {}, finish_reason: 'stop' }] })
+    send(response, { choices: [{ delta: {}, finish_reason: tool ? 'tool_calls' : 'stop' }] })
     send(response, { choices: [], usage: { prompt_tokens: 9, completion_tokens: words.length } })
     isDone = true
     send(response, '[DONE]')
@@ -95,6 +106,8 @@ export async function startFakeServer(): Promise<FakeServer> {
 interface ChatRequest {
   readonly messages?: readonly { readonly role: string; readonly content: string }[]
   readonly continue_final_message?: boolean
+  readonly tools?: readonly { readonly function: { readonly name: string } }[]
+  readonly tool_choice?: unknown
 }
 
 async function readBody(request: IncomingMessage): Promise<ChatRequest> {

@@ -16,6 +16,11 @@ export const promises = {
   stop: 'The text ends before a stop string',
   seed: 'The same seed gives the same text, another seed another text',
   options: 'Every option takes effect or is refused by name',
+  structured:
+    'A form of the answer holds, and its value is parsed; a form that cannot be held is refused by name',
+  tools:
+    'A call that the request demands has valid arguments and ends the answer; or tools are refused by name',
+  reasoning: 'The reasoning is a channel of its own; what cannot be demanded of it is refused by name',
   control: 'Control tokens in user text stay text',
   recovery: 'Continues after its last token when its worker dies',
   takeOver: 'Continues an answer that another backend started',
@@ -32,6 +37,8 @@ export interface Subject {
   readonly info: Partial<ModelInfo> & { readonly backend: BackendName }
   /** Promises that the runtime cannot keep or that the server is responsible for, with the reason. */
   readonly exceptions: Partial<Record<PromiseName, string>>
+  /** What a tested promise means for this backend. */
+  readonly remarks: Partial<Record<PromiseName, string>>
   /** Promises that are tested only in `npm run soak`: slow here, and tested in CI with other backends. */
   readonly onlyInSoak: readonly PromiseName[]
   /** The options that are supported, if they are not those of the backend. */
@@ -55,6 +62,7 @@ const withoutTools = { where: 'with a chat template without tools', options: too
 
 const local = {
   exceptions: {},
+  remarks: { tools: 'if the chat template has them' },
   onlyInSoak: [],
   alsoRefuses: withoutTools,
   ignored: [],
@@ -79,8 +87,9 @@ export const subjects: readonly Subject[] = [
     kind: 'onnx webgpu',
     info: { ...onnxInfo, device: 'webgpu', execution: 'replayed' },
     // `recovery` and `takeOver` load another engine, which takes a software adapter ten seconds or more; recovery.spec.ts
-    // loses a GPU in CI. The order is kept by the worker's queue, which does not depend on the device; nor do the tokens.
-    onlyInSoak: ['order', 'counts', 'prefills', 'recovery', 'takeOver'],
+    // loses a GPU in CI. So do `tools` and `reasoning`, with another chat template. The order is kept by the worker's queue,
+    // and tokens are counted and channels are split in the worker: nothing of this depends on the device.
+    onlyInSoak: ['order', 'counts', 'prefills', 'recovery', 'takeOver', 'tools', 'reasoning'],
   },
   {
     ...local,
@@ -101,6 +110,10 @@ export const subjects: readonly Subject[] = [
     canCount: false,
     canPrefill: false,
     alsoRefuses: { where: '', options: [] },
+    remarks: {
+      tools: 'refuses them',
+      reasoning: 'takes `off` only, where web-llm can turn it off',
+    },
     exceptions: {
       control: 'refuses messages with tokens that mark turns; other control tokens are not kept as text',
       takeOver: 'not supported: web-llm cannot continue an existing text',
@@ -123,6 +136,11 @@ export const subjects: readonly Subject[] = [
       options: ['responseFormat', ...toolOptions, 'reasoning'],
     },
     ignored: ['logitBias', 'templateVariables'],
+    remarks: {
+      structured: 'with a server that holds it, tested with llama.cpp’s',
+      tools: 'with a server that has them, tested with a stand-in',
+      reasoning: 'with a server that shows it, tested with llama.cpp’s',
+    },
     exceptions: {
       backpressure: '✓ by the socket: the server keeps writing until the buffers are full',
       control: 'the server’s responsibility',
@@ -132,6 +150,11 @@ export const subjects: readonly Subject[] = [
   },
 ]
 
+/** The model of these tests' server has neither. */
+const testedInNode = {
+  tools: 'tested in Node, with a server written for the test',
+  reasoning: 'tested in Node, with a server written for the test',
+} as const
 const responses = {
   info: { backend: 'remote', device: 'server' },
   onlyInSoak: ['order'],
@@ -152,6 +175,7 @@ const responses = {
     'reasoning',
   ],
   alsoRefuses: { where: '', options: [] },
+  remarks: {},
 } as const
 const responsesExceptions = {
   stop: 'refuses it: the API has no stop strings',
@@ -159,6 +183,7 @@ const responsesExceptions = {
   control: 'the server’s responsibility',
   takeOver: 'not supported: the API cannot continue an answer',
   recovery: 'the stream ends with a typed error and its text',
+  ...testedInNode,
 } as const
 
 /** The transports of `remote()` other than `sse()`, which is the transport of `remote()` above. A real llama.cpp answers. */
@@ -189,6 +214,7 @@ export const transports: readonly (Subject & { readonly kind: TransportKind })[]
     },
   },
   {
+    remarks: {},
     name: '`grpcWeb()`',
     kind: 'grpcWeb',
     info: { backend: 'remote', device: 'server', execution: 'grpc-web', contextLength: 512 },
@@ -203,6 +229,8 @@ export const transports: readonly (Subject & { readonly kind: TransportKind })[]
     alsoRefuses: { where: withoutTools.where, options: ['tools', 'toolChoice'] },
     ignored: [],
     exceptions: {
+      ...testedInNode,
+      tools: 'read from the tokens by the code of `onnx()`; not tested over gRPC',
       backpressure: '✓ by the socket: the server keeps writing until the buffers are full',
     },
   },
@@ -224,7 +252,9 @@ function describeOutcome(subject: Subject, name: PromiseName): string {
     (name === 'continues' && !subject.canContinue) ||
     (name === 'counts' && !subject.canCount) ||
     (name === 'prefills' && !subject.canPrefill)
-  return isRefused ? '✓ refuses it with a typed error' : '✓'
+  if (isRefused) return '✓ refuses it with a typed error'
+  const remark = subject.remarks[name]
+  return remark === undefined ? '✓' : `✓ ${remark}`
 }
 
 /** The options that the backend refuses. */

@@ -25,7 +25,7 @@ interface ServerProgram {
   readonly program: string
   readonly variables?: Readonly<Record<string, string>>
   /** @param folder a folder that only this run of the server uses */
-  listArguments(folder: string, model: string, port: number): readonly string[]
+  listArguments(folder: string, model: string, port: number, chatTemplate?: string): readonly string[]
 }
 
 export type RealServerKind = 'dasLLAMA' | 'llama.cpp' | 'LiteLLM'
@@ -46,11 +46,12 @@ const servers = {
     environment: 'llama-cpp-server',
     install: ['--no-deps', 'xllamacpp==2026.10.11549'],
     program: 'python',
-    listArguments: (_, model, port) => [
+    listArguments: (_, model, port, chatTemplate) => [
       join(import.meta.dirname, 'models/llama_cpp_server.py'),
       model,
       String(port),
       'served-model',
+      ...(chatTemplate === undefined ? [] : [chatTemplate]),
     ],
   },
   // A proxy: `model` is the URL of the server that it passes the requests to.
@@ -78,8 +79,13 @@ const servers = {
 /**
  * Starts a server on a free local port. It is unavailable without Python, PyPI or Linux.
  * @param model the path of a GGUF file; for LiteLLM, the URL of another server
+ * @param chatTemplate for llama.cpp, instead of the model's own
  */
-export async function startRealServer(kind: RealServerKind, model: string): Promise<Prepared<RealServer>> {
+export async function startRealServer(
+  kind: RealServerKind,
+  model: string,
+  chatTemplate?: string,
+): Promise<Prepared<RealServer>> {
   const server: ServerProgram = servers[kind]
   const installed = install(server)
   if ('unavailable' in installed) return installed
@@ -87,7 +93,7 @@ export async function startRealServer(kind: RealServerKind, model: string): Prom
   const folder = mkdtempSync(join(environment, 'run-'))
   const port = await findPort()
   // In its own process group, so that its child processes end with it.
-  const child = spawn(installed.value, server.listArguments(folder, model, port), {
+  const child = spawn(installed.value, server.listArguments(folder, model, port, chatTemplate), {
     detached: true,
     stdio: 'ignore',
     env: { ...process.env, ...server.variables, HOME: environment },

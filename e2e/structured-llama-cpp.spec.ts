@@ -2,11 +2,10 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { expect, test, type JSHandle, type Page } from '@playwright/test'
-import { Ajv, type AnySchema, type ValidateFunction } from 'ajv'
-import { Ajv2020 } from 'ajv/dist/2020.js'
-import addFormats from 'ajv-formats'
 import type { Engine, GenerateOptions, JsonSchema } from 'rivulet'
+import { compileSchema } from '../workers/text/grammar/compile-schema.test-support.js'
 import { openBarePage, type SeenError } from './bare-page.js'
+import { hermesTemplate } from './hermes-template.js'
 import { isSoak, scaleCount } from './soak.js'
 
 const question = 'Tell me a story about a dragon.'
@@ -36,25 +35,6 @@ const tools = [
   { name: 'look_up', description: 'Looks up a city.', parameters: city },
   { name: 'clock', parameters: { type: 'object', properties: {}, additionalProperties: false } },
 ]
-/** A chat template of the Hermes family, which the embedded model's own template is not. */
-const chatTemplate = `{%- if tools %}{{ '<|user|>Tools: ' ~ (tools | tojson) ~ ' Call one as <tool_call>{"name": "a", "arguments": {}}</tool_call><|end|>' }}{% endif -%}
-{%- for message in messages %}
-{%- if message.role == 'tool' %}{{ '<|user|><tool_response>' ~ message.content ~ '</tool_response><|end|>' }}
-{%- else %}{{ '<|' ~ message.role ~ '|>' ~ message.content }}
-{%- for call in message.tool_calls or [] %}{{ '<tool_call>\\n{"name": "' ~ call.function.name ~ '", "arguments": ' ~ (call.function.arguments | tojson) ~ '}\\n</tool_call>' }}{% endfor %}{{ '<|end|>' }}
-{%- endif %}{% endfor -%}
-{%- if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}`
-
-/** Creates a validator by the schema's own draft. Draft 4 has "id", which later drafts call "$id". */
-function compileSchema(named: Readonly<Record<string, unknown>>): ValidateFunction {
-  const { $schema: draft, ...schema } = named
-  const Validator = String(draft).includes('2020-12') ? Ajv2020 : Ajv
-  const ajv = new Validator({ strict: false, logger: false })
-  addFormats.default(ajv)
-  ajv.removeKeyword('id')
-  return ajv.compile(schema as AnySchema)
-}
-
 function open(page: Page, more: { readonly chatTemplate?: string } = {}): Promise<JSHandle<Engine>> {
   return page.evaluateHandle((more) => {
     const { createEngine, llamaCpp } = window.rivulet
@@ -133,7 +113,7 @@ test('llamaCpp() holds a schema, JSON, a pattern and a grammar; and refuses what
 
 test('llamaCpp() calls tools as the request demands, with arguments that are valid', async ({ page }) => {
   await openBarePage(page)
-  const engine = await open(page, { chatTemplate })
+  const engine = await open(page, { chatTemplate: hermesTemplate })
   for (let seed = 1; seed <= scaleCount(4, 100); seed += 1) {
     const { finishReason, calls, text } = await answer(engine, {
       tools,
@@ -164,7 +144,7 @@ test('a JSON answer and a tool call of llamaCpp() have the same value after the 
 }) => {
   test.setTimeout(900_000)
   await openBarePage(page)
-  const engine = await open(page, { chatTemplate })
+  const engine = await open(page, { chatTemplate: hermesTemplate })
   const demands: readonly GenerateOptions[] = [
     { temperature: 0, maxTokens: 200, responseFormat: { jsonSchema } },
     { temperature: 0, maxTokens: 200, tools, toolChoice: { name: 'look_up' } },
@@ -210,6 +190,8 @@ test('answers of llamaCpp() in 200 real schemas validate', { tag: '@soak' }, asy
       expect(isValid(JSON.parse(text)), `${name}: ${text}`).toBe(true)
     }
   }
+  // oxlint-disable-next-line no-console -- the figures of a soak
+  console.info(`${ended} answers ended by themselves. Refused: ${[...refused].join(', ') || 'none'}.`)
   expect(refused.size).toBeLessThanOrEqual(all.length * 0.05)
   expect(ended).toBeGreaterThan(all.length / 2)
 })

@@ -106,9 +106,9 @@ export function createTally(): Tally {
   }
 }
 
-/** Returns the channel of a chunk. A chunk with nothing to show counts as text: its token is held back. */
-function readChannel({ text, reasoning, toolCalls = [] }: TokenChunk): Channel {
+/** Returns the channel of a chunk; undefined if the chunk shows nothing yet. */
+function readChannel({ text, reasoning, toolCalls = [] }: TokenChunk): Channel | undefined {
   if (text !== '') return 'text'
   if (reasoning !== undefined) return 'reasoning'
-  return toolCalls.length > 0 ? 'tool-calls' : 'text'
+  return toolCalls.length > 0 ? 'tool-calls' : undefined
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { computeLatency, recordLatency } from './latency.js'
+import { computeLatency, recordLatency, type LatencyRecorder } from './latency.js'
 
 const prefill = { promptTokens: 80, cachedPromptTokens: 30, queueMs: 12, prefillMs: 200 }
 
@@ -115,5 +115,25 @@ describe('a recorded generation', () => {
     const latency = recorder.finish(2)
     expect(latency.decodeMs).toBe(latency.interTokenLatencyMs!.max)
     expect(latency).toMatchObject({ queueMs: 12, prefillTokensPerSecond: 250, firstTokenChannel: 'text' })
+  })
+
+  it('counts a mark and held back text to the channel that follows', async () => {
+    const record = async (channels: readonly Parameters<LatencyRecorder['addToken']>[0][]) => {
+      const recorder = recordLatency()
+      for (const channel of channels) {
+        await new Promise((resolve) => setTimeout(resolve, 2))
+        recorder.addToken(channel)
+      }
+      return recorder.finish(channels.length)
+    }
+    const thinking = await record([undefined, 'reasoning', undefined, 'text'])
+    expect(thinking.firstTokenChannel).toBe('reasoning')
+    expect(thinking.timeToFirstTextMs).toBeGreaterThan(thinking.timeToFirstTokenMs!)
+    const text = await record([undefined, undefined, 'text'])
+    expect(text).toMatchObject({ firstTokenChannel: 'text', timeToFirstTextMs: text.timeToFirstTokenMs })
+    expect(await record([undefined])).toMatchObject({
+      firstTokenChannel: 'text',
+      timeToFirstTextMs: undefined,
+    })
   })
 })

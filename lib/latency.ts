@@ -58,8 +58,11 @@ interface PrefillFigures {
 
 /** Collects the times of one generation, as `performance.now()` values of the page. */
 export interface LatencyRecorder {
-  /** Adds a token, or a chunk of several tokens, that the reader gets now. */
-  addToken(channel: Channel): void
+  /**
+   * Adds a token, or a chunk of several tokens, that the reader gets now.
+   * @param channel undefined if it shows nothing yet: a mark, or text that is held back. It belongs to the channel that follows
+   */
+  addToken(channel: Channel | undefined): void
   setPrefill(figures: PrefillFigures): void
   /** Takes the token counts and times that some runtimes report at the end of a generation. */
   setCounted(counted: CountedTokens): void
@@ -75,14 +78,21 @@ export function recordLatency(): LatencyRecorder {
   const tokenTimes: number[] = []
   let firstTokenChannel: Channel | undefined
   let firstTextTime: number | undefined
+  /** The time of the first token since the last one that showed something. */
+  let openTime: number | undefined
   let prefill: PrefillFigures | undefined
   let model: ModelTimings | undefined
   return {
     addToken(channel) {
       const now = performance.now()
-      firstTokenChannel ??= channel
-      if (channel === 'text') firstTextTime ??= now
       tokenTimes.push(now)
+      if (channel === undefined) {
+        openTime ??= now
+        return
+      }
+      firstTokenChannel ??= channel
+      if (channel === 'text') firstTextTime ??= openTime ?? now
+      openTime = undefined
     },
     setPrefill: (figures) => (prefill = figures),
     setCounted({ timings, promptTokens, cachedPromptTokens }) {
@@ -96,7 +106,8 @@ export function recordLatency(): LatencyRecorder {
         end: performance.now(),
         tokenTimes,
         streamedTokens,
-        firstTokenChannel,
+        // An answer that ends before it shows something is text.
+        firstTokenChannel: firstTokenChannel ?? (openTime === undefined ? undefined : 'text'),
         firstTextTime,
         prefill,
         model,

@@ -69,6 +69,8 @@ const recordFields: readonly string[] = [
  * - If the GPU is lost, the answer fails with `device-lost` and the text so far. The next request runs in a new worker.
  * - There are no token ids. `topK`, `minP` and `topLogprobs` are refused. `repetitionPenalty` applies only to tokens of
  *   the answer.
+ * - `responseFormat` needs messages. `reasoning` can only be `'off'`: for models without thoughts, and for those that
+ *   think in `<think>` marks. A thought is never a part of the text. There are no tools.
  * @throws RivuletError `invalid-option`
  */
 export function webLlm(options: WebLlmOptions): BackendFactory {

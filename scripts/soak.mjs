@@ -38,7 +38,7 @@ if (files.length === 0) {
       '--',
       '--project',
       project,
-      ...(project === 'node' ? ['hostile', 'zoo', 'json-schemas'] : []),
+      ...(project === 'node' ? ['hostile', 'zoo', 'json-schemas', 'calls'] : []),
     )
 }
 const specs = (files.length > 0 ? files : all).filter((name) => !['browsers', 'consumers'].includes(name))

@@ -5,10 +5,12 @@ import sys
 
 import xllamacpp
 
-model, port, alias = sys.argv[1:]
+model, port, alias, *chat_template = sys.argv[1:]
 params = xllamacpp.CommonParams()
 params.model.path = model
 params.model_alias = {alias}
+if chat_template:
+    params.chat_template = chat_template[0]
 params.hostnames = ["localhost"]
 params.port = int(port)
 # Two slots of 512 tokens each.

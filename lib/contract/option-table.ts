@@ -162,7 +162,7 @@ export const optionTable = {
   reasoning: {
     value: { kind: 'reasoning' },
     openAi: ['reasoning_effort'],
-    backends: notWebLlm,
+    backends: everywhere,
   },
 } as const satisfies Record<OptionName, OptionRow>
 

@@ -1,11 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Ajv, type AnySchema } from 'ajv'
-import { Ajv2020 } from 'ajv/dist/2020.js'
-import addFormats from 'ajv-formats'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { JsonSchema } from '../../lib/contract/request.js'
 import { RivuletError } from '../../lib/contract/errors.js'
+import { compileSchema } from '../text/grammar/compile-schema.test-support.js'
 import { openNodeModel, type NodeModel } from './open-node-model.test-support.js'
 
 /** JSONSchemaBench's sample, beside the repository. */
@@ -24,17 +22,6 @@ function readSchemas(): readonly NamedSchema[] {
   return isSoak ? all : all.filter((_, index) => index % 20 === 0)
 }
 
-/** Creates a validator by the schema's own draft. Draft 4 has "id", which draft 7 calls "$id". */
-function createValidator(named: JsonSchema): (value: unknown) => boolean {
-  const schema = Object.fromEntries(
-    Object.entries(named).filter(([key]) => key !== 'id' && key !== '$schema'),
-  )
-  const Validator = String(named.$schema).includes('2020-12') ? Ajv2020 : Ajv
-  const ajv = new Validator({ strict: false, validateFormats: true, logger: false })
-  addFormats.default(ajv)
-  return ajv.compile(schema as AnySchema)
-}
-
 // The schemas are not part of the repository.
 describe.skipIf(!existsSync(path))('200 real JSON schemas', () => {
   let model: NodeModel
@@ -50,7 +37,7 @@ describe.skipIf(!existsSync(path))('200 real JSON schemas', () => {
       let ended = 0
       const schemas = readSchemas()
       for (const { name, schema } of schemas) {
-        const validate = createValidator(schema)
+        const validate = compileSchema(schema)
         for (const seed of seeds) {
           const answer = await model
             .answer('Once upon a time', {

@@ -3,7 +3,7 @@ import { chatRequest } from '../request.test-support.js'
 import { openLoaded, story, storyRequest } from './open-scripted.test-support.js'
 
 describe('a request (real engine, scripted pipeline)', () => {
-  it('is passed to web-llm under its option names, without other fields', async () => {
+  it('is passed to web-llm under its option names, without other fields and without stop strings', async () => {
     const { generate: ask, seen } = await openLoaded({ answers: [story] })
     await ask(
       storyRequest({
@@ -30,7 +30,6 @@ describe('a request (real engine, scripted pipeline)', () => {
         presence_penalty: 0.2,
         logit_bias: { 7: -1 },
         seed: 1,
-        stop: ['END'],
       },
     ])
   })

@@ -43,7 +43,7 @@ interface Completions<Request> {
 }
 
 /** For a missing field, web-llm uses the model's default. */
-export interface SamplingParameters {
+interface SamplingParameters {
   readonly stream: true
   readonly stream_options: { readonly include_usage: true }
   readonly max_tokens?: number
@@ -54,12 +54,13 @@ export interface SamplingParameters {
   readonly presence_penalty?: number
   readonly logit_bias?: Readonly<Record<string, number>>
   readonly seed?: number
-  readonly stop?: readonly string[]
   readonly response_format?: { readonly type: 'grammar'; readonly grammar: string }
 }
 
 export interface ChatRequest extends SamplingParameters {
   readonly messages: readonly Message[]
+  /** web-llm's own fields. */
+  readonly extra_body?: { readonly enable_thinking: false }
 }
 
 export interface RawRequest extends SamplingParameters {
@@ -96,9 +97,18 @@ export interface ChatConfig {
 export interface ConversationTemplate {
   readonly system_template: string
   readonly roles: Readonly<Record<string, string>>
+  /** The text between the assistant's role and its answer. */
+  readonly role_empty_sep?: string
   readonly role_templates?: Readonly<Record<string, string>> | null
   readonly seps: readonly string[]
   readonly stop_str: readonly string[]
+}
+
+/** The used part of a tokenizer of web-llm. It decodes control tokens as their texts. */
+export interface MlcTokenizer {
+  encode(text: string): ArrayLike<number>
+  /** Returns the token's text in the vocabulary; empty for an unknown id. */
+  idToToken(id: number): string
 }
 
 /** Imports the optional peer dependency. @throws RivuletError `backend-unavailable` */
@@ -111,10 +121,22 @@ export async function importWebLlm(): Promise<WebLlmRuntime> {
   }
 }
 
-/** Reads the engine's actual configuration from a private field: there is no public way. The peer's version is pinned. */
-export function readChatConfig(engine: MlcEngine, modelId: string): ChatConfig | undefined {
-  const { loadedModelIdToChatConfig } = engine as {
+/** What web-llm has loaded. */
+export interface LoadedFiles {
+  readonly config: ChatConfig
+  readonly tokenizer: MlcTokenizer
+}
+
+/**
+ * Reads the engine's actual configuration and its tokenizer from private fields: there is no public way. The peer's version is
+ * pinned.
+ */
+export function readLoadedFiles(engine: MlcEngine, modelId: string): LoadedFiles | undefined {
+  const { loadedModelIdToChatConfig, loadedModelIdToPipeline } = engine as {
     readonly loadedModelIdToChatConfig?: ReadonlyMap<string, ChatConfig>
+    readonly loadedModelIdToPipeline?: ReadonlyMap<string, { readonly tokenizer?: MlcTokenizer }>
   }
-  return loadedModelIdToChatConfig?.get(modelId)
+  const config = loadedModelIdToChatConfig?.get(modelId)
+  const tokenizer = loadedModelIdToPipeline?.get(modelId)?.tokenizer
+  return config && tokenizer && { config, tokenizer }
 }

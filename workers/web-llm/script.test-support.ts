@@ -13,6 +13,8 @@ export interface Script {
   /** Called during loading. `false` ends loading without a model, as a swallowed abort does. */
   onReload?(report: (report: InitProgressReport) => void, aborted: Promise<void>): Promise<void | false>
   readonly config?: Partial<ChatConfig>
+  /** The tokens of several characters in the vocabulary. Each other character is a token. @default none */
+  readonly vocabulary?: readonly string[]
 }
 
 /** The request's fields that affect its answer. */
@@ -21,6 +23,11 @@ export interface ScriptedSampling {
   readonly top_p?: number
   readonly logit_bias?: Readonly<Record<string, number>>
   readonly seed: number
+  /** The last message, or the raw text. */
+  readonly content: string
+  /** False if web-llm wrote an empty thought before the answer. */
+  readonly enable_thinking?: boolean
+  readonly response_format?: { readonly grammar: string }
 }
 
 /** The requests that the engine received, and its state. */

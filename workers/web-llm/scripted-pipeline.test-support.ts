@@ -1,7 +1,7 @@
 // A stand-in for web-llm 0.2.86's `LLMChatPipeline`, modelled on its source (llm_chat.ts): the real one needs a model library,
 // which is not available to the tests. Here, each character of a prompt is a token.
 import { createNamedError, type Script, type ScriptedSampling, type Seen } from './script.test-support.js'
-import type { ChatConfig } from './runtime.js'
+import type { ChatConfig, MlcTokenizer } from './runtime.js'
 
 /** web-llm's `Conversation`: renders prompts, and detects whether one continues another. */
 interface Conversation {
@@ -9,16 +9,18 @@ interface Conversation {
   prompt?: string
   appendMessage(role: string, content: string): void
   appendReplyHeader(role: string): void
+  appendEmptyThinkingReplyHeader(role: string, block: string): void
   finishReply(answer: string): void
   getPromptArray(): string[]
   getPromptArrayLastRound(): string[]
   reset(): void
 }
 
-interface GenerationConfig extends Omit<ScriptedSampling, 'seed'> {
+interface GenerationConfig extends Omit<ScriptedSampling, 'seed' | 'content'> {
   readonly max_tokens?: number
-  readonly stop?: readonly string[]
 }
+
+const emptyThought = '<think>\n\n</think>\n\n'
 
 export function createScriptedPipeline(script: Script, seen: Seen, config: ChatConfig) {
   let conversation: Conversation | undefined
@@ -30,7 +32,10 @@ export function createScriptedPipeline(script: Script, seen: Seen, config: ChatC
   let message = ''
   let answer: readonly (string | Uint8Array)[] = []
   let hasStopped = false
+  /** What the engine wrote before the answer. It is a part of the message, and counts for `max_tokens`. */
+  let written: readonly string[] = []
   let seed = 0
+  const tokenizer = createTokenizer(script.vocabulary ?? [])
   let prefillMs = 0
   let decodeMs = 0
 
@@ -40,17 +45,18 @@ export function createScriptedPipeline(script: Script, seen: Seen, config: ChatC
   }
 
   /** Checks end token, stop string, length and context in the order of `processNextToken`. */
-  function commit({ max_tokens = Infinity, stop: stops = [] }: GenerationConfig): void {
+  function commit({ max_tokens = Infinity }: GenerationConfig): void {
     const token = answer[completionTokens]
     completionTokens += 1
     if (token === undefined) stop('stop')
-    message = decode(answer.slice(0, completionTokens))
-    const found = [...config.conv_template.stop_str, ...stops].find((each) => message.includes(each))
+    message = decode([...written, ...answer.slice(0, completionTokens)])
+    const found = config.conv_template.stop_str.find((each) => message.includes(each))
     if (found !== undefined) {
       message = message.slice(0, message.lastIndexOf(found))
       stop('stop')
     }
-    if (token !== undefined && completionTokens >= max_tokens) stop('length')
+    const writtenTokens = tokenizer.encode(written.join('')).length
+    if (token !== undefined && writtenTokens + completionTokens >= max_tokens) stop('length')
     if (kvTokens === config.context_window_size) stop('length')
     if (hasStopped && !conversation!.isTextCompletion) conversation!.finishReply(message)
   }
@@ -68,6 +74,7 @@ export function createScriptedPipeline(script: Script, seen: Seen, config: ChatC
   }
 
   return {
+    tokenizer,
     getConversationObject: () => conversation,
     setConversation: (next: Conversation) => (conversation = next),
     getFinishReason: () => finishReason,
@@ -97,11 +104,13 @@ export function createScriptedPipeline(script: Script, seen: Seen, config: ChatC
       hasStopped = false
       message = ''
       completionTokens = 0
-      answer = script.answers?.shift() ?? script.speak?.({ ...generation, seed }) ?? []
+      answer = script.answers?.shift() ?? script.speak?.({ ...generation, seed, content }) ?? []
+      written = generation.enable_thinking === false ? [emptyThought] : []
       if (conversation!.isTextCompletion) conversation!.prompt = content
       else {
         conversation!.appendMessage(role, content)
-        conversation!.appendReplyHeader('assistant')
+        if (written.length > 0) conversation!.appendEmptyThinkingReplyHeader('assistant', emptyThought)
+        else conversation!.appendReplyHeader('assistant')
       }
       const prompt = readPrompt(conversation!, kvTokens > 0)
       if (kvTokens + prompt.length > config.context_window_size) {
@@ -152,4 +161,21 @@ function decode(tokens: readonly (string | Uint8Array)[]): string {
   }
   flush()
   return text
+}
+
+/** A token for each entry of the vocabulary, and one for each other character. */
+function createTokenizer(vocabulary: readonly string[]): MlcTokenizer {
+  const firstCharacter = 1000
+  return {
+    encode(text) {
+      const ids: number[] = []
+      for (let start = 0; start < text.length;) {
+        const id = vocabulary.findIndex((token) => text.startsWith(token, start))
+        ids.push(id === -1 ? firstCharacter + text.charCodeAt(start) : id)
+        start += vocabulary[id]?.length ?? 1
+      }
+      return ids
+    },
+    idToToken: (id) => vocabulary[id] ?? String.fromCharCode(id - firstCharacter),
+  }
 }

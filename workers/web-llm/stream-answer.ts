@@ -1,5 +1,6 @@
 import { RivuletError } from '../../lib/contract/errors.js'
 import type { CountedTokens, GenerationStep } from '../../lib/contract/worker-api.js'
+import { createAnswerReader, joinSteps, type AnswerStep } from '../text/channels/answer-reader.js'
 import { createStopMatcher } from '../text/stop-strings.js'
 import type { DescribedRequest } from './describe-request.js'
 import type { PrefixReuse } from './prefix-reuse.js'
@@ -27,11 +28,13 @@ export async function* streamAnswer(
   const chunks = (await openStream(engine, request))[Symbol.asyncIterator]()
   const interrupt = () => void engine.interruptGenerate()
   signal.addEventListener('abort', interrupt)
-  const text = createTextReader([...stopStrings, ...(request.parameters.stop ?? [])])
+  const text = createTextReader(stopStrings)
+  const reader = createAnswerReader(request.splitter, request.stop)
   let finishReason: string | undefined
   let usage: Usage | undefined
   let unreportedTokens = 0
   let hasStarted = false
+  let hasStopped = false
   try {
     // `reuse.begin` is not called earlier: a request that web-llm refuses leaves its KV cache unchanged.
     signal.throwIfAborted()
@@ -46,28 +49,47 @@ export async function* streamAnswer(
         yield { kind: 'started', promptTokens: undefined, cachedPromptTokens, queueMs, prefillMs }
       }
       hasStarted = true
+      // What the runtime generated before it noticed the interrupt.
+      if (hasStopped) continue
       if (isToken(value)) unreportedTokens += 1
       const piece = text.read(await engine.getMessage())
       if (piece !== '') {
-        yield { kind: 'chunk', text: piece, tokenIds: [], tokenCount: unreportedTokens }
+        const wasReasoning = reader.isReasoning
+        const step = reader.push(piece)
+        hasStopped = step.hasStopped
+        if (hasStopped) interrupt()
+        yield describeChunk(step, wasReasoning, unreportedTokens)
         unreportedTokens = 0
       }
       signal.throwIfAborted()
     }
+    if (hasStopped) {
+      if (usage) yield { kind: 'counted', ...countTokens(usage, cachedPromptTokens, 0) }
+      return 'stop'
+    }
     const answer = await engine.getMessage()
     const end = readFinishReason(finishReason)
     if (usage && end === 'stop') reuse.keep(request, answer, usage)
-    const tail = text.readTail(answer)
     // The end-of-sequence token is not part of the answer.
-    const tokenCount = Math.max(0, end === 'stop' ? unreportedTokens - 1 : unreportedTokens)
-    if (tail !== '') yield { kind: 'chunk', text: tail, tokenIds: [], tokenCount }
-    if (usage) yield { kind: 'counted', ...countTokens(usage, cachedPromptTokens, end) }
-    return end
+    const endTokens = end === 'stop' ? 1 : 0
+    const last = reader.push(text.readTail(answer))
+    const tail = last.hasStopped ? last : joinSteps(last, reader.flush())
+    if (tail.text !== '' || tail.raw !== undefined)
+      yield describeChunk(tail, false, Math.max(0, unreportedTokens - endTokens))
+    if (usage) yield { kind: 'counted', ...countTokens(usage, cachedPromptTokens, endTokens) }
+    return tail.hasStopped ? 'stop' : end
   } finally {
     signal.removeEventListener('abort', interrupt)
     // Releases the engine's lock, also when the reader stops early.
     await chunks.return?.()
   }
+}
+
+function describeChunk(answer: AnswerStep, wasReasoning: boolean, tokenCount: number): GenerationStep {
+  const { hasStopped: _, ...step } = answer
+  // A token of the reasoning, also if its text is held back.
+  const isReasoning = wasReasoning || step.reasoning !== undefined
+  return { kind: 'chunk', ...(isReasoning && { reasoning: '' }), ...step, tokenIds: [], tokenCount }
 }
 
 function openStream(engine: MlcEngine, request: DescribedRequest): Promise<AsyncIterable<Chunk>> {
@@ -93,14 +115,14 @@ function isToken({ choices: [choice] }: Chunk): boolean {
 function countTokens(
   { prompt_tokens, completion_tokens, extra }: Usage,
   cachedPromptTokens: number,
-  end: 'stop' | 'length',
+  endTokens: number,
 ): CountedTokens {
   // Prefill produces the first token.
   const decodeSeconds = extra.time_per_output_token_s * Math.max(0, completion_tokens - 1)
   return {
     promptTokens: cachedPromptTokens + prompt_tokens,
     cachedPromptTokens,
-    completionTokens: completion_tokens - (end === 'stop' ? 1 : 0),
+    completionTokens: completion_tokens - endTokens,
     timings: { prefillMs: extra.time_to_first_token_s * 1000, decodeMs: decodeSeconds * 1000 },
   }
 }

@@ -10,12 +10,14 @@ import { describeRequest, readRequestRules, type RequestRules } from './describe
 import { explainGenerationFailure, explainLoadFailure } from './explain-failure.js'
 import { findModel, readDtype } from './find-model.js'
 import { createProgressReader } from './load-progress.js'
+import { listThoughtDemands, type ModelThoughts } from './model-thoughts.js'
 import { createPrefixReuse, type PrefixReuse } from './prefix-reuse.js'
 import {
   importWebLlm,
-  readChatConfig,
+  readLoadedFiles,
   type AppConfig,
   type ChatConfig,
+  type LoadedFiles,
   type MlcEngine,
   type WebLlmRuntime,
 } from './runtime.js'
@@ -57,14 +59,15 @@ export function createWebLlmBackend(importRuntime = importWebLlm): Backend<WebLl
         signal.throwIfAborted()
         throw await explainLoadFailure(error, model, runtime)
       }
-      const config = await readLoadedConfig(engine, options.model)
+      const files = await readFiles(engine, options.model)
+      const rules = readRequestRules(files, model.record.model_manifest !== undefined)
       loaded = {
         engine,
         reuse: createPrefixReuse(),
-        rules: readRequestRules(config, model.record.model_manifest !== undefined),
+        rules,
         loseDevice,
       }
-      return describeModel(options.model, config, describeAdapter(webgpu.adapter))
+      return describeModel(options.model, files.config, rules.thoughts, describeAdapter(webgpu.adapter))
     },
 
     generate(request, context) {
@@ -93,8 +96,13 @@ function createMlcEngine(
   })
 }
 
-function describeModel(model: string, config: ChatConfig, deviceDescription: string): ModelInfo {
-  const { context_window_size } = config
+function describeModel(
+  model: string,
+  { context_window_size }: ChatConfig,
+  thoughts: ModelThoughts,
+  deviceDescription: string,
+): ModelInfo {
+  const reasoning = listThoughtDemands(thoughts)
   return {
     model,
     backend: 'web-llm',
@@ -108,13 +116,13 @@ function describeModel(model: string, config: ChatConfig, deviceDescription: str
       inputs: ['chat', 'text'],
       roles: textRoles,
       formats: ['json', 'json-schema', 'regex', 'grammar'],
-      reasoning: [],
-      options: listOptions('web-llm'),
+      reasoning,
+      options: listOptions('web-llm').filter((name) => name !== 'reasoning' || reasoning.length > 0),
       hints: {
         tools: noTemplate,
         toolChoice: noTemplate,
         parallelToolCalls: noTemplate,
-        reasoning: noTemplate,
+        reasoning: noSwitch,
       },
       continuation: false,
       seededContinuation: false,
@@ -127,6 +135,8 @@ function describeModel(model: string, config: ChatConfig, deviceDescription: str
 }
 
 const noTemplate = "MLC's models have no chat template that could contain it. Use onnx() or llamaCpp()."
+const noSwitch =
+  'web-llm cannot turn this model\'s thoughts on or off. Leave "reasoning" out, or use onnx() or llamaCpp().'
 
 /** Loads a model. Rejects as soon as `signal` aborts: web-llm's own `reload` then resolves, or continues loading. */
 async function reload(engine: MlcEngine, options: WebLlmLoadOptions, signal: AbortSignal): Promise<void> {
@@ -154,7 +164,7 @@ async function reload(engine: MlcEngine, options: WebLlmLoadOptions, signal: Abo
   }
 }
 
-async function readLoadedConfig(engine: MlcEngine, modelId: string): Promise<ChatConfig> {
+async function readFiles(engine: MlcEngine, modelId: string): Promise<LoadedFiles> {
   try {
     // `getMessage` fails if no model is loaded.
     await engine.getMessage()
@@ -163,8 +173,8 @@ async function readLoadedConfig(engine: MlcEngine, modelId: string): Promise<Cha
       cause: error,
     })
   }
-  const config = readChatConfig(engine, modelId)
-  if (config) return config
+  const files = readLoadedFiles(engine, modelId)
+  if (files) return files
   throw new RivuletError(
     'backend-unavailable',
     'The installed version of @mlc-ai/web-llm is not supported. Install exactly 0.2.86.',
