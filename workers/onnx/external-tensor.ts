@@ -12,9 +12,17 @@ export const smallTensorBytes = 1024
 export function moveToFile(tensor: TensorProto, location: string): void {
   const { byteOffset, byteLength } = tensor.rawData
   tensor.rawData = new Uint8Array()
+  referToFile(tensor, { location, offset: byteOffset, length: byteLength })
+}
+
+/** Makes a tensor without bytes external data. Returns it. @param place the file's path, relative to the graph, and the bytes in it */
+export function referToFile(
+  tensor: TensorProto,
+  place: { readonly location: string; readonly offset: number; readonly length: number },
+): TensorProto {
   tensor.dataLocation = TensorProto_DataLocation.EXTERNAL
-  const entries = { location, offset: String(byteOffset), length: String(byteLength) }
-  tensor.externalData = Object.entries(entries).map(([key, value]) =>
-    create(StringStringEntryProtoSchema, { key, value }),
+  tensor.externalData = Object.entries(place).map(([key, value]) =>
+    create(StringStringEntryProtoSchema, { key, value: String(value) }),
   )
+  return tensor
 }

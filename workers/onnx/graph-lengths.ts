@@ -150,7 +150,7 @@ function readPositions(
     graph,
     values[0]!.dims.map((size) => (size === 1 ? 1 : -1)),
   )
-  if (!graph.input.some((input) => input.name === graphInputs.positionIds)) addPositionInput(graph)
+  addPositionInput(graph)
   if (shift === 0) return [createNode('Reshape', [graphInputs.positionIds, shape], [name])]
   const positions = `${name}.positions`
   return [
@@ -159,7 +159,9 @@ function readPositions(
   ]
 }
 
-function addPositionInput(graph: GraphProto): void {
+/** Adds the input `position_ids`, unless the graph has it. */
+export function addPositionInput(graph: GraphProto): void {
+  if (graph.input.some(({ name }) => name === graphInputs.positionIds)) return
   const dim = [
     { value: { case: 'dimValue' as const, value: 1n } },
     { value: { case: 'dimParam' as const, value: 'new_tokens' } },

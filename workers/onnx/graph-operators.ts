@@ -331,6 +331,9 @@ const constant: Operator = (_, node) => {
 const matMul: Operator = ([first, second], { opType }) => {
   const [{ type, dims: left }, { dims: right }] = [require(first), require(second)]
   if (left.length < 2 || right.length < 2 || left.at(-1) !== right.at(-2)) return undefined
+  // An outer product, as of positions and rotary frequencies.
+  if (opType === 'MatMul' && left.at(-1) === 1)
+    return zip(type, [require(first), require(second)], (one, other) => one * other)
   const outer = broadcastDims([left.slice(0, -2), right.slice(0, -2)])
   const resultType = opType === 'MatMulInteger' ? tensorTypes.int32 : type
   return createValue(resultType, [...outer, left.at(-2)!, right.at(-1)!])

@@ -1,6 +1,8 @@
-import { afterEach, expect, it, vi } from 'vitest'
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import { createOnnxBackend } from './onnx-backend.js'
+import { AttributeProtoSchema, AttributeProto_AttributeType, ModelProtoSchema } from './onnx_pb.js'
 
 afterEach(() => vi.restoreAllMocks())
 
@@ -13,8 +15,12 @@ async function pretendGraphicsCard(): Promise<void> {
   vi.spyOn(navigator.gpu, 'requestAdapter').mockResolvedValue(card)
 }
 
-/** Loads the embedded model from a folder in which its graph has this name. */
-async function load(graphName: string, options: Partial<OnnxLoadOptions>) {
+/** Loads the embedded model from a folder in which its graph has this name. @param change changes the graph's file */
+async function load(
+  graphName: string,
+  options: Partial<OnnxLoadOptions>,
+  change: (file: Blob) => Blob | Promise<Blob> = (file) => file,
+) {
   const read = async (path: string) => {
     const response = await fetch(`/demo/public/models/stories/${path}`)
     return new File([await response.blob()], path)
@@ -22,7 +28,10 @@ async function load(graphName: string, options: Partial<OnnxLoadOptions>) {
   const files = new Map([
     ['config.json', await read('config.json')],
     ['tokenizer.json', await read('tokenizer.json')],
-    [`onnx/${graphName}`, await read('onnx/model_quantized.onnx')],
+    [
+      `onnx/${graphName}`,
+      new File([await change(await read('onnx/model_quantized.onnx'))], `onnx/${graphName}`),
+    ],
   ])
   const backend = createOnnxBackend()
   const request = {
@@ -50,5 +59,33 @@ it('a requested graphics card that cannot compute the files of the folder is an 
   await expect(load('model_q4f16.onnx', { device: 'webgpu' })).rejects.toMatchObject({
     code: 'backend-unavailable',
     message: expect.stringContaining('model_q4f16.onnx'),
+  })
+})
+
+/** Limits the scores of attention, as in Gemma 2. */
+async function addSoftCap(file: Blob): Promise<Blob> {
+  const model = fromBinary(ModelProtoSchema, new Uint8Array(await file.arrayBuffer()))
+  const softcap = { name: 'softcap', f: 50, type: AttributeProto_AttributeType.FLOAT }
+  for (const { opType, attribute } of model.graph!.node)
+    if (opType === 'GroupQueryAttention') attribute.push(create(AttributeProtoSchema, softcap))
+  return new Blob([toBinary(ModelProtoSchema, model)])
+}
+
+describe('a model whose attention has a soft cap, which ONNX Runtime ignores on WebGPU', () => {
+  const graphName = 'model_quantized.onnx'
+
+  it('runs on WASM, with a warning, although there is a graphics card', async () => {
+    await pretendGraphicsCard()
+    expect(await load(graphName, {}, addSoftCap)).toMatchObject({
+      device: 'wasm',
+      warnings: [expect.stringContaining('soft cap')],
+    })
+  })
+
+  it('is refused if WebGPU is requested', async () => {
+    await expect(load(graphName, { device: 'webgpu' }, addSoftCap)).rejects.toMatchObject({
+      code: 'backend-unavailable',
+      message: expect.stringContaining("onnx({ device: 'wasm' })"),
+    })
   })
 })

@@ -18,6 +18,7 @@ import { originalFile, rewriteGraph } from './rewrite-graph.js'
 import { createRefusal, createSession, type OnnxRuntime } from './session.js'
 import { readStateSchema } from './state-schema.js'
 import { WrongStepError, chooseProbes, readWindows } from './step-check.js'
+import { tabulateRotary } from './tabulate-rotary.js'
 
 /** The initial capacity of the KV cache, in tokens. Most conversations are shorter. */
 export const firstCapacity = 1024
@@ -48,7 +49,8 @@ type OpeningOptions = DecoderOptions & Pick<GpuModel, 'prefillRules'>
 /**
  * Opens a model in the fastest way that works. It tries these ways, in this order:
  * - On WebGPU: the rewritten graph with a fixed KV cache and graph capture, if the graph can be captured; the same without
- *   graph capture; the rewritten graph with a growing cache, if its cache cannot be fixed; the graph as exported.
+ *   graph capture; the rewritten graph with a growing cache, if its cache cannot be fixed; the graph as exported. All of
+ *   them read the rotary factors from tables.
  * - On WASM: the graph with its block-quantized weights expanded to f32; the rewritten graph, which computes the logits of
  *   only one position; the graph as exported.
  *
@@ -60,6 +62,8 @@ export async function openDecoder(
   weights: ModelWeights,
   decoderOptions: DecoderOptions,
 ): Promise<Decoder> {
+  const tabulated = device === 'webgpu' ? tabulateRotary(weights, decoderOptions) : undefined
+  const tables = tabulated?.tables ?? []
   // Read the rules before the rewrite, because the rewrite modifies the graph.
   const prefillRules = readPrefillRules(weights.model)
   const options: OpeningOptions = {
@@ -79,12 +83,12 @@ export async function openDecoder(
       ? {
           ...rewrite,
           graph: rewrite.bytes,
-          externalData: [...weights.externalData, { path: originalFile, data: weights.graph }],
+          externalData: [...weights.externalData, ...tables, { path: originalFile, data: weights.graph }],
           // Read after the rewrite, which finds the windows of attention that is written out.
           windows: weights.model.graph ? readWindows(weights.model.graph) : [],
         }
       : undefined
-  if (device === 'webgpu') return openOnWebGpu(runtime, weights, rewritten, options)
+  if (device === 'webgpu') return openOnWebGpu(runtime, tabulated?.exported ?? weights, rewritten, options)
   const ways: (() => Promise<Decoder | undefined>)[] = [
     () => openExpanded(runtime, rewritten ?? weights, options),
     ...(rewritten ? [() => openGrowingCache(runtime, device, rewritten, options)] : []),

@@ -259,9 +259,15 @@ function addSequenceInputs(graph: GraphProto): void {
   graph.input.push(int32(graphInputs.lastIndex, [1n, 1n]), int32(graphInputs.totalLength, [1n]))
 }
 
-/** Makes the large weights inside the graph's file external data of the file `originalFile`, so that they are not copied. */
-export function leaveWeightsInFile(graph: GraphProto): void {
+/**
+ * Makes the large weights inside the graph's file external data of this file, so that they are not copied.
+ * @param path the path by which the graph refers to the file
+ */
+export function leaveWeightsInFile(
+  graph: Pick<GraphProto, 'initializer'>,
+  path: string = originalFile,
+): void {
   for (const tensor of graph.initializer) {
-    if (tensor.rawData.byteLength > smallTensorBytes) moveToFile(tensor, originalFile)
+    if (tensor.rawData.byteLength > smallTensorBytes) moveToFile(tensor, path)
   }
 }

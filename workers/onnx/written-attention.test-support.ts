@@ -18,6 +18,10 @@ export interface WrittenForm {
   readonly window?: number
   /** True if the positions are an input. Otherwise they start at the length of the cache. */
   readonly hasPositionInput?: boolean
+  /** True if the graph computes the rotary factors from the positions. Otherwise it reads them from tables. */
+  readonly computesRotary?: boolean
+  /** The largest position with these rotary factors, if the graph computes them. Later ones have half the angle. */
+  readonly rotaryLimit?: number
   /** The number of dimensions of queries, keys and values in the matrix products. */
   readonly rank?: 3 | 4
   /** Where the scale is: at the queries, half of it at queries and keys, or at the scores. */
@@ -42,7 +46,8 @@ const group = heads / cacheHeads
  * kind that it can always use. Nodes that became useless stay in the graph.
  */
 export function writeOutAttention(graph: GraphProto, form: WrittenForm): void {
-  const { mask, window, hasPositionInput = false, softcap, hasBias = false, floor } = form
+  const { mask, window, hasPositionInput = false, computesRotary = false, softcap, floor } = form
+  const { hasBias = false, rotaryLimit = 2 ** 40 } = form
   const { rank = 4, scale: place = 'scores', isInterleaved = false, readsNext = false } = form
   const floats = (value: number) => addFloat(graph, value)
   const ints = (...values: number[]) => addInt64(graph, values)
@@ -76,9 +81,30 @@ export function writeOutAttention(graph: GraphProto, form: WrittenForm): void {
     createNode('Cast', ['w.columns'], ['w.columns_float'], { to: BigInt(tensorTypes.float32) }),
     createNode('Mul', ['w.columns_float', addSlopes(graph)], ['w.bias']),
   ]
-  graph.node.unshift(...shared)
   if (hasPositionInput) addPositionInput(graph)
   const positions = hasPositionInput ? graphInputs.positionIds : 'w.range_row'
+  const toFloat = { to: BigInt(tensorTypes.float32) }
+  if (computesRotary)
+    // As transformers' rotary embedding: [1, new tokens, head size], with the same angles in both halves of a head.
+    shared.push(
+      createNode('Unsqueeze', [positions, ints(1)], ['w.position_row']),
+      createNode('Cast', ['w.position_row'], ['w.position_floats'], toFloat),
+      createNode('Greater', ['w.total', scalar(graph, rotaryLimit)], ['w.is_long']),
+      createNode('Where', ['w.is_long', floats(0.5), floats(1)], ['w.rotary_scale']),
+      createNode(
+        'Mul',
+        [addFrequencies(graph, attentions[0]!.input[8]!), 'w.rotary_scale'],
+        ['w.frequencies'],
+      ),
+      createNode('MatMul', ['w.frequencies', 'w.position_floats'], ['w.angle_columns']),
+      createNode('Transpose', ['w.angle_columns'], ['w.angle_rows'], { perm: [0n, 2n, 1n] }),
+      createNode('Concat', ['w.angle_rows', 'w.angle_rows'], ['w.angles'], { axis: -1n }),
+      ...['Cos', 'Sin'].flatMap((opType) => [
+        createNode(opType, ['w.angles'], [`w.${opType}.rows`]),
+        createNode('Unsqueeze', [`w.${opType}.rows`, ints(1)], [`w.${opType}`]),
+      ]),
+    )
+  graph.node.unshift(...shared)
 
   for (const [layer, node] of attentions.entries()) {
     const [query = '', key = '', value = '', pastKey = '', pastValue = ''] = node.input
@@ -91,17 +117,26 @@ export function writeOutAttention(graph: GraphProto, form: WrittenForm): void {
     }
     const split = (name: string, count: number) =>
       add('Transpose', [add('Reshape', [name, ints(0, 0, count, headSize)])], { perm: [0n, 2n, 1n, 3n] })
-    const rotate = (name: string, count: number) => {
-      const inputs = [name, positions, node.input[7]!, node.input[8]!]
-      return add('RotaryEmbedding', inputs, { num_heads: BigInt(count) }, 'com.microsoft')
+    const slice = (name: string, start: number, end: number) =>
+      add('Slice', [name, ints(start), ints(end), ints(3)])
+    const splitRotated = (name: string, count: number) => {
+      if (!computesRotary) {
+        const inputs = [name, positions, node.input[7]!, node.input[8]!]
+        const attributes = { num_heads: BigInt(count) }
+        return split(add('RotaryEmbedding', inputs, attributes, 'com.microsoft'), count)
+      }
+      const rows = split(name, count)
+      const second = add('Neg', [slice(rows, headSize / 2, headSize)])
+      const turned = add('Concat', [second, slice(rows, 0, headSize / 2)], { axis: -1n })
+      return add('Add', [add('Mul', [rows, 'w.Cos']), add('Mul', [turned, 'w.Sin'])])
     }
     const scaleBy = (name: string, factor: number) => add('Mul', [name, floats(factor)])
     const factor = headSize ** -0.5
 
-    let queries = split(rotate(query, heads), heads)
+    let queries = splitRotated(query, heads)
     if (place !== 'scores') queries = scaleBy(queries, place === 'both' ? factor ** 0.5 : factor)
     const cache = { axis: -2n }
-    const keys = add('Concat', [pastKey, split(rotate(key, cacheHeads), cacheHeads)], cache, '', presentKey)
+    const keys = add('Concat', [pastKey, splitRotated(key, cacheHeads)], cache, '', presentKey)
     const values = add('Concat', [pastValue, split(value, cacheHeads)], cache, '', presentValue)
 
     /** As `repeat_kv` of transformers, with the lengths from the shape of the cache. */
@@ -171,6 +206,19 @@ function addSlopes(graph: GraphProto): string {
   const rawData = new Uint8Array(slopes.buffer)
   const dataType = tensorTypes.float32
   return addTensor(graph, create(TensorProtoSchema, { name: 'w.slopes', dims, dataType, rawData }))
+}
+
+/** Reads the angles at position 1 from the table of sines, [1, head size / 2, 1]. */
+function addFrequencies(graph: GraphProto, sines: string): string {
+  const table = graph.initializer.find(({ name }) => name === sines)!
+  const size = headSize / 2
+  const second = new Float32Array(table.rawData.slice(size * 4, size * 8).buffer)
+  const rawData = new Uint8Array(second.map(Math.asin).buffer)
+  const dims = [1n, BigInt(size), 1n]
+  return addTensor(
+    graph,
+    create(TensorProtoSchema, { name: 'w.inverse', dims, dataType: tensorTypes.float32, rawData }),
+  )
 }
 
 function addPositionInput(graph: GraphProto): void {
