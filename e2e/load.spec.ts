@@ -1,7 +1,7 @@
 // The stream contract under load. `npm run soak` repeats each test many more times.
 import { expect, test, type CDPSession, type Page } from '@playwright/test'
 import { readProcesses } from './bench/browser-memory.js'
-import { embeddedModel, loadEngine, openBarePage } from './bare-page.js'
+import { embeddedModel, loadEngine, openBarePage, readStoryReferences } from './bare-page.js'
 import { scaleCount } from './soak.js'
 
 test.describe.configure({ timeout: 1_800_000 })
@@ -261,6 +261,45 @@ test.describe('on the embedded model', () => {
       return text
     })
     expect(text).toBe('Once upon a time,')
+  })
+
+  test('a page that is frozen during an answer continues it when it is back', async ({ page }) => {
+    await openBarePage(page)
+    const session = await page.context().newCDPSession(page)
+    const engine = await loadEngine(page, 'wasm')
+    const answering = engine.evaluate(async (engine) => {
+      const ids: number[] = []
+      const seen = { ids, frozenAt: -1, resumedAt: -1, frozenMs: 0 }
+      Object.assign(window, { seen })
+      let frozenMs = 0
+      document.addEventListener('freeze', () => {
+        seen.frozenAt = ids.length
+        frozenMs = performance.now()
+      })
+      document.addEventListener('resume', () => {
+        seen.resumedAt = ids.length
+        seen.frozenMs = performance.now() - frozenMs
+      })
+      const options = { temperature: 0, maxTokens: 48 }
+      for await (const { tokenIds } of engine.generate('Tell me a story about a dragon.', options)) {
+        ids.push(...tokenIds)
+        // So that the page is frozen in the middle.
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+      return seen
+    })
+    await page.waitForFunction(
+      () => (window as Window & { seen?: { readonly ids: readonly number[] } }).seen!.ids.length > 4,
+    )
+    await session.send('Page.setWebLifecycleState', { state: 'frozen' })
+    await new Promise((resolve) => setTimeout(resolve, 1500))
+    await session.send('Page.setWebLifecycleState', { state: 'active' })
+    const { ids, frozenAt, resumedAt, frozenMs } = await answering
+    expect(frozenAt).toBeGreaterThan(4)
+    expect(frozenAt).toBeLessThan(48)
+    expect(resumedAt).toBe(frozenAt)
+    expect(frozenMs).toBeGreaterThan(1000)
+    expect(ids).toEqual(readStoryReferences()[0]!.greedyIds.slice(0, 48))
   })
 
   test('after each kind of failure the next requests succeed', async ({ page }) => {
