@@ -2,7 +2,34 @@
 import { expect, test, type CDPSession, type Page } from '@playwright/test'
 import { readProcesses } from './bench/browser-memory.js'
 import { embeddedModel, loadEngine, openBarePage, readStoryReferences } from './bare-page.js'
+import { openPlainPage } from './plain-page.js'
+import { barePageUrl } from './ports.js'
 import { scaleCount } from './soak.js'
+
+type FrozenWindow = Window & { frozen: FrozenAnswer }
+
+interface FrozenAnswer {
+  readonly ids: number[]
+  readonly events: { readonly type: string; readonly tokens: number; readonly atMs: number }[]
+}
+
+/** Runs in the page. */
+async function startFrozenAnswer(): Promise<void> {
+  const { createEngine, onnx } = window.rivulet
+  const engine = await createEngine({ backend: onnx({ device: 'wasm' }), model: './models/stories/' })
+  const { ids, events } = Object.assign(window, { frozen: { ids: [], events: [] } as FrozenAnswer }).frozen
+  for (const type of ['freeze', 'resume'])
+    document.addEventListener(type, () => events.push({ type, tokens: ids.length, atMs: performance.now() }))
+  const read = async () => {
+    const options = { temperature: 0, maxTokens: 48 }
+    for await (const { tokenIds } of engine.generate('Tell me a story about a dragon.', options)) {
+      ids.push(...tokenIds)
+      // So that the page is frozen in the middle.
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+  void read()
+}
 
 test.describe.configure({ timeout: 1_800_000 })
 
@@ -263,43 +290,27 @@ test.describe('on the embedded model', () => {
     expect(text).toBe('Once upon a time,')
   })
 
-  test('a page that is frozen during an answer continues it when it is back', async ({ page }) => {
-    await openBarePage(page)
-    const session = await page.context().newCDPSession(page)
-    const engine = await loadEngine(page, 'wasm')
-    const answering = engine.evaluate(async (engine) => {
-      const ids: number[] = []
-      const seen = { ids, frozenAt: -1, resumedAt: -1, frozenMs: 0 }
-      Object.assign(window, { seen })
-      let frozenMs = 0
-      document.addEventListener('freeze', () => {
-        seen.frozenAt = ids.length
-        frozenMs = performance.now()
-      })
-      document.addEventListener('resume', () => {
-        seen.resumedAt = ids.length
-        seen.frozenMs = performance.now() - frozenMs
-      })
-      const options = { temperature: 0, maxTokens: 48 }
-      for await (const { tokenIds } of engine.generate('Tell me a story about a dragon.', options)) {
-        ids.push(...tokenIds)
-        // So that the page is frozen in the middle.
-        await new Promise((resolve) => setTimeout(resolve, 20))
-      }
-      return seen
-    })
-    await page.waitForFunction(
-      () => (window as Window & { seen?: { readonly ids: readonly number[] } }).seen!.ids.length > 4,
-    )
-    await session.send('Page.setWebLifecycleState', { state: 'frozen' })
-    await new Promise((resolve) => setTimeout(resolve, 1500))
-    await session.send('Page.setWebLifecycleState', { state: 'active' })
-    const { ids, frozenAt, resumedAt, frozenMs } = await answering
-    expect(frozenAt).toBeGreaterThan(4)
-    expect(frozenAt).toBeLessThan(48)
-    expect(resumedAt).toBe(frozenAt)
-    expect(frozenMs).toBeGreaterThan(1000)
-    expect(ids).toEqual(readStoryReferences()[0]!.greedyIds.slice(0, 48))
+  test('a page that is frozen during an answer continues it when it is back', async ({ browser }) => {
+    const page = await openPlainPage(browser, barePageUrl)
+    try {
+      await expect.poll(() => page.evaluate(() => 'rivulet' in window)).toBe(true)
+      await page.evaluate(startFrozenAnswer)
+      const count = () => page.evaluate(() => (window as FrozenWindow).frozen.ids.length)
+      await expect.poll(count).toBeGreaterThan(4)
+      await page.setFrozen(true)
+      await new Promise((resolve) => setTimeout(resolve, 1500))
+      await page.setFrozen(false)
+      await expect.poll(count).toBe(48)
+      const { ids, events } = await page.evaluate(() => (window as FrozenWindow).frozen)
+      expect(events.map(({ type }) => type)).toEqual(['freeze', 'resume'])
+      const [freeze, resume] = events
+      expect(freeze!.tokens).toBeLessThan(48)
+      expect(resume!.tokens).toBe(freeze!.tokens)
+      expect(resume!.atMs - freeze!.atMs).toBeGreaterThan(1000)
+      expect(ids).toEqual(readStoryReferences()[0]!.greedyIds.slice(0, 48))
+    } finally {
+      await page.close()
+    }
   })
 
   test('after each kind of failure the next requests succeed', async ({ page }) => {
