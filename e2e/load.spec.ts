@@ -6,7 +6,7 @@ import { openPlainPage } from './plain-page.js'
 import { barePageUrl } from './ports.js'
 import { scaleCount } from './soak.js'
 
-type FrozenWindow = Window & { frozen: FrozenAnswer }
+type FrozenWindow = Window & { readonly frozen?: FrozenAnswer }
 
 interface FrozenAnswer {
   readonly ids: number[]
@@ -295,13 +295,13 @@ test.describe('on the embedded model', () => {
     try {
       await expect.poll(() => page.evaluate(() => 'rivulet' in window)).toBe(true)
       await page.evaluate(startFrozenAnswer)
-      const count = () => page.evaluate(() => (window as FrozenWindow).frozen.ids.length)
+      const count = () => page.evaluate(() => (window as FrozenWindow).frozen!.ids.length)
       await expect.poll(count).toBeGreaterThan(4)
       await page.setFrozen(true)
       await new Promise((resolve) => setTimeout(resolve, 1500))
       await page.setFrozen(false)
       await expect.poll(count).toBe(48)
-      const { ids, events } = await page.evaluate(() => (window as FrozenWindow).frozen)
+      const { ids, events } = await page.evaluate(() => (window as FrozenWindow).frozen!)
       expect(events.map(({ type }) => type)).toEqual(['freeze', 'resume'])
       const [freeze, resume] = events
       expect(freeze!.tokens).toBeLessThan(48)
