@@ -1,8 +1,35 @@
 // The stream contract under load. `npm run soak` repeats each test many more times.
 import { expect, test, type CDPSession, type Page } from '@playwright/test'
 import { readProcesses } from './bench/browser-memory.js'
-import { embeddedModel, loadEngine, openBarePage } from './bare-page.js'
+import { embeddedModel, loadEngine, openBarePage, readStoryReferences } from './bare-page.js'
+import { openPlainPage } from './plain-page.js'
+import { barePageUrl } from './ports.js'
 import { scaleCount } from './soak.js'
+
+type FrozenWindow = Window & { readonly frozen?: FrozenAnswer }
+
+interface FrozenAnswer {
+  readonly ids: number[]
+  readonly events: { readonly type: string; readonly tokens: number; readonly atMs: number }[]
+}
+
+/** Runs in the page. */
+async function startFrozenAnswer(): Promise<void> {
+  const { createEngine, onnx } = window.rivulet
+  const engine = await createEngine({ backend: onnx({ device: 'wasm' }), model: './models/stories/' })
+  const { ids, events } = Object.assign(window, { frozen: { ids: [], events: [] } as FrozenAnswer }).frozen
+  for (const type of ['freeze', 'resume'])
+    document.addEventListener(type, () => events.push({ type, tokens: ids.length, atMs: performance.now() }))
+  const read = async () => {
+    const options = { temperature: 0, maxTokens: 48 }
+    for await (const { tokenIds } of engine.generate('Tell me a story about a dragon.', options)) {
+      ids.push(...tokenIds)
+      // So that the page is frozen in the middle.
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+  void read()
+}
 
 test.describe.configure({ timeout: 1_800_000 })
 
@@ -261,6 +288,29 @@ test.describe('on the embedded model', () => {
       return text
     })
     expect(text).toBe('Once upon a time,')
+  })
+
+  test('a page that is frozen during an answer continues it when it is back', async ({ browser }) => {
+    const page = await openPlainPage(browser, barePageUrl)
+    try {
+      await expect.poll(() => page.evaluate(() => 'rivulet' in window)).toBe(true)
+      await page.evaluate(startFrozenAnswer)
+      const count = () => page.evaluate(() => (window as FrozenWindow).frozen!.ids.length)
+      await expect.poll(count).toBeGreaterThan(4)
+      await page.setFrozen(true)
+      await new Promise((resolve) => setTimeout(resolve, 1500))
+      await page.setFrozen(false)
+      await expect.poll(count).toBe(48)
+      const { ids, events } = await page.evaluate(() => (window as FrozenWindow).frozen!)
+      expect(events.map(({ type }) => type)).toEqual(['freeze', 'resume'])
+      const [freeze, resume] = events
+      expect(freeze!.tokens).toBeLessThan(48)
+      expect(resume!.tokens).toBe(freeze!.tokens)
+      expect(resume!.atMs - freeze!.atMs).toBeGreaterThan(1000)
+      expect(ids).toEqual(readStoryReferences()[0]!.greedyIds.slice(0, 48))
+    } finally {
+      await page.close()
+    }
   })
 
   test('after each kind of failure the next requests succeed', async ({ page }) => {

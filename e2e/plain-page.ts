@@ -4,6 +4,8 @@ import type { Browser, CDPSession } from '@playwright/test'
 export interface PlainPage {
   /** Calls a function in the page as if from a click. */
   evaluate<Result>(run: () => Result | Promise<Result>): Promise<Result>
+  /** Hides the page and freezes it, as phones do with tabs in the background; or shows it again. */
+  setFrozen(isFrozen: boolean): Promise<void>
   close(): Promise<void>
 }
 
@@ -24,6 +26,9 @@ export async function openPlainPage(browser: Browser, url: string): Promise<Plai
       })) as Evaluated
       if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text)
       return result.value as Result
+    },
+    async setFrozen(isFrozen) {
+      await send('Page.setWebLifecycleState', { state: isFrozen ? 'frozen' : 'active' })
     },
     async close() {
       await session.send('Target.closeTarget', { targetId })

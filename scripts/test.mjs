@@ -19,14 +19,12 @@ const all = [
   'browsers',
   'consumers',
 ]
-/** Takes minutes: runs only if chosen, and in `npm run soak`. */
-const onlyChosen = new Set(['browsers'])
 /** Each bundler takes minutes to install and build. `npm run test:consumers` runs them all. */
 const onlyFast = ['--', '--grep', '@ci']
 const chosen = process.argv.slice(2)
 const unknown = chosen.find((name) => !all.includes(name))
 if (unknown) throw new Error(`There is no test "${unknown}". Choose from: ${all.join(', ')}.`)
-const names = all.filter((name) => (chosen.length > 0 ? chosen.includes(name) : !onlyChosen.has(name)))
+const names = chosen.length > 0 ? all.filter((name) => chosen.includes(name)) : all
 
 ensureInstalled()
 ensureChromium()

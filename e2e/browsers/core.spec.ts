@@ -409,3 +409,20 @@ for (const [name, feature] of Object.entries(features)) {
     await checks[name as FeatureName]({ browserName: drivenBrowser, openPage, openBare, namedOrigins })
   })
 }
+
+test('the proxy sees requests to other hosts, from pages and from workers', async ({
+  openPage,
+  loggingProxy,
+}) => {
+  const page = await openBarePage(await openPage())
+  const hosts = ['http://page.invalid', 'http://worker.invalid']
+  await page.evaluate(async ([fromPage, fromWorker]) => {
+    await fetch(fromPage!).catch(() => {})
+    const script = `fetch('${fromWorker}').catch(() => {}).then(() => postMessage('sent'))`
+    const worker = new Worker(URL.createObjectURL(new Blob([script], { type: 'text/javascript' })))
+    await new Promise((resolve) => (worker.onmessage = resolve))
+  }, hosts)
+  for (const host of hosts) expect([...loggingProxy.origins]).toContain(host)
+  // The fixture `onlyNamedOrigins` fails the test for the rest.
+  for (const host of hosts) loggingProxy.origins.delete(host)
+})
