@@ -60,17 +60,29 @@ async function withServer(served: ServedApp, run: (served: ServedApp) => Promise
 
 const serveBuilt = (consumer: Consumer) => serveApp(buildConsumer(consumer, 'dist'), 'plain')
 
-/** Waits until the text of an element has grown several times. A text that comes in one piece does not pass. */
-async function expectGrowth(page: Page, selector: string, act: () => Promise<void>): Promise<void> {
-  const lengths = page.evaluate(async (selector) => {
-    const seen = new Set<number>()
-    while (seen.size < 5) {
-      const { length } = [...document.querySelectorAll(selector)].at(-1)?.textContent ?? ''
-      if (length > 0) seen.add(length)
-      await new Promise(requestAnimationFrame)
-    }
-    return [...seen]
-  }, selector)
+/**
+ * Waits until the text of an element has grown several times. A text that comes in one piece does not pass.
+ * @param act starts the text
+ * @param index of the element among those that the selector finds
+ */
+async function expectGrowth(
+  page: Page,
+  selector: string,
+  act: () => Promise<void>,
+  index = 0,
+): Promise<void> {
+  const lengths = page.evaluate(
+    async ({ selector, index }) => {
+      const seen = new Set<number>()
+      while (seen.size < 5) {
+        const { length } = document.querySelectorAll(selector)[index]?.textContent ?? ''
+        if (length > 0) seen.add(length)
+        await new Promise(requestAnimationFrame)
+      }
+      return [...seen]
+    },
+    { selector, index },
+  )
   await act()
   const grown = await lengths
   expect(grown).toEqual(grown.toSorted((a, b) => a - b))
@@ -152,11 +164,13 @@ for (const { name, app, files } of [
 /** Asks the guide's chat in React, and waits for the end of its answer. */
 async function ask(page: Page): Promise<void> {
   await expect(page.getByRole('status')).toHaveText('ready', { timeout: 120_000 })
-  await expectGrowth(page, 'article[aria-label=assistant] p', async () => {
+  const answers = page.getByRole('article', { name: 'assistant' })
+  const send = async () => {
     await page.getByLabel('Question').fill('Tell me a story about a dragon.')
     await page.getByRole('button', { name: 'Send' }).click()
-  })
-  await expect(page.getByRole('article', { name: 'assistant' }).last()).toContainText(/ms to the first token/)
+  }
+  await expectGrowth(page, 'article[aria-label=assistant] p', send, await answers.count())
+  await expect(answers.last()).toContainText(/ms to the first token/)
 }
 
 /** Edits the module of the chat while the development server runs. @param file the module */
