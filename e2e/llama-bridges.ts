@@ -10,7 +10,7 @@ import {
   type AnswerRequest,
   type EngineServer,
 } from '../workers/remote/grpc-web/engine-server.test-support.js'
-import { SamplingParamsSchema } from '../workers/remote/grpc-web/vllm_engine_pb.js'
+import { SamplingParamsSchema, type SamplingParams } from '../workers/remote/grpc-web/vllm_engine_pb.js'
 import type { RealServer } from './real-server.js'
 
 /** Reads the data of server-sent events. */
@@ -34,6 +34,13 @@ interface Completion {
   readonly timings?: { readonly cache_n?: number }
 }
 
+/** Returns a form in llama.cpp's fields. It has none for a pattern. */
+function writeForm({ case: kind, value }: SamplingParams['constraint']): object {
+  if (kind === 'jsonObject') return { json_schema: {} }
+  if (kind === 'jsonSchema') return { json_schema: JSON.parse(value) as object }
+  return kind === 'grammar' ? { grammar: value } : {}
+}
+
 /**
  * Starts vLLM's gRPC service in front of llama.cpp's `/completion`, which takes and returns token ids.
  * @param endId the token that ends an answer: vLLM sends it, llama.cpp does not
@@ -41,7 +48,7 @@ interface Completion {
 export async function startLlamaEngine({ url, model }: RealServer, endId: number): Promise<EngineServer> {
   const answer: AnswerRequest = async function* ({ input, samplingParams }, { signal }) {
     const params = samplingParams ?? create(SamplingParamsSchema)
-    const { temperature = 1, topK, topP, minP, repetitionPenalty, maxTokens, seed, grammar } = params
+    const { temperature = 1, topK, topP, minP, repetitionPenalty, maxTokens, seed, constraint } = params
     const body = {
       prompt: input.value && typeof input.value === 'object' ? input.value.inputIds : input.value,
       stream: true,
@@ -59,7 +66,7 @@ export async function startLlamaEngine({ url, model }: RealServer, endId: number
       n_predict: maxTokens ?? -1,
       logit_bias: Object.entries(params.logitBias).map(([id, bias]) => [Number(id), bias]),
       ...(seed !== undefined && { seed }),
-      ...(grammar !== '' && { grammar }),
+      ...writeForm(constraint),
     }
     const response = await fetch(new URL('/completion', url), {
       method: 'POST',

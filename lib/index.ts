@@ -12,7 +12,8 @@ export type {
   ObservedChunk,
   ObservedPrefill,
 } from './observer.js'
-export type { GenerationPart } from './transcript.js'
+export type { GenerationPart, RouteReason } from './transcript.js'
+export type { Router } from './router.js'
 export type { SkippedBackend } from './start-worker.js'
 export { availability } from './availability.js'
 export type { Availability } from './availability.js'

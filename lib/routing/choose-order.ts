@@ -10,7 +10,7 @@ export interface RoutingPlan {
   readonly device: DeviceState
 }
 
-export interface RoutingLimits {
+interface RoutingLimits {
   readonly maxLocalPromptLength: number
   readonly minBattery: number
   readonly minMemoryGib: number

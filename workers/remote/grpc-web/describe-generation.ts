@@ -1,11 +1,9 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { refuse } from '../../../lib/contract/check-options.js'
 import { RivuletError } from '../../../lib/contract/errors.js'
-import type { GenerateRequest } from '../../../lib/contract/request.js'
+import type { GenerateRequest, RequestFormat } from '../../../lib/contract/request.js'
 import type { ModelConfig } from '../../onnx/model-config.js'
 import { banCalls, type PreparedAnswer } from '../../onnx/prepare-answer.js'
-import { describeFormat } from '../../text/grammar/describe-format.js'
-import type { Tokenizer } from '../../text/tokenizer.js'
 import type { GenerateRequestSchema, SamplingParamsSchema } from './vllm_engine_pb.js'
 
 /** The most log-probabilities that vLLM's servers report for a token by default (`max_logprobs`). */
@@ -13,9 +11,9 @@ const maxLogprobs = 20
 
 /**
  * Refuses what the service cannot do.
- * @throws RivuletError `invalid-option`
+ * @throws RivuletError `invalid-option`; `connection-failed` for a lost answer that has a form, which cannot be continued
  */
-export function checkRequest({ options }: GenerateRequest, { start }: PreparedAnswer): void {
+export function checkRequest({ input, options, resume }: GenerateRequest, { start }: PreparedAnswer): void {
   const { toolChoice, responseFormat, topLogprobs = 0, tools } = options
   if (toolChoice === 'required' || typeof toolChoice === 'object') {
     refuse(`vLLM's gRPC service cannot require a tool call. Use "toolChoice" 'auto' or 'none'.`, 'toolChoice')
@@ -30,6 +28,18 @@ export function checkRequest({ options }: GenerateRequest, { start }: PreparedAn
   if (!responseFormat) return
   if (tools)
     refuse("vLLM's gRPC service holds no form beside tools. Leave one of them out.", 'responseFormat')
+  if (input.kind === 'chat' && input.assistantPrefix !== '') {
+    refuse(
+      'vLLM\'s gRPC service cannot continue a message in a form. Leave "continueFinalMessage" or "responseFormat" out.',
+      'continueFinalMessage',
+    )
+  }
+  if (resume) {
+    throw new RivuletError(
+      'connection-failed',
+      "The answer was lost, and vLLM's gRPC service cannot continue it in a form. Retry.",
+    )
+  }
   const { isInThought, canThink, family } = start.place
   if (isInThought || (canThink && family.kind === 'marked' && family.thought)) {
     refuse(
@@ -39,38 +49,20 @@ export function checkRequest({ options }: GenerateRequest, { start }: PreparedAn
   }
 }
 
-/**
- * Returns the grammar of the form of an answer, from where the answer is. Most apps need no form, so the code is loaded on
- * demand. vLLM's `json_schema` would start again in the middle of an answer.
- * @param ids the prompt with the answer so far
- * @throws RivuletError `invalid-option` if the form cannot be held, or does not fit the message to continue;
- *   `generation-failed` if the answer so far does not fit it
- */
-export async function writeFormGrammar(
-  request: GenerateRequest,
-  tokenizer: Pick<Tokenizer, 'decode'>,
-  promptIds: readonly number[],
-  ids: readonly number[],
-): Promise<string | undefined> {
-  const { input, resume, options } = request
-  if (!options.responseFormat) return undefined
-  const { createFormCompiler } = await import('../../text/gbnf/compile-form.js')
-  const before = (input.kind === 'chat' ? input.assistantPrefix : '') + (resume?.handedOver.text ?? '')
-  // With what the reader holds back.
-  const generated = tokenizer.decode(ids).slice(tokenizer.decode(promptIds).length)
-  const form = describeFormat(options.responseFormat)
-  const grammar = createFormCompiler()(form, 'responseFormat', before + generated)
-  if (grammar !== undefined) return grammar
-  if (resume || generated !== '') {
-    throw new RivuletError(
-      'generation-failed',
-      'The answer so far does not have the form of "responseFormat".',
-    )
+/** Returns the form as vLLM holds it. Its engine for forms reads the schema, the pattern or the grammar itself. */
+function writeForm(
+  format: RequestFormat,
+): NonNullable<MessageInitShape<typeof SamplingParamsSchema>['constraint']> {
+  switch (format.kind) {
+    case 'json':
+      return { case: 'jsonObject', value: true }
+    case 'json-schema':
+      return { case: 'jsonSchema', value: JSON.stringify(format.schema) }
+    case 'regex':
+      return { case: 'regex', value: format.pattern }
+    case 'grammar':
+      return { case: 'grammar', value: format.grammar }
   }
-  return refuse(
-    'The message to continue does not fit "responseFormat". Correct it, or leave "continueFinalMessage" out.',
-    'continueFinalMessage',
-  )
 }
 
 /**
@@ -83,7 +75,6 @@ export function describeGeneration(
   { options }: GenerateRequest,
   ids: readonly number[],
   maxTokens: number,
-  grammar: string | undefined,
 ): MessageInitShape<typeof GenerateRequestSchema> & { readonly requestId: string } {
   const { logitBias, topLogprobs, seed, ...sampled } = { ...options, ...banCalls(config, options) }
   // The service does not read the model's generation_config.json.
@@ -102,7 +93,7 @@ export function describeGeneration(
     // The service has a signed number, and vLLM refuses a negative one.
     ...(seed !== undefined && { seed: seed % 2 ** 31 }),
     ...(logitBias && { logitBias: { ...logitBias } }),
-    ...(grammar !== undefined && { grammar }),
+    ...(options.responseFormat && { constraint: writeForm(options.responseFormat) }),
   }
   return {
     requestId: `rivulet-${crypto.getRandomValues(new Uint32Array(4)).join('-')}`,

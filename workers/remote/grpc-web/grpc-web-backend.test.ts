@@ -227,19 +227,36 @@ describe('an answer', () => {
     ])
   })
 
-  it('has the form that is demanded, also where it is continued', async () => {
+  it.each([
+    [{ kind: 'json' }, { case: 'jsonObject', value: true }],
+    [
+      { kind: 'json-schema', schema: { type: 'object' } },
+      { case: 'jsonSchema', value: '{"type":"object"}' },
+    ],
+    [
+      { kind: 'regex', pattern: 'a+' },
+      { case: 'regex', value: 'a+' },
+    ],
+    [
+      { kind: 'grammar', grammar: 'root ::= "a"' },
+      { case: 'grammar', value: 'root ::= "a"' },
+    ],
+  ] as const)('has the form %j', async (responseFormat, constraint) => {
     const { backend } = await openGrpcWeb(server.url)
-    const responseFormat = { kind: 'regex', pattern: 'Once upon a (time|hill).*' } as const
     await answer(backend, chatRequest(question, { responseFormat }))
-    expect(server.requests[0]?.samplingParams?.grammar).toContain('::=')
+    expect(server.requests[0]?.samplingParams?.constraint).toEqual(constraint)
+  })
+
+  it('with a form is not continued from the middle, where the form would start again', async () => {
+    const { backend } = await openGrpcWeb(server.url)
+    const responseFormat = { kind: 'regex', pattern: 'Once.*' } as const
     server.cuts.push(200)
-    expect((await answer(backend, chatRequest(question, { responseFormat }))).resumptions).toBe(1)
-    const [, whole, rest] = server.requests.map(({ samplingParams }) => samplingParams?.grammar)
-    expect(whole).toBe(server.requests[0]?.samplingParams?.grammar)
-    expect(rest).not.toBe(whole)
-    expect(rest).not.toContain('Once')
-    const refused = await answer(backend, chatRequest(question, { responseFormat }, 'Twice'))
-    expect(refused).toMatchObject({ end: 'invalid-option', text: '' })
+    const broken = await answer(backend, chatRequest(question, { responseFormat }))
+    expect(broken).toMatchObject({ end: 'connection-failed', resumptions: 0 })
+    expect(story.startsWith(broken.text)).toBe(true)
+    const continued = await answer(backend, chatRequest(question, { responseFormat }, 'Once'))
+    expect(continued).toMatchObject({ end: 'invalid-option', text: '' })
+    expect(server.requests).toHaveLength(1)
   })
 })
 
@@ -600,6 +617,6 @@ describe('a model that reasons', () => {
       message: expect.stringContaining('"reasoning"'),
     })
     await answer(backend, chatRequest(question, { responseFormat, reasoning: 'off' }))
-    expect(server.requests[0]?.samplingParams?.grammar).toContain('root')
+    expect(server.requests[0]?.samplingParams?.constraint).toEqual({ case: 'jsonObject', value: true })
   })
 })

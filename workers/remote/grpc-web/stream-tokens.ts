@@ -8,7 +8,7 @@ import { joinSteps, type AnswerStep } from '../../text/channels/answer-reader.js
 import { endThought } from '../../text/channels/reasoning-control.js'
 import { checkDemands } from '../check-demands.js'
 import { createAbortedError, readAnswerEnd } from '../finish-reason.js'
-import { checkRequest, describeGeneration, writeFormGrammar } from './describe-generation.js'
+import { checkRequest, describeGeneration } from './describe-generation.js'
 import type { GrpcWebServer } from './grpc-web-backend.js'
 import { readLogprobs } from './read-logprobs.js'
 import { readMessages, type TokenBatch } from './read-messages.js'
@@ -70,7 +70,9 @@ async function* readAnswer(
       if (end !== 'reasoning-used-up') return yield* finish(end)
     } catch (error) {
       if (attempts === 0) lost = error
-      if (!transport.resume || !hasStarted || !client.isBroken(error)) throw error
+      // A form would start again in the middle of the answer.
+      const canResume = transport.resume && hasStarted && !request.options.responseFormat
+      if (!canResume || !client.isBroken(error)) throw error
       if (attempts === maxAttempts || findRemainingMs() <= 0) throw lost
       if (attempts > 0) await pause(firstPauseMs * 2 ** (attempts - 1), signal)
       attempts += 1
@@ -79,8 +81,7 @@ async function* readAnswer(
 
   /** Sends the prompt with the answer so far, and reads what follows. */
   async function* readRequest(): AsyncGenerator<GenerationStep, RequestEnd, undefined> {
-    const grammar = await writeFormGrammar(request, tokenizer, promptIds, ids)
-    const generation = describeGeneration(config, request, ids, maxTokens - countTokens(), grammar)
+    const generation = describeGeneration(config, request, ids, maxTokens - countTokens())
     const batches = readMessages(client, generation, findRemainingMs(), signal)
     let hasEnded = false
     try {

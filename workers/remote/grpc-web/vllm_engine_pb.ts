@@ -6,402 +6,419 @@
 // @generated from file vllm_engine.proto (package vllm.grpc.engine, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from '@bufbuild/protobuf/codegenv2'
-import { fileDesc, messageDesc, serviceDesc } from '@bufbuild/protobuf/codegenv2'
-import type { Message } from '@bufbuild/protobuf'
+import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file vllm_engine.proto.
  */
-export const file_vllm_engine: GenFile =
-  /*@__PURE__*/
-  fileDesc(
-    'ChF2bGxtX2VuZ2luZS5wcm90bxIQdmxsbS5ncnBjLmVuZ2luZSLAAwoOU2FtcGxpbmdQYXJhbXMSGAoLdGVtcGVyYXR1cmUYASABKAJIAIgBARINCgV0b3BfcBgCIAEoAhINCgV0b3BfaxgDIAEoDRINCgVtaW5fcBgEIAEoAhIZChFmcmVxdWVuY3lfcGVuYWx0eRgFIAEoAhIYChBwcmVzZW5jZV9wZW5hbHR5GAYgASgCEhoKEnJlcGV0aXRpb25fcGVuYWx0eRgHIAEoAhIXCgptYXhfdG9rZW5zGAggASgNSAGIAQESFgoOc3RvcF90b2tlbl9pZHMYCyADKA0SFQoIbG9ncHJvYnMYFiABKAVIAogBARIRCgRzZWVkGBggASgFSAOIAQESQwoKbG9naXRfYmlhcxgaIAMoCzIvLnZsbG0uZ3JwYy5lbmdpbmUuU2FtcGxpbmdQYXJhbXMuTG9naXRCaWFzRW50cnkSDwoHZ3JhbW1hchgSIAEoCRowCg5Mb2dpdEJpYXNFbnRyeRILCgNrZXkYASABKAUSDQoFdmFsdWUYAiABKAI6AjgBQg4KDF90ZW1wZXJhdHVyZUINCgtfbWF4X3Rva2Vuc0ILCglfbG9ncHJvYnNCBwoFX3NlZWQiOgoOVG9rZW5pemVkSW5wdXQSFQoNb3JpZ2luYWxfdGV4dBgBIAEoCRIRCglpbnB1dF9pZHMYAiADKA0iwAEKD0dlbmVyYXRlUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEjUKCXRva2VuaXplZBgCIAEoCzIgLnZsbG0uZ3JwYy5lbmdpbmUuVG9rZW5pemVkSW5wdXRIABIOCgR0ZXh0GAMgASgJSAASOQoPc2FtcGxpbmdfcGFyYW1zGAQgASgLMiAudmxsbS5ncnBjLmVuZ2luZS5TYW1wbGluZ1BhcmFtcxIOCgZzdHJlYW0YBSABKAhCBwoFaW5wdXQicAoOT3V0cHV0TG9nUHJvYnMSFgoOdG9rZW5fbG9ncHJvYnMYASADKAISEQoJdG9rZW5faWRzGAIgAygNEjMKDHRvcF9sb2dwcm9icxgDIAMoCzIdLnZsbG0uZ3JwYy5lbmdpbmUuVG9wTG9nUHJvYnMiMAoLVG9wTG9nUHJvYnMSDgoGdmFsdWVzGAEgAygCEhEKCXRva2VuX2lkcxgCIAMoDSKOAQoQR2VuZXJhdGVSZXNwb25zZRI2CgVjaHVuaxgBIAEoCzIlLnZsbG0uZ3JwYy5lbmdpbmUuR2VuZXJhdGVTdHJlYW1DaHVua0gAEjYKCGNvbXBsZXRlGAIgASgLMiIudmxsbS5ncnBjLmVuZ2luZS5HZW5lcmF0ZUNvbXBsZXRlSABCCgoIcmVzcG9uc2UirAEKE0dlbmVyYXRlU3RyZWFtQ2h1bmsSEQoJdG9rZW5faWRzGAEgAygNEhUKDXByb21wdF90b2tlbnMYAiABKA0SGQoRY29tcGxldGlvbl90b2tlbnMYAyABKA0SFQoNY2FjaGVkX3Rva2VucxgEIAEoDRI5Cg9vdXRwdXRfbG9ncHJvYnMYBSABKAsyIC52bGxtLmdycGMuZW5naW5lLk91dHB1dExvZ1Byb2JzIsEBChBHZW5lcmF0ZUNvbXBsZXRlEhIKCm91dHB1dF9pZHMYASADKA0SFQoNZmluaXNoX3JlYXNvbhgCIAEoCRIVCg1wcm9tcHRfdG9rZW5zGAMgASgNEhkKEWNvbXBsZXRpb25fdG9rZW5zGAQgASgNEhUKDWNhY2hlZF90b2tlbnMYBSABKA0SOQoPb3V0cHV0X2xvZ3Byb2JzGAYgASgLMiAudmxsbS5ncnBjLmVuZ2luZS5PdXRwdXRMb2dQcm9icyIjCgxBYm9ydFJlcXVlc3QSEwoLcmVxdWVzdF9pZHMYASADKAkiDwoNQWJvcnRSZXNwb25zZSIVChNHZXRNb2RlbEluZm9SZXF1ZXN0IowBChRHZXRNb2RlbEluZm9SZXNwb25zZRISCgptb2RlbF9wYXRoGAEgASgJEhoKEm1heF9jb250ZXh0X2xlbmd0aBgDIAEoDRISCgp2b2NhYl9zaXplGAQgASgNEhkKEXNlcnZlZF9tb2RlbF9uYW1lGAYgASgJEhUKDWVvc190b2tlbl9pZHMYCiADKAUyigIKClZsbG1FbmdpbmUSUwoIR2VuZXJhdGUSIS52bGxtLmdycGMuZW5naW5lLkdlbmVyYXRlUmVxdWVzdBoiLnZsbG0uZ3JwYy5lbmdpbmUuR2VuZXJhdGVSZXNwb25zZTABEkgKBUFib3J0Eh4udmxsbS5ncnBjLmVuZ2luZS5BYm9ydFJlcXVlc3QaHy52bGxtLmdycGMuZW5naW5lLkFib3J0UmVzcG9uc2USXQoMR2V0TW9kZWxJbmZvEiUudmxsbS5ncnBjLmVuZ2luZS5HZXRNb2RlbEluZm9SZXF1ZXN0GiYudmxsbS5ncnBjLmVuZ2luZS5HZXRNb2RlbEluZm9SZXNwb25zZWIGcHJvdG8z',
-  )
+export const file_vllm_engine: GenFile = /*@__PURE__*/
+  fileDesc("ChF2bGxtX2VuZ2luZS5wcm90bxIQdmxsbS5ncnBjLmVuZ2luZSKPBAoOU2FtcGxpbmdQYXJhbXMSGAoLdGVtcGVyYXR1cmUYASABKAJIAYgBARINCgV0b3BfcBgCIAEoAhINCgV0b3BfaxgDIAEoDRINCgVtaW5fcBgEIAEoAhIZChFmcmVxdWVuY3lfcGVuYWx0eRgFIAEoAhIYChBwcmVzZW5jZV9wZW5hbHR5GAYgASgCEhoKEnJlcGV0aXRpb25fcGVuYWx0eRgHIAEoAhIXCgptYXhfdG9rZW5zGAggASgNSAKIAQESFgoOc3RvcF90b2tlbl9pZHMYCyADKA0SFQoIbG9ncHJvYnMYFiABKAVIA4gBARIRCgRzZWVkGBggASgFSASIAQESQwoKbG9naXRfYmlhcxgaIAMoCzIvLnZsbG0uZ3JwYy5lbmdpbmUuU2FtcGxpbmdQYXJhbXMuTG9naXRCaWFzRW50cnkSFQoLanNvbl9zY2hlbWEYECABKAlIABIPCgVyZWdleBgRIAEoCUgAEhEKB2dyYW1tYXIYEiABKAlIABIVCgtqc29uX29iamVjdBgUIAEoCEgAGjAKDkxvZ2l0Qmlhc0VudHJ5EgsKA2tleRgBIAEoBRINCgV2YWx1ZRgCIAEoAjoCOAFCDAoKY29uc3RyYWludEIOCgxfdGVtcGVyYXR1cmVCDQoLX21heF90b2tlbnNCCwoJX2xvZ3Byb2JzQgcKBV9zZWVkIjoKDlRva2VuaXplZElucHV0EhUKDW9yaWdpbmFsX3RleHQYASABKAkSEQoJaW5wdXRfaWRzGAIgAygNIsABCg9HZW5lcmF0ZVJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCRI1Cgl0b2tlbml6ZWQYAiABKAsyIC52bGxtLmdycGMuZW5naW5lLlRva2VuaXplZElucHV0SAASDgoEdGV4dBgDIAEoCUgAEjkKD3NhbXBsaW5nX3BhcmFtcxgEIAEoCzIgLnZsbG0uZ3JwYy5lbmdpbmUuU2FtcGxpbmdQYXJhbXMSDgoGc3RyZWFtGAUgASgIQgcKBWlucHV0InAKDk91dHB1dExvZ1Byb2JzEhYKDnRva2VuX2xvZ3Byb2JzGAEgAygCEhEKCXRva2VuX2lkcxgCIAMoDRIzCgx0b3BfbG9ncHJvYnMYAyADKAsyHS52bGxtLmdycGMuZW5naW5lLlRvcExvZ1Byb2JzIjAKC1RvcExvZ1Byb2JzEg4KBnZhbHVlcxgBIAMoAhIRCgl0b2tlbl9pZHMYAiADKA0ijgEKEEdlbmVyYXRlUmVzcG9uc2USNgoFY2h1bmsYASABKAsyJS52bGxtLmdycGMuZW5naW5lLkdlbmVyYXRlU3RyZWFtQ2h1bmtIABI2Cghjb21wbGV0ZRgCIAEoCzIiLnZsbG0uZ3JwYy5lbmdpbmUuR2VuZXJhdGVDb21wbGV0ZUgAQgoKCHJlc3BvbnNlIqwBChNHZW5lcmF0ZVN0cmVhbUNodW5rEhEKCXRva2VuX2lkcxgBIAMoDRIVCg1wcm9tcHRfdG9rZW5zGAIgASgNEhkKEWNvbXBsZXRpb25fdG9rZW5zGAMgASgNEhUKDWNhY2hlZF90b2tlbnMYBCABKA0SOQoPb3V0cHV0X2xvZ3Byb2JzGAUgASgLMiAudmxsbS5ncnBjLmVuZ2luZS5PdXRwdXRMb2dQcm9icyLBAQoQR2VuZXJhdGVDb21wbGV0ZRISCgpvdXRwdXRfaWRzGAEgAygNEhUKDWZpbmlzaF9yZWFzb24YAiABKAkSFQoNcHJvbXB0X3Rva2VucxgDIAEoDRIZChFjb21wbGV0aW9uX3Rva2VucxgEIAEoDRIVCg1jYWNoZWRfdG9rZW5zGAUgASgNEjkKD291dHB1dF9sb2dwcm9icxgGIAEoCzIgLnZsbG0uZ3JwYy5lbmdpbmUuT3V0cHV0TG9nUHJvYnMiIwoMQWJvcnRSZXF1ZXN0EhMKC3JlcXVlc3RfaWRzGAEgAygJIg8KDUFib3J0UmVzcG9uc2UiFQoTR2V0TW9kZWxJbmZvUmVxdWVzdCKMAQoUR2V0TW9kZWxJbmZvUmVzcG9uc2USEgoKbW9kZWxfcGF0aBgBIAEoCRIaChJtYXhfY29udGV4dF9sZW5ndGgYAyABKA0SEgoKdm9jYWJfc2l6ZRgEIAEoDRIZChFzZXJ2ZWRfbW9kZWxfbmFtZRgGIAEoCRIVCg1lb3NfdG9rZW5faWRzGAogAygFMooCCgpWbGxtRW5naW5lElMKCEdlbmVyYXRlEiEudmxsbS5ncnBjLmVuZ2luZS5HZW5lcmF0ZVJlcXVlc3QaIi52bGxtLmdycGMuZW5naW5lLkdlbmVyYXRlUmVzcG9uc2UwARJICgVBYm9ydBIeLnZsbG0uZ3JwYy5lbmdpbmUuQWJvcnRSZXF1ZXN0Gh8udmxsbS5ncnBjLmVuZ2luZS5BYm9ydFJlc3BvbnNlEl0KDEdldE1vZGVsSW5mbxIlLnZsbG0uZ3JwYy5lbmdpbmUuR2V0TW9kZWxJbmZvUmVxdWVzdBomLnZsbG0uZ3JwYy5lbmdpbmUuR2V0TW9kZWxJbmZvUmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * @generated from message vllm.grpc.engine.SamplingParams
  */
-export type SamplingParams = Message<'vllm.grpc.engine.SamplingParams'> & {
+export type SamplingParams = Message<"vllm.grpc.engine.SamplingParams"> & {
   /**
    * @generated from field: optional float temperature = 1;
    */
-  temperature?: number | undefined
+  temperature?: number | undefined;
 
   /**
    * @generated from field: float top_p = 2;
    */
-  topP: number
+  topP: number;
 
   /**
    * @generated from field: uint32 top_k = 3;
    */
-  topK: number
+  topK: number;
 
   /**
    * @generated from field: float min_p = 4;
    */
-  minP: number
+  minP: number;
 
   /**
    * @generated from field: float frequency_penalty = 5;
    */
-  frequencyPenalty: number
+  frequencyPenalty: number;
 
   /**
    * @generated from field: float presence_penalty = 6;
    */
-  presencePenalty: number
+  presencePenalty: number;
 
   /**
    * @generated from field: float repetition_penalty = 7;
    */
-  repetitionPenalty: number
+  repetitionPenalty: number;
 
   /**
    * @generated from field: optional uint32 max_tokens = 8;
    */
-  maxTokens?: number | undefined
+  maxTokens?: number | undefined;
 
   /**
    * @generated from field: repeated uint32 stop_token_ids = 11;
    */
-  stopTokenIds: number[]
+  stopTokenIds: number[];
 
   /**
    * @generated from field: optional int32 logprobs = 22;
    */
-  logprobs?: number | undefined
+  logprobs?: number | undefined;
 
   /**
    * @generated from field: optional int32 seed = 24;
    */
-  seed?: number | undefined
+  seed?: number | undefined;
 
   /**
    * @generated from field: map<int32, float> logit_bias = 26;
    */
-  logitBias: { [key: number]: number }
+  logitBias: { [key: number]: number };
 
   /**
-   * @generated from field: string grammar = 18;
+   * @generated from oneof vllm.grpc.engine.SamplingParams.constraint
    */
-  grammar: string
-}
+  constraint: {
+    /**
+     * @generated from field: string json_schema = 16;
+     */
+    value: string;
+    case: "jsonSchema";
+  } | {
+    /**
+     * @generated from field: string regex = 17;
+     */
+    value: string;
+    case: "regex";
+  } | {
+    /**
+     * @generated from field: string grammar = 18;
+     */
+    value: string;
+    case: "grammar";
+  } | {
+    /**
+     * @generated from field: bool json_object = 20;
+     */
+    value: boolean;
+    case: "jsonObject";
+  } | { case: undefined; value?: undefined };
+};
 
 /**
  * Describes the message vllm.grpc.engine.SamplingParams.
  * Use `create(SamplingParamsSchema)` to create a new message.
  */
-export const SamplingParamsSchema: GenMessage<SamplingParams> = /*@__PURE__*/ messageDesc(file_vllm_engine, 0)
+export const SamplingParamsSchema: GenMessage<SamplingParams> = /*@__PURE__*/
+  messageDesc(file_vllm_engine, 0);
 
 /**
  * @generated from message vllm.grpc.engine.TokenizedInput
  */
-export type TokenizedInput = Message<'vllm.grpc.engine.TokenizedInput'> & {
+export type TokenizedInput = Message<"vllm.grpc.engine.TokenizedInput"> & {
   /**
    * @generated from field: string original_text = 1;
    */
-  originalText: string
+  originalText: string;
 
   /**
    * @generated from field: repeated uint32 input_ids = 2;
    */
-  inputIds: number[]
-}
+  inputIds: number[];
+};
 
 /**
  * Describes the message vllm.grpc.engine.TokenizedInput.
  * Use `create(TokenizedInputSchema)` to create a new message.
  */
-export const TokenizedInputSchema: GenMessage<TokenizedInput> = /*@__PURE__*/ messageDesc(file_vllm_engine, 1)
+export const TokenizedInputSchema: GenMessage<TokenizedInput> = /*@__PURE__*/
+  messageDesc(file_vllm_engine, 1);
 
 /**
  * @generated from message vllm.grpc.engine.GenerateRequest
  */
-export type GenerateRequest = Message<'vllm.grpc.engine.GenerateRequest'> & {
+export type GenerateRequest = Message<"vllm.grpc.engine.GenerateRequest"> & {
   /**
    * @generated from field: string request_id = 1;
    */
-  requestId: string
+  requestId: string;
 
   /**
    * @generated from oneof vllm.grpc.engine.GenerateRequest.input
    */
-  input:
-    | {
-        /**
-         * @generated from field: vllm.grpc.engine.TokenizedInput tokenized = 2;
-         */
-        value: TokenizedInput
-        case: 'tokenized'
-      }
-    | {
-        /**
-         * @generated from field: string text = 3;
-         */
-        value: string
-        case: 'text'
-      }
-    | { case: undefined; value?: undefined }
+  input: {
+    /**
+     * @generated from field: vllm.grpc.engine.TokenizedInput tokenized = 2;
+     */
+    value: TokenizedInput;
+    case: "tokenized";
+  } | {
+    /**
+     * @generated from field: string text = 3;
+     */
+    value: string;
+    case: "text";
+  } | { case: undefined; value?: undefined };
 
   /**
    * @generated from field: vllm.grpc.engine.SamplingParams sampling_params = 4;
    */
-  samplingParams?: SamplingParams | undefined
+  samplingParams?: SamplingParams | undefined;
 
   /**
    * @generated from field: bool stream = 5;
    */
-  stream: boolean
-}
+  stream: boolean;
+};
 
 /**
  * Describes the message vllm.grpc.engine.GenerateRequest.
  * Use `create(GenerateRequestSchema)` to create a new message.
  */
-export const GenerateRequestSchema: GenMessage<GenerateRequest> =
-  /*@__PURE__*/
-  messageDesc(file_vllm_engine, 2)
+export const GenerateRequestSchema: GenMessage<GenerateRequest> = /*@__PURE__*/
+  messageDesc(file_vllm_engine, 2);
 
 /**
  * @generated from message vllm.grpc.engine.OutputLogProbs
  */
-export type OutputLogProbs = Message<'vllm.grpc.engine.OutputLogProbs'> & {
+export type OutputLogProbs = Message<"vllm.grpc.engine.OutputLogProbs"> & {
   /**
    * @generated from field: repeated float token_logprobs = 1;
    */
-  tokenLogprobs: number[]
+  tokenLogprobs: number[];
 
   /**
    * @generated from field: repeated uint32 token_ids = 2;
    */
-  tokenIds: number[]
+  tokenIds: number[];
 
   /**
    * @generated from field: repeated vllm.grpc.engine.TopLogProbs top_logprobs = 3;
    */
-  topLogprobs: TopLogProbs[]
-}
+  topLogprobs: TopLogProbs[];
+};
 
 /**
  * Describes the message vllm.grpc.engine.OutputLogProbs.
  * Use `create(OutputLogProbsSchema)` to create a new message.
  */
-export const OutputLogProbsSchema: GenMessage<OutputLogProbs> = /*@__PURE__*/ messageDesc(file_vllm_engine, 3)
+export const OutputLogProbsSchema: GenMessage<OutputLogProbs> = /*@__PURE__*/
+  messageDesc(file_vllm_engine, 3);
 
 /**
  * @generated from message vllm.grpc.engine.TopLogProbs
  */
-export type TopLogProbs = Message<'vllm.grpc.engine.TopLogProbs'> & {
+export type TopLogProbs = Message<"vllm.grpc.engine.TopLogProbs"> & {
   /**
    * @generated from field: repeated float values = 1;
    */
-  values: number[]
+  values: number[];
 
   /**
    * @generated from field: repeated uint32 token_ids = 2;
    */
-  tokenIds: number[]
-}
+  tokenIds: number[];
+};
 
 /**
  * Describes the message vllm.grpc.engine.TopLogProbs.
  * Use `create(TopLogProbsSchema)` to create a new message.
  */
-export const TopLogProbsSchema: GenMessage<TopLogProbs> = /*@__PURE__*/ messageDesc(file_vllm_engine, 4)
+export const TopLogProbsSchema: GenMessage<TopLogProbs> = /*@__PURE__*/
+  messageDesc(file_vllm_engine, 4);
 
 /**
  * @generated from message vllm.grpc.engine.GenerateResponse
  */
-export type GenerateResponse = Message<'vllm.grpc.engine.GenerateResponse'> & {
+export type GenerateResponse = Message<"vllm.grpc.engine.GenerateResponse"> & {
   /**
    * @generated from oneof vllm.grpc.engine.GenerateResponse.response
    */
-  response:
-    | {
-        /**
-         * @generated from field: vllm.grpc.engine.GenerateStreamChunk chunk = 1;
-         */
-        value: GenerateStreamChunk
-        case: 'chunk'
-      }
-    | {
-        /**
-         * @generated from field: vllm.grpc.engine.GenerateComplete complete = 2;
-         */
-        value: GenerateComplete
-        case: 'complete'
-      }
-    | { case: undefined; value?: undefined }
-}
+  response: {
+    /**
+     * @generated from field: vllm.grpc.engine.GenerateStreamChunk chunk = 1;
+     */
+    value: GenerateStreamChunk;
+    case: "chunk";
+  } | {
+    /**
+     * @generated from field: vllm.grpc.engine.GenerateComplete complete = 2;
+     */
+    value: GenerateComplete;
+    case: "complete";
+  } | { case: undefined; value?: undefined };
+};
 
 /**
  * Describes the message vllm.grpc.engine.GenerateResponse.
  * Use `create(GenerateResponseSchema)` to create a new message.
  */
-export const GenerateResponseSchema: GenMessage<GenerateResponse> =
-  /*@__PURE__*/
-  messageDesc(file_vllm_engine, 5)
+export const GenerateResponseSchema: GenMessage<GenerateResponse> = /*@__PURE__*/
+  messageDesc(file_vllm_engine, 5);
 
 /**
  * @generated from message vllm.grpc.engine.GenerateStreamChunk
  */
-export type GenerateStreamChunk = Message<'vllm.grpc.engine.GenerateStreamChunk'> & {
+export type GenerateStreamChunk = Message<"vllm.grpc.engine.GenerateStreamChunk"> & {
   /**
    * @generated from field: repeated uint32 token_ids = 1;
    */
-  tokenIds: number[]
+  tokenIds: number[];
 
   /**
    * @generated from field: uint32 prompt_tokens = 2;
    */
-  promptTokens: number
+  promptTokens: number;
 
   /**
    * @generated from field: uint32 completion_tokens = 3;
    */
-  completionTokens: number
+  completionTokens: number;
 
   /**
    * @generated from field: uint32 cached_tokens = 4;
    */
-  cachedTokens: number
+  cachedTokens: number;
 
   /**
    * @generated from field: vllm.grpc.engine.OutputLogProbs output_logprobs = 5;
    */
-  outputLogprobs?: OutputLogProbs | undefined
-}
+  outputLogprobs?: OutputLogProbs | undefined;
+};
 
 /**
  * Describes the message vllm.grpc.engine.GenerateStreamChunk.
  * Use `create(GenerateStreamChunkSchema)` to create a new message.
  */
-export const GenerateStreamChunkSchema: GenMessage<GenerateStreamChunk> =
-  /*@__PURE__*/
-  messageDesc(file_vllm_engine, 6)
+export const GenerateStreamChunkSchema: GenMessage<GenerateStreamChunk> = /*@__PURE__*/
+  messageDesc(file_vllm_engine, 6);
 
 /**
  * @generated from message vllm.grpc.engine.GenerateComplete
  */
-export type GenerateComplete = Message<'vllm.grpc.engine.GenerateComplete'> & {
+export type GenerateComplete = Message<"vllm.grpc.engine.GenerateComplete"> & {
   /**
    * @generated from field: repeated uint32 output_ids = 1;
    */
-  outputIds: number[]
+  outputIds: number[];
 
   /**
    * @generated from field: string finish_reason = 2;
    */
-  finishReason: string
+  finishReason: string;
 
   /**
    * @generated from field: uint32 prompt_tokens = 3;
    */
-  promptTokens: number
+  promptTokens: number;
 
   /**
    * @generated from field: uint32 completion_tokens = 4;
    */
-  completionTokens: number
+  completionTokens: number;
 
   /**
    * @generated from field: uint32 cached_tokens = 5;
    */
-  cachedTokens: number
+  cachedTokens: number;
 
   /**
    * @generated from field: vllm.grpc.engine.OutputLogProbs output_logprobs = 6;
    */
-  outputLogprobs?: OutputLogProbs | undefined
-}
+  outputLogprobs?: OutputLogProbs | undefined;
+};
 
 /**
  * Describes the message vllm.grpc.engine.GenerateComplete.
  * Use `create(GenerateCompleteSchema)` to create a new message.
  */
-export const GenerateCompleteSchema: GenMessage<GenerateComplete> =
-  /*@__PURE__*/
-  messageDesc(file_vllm_engine, 7)
+export const GenerateCompleteSchema: GenMessage<GenerateComplete> = /*@__PURE__*/
+  messageDesc(file_vllm_engine, 7);
 
 /**
  * @generated from message vllm.grpc.engine.AbortRequest
  */
-export type AbortRequest = Message<'vllm.grpc.engine.AbortRequest'> & {
+export type AbortRequest = Message<"vllm.grpc.engine.AbortRequest"> & {
   /**
    * @generated from field: repeated string request_ids = 1;
    */
-  requestIds: string[]
-}
+  requestIds: string[];
+};
 
 /**
  * Describes the message vllm.grpc.engine.AbortRequest.
  * Use `create(AbortRequestSchema)` to create a new message.
  */
-export const AbortRequestSchema: GenMessage<AbortRequest> = /*@__PURE__*/ messageDesc(file_vllm_engine, 8)
+export const AbortRequestSchema: GenMessage<AbortRequest> = /*@__PURE__*/
+  messageDesc(file_vllm_engine, 8);
 
 /**
  * @generated from message vllm.grpc.engine.AbortResponse
  */
-export type AbortResponse = Message<'vllm.grpc.engine.AbortResponse'> & {}
+export type AbortResponse = Message<"vllm.grpc.engine.AbortResponse"> & {
+};
 
 /**
  * Describes the message vllm.grpc.engine.AbortResponse.
  * Use `create(AbortResponseSchema)` to create a new message.
  */
-export const AbortResponseSchema: GenMessage<AbortResponse> = /*@__PURE__*/ messageDesc(file_vllm_engine, 9)
+export const AbortResponseSchema: GenMessage<AbortResponse> = /*@__PURE__*/
+  messageDesc(file_vllm_engine, 9);
 
 /**
  * @generated from message vllm.grpc.engine.GetModelInfoRequest
  */
-export type GetModelInfoRequest = Message<'vllm.grpc.engine.GetModelInfoRequest'> & {}
+export type GetModelInfoRequest = Message<"vllm.grpc.engine.GetModelInfoRequest"> & {
+};
 
 /**
  * Describes the message vllm.grpc.engine.GetModelInfoRequest.
  * Use `create(GetModelInfoRequestSchema)` to create a new message.
  */
-export const GetModelInfoRequestSchema: GenMessage<GetModelInfoRequest> =
-  /*@__PURE__*/
-  messageDesc(file_vllm_engine, 10)
+export const GetModelInfoRequestSchema: GenMessage<GetModelInfoRequest> = /*@__PURE__*/
+  messageDesc(file_vllm_engine, 10);
 
 /**
  * @generated from message vllm.grpc.engine.GetModelInfoResponse
  */
-export type GetModelInfoResponse = Message<'vllm.grpc.engine.GetModelInfoResponse'> & {
+export type GetModelInfoResponse = Message<"vllm.grpc.engine.GetModelInfoResponse"> & {
   /**
    * @generated from field: string model_path = 1;
    */
-  modelPath: string
+  modelPath: string;
 
   /**
    * @generated from field: uint32 max_context_length = 3;
    */
-  maxContextLength: number
+  maxContextLength: number;
 
   /**
    * @generated from field: uint32 vocab_size = 4;
    */
-  vocabSize: number
+  vocabSize: number;
 
   /**
    * @generated from field: string served_model_name = 6;
    */
-  servedModelName: string
+  servedModelName: string;
 
   /**
    * @generated from field: repeated int32 eos_token_ids = 10;
    */
-  eosTokenIds: number[]
-}
+  eosTokenIds: number[];
+};
 
 /**
  * Describes the message vllm.grpc.engine.GetModelInfoResponse.
  * Use `create(GetModelInfoResponseSchema)` to create a new message.
  */
-export const GetModelInfoResponseSchema: GenMessage<GetModelInfoResponse> =
-  /*@__PURE__*/
-  messageDesc(file_vllm_engine, 11)
+export const GetModelInfoResponseSchema: GenMessage<GetModelInfoResponse> = /*@__PURE__*/
+  messageDesc(file_vllm_engine, 11);
 
 /**
  * @generated from service vllm.grpc.engine.VllmEngine
@@ -411,24 +428,26 @@ export const VllmEngine: GenService<{
    * @generated from rpc vllm.grpc.engine.VllmEngine.Generate
    */
   generate: {
-    methodKind: 'server_streaming'
-    input: typeof GenerateRequestSchema
-    output: typeof GenerateResponseSchema
-  }
+    methodKind: "server_streaming";
+    input: typeof GenerateRequestSchema;
+    output: typeof GenerateResponseSchema;
+  },
   /**
    * @generated from rpc vllm.grpc.engine.VllmEngine.Abort
    */
   abort: {
-    methodKind: 'unary'
-    input: typeof AbortRequestSchema
-    output: typeof AbortResponseSchema
-  }
+    methodKind: "unary";
+    input: typeof AbortRequestSchema;
+    output: typeof AbortResponseSchema;
+  },
   /**
    * @generated from rpc vllm.grpc.engine.VllmEngine.GetModelInfo
    */
   getModelInfo: {
-    methodKind: 'unary'
-    input: typeof GetModelInfoRequestSchema
-    output: typeof GetModelInfoResponseSchema
-  }
-}> = /*@__PURE__*/ serviceDesc(file_vllm_engine, 0)
+    methodKind: "unary";
+    input: typeof GetModelInfoRequestSchema;
+    output: typeof GetModelInfoResponseSchema;
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_vllm_engine, 0);
+
