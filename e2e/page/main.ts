@@ -8,6 +8,7 @@ import { onnx } from 'rivulet/onnx'
 import { openaiFetch } from 'rivulet/openai'
 import { recordGenerations } from 'rivulet/opentelemetry'
 import { createLanguageModel } from 'rivulet/prompt-api'
+import { promptApi } from 'rivulet/prompt-api-backend'
 import { remote } from 'rivulet/remote'
 import { responses } from 'rivulet/responses'
 import { serveOpenai } from 'rivulet/serve-openai'
@@ -29,6 +30,7 @@ const library = {
   llamaCppCompat,
   onnx,
   openaiFetch,
+  promptApi,
   recordGenerations,
   remote,
   responses,
