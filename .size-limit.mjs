@@ -15,6 +15,7 @@ const rows = [
   ['rivulet/openai', 'openai/openai.js', '9.2 kB'],
   ['rivulet/opentelemetry', 'opentelemetry/opentelemetry.js', '1.2 kB'],
   ['rivulet/prompt-api', 'prompt-api/prompt-api.js', '28.5 kB'],
+  ['rivulet/prompt-api-backend', 'prompt-api-backend/prompt-api-backend.js', '3.2 kB'],
   ['rivulet/react', 'react/react.js', '11.3 kB'],
   ['rivulet/remote', 'remote/remote.js', '2.1 kB'],
   ['rivulet/responses', 'responses/responses.js', '1.6 kB'],

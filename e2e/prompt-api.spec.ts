@@ -64,6 +64,58 @@ test('a page that is written for the Prompt API runs on the embedded model', asy
   expect(seen.nextOfClone).toBe(seen.next)
 })
 
+test('an engine over the browser’s model streams its answers; without one, the next backend is used', async ({
+  page,
+}) => {
+  await openBarePage(page)
+  const seen = await page.evaluate(async () => {
+    const { createEngine, createLanguageModel, onnx, promptApi } = window.rivulet
+    Reflect.deleteProperty(globalThis, 'LanguageModel')
+    const question = 'Tell me a story about a dragon.'
+    const local = () => onnx({ device: 'wasm' })
+    const model = './models/stories/'
+    const other = await createEngine({ backend: [promptApi(), local()], model })
+    const { skipped } = other
+    // The embedded model, as if it were the browser's.
+    const Model = createLanguageModel(other, { install: true })
+    const create = (options: LanguageModelCreateOptions) =>
+      Model.create({ ...options, samplingMode: 'most-predictable' })
+    Object.assign(globalThis, { LanguageModel: { availability: Model.availability, create } })
+    const engine = await createEngine({ backend: [promptApi({ languages: ['en'] }), local()], model })
+    const { backend, device } = engine.info
+    const counted = await engine.countTokens(question)
+    const stream = engine.generate(question, { maxTokens: 12 })
+    const chunks: string[] = []
+    for await (const { text } of stream) chunks.push(text)
+    const { text, finishReason, usage, latency } = await stream.result
+    const expected = await other.generate(question, { maxTokens: 12, temperature: 0 }).text()
+    const left = engine.generate(question)
+    for await (const { index } of left) if (index === 1) break
+    const cancelled = (await left.result).finishReason
+    const again = await engine.generate(question, { maxTokens: 12 }).text()
+    let seed = ''
+    try {
+      engine.generate(question, { seed: 1 })
+    } catch (error) {
+      seed = (error as Error).message
+    }
+    await engine.dispose()
+    const answers = { chunks, text, expected, again, seed }
+    const figures = { counted, usage, finishReason, cancelled, ttft: latency.timeToFirstTokenMs }
+    return { skipped, backend, device, ...answers, ...figures }
+  })
+  const { expected, counted } = seen
+  expect(seen).toMatchObject({ backend: 'prompt-api', device: 'browser', finishReason: 'length' })
+  expect(seen.skipped).toEqual([{ name: 'prompt-api', reason: expect.stringContaining('no Prompt API') }])
+  expect(seen.text).toBe(expected)
+  expect(seen.chunks.join('')).toBe(expected)
+  expect(seen.again).toBe(expected)
+  expect(seen.cancelled).toBe('cancelled')
+  expect(seen.usage).toMatchObject({ promptTokens: counted, completionTokens: 12 })
+  expect(seen.ttft).toBeGreaterThan(0)
+  expect(seen.seed).toContain('prompt-api does not support "seed"')
+})
+
 test('a constraint, a prefix, an overflow and an abort, on the embedded model', async ({ page }) => {
   await install(page)
   const seen = await page.evaluate(async () => {
@@ -89,7 +141,7 @@ test('a constraint, a prefix, an overflow and an abort, on the embedded model', 
     ).prompt(
       [
         { role: 'user', content: 'Rate the story.' },
-        { role: 'assistant', content: '{ "rating": ', prefix: true },
+        { role: 'assistant', content: '{"rating":', prefix: true },
       ],
       { responseConstraint: schema },
     )
@@ -137,7 +189,7 @@ test('a constraint, a prefix, an overflow and an abort, on the embedded model', 
   })
   expect(JSON.parse(String(seen.rating))).toEqual({ rating: expect.any(Number) })
   expect(seen.color).toMatch(/^(red|green|blue)$/)
-  expect(JSON.parse(`{ "rating": ${String(seen.prefixed)}`)).toEqual({ rating: expect.any(Number) })
+  expect(JSON.parse(`{"rating":${String(seen.prefixed)}`)).toEqual({ rating: expect.any(Number) })
   const { requested, contextWindow } = seen
   expect(seen.refused).toEqual({ name: 'QuotaExceededError', requested, quota: contextWindow })
   expect(seen.full).toBeGreaterThan(contextWindow / 2)

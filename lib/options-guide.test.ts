@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { describeRange } from './check-request.js'
 import { describeOption, optionNames, type BackendName, type OptionRow } from './contract/option-table.js'
 
-const backends: readonly BackendName[] = ['onnx', 'llama-cpp', 'web-llm', 'remote']
+const backends: readonly BackendName[] = ['onnx', 'llama-cpp', 'web-llm', 'remote', 'prompt-api']
 const guide = new URL('../docs/guides/options.md', import.meta.url)
 const docstrings = new URL('./contract/request.ts', import.meta.url)
 

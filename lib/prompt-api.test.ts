@@ -682,6 +682,12 @@ describe('ending a session', () => {
     },
   )
 
+  it('a prompt to an engine that was disposed is an InvalidStateError', async () => {
+    const { session, engine } = await open()
+    await engine.dispose()
+    await expect(session.prompt('Hello')).rejects.toThrow(named('InvalidStateError'))
+  })
+
   it('ends an answer in the middle of its stream, and a stream that nobody reads', async () => {
     const { session } = await open({ answer: () => ({ words, end: 'silence' }) })
     const reader = session.promptStreaming('One').getReader()

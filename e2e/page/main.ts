@@ -9,6 +9,7 @@ import { onnx } from 'rivulet/onnx'
 import { openaiFetch } from 'rivulet/openai'
 import { recordGenerations } from 'rivulet/opentelemetry'
 import { createLanguageModel } from 'rivulet/prompt-api'
+import { promptApi } from 'rivulet/prompt-api-backend'
 import { remote } from 'rivulet/remote'
 import { responses } from 'rivulet/responses'
 import { routing } from 'rivulet/routing'
@@ -32,6 +33,7 @@ const library = {
   llamaCppCompat,
   onnx,
   openaiFetch,
+  promptApi,
   recordGenerations,
   remote,
   responses,

@@ -7,7 +7,7 @@ import type { AnswerOptions, SamplingOptions } from './request.js'
 export type OptionName = keyof SamplingOptions | keyof AnswerOptions
 
 /** The names of this library's backends, as `ModelInfo.backend` reports them. */
-export type BackendName = 'onnx' | 'llama-cpp' | 'web-llm' | 'remote'
+export type BackendName = 'onnx' | 'llama-cpp' | 'web-llm' | 'remote' | 'prompt-api'
 
 /** The range of a number. The values `from` and `to` are in the range; the value `above` is not. */
 export interface NumberRange {
@@ -56,7 +56,9 @@ export interface OptionRow {
   readonly backends: readonly BackendName[]
 }
 
-const everywhere = ['onnx', 'llama-cpp', 'web-llm', 'remote'] as const
+const everywhere = ['onnx', 'llama-cpp', 'web-llm', 'remote', 'prompt-api'] as const
+/** The browser's own model gives pages no sampling options, and no say in its reasoning. */
+const notPromptApi = ['onnx', 'llama-cpp', 'web-llm', 'remote'] as const
 /** web-llm 0.2.86 samples only by temperature and top-p. Its models have no Jinja template. */
 const notWebLlm = ['onnx', 'llama-cpp', 'remote'] as const
 /** The other backends report no token ids: web-llm has none to report, and OpenAI's responses contain none. */
@@ -76,7 +78,7 @@ export const optionTable = {
   temperature: {
     value: { kind: 'number', from: 0, to: 100 },
     openAi: ['temperature'],
-    backends: everywhere,
+    backends: notPromptApi,
   },
   topK: {
     value: { kind: 'number', isInteger: true, from: 0, to: Infinity },
@@ -88,7 +90,7 @@ export const optionTable = {
     value: { kind: 'number', above: 0, to: 1 },
     off: 1,
     openAi: ['top_p'],
-    backends: everywhere,
+    backends: notPromptApi,
   },
   minP: {
     value: { kind: 'number', from: 0, to: 1 },
@@ -100,29 +102,29 @@ export const optionTable = {
     value: { kind: 'number', above: 0, to: 100 },
     off: 1,
     openAi: ['repetition_penalty'],
-    backends: everywhere,
+    backends: notPromptApi,
   },
   frequencyPenalty: {
     value: { kind: 'number', from: -2, to: 2 },
     off: 0,
     openAi: ['frequency_penalty'],
-    backends: everywhere,
+    backends: notPromptApi,
   },
   presencePenalty: {
     value: { kind: 'number', from: -2, to: 2 },
     off: 0,
     openAi: ['presence_penalty'],
-    backends: everywhere,
+    backends: notPromptApi,
   },
   logitBias: {
     value: { kind: 'token-bias', limit: 100, maxTokens: 1024 },
     openAi: ['logit_bias'],
-    backends: everywhere,
+    backends: notPromptApi,
   },
   seed: {
     value: { kind: 'number', isInteger: true, from: 0, to: 2 ** 32 - 1 },
     openAi: ['seed'],
-    backends: everywhere,
+    backends: notPromptApi,
   },
   topLogprobs: {
     value: { kind: 'number', isInteger: true, from: 0, to: 20 },
@@ -162,7 +164,7 @@ export const optionTable = {
   reasoning: {
     value: { kind: 'reasoning' },
     openAi: ['reasoning_effort'],
-    backends: everywhere,
+    backends: notPromptApi,
   },
 } as const satisfies Record<OptionName, OptionRow>
 

@@ -8,8 +8,11 @@ export interface ModelInfo {
   /** The URL of the model's folder or file, the name of a local folder, or the server's name for the model. */
   readonly model: string
   readonly backend: string
-  /** The device that the model runs on. `server` is the server of `remote()`, not the user's machine. */
-  readonly device: 'webgpu' | 'wasm' | 'server'
+  /**
+   * The device that the model runs on. `server` is the server of `remote()`, not the user's machine. `browser` is the browser's
+   * own model, whose device is not known.
+   */
+  readonly device: 'webgpu' | 'wasm' | 'server' | 'browser'
   /** On WebGPU, the adapter's name; on WASM, the number of threads; on a server, the server's host. */
   readonly deviceDescription: string
   /** The weight variant that was loaded; undefined if a server does not report it. */
@@ -28,8 +31,8 @@ export interface ModelInfo {
 
 /**
  * How the backend runs the model. `onnx()`: `replayed`, `fixed-cache` or `growing-cache`, fastest first; `llamaCpp()`:
- * `multi-threaded` or `single-threaded`; `webLlm()`: `mlc`; `remote()`: `sse`, `responses-sse`,
- * `responses-websocket` or `grpc-web`.
+ * `multi-threaded` or `single-threaded`; `webLlm()`: `mlc`; `remote()`: `sse`, `responses-sse`, `responses-websocket` or
+ * `grpc-web`; `promptApi()`: `prompt-api`.
  */
 export type Execution =
   | 'replayed'
@@ -42,6 +45,7 @@ export type Execution =
   | 'responses-sse'
   | 'responses-websocket'
   | 'grpc-web'
+  | 'prompt-api'
 
 /** What the loaded model supports. `engine.generate` refuses everything else before it starts any work. */
 export interface ModelSupport {

@@ -51,6 +51,7 @@ export function describePromptFailure(error: unknown, isConstrained: boolean): D
   if (code === 'invalid-option' || code === 'chat-template-failed') {
     return createException('NotSupportedError', describeError(error), error)
   }
+  if (code === 'engine-disposed') return createException('InvalidStateError', describeError(error), error)
   const isInvalid = code === 'value-invalid' || (isConstrained && code === 'generation-failed')
   return createException(isInvalid ? 'SyntaxError' : 'UnknownError', describeError(error), error)
 }

@@ -92,9 +92,7 @@ export function createSessionClass(
           await conversation.prefill([], stopped)
           progress.report(1)
           stopped.throwIfAborted()
-          const session = new Session(token, { engine, read, conversation })
-          if (signal) session.follow(signal)
-          return session
+          return new Session(token, { engine, read, conversation, signal })
         },
         [signal],
       )
@@ -111,7 +109,7 @@ export function createSessionClass(
     readonly #queue = createSessionQueue(releaseStreams)
     readonly #destroying = new AbortController()
     readonly #unlock = slot.hold()
-    #leave = () => {}
+    readonly #leave: () => void
     #later: unknown
     #onOverflow: ((event: Event) => void) | null = null
 
@@ -121,6 +119,10 @@ export function createSessionClass(
       this.#engine = start.engine
       this.#read = start.read
       this.#conversation = start.conversation
+      const { signal } = start
+      const leave = () => this.#end(signal?.reason, signal?.reason)
+      signal?.addEventListener('abort', leave)
+      this.#leave = () => signal?.removeEventListener('abort', leave)
     }
 
     static async availability(options?: unknown): Promise<LanguageModelAvailability> {
@@ -131,13 +133,6 @@ export function createSessionClass(
 
     static create(options?: unknown): Promise<LanguageModel> {
       return createSession(options)
-    }
-
-    /** Destroys the session when the signal of `create()` aborts. */
-    follow(signal: AbortSignal): void {
-      const leave = () => this.#end(signal.reason, signal.reason)
-      signal.addEventListener('abort', leave)
-      this.#leave = () => signal.removeEventListener('abort', leave)
     }
 
     get contextUsage(): number {
@@ -315,6 +310,8 @@ interface SessionStart {
   readonly engine: Engine
   readonly read: SessionOptions
   readonly conversation: Conversation
+  /** Destroys the session when it aborts. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** A prompt with its constraint. */
