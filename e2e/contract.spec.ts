@@ -10,6 +10,7 @@ import {
   type Streamed,
 } from './bare-page.js'
 import type { DrivenPage } from './browsers/driver.js'
+import { explainUntestable } from './browsers/features.js'
 import { test } from './browsers/test.js'
 import { startFakeServer } from './fake-server.js'
 import { listRefused, promises, subjects, type PromiseName, type Subject } from './promises.js'
@@ -30,14 +31,19 @@ function openEngine(
 ): Promise<JSHandle<Engine>> {
   return page.evaluateHandle(
     ({ kind, real, broken }) => {
-      const { createEngine, onnx, llamaCpp, remote, webLlm } = window.rivulet
+      const { createEngine, onnx, llamaCpp, llamaCppCompat, remote, webLlm } = window.rivulet
       const worker = window.createFaultyWorker
       const model = './models/stories/'
       const create = {
         'onnx wasm': () => onnx({ device: 'wasm', worker, model }),
         'onnx webgpu': () => onnx({ device: 'webgpu', worker, model }),
         llamaCpp: () =>
-          llamaCpp({ threads: 1, worker: window.createLlamaCppWorker, model: './models/stories.gguf' }),
+          llamaCpp({
+            threads: 1,
+            compat: llamaCppCompat,
+            worker: window.createLlamaCppWorker,
+            model: './models/stories.gguf',
+          }),
         // webLlm()'s own check requires a real GPU.
         webLlm: () => ({
           ...webLlm({ model: 'Story-1B-q4f16_1-MLC', worker: window.createWebLlmWorker }),
@@ -409,6 +415,9 @@ for (const subject of subjects) {
     let page: DrivenPage | undefined
     let server: RealServer | undefined
     test.beforeAll(async ({ driver, namedOrigins }) => {
+      const untestable =
+        subject.info.device === 'webgpu' ? explainUntestable('webgpu', driver.name) : undefined
+      test.skip(untestable !== undefined, untestable)
       if (subject.kind === 'remote') {
         const started = await startRealServer('dasLLAMA', 'demo/public/models/stories.gguf')
         test.skip('unavailable' in started, 'unavailable' in started ? started.unavailable : '')
