@@ -10,6 +10,7 @@ import {
   type Streamed,
 } from './bare-page.js'
 import type { DrivenPage } from './browsers/driver.js'
+import { explainUntestable } from './browsers/features.js'
 import { test } from './browsers/test.js'
 import { startFakeServer } from './fake-server.js'
 import { thinkingTemplate } from './hermes-template.js'
@@ -33,7 +34,8 @@ function openEngine(
 ): Promise<JSHandle<Engine>> {
   return page.evaluateHandle(
     ({ kind, real, broken, chatTemplate }) => {
-      const { createEngine, grpcWeb, onnx, llamaCpp, remote, responses, webLlm } = window.rivulet
+      const { createEngine, grpcWeb, onnx, llamaCpp, llamaCppCompat, remote, responses, webLlm } =
+        window.rivulet
       const worker = window.createFaultyWorker
       const model = './models/stories/'
       const create = {
@@ -42,6 +44,7 @@ function openEngine(
         llamaCpp: () =>
           llamaCpp({
             threads: 1,
+            compat: llamaCppCompat,
             worker: window.createLlamaCppWorker,
             model: './models/stories.gguf',
             chatTemplate,
@@ -667,6 +670,9 @@ for (const subject of [...subjects, ...transports]) {
     let page: DrivenPage | undefined
     let server: RealServer | undefined
     test.beforeAll(async ({ driver, namedOrigins }) => {
+      const untestable =
+        subject.info.device === 'webgpu' ? explainUntestable('webgpu', driver.name) : undefined
+      test.skip(untestable !== undefined, untestable)
       server = await startServer(subject)
       // A proxy sees a WebSocket as a connection to a host.
       if (server) namedOrigins.add(new URL(server.url).origin).add(new URL(server.url).host)

@@ -19,8 +19,16 @@ const all = [
   'browsers',
   'consumers',
 ]
-/** Each bundler takes minutes to install and build. `npm run test:consumers` runs them all. */
-const onlyFast = ['--', '--grep', '@ci']
+/**
+ * Leaves out what is too slow, or tested elsewhere. The npm scripts run everything.
+ * @type {Readonly<Record<string, readonly string[]>>}
+ */
+const onlyFast = {
+  // Each bundler takes minutes to install and build.
+  consumers: ['--', '--grep', '@ci'],
+  // `test:e2e` runs Chromium, whose WebGPU is slow on the CPU.
+  browsers: ['--', '--grep-invert', 'chromium', '--pass-with-no-tests'],
+}
 const chosen = process.argv.slice(2)
 const unknown = chosen.find((name) => !all.includes(name))
 if (unknown) throw new Error(`There is no test "${unknown}". Choose from: ${all.join(', ')}.`)
@@ -40,7 +48,7 @@ if (names.includes('e2e')) {
 runNpm('run', '--silent', 'build')
 for (const name of names) {
   console.log(`\n── test:${name}`)
-  runNpm('run', '--silent', `test:${name}`, ...(name === 'consumers' ? onlyFast : []))
+  runNpm('run', '--silent', `test:${name}`, ...(onlyFast[name] ?? []))
   // `test:browsers` serves the pages that `test:e2e` has built.
   if (name === 'e2e') process.env.RIVULET_IS_BUILT = '1'
 }

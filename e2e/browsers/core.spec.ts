@@ -157,34 +157,6 @@ const checks: Readonly<Record<FeatureName, (context: Context) => Promise<void>>>
     })
   },
 
-  async recovery({ openBare }) {
-    const page = await openBare()
-    const seen = await page.evaluate(
-      async ({ question, greedy }) => {
-        const { createEngine, onnx } = window.rivulet
-        let workers = 0
-        const worker = () => {
-          workers += 1
-          return window.createFaultyWorker()
-        }
-        const engine = await createEngine({
-          backend: onnx({ device: 'wasm', worker }),
-          model: './models/stories/',
-        })
-        const ids: number[] = []
-        for await (const { index, tokenIds } of engine.generate(question, greedy)) {
-          ids.push(...tokenIds)
-          if (index === 5) window.breakWorker('throw')
-          if (index === 20) window.breakWorker('end in silence')
-        }
-        await engine.dispose()
-        return { ids, workers }
-      },
-      { question, greedy },
-    )
-    expect(seen).toEqual({ ids: references[0]!.greedyIds.slice(0, greedy.maxTokens), workers: 3 })
-  },
-
   async store({ openBare, namedOrigins }) {
     const server = await startFaultServer()
     namedOrigins.add(new URL(server.url).origin)

@@ -43,9 +43,6 @@ export const features = {
     name: 'streams work where the browser cannot iterate or transfer a `ReadableStream`',
     with: { chromium: 'the methods removed', firefox: 'the methods removed' },
   },
-  recovery: {
-    name: 'an answer continues in a new worker when its worker fails or ends in silence',
-  },
   store: {
     name: 'a stored model loads again without a download',
     untestable: { webkit: noSyncHandles },

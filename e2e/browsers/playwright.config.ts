@@ -6,8 +6,10 @@ import type { BrowserName } from './driver.js'
 import type { WorkerFixtures } from './test.js'
 
 const core = 'browsers/core.spec.ts'
-/** `npm run test:e2e` runs the contract in Chromium. It takes too long in the others for `npm test`. */
-const files = isSoak ? [core, 'contract.spec.ts'] : [core]
+/** `npm run test:e2e` runs it in Chromium. */
+const contract = 'contract.spec.ts'
+/** The other backends' contract runs in `npm run soak`. */
+const inCi = /core\.spec\.ts|onnx\(\), WASM/
 
 /** The same tests in Firefox, WebKit and Chromium. */
 const projects: readonly {
@@ -15,8 +17,8 @@ const projects: readonly {
   readonly isMissing?: boolean
   readonly files: string[]
 }[] = [
-  { name: 'firefox', isMissing: 'unavailable' in chooseFirefox(), files },
-  { name: 'webkit', isMissing: 'unavailable' in chooseWebKit(), files },
+  { name: 'firefox', isMissing: 'unavailable' in chooseFirefox(), files: [core, contract] },
+  { name: 'webkit', isMissing: 'unavailable' in chooseWebKit(), files: [core, contract] },
   { name: 'chromium', files: [core] },
 ]
 
@@ -24,6 +26,7 @@ export default defineConfig<object, WorkerFixtures>({
   ...root,
   testDir: '..',
   testIgnore: [],
+  ...(!isSoak && { grep: inCi, grepInvert: /@soak\b/ }),
   outputDir: '../../.cache/test-results-browsers',
   projects: projects
     .filter(({ isMissing }) => !isMissing)
