@@ -45,7 +45,8 @@ export function installConsumer(app: string): Consumer {
   return {
     folder,
     packages: listPackages(join(folder, 'node_modules')),
-    remove: () => rmSync(workspace, { recursive: true, force: true }),
+    // A server that was told to end can still write files.
+    remove: () => rmSync(workspace, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 }),
   }
 }
 
