@@ -99,7 +99,7 @@ async function* readAnswer(
           if (hasStopped) return 'stop-string'
           if (answer.isReasoningUsedUp) return 'reasoning-used-up'
         }
-        hasEnded ||= taken.length < value.tokenIds.length
+        hasEnded ||= value.tokenIds.some((id) => endIds.has(id))
       }
     } catch (error) {
       // Behind the token that ends the answer, no token can be missing.
