@@ -7,7 +7,7 @@ const folder = '.cache/entries'
 const rows = [
   ['rivulet', 'index/index.js', '20.9 kB'],
   ['rivulet/ai-sdk', 'ai-sdk/ai-sdk.js', '2.4 kB'],
-  ['rivulet/chat', 'chat/chat.js', '9.7 kB'],
+  ['rivulet/chat', 'chat/chat.js', '10 kB'],
   ['rivulet/llama-cpp', 'llama-cpp/llama-cpp.js', '2.7 kB'],
   ['rivulet/llama-cpp-compat', 'llama-cpp-compat/llama-cpp-compat.js', '0.3 kB'],
   ['rivulet/onnx', 'onnx/onnx.js', '3 kB'],
@@ -15,7 +15,7 @@ const rows = [
   ['rivulet/opentelemetry', 'opentelemetry/opentelemetry.js', '1.2 kB'],
   ['rivulet/prompt-api', 'prompt-api/prompt-api.js', '27.2 kB'],
   ['rivulet/prompt-api-backend', 'prompt-api-backend/prompt-api-backend.js', '3.2 kB'],
-  ['rivulet/react', 'react/react.js', '10 kB'],
+  ['rivulet/react', 'react/react.js', '10.2 kB'],
   ['rivulet/remote', 'remote/remote.js', '2.1 kB'],
   ['rivulet/responses', 'responses/responses.js', '1.6 kB'],
   ['rivulet/serve-openai', 'serve-openai/serve-openai.js', '10.6 kB'],
