@@ -7,7 +7,7 @@ const folder = '.cache/entries'
 const rows = [
   ['rivulet', 'index/index.js', '21.3 kB'],
   ['rivulet/ai-sdk', 'ai-sdk/ai-sdk.js', '2.4 kB'],
-  ['rivulet/chat', 'chat/chat.js', '10.9 kB'],
+  ['rivulet/chat', 'chat/chat.js', '11.2 kB'],
   ['rivulet/grpc-web', 'grpc-web/grpc-web.js', '1.1 kB'],
   ['rivulet/llama-cpp', 'llama-cpp/llama-cpp.js', '2.7 kB'],
   ['rivulet/llama-cpp-compat', 'llama-cpp-compat/llama-cpp-compat.js', '0.3 kB'],
@@ -16,7 +16,7 @@ const rows = [
   ['rivulet/opentelemetry', 'opentelemetry/opentelemetry.js', '1.2 kB'],
   ['rivulet/prompt-api', 'prompt-api/prompt-api.js', '28.5 kB'],
   ['rivulet/prompt-api-backend', 'prompt-api-backend/prompt-api-backend.js', '3.2 kB'],
-  ['rivulet/react', 'react/react.js', '11.3 kB'],
+  ['rivulet/react', 'react/react.js', '11.6 kB'],
   ['rivulet/remote', 'remote/remote.js', '2.1 kB'],
   ['rivulet/responses', 'responses/responses.js', '1.6 kB'],
   ['rivulet/routing', 'routing/routing.js', '4 kB'],

@@ -454,6 +454,42 @@ describe("a chat's engine (scripted)", () => {
     expect(engine.counted).toEqual([])
   })
 
+  it('computes the conversation ahead of the next question, without old exchanges and with the tools', async () => {
+    const engine = createScriptedEngine(() => ({ words: ['0123456789'] }), { contextLength: 200 })
+    const tool = { name: 'clock', run: () => 'noon' }
+    const chat = createChat({
+      engine,
+      system: '!',
+      tools: [tool],
+      sampling: { reasoning: 'off', temperature: 0 },
+    })
+    await chat.prepare()
+    for (const digit of '12345') await chat.send(digit.repeat(10))
+    await chat.prepare()
+    const [first, last] = engine.prefilled
+    expect(first!.prompt).toEqual([{ role: 'system', content: '!' }])
+    const { messages } = chat.getSnapshot()
+    expect(last!.prompt).toEqual([
+      { role: 'system', content: '!' },
+      ...messages.slice(4).map(({ role, text }) => ({ role, content: text })),
+    ])
+    expect(last!.options).toMatchObject({ reasoning: 'off', tools: engine.requests.at(-1)!.options.tools })
+  })
+
+  it('prepares nothing while it answers, without messages, or with an engine that cannot; and never rejects', async () => {
+    const { chat, engine } = openChat()
+    await chat.prepare()
+    const asked = chat.send('Hello')
+    await chat.prepare()
+    await asked
+    expect(engine.prefilled).toEqual([])
+    Object.assign(engine, { prefill: () => Promise.reject(new Error('the runtime broke')) })
+    await chat.prepare()
+    Object.assign(engine.info, { supports: { ...engine.info.supports, prefill: false } })
+    await chat.prepare()
+    expect(await chat.send('Bye')).toMatchObject({ state: { kind: 'finished' } })
+  })
+
   it('stops an answer while its tokens are counted', async () => {
     const engine = createScriptedEngine(() => ({ words: ['.'] }), { contextLength: 200 })
     Object.assign(engine, {

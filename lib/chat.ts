@@ -3,7 +3,7 @@ import type { AnswerContent } from './chat/answer-content.js'
 import { checkAnswerOptions, checkChatOptions, checkQuestion, readTurns } from './chat/check-chat.js'
 import { createEngineSlot } from './chat/engine-slot.js'
 import { createListeners, type ChatListener } from './chat/listeners.js'
-import { streamAnswer } from './chat/stream-answer.js'
+import { prepareAnswer, streamAnswer } from './chat/stream-answer.js'
 import { refuse } from './contract/check-options.js'
 import { RivuletError, type ErrorCode } from './contract/errors.js'
 import type { AnswerOptions, JsonSchema, SamplingOptions, Tool } from './contract/request.js'
@@ -212,6 +212,13 @@ export interface Chat {
    */
   resend(id: string, text: string, sampling?: ChatSampling): Promise<Answer>
   /**
+   * Computes the conversation so far ahead of the next question, so that its answer starts sooner. Call it when the user starts
+   * to type, or after `setMessages()`. It does nothing while an answer is being written, and with an engine that cannot do it
+   * (`engine.info.supports.prefill`). `send()` interrupts it, and uses what is computed.
+   * @returns a promise that resolves when this has ended; never rejects
+   */
+  prepare(): Promise<void>
+  /**
    * Cancels the running answer, and keeps its text so far. A chat needs no other cleanup. A chat never disposes its engine.
    * @returns a promise that resolves when the chat can take the next question
    */
@@ -248,6 +255,7 @@ export function createChat(options: ChatOptions): Chat {
   let { system, sampling, tools = [], maxToolRounds = 8 } = options
   const listeners = createListeners(() => snapshot)
   let running: AbortController | undefined
+  let preparing: AbortController | undefined
   let lastEnding: Promise<Answer> | undefined
   let snapshot: ChatSnapshot = {
     messages: readTurns(options.messages ?? []),
@@ -285,6 +293,7 @@ export function createChat(options: ChatOptions): Chat {
       // `setMessages()` may have replaced the messages since this answer started.
       if (running === abort) change(changed)
     }
+    preparing?.abort()
     running = abort
     change({ messages: [...turns, waiting], status: { kind: 'answering' } })
     const ending = streamAnswer({
@@ -351,12 +360,32 @@ export function createChat(options: ChatOptions): Chat {
       if (asked === -1) refuse('There is no question with this id.', 'id')
       return ask(messages.slice(0, asked), text, overrides)
     },
+    async prepare() {
+      if (running) return
+      preparing?.abort()
+      const abort = new AbortController()
+      preparing = abort
+      try {
+        await prepareAnswer({
+          slot,
+          system: system === '' ? undefined : system,
+          turns: snapshot.messages,
+          sampling: sampling ?? {},
+          tools,
+          maxToolRounds,
+          signal: abort.signal,
+        })
+      } catch {
+        // The next answer computes its prompt itself, and reports what fails.
+      }
+    },
     async stop() {
       running?.abort()
       await lastEnding
     },
     setMessages(messages) {
       const turns = readTurns(messages)
+      preparing?.abort()
       running?.abort()
       running = undefined
       change({ messages: turns, status: slot.status, forgottenMessages: 0 })

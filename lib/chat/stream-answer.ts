@@ -138,6 +138,24 @@ async function streamWhatFits(
   }
 }
 
+/**
+ * Computes the conversation ahead of its next question, if the engine can. A generation interrupts this.
+ * @throws the errors of `engine.prefill`; the reason of the signal
+ */
+export async function prepareAnswer(
+  request: Omit<AnswerRequest, 'partial' | 'onForget' | 'onContent'>,
+): Promise<void> {
+  const { slot, system, turns, sampling, signal } = request
+  const seated = await slot.take(signal)
+  if (!seated?.engine.info.supports.prefill) return
+  const { engine, contextWindow } = seated
+  const takesTools = engine.info.supports.roles.includes('tool')
+  const options = { ...readPromptOptions(sampling), ...chooseTools(request, 0, false), signal }
+  const forgotten = await contextWindow.countForgotten(engine, { system, turns, takesTools }, options)
+  const prompt = toPrompt(system, turns.slice(forgotten), takesTools)
+  if (prompt.length > 0) await engine.prefill(prompt, options)
+}
+
 /** Returns the sampling options that change the prompt. */
 function readPromptOptions({ templateVariables, reasoning }: ChatSampling): PromptOptions {
   return { ...(templateVariables && { templateVariables }), ...(reasoning && { reasoning }) }
@@ -148,7 +166,7 @@ function readPromptOptions({ templateVariables, reasoning }: ChatSampling): Prom
  * @param isText true if this round must not call tools
  */
 function chooseTools(
-  { tools, sampling: { toolChoice: asked } }: AnswerRequest,
+  { tools, sampling: { toolChoice: asked } }: Pick<AnswerRequest, 'tools' | 'sampling'>,
   rounds: number,
   isText: boolean,
 ): { readonly tools?: readonly Tool[]; readonly toolChoice?: ToolChoice } {
