@@ -26,7 +26,6 @@ export async function streamOnce(url, prompt, device) {
     if (await page.locator('[data-state=failed]').count()) {
       const alert = page.getByRole('alert').first()
       // The reason is folded there.
-      await alert.locator('summary').evaluateAll((all) => all.forEach((each) => (each.hidden = true)))
       await alert
         .locator('details')
         .evaluateAll((all) => all.forEach((each) => each.setAttribute('open', '')))
