@@ -77,6 +77,7 @@ test('the built-in model answers with a tree that grows and is valid; the gramma
     pages: expect.any(Number),
     endsWell: expect.any(Boolean),
   })
+  await tree(page).locator('.value-json summary').click()
   await expectNoViolations(page)
 
   // It is kept with the conversation.

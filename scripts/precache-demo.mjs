@@ -7,7 +7,7 @@ import { join, relative, sep } from 'node:path'
 const placeholder = 'builtFiles'
 const fileName = 'service-worker.js'
 /** Larger files are runtimes, which a user may never need. */
-const largeBytes = 2 ** 20
+const largeBytes = 2 ** 19
 /** The library stores the models and the WebAssembly of the runtimes itself. */
 const excluded = /^models\/|\.wasm$/
 

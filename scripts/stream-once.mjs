@@ -24,7 +24,12 @@ export async function streamOnce(url, prompt, device) {
     await page.goto(`${url}?device=${encodeURIComponent(device)}`)
     await page.locator('[data-state=ready], [data-state=failed]').waitFor({ timeout: 120_000 })
     if (await page.locator('[data-state=failed]').count()) {
-      throw new Error(await page.getByRole('alert').first().innerText())
+      const alert = page.getByRole('alert').first()
+      // The reason is folded there.
+      await alert
+        .locator('details')
+        .evaluateAll((all) => all.forEach((each) => each.setAttribute('open', '')))
+      throw new Error(await alert.innerText())
     }
     const model = await page.getByTestId('model').innerText()
     console.log(`\n${model}, ${await page.getByTestId('device').innerText()}\n`)

@@ -46,7 +46,7 @@ export function AnswerValue({ answer, writtenValue, onDraw }: AnswerValueProps) 
           <p class="value-valid">Valid: the answer has the form that you chose.</p>
           <details class="value-json">
             <summary>JSON</summary>
-            <pre tabIndex={0} aria-label="JSON">
+            <pre tabIndex={0} role="region" aria-label="JSON">
               {JSON.stringify(value, null, 2)}
             </pre>
           </details>
