@@ -180,6 +180,18 @@ const jsonSchema = {
   additionalProperties: false,
 } as const
 
+/** Options that change which tokens are chosen, all at once. */
+const mixedSampling = {
+  temperature: 1.2,
+  seed: 2,
+  topK: 40,
+  topP: 0.9,
+  minP: 0.01,
+  repetitionPenalty: 1.3,
+  frequencyPenalty: 0.5,
+  logitBias: { 5: 3 },
+} as const
+
 function expectAnimal(value: unknown): void {
   expect(value).toEqual({ animal: expect.stringMatching(/^(cat|dog|dragon)$/), age: expect.any(Number) })
   expect((value as { age: number }).age % 10).toBe((value as { age: number }).age)
@@ -428,13 +440,20 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
   async structured(context) {
     const check = async (engine: JSHandle<Engine>) => {
       const options = { temperature: 0, maxTokens: 60, reasoning: 'off' } as const
-      const { chunks, result } = await streamAnswer(engine, question, {
-        ...options,
-        responseFormat: { jsonSchema },
-      })
-      expect(result.finishReason, result.text).toBe('stop')
-      expectAnimal(result.value)
-      expect(JSON.parse(chunks.join(''))).toEqual(result.value)
+      const { supports } = await engine.evaluate(({ info }) => info)
+      const samplings = Object.entries(mixedSampling).filter(([name]) =>
+        supports.options.includes(name as keyof typeof mixedSampling),
+      )
+      for (const sampling of [{}, Object.fromEntries(samplings)]) {
+        const { chunks, result } = await streamAnswer(engine, question, {
+          ...options,
+          ...sampling,
+          responseFormat: { jsonSchema },
+        })
+        expect(result.finishReason, result.text).toBe('stop')
+        expectAnimal(result.value)
+        expect(JSON.parse(chunks.join(''))).toEqual(result.value)
+      }
       const unheld = { type: 'array', items: { type: 'string' }, contains: { const: 'a' } }
       const responseFormat = { jsonSchema: unheld }
       expect(await failGeneration(engine, question, { ...options, responseFormat })).toMatchObject({
