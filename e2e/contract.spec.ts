@@ -13,13 +13,13 @@ import type { DrivenPage } from './browsers/driver.js'
 import { explainUntestable } from './browsers/features.js'
 import { test } from './browsers/test.js'
 import { startFakeServer } from './fake-server.js'
-import { thinkingTemplate } from './hermes-template.js'
+import { hermesTemplate, thinkingTemplate } from './hermes-template.js'
 import { startLlamaEngine, startSocketBridge } from './llama-bridges.js'
 import { listRefused, promises, subjects, transports, type PromiseName, type Subject } from './promises.js'
 import { startRealServer, type RealServer } from './real-server.js'
 
 interface Servers {
-  /** Answers with the embedded model; `tools` says that it takes tools, which it does not show itself. */
+  /** Answers with the embedded model. `hasTools`: it takes tools, and its list of models does not show that. */
   readonly real?: { readonly url: string; readonly model: string; readonly hasTools?: boolean }
   /** Sends two words, then closes the connection. */
   readonly broken?: { readonly url: string }
@@ -195,6 +195,18 @@ const jsonSchema = {
   additionalProperties: false,
 } as const
 
+/** Options that change which tokens are chosen, all at once. */
+const mixedSampling = {
+  temperature: 1.2,
+  seed: 2,
+  topK: 40,
+  topP: 0.9,
+  minP: 0.01,
+  repetitionPenalty: 1.3,
+  frequencyPenalty: 0.5,
+  logitBias: { 5: 3 },
+} as const
+
 function expectAnimal(value: unknown): void {
   expect(value).toEqual({ animal: expect.stringMatching(/^(cat|dog|dragon)$/), age: expect.any(Number) })
   expect((value as { age: number }).age % 10).toBe((value as { age: number }).age)
@@ -207,20 +219,22 @@ function expectAnimal(value: unknown): void {
 async function withChannels(
   { subject, page, namedOrigins, engine }: Context,
   check: (engine: JSHandle<Engine>) => Promise<void>,
+  chatTemplate = thinkingTemplate,
 ): Promise<void> {
   if (subject.kind === 'webLlm') return check(engine)
-  const servers: Servers = {}
+  let servers: Servers = {}
   let close = () => {}
   if (subject.kind === 'remote') {
-    const started = await startRealServer('llama.cpp', 'demo/public/models/stories.gguf', thinkingTemplate)
+    const started = await startRealServer('llama.cpp', 'demo/public/models/stories.gguf', chatTemplate)
     test.skip('unavailable' in started, 'unavailable' in started ? started.unavailable : '')
     if ('unavailable' in started) return
-    Object.assign(servers, { real: started.value })
-    namedOrigins.add(new URL(started.value.url).origin)
+    const { url, model } = started.value
+    servers = { real: { url, model } }
+    namedOrigins.add(new URL(url).origin)
     close = started.value.close
   }
   try {
-    const other = await openEngine(page, subject.kind, servers, thinkingTemplate)
+    const other = await openEngine(page, subject.kind, servers, chatTemplate)
     await check(other)
     await other.evaluate((engine) => engine.dispose())
   } finally {
@@ -503,14 +517,22 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
 
   async structured(context) {
     const check = async (engine: JSHandle<Engine>) => {
-      const options = { temperature: 0, maxTokens: 60, reasoning: 'off' } as const
-      const { chunks, result } = await streamAnswer(engine, question, {
-        ...options,
-        responseFormat: { jsonSchema },
-      })
-      expect(result.finishReason, result.text).toBe('stop')
-      expectAnimal(result.value)
-      expect(JSON.parse(chunks.join(''))).toEqual(result.value)
+      const { supports } = await engine.evaluate(({ info }) => info)
+      const reasoning = supports.reasoning.includes('off') ? 'off' : undefined
+      const options = { temperature: 0, maxTokens: 60, reasoning } as const
+      const samplings = Object.entries(mixedSampling).filter(([name]) =>
+        supports.options.includes(name as keyof typeof mixedSampling),
+      )
+      for (const sampling of [{}, Object.fromEntries(samplings)]) {
+        const { chunks, result } = await streamAnswer(engine, question, {
+          ...options,
+          ...sampling,
+          responseFormat: { jsonSchema },
+        })
+        expect(result.finishReason, result.text).toBe('stop')
+        expectAnimal(result.value)
+        expect(JSON.parse(chunks.join(''))).toEqual(result.value)
+      }
       const unheld = { type: 'array', items: { type: 'string' }, contains: { const: 'a' } }
       const responseFormat = { jsonSchema: unheld }
       expect(await failGeneration(engine, question, { ...options, responseFormat })).toMatchObject({
@@ -519,8 +541,11 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
         text: '',
       })
     }
-    // The server of the other tests is of unknown kind: the promise `options` tests that it refuses forms.
-    await (context.subject.kind === 'remote' ? withChannels(context, check) : check(context.engine))
+    // The server of the other tests is of unknown kind: the promise `options` tests that it refuses forms. With thoughts, llama.cpp's
+    // server would get the schema, and allow any white space.
+    await (context.subject.kind === 'remote'
+      ? withChannels(context, check, hermesTemplate)
+      : check(context.engine))
   },
 
   async tools(context) {

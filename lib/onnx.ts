@@ -14,7 +14,7 @@ import {
 import { resolveUrl } from './resolve-url.js'
 
 export { onnxDevices, onnxDtypes } from './contract/onnx-options.js'
-export type { OnnxDevice, OnnxDtype } from './contract/onnx-options.js'
+export type { OnnxBuild, OnnxDevice, OnnxDtype } from './contract/onnx-options.js'
 
 /**
  * URLs of ONNX Runtime's WebAssembly files, relative to the page: a folder that contains the files of onnxruntime-web's `dist`

@@ -4,6 +4,7 @@ const deviceNames = {
   webgpu: 'WebGPU',
   wasm: 'WASM',
   server: 'Server',
+  browser: 'Browser',
 } satisfies Record<RunModel['device'], string>
 
 /** `WASM · CPU, 2 threads` */
