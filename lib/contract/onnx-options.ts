@@ -12,15 +12,17 @@ export const onnxDevices = ['auto', 'webgpu', 'wasm'] as const
 export type OnnxDevice = (typeof onnxDevices)[number]
 
 /**
- * The builds of ONNX Runtime, and the file names of their WebAssembly in the `dist` folder of onnxruntime-web: `wasm` for the
- * CPU; for WebGPU, `jspi` in browsers with JavaScript Promise Integration, and `webgpu` in the others.
+ * A build of ONNX Runtime: `wasm` for the CPU; for WebGPU, `jspi` in browsers with JavaScript Promise Integration, and `webgpu`
+ * in the others.
  */
+export type OnnxBuild = 'wasm' | 'webgpu' | 'jspi'
+
+/** The file names of the builds' WebAssembly in the `dist` folder of onnxruntime-web. */
 export const onnxWasmFiles = {
   wasm: 'ort-wasm-simd-threaded.wasm',
   webgpu: 'ort-wasm-simd-threaded.asyncify.wasm',
   jspi: 'ort-wasm-simd-threaded.jspi.wasm',
-} as const
-export type OnnxBuild = keyof typeof onnxWasmFiles
+} as const satisfies Record<OnnxBuild, string>
 
 /** The options of `onnx()` that are sent to the worker. */
 export interface OnnxLoadOptions {

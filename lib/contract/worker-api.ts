@@ -20,8 +20,9 @@ export interface ModelInfo {
   readonly execution: Execution
   /**
    * Why the model runs more slowly here than it could: sentences for the developer. Empty if there is no reason. Only
-   * `onnx()` reports reasons: a check found that a faster `execution` does not work on this device, or `device: 'auto'` chose
-   * WASM because the graphics adapter cannot compute the folder's files.
+   * `onnx()` reports reasons: a check found that a faster `execution` does not work on this device, `device: 'auto'` chose
+   * WASM because the graphics adapter cannot compute the model or the folder's files, or every prompt is computed from its
+   * start because the model's activations are quantized dynamically.
    */
   readonly warnings: readonly string[]
   /** Maximum length of prompt and answer together, in tokens; undefined if a server does not report it. */

@@ -1,8 +1,14 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
+import { createNode } from './graph-edit.js'
 import { createOnnxBackend } from './onnx-backend.js'
-import { AttributeProtoSchema, AttributeProto_AttributeType, ModelProtoSchema } from './onnx_pb.js'
+import {
+  AttributeProtoSchema,
+  AttributeProto_AttributeType,
+  ModelProtoSchema,
+  type GraphProto,
+} from './onnx_pb.js'
 
 afterEach(() => vi.restoreAllMocks())
 
@@ -62,13 +68,29 @@ it('a requested graphics card that cannot compute the files of the folder is an 
   })
 })
 
-/** Limits the scores of attention, as in Gemma 2. */
-async function addSoftCap(file: Blob): Promise<Blob> {
+/** Changes the content of a graph's file. */
+async function changeGraph(file: Blob, change: (graph: GraphProto) => void): Promise<Blob> {
   const model = fromBinary(ModelProtoSchema, new Uint8Array(await file.arrayBuffer()))
-  const softcap = { name: 'softcap', f: 50, type: AttributeProto_AttributeType.FLOAT }
-  for (const { opType, attribute } of model.graph!.node)
-    if (opType === 'GroupQueryAttention') attribute.push(create(AttributeProtoSchema, softcap))
+  change(model.graph!)
   return new Blob([toBinary(ModelProtoSchema, model)])
+}
+
+it('a model with dynamically quantized activations reports that it computes every prompt from its start', async () => {
+  const info = await load('model_quantized.onnx', { device: 'wasm' }, (file) =>
+    changeGraph(file, (graph) => {
+      graph.node.push(createNode('DynamicQuantizeLinear', ['logits'], ['rounded', 'scale', 'zero']))
+    }),
+  )
+  expect(info.warnings).toEqual([expect.stringContaining('Every prompt is computed from its start')])
+})
+
+/** Limits the scores of attention, as in Gemma 2. */
+function addSoftCap(file: Blob): Promise<Blob> {
+  const softcap = { name: 'softcap', f: 50, type: AttributeProto_AttributeType.FLOAT }
+  return changeGraph(file, ({ node }) => {
+    for (const { opType, attribute } of node)
+      if (opType === 'GroupQueryAttention') attribute.push(create(AttributeProtoSchema, softcap))
+  })
 }
 
 describe('a model whose attention has a soft cap, which ONNX Runtime ignores on WebGPU', () => {

@@ -108,6 +108,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
         onSession: () => tracker.enterPhase('warm-up'),
         onSlower: (reason) => warnings.push(reason),
       }).finally(tracker.stop)
+      if (decoder.prefillRules.wholePrompt) warnings.push(wholePromptWarning)
       times.remember(tracker.finish())
       const { tokenizer, endIds } = config
       const compiler = loadGrammarEngine && createFormCompiler(loadGrammarEngine, tokenizer, endIds)
@@ -160,6 +161,9 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
 function disposedError(): RivuletError {
   return new RivuletError('engine-disposed', 'No model is loaded. Create a new engine.')
 }
+
+const wholePromptWarning =
+  "Every prompt is computed from its start, in one run, because reused results would change the answer. Dynamically quantized activations (Optimum's q8) have one scale for each run. Try another dtype."
 
 /** What `load` leaves for `generate`. */
 interface Loaded {
