@@ -118,11 +118,18 @@ for (const { kind, tag, contextLength, reportsTimes, server: kindOfServer } of c
         { role: 'assistant', content: text },
         { role: 'user', content: 'And of Spain?' },
       ] as const
-      const first = await streamAnswer(responsesEngine, prompt, greedy)
-      expect(first.result).toMatchObject({ text, finishReason: 'length', usage: { completionTokens: 12 } })
+      // The Responses API takes limits of at least 16. LiteLLM raises a lower one.
+      const limited = { ...greedy, maxTokens: 20 }
+      const { result: expected } = await streamAnswer(engine, prompt, limited)
+      const first = await streamAnswer(responsesEngine, prompt, limited)
+      expect(first.result).toMatchObject({
+        text: expected.text,
+        finishReason: expected.finishReason,
+        usage: { completionTokens: expected.usage.completionTokens },
+      })
       expect(first.chunks.length).toBeGreaterThan(10)
-      const second = await streamAnswer(responsesEngine, messages, greedy)
-      expect(second.result.text).toBe((await streamAnswer(engine, messages, greedy)).result.text)
+      const second = await streamAnswer(responsesEngine, messages, limited)
+      expect(second.result.text).toBe((await streamAnswer(engine, messages, limited)).result.text)
       expect(await fail(responsesEngine, prompt, { seed: 1 })).toMatchObject({
         code: 'invalid-option',
         message: expect.stringContaining('remote does not support "seed"'),
