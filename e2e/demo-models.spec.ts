@@ -284,7 +284,9 @@ test('a folder with a handle is remembered, and can be removed from the list', a
 test('the storage panel shows the storage used and whether the browser may delete it', async ({ page }) => {
   await openPicker(page)
   const storage = picker(page).getByRole('region', { name: 'Storage' })
-  await expect(storage).toContainText(/models: 3\.28 MB\. Storage used by this site: .* of .* GB/)
+  await expect(storage).toContainText(
+    /models: 3\.28 MB, and by the software that runs them: \d\d\.\d MB\. Storage used by this site: .* of .* GB/,
+  )
   await expect(storage).toContainText('may delete the models')
   await storage.getByRole('button', { name: 'Request persistent storage' }).click()
   await expect(picker(page).getByRole('status')).toHaveText(/browser/)

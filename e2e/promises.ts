@@ -230,7 +230,6 @@ export const transports: readonly (Subject & { readonly kind: TransportKind })[]
     ignored: [],
     exceptions: {
       ...testedInNode,
-      tools: 'read from the tokens by the code of `onnx()`; not tested over gRPC',
       backpressure: '✓ by the socket: the server keeps writing until the buffers are full',
     },
   },

@@ -14,13 +14,15 @@ interface Props {
 
 /** Shows how much storage the models use, and whether the browser may delete them. */
 export function StoragePanel({ use, others, onPersist, onDelete, onDeleteAll }: Props) {
-  const { models, usedBytes, quotaBytes, isPersisted } = use
-  const modelBytes = models.reduce((sum, { storedBytes }) => sum + storedBytes, 0)
+  const { models, runtimes, usedBytes, quotaBytes, isPersisted } = use
+  const modelBytes = sumBytes(models)
+  const runtimeBytes = sumBytes(runtimes)
   return (
     <section class="storage" aria-labelledby="storage-title">
       <h3 id="storage-title">Storage</h3>
       <p>
-        Storage used by models: <strong data-testid="model-bytes">{formatSize(modelBytes)}</strong>. Storage
+        Storage used by models: <strong data-testid="model-bytes">{formatSize(modelBytes)}</strong>
+        {runtimeBytes > 0 && `, and by the software that runs them: ${formatSize(runtimeBytes)}`}. Storage
         used by this site: {formatSize(usedBytes)}
         {quotaBytes !== undefined && ` of ${formatSize(quotaBytes)} available`}.
       </p>
@@ -50,6 +52,10 @@ export function StoragePanel({ use, others, onPersist, onDelete, onDeleteAll }: 
       </div>
     </section>
   )
+}
+
+function sumBytes(stored: readonly { readonly storedBytes: number }[]): number {
+  return stored.reduce((sum, { storedBytes }) => sum + storedBytes, 0)
 }
 
 const persistenceTexts: Readonly<Record<string, string>> = {

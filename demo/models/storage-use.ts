@@ -1,8 +1,9 @@
-import { store, type StoredModel } from 'rivulet'
+import { store, type StoredModel, type StoredRuntime } from 'rivulet'
 
 /** Storage that this site uses in the browser. */
 export interface StorageUse {
   readonly models: readonly StoredModel[]
+  readonly runtimes: readonly StoredRuntime[]
   /** All storage of this site, as the browser reports it. */
   readonly usedBytes: number
   /** Undefined if the browser does not report it. */
@@ -14,12 +15,13 @@ export interface StorageUse {
 export async function readStorageUse(): Promise<StorageUse> {
   // Missing on insecure pages.
   const storage: StorageManager | undefined = navigator.storage
-  const [models, estimate, isPersisted] = await Promise.all([
+  const [models, runtimes, estimate, isPersisted] = await Promise.all([
     store.list(),
+    store.listRuntimes(),
     storage?.estimate?.(),
     storage?.persisted?.(),
   ])
-  return { models, usedBytes: estimate?.usage ?? 0, quotaBytes: estimate?.quota, isPersisted }
+  return { models, runtimes, usedBytes: estimate?.usage ?? 0, quotaBytes: estimate?.quota, isPersisted }
 }
 
 /** @returns whether the browser granted persistent storage */

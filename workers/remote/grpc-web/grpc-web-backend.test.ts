@@ -620,3 +620,42 @@ describe('a model that reasons', () => {
     expect(server.requests[0]?.samplingParams?.constraint).toEqual({ case: 'jsonObject', value: true })
   })
 })
+
+describe('a model with tools', () => {
+  const template = `{% for tool in tools or [] %}{{ tool | tojson }}{% endfor %}{% for message in messages %}{{ '<|user|>' + message.content + '<|end|>' }}{% endfor %}{{ '<|assistant|>' }}{# <tool_call>{"name": }</tool_call> #}`
+
+  it('has its calls in their own channel, in pieces of their arguments', async () => {
+    const { backend, info } = await openGrpcWeb(
+      server.url,
+      { transport: { chatTemplate: template } },
+      storiesFolder,
+      {
+        'tokenizer.json': (json) => {
+          const added = json.added_tokens as object[]
+          for (const [index, content] of ['<tool_call>', '</tool_call>'].entries()) {
+            added.push({ id: 2048 + index, content, special: false, normalized: false })
+          }
+        },
+      },
+    )
+    expect(info.supports.options).toContain('tools')
+    const call = await encode('\n{"name": "tell", "arguments": {"title": "The fox"}}\n')
+    server.answer = async function* () {
+      yield* writeAnswer([...(await encode('Yes.')), 2048, ...call, 2049, endId].map((id) => [id]))
+    }
+    const { text, chunks, end } = await answer(
+      backend,
+      chatRequest(question, { tools: [{ name: 'tell', parameters: { type: 'object' } }] }),
+    )
+    expect({ text, end }).toEqual({ text: 'Yes.', end: 'tool-calls' })
+    const deltas = chunks.flatMap(({ toolCalls = [] }) => toolCalls)
+    expect(deltas.length).toBeGreaterThan(3)
+    expect(deltas[0]).toMatchObject({ index: 0, name: 'tell' })
+    expect(JSON.parse(deltas.map(({ argumentsDelta }) => argumentsDelta).join(''))).toEqual({
+      title: 'The fox',
+    })
+    const [{ input }] = server.requests as [(typeof server.requests)[number]]
+    const sent = input.case === 'tokenized' ? tokenizer.decode(input.value.inputIds) : ''
+    expect(sent).toContain('"name": "tell"')
+  })
+})
