@@ -4,7 +4,7 @@ import type { Engine, TokenStream } from 'rivulet'
  * Returns the engine with streams whose readers pause before each chunk. The small model's whole answer is otherwise there
  * before a test can interrupt it.
  */
-export function readSlowly(engine: Engine, pauseMs = 50): Engine {
+export function readSlowly(engine: Engine, pauseMs = 25): Engine {
   const slow = Object.create(engine) as { generate: Engine['generate'] } & Engine
   slow.generate = (...request) => {
     const stream = engine.generate(...request)
