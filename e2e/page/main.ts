@@ -43,14 +43,25 @@ const library = {
   xgrammar,
 }
 
+/** The running workers into which a test can inject faults. */
 const faultyWorkers: { readonly worker: Worker; readonly name: string }[] = []
+
+function addFaultyWorker(worker: Worker, name: string): Worker {
+  const added = { worker, name }
+  faultyWorkers.push(added)
+  worker.terminate = () => {
+    const index = faultyWorkers.indexOf(added)
+    if (index !== -1) faultyWorkers.splice(index, 1)
+    Worker.prototype.terminate.call(worker)
+  }
+  return worker
+}
 
 /** For `onnx({ worker })`: a worker in which a test can inject faults. */
 function createFaultyWorker(kind = 'faulty'): Worker {
   const name = `${kind} ${crypto.randomUUID()}`
   const worker = new Worker(new URL('./faulty.worker.ts', import.meta.url), { type: 'module', name })
-  faultyWorkers.push({ worker, name })
-  return worker
+  return addFaultyWorker(worker, name)
 }
 
 /**
@@ -60,15 +71,13 @@ function createFaultyWorker(kind = 'faulty'): Worker {
 function createLlamaCppWorker(kind = 'llama-cpp'): Worker {
   const name = `${kind} ${crypto.randomUUID()}`
   const worker = new Worker(new URL('./llama-cpp.worker.ts', import.meta.url), { type: 'module', name })
-  faultyWorkers.push({ worker, name })
-  return worker
+  return addFaultyWorker(worker, name)
 }
 
 /** For `remote({ worker })` with `grpcWeb()`: a worker that a test can terminate. */
 function createGrpcWebWorker(): Worker {
   const worker = new Worker(new URL('./grpc-web.worker.ts', import.meta.url), { type: 'module' })
-  faultyWorkers.push({ worker, name: '' })
-  return worker
+  return addFaultyWorker(worker, '')
 }
 
 /** For `webLlm({ worker })`: a worker with a scripted engine. */
