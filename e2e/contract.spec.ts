@@ -488,7 +488,7 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
     for (const [name, value] of Object.entries(options)) {
       const error = await failGeneration(engine, question, { maxTokens: 1, [name]: value })
       if (!error) continue
-      expect(error, name).toMatchObject({ code: 'invalid-option' })
+      expect(error, `${name}: ${error.message}`).toMatchObject({ code: 'invalid-option' })
       expect(error.message).toContain(name)
       names.push(name)
     }
