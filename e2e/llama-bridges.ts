@@ -13,6 +13,9 @@ import {
 import { SamplingParamsSchema, type SamplingParams } from '../workers/remote/grpc-web/vllm_engine_pb.js'
 import type { RealServer } from './real-server.js'
 
+/** A new connection for each request: llama.cpp's server can close an idle one at the moment at which it is used again. */
+const jsonHeaders = { 'content-type': 'application/json', connection: 'close' }
+
 /** Reads the data of server-sent events. */
 async function* readData({ body }: Response): AsyncGenerator<string, undefined, undefined> {
   const events: string[] = []
@@ -70,7 +73,7 @@ export async function startLlamaEngine({ url, model }: RealServer, endId: number
     }
     const response = await fetch(new URL('/completion', url), {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: jsonHeaders,
       body: JSON.stringify(body),
       signal,
     })
@@ -107,7 +110,7 @@ export async function startSocketBridge({ url }: RealServer): Promise<SocketBrid
     const { type: _, ...body } = JSON.parse(message) as Readonly<Record<string, unknown>>
     const response = await fetch(`${url}/responses`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: jsonHeaders,
       body: JSON.stringify({ ...body, stream: true }),
       signal,
     })

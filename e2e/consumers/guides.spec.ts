@@ -179,6 +179,8 @@ async function editWhileServed(page: Page, file: string): Promise<void> {
     const code = readFileSync(file, 'utf8')
     writeFileSync(file, code.replace(/(disabled=.*length === 0.>\s*)[\w ]+/, `$1${label}`))
     await expect(page.getByRole('button', { name: label })).toBeVisible()
+    // A file watcher merges changes that follow each other at once.
+    await page.waitForTimeout(500)
   }
 }
 
@@ -202,7 +204,7 @@ for (const { name, app, file, isFast, serveBuiltApp } of [
     },
   },
 ] as const) {
-  test.describe(`${name}: the guide’s chat`, { tag: isFast ? '@ci' : [] }, () => {
+  test.describe(`${name}: the guide’s chat`, () => {
     let consumer: Consumer
     test.beforeAll(() => {
       consumer = installConsumer(app)
@@ -210,11 +212,12 @@ for (const { name, app, file, isFast, serveBuiltApp } of [
     })
     test.afterAll(() => consumer.remove())
 
-    test('builds and streams', async ({ page }) =>
+    test('builds and streams', { tag: isFast ? '@ci' : [] }, async ({ page }) =>
       withServer(await serveBuiltApp(consumer), async ({ url }) => {
         await page.goto(url)
         await ask(page)
-      }))
+      }),
+    )
 
     test('on the development server, edits of the module leave one worker', async ({ page }) =>
       withServer(await serveOwn(consumer, 'dev'), async ({ url }) => {
