@@ -413,7 +413,7 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
     await decoder.release()
   })
 
-  itIn32Bits('by replay if it has a state of fixed size, also from a checkpoint', async () => {
+  itInSoak('by replay if it has a state of fixed size, also from a checkpoint', async () => {
     const weights = () => changeModel(addConvState)
     const long = [...prompts.ball, ...prompts.dragon, ...prompts.ball, ...prompts.dragon]
     const follow = [...long, ...prompts.ball]
