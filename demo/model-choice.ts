@@ -160,6 +160,8 @@ async function findSmolLm2(): Promise<ModelSource> {
 /** @returns the file's size in bytes; undefined if the file does not exist or the server does not report its size */
 export async function readServedSize(url: URL): Promise<number | undefined> {
   const response = await fetch(url, { method: 'HEAD' }).catch(() => undefined)
+  // It is empty. Chromium reports a request whose body is not read as aborted.
+  await response?.arrayBuffer()
   // Some hosts answer requests for missing files with this page.
   if (!response?.ok || response.headers.get('content-type')?.startsWith('text/html')) return undefined
   const length = response.headers.get('content-length')

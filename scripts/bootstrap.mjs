@@ -10,7 +10,8 @@ export function ensureInstalled() {
   const installed = 'node_modules/.package-lock.json'
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync('package-lock.json').mtimeMs) return
   console.log('Installing packages …')
-  runNpm('install', '--no-save', '--no-audit', '--no-fund')
+  // npm's warnings are about packages of the tests: some name a newer Node than they need.
+  runNpm('install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error')
 }
 
 /**

@@ -164,6 +164,8 @@ const statusTimeoutMs = 5000
 async function askStatus(url: string): Promise<number | undefined> {
   try {
     const response = await fetch(url, { method: 'HEAD', signal: AbortSignal.timeout(statusTimeoutMs) })
+    // It is empty. Chromium reports a request whose body is not read as aborted.
+    await response.arrayBuffer()
     const isPage = response.headers.get('content-type')?.startsWith('text/html')
     return response.ok && isPage ? 404 : response.status
   } catch {

@@ -156,6 +156,18 @@ function summarize(steps: readonly GenerationStep[]) {
   }
 }
 
+/** Aborts an answer. Its server is left within 100 ms. */
+async function expectLeaving(
+  generator: AsyncIterator<GenerationStep>,
+  cancelling: AbortController,
+): Promise<void> {
+  const leftAt = performance.now()
+  cancelling.abort()
+  await expect(drain(generator)).rejects.toThrow('aborted')
+  await server.left
+  expect(performance.now() - leftAt).toBeLessThan(100)
+}
+
 const complete = { text: story, end: 'stop', message: '' }
 
 describe('a response over server-sent events', () => {
@@ -377,9 +389,68 @@ describe('a response over server-sent events', () => {
     const generator = backend.generate(chatRequest(question), { signal: cancelling.signal, queueMs: 0 })
     await generator.next()
     await generator.next()
-    cancelling.abort()
-    await expect(drain(generator)).rejects.toThrow('aborted')
-    await server.left
+    await expectLeaving(generator, cancelling)
+  })
+
+  it.each([false, true])(
+    'that is cut at any byte is never a success with a part of its text (RST: %s)',
+    async (resets) => {
+      server.resets = resets
+      const { backend } = await open()
+      const ends = new Map<string, number>()
+      // Before its first event a request is sent again, after a pause: fewer of these.
+      for (let cut = 1; cut < 2400; cut += cut < 150 ? 40 : 11) {
+        server.cuts.push(cut)
+        const { text, end } = await answer(backend)
+        server.cuts.length = 0
+        ends.set(end, (ends.get(end) ?? 0) + 1)
+        if (end === 'stop') expect(text, `cut after ${cut} bytes`).toBe(story)
+        else
+          expect({ end, isStart: story.startsWith(text) }).toEqual({
+            end: 'connection-failed',
+            isStart: true,
+          })
+      }
+      expect(ends.get('connection-failed')).toBeGreaterThan(100)
+    },
+  )
+
+  it('that is silent fails', async () => {
+    server.replies.push((response) => void response.writeHead(200).flushHeaders())
+    const { backend } = await open({}, { idleTimeoutMs: 50 })
+    expect(await answer(backend)).toMatchObject({
+      end: 'connection-failed',
+      message: expect.stringContaining('50 ms'),
+    })
+  })
+
+  it('that nobody reads pauses the server', async () => {
+    let writtenBytes = 0
+    server.replies.push((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      const event = `data: ${JSON.stringify(say('x'.repeat(10_000)))}\n\n`
+      const write = () => {
+        while (!response.destroyed) {
+          writtenBytes += event.length
+          if (!response.write(event)) return void response.once('drain', write)
+        }
+      }
+      write()
+    })
+    const { backend } = await open()
+    const generator = backend.generate(chatRequest(question), {
+      signal: new AbortController().signal,
+      queueMs: 0,
+    })
+    await generator.next()
+    let before = -1
+    while (before !== writtenBytes) {
+      before = writtenBytes
+      await new Promise((resolve) => setTimeout(resolve, 200))
+    }
+    expect(before).toBeGreaterThan(0)
+    expect(before).toBeLessThan(16 * 2 ** 20)
+    await generator.return('stop')
   })
 
   it('has the same text for the official client: the test’s server speaks the protocol', async () => {
@@ -607,11 +678,26 @@ describe('a response over a WebSocket', () => {
     const cancelling = new AbortController()
     const generator = backend.generate(chatRequest(question), { signal: cancelling.signal, queueMs: 0 })
     await generator.next()
-    cancelling.abort()
-    await expect(drain(generator)).rejects.toThrow('aborted')
-    await server.left
+    await expectLeaving(generator, cancelling)
     server.onMessage = undefined
     expect(await answer(backend)).toMatchObject(complete)
+  })
+
+  it('that is cut after any event is never a success with a part of its text', async () => {
+    const { backend } = await openSocket()
+    const events = wrap('resp', message)
+    for (let count = 1; count < events.length; count += 1) {
+      server.onMessage = (socket, body) => {
+        for (const event of events.slice(0, count)) sendMessage(socket, event, body)
+        // What was sent before arrives.
+        socket.ping(undefined, undefined, () => socket.terminate())
+      }
+      const { text, end } = await answer(backend)
+      expect({ end, isStart: story.startsWith(text) }, `cut after ${count} events`).toEqual({
+        end: 'connection-failed',
+        isStart: true,
+      })
+    }
   })
 
   it('that is silent fails', async () => {

@@ -30,6 +30,8 @@ export interface ResponsesServer {
   readonly cuts: number[]
   /** How long it waits before it cuts a stream off: Chromium drops bytes that nobody has read yet. @default 0 */
   cutDelayMs: number
+  /** True to cut streams off with a reset (RST) instead of an end (FIN). */
+  resets: boolean
   /** Called for each message of a WebSocket, instead of the server's own answer. */
   onMessage: ((socket: WebSocket, body: Body) => void) | undefined
   /** Called for each WebSocket before it is accepted. @returns an HTTP status to refuse it with */
@@ -104,6 +106,7 @@ export async function startResponsesServer(createEvents: CreateEvents): Promise<
     replies: [],
     cuts: [],
     cutDelayMs: 0,
+    resets: false,
     onMessage: undefined,
     onUpgrade: undefined,
     sockets: [],
@@ -136,11 +139,12 @@ const writeEvents = (events: readonly ResponseEvent[]) =>
 function sendEvents(
   response: ServerResponse,
   events: readonly ResponseEvent[],
-  { cuts, cutDelayMs }: ResponsesServer,
+  { cuts, cutDelayMs, resets }: ResponsesServer,
 ): void {
   const cut = cuts.shift()
   const bytes = Buffer.from(writeEvents(events))
   response.writeHead(200, { 'content-type': 'text/event-stream' })
   if (cut === undefined || cut >= bytes.length) return void response.end(bytes)
-  response.write(bytes.subarray(0, cut), () => setTimeout(() => response.destroy(), cutDelayMs))
+  const close = () => (resets ? response.socket?.resetAndDestroy() : response.destroy())
+  response.write(bytes.subarray(0, cut), () => setTimeout(close, cutDelayMs))
 }
