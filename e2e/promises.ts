@@ -151,8 +151,8 @@ export const subjects: readonly Subject[] = [
 ]
 
 /**
- * The model of these tests' server has no tools and no thoughts. Its Responses API ignores forms, and behind the test's gRPC
- * service the small model fills a form with spaces.
+ * The model of these tests' server has no tools and no thoughts. Forms are refused for its Responses API, and behind the test's
+ * gRPC service the small model fills a form with spaces.
  */
 const testedInNode = {
   structured: 'tested in Node, with a server written for the test',
@@ -178,7 +178,7 @@ const responses = {
     'parallelToolCalls',
     'reasoning',
   ],
-  alsoRefuses: { where: '', options: [] },
+  alsoRefuses: { where: 'for llama.cpp’s server, which ignores it,', options: ['responseFormat'] },
   remarks: {},
 } as const
 const responsesExceptions = {

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Code, ConnectError } from '@connectrpc/connect'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { RivuletError } from '../../../lib/contract/errors.js'
 import type { GenerateRequest } from '../../../lib/contract/request.js'
 import type { GenerationStep } from '../../../lib/contract/worker-api.js'
+import { collectAnswer } from '../collect-answer.test-support.js'
 import { chatRequest, textRequest } from '../../request.test-support.js'
 import { createTokenizer } from '../../text/tokenizer.js'
 import {
@@ -66,18 +66,8 @@ async function answer(
   request: GenerateRequest = chatRequest(question),
   signal = new AbortController().signal,
 ) {
-  const steps: GenerationStep[] = []
-  const generator = backend.generate(request, { signal, queueMs: 3 })
-  try {
-    for (;;) {
-      const { done, value } = await generator.next()
-      if (done) return { ...summarize(steps), end: value as string, message: '' }
-      steps.push(value)
-    }
-  } catch (error) {
-    if (!(error instanceof RivuletError)) throw error
-    return { ...summarize(steps), end: error.code as string, message: error.message }
-  }
+  const { steps, end, message } = await collectAnswer(backend, request, { signal, queueMs: 3 })
+  return { ...summarize(steps), end, message }
 }
 
 function summarize(steps: readonly GenerationStep[]) {

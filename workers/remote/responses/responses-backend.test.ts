@@ -3,10 +3,10 @@ import type { ServerResponse } from 'node:http'
 import OpenAI from 'openai'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { WebSocket } from 'ws'
-import { RivuletError } from '../../../lib/contract/errors.js'
 import type { GenerateRequest, RequestMessage } from '../../../lib/contract/request.js'
 import type { ResponsesLoadOptions, WebSocketLoadOptions } from '../../../lib/contract/responses-options.js'
 import type { GenerationStep } from '../../../lib/contract/worker-api.js'
+import { collectAnswer } from '../collect-answer.test-support.js'
 import { chatRequest } from '../../request.test-support.js'
 import { createResponsesBackend } from './responses-backend.js'
 import {
@@ -126,18 +126,8 @@ async function answer(
   request: GenerateRequest = chatRequest(question),
   signal = new AbortController().signal,
 ) {
-  const steps: GenerationStep[] = []
-  const generator = backend.generate(request, { signal, queueMs: 0 })
-  try {
-    for (;;) {
-      const { done, value } = await generator.next()
-      if (done) return { ...summarize(steps), end: value as string, message: '' }
-      steps.push(value)
-    }
-  } catch (error) {
-    if (!(error instanceof RivuletError)) throw error
-    return { ...summarize(steps), end: error.code as string, message: error.message }
-  }
+  const { steps, ...outcome } = await collectAnswer(backend, request, { signal, queueMs: 0 })
+  return { ...summarize(steps), ...outcome }
 }
 
 function summarize(steps: readonly GenerationStep[]) {
@@ -369,6 +359,14 @@ describe('a response over server-sent events', () => {
     const { backend } = await open()
     expect(await answer(backend, chatRequest(question, { maxTokens: 6 }))).toMatchObject({ end: 'length' })
     expect(await answer(backend, chatRequest(question, { maxTokens: 7 }))).toMatchObject({ end: 'stop' })
+  })
+
+  it('has no form with llama.cpp’s server, which ignores it', async () => {
+    expect((await open()).info.supports.options).toContain('responseFormat')
+    server.ownedBy = 'llamacpp'
+    const { supports } = (await open()).info
+    expect(supports.options).not.toContain('responseFormat')
+    expect(supports.hints?.responseFormat).toContain('sse()')
   })
 
   it('is incomplete without its last event', async () => {

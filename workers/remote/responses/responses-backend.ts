@@ -9,6 +9,7 @@ import type { DescribedRequest } from '../describe-request.js'
 import { checkDemands } from '../check-demands.js'
 import { readModelList } from '../model-list.js'
 import { readAnswer } from '../read-answer.js'
+import { findServerKind } from '../server-kinds.js'
 import { createSseTransport, type Transport } from '../transport.js'
 import { describeResponse, responseOptions } from './describe-response.js'
 import { createKnownResponses, type KnownResponses } from './known-responses.js'
@@ -16,7 +17,7 @@ import { readResponse } from './read-response.js'
 import { createResponseSocket, type ResponseSocket } from './socket.js'
 
 /** What the Responses API supports. It cannot continue an answer: servers take back only whole items. */
-const support = {
+const support: Omit<ModelSupport, 'concurrency'> = {
   inputs: ['chat'],
   roles,
   options: responseOptions,
@@ -26,7 +27,17 @@ const support = {
   seededContinuation: false,
   tokenCounting: false,
   prefill: false,
-} as const satisfies Omit<ModelSupport, 'concurrency'>
+}
+
+/** llama.cpp's server takes a form in this API, and ignores it without a word (xllamacpp 2026.10.11549). */
+const supportOfLlamaCpp: typeof support = {
+  ...support,
+  options: responseOptions.filter((name) => name !== 'responseFormat'),
+  formats: [],
+  hints: {
+    responseFormat: "llama.cpp's server ignores it in the Responses API. Use the transport sse().",
+  },
+}
 
 /** How many responses can run at the same time. The server has a queue of its own. */
 const concurrency = 8
@@ -49,21 +60,26 @@ export function createResponsesBackend(): Backend<LoadOptions> {
 
     async load({ options }, { signal }) {
       const { model, baseUrl, skipModelList } = options
+      const { host, hostname } = new URL(baseUrl)
       const { webSocket } = options.transport
       const transport = createSseTransport(options)
       const listed = readModelList(skipModelList ? undefined : await transport.get('models', signal), model)
+      const kind = findServerKind(hostname, listed.ownedBy)
       const socket = webSocket && createResponseSocket(describeSocket(options, webSocket))
       server = { options, transport, socket, known: createKnownResponses() }
       return {
         model,
         backend: 'remote',
         device: 'server',
-        deviceDescription: new URL(baseUrl).host,
+        deviceDescription: host,
         dtype: undefined,
         execution: webSocket ? 'responses-websocket' : 'responses-sse',
         warnings: [],
         contextLength: listed.contextLength,
-        supports: { ...support, concurrency: webSocket && !webSocket.multiplex ? 1 : concurrency },
+        supports: {
+          ...(kind === 'llama-cpp' ? supportOfLlamaCpp : support),
+          concurrency: webSocket && !webSocket.multiplex ? 1 : concurrency,
+        },
       }
     },
 

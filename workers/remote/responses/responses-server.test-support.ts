@@ -24,6 +24,8 @@ export interface ResponsesServer {
   readonly requests: string[]
   /** The body of each response that was requested, over either protocol. */
   readonly bodies: Body[]
+  /** Who owns the model, by the list of models. */
+  ownedBy: string
   /** Called with the HTTP answer for the next requests, instead of the server's own answer. */
   readonly replies: ((response: ServerResponse) => void)[]
   /** The number of bytes after which the next streams are cut off. */
@@ -58,7 +60,10 @@ export async function startResponsesServer(createEvents: CreateEvents): Promise<
     response.setHeader('access-control-allow-headers', '*')
     if (method === 'OPTIONS') return void response.end()
     const { pathname, searchParams } = new URL(url, 'http://localhost')
-    if (pathname === '/v1/models') return void response.end('{"data":[{"id":"story-model"}]}')
+    if (pathname === '/v1/models') {
+      const model = { id: 'story-model', owned_by: state.ownedBy }
+      return void response.end(JSON.stringify({ data: [model] }))
+    }
     state.requests.push(`${method} ${url}`)
     const body = await readBody(request)
     response.once('close', () => {
@@ -104,6 +109,7 @@ export async function startResponsesServer(createEvents: CreateEvents): Promise<
     requests: [],
     bodies: [],
     replies: [],
+    ownedBy: 'the test',
     cuts: [],
     cutDelayMs: 0,
     resets: false,
