@@ -1,10 +1,12 @@
 import type { BackendAvailability, BackendFactory } from './backend-factory.js'
 import { connectWorker, type WorkerConnection } from './connect-worker.js'
 import { RivuletError, describeError } from './contract/errors.js'
+import { isDeviceLost } from './contract/is-device-lost.js'
 import type { DownloadRequest } from './contract/download-request.js'
 import type { ModelLocation } from './contract/model-location.js'
 import type { LoadProgress, ModelInfo } from './contract/worker-api.js'
 import { loadModel } from './load-model.js'
+import { waitForGpu } from './wait-for-gpu.js'
 
 /** A backend and the model that it loads. */
 export interface Candidate {
@@ -20,6 +22,11 @@ export interface LoadPlan {
   /** True if the browser is asked to keep the downloaded files. */
   readonly persist: boolean
   readonly onProgress: ((progress: LoadProgress) => void) | undefined
+  /**
+   * Called before a model is loaded again because the GPU was lost during its load; undefined if it is not loaded again.
+   * @param reason the error `device-lost`
+   */
+  readonly onReload: ((reason: RivuletError) => void) | undefined
 }
 
 /** A worker with a loaded model. */
@@ -114,9 +121,9 @@ function loadCandidate(
 }
 
 /**
- * Starts a worker and loads the model into it. A script that cannot be loaded is requested twice. In an isolated page with a
- * service worker, WebKitGTK 2.50 refuses every second worker with the same script if the server's responses with status 304 lack
- * the page's embedder policy.
+ * Starts a worker and loads the model into it. A load whose GPU is lost is tried twice. A script that cannot be loaded is
+ * requested twice: in an isolated page with a service worker, WebKitGTK 2.50 refuses every second worker with the same script
+ * if the server's responses with status 304 lack the page's embedder policy.
  */
 async function loadInWorker(
   candidate: Candidate,
@@ -136,10 +143,15 @@ async function loadInWorker(
   } catch (error) {
     abort()
     if (signal?.aborted) throw signal.reason
-    if (isRetry || !connection.isScriptMissing()) throw error
+    if (isRetry) throw error
+    if (isDeviceLost(error) && plan.onReload) {
+      plan.onReload(error)
+      await waitForGpu(signal)
+    } else if (!connection.isScriptMissing()) throw error
   } finally {
     signal?.removeEventListener('abort', abort)
   }
+  signal?.throwIfAborted()
   return loadInWorker(candidate, plan, signal, true)
 }
 

@@ -111,3 +111,41 @@ describe('a model whose attention has a soft cap, which ONNX Runtime ignores on 
     })
   })
 })
+
+describe('a GPU that is lost while a model is opened', () => {
+  /** Injects a fault: the device is lost when the runtime creates its shader number `count`. */
+  function loseDevice(count: number): void {
+    const { requestDevice } = GPUAdapter.prototype
+    vi.spyOn(GPUAdapter.prototype, 'requestDevice').mockImplementation(async function (
+      this: GPUAdapter,
+      ...parameters
+    ) {
+      const device = await requestDevice.apply(this, parameters)
+      const createShaderModule = device.createShaderModule.bind(device)
+      let shaders = 0
+      device.createShaderModule = (shader) => {
+        shaders += 1
+        if (shaders === count) device.destroy()
+        return createShaderModule(shader)
+      }
+      return device
+    })
+  }
+
+  it.each([1, 6])('is reported as such, and not as a wrong model: at shader %i', async (count) => {
+    loseDevice(count)
+    await expect(load('model_quantized.onnx', { device: 'webgpu' })).rejects.toMatchObject({
+      code: 'device-lost',
+      message: expect.stringContaining('while the model was loading'),
+    })
+  })
+
+  it('is one that the browser does not offer any more', async () => {
+    const adapter = await navigator.gpu.requestAdapter()
+    const adapters = [adapter]
+    vi.spyOn(navigator.gpu, 'requestAdapter').mockImplementation(async () => adapters.shift() ?? null)
+    await expect(load('model_quantized.onnx', { device: 'webgpu' })).rejects.toMatchObject({
+      code: 'device-lost',
+    })
+  })
+})
