@@ -40,8 +40,7 @@ function createInput(checked: CheckedRequest, { backend, supports }: ModelInfo):
   if (!isChat) {
     if (!supports.inputs.includes('text')) {
       refuse(
-        `${backend} takes no raw text: it puts every prompt into a conversation. Leave "applyChatTemplate" out (in OpenAI's ` +
-          'API: use /v1/chat/completions).',
+        `${backend} takes no raw text. Leave "applyChatTemplate" out, or use /v1/chat/completions.`,
         'applyChatTemplate',
       )
     }
