@@ -40,7 +40,7 @@ function createInput(checked: CheckedRequest, { backend, supports }: ModelInfo):
   if (!isChat) {
     if (!supports.inputs.includes('text')) {
       refuse(
-        `${backend} takes no raw text. Leave "applyChatTemplate" out, or use /v1/chat/completions.`,
+        `${backend} takes no raw text. Leave "applyChatTemplate" out (OpenAI: /v1/chat/completions).`,
         'applyChatTemplate',
       )
     }

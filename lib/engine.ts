@@ -66,7 +66,7 @@ export interface Engine extends AsyncDisposable {
  * Loads a model into a new worker.
  * @throws RivuletError `invalid-option`, `backend-unavailable`, `model-not-found`, `model-invalid`, `model-unsupported`,
  *   `connection-failed`, `download-failed`, `integrity-failed`, `quota-exceeded`, `memory-exceeded`, `worker-failed`;
- *   `device-lost` if the GPU was lost twice during the load, or once with `recover: false`; if no backend of a list works,
+ *   `device-lost` if the GPU was lost three times during the load, or once with `recover: false`; if no backend of a list works,
  *   `backend-unavailable` with all reasons; or the reason of `signal`
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {

@@ -32,10 +32,11 @@ function createLoadingWorker(): Worker {
   return Object.assign(port2, { terminate }) as unknown as Worker
 }
 
-/** Stands in for a worker whose GPU is lost while it loads. */
-function createLosingWorker(): Worker {
+/** Stands in for a worker whose GPU is lost while it loads. @param losses gets the number in each request */
+function createLosingWorker(losses: unknown[] = []): Worker {
   const { port1, port2 } = new MessageChannel()
-  const load = (): never => {
+  const load = (request: LoadRequest): never => {
+    losses.push(request.losses)
     throw new RivuletError('device-lost', 'The GPU crashed.')
   }
   expose({ load }, port1)
@@ -105,7 +106,7 @@ describe("a worker's script that cannot be loaded", () => {
 describe('a GPU that is lost during a load', () => {
   it('is reported, and the load starts again in a new worker', async () => {
     const abort = new AbortController()
-    const workers = [createLosingWorker, createLoadingWorker]
+    const workers = [() => createLosingWorker(), createLoadingWorker]
     const reasons: RivuletError[] = []
     const plan = createPlan(
       () => workers.shift()!(),
@@ -118,17 +119,13 @@ describe('a GPU that is lost during a load', () => {
   })
 
   it.each([
-    ['twice', () => {}, 2],
-    ['once, with recovery off', undefined, 1],
-  ])('is an error if it is lost %s', async (_, onReload, loads) => {
-    let calls = 0
-    const createWorker = () => {
-      calls += 1
-      return createLosingWorker()
-    }
-    const plan = createPlan(createWorker, undefined, onReload)
+    ['three times, and the worker knows how often', () => {}, [0, 1, 2]],
+    ['once, with recovery off', undefined, [0]],
+  ])('is an error if it is lost %s', async (_, onReload, expected) => {
+    const losses: unknown[] = []
+    const plan = createPlan(() => createLosingWorker(losses), undefined, onReload)
     await expect(startWorker(plan, new Set(), undefined)).rejects.toMatchObject({ code: 'device-lost' })
-    expect(calls).toBe(loads)
+    expect(losses).toEqual(expected)
   })
 })
 

@@ -120,8 +120,11 @@ function loadCandidate(
   return loadInWorker(candidate, plan, signal)
 }
 
+/** How often a load starts again because the GPU was lost. */
+const maxReloads = 2
+
 /**
- * Starts a worker and loads the model into it. A load whose GPU is lost is tried twice. A script that cannot be loaded is
+ * Starts a worker and loads the model into it. Starts again if the GPU is lost meanwhile. A script that cannot be loaded is
  * requested twice: in an isolated page with a service worker, WebKitGTK 2.50 refuses every second worker with the same script
  * if the server's responses with status 304 lack the page's embedder policy.
  */
@@ -129,30 +132,45 @@ async function loadInWorker(
   candidate: Candidate,
   plan: LoadPlan,
   signal: AbortSignal | undefined,
-  isRetry = false,
 ): Promise<LoadedConnection> {
-  const { backend, model } = candidate
-  const connection = connectWorker(backend.createWorker())
+  let losses = 0
+  for (let isScriptRetry = false; ;) {
+    const connection = connectWorker(candidate.backend.createWorker())
+    try {
+      return { connection, info: await loadOnce(connection, candidate, plan, losses, signal) }
+    } catch (error) {
+      if (isDeviceLost(error) && plan.onReload && losses < maxReloads) {
+        losses += 1
+        plan.onReload(error)
+        await waitForGpu(signal)
+      } else if (isScriptRetry || !connection.isScriptMissing()) throw error
+      else isScriptRetry = true
+      signal?.throwIfAborted()
+    }
+  }
+}
+
+/** Loads the model into a worker. If that fails, terminates the worker. */
+async function loadOnce(
+  connection: WorkerConnection,
+  { backend, model }: Candidate,
+  { download, onProgress }: LoadPlan,
+  losses: number,
+  signal: AbortSignal | undefined,
+): Promise<ModelInfo> {
   // Only terminating the worker stops a load reliably at any point.
   const abort = () => connection.terminate(abortedError())
   signal?.addEventListener('abort', abort, { once: true })
   try {
-    const { download, onProgress } = plan
-    const request = { model, download, options: backend.options, lifeLock: nameLifeLock() }
-    return { connection, info: await loadModel(connection, request, onProgress) }
+    const request = { model, download, options: backend.options, lifeLock: nameLifeLock(), losses }
+    return await loadModel(connection, request, onProgress)
   } catch (error) {
     abort()
     if (signal?.aborted) throw signal.reason
-    if (isRetry) throw error
-    if (isDeviceLost(error) && plan.onReload) {
-      plan.onReload(error)
-      await waitForGpu(signal)
-    } else if (!connection.isScriptMissing()) throw error
+    throw error
   } finally {
     signal?.removeEventListener('abort', abort)
   }
-  signal?.throwIfAborted()
-  return loadInWorker(candidate, plan, signal, true)
 }
 
 /** Asks the browser to keep the files. Only a page can ask; some browsers ask the user. A refusal changes nothing here. */

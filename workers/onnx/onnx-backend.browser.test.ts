@@ -26,6 +26,7 @@ async function load(
   graphName: string,
   options: Partial<OnnxLoadOptions>,
   change: (file: Blob) => Blob | Promise<Blob> = (file) => file,
+  losses = 0,
 ) {
   const read = async (path: string) => {
     const response = await fetch(`/demo/public/models/stories/${path}`)
@@ -42,6 +43,7 @@ async function load(
   const backend = createOnnxBackend()
   const request = {
     lifeLock: 'test',
+    losses,
     model: { kind: 'local', name: 'folder', files },
     download: { headers: {}, sha256: {}, revalidate: true, idleTimeoutMs: 30_000 },
     options,
@@ -138,6 +140,12 @@ describe('a GPU that is lost while a model is opened', () => {
       code: 'device-lost',
       message: expect.stringContaining('while the model was loading'),
     })
+  })
+
+  it('leaves the way that requires the least of the GPU, after two losses', async () => {
+    const info = await load('model_quantized.onnx', { device: 'webgpu' }, undefined, 2)
+    expect(info).toMatchObject({ execution: 'growing-cache' })
+    expect(info.warnings).toEqual([expect.stringContaining('The GPU was lost 2 times')])
   })
 
   it('is one that the browser does not offer any more', async () => {

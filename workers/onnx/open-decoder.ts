@@ -25,6 +25,9 @@ import { tabulateRotary } from './tabulate-rotary.js'
 /** The initial capacity of the KV cache, in tokens. Most conversations are shorter. */
 export const firstCapacity = 1024
 
+/** After so many losses of the GPU, only the way that requires the least of it is tried. */
+const cautiousAfter = 2
+
 interface GraphFiles extends Pick<ModelWeights, 'graph' | 'externalData'> {
   readonly rotaryTables?: GpuModel['rotaryTables']
 }
@@ -40,6 +43,8 @@ interface RewrittenFiles extends GraphFiles {
 
 interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'> {
   readonly cacheSizes: CacheSizes
+  /** As in `LoadRequest`. */
+  readonly losses?: number | undefined
   /** Called when the weights are loaded and only the warm-up remains. */
   readonly onSession: () => void
   /** Called if a faster way does not work on this device. `reason` is one or more sentences. */
@@ -111,6 +116,12 @@ async function openOnWebGpu(
   rewritten: RewrittenFiles | undefined,
   options: OpeningOptions,
 ): Promise<Decoder> {
+  const { losses = 0, onSlower } = options
+  if (losses >= cautiousAfter) {
+    const reason = `The GPU was lost ${losses} times while a faster way was opened.`
+    if (rewritten) onSlower?.(describeSlower(reason, 'growing-cache'))
+    return openGrowingCache(runtime, 'webgpu', exported, options)
+  }
   const decoder =
     rewritten?.cache === 'growing'
       ? // It runs as the exported graph does. The last way reports its error.
