@@ -1,10 +1,11 @@
 // Third-party servers with OpenAI's API, from PyPI.
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { basename, join, resolve } from 'node:path'
 import type { AddressInfo } from 'node:net'
 import type { Prepared } from './models/prepare.js'
+import { spawnTied } from './spawn-tied.js'
 
 const cache = resolve(import.meta.dirname, '../.cache')
 const startTimeoutMs = 120_000
@@ -77,7 +78,8 @@ const servers = {
 } as const satisfies Record<RealServerKind, ServerProgram>
 
 /**
- * Starts a server on a free local port. It is unavailable without Python, PyPI or Linux.
+ * Starts a server on a free local port. It is unavailable without Python, PyPI or Linux. It ends with this process, if not
+ * before.
  * @param model the path of a GGUF file; for LiteLLM, the URL of another server
  * @param chatTemplate for llama.cpp, instead of the model's own
  */
@@ -92,20 +94,18 @@ export async function startRealServer(
   const environment = join(cache, server.environment)
   const folder = mkdtempSync(join(environment, 'run-'))
   const port = await findPort()
-  // In its own process group, so that its child processes end with it.
-  const child = spawn(installed.value, server.listArguments(folder, model, port, chatTemplate), {
-    detached: true,
-    stdio: 'ignore',
-    env: { ...process.env, ...server.variables, HOME: environment },
-  })
+  const { child, close: end } = spawnTied(
+    installed.value,
+    server.listArguments(folder, model, port, chatTemplate),
+    { env: { ...process.env, ...server.variables, HOME: environment } },
+  )
   const close = () => {
-    const isRunning = child.exitCode === null && child.signalCode === null && !child.killed
-    if (child.pid !== undefined && isRunning) process.kill(-child.pid)
+    end()
     rmSync(folder, { recursive: true, force: true })
   }
   const url = `http://localhost:${port}/v1`
-  const end = Date.now() + startTimeoutMs
-  while (Date.now() < end && child.exitCode === null) {
+  const deadline = Date.now() + startTimeoutMs
+  while (Date.now() < deadline && child.exitCode === null && child.signalCode === null) {
     const name = await readModelName(url)
     if (name !== undefined) return { value: { url, model: name, close } }
     await new Promise((done) => setTimeout(done, 100))

@@ -1,15 +1,14 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { expect, test } from '@playwright/test'
+import { spawnTied } from './spawn-tied.js'
 
 test('npm start prints the addresses of the demo, and no warning @soak', async () => {
-  const running = spawn(process.execPath, ['scripts/start.mjs'])
   let printed = ''
-  running.stdout.on('data', (data) => (printed += String(data)))
-  running.stderr.on('data', (data) => (printed += String(data)))
+  const onOutput = (piece: string) => (printed += piece)
+  const { child, close } = spawnTied(process.execPath, ['scripts/start.mjs'], { onOutput })
   await expect.poll(() => printed, { timeout: 120_000 }).toContain('SmolLM2-135M-Instruct:')
-  const exited = once(running, 'exit')
-  running.kill()
+  const exited = once(child, 'exit')
+  close()
   await exited
   const address = String.raw`http://localhost:\d+/`
   expect(printed.trim()).toMatch(

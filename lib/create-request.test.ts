@@ -90,6 +90,12 @@ describe('a raw text', () => {
   })
 })
 
+it('raw text is refused by a model that takes only conversations', () => {
+  const chatOnly = { inputs: ['chat'] } as const
+  expect(() => create('Hi', { applyChatTemplate: false }, chatOnly)).toThrow(refusal('applyChatTemplate'))
+  expect(create('Hi', {}, chatOnly).input).toMatchObject({ kind: 'chat' })
+})
+
 describe('a string', () => {
   it('is a user message for a model with a chat template', () => {
     expect(create('Hi', {}).input).toEqual({ kind: 'chat', messages: [user], assistantPrefix: '' })

@@ -37,7 +37,15 @@ export function createRequest(checked: CheckedRequest, info: ModelInfo): Generat
 function createInput(checked: CheckedRequest, { backend, supports }: ModelInfo): RequestInput {
   const { prompt, assistantPrefix, applyChatTemplate } = checked
   const isChat = applyChatTemplate ?? (typeof prompt !== 'string' || supports.inputs.includes('chat'))
-  if (!isChat) return { kind: 'text', text: String(prompt) }
+  if (!isChat) {
+    if (!supports.inputs.includes('text')) {
+      refuse(
+        `${backend} takes no raw text. Leave "applyChatTemplate" out (OpenAI: /v1/chat/completions).`,
+        'applyChatTemplate',
+      )
+    }
+    return { kind: 'text', text: String(prompt) }
+  }
   if (!supports.inputs.includes('chat')) {
     refuse(
       'This model has no chat template, so it cannot answer messages. Give it one with the option "chatTemplate" of its ' +

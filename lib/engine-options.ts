@@ -32,6 +32,7 @@ export interface EngineOptions {
   /**
    * If true, loads the model again when its GPU or worker is lost. The running generations then continue in the same
    * streams, after their last tokens. `result.recoveries` counts the losses. If false, the streams end with the error.
+   * If the GPU is lost while the model is loading, the load starts again, up to two times.
    * @default true
    */
   readonly recover?: boolean | undefined

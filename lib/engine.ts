@@ -7,7 +7,7 @@ import type { GenerateOptions, Prompt, PromptOptions, ResponseFormat } from './c
 import type { ModelInfo } from './contract/worker-api.js'
 import { checkEngineOptions, type EngineOptions } from './engine-options.js'
 import { createLoadedEngine, openKeptWorker } from './loaded-engine.js'
-import { combineObservers, observeLoadErrors } from './observer.js'
+import { callObserver, combineObservers, observeLoadErrors } from './observer.js'
 import { writePerformanceTimeline } from './performance-timeline.js'
 import { startWorker, type Candidate, type SkippedBackend } from './start-worker.js'
 import type { TokenStream } from './token-stream.js'
@@ -65,8 +65,9 @@ export interface Engine extends AsyncDisposable {
 /**
  * Loads a model into a new worker.
  * @throws RivuletError `invalid-option`, `backend-unavailable`, `model-not-found`, `model-invalid`, `model-unsupported`,
- *   `connection-failed`, `download-failed`, `integrity-failed`, `quota-exceeded`, `memory-exceeded`, `worker-failed`; if no
- *   backend of a list works, `backend-unavailable` with all reasons; or the reason of `signal`
+ *   `connection-failed`, `download-failed`, `integrity-failed`, `quota-exceeded`, `memory-exceeded`, `worker-failed`;
+ *   `device-lost` if the GPU was lost three times during the load, or once with `recover: false`; if no backend of a list works,
+ *   `backend-unavailable` with all reasons; or the reason of `signal`
  */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   checkEngineOptions(options)
@@ -80,7 +81,13 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   }
   const candidates = await locateModels(options)
   const observer = combineObservers([writePerformanceTimeline(), ...[options.observer ?? []].flat()])
-  const plan = { candidates, download: request, persist: download.persist ?? true, onProgress }
+  const plan = {
+    candidates,
+    download: request,
+    persist: download.persist ?? true,
+    onProgress,
+    onReload: recover ? (reason: RivuletError) => callObserver(() => onRecovery?.(reason)) : undefined,
+  }
   const start = observeLoadErrors(startWorker.bind(undefined, plan), observer)
   const recovery = { candidates, start, onRecovery, onLoad: observer.onLoad }
   const open = route

@@ -1,9 +1,9 @@
 import type { WorkerConnection } from './connect-worker.js'
-import { probeDevices } from './contract/devices.js'
 import type { RivuletError } from './contract/errors.js'
 import type { ModelInfo } from './contract/worker-api.js'
 import { callObserver } from './observer.js'
 import type { Candidate, LoadedWorker } from './start-worker.js'
+import { waitForGpu } from './wait-for-gpu.js'
 
 /** The backends and functions with which `keepWorker` replaces a lost worker. */
 export interface Recovery {
@@ -33,10 +33,6 @@ export interface KeptWorker {
    */
   switchBackend(from: WorkerConnection, reason: RivuletError): boolean
 }
-
-/** After a crash of the GPU process, the browser needs some time before it has a GPU adapter again. */
-const gpuReturnMs = 3000
-const gpuPollMs = 100
 
 /**
  * Keeps a worker, and replaces it if it is dead when a caller needs it.
@@ -108,13 +104,4 @@ interface Waiting {
   readonly order: number
   resolve(worker: LoadedWorker): void
   reject(reason: unknown): void
-}
-
-/** Resolves when the browser has a GPU adapter again, after `gpuReturnMs`, or after `signal` has aborted. */
-async function waitForGpu(signal: AbortSignal): Promise<void> {
-  const end = performance.now() + gpuReturnMs
-  while (!signal.aborted && performance.now() < end) {
-    if ('adapter' in (await probeDevices()).webgpu) return
-    await new Promise((resolve) => setTimeout(resolve, gpuPollMs))
-  }
 }

@@ -4,6 +4,7 @@ import { refuse } from './contract/check-options.js'
 import { RivuletError } from './contract/errors.js'
 import type { WorkerConnection } from './connect-worker.js'
 import type { GenerateRequest, Prompt, Resume } from './contract/request.js'
+import { settleWithin } from './contract/settle-within.js'
 import type { ModelInfo } from './contract/worker-api.js'
 import { createRequest } from './create-request.js'
 import type { Engine } from './engine.js'
@@ -83,10 +84,9 @@ export function createLoadedEngine(
   async function dispose(): Promise<void> {
     const connections = workers.all.map(({ connection }) => connection)
     disposing.abort(disposedError())
-    const timeout = new Promise((resolve) => setTimeout(resolve, unloadTimeoutMs))
     // The worker is terminated in any case. Asking it to unload first lets the runtime return the GPU's memory.
     const unload = ({ call }: WorkerConnection) => call((worker) => worker.unload()).catch(() => {})
-    await Promise.race([Promise.all(connections.map(unload)), timeout])
+    await settleWithin(Promise.all(connections.map(unload)), unloadTimeoutMs)
     for (const { terminate } of connections) terminate(disposedError())
   }
 

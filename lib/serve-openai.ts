@@ -9,6 +9,7 @@ import {
   type AnswerPart,
   type RoutedRequest,
 } from './contract/routed-request.js'
+import { settleWithin } from './contract/settle-within.js'
 import { sendStream } from './contract/stream-transfer.js'
 import type { Engine } from './engine.js'
 import { openaiFetch, type OpenaiFetchOptions } from './openai.js'
@@ -111,8 +112,7 @@ async function introduce(worker: ServiceWorker): Promise<string> {
   const answered = new Promise<string>((resolve) => {
     port1.onmessage = ({ data }: MessageEvent<string>) => resolve(data)
   })
-  const timeout = new Promise<undefined>((resolve) => setTimeout(resolve, introductionMs))
-  const clientId = await Promise.race([answered, timeout])
+  const clientId = await settleWithin(answered, introductionMs)
   port1.close()
   return (
     clientId ?? fail('The service worker does not answer. Call openaiRoute() while its script first runs.')

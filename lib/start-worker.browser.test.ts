@@ -1,6 +1,7 @@
 import { expose } from 'comlink'
 import { describe, expect, it } from 'vitest'
 import { checkDownloadOptions } from './download-options.js'
+import { RivuletError } from './contract/errors.js'
 import { holdLifeLock } from './contract/life-lock.js'
 import { transferStream } from './contract/stream-transfer.js'
 import type { LoadEvent, LoadProgress, LoadRequest } from './contract/worker-api.js'
@@ -31,7 +32,18 @@ function createLoadingWorker(): Worker {
   return Object.assign(port2, { terminate }) as unknown as Worker
 }
 
-const createPlan = (createWorker: () => Worker, onProgress?: () => void) =>
+/** Stands in for a worker whose GPU is lost while it loads. @param losses gets the number in each request */
+function createLosingWorker(losses: unknown[] = []): Worker {
+  const { port1, port2 } = new MessageChannel()
+  const load = (request: LoadRequest): never => {
+    losses.push(request.losses)
+    throw new RivuletError('device-lost', 'The GPU crashed.')
+  }
+  expose({ load }, port1)
+  return Object.assign(port2, { terminate: () => port1.close() }) as unknown as Worker
+}
+
+const createPlan = (createWorker: () => Worker, onProgress?: () => void, onReload?: LoadPlan['onReload']) =>
   ({
     candidates: [
       {
@@ -48,6 +60,7 @@ const createPlan = (createWorker: () => Worker, onProgress?: () => void) =>
     download: checkDownloadOptions({}),
     persist: false,
     onProgress,
+    onReload,
   }) satisfies LoadPlan
 
 it('an aborted load reports no more progress, also if events are still on their way', async () => {
@@ -87,6 +100,32 @@ describe("a worker's script that cannot be loaded", () => {
       message: expect.stringContaining('could not be loaded'),
     })
     expect(calls).toBe(2)
+  })
+})
+
+describe('a GPU that is lost during a load', () => {
+  it('is reported, and the load starts again in a new worker', async () => {
+    const abort = new AbortController()
+    const workers = [() => createLosingWorker(), createLoadingWorker]
+    const reasons: RivuletError[] = []
+    const plan = createPlan(
+      () => workers.shift()!(),
+      () => abort.abort(new Error('loading')),
+      (reason) => reasons.push(reason),
+    )
+    await expect(startWorker(plan, new Set(), abort.signal)).rejects.toThrow('loading')
+    expect(workers).toEqual([])
+    expect(reasons).toMatchObject([{ code: 'device-lost', message: 'The GPU crashed.' }])
+  })
+
+  it.each([
+    ['three times, and the worker knows how often', () => {}, [0, 1, 2]],
+    ['once, with recovery off', undefined, [0]],
+  ])('is an error if it is lost %s', async (_, onReload, expected) => {
+    const losses: unknown[] = []
+    const plan = createPlan(() => createLosingWorker(losses), undefined, onReload)
+    await expect(startWorker(plan, new Set(), undefined)).rejects.toMatchObject({ code: 'device-lost' })
+    expect(losses).toEqual(expected)
   })
 })
 

@@ -1,10 +1,12 @@
 import type { BackendAvailability, BackendFactory } from './backend-factory.js'
 import { connectWorker, type WorkerConnection } from './connect-worker.js'
 import { RivuletError, describeError } from './contract/errors.js'
+import { isDeviceLost } from './contract/is-device-lost.js'
 import type { DownloadRequest } from './contract/download-request.js'
 import type { ModelLocation } from './contract/model-location.js'
 import type { LoadProgress, ModelInfo } from './contract/worker-api.js'
 import { loadModel } from './load-model.js'
+import { waitForGpu } from './wait-for-gpu.js'
 
 /** A backend and the model that it loads. */
 export interface Candidate {
@@ -20,6 +22,11 @@ export interface LoadPlan {
   /** True if the browser is asked to keep the downloaded files. */
   readonly persist: boolean
   readonly onProgress: ((progress: LoadProgress) => void) | undefined
+  /**
+   * Called before a model is loaded again because the GPU was lost during its load; undefined if it is not loaded again.
+   * @param reason the error `device-lost`
+   */
+  readonly onReload: ((reason: RivuletError) => void) | undefined
 }
 
 /** A worker with a loaded model. */
@@ -113,34 +120,57 @@ function loadCandidate(
   return loadInWorker(candidate, plan, signal)
 }
 
+/** How often a load starts again because the GPU was lost. */
+const maxReloads = 2
+
 /**
- * Starts a worker and loads the model into it. A script that cannot be loaded is requested twice. In an isolated page with a
- * service worker, WebKitGTK 2.50 refuses every second worker with the same script if the server's responses with status 304 lack
- * the page's embedder policy.
+ * Starts a worker and loads the model into it. Starts again if the GPU is lost meanwhile. A script that cannot be loaded is
+ * requested twice: in an isolated page with a service worker, WebKitGTK 2.50 refuses every second worker with the same script
+ * if the server's responses with status 304 lack the page's embedder policy.
  */
 async function loadInWorker(
   candidate: Candidate,
   plan: LoadPlan,
   signal: AbortSignal | undefined,
-  isRetry = false,
 ): Promise<LoadedConnection> {
-  const { backend, model } = candidate
-  const connection = connectWorker(backend.createWorker())
+  let losses = 0
+  for (let isScriptRetry = false; ;) {
+    const connection = connectWorker(candidate.backend.createWorker())
+    try {
+      return { connection, info: await loadOnce(connection, candidate, plan, losses, signal) }
+    } catch (error) {
+      if (isDeviceLost(error) && plan.onReload && losses < maxReloads) {
+        losses += 1
+        plan.onReload(error)
+        await waitForGpu(signal)
+      } else if (isScriptRetry || !connection.isScriptMissing()) throw error
+      else isScriptRetry = true
+      signal?.throwIfAborted()
+    }
+  }
+}
+
+/** Loads the model into a worker. If that fails, terminates the worker. */
+async function loadOnce(
+  connection: WorkerConnection,
+  { backend, model }: Candidate,
+  { download, onProgress }: LoadPlan,
+  losses: number,
+  signal: AbortSignal | undefined,
+): Promise<ModelInfo> {
   // Only terminating the worker stops a load reliably at any point.
   const abort = () => connection.terminate(abortedError())
   signal?.addEventListener('abort', abort, { once: true })
   try {
-    const { download, onProgress } = plan
-    const request = { model, download, options: backend.options, lifeLock: nameLifeLock() }
-    return { connection, info: await loadModel(connection, request, onProgress) }
+    const request = { model, download, options: backend.options, lifeLock: nameLifeLock(), losses }
+    return await loadModel(connection, request, onProgress)
   } catch (error) {
     abort()
     if (signal?.aborted) throw signal.reason
-    if (isRetry || !connection.isScriptMissing()) throw error
+    throw error
   } finally {
     signal?.removeEventListener('abort', abort)
   }
-  return loadInWorker(candidate, plan, signal, true)
 }
 
 /** Asks the browser to keep the files. Only a page can ask; some browsers ask the user. A refusal changes nothing here. */

@@ -12,15 +12,13 @@ import type {
   WorkerApi,
 } from '../lib/contract/worker-api.js'
 import type { Backend } from './backend.js'
+import { waitForNotice } from './gpu-loss.js'
 import { createQueue, type Queue, type Turn } from './queue.js'
 
 /** Whether a model is loaded. No other place, on either thread, stores this. */
 type ModelState =
   | { readonly kind: 'empty' | 'loading' | 'unloaded' }
   | { readonly kind: 'ready'; readonly queue: Queue }
-
-/** How long to wait for a report of a lost device after a runtime failed: the failure can arrive before the report. */
-const lossNoticeMs = 200
 
 /** Implements the worker's API on a backend: loads one model, queues generations, turns steps into events. */
 export function createHost<Options>(backend: Backend<Options>): WorkerApi {
@@ -115,7 +113,7 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
 
   async function explainFailure(thrown: unknown): Promise<RivuletError> {
     if (thrown instanceof RivuletError) return thrown
-    const loss = await Promise.race([lost.promise, wait(lossNoticeMs)])
+    const loss = await Promise.race([lost.promise, waitForNotice()])
     return loss ?? asRivuletError(thrown, 'generation-failed', 'The model failed while it generated')
   }
 
@@ -174,10 +172,6 @@ function streamEvents<T>(
     },
     { highWaterMark: 0 },
   )
-}
-
-function wait(ms: number): Promise<undefined> {
-  return new Promise((resolve) => setTimeout(() => resolve(undefined), ms))
 }
 
 /** Creates a slot that keeps only the newest value, for a reader that may be slower than the writer. */

@@ -1,8 +1,9 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
+import { spawnTied } from '../spawn-tied.js'
 import type { ServedApp } from './serve-app.js'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -67,19 +68,22 @@ export function runConsumer({ folder }: Consumer, variables: Readonly<Record<str
 
 /** Starts the app's own server: of development, or of the built app. */
 export async function serveOwn({ folder }: Consumer, script: 'dev' | 'start'): Promise<ServedApp> {
-  // In its own process group, because npm does not pass signals on to its child.
-  const server = spawn('npm', ['run', script], { cwd: folder, detached: true, env: appEnvironment })
-  const close = () => void (server.exitCode === null && process.kill(-server.pid!))
   let output = ''
+  let readOutput = () => {}
+  const { child, close } = spawnTied('npm', ['run', script], {
+    cwd: folder,
+    env: appEnvironment,
+    onOutput(piece) {
+      output += piece
+      readOutput()
+    },
+  })
   const url = await new Promise<string>((resolve, reject) => {
-    const listen = (piece: Buffer) => {
-      output += piece.toString()
+    readOutput = () => {
       const address = /http:\/\/localhost:\d+(?=[/\s])/.exec(stripVTControlCharacters(output))
       if (address) resolve(`${address[0]}/`)
     }
-    server.stdout.on('data', listen)
-    server.stderr.on('data', listen)
-    server.on('exit', () => reject(new Error(`The server exited: ${output}`)))
+    child.on('exit', () => reject(new Error(`The server exited: ${output}`)))
   })
   return { url, close }
 }

@@ -181,8 +181,8 @@ export type Reasoning = 'on' | 'off' | { readonly maxTokens: number }
 export interface AnswerOptions<Format extends ResponseFormat | undefined = ResponseFormat | undefined> {
   /**
    * The form of the answer. `result.value` is the parsed and validated value, and `stream.partialValues()` iterates over the
-   * value while it grows. `engine.info.supports.formats` lists what the model supports. Cannot be combined with
-   * `continueFinalMessage`. This is OpenAI's `response_format`.
+   * value while it grows. `engine.info.supports.formats` lists what the model supports. With `continueFinalMessage`, the form
+   * and the value include the continued message, which must fit the form. This is OpenAI's `response_format`.
    * @default free text
    */
   readonly responseFormat?: Format

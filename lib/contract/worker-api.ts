@@ -130,6 +130,12 @@ export interface LoadRequest<Options = unknown> {
   readonly download: DownloadRequest
   /** The backend's options, checked by its factory on the page. */
   readonly options: Options
+  /**
+   * How often the GPU was lost while this model was loading. From two on, a worker that has several ways to run the model chooses the
+   * one that requires the least of the GPU: a faster one may be the reason of the losses.
+   * @default 0
+   */
+  readonly losses?: number
 }
 
 export type LoadEvent =

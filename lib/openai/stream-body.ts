@@ -1,6 +1,7 @@
 import { createResponseHeaders } from '../contract/openai-error.js'
 import { leaveCancel } from '../contract/leave-cancel.js'
 import { writeComment } from '../contract/server-sent-events.js'
+import { settleWithin } from '../contract/settle-within.js'
 import { readAheadWhenIdle } from './read-ahead.js'
 
 type Bytes = Uint8Array<ArrayBuffer>
@@ -32,7 +33,7 @@ export async function streamEvents(source: EventSource, signal: AbortSignal): Pr
   const events = source.write(AbortSignal.any([signal, leaving.signal]))
   const first = events.next()
   first.catch(() => {})
-  await Promise.race([first, new Promise((resolve) => setTimeout(resolve, statusGraceMs))])
+  await settleWithin(first, statusGraceMs)
   const rest = readAheadWhenIdle(startWith(first, events), unreadMs)
   let keepAlive: ReturnType<typeof setInterval> | undefined
 

@@ -1,4 +1,5 @@
-import { RivuletError } from '../../lib/contract/errors.js'
+import { describeError } from '../../lib/contract/errors.js'
+import { createLoss } from '../gpu-loss.js'
 import { zeroVariables } from './zero-variables.js'
 
 /** The optional WebGPU features that ONNX Runtime's kernels use if the adapter has them. */
@@ -29,19 +30,20 @@ const wantedLimits = [
 
 /**
  * Creates a device that ONNX Runtime and the sampler share, so that one queue orders the work of both.
- * @throws RivuletError `backend-unavailable` if there is no graphics adapter
+ * @throws RivuletError `device-lost` if the graphics adapter that `chooseDevice` has found is gone
  */
 export async function createGpuDevice(): Promise<GPUDevice> {
   const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' })
-  if (!adapter)
-    throw new RivuletError(
-      'backend-unavailable',
-      'The graphics adapter is no longer available. Reload the page.',
-    )
-  const device = await adapter.requestDevice({
-    requiredFeatures: wantedFeatures.filter((feature) => canUse(feature, adapter)),
-    requiredLimits: Object.fromEntries(wantedLimits.map((name) => [name, adapter.limits[name]])),
-  })
+  if (!adapter) throw createLoss('the browser has no graphics adapter any more. Reload the page.')
+  const device = await adapter
+    .requestDevice({
+      requiredFeatures: wantedFeatures.filter((feature) => canUse(feature, adapter)),
+      requiredLimits: Object.fromEntries(wantedLimits.map((name) => [name, adapter.limits[name]])),
+    })
+    // The adapter has these features and limits, so it is the adapter that is gone.
+    .catch((error: unknown): never => {
+      throw createLoss(describeError(error), error)
+    })
   const createShaderModule = device.createShaderModule.bind(device)
   device.createShaderModule = (shader) => createShaderModule({ ...shader, code: zeroVariables(shader.code) })
   return device

@@ -26,6 +26,7 @@ async function load(
   graphName: string,
   options: Partial<OnnxLoadOptions>,
   change: (file: Blob) => Blob | Promise<Blob> = (file) => file,
+  losses = 0,
 ) {
   const read = async (path: string) => {
     const response = await fetch(`/demo/public/models/stories/${path}`)
@@ -42,6 +43,7 @@ async function load(
   const backend = createOnnxBackend()
   const request = {
     lifeLock: 'test',
+    losses,
     model: { kind: 'local', name: 'folder', files },
     download: { headers: {}, sha256: {}, revalidate: true, idleTimeoutMs: 30_000 },
     options,
@@ -108,6 +110,50 @@ describe('a model whose attention has a soft cap, which ONNX Runtime ignores on 
     await expect(load(graphName, { device: 'webgpu' }, addSoftCap)).rejects.toMatchObject({
       code: 'backend-unavailable',
       message: expect.stringContaining("onnx({ device: 'wasm' })"),
+    })
+  })
+})
+
+describe('a GPU that is lost while a model is opened', () => {
+  /** Injects a fault: the device is lost when the runtime creates its shader number `count`. */
+  function loseDevice(count: number): void {
+    const { requestDevice } = GPUAdapter.prototype
+    vi.spyOn(GPUAdapter.prototype, 'requestDevice').mockImplementation(async function (
+      this: GPUAdapter,
+      ...parameters
+    ) {
+      const device = await requestDevice.apply(this, parameters)
+      const createShaderModule = device.createShaderModule.bind(device)
+      let shaders = 0
+      device.createShaderModule = (shader) => {
+        shaders += 1
+        if (shaders === count) device.destroy()
+        return createShaderModule(shader)
+      }
+      return device
+    })
+  }
+
+  it.each([1, 6])('is reported as such, and not as a wrong model: at shader %i', async (count) => {
+    loseDevice(count)
+    await expect(load('model_quantized.onnx', { device: 'webgpu' })).rejects.toMatchObject({
+      code: 'device-lost',
+      message: expect.stringContaining('while the model was loading'),
+    })
+  })
+
+  it('leaves the way that requires the least of the GPU, after two losses', async () => {
+    const info = await load('model_quantized.onnx', { device: 'webgpu' }, undefined, 2)
+    expect(info).toMatchObject({ execution: 'growing-cache' })
+    expect(info.warnings).toEqual([expect.stringContaining('The GPU was lost 2 times')])
+  })
+
+  it('is one that the browser does not offer any more', async () => {
+    const adapter = await navigator.gpu.requestAdapter()
+    const adapters = [adapter]
+    vi.spyOn(navigator.gpu, 'requestAdapter').mockImplementation(async () => adapters.shift() ?? null)
+    await expect(load('model_quantized.onnx', { device: 'webgpu' })).rejects.toMatchObject({
+      code: 'device-lost',
     })
   })
 })

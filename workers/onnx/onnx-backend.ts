@@ -50,7 +50,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
       return loaded?.decoder.execution === 'replayed' ? 1 : 0
     },
 
-    async load({ model, download, options }, { onProgress, onLost, signal }) {
+    async load({ model, download, options, losses }, { onProgress, onLost, signal }) {
       if (model.kind === 'none')
         throw new RivuletError(
           'invalid-option',
@@ -104,6 +104,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
       const decoder = await openDecoder(runtime, device, weights, {
         contextLength: config.contextLength,
         cacheSizes: config.cacheSizes,
+        losses,
         conversationCacheBytes: options.conversationCacheBytes ?? defaultConversationCacheBytes,
         onSession: () => tracker.enterPhase('warm-up'),
         onSlower: (reason) => warnings.push(reason),

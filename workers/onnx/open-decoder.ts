@@ -1,7 +1,9 @@
 import { fromBinary } from '@bufbuild/protobuf'
 import type { InferenceSession } from 'onnxruntime-web'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
+import { isDeviceLost } from '../../lib/contract/is-device-lost.js'
 import type { Execution } from '../../lib/contract/worker-api.js'
+import { failOnLoss } from '../gpu-loss.js'
 import { checkedExecutions, nameCheck, readCheck, writeCheck } from './check-records.js'
 import type { Decoder } from './decoder.js'
 import { expandWeights } from './expand-weights.js'
@@ -23,6 +25,9 @@ import { tabulateRotary } from './tabulate-rotary.js'
 /** The initial capacity of the KV cache, in tokens. Most conversations are shorter. */
 export const firstCapacity = 1024
 
+/** After so many losses of the GPU, only the way that requires the least of it is tried. */
+const cautiousAfter = 2
+
 interface GraphFiles extends Pick<ModelWeights, 'graph' | 'externalData'> {
   readonly rotaryTables?: GpuModel['rotaryTables']
 }
@@ -38,6 +43,8 @@ interface RewrittenFiles extends GraphFiles {
 
 interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'> {
   readonly cacheSizes: CacheSizes
+  /** As in `LoadRequest`. */
+  readonly losses?: number | undefined
   /** Called when the weights are loaded and only the warm-up remains. */
   readonly onSession: () => void
   /** Called if a faster way does not work on this device. `reason` is one or more sentences. */
@@ -54,7 +61,8 @@ type OpeningOptions = DecoderOptions & Pick<GpuModel, 'prefillRules'>
  * - On WASM: the graph with its block-quantized weights expanded to f32; the rewritten graph, which computes the logits of
  *   only one position; the graph as exported.
  *
- * @throws RivuletError `model-invalid`, `model-unsupported`, `backend-unavailable`
+ * @throws RivuletError `model-invalid`, `model-unsupported`, `memory-exceeded`, `backend-unavailable`; `device-lost` if the GPU
+ *   is lost meanwhile
  */
 export async function openDecoder(
   runtime: OnnxRuntime,
@@ -108,10 +116,16 @@ async function openOnWebGpu(
   rewritten: RewrittenFiles | undefined,
   options: OpeningOptions,
 ): Promise<Decoder> {
+  const { losses = 0, onSlower } = options
+  if (losses >= cautiousAfter) {
+    const reason = `The GPU was lost ${losses} times while a faster way was opened.`
+    if (rewritten) onSlower?.(describeSlower(reason, 'growing-cache'))
+    return openGrowingCache(runtime, 'webgpu', exported, options)
+  }
   const decoder =
     rewritten?.cache === 'growing'
       ? // It runs as the exported graph does. The last way reports its error.
-        await openGrowingCache(runtime, 'webgpu', rewritten, options).catch(() => undefined)
+        await openGrowingCache(runtime, 'webgpu', rewritten, options).catch(throwLoss)
       : rewritten && (await openChecked(runtime, exported, rewritten, options))
   return decoder ?? openGrowingCache(runtime, 'webgpu', exported, options)
 }
@@ -120,6 +134,7 @@ async function openOnWebGpu(
  * Opens a rewritten graph with a fixed cache on WebGPU in the fastest way whose steps equal those of the exported graph. The steps are
  * compared at the first load; later loads on the same device use the result.
  * @returns undefined if the rewritten graph cannot be opened, or computes wrong results
+ * @throws RivuletError `device-lost`: a lost GPU shows nothing about the graph
  */
 async function openChecked(
   runtime: OnnxRuntime,
@@ -136,9 +151,10 @@ async function openChecked(
   async function open(canCapture: boolean): Promise<Decoder> {
     const device = await createGpuDevice()
     if (known) return openFixedCache(runtime, device, rewritten, options, canCapture)
-    const reference = await computeReferenceSteps(runtime, device, exported, cacheSizes, probes).catch(
-      () => undefined,
-    )
+    const reference = await failOnLoss(
+      readLoss(device),
+      computeReferenceSteps(runtime, device, exported, cacheSizes, probes),
+    ).catch(throwLoss)
     if (reference) {
       const decoder = await openFixedCache(runtime, device, rewritten, options, canCapture, reference)
       await writeCheck(key, decoder.execution)
@@ -160,6 +176,7 @@ async function openChecked(
       if (reason !== undefined) onSlower?.(describeSlower(reason, decoder.execution))
       return decoder
     } catch (error) {
+      throwLoss(error)
       // The next way requires less of the device, and the last way reports its error.
       reason = describeError(error)
       if (way === 'fixed-cache' && error instanceof WrongStepError) await writeCheck(key, 'growing-cache')
@@ -167,6 +184,17 @@ async function openChecked(
   }
   if (reason !== undefined) onSlower?.(describeSlower(reason, 'growing-cache'))
   return undefined
+}
+
+/** Ignores all errors but the loss of the GPU. */
+function throwLoss(error: unknown): undefined {
+  if (isDeviceLost(error)) throw error
+  return undefined
+}
+
+/** Resolves with the reason when the device is lost. */
+function readLoss({ lost }: GPUDevice): Promise<string> {
+  return lost.then(describeLoss)
 }
 
 function describeSlower(reason: string, execution: Execution): string {
@@ -198,11 +226,13 @@ async function openGrowingCache(
   const target = gpu
     ? ({ kind: 'webgpu', device: gpu, graphCapture: false } as const)
     : ({ kind: 'wasm' } as const)
-  const session = await createSession(runtime, target, files)
-  onSession()
-  const lost = gpu?.lost.then(describeLoss)
-  try {
-    return await createGrowingCacheDecoder(
+  const lost = gpu && readLoss(gpu)
+  let session: InferenceSession | undefined
+
+  async function open(): Promise<Decoder> {
+    session = await createSession(runtime, target, files)
+    onSession()
+    return createGrowingCacheDecoder(
       runtime,
       session,
       readStateSchema(session, cacheSizes),
@@ -211,9 +241,14 @@ async function openGrowingCache(
       files.rotaryTables,
       lost,
     )
+  }
+
+  try {
+    return await (lost ? failOnLoss(lost, open()) : open())
   } catch (error) {
+    throwLoss(error)
     // Free the memory, because the next way needs it.
-    await session.release()
+    await session?.release()
     gpu?.destroy()
     throw createRefusal(error, device)
   }
@@ -222,7 +257,8 @@ async function openGrowingCache(
 /**
  * Opens a rewritten graph on WebGPU with a fixed KV cache. Rejects if `canCapture` is true and some nodes run on the CPU,
  * because ONNX Runtime then refuses to create the session.
- * @throws WrongStepError if a step differs from `reference`, whose buffers are destroyed at the end
+ * @throws WrongStepError if a step differs from `reference`, whose buffers are destroyed at the end; RivuletError
+ *   `device-lost`
  */
 async function openFixedCache(
   runtime: OnnxRuntime,
@@ -233,7 +269,8 @@ async function openFixedCache(
   reference?: ReferenceSteps,
 ): Promise<Decoder> {
   let session: InferenceSession | undefined
-  try {
+
+  async function open(): Promise<Decoder> {
     session = await createSession(runtime, { kind: 'webgpu', device, graphCapture: canCapture }, files)
     // Only now: ONNX Runtime keeps the shaders of a device as long as one of its sessions lives.
     await reference?.releaseSession()
@@ -242,12 +279,17 @@ async function openFixedCache(
     const { hasScoreMatrix, rotaryTables } = files
     const graph = { session, ...schema, canCapture, hasScoreMatrix, rotaryTables }
     const model = { runtime, device, firstCapacity, ...graph, ...options }
-    return await createGpuDecoder({
+    return createGpuDecoder({
       ...model,
       ...readLogitsOutput(session),
       ...(reference && { referenceSteps: reference.steps }),
     })
+  }
+
+  try {
+    return await failOnLoss(readLoss(device), open())
   } catch (error) {
+    throwLoss(error)
     // Free the memory, because the next way needs it.
     await session?.release()
     device.destroy()

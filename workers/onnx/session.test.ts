@@ -40,7 +40,8 @@ it.each([
   ['out of memory', 'memory-exceeded'],
   ['Out of memory', 'memory-exceeded'],
   ['Aborted(OOM). Build with -sASSERTIONS for more info.', 'memory-exceeded'],
-  [`${node} WebGPU device was lost`, 'model-invalid'],
+  [`${node} WebGPU device was lost`, 'device-lost'],
+  ['Device lost while waiting for a buffer. Failed to allocate memory.', 'device-lost'],
   ['Load model failed: protobuf parsing failed.', 'model-invalid'],
 ])('a model that ONNX Runtime refuses with "%s" is %s', (reason, code) => {
   expect(createRefusal(new Error(reason), 'webgpu')).toMatchObject({

@@ -2,6 +2,7 @@ import type { Env, InferenceSession, TensorConstructor } from 'onnxruntime-web'
 import { hasJspi } from '../../lib/contract/devices.js'
 import type { OnnxBuild, OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import { RivuletError, asRivuletError, describeError } from '../../lib/contract/errors.js'
+import { createLoss } from '../gpu-loss.js'
 import type { ModelWeights } from './model-weights.js'
 
 /** The part of onnxruntime-web that is used here. All builds of onnxruntime-web have this part. */
@@ -116,22 +117,21 @@ const unsupportedPatterns = [
 const memoryPattern =
   /bad_alloc|out of memory|\bOOM\b|(failed to|could not|can't) allocate|allocat\w* memory|allocation failed/i
 
-/** Matches the errors of nodes when the GPU is lost. */
+/** Matches the errors of ONNX Runtime when the GPU is lost, also the error of a node. */
 const lossPattern = /device\b.*\blost/i
 
 /** Creates the error for a graph that ONNX Runtime refused to open, or to run for the first time. */
 export function createRefusal(error: unknown, device: SessionTarget['kind']): RivuletError {
   if (error instanceof RivuletError) return error
   const reason = describeError(error)
+  if (lossPattern.test(reason)) return createLoss(reason, error)
   if (memoryPattern.test(reason))
     return new RivuletError(
       'memory-exceeded',
       `The model does not fit into the memory that this device has left. Use a smaller model or dtype. Reason: ${reason}`,
       { cause: error },
     )
-  const isUnsupported =
-    unsupportedPatterns.some((pattern) => pattern.test(reason)) && !lossPattern.test(reason)
-  if (!isUnsupported)
+  if (!unsupportedPatterns.some((pattern) => pattern.test(reason)))
     return new RivuletError('model-invalid', `ONNX Runtime could not open the model: ${reason}`, {
       cause: error,
     })

@@ -48,6 +48,21 @@ describe('a lost device (real engine, scripted pipeline)', () => {
     await expect.poll(() => losses).toMatchObject([{ code: 'device-lost' }])
   })
 
+  it.each([
+    ['fails with another error', () => Promise.reject(new Error('NDArray has already been disposed'))],
+    ['waits without an end', () => new Promise<void>(() => {})],
+  ])('ends a load that %s', async (_, fail) => {
+    const { loading } = await open({
+      answers: [],
+      async onReload() {
+        const device = await (await navigator.gpu.requestAdapter())?.requestDevice()
+        device?.destroy()
+        return fail()
+      },
+    })
+    await expect(loading).rejects.toMatchObject({ code: 'device-lost' })
+  })
+
   it('is not reported after the model is unloaded', async () => {
     let device: GPUDevice | undefined
     const { backend, seen, losses, loading } = await open({

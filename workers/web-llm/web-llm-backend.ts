@@ -1,3 +1,4 @@
+import { createDeferred } from '../../lib/contract/create-deferred.js'
 import { probeDevices } from '../../lib/contract/devices.js'
 import { RivuletError } from '../../lib/contract/errors.js'
 import { listOptions } from '../../lib/contract/option-table.js'
@@ -6,6 +7,7 @@ import type { WebLlmLoadOptions } from '../../lib/contract/web-llm-options.js'
 import type { GenerationStep, LoadProgress, ModelInfo } from '../../lib/contract/worker-api.js'
 import type { Backend, GenerateContext } from '../backend.js'
 import { describeAdapter } from '../describe-device.js'
+import { failOnLoss } from '../gpu-loss.js'
 import { describeRequest, readRequestRules, type RequestRules } from './describe-request.js'
 import { explainGenerationFailure, explainLoadFailure } from './explain-failure.js'
 import { findModel, readDtype } from './find-model.js'
@@ -50,11 +52,16 @@ export function createWebLlmBackend(importRuntime = importWebLlm): Backend<WebLl
         // Ignores the loss of an unloaded model's device.
         if (loaded?.engine === engine) onLost(error)
       }
+      const lost = createDeferred<string>()
+      const reloading = watchDevices(
+        () => reload(engine, options, signal),
+        (reason) => {
+          lost.resolve(reason)
+          loseDevice(new RivuletError('device-lost', `The GPU was lost: ${reason}`))
+        },
+      )
       try {
-        await watchDevices(
-          () => reload(engine, options, signal),
-          (reason) => loseDevice(new RivuletError('device-lost', `The GPU was lost: ${reason}`)),
-        )
+        await failOnLoss(lost.promise, reloading)
       } catch (error) {
         signal.throwIfAborted()
         throw await explainLoadFailure(error, model, runtime)
