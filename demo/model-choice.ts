@@ -30,6 +30,7 @@ export const backendChoices = {
   onnx: 'ONNX Runtime',
   'llama-cpp': 'llama.cpp',
   'web-llm': 'WebLLM',
+  'prompt-api': 'The browser’s model',
   remote: 'Server',
 } as const
 
@@ -106,6 +107,9 @@ export async function createBackends(
   const { backend, model, server, files } = choice
   if (files) return [await createForFiles(choice, files, settings)]
   if (backend === 'remote') return [(await import('rivulet/remote')).remote({ baseURL: server, model })]
+  if (backend === 'prompt-api') {
+    return [(await import('rivulet/prompt-api-backend')).promptApi({ allowDownload: true })]
+  }
   if (backend === 'web-llm') return [(await import('rivulet/web-llm')).webLlm({ model, ...settings })]
   if (takesGguf(choice)) return [await createLlamaCpp(choice, settings)]
   const isEither = backend === 'auto' && model === smolLm2.name

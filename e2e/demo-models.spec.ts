@@ -82,6 +82,11 @@ test('each model shows its size, memory, backend, licence and compatibility', as
   const card = row(page, 'Llama 3.2 1B Instruct')
   await expect(card).toContainText('Llama 3.2 Community License')
   await expect(card.getByRole('listitem')).toHaveCount(3)
+  // Chromium has no model of its own.
+  const browserModel = row(page, 'The browser’s own model, Prompt API')
+  await expect(browserModel).toContainText('Not supported')
+  await expect(browserModel).toContainText(/Prompt API|browser's model/)
+  await expect(browserModel.getByRole('button', { name: /^(Download|Delete)/ })).toHaveCount(0)
 })
 
 test('the file that npm start has prepared is named, and its model comes after the built-in one', async ({

@@ -28,7 +28,7 @@ export const promises = {
 } as const
 export type PromiseName = keyof typeof promises
 
-type BackendKind = 'onnx wasm' | 'onnx webgpu' | 'llamaCpp' | 'webLlm' | 'remote'
+type BackendKind = 'onnx wasm' | 'onnx webgpu' | 'llamaCpp' | 'webLlm' | 'remote' | 'promptApi'
 export type TransportKind = 'responses' | 'responses socket' | 'grpcWeb'
 
 export interface Subject {
@@ -146,6 +146,21 @@ export const subjects: readonly Subject[] = [
       control: 'the server’s responsibility',
       takeOver: '✓ with `canContinue`, if the server supports it: vLLM, llama.cpp’s server',
       recovery: 'with `canContinue`, as below; otherwise the stream ends with a typed error and its text',
+    },
+  },
+  {
+    ...local,
+    name: '`promptApi()`',
+    kind: 'promptApi',
+    info: { backend: 'prompt-api', device: 'browser', execution: 'prompt-api' },
+    reportsTokenIds: false,
+    canPrefill: false,
+    alsoRefuses: { where: '', options: [] },
+    remarks: { usage: 'a chunk of the browser counts as one token', tools: 'refuses them' },
+    exceptions: {
+      seed: 'refuses it: the API has no seed',
+      reasoning: 'refuses it: the API does not show the reasoning',
+      control: 'the browser’s responsibility',
     },
   },
 ]

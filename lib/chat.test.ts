@@ -476,6 +476,18 @@ describe("a chat's engine (scripted)", () => {
     expect(last!.options).toMatchObject({ reasoning: 'off', tools: engine.requests.at(-1)!.options.tools })
   })
 
+  it('keeps the conversation in the store if it is asked to, and the engine can', async () => {
+    const { chat, engine } = openChat()
+    await chat.send('Hello')
+    await chat.prepare({ keepPrefix: true })
+    Object.assign(engine.info, { supports: { ...engine.info.supports, keptPrefixes: true } })
+    await chat.prepare()
+    await chat.prepare({ keepPrefix: true })
+    expect(engine.prefilled.map(({ keepPrefix }) => keepPrefix)).toEqual([false, false, true])
+    await expect(chat.prepare({ keep: true } as object)).rejects.toMatchObject({ code: 'invalid-option' })
+    await expect(chat.prepare({ keepPrefix: 1 as never })).rejects.toMatchObject({ code: 'invalid-option' })
+  })
+
   it('prepares nothing while it answers, without messages, or with an engine that cannot; and never rejects', async () => {
     const { chat, engine } = openChat()
     await chat.prepare()

@@ -4,9 +4,9 @@ import { checkAnswerOptions, checkChatOptions, checkQuestion, readTurns } from '
 import { createEngineSlot } from './chat/engine-slot.js'
 import { createListeners, type ChatListener } from './chat/listeners.js'
 import { prepareAnswer, streamAnswer } from './chat/stream-answer.js'
-import { refuse } from './contract/check-options.js'
+import { refuse, refuseUnknown } from './contract/check-options.js'
 import { RivuletError, type ErrorCode } from './contract/errors.js'
-import type { AnswerOptions, JsonSchema, SamplingOptions, Tool } from './contract/request.js'
+import type { AnswerOptions, JsonSchema, PrefillOptions, SamplingOptions, Tool } from './contract/request.js'
 import type { FinishReason } from './contract/worker-api.js'
 import type { Engine } from './engine.js'
 import type { Usage } from './generation-tally.js'
@@ -215,9 +215,11 @@ export interface Chat {
    * Computes the conversation so far ahead of the next question, so that its answer starts sooner. Call it when the user starts
    * to type, or after `setMessages()`. It does nothing while an answer is being written, and with an engine that cannot do it
    * (`engine.info.supports.prefill`). `send()` interrupts it, and uses what is computed.
-   * @returns a promise that resolves when this has ended; never rejects
+   * @param options `keepPrefix: true` also keeps the computed conversation in the model store, if the engine can
+   *   (`engine.info.supports.keptPrefixes`): after a reload, a chat with the same messages need not compute it again
+   * @returns a promise that resolves when this has ended; rejects only with `invalid-option`, for an unknown option
    */
-  prepare(): Promise<void>
+  prepare(options?: Pick<PrefillOptions, 'keepPrefix'>): Promise<void>
   /**
    * Cancels the running answer, and keeps its text so far. A chat needs no other cleanup. A chat never disposes its engine.
    * @returns a promise that resolves when the chat can take the next question
@@ -360,13 +362,16 @@ export function createChat(options: ChatOptions): Chat {
       if (asked === -1) refuse('There is no question with this id.', 'id')
       return ask(messages.slice(0, asked), text, overrides)
     },
-    async prepare() {
+    async prepare(wanted = {}) {
+      refuseUnknown('prepare()', wanted, ['keepPrefix'])
+      const { keepPrefix = false } = wanted
+      if (typeof keepPrefix !== 'boolean') refuse('"keepPrefix" must be true or false.', 'keepPrefix')
       if (running) return
       preparing?.abort()
       const abort = new AbortController()
       preparing = abort
       try {
-        await prepareAnswer({
+        const request = {
           slot,
           system: system === '' ? undefined : system,
           turns: snapshot.messages,
@@ -374,7 +379,8 @@ export function createChat(options: ChatOptions): Chat {
           tools,
           maxToolRounds,
           signal: abort.signal,
-        })
+        }
+        await prepareAnswer(request, keepPrefix)
       } catch {
         // The next answer computes its prompt itself, and reports what fails.
       }

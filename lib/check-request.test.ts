@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { checkPromptRequest, checkRequest, type CheckedRequest } from './check-request.js'
+import {
+  checkPrefillRequest,
+  checkPromptRequest,
+  checkRequest,
+  type CheckedRequest,
+} from './check-request.js'
 import type { ChatMessage, GenerateOptions, Prompt } from './contract/request.js'
 
 /** Takes what no type would allow: callers can be written in JavaScript. */
@@ -355,4 +360,14 @@ it('a count of tokens takes only the options that change the prompt', () => {
   )
   expect(() => checkPromptRequest('prefill()', '')).toThrow(refusal('empty'))
   expect(() => checkPromptRequest('prefill()', 'Hi', null as never)).toThrow(refusal('object'))
+})
+
+it('a prefill also takes whether to keep the prefix', () => {
+  const { checked, keepPrefix } = checkPrefillRequest([user], { reasoning: 'off', keepPrefix: true })
+  expect(checked).toEqual(check([user], { reasoning: 'off' }))
+  expect(keepPrefix).toBe(true)
+  expect(checkPrefillRequest([user]).keepPrefix).toBe(false)
+  expect(() => checkPrefillRequest([user], { keepPrefix: 1 as never })).toThrow(refusal('keepPrefix'))
+  expect(() => checkPrefillRequest([user], { temperature: 0 } as never)).toThrow(refusal('"temperature"'))
+  expect(() => checkPrefillRequest([user], null as never)).toThrow(refusal('object'))
 })

@@ -4,6 +4,7 @@ import { describeOption, optionNames, type NumberRange, type OptionName } from '
 import {
   type GenerateOptions,
   type Prompt,
+  type PrefillOptions,
   type PromptOptions,
   type RequestMessage,
   type RequestOptions,
@@ -85,6 +86,20 @@ export function checkPromptRequest(
     refuseUnknown(owner, options, promptNames)
   }
   return checkRequest(prompt, options)
+}
+
+/**
+ * Checks a prompt and the options of `engine.prefill`.
+ * @throws RivuletError as `checkPromptRequest`
+ */
+export function checkPrefillRequest(
+  prompt: Prompt,
+  options: PrefillOptions = {},
+): { readonly checked: CheckedRequest; readonly keepPrefix: boolean } {
+  if (typeof options !== 'object' || options === null) refuse('The options must be an object.')
+  const { keepPrefix = false, ...promptOptions } = options
+  if (typeof keepPrefix !== 'boolean') refuse('"keepPrefix" must be true or false.', 'keepPrefix')
+  return { checked: checkPromptRequest('prefill()', prompt, promptOptions), keepPrefix }
 }
 
 function checkOptions(options: GenerateOptions): RequestOptions {

@@ -15,6 +15,7 @@ it.each([
   [{ quantization: 'q4' }, 'quantization'],
   [{ conversationCacheBytes: -1 }, 'conversationCacheBytes'],
   [{ conversationCacheBytes: '1' }, 'conversationCacheBytes'],
+  [{ keptPrefixBytes: -1 }, 'keptPrefixBytes'],
   [{ worker: 'worker.js' }, 'worker'],
 ])('onnx() refuses %j by name', (options, name) => {
   expect(() => onnx(options as never)).toThrow(

@@ -3,7 +3,13 @@ import type { BackendFactory } from './backend-factory.js'
 import { checkDownloadOptions } from './download-options.js'
 import { RivuletError } from './contract/errors.js'
 import { locateModel } from './locate-model.js'
-import type { GenerateOptions, Prompt, PromptOptions, ResponseFormat } from './contract/request.js'
+import type {
+  GenerateOptions,
+  PrefillOptions,
+  Prompt,
+  PromptOptions,
+  ResponseFormat,
+} from './contract/request.js'
 import type { ModelInfo } from './contract/worker-api.js'
 import { checkEngineOptions, type EngineOptions } from './engine-options.js'
 import { createLoadedEngine, openKeptWorker } from './loaded-engine.js'
@@ -20,6 +26,18 @@ declare global {
   interface AsyncDisposable {
     [Symbol.asyncDispose](): PromiseLike<void>
   }
+}
+
+/** What a prefill has done. */
+export interface PrefillResult {
+  /** True if the whole prompt is computed. False if a generation interrupted the prefill. */
+  readonly isComplete: boolean
+  /** True if the prompt is kept in the model store. Undefined without `keepPrefix`. */
+  readonly isKept?: boolean
+  /** The size of the kept prefix, in bytes. */
+  readonly sizeBytes?: number
+  /** Why the prompt is not kept: a sentence for the developer. */
+  readonly reason?: string
 }
 
 /** A loaded model that runs in its own worker. */
@@ -53,11 +71,15 @@ export interface Engine extends AsyncDisposable {
    * about one decode step, if the whole prompt was computed. Call it while the app is idle, for example with the system prompt
    * or with the conversation before the user's next message. A prefill waits for the generations before it. A later
    * `generate` interrupts it, and reuses what is computed by then. Observers are not called.
-   * @returns a promise that resolves when the prompt is computed, or a generation has interrupted the prefill
-   * @throws RivuletError `invalid-option`, also if `info.supports.prefill` is false; `prompt-too-long`, `chat-template-failed`,
+   * With `keepPrefix: true`, the computed prompt is also kept in the model store. Later engines with the same model, dtype and
+   * device use it by themselves, also after a reload, for every prompt that starts with the same tokens. A kept prefix is
+   * checked before it is used. If it is damaged, it is removed, and the prompt is computed.
+   * @returns a promise that resolves when the prompt is computed and kept, or a generation has interrupted the prefill
+   * @throws RivuletError `invalid-option`, also if `info.supports.prefill` is false, or `keptPrefixes` with
+   *   `keepPrefix`; `prompt-too-long`, `chat-template-failed`,
    *   `engine-disposed`, `queue-full`, `generation-failed`, `worker-failed`, `device-lost`; the reason of `options.signal`
    */
-  prefill(prompt: Prompt, options?: PromptOptions): Promise<void>
+  prefill(prompt: Prompt, options?: PrefillOptions): Promise<PrefillResult>
   /** Cancels all generations, then frees the model and its worker. May be called again. */
   dispose(): Promise<void>
 }

@@ -1,5 +1,5 @@
 export { createEngine } from './engine.js'
-export type { Engine } from './engine.js'
+export type { Engine, PrefillResult } from './engine.js'
 export type { EngineOptions } from './engine-options.js'
 export type { TokenIterator, TokenStream } from './token-stream.js'
 export type { GenerationResult } from './generation.js'
@@ -39,6 +39,7 @@ export type {
   JsonSchema,
   MessageContent,
   MessageToolCall,
+  PrefillOptions,
   Prompt,
   PromptOptions,
   Reasoning,

@@ -1,11 +1,16 @@
 import { createAnswerValue } from './answer-value.js'
-import { checkPromptRequest, checkRequest, type CheckedRequest } from './check-request.js'
+import {
+  checkPrefillRequest,
+  checkPromptRequest,
+  checkRequest,
+  type CheckedRequest,
+} from './check-request.js'
 import { refuse } from './contract/check-options.js'
 import { RivuletError } from './contract/errors.js'
 import type { WorkerConnection } from './connect-worker.js'
 import type { GenerateRequest, Prompt, Resume } from './contract/request.js'
 import { settleWithin } from './contract/settle-within.js'
-import type { ModelInfo } from './contract/worker-api.js'
+import type { GenerationEvent, KeptPrefix, ModelInfo } from './contract/worker-api.js'
 import { createRequest } from './create-request.js'
 import type { Engine } from './engine.js'
 import { keepWorker, type Recovery } from './keep-worker.js'
@@ -13,7 +18,7 @@ import type { CombinedObserver } from './observer.js'
 import type { GenerationSource } from './resilient-events.js'
 import type { LoadedWorker } from './start-worker.js'
 import { TokenStream } from './token-stream.js'
-import { readOnlyChunk, readToEnd, readWorkerStream } from './worker-stream.js'
+import { readOnlyChunk, readWorkerStream } from './worker-stream.js'
 
 /** How long `dispose` waits for a busy worker to free the GPU before it terminates the worker. */
 const unloadTimeoutMs = 1000
@@ -151,23 +156,27 @@ export function createLoadedEngine(
       })
     },
     async prefill(prompt, options) {
-      const checked = checkPromptRequest('prefill()', prompt, options)
+      const { checked, keepPrefix } = checkPrefillRequest(prompt, options)
       if (disposed) throw disposedError()
       const order = generations++
       const interrupted = new AbortController()
       const interrupt = () => interrupted.abort()
       prefills.add(interrupt)
       try {
-        await readWorkerStream({
-          takeWorker: () => workers.take(order, ({ supports }) => supports.prefill),
-          open: (worker, { info }) => worker.generate(createPrefillRequest(checked, info)),
-          read: readToEnd,
+        const kept = await readWorkerStream({
+          takeWorker: () =>
+            workers.take(order, ({ supports }) => (keepPrefix ? supports.keptPrefixes : supports.prefill)),
+          open: (worker, { info }) => worker.generate(createPrefillRequest(checked, info, keepPrefix)),
+          read: readKeptPrefix,
           canRecover,
           signals: [options?.signal, disposing.signal, interrupted.signal],
         })
+        return { isComplete: true, ...(keepPrefix && kept) }
       } catch (error) {
         options?.signal?.throwIfAborted()
         if (!interrupted.signal.aborted || disposed) throw error
+        const reason = 'A generation interrupted the prefill.'
+        return { isComplete: false, ...(keepPrefix && { isKept: false, reason }) }
       } finally {
         prefills.delete(interrupt)
       }
@@ -185,10 +194,32 @@ function createCountRequest(checked: CheckedRequest, info: ModelInfo): GenerateR
   )
 }
 
-/** @throws RivuletError `invalid-option` if the model cannot compute a prompt ahead, or does not support the request */
-function createPrefillRequest(checked: CheckedRequest, info: ModelInfo): GenerateRequest {
-  if (info.supports.prefill) return { ...createRequest(checked, info), prefillOnly: true }
-  return refuse(`${info.backend} cannot compute a prompt ahead of its answer. Use onnx() or llamaCpp().`)
+/** @throws RivuletError `invalid-option` if the model cannot compute or keep a prompt ahead, or does not support the request */
+function createPrefillRequest(
+  checked: CheckedRequest,
+  info: ModelInfo,
+  keepPrefix: boolean,
+): GenerateRequest {
+  const { backend, supports } = info
+  if (!supports.prefill)
+    refuse(`${backend} cannot compute a prompt ahead of its answer. Use onnx() or llamaCpp().`)
+  if (keepPrefix && !supports.keptPrefixes) {
+    refuse(
+      `${backend} cannot keep prefixes with this model. Use onnx() with another dtype than q8, or leave "keepPrefix" out.`,
+      'keepPrefix',
+    )
+  }
+  return { ...createRequest(checked, info), prefillOnly: true, keepsPrefix: keepPrefix }
+}
+
+/** Reads the steps of a prefill. */
+async function readKeptPrefix(events: ReadableStreamDefaultReader<GenerationEvent>): Promise<KeptPrefix> {
+  let prefix: KeptPrefix = { isKept: false, reason: 'The model did not keep it.' }
+  for (;;) {
+    const { done, value } = await events.read()
+    if (done) return prefix
+    if (value.kind === 'kept') ({ prefix } = value)
+  }
 }
 
 /**

@@ -14,4 +14,5 @@ export const allSupport: ModelSupport = {
   concurrency: 1,
   tokenCounting: true,
   prefill: true,
+  keptPrefixes: false,
 }

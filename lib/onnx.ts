@@ -101,6 +101,7 @@ const optionNames: readonly string[] = [
   'modelFile',
   'chatTemplate',
   'conversationCacheBytes',
+  'keptPrefixBytes',
   'memoryBudgetBytes',
   'contextLength',
   'endTokens',
@@ -112,6 +113,7 @@ const optionNames: readonly string[] = [
 
 function checkOptions(options: Omit<OnnxLoadOptions, 'wasmPaths'>): void {
   const { device, dtype, modelFile, conversationCacheBytes = 0, memoryBudgetBytes = 0 } = options
+  const { keptPrefixBytes = 0 } = options
   const { contextLength = 2 } = options
   checkChatTemplate('onnx', options.chatTemplate)
   checkChoice('device', device, onnxDevices)
@@ -124,7 +126,11 @@ function checkOptions(options: Omit<OnnxLoadOptions, 'wasmPaths'>): void {
   if (!Number.isSafeInteger(contextLength) || contextLength < 2) {
     refuse(`onnx({ contextLength }) must be an integer, 2 or more; got ${String(contextLength)}.`)
   }
-  for (const [name, bytes] of Object.entries({ conversationCacheBytes, memoryBudgetBytes })) {
+  for (const [name, bytes] of Object.entries({
+    conversationCacheBytes,
+    keptPrefixBytes,
+    memoryBudgetBytes,
+  })) {
     if (typeof bytes !== 'number' || !(bytes >= 0)) {
       refuse(`onnx({ ${name} }) must be a number of bytes, 0 or more; got ${String(bytes)}.`)
     }

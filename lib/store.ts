@@ -7,6 +7,7 @@ import {
   getFile,
   nameModelDirectory,
   nameModelLock,
+  prefixFolderName,
   readRecord,
   recordName,
   removeEntry,
@@ -34,6 +35,8 @@ export interface StoredFiles {
 export interface StoredModel extends StoredFiles {
   /** The URL of the model's folder or GGUF file, without a query; `createEngine({ model })` accepts it. */
   readonly model: string
+  /** How many bytes the kept prefixes of the model take (`engine.prefill` with `keepPrefix`), in addition to `storedBytes`. */
+  readonly prefixBytes: number
 }
 
 /** The WebAssembly of a runtime in this browser's store: 10 to 41 MB, which all models of a backend share. */
@@ -44,7 +47,7 @@ export interface StoredRuntime extends StoredFiles {
 
 /** Options of `store.evict`. */
 export interface EvictOptions {
-  /** The maximum number of bytes to keep. The runtimes count only if no model is left. */
+  /** The maximum number of bytes to keep, with the models' kept prefixes. The runtimes count only if no model is left. */
   readonly keepBytes: number
 }
 
@@ -83,7 +86,7 @@ export const store = {
   },
 
   /**
-   * Removes a model: a GGUF file, with all its parts, or a folder, with all its files; or a runtime. Waits until no tab is
+   * Removes a model: a GGUF file, with all its parts, or a folder, with all its files and kept prefixes; or a runtime. Waits until no tab is
    * loading a model of the same folder, or the runtime. An engine that has loaded it keeps running. The next engine
    * downloads it again.
    * @param model a URL or name, as for `createEngine`, or as returned by `list`; or a runtime, as returned by `listRuntimes`
@@ -98,11 +101,26 @@ export const store = {
       return (await openFolder(runtimeFolderName)) ? removeFolder(runtimeFolderName, runtime) : false
     const location = locateRemote(model, globalThis.document?.baseURI, hubUrl)
     if (!(await openFolder(storeFolderName))) return false
+    await removePrefixes(location)
     if (location.file === undefined && (await removeFolder(storeFolderName, location.url))) return true
     const file = findFile(location)
     if (file === undefined) return false
     const directory = await nameModelDirectory(file.folderUrl)
     return navigator.locks.request(nameModelLock(directory), () => removeModel(directory, file.modelUrl))
+  },
+
+  /**
+   * Removes the kept prefixes of a model (`engine.prefill` with `keepPrefix`), which contain the tokens of conversations. The
+   * model stays. Waits until no tab is loading the model, or keeping a prefix.
+   * @param model a URL or name, as for `createEngine`
+   * @returns true if there were any
+   * @throws RivuletError as `remove`
+   */
+  async removePrefixes(
+    model: string | URL,
+    { hubUrl = defaultHubUrl }: { hubUrl?: string } = {},
+  ): Promise<boolean> {
+    return removePrefixes(locateRemote(model, globalThis.document?.baseURI, hubUrl))
   },
 
   /**
@@ -116,7 +134,8 @@ export const store = {
       refuse('store.evict(): "keepBytes" must be a number, 0 or more.')
     }
     const found = await listModels()
-    let storedBytes = found.reduce((sum, { model }) => sum + model.storedBytes, 0)
+    const measure = (model: StoredModel) => model.storedBytes + model.prefixBytes
+    let storedBytes = found.reduce((sum, { model }) => sum + measure(model), 0)
     const removed: (StoredModel | StoredRuntime)[] = []
     for (const { directory, model } of found.toSorted((a, b) => a.model.lastUsedMs - b.model.lastUsedMs)) {
       if (storedBytes <= keepBytes) break
@@ -124,7 +143,7 @@ export const store = {
         lock ? removeModel(directory, model.model) : false,
       )
       if (!isGone) continue
-      storedBytes -= model.storedBytes
+      storedBytes -= measure(model)
       removed.push(model)
     }
     if (removed.length < found.length) return removed
@@ -167,11 +186,25 @@ interface FoundModel {
 }
 
 async function listModels(): Promise<readonly FoundModel[]> {
-  return (await Promise.all((await listDirectories(storeFolderName)).map(describeModels))).flat()
+  const [found, prefixes] = await Promise.all(
+    [storeFolderName, prefixFolderName].map(async (folder) =>
+      (await Promise.all((await listDirectories(folder)).map(describeModels))).flat(),
+    ),
+  )
+  return found!.map(({ directory, model }) => {
+    const kept = prefixes!.find((each) => each.model.model === model.model)
+    return { directory, model: { ...model, prefixBytes: kept?.model.storedBytes ?? 0 } }
+  })
+}
+
+/** Files of one model. */
+interface FoundFiles {
+  readonly directory: string
+  readonly model: Omit<StoredModel, 'prefixBytes'>
 }
 
 /** Describes the models of a folder: its GGUF files, each on its own, and the model of the other files. */
-async function describeModels(directory: FileSystemDirectoryHandle): Promise<readonly FoundModel[]> {
+async function describeModels(directory: FileSystemDirectoryHandle): Promise<readonly FoundFiles[]> {
   const files = await Promise.all((await readDirectories(directory)).map(describeFile))
   const models = new Map<string, NonNullable<(typeof files)[number]>[]>()
   for (const file of files) {
@@ -220,7 +253,7 @@ function findFile(
 
 /**
  * Removes all files of a folder of models, or of a runtime.
- * @param storeFolder the name of the models' or the runtimes' folder
+ * @param storeFolder the name of the folder of models, kept prefixes or runtimes
  * @param folder the URL of the folder of models, or the runtime's package
  * @returns true if such files were stored, and the lock was available
  */
@@ -238,11 +271,28 @@ async function removeFolder(
   })
 }
 
-/** Removes the files of one model, and the folder's directory if it contains no other model. */
+/**
+ * Removes the kept prefixes of a model.
+ * @returns true if there were any
+ */
+async function removePrefixes({ url }: Pick<RemoteLocation, 'url'>): Promise<boolean> {
+  return (await openFolder(prefixFolderName)) ? removeFolder(prefixFolderName, url) : false
+}
+
+/** Removes the files and the kept prefixes of one model. @returns true if files of it were stored */
 async function removeModel(directoryName: string, modelUrl: string): Promise<boolean> {
-  const models = await openFolder(storeFolderName)
-  const directory = models && (await getDirectory(models, directoryName))
-  if (!models || !directory) return false
+  await removeFiles(prefixFolderName, directoryName, modelUrl)
+  return removeFiles(storeFolderName, directoryName, modelUrl)
+}
+
+/**
+ * Removes the files of one model, and the directory if it contains no file of another model.
+ * @param storeFolder the name of the folder of models or kept prefixes
+ */
+async function removeFiles(storeFolder: string, directoryName: string, modelUrl: string): Promise<boolean> {
+  const parent = await openFolder(storeFolder)
+  const directory = parent && (await getDirectory(parent, directoryName))
+  if (!parent || !directory) return false
   let isRemoved = false
   for (const file of await readDirectories(directory)) {
     const record = await readRecord(file)
@@ -251,7 +301,7 @@ async function removeModel(directoryName: string, modelUrl: string): Promise<boo
     isRemoved ||= !record.isMissing
   }
   if ((await describeModels(directory)).length === 0) {
-    await whenFree(modelUrl, () => removeEntry(models, directoryName))
+    await whenFree(modelUrl, () => removeEntry(parent, directoryName))
   }
   return isRemoved
 }

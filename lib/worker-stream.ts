@@ -87,8 +87,3 @@ export async function readOnlyChunk<Chunk>(events: ReadableStreamDefaultReader<C
   if (!done) return value
   throw new RivuletError('worker-failed', "The worker's stream stopped before its result.")
 }
-
-/** Reads a stream whose chunks are not needed. */
-export async function readToEnd(events: ReadableStreamDefaultReader<unknown>): Promise<void> {
-  while (!(await events.read()).done);
-}

@@ -28,6 +28,7 @@ const info: ModelInfo = {
     concurrency: 1,
     tokenCounting: true,
     prefill: true,
+    keptPrefixes: false,
   },
 }
 

@@ -120,6 +120,7 @@ function Chat({ page, onModels }: { readonly page: Page; readonly onModels: () =
       <Composer
         isAnswering={isAnswering}
         onSend={send}
+        onTyped={() => void thread.prepare()}
         onStop={() => void thread.stop()}
         options={
           <AnswerOptions

@@ -1,18 +1,23 @@
 import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
-import { useLayoutEffect, useRef } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks'
 import { useGrowingField } from '../app/grow-field.js'
 
 interface ComposerProps {
   /** Whether an answer is streaming. */
   readonly isAnswering: boolean
   readonly onSend: (text: string) => void
+  /** Called when the user has typed, and then paused for a moment. Not called while an answer streams. */
+  readonly onTyped: () => void
   readonly onStop: () => void
   /** Shown below the text. */
   readonly options: ComponentChildren
   /** Floats above the message field. */
   readonly children?: ComponentChildren
 }
+
+/** The pause after which `onTyped` is called, in milliseconds. */
+const typingPauseMs = 200
 
 const finePointer = matchMedia('(any-pointer: fine)')
 
@@ -22,7 +27,7 @@ export function focusPrompt(): void {
 }
 
 /** The message field with Send, or with Stop while an answer streams. The user can type at any time. */
-export function Composer({ isAnswering, onSend, onStop, options, children }: ComposerProps) {
+export function Composer({ isAnswering, onSend, onTyped, onStop, options, children }: ComposerProps) {
   const text = useSignal('')
   const field = useRef<HTMLTextAreaElement>(null)
   useGrowingField(field, text.value)
@@ -36,9 +41,17 @@ export function Composer({ isAnswering, onSend, onStop, options, children }: Com
     else document.getElementById('prompt')?.focus()
   }, [isAnswering])
 
+  const pause = useRef<ReturnType<typeof setTimeout>>(undefined)
+  useEffect(() => () => clearTimeout(pause.current), [isAnswering])
+  const noteTyped = () => {
+    clearTimeout(pause.current)
+    if (!isAnswering) pause.current = setTimeout(onTyped, typingPauseMs)
+  }
+
   const send = () => {
     const question = text.value.trim()
     if (isAnswering || question === '') return
+    clearTimeout(pause.current)
     text.value = ''
     onSend(question)
   }
@@ -66,7 +79,10 @@ export function Composer({ isAnswering, onSend, onStop, options, children }: Com
           enterkeyhint="send"
           autocomplete="off"
           value={text}
-          onInput={({ currentTarget }) => (text.value = currentTarget.value)}
+          onInput={({ currentTarget }) => {
+            text.value = currentTarget.value
+            noteTyped()
+          }}
           onKeyDown={(event) => {
             // During IME composition Enter belongs to the input method (Safari reports it only as key code 229).
             if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return

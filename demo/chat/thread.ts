@@ -61,6 +61,8 @@ export interface Thread {
   /** Continues the last answer, which is a text, after its existing text. Otherwise like `send()`. */
   continue(): Promise<void>
   stop(): Promise<void>
+  /** Computes the conversation ahead of the next question, if the engine can. An answer interrupts it. */
+  prepare(): Promise<void>
   /** Shows another version of a turn, and the branch below it that was shown last. */
   showVersion(id: string): Promise<void>
   setEngine(engine: Promise<Engine>): void
@@ -155,6 +157,17 @@ export function createThread(options: ThreadOptions): Thread {
       }),
     continue: () => answer((sampling) => chat.continue({ ...sampling, responseFormat: undefined })),
     stop: () => chat.stop(),
+    async prepare() {
+      if (status.peek().kind === 'answering') return
+      const { sampling, ...instructions } = readInstructions()
+      try {
+        chat.setOptions({ ...instructions, sampling })
+      } catch {
+        // The next answer reports invalid options.
+        return
+      }
+      await chat.prepare()
+    },
     async showVersion(version) {
       await chat.stop()
       applySnapshot(chat.getSnapshot())

@@ -1,10 +1,10 @@
 import { nameModel, takesGguf } from '../model-choice.js'
-import type { ModelEntry, Runtime } from './catalogue.js'
+import type { FileRuntime, ModelEntry } from './catalogue.js'
 
 /** A model that the user added by its name on the hub or by its URL. */
 export interface AddedModel {
   readonly model: string
-  readonly backend: 'auto' | Runtime
+  readonly backend: 'auto' | FileRuntime
 }
 
 const storageKey = 'rivulet-demo-models'

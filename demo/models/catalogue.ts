@@ -1,12 +1,19 @@
 import { readServedSize, servedUrl, smolLm2, type ModelChoice } from '../model-choice.js'
 
 /** A backend that can run the picker's models. */
-export type Runtime = 'onnx' | 'llama-cpp' | 'web-llm'
+export type Runtime = FileRuntime | 'prompt-api'
+/** A backend whose models are files of the user’s choice. */
+export type FileRuntime = 'onnx' | 'llama-cpp' | 'web-llm'
 
-export const runtimeNames = {
+export const fileRuntimeNames = {
   onnx: 'ONNX Runtime',
   'llama-cpp': 'llama.cpp',
   'web-llm': 'WebLLM',
+} satisfies Record<FileRuntime, string>
+
+export const runtimeNames = {
+  ...fileRuntimeNames,
+  'prompt-api': 'Prompt API',
 } satisfies Record<Runtime, string>
 
 /** One model on one backend. Entries with the same name share a card. */
@@ -155,6 +162,16 @@ export const hubModels = [
   }),
 ] satisfies readonly ModelEntry[]
 
+/** The model that some browsers have themselves. The row says why another browser has none. */
+const browserModel: ModelEntry = {
+  id: 'browser-model',
+  name: 'The browser’s own model',
+  about: 'Comes with Chrome and Edge on some devices. Nothing is downloaded for this page.',
+  licence: 'the browser’s terms',
+  runtime: 'prompt-api',
+  choice: { model: '', backend: 'prompt-api' },
+}
+
 /** Only the server knows the size of the weights that fit this device. */
 function createOnnx({
   model,
@@ -203,8 +220,8 @@ export async function readCatalogue(): Promise<readonly ModelEntry[]> {
   // `npm start` has prepared it: it is as near as the built-in model.
   const isPrepared = smolLm2Models.some(({ servedPath }) => servedPath !== undefined)
   return isPrepared
-    ? [...stories, ...smolLm2Models, ...hubModels]
-    : [...stories, ...hubModels, ...smolLm2Models]
+    ? [...stories, ...smolLm2Models, browserModel, ...hubModels]
+    : [...stories, browserModel, ...hubModels, ...smolLm2Models]
 }
 
 async function readStories(): Promise<readonly ModelEntry[]> {

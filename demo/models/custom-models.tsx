@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks'
 import type { AddedModel } from './added-models.js'
-import { runtimeNames } from './catalogue.js'
+import { fileRuntimeNames } from './catalogue.js'
 import { readDrop } from './dropped-parts.js'
 import { formatSize } from './format-size.js'
 import { requestRead, type SavedModel } from './saved-files.js'
@@ -145,7 +145,7 @@ function FileButton({ label, accept, isFolder = false, pick, onParts }: FileButt
   )
 }
 
-const backendNames = { auto: 'Automatic', ...runtimeNames } as const
+const backendNames = { auto: 'Automatic', ...fileRuntimeNames } as const
 
 function NamedPart({ onAdd }: Pick<Props, 'onAdd'>) {
   return (

@@ -45,6 +45,18 @@ describe('a model', () => {
     expect(fit).toEqual({ kind: 'impossible', reason: 'No WebGPU.' })
   })
 
+  it('of the browser runs if the browser has one, and otherwise has the browser’s reason', () => {
+    const { availability, ...facts } = device()
+    const reason = 'This browser has no Prompt API (LanguageModel).'
+    const missing = { name: 'prompt-api', isAvailable: false, isSlow: false, reason } as const
+    const find = (hasModel: boolean) => {
+      const backends = [hasModel ? isAvailable('prompt-api') : missing]
+      return checkFit({ runtime: 'prompt-api' }, { ...facts, availability: { ...availability, backends } })
+    }
+    expect(find(true)).toEqual({ kind: 'fits', reason: 'Runs in this browser.' })
+    expect(find(false)).toEqual({ kind: 'impossible', reason })
+  })
+
   it('with 16-bit floats cannot run on an adapter without them', () => {
     const facts = device({}, { adapter: { ...gpu, hasShaderF16: false } })
     expect(checkFit({ ...small, runtime: 'web-llm', needsFloat16: true }, facts).kind).toBe('impossible')

@@ -31,6 +31,7 @@ export function checkFit(needs: Needs, facts: DeviceFacts, storedBytes = 0): Fit
   const { runtime, sizeBytes, memoryBytes } = needs
   const obstacle = findObstacle(needs, facts)
   if (obstacle !== undefined) return { kind: 'impossible', reason: obstacle }
+  if (runtime === 'prompt-api') return { kind: 'fits', reason: 'Runs in this browser.' }
   const { freeStorageBytes = Infinity, deviceMemoryBytes = Infinity } = facts
   const missingBytes = (sizeBytes ?? 0) - storedBytes
   if (missingBytes > freeStorageBytes) {

@@ -46,12 +46,14 @@ export function ModelRow(props: Props) {
         {isChosen && <span class="badge in-use">In use</span>}
         {fit && <span class={`badge ${fit.kind}`}>{fitLabels[fit.kind]}</span>}
       </header>
-      <dl class="model-facts">
-        <Fact name="Download size">{describeSize(entry)}</Fact>
-        <Fact name="Memory">
-          {entry.memoryBytes === undefined ? 'Unknown' : `About ${formatSize(entry.memoryBytes)}`}
-        </Fact>
-      </dl>
+      {entry.runtime !== 'prompt-api' && (
+        <dl class="model-facts">
+          <Fact name="Download size">{describeSize(entry)}</Fact>
+          <Fact name="Memory">
+            {entry.memoryBytes === undefined ? 'Unknown' : `About ${formatSize(entry.memoryBytes)}`}
+          </Fact>
+        </dl>
+      )}
       {entry.servedPath !== undefined && (
         <p class="fit-reason">
           On this page’s server: <code>{entry.servedPath}</code>
@@ -108,6 +110,9 @@ function RowState(props: Props & { readonly title: string }) {
       {stored && <p>{describeStored(stored, isPartial, isChosen)}</p>}
       {entry.runtime === 'web-llm' && (
         <p>WebLLM downloads the model on first use and stores it in its own cache.</p>
+      )}
+      {entry.runtime === 'prompt-api' && fit?.kind === 'fits' && (
+        <p>If the browser has not downloaded its model yet, it does so on first use, once for all sites.</p>
       )}
       <div class="row-actions">
         {!isChosen && <Action label={use} title={title} onClick={onUse} isPrimary />}

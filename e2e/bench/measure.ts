@@ -17,6 +17,7 @@ const devices = {
   'llama-cpp-gpu': 'wasm',
   structured: 'webgpu',
   logprobs: 'webgpu',
+  sessions: 'wasm',
   transports: 'wasm',
   store: 'wasm',
   memory: 'webgpu',

@@ -25,6 +25,7 @@ export async function serveBench(
     if (!stats?.isFile()) return void response.writeHead(404).end()
     response.writeHead(200, {
       'content-length': stats.size,
+      'last-modified': stats.mtime.toUTCString(),
       'content-type': mediaTypes[extname(file)] ?? 'application/octet-stream',
       // WASM threads and `measureUserAgentSpecificMemory` need a cross-origin isolated page.
       'cross-origin-opener-policy': 'same-origin',

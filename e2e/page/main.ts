@@ -80,6 +80,25 @@ function createGrpcWebWorker(): Worker {
   return addFaultyWorker(worker, '')
 }
 
+/** For `promptApi({ worker })`: a worker that a test can terminate. */
+function createPromptApiWorker(): Worker {
+  const worker = new Worker(new URL('./prompt-api.worker.ts', import.meta.url), { type: 'module' })
+  return addFaultyWorker(worker, '')
+}
+
+/**
+ * Gives the page a browser's own model: this library's class over the embedded model. It always takes the most likely tokens,
+ * because `promptApi()` has no say in the sampling.
+ */
+function installLanguageModel(): void {
+  const backend = onnx({ device: 'wasm', grammar: xgrammar() })
+  const model = createLanguageModel({ backend, model: './models/stories/' })
+  const create: typeof model.create = (options) =>
+    model.create({ ...options, samplingMode: 'most-predictable' })
+  const LanguageModel = { availability: model.availability.bind(model), create }
+  Object.defineProperty(globalThis, 'LanguageModel', { value: LanguageModel, configurable: true })
+}
+
 /** For `webLlm({ worker })`: a worker with a scripted engine. */
 function createWebLlmWorker(): Worker {
   return new Worker(new URL('./web-llm.worker.ts', import.meta.url), { type: 'module' })
@@ -159,6 +178,8 @@ declare global {
     removeStreamIteration: typeof removeStreamIteration
     createFilelessWorker: typeof createFilelessWorker
     createGrpcWebWorker: typeof createGrpcWebWorker
+    createPromptApiWorker: typeof createPromptApiWorker
+    installLanguageModel: typeof installLanguageModel
     createLlamaCppWorker: typeof createLlamaCppWorker
     createWebLlmWorker: () => Worker
     breakWorker: typeof breakWorker
@@ -178,6 +199,8 @@ Object.assign(window, {
   removeStreamIteration,
   createFilelessWorker,
   createGrpcWebWorker,
+  createPromptApiWorker,
+  installLanguageModel,
   createLlamaCppWorker,
   createWebLlmWorker,
   breakWorker,

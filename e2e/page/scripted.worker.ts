@@ -38,6 +38,7 @@ exposeMethods(
           concurrency: 1,
           tokenCounting: true,
           prefill: true,
+          keptPrefixes: false,
         },
       }
     },

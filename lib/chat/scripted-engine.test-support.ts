@@ -1,6 +1,11 @@
 import { RivuletError } from '../contract/errors.js'
 import { createAnswerValue } from '../answer-value.js'
-import { checkPromptRequest, checkRequest, type CheckedRequest } from '../check-request.js'
+import {
+  checkPrefillRequest,
+  checkPromptRequest,
+  checkRequest,
+  type CheckedRequest,
+} from '../check-request.js'
 import { createRequest } from '../create-request.js'
 import type { RequestMessage } from '../contract/request.js'
 import type { AnswerEnd, GenerationEvent, ModelInfo, TokenChunk } from '../contract/worker-api.js'
@@ -20,7 +25,7 @@ export interface ScriptedEngine extends Engine {
   /** The prompts whose tokens were counted. */
   readonly counted: CheckedRequest[]
   /** The prompts that were computed ahead. */
-  readonly prefilled: CheckedRequest[]
+  readonly prefilled: (CheckedRequest & { readonly keepPrefix: boolean })[]
 }
 
 const info: ModelInfo = {
@@ -94,7 +99,9 @@ export function createScriptedEngine(
     },
     async prefill(prompt, options) {
       options?.signal?.throwIfAborted()
-      engine.prefilled.push(checkPromptRequest('prefill()', prompt, options))
+      const { checked, keepPrefix } = checkPrefillRequest(prompt, options)
+      engine.prefilled.push({ ...checked, keepPrefix })
+      return { isComplete: true }
     },
     dispose,
     [Symbol.asyncDispose]: dispose,

@@ -140,10 +140,12 @@ async function streamWhatFits(
 
 /**
  * Computes the conversation ahead of its next question, if the engine can. A generation interrupts this.
+ * @param keepPrefix true to keep it in the model store, if the engine can
  * @throws the errors of `engine.prefill`; the reason of the signal
  */
 export async function prepareAnswer(
   request: Omit<AnswerRequest, 'partial' | 'onForget' | 'onContent'>,
+  keepPrefix: boolean,
 ): Promise<void> {
   const { slot, system, turns, sampling, signal } = request
   const seated = await slot.take(signal)
@@ -153,7 +155,8 @@ export async function prepareAnswer(
   const options = { ...readPromptOptions(sampling), ...chooseTools(request, 0, false), signal }
   const forgotten = await contextWindow.countForgotten(engine, { system, turns, takesTools }, options)
   const prompt = toPrompt(system, turns.slice(forgotten), takesTools)
-  if (prompt.length > 0) await engine.prefill(prompt, options)
+  if (prompt.length === 0) return
+  await engine.prefill(prompt, { ...options, keepPrefix: keepPrefix && engine.info.supports.keptPrefixes })
 }
 
 /** Returns the sampling options that change the prompt. */

@@ -60,6 +60,12 @@ export interface OnnxLoadOptions {
    */
   readonly conversationCacheBytes?: number | undefined
   /**
+   * Room in the model store for kept prefixes (`engine.prefill` with `keepPrefix`), in bytes: those of all models of this site
+   * together. The least recently used ones are removed first, and never a model.
+   * @default 512 MiB
+   */
+  readonly keptPrefixBytes?: number | undefined
+  /**
    * Limit for the weights and the first KV cache together, in bytes. A larger model is refused with `memory-exceeded`
    * before its external weights are downloaded. A model that exceeds the limits of the adapter or of WebAssembly is
    * always refused.

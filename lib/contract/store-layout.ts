@@ -26,11 +26,25 @@ export interface FileRecord {
   readonly objectId: string | undefined
   /** The expected SHA-256, if known. */
   readonly sha256: string | undefined
+  /** What a kept prefix is for; undefined for a file of a model or runtime. */
+  readonly prefix?: PrefixContent
+}
+
+/** Describes a kept prefix: the KV cache of a prompt. Its file's path is a hash of this description. */
+export interface PrefixContent {
+  /** What the bytes depend on, other than the model's files: the graph, the device, the runtime and the options. */
+  readonly binding: string
+  /** The versions of the model's files, by path. */
+  readonly files: Readonly<Record<string, string>>
+  /** The prompt's tokens. */
+  readonly ids: readonly number[]
 }
 
 export const storeFolderName = 'rivulet-models'
 /** The folder of the runtimes' WebAssembly files. It has the same layout; in place of models, it has npm packages. */
 export const runtimeFolderName = 'rivulet-runtimes'
+/** The folder of kept prefixes. It has the same layout; in place of a model's files, it has the prefixes kept for the model. */
+export const prefixFolderName = 'rivulet-prefixes'
 /** The npm packages of the runtimes whose files are stored. */
 export const runtimePackages = ['onnxruntime-web', '@wllama/wllama'] as const
 export type RuntimePackage = (typeof runtimePackages)[number]

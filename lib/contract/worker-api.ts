@@ -78,6 +78,8 @@ export interface ModelSupport {
   readonly tokenCounting: boolean
   /** True if `engine.prefill` works. */
   readonly prefill: boolean
+  /** True if `engine.prefill` accepts `keepPrefix`. */
+  readonly keptPrefixes: boolean
 }
 
 /** The state of loading a model. */
@@ -243,9 +245,14 @@ export interface PrefillProgress {
   readonly totalTokens: number
 }
 
+/** Whether the KV cache of a prompt is kept in the model store, with its size; if it is not, a sentence that says why. */
+export type KeptPrefix =
+  | { readonly isKept: true; readonly sizeBytes: number }
+  | { readonly isKept: false; readonly reason: string }
+
 /**
  * A step that a backend reports for one generation. The order of the steps: `prefilling` while a prompt is computed, if the
- * request has `reportsPrefill`; one `started`; the chunks; and `counted` if the runtime counts tokens itself.
+ * request has `reportsPrefill`; one `started`; one `kept`, if the request has `keepsPrefix`; the chunks; and `counted` if the runtime counts tokens itself.
  */
 export type GenerationStep =
   /** A part of the prompt was computed, and others remain. */
@@ -262,6 +269,8 @@ export type GenerationStep =
       /** Time to compute the prompt, up to its last logits. */
       readonly prefillMs: number
     }
+  /** The prompt's KV cache was kept, or could not be. */
+  | { readonly kind: 'kept'; readonly prefix: KeptPrefix }
   | ChunkStep
   /** The connection to a server was lost, and the server goes on with the same answer on another one. */
   | { readonly kind: 'resumed' }

@@ -234,6 +234,8 @@ function describeModel(
       concurrency: 1,
       tokenCounting: countedToken !== undefined,
       prefill: true,
+      // wllama 3.13.0 has no call that saves or restores the state of a slot.
+      keptPrefixes: false,
     },
   }
 }

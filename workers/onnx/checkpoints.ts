@@ -21,6 +21,11 @@ export function chooseCheckpoints(recalledLength: number, promptLength: number):
   ]
 }
 
+/** Returns the part of a prompt before its checkpoint. */
+export function cutToCheckpoint(ids: readonly number[]): readonly number[] {
+  return ids.slice(0, Math.max(0, ids.length - checkpointDistance))
+}
+
 /** Splits the tokens from `start` to `end` at the checkpoints between them. Returns the ends of the parts. */
 export function splitAtCheckpoints(checkpoints: readonly number[], start: number, end: number): number[] {
   return [...checkpoints.filter((length) => length > start && length < end), end]

@@ -10,6 +10,8 @@ export interface Conversations<Cache> {
    * @returns undefined if no conversation can reuse more than `moreThan` tokens
    */
   take(ids: readonly number[], moreThan: number): Conversation<Cache> | undefined
+  /** Returns how many of the first tokens of `ids` the best conversation can reuse. Removes nothing. */
+  countReusable(ids: readonly number[]): number
   /** Frees all conversations. */
   clear(): void
 }
@@ -57,6 +59,7 @@ export function createConversations<Cache>(
       parked = parked.filter((conversation) => conversation !== best)
       return best
     },
+    countReusable: (ids) => Math.max(0, ...parked.map((conversation) => countReusable(conversation, ids))),
     clear() {
       for (const { cache } of parked.splice(0)) free(cache)
     },

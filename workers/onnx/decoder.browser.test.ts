@@ -249,6 +249,14 @@ async function continueEarlier(decoder: Decoder, half: number): Promise<void> {
     expect(await decoder.next(position, true)).toBe(id)
 }
 
+async function copyStates(decoder: Decoder, prompt: readonly number[]) {
+  const { ids, sizes, read } = decoder.copyStates(prompt)
+  const pieces: Uint8Array<ArrayBuffer>[] = []
+  for await (const piece of read()) pieces.push(piece)
+  expect(pieces.map(({ byteLength }) => byteLength)).toEqual(sizes)
+  return { ids, pieces }
+}
+
 /** Computes the text in one chunk. @returns the logits after it */
 async function readLogitsAfter(decoder: Decoder, text: readonly number[]): Promise<Float32Array> {
   decoder.recall([])
@@ -326,6 +334,25 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
         expect(decoder.recall([...prompts.ball, ...reference.ball])).toBe(prompts.ball.length + count)
         expect(await answer(decoder, prompts.dragon, { count: 8 })).toEqual(reference.dragon.slice(0, 8))
       }
+    })
+
+    it('from copied states, and from the logits of a computed prompt', async () => {
+      const soFar = [...prompts.ball, ...reference.ball.slice(0, 8)]
+      decoder.recall([])
+      await decoder.prefill(soFar)
+      const copy = await copyStates(decoder, soFar)
+      expect(copy.ids).toEqual(soFar)
+      expect(decoder.recallLogits(soFar)).toBe(true)
+      decoder.startAnswer(greedy, 0, prompts.ball, soFar.slice(prompts.ball.length))
+      expect(await decoder.next(8, false)).toBe(reference.ball[8])
+      await answer(decoder, prompts.dragon, { count: 2 })
+      decoder.restoreStates(copy.ids, copy.pieces)
+      expect(decoder.recallLogits(soFar)).toBe(false)
+      expect(decoder.recall(soFar.slice(0, -1))).toBe(soFar.length - 1)
+      await decoder.prefill(soFar.slice(-1))
+      decoder.startAnswer(greedy, 0, prompts.ball, soFar.slice(prompts.ball.length))
+      for (const [position, id] of reference.ball.slice(8, fewSteps).entries())
+        expect(await decoder.next(8 + position, true)).toBe(id)
     })
 
     it('in a long answer', async () => {
@@ -438,6 +465,23 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
     expect(decoder.recall(prompts.dragon)).toBe(0)
     expect(await answer(decoder, long, { count: fewSteps })).toEqual(expected.long)
     await decoder.release()
+  })
+
+  itInSoak('by replay if it has a state of fixed size, from copied states', async () => {
+    const long = [...prompts.ball, ...prompts.dragon, ...prompts.ball, ...prompts.dragon]
+    const open = async () =>
+      openDecoder(await loadOnnxRuntime('webgpu'), 'webgpu', changeModel(addConvState), openOptions)
+    const expected = await answerAsExported(changeModel(addConvState), long, fewSteps)
+    const [first, second] = [await open(), await open()]
+    first.recall(long.slice(0, -1))
+    await first.prefill(long)
+    const { ids, pieces } = await copyStates(first, long)
+    expect(ids).toEqual(long.slice(0, -8))
+    second.restoreStates(ids, pieces)
+    expect(second.countReusable(long)).toBe(ids.length)
+    expect(await answer(second, long, { keep: long.length - 1, count: fewSteps })).toEqual(expected)
+    await first.release()
+    await second.release()
   })
 
   itInSoak('by replay if the rotary factors depend on the length, on both sides of the switch', async () => {

@@ -3,6 +3,7 @@ import type { Execution } from '../../lib/contract/worker-api.js'
 import type { PrefillRules } from './prefill-rules.js'
 import type { Ranking } from './ranking.js'
 import type { Sampling, TokenMask } from './sampler.js'
+import type { StateSchema } from './state-schema.js'
 
 /** Returns the tokens that can be chosen next; undefined if all can. */
 export type FindMask = () => Promise<TokenMask | undefined>
@@ -27,6 +28,25 @@ export interface Decoder {
    * @returns the length of the prefix that is now in the cache
    */
   recall(ids: readonly number[]): number
+  /**
+   * Returns true if the newest logits are those after exactly `ids`. Then nothing needs to be recalled or computed before the
+   * next token is sampled.
+   * @param ids as for `recall`, with its last token
+   */
+  recallLogits(ids: readonly number[]): boolean
+  /** Returns how many tokens `recall` would restore. Changes nothing. */
+  countReusable(ids: readonly number[]): number
+  readonly stateSchema: Pick<StateSchema, 'caches' | 'fixedStates'>
+  /** Describes the copies of `copyStates`. They can be restored in each decoder with the same description, of the same model. */
+  readonly stateFormat: string
+  /**
+   * Copies the states of a prompt that was just computed. They can be restored in a later decoder. No other method may be
+   * called while the pieces are read.
+   * @param ids the prompt, marked by `markTokens`
+   */
+  copyStates(ids: readonly number[]): StateCopy
+  /** Makes copied states the current conversation. @param pieces of the sizes that `copyStates` returned */
+  restoreStates(ids: readonly number[], pieces: readonly Uint8Array<ArrayBuffer>[]): void
   /** Computes `ids`, which follow the tokens in the cache. @param ids at least one token */
   prefill(ids: readonly number[]): Promise<void>
   /**
@@ -63,6 +83,18 @@ export interface Decoder {
   readLogits(): Promise<Float32Array>
   /** Frees the cache and the session. */
   release(): Promise<void>
+}
+
+/** The states of a conversation: those of the KV cache, [heads, tokens, head size], and those of fixed size. */
+export interface StateCopy {
+  /**
+   * The tokens of the conversation, marked by `markTokens`: a prefix of the prompt. States of fixed size cannot be truncated, so
+   * with them it is the part before the prompt's checkpoint, with which later prompts also start.
+   */
+  readonly ids: readonly number[]
+  /** The size of each piece in bytes. A piece is one state. */
+  readonly sizes: readonly number[]
+  read(): AsyncIterable<Uint8Array<ArrayBuffer>>
 }
 
 /**

@@ -69,6 +69,40 @@ export function copyCache(
   device.queue.submit([encoder.finish()])
 }
 
+/**
+ * Writes the content of a cache of `length` tokens.
+ * @param contents for each input: [heads, length, head size]
+ */
+export function writeCache(
+  device: GPUDevice,
+  inputs: readonly CacheInput[],
+  contents: readonly Uint8Array<ArrayBuffer>[],
+  to: Pick<FixedCache, 'buffers' | 'capacity'>,
+  length: number,
+): void {
+  for (const [index, input] of inputs.entries()) {
+    const tokenBytes = countTokenBytes(input)
+    for (let head = 0; head < input.heads; head += 1) {
+      const start = head * length * tokenBytes
+      const content = contents[index]!.subarray(start, start + length * tokenBytes)
+      writeBytes(device, to.buffers[index]!, head * to.capacity * tokenBytes, content)
+    }
+  }
+}
+
+/** Writes bytes into a buffer. WebGPU writes multiples of four bytes, and every buffer here has room for them. */
+export function writeBytes(
+  device: GPUDevice,
+  buffer: GPUBuffer,
+  offset: number,
+  bytes: Uint8Array<ArrayBuffer>,
+): void {
+  const padding = -bytes.byteLength & 3
+  const padded =
+    padding === 0 ? bytes : Uint8Array.from({ length: bytes.length + padding }, (_, at) => bytes[at] ?? 0)
+  device.queue.writeBuffer(buffer, offset, padded)
+}
+
 /** Creates a GPU buffer for kernels and copies. Rounds its size up to a multiple of 16 bytes, as ONNX Runtime requires. */
 export function createStorage(device: GPUDevice, bytes: number): GPUBuffer {
   const { storage, copySource, copyTarget } = bufferUsage

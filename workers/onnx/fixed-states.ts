@@ -1,5 +1,5 @@
 import type { Tensor } from 'onnxruntime-web'
-import { createStorage } from './fixed-cache.js'
+import { createStorage, writeBytes } from './fixed-cache.js'
 import type { OnnxRuntime } from './session.js'
 import { countFixedStateBytes, type FixedState } from './state-schema.js'
 
@@ -26,6 +26,10 @@ export interface FixedStates {
   save(): SavedStates
   /** Replaces the inputs of the next run. */
   restore(saved: SavedStates): void
+  /** Writes the inputs of the next run. @param contents the content of each state */
+  write(contents: readonly Uint8Array<ArrayBuffer>[]): void
+  /** The buffers of the next run's inputs. */
+  readonly buffers: readonly GPUBuffer[]
   destroy(): void
 }
 
@@ -87,6 +91,12 @@ export function createFixedStates(
     },
     restore(saved) {
       copy(saved.buffers, sets[current])
+    },
+    write(contents) {
+      for (const [index, content] of contents.entries()) writeBytes(device, sets[current][index]!, 0, content)
+    },
+    get buffers() {
+      return sets[current]
     },
     destroy() {
       destroyAll(sets.flat())

@@ -9,7 +9,9 @@ import type { Decoder } from './decoder.js'
 import { countPrompt } from './encode-request.js'
 import { describeRanking } from './logprobs.js'
 import type { ModelConfig } from './model-config.js'
+import type { KeptPrefixes } from './kept-prefixes.js'
 import { prefill } from './prefill.js'
+import { markTokens } from './prefill-rules.js'
 import { banCalls, prepareAnswer } from './prepare-answer.js'
 import { dropStreamed, hasContent } from './read-tokens.js'
 import { createTokenSource } from './token-source.js'
@@ -26,6 +28,7 @@ export async function* generateTokens(
   request: GenerateRequest,
   { signal, queueMs }: GenerateContext,
   compiler?: FormCompiler,
+  kept?: KeptPrefixes,
 ): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
   const startedAt = performance.now()
   const { options } = request
@@ -53,13 +56,17 @@ export async function* generateTokens(
     const promptLength = conversationIds.length + startIds.length
     const computed = { ids: [...conversationIds, ...answerIds], promptLength }
     const cachedPromptTokens = yield* reportPrefill(
-      prefill(decoder, computed, signal),
+      prefill(decoder, computed, signal, kept),
       request.reportsPrefill ? computed.ids.length : undefined,
     )
     const source = createTokenSource(decoder, form, computed, signal)
     const promptTokens = countPrompt(prepared)
     const prefillMs = performance.now() - startedAt
     yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs, prefillMs }
+    if (request.keepsPrefix && kept) {
+      const marked = markTokens(decoder.prefillRules, computed.ids, promptLength)
+      yield { kind: 'kept', prefix: await kept.keep(decoder, marked, signal) }
+    }
     if (request.prefillOnly) return 'length'
 
     let finishReason: 'stop' | 'length' = 'length'

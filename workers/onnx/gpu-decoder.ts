@@ -2,21 +2,22 @@ import type { InferenceSession } from 'onnxruntime-web'
 import {
   countCacheBytes,
   countFixedStateBytes,
+  measureStates,
   type CacheInput,
   type FixedState,
   type StateSchema,
 } from './state-schema.js'
-import { chooseCheckpoints, splitAtCheckpoints } from './checkpoints.js'
+import { chooseCheckpoints, cutToCheckpoint, splitAtCheckpoints } from './checkpoints.js'
 import {
   countCommonPrefix,
   createConversations,
   worthParkingTokens,
   type Conversation,
 } from './conversations.js'
-import { createInvalidLogitsError, type Decoder, type FindMask } from './decoder.js'
+import { createInvalidLogitsError, type Decoder, type FindMask, type StateCopy } from './decoder.js'
 import { checkSteps } from './check-steps.js'
 import { recordDispatches, replayDispatches, type CapturedStep } from './dispatch-recorder.js'
-import { copyCache, createFixedCache, type FixedCache } from './fixed-cache.js'
+import { copyCache, createFixedCache, writeCache, type FixedCache } from './fixed-cache.js'
 import { createFixedStates, type SavedStates, type StateSet } from './fixed-states.js'
 import { describeLoss } from './gpu-device.js'
 import { createGpuRanking, rankingSize, readRanking, type GpuRanking } from './gpu-ranking.js'
@@ -31,7 +32,7 @@ import type { ReferenceStep } from './reference-steps.js'
 import { testReplay } from './self-test.js'
 import type { OnnxRuntime } from './session.js'
 import { createStepTensors, type StepTensors } from './step-tensors.js'
-import { createReadback, readWords } from './step-readback.js'
+import { createReadback, readBuffer, readWords } from './step-readback.js'
 
 /** The parameters of `createGpuDecoder`. */
 export interface GpuModel {
@@ -56,6 +57,8 @@ export interface GpuModel {
   readonly hasScoreMatrix: boolean
   /** The steps that must equal those of the exported graph; undefined if they were checked at an earlier load. */
   readonly referenceSteps?: readonly ReferenceStep[]
+  /** As `hashGraph` returns. */
+  readonly graphHash?: string
 }
 
 /** The size of an int64, in bytes. */
@@ -107,6 +110,8 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   let pending: number | undefined
   /** The newest step, if it was submitted before `next` requested it. */
   let ahead: SubmittedStep | undefined
+  /** The number of tokens after which `logits` are, as far as the work that was submitted is done; undefined if unknown. */
+  let logitsLength: number | undefined
   /** Resolves when no token is being read back. */
   let idle: Promise<unknown> = Promise.resolve()
   /**
@@ -161,8 +166,10 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   async function compute(newIds: readonly number[]): Promise<void> {
     const length = ids.length + newIds.length
     reserve(length)
+    logitsLength = undefined
     await runUncaptured(newIds, ids.length)
     addComputed(newIds, length)
+    logitsLength = length
     pending = undefined
     ahead = undefined
   }
@@ -200,6 +207,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       return undefined
     }
     reserve(ids.length + 1)
+    logitsLength = undefined
     tensors.writeLength(ids.length + 1)
     const known = recordings[states.current]
     if (!known) {
@@ -209,6 +217,8 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     }
     // Called after the step: if the step fails, the token must not count as computed.
     addComputed([pending], ids.length + 1)
+    // `known` is submitted before anything else reads the logits.
+    logitsLength = ids.length
     return known
   }
 
@@ -256,6 +266,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     const recording = recordings[states.current]
     if (!canReplay || !recording || ids.length === cache.capacity) return undefined
     tensors.writeLength(ids.length + 1)
+    logitsLength = ids.length + 1
     return submit(position, recording)
   }
 
@@ -285,6 +296,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   /** Keeps the first `length` tokens. With states of fixed size, these are all tokens or none. */
   function rewind(length: number): void {
     if (length === 0) states.reset()
+    if (length !== ids.length) logitsLength = undefined
     ids.length = length
     pending = undefined
     ahead = undefined
@@ -328,6 +340,46 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     else freeParked(earlier.cache)
     ids.push(...earlier.ids.slice(0, recalled))
     return recalled
+  }
+
+  function recallLogits(target: readonly number[]): boolean {
+    const isSame =
+      logitsLength === ids.length &&
+      ids.length === target.length &&
+      countCommonPrefix(ids, target) === ids.length
+    if (isSame) rewind(ids.length)
+    return isSame
+  }
+
+  function copyStates(target: readonly number[]): StateCopy {
+    recall(fixedStates.length > 0 ? cutToCheckpoint(target) : target)
+    const { length } = ids
+    const sizes = measureStates({ caches, fixedStates }, length)
+    return {
+      ids: [...ids],
+      sizes,
+      async *read() {
+        for (const [index, input] of caches.entries()) {
+          // Compact and of one buffer only, so that little memory is needed.
+          const compact = createFixedCache(runtime, device, [input], length)
+          const whole = { buffers: [cache.buffers[index]!], capacity: cache.capacity }
+          copyCache(device, [input], whole, compact, length)
+          yield await readBuffer(device, compact.buffers[0]!, sizes[index]!)
+          compact.destroy()
+        }
+        for (const [index, buffer] of states.buffers.entries())
+          yield await readBuffer(device, buffer, sizes[caches.length + index]!)
+      },
+    }
+  }
+
+  function restoreStates(copiedIds: readonly number[], pieces: readonly Uint8Array<ArrayBuffer>[]): void {
+    if (ids.length - countCommonPrefix(ids, copiedIds) >= worthParkingTokens) park()
+    rewind(0)
+    reserve(copiedIds.length)
+    writeCache(device, caches, pieces, cache, copiedIds.length)
+    states.write(pieces.slice(caches.length))
+    ids.push(...copiedIds)
   }
 
   await testReplay({
@@ -377,6 +429,12 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     prefillChunkTokens: model.hasScoreMatrix ? scoreMatrixChunkTokens : prefillChunkTokens,
     prefillRules,
     recall,
+    recallLogits,
+    countReusable: (target) => Math.max(countReusable({ ids }, target), conversations.countReusable(target)),
+    stateFormat: JSON.stringify([model.graphHash, caches, fixedStates]),
+    stateSchema: { caches, fixedStates },
+    copyStates,
+    restoreStates,
     prefill,
     startAnswer(sampling, seed, promptIds, answerIds, count) {
       sampler.start(sampling, seed, promptIds, answerIds)

@@ -226,6 +226,63 @@ describe('a model with one cache tensor for keys and values', () => {
   })
 })
 
+/** Copies the states of a prompt. */
+async function copyStates(decoder: Decoder, prompt: readonly number[]) {
+  const { ids, sizes, read } = decoder.copyStates(prompt)
+  const pieces: Uint8Array<ArrayBuffer>[] = []
+  for await (const piece of read()) pieces.push(piece.slice())
+  expect(pieces.map(({ byteLength }) => byteLength)).toEqual(sizes)
+  return { ids, pieces }
+}
+
+describe('copied states', () => {
+  it.each([
+    ['with keys and values', (bytes: number) => open(bytes, undefined, () => {}), 60],
+    ['with one tensor for keys and values', (bytes: number) => open(bytes, packCaches, () => {}), 60],
+    // Up to the checkpoint.
+    ['with a state of fixed size', open, 51],
+  ])('continue in another decoder, %s', async (_, openModel, length) => {
+    // The second one keeps no earlier conversations.
+    const [first, second] = [await openModel(2 ** 24), await openModel(0)]
+    const prompt = createIds(60, 17)
+    const follow = [...prompt, ...createIds(10, 18)]
+    const expected = await answer(second, follow)
+    await first.prefill(prompt.slice(first.recall(prompt.slice(0, -1))))
+    const { ids, pieces } = await copyStates(first, prompt)
+    expect(ids).toHaveLength(length)
+    second.recall([])
+    second.restoreStates(ids, pieces)
+    const actual = await answer(second, follow)
+    expect(actual.reused).toBe(length)
+    expect(actual.tokens).toEqual(expected.tokens)
+    expect(second.stateFormat).toBe(first.stateFormat)
+    await first.release()
+    await second.release()
+  })
+})
+
+describe('the logits of a computed prompt', () => {
+  it('are used again until another token is computed', async () => {
+    const decoder = await open(2 ** 24, undefined, () => {})
+    const prompt = createIds(40, 19)
+    const { tokens } = await answer(decoder, prompt)
+    expect(decoder.recallLogits(prompt)).toBe(false)
+    decoder.recall([])
+    await decoder.prefill(prompt)
+    expect(decoder.recallLogits(prompt.slice(0, -1))).toBe(false)
+    expect(decoder.recallLogits([...prompt, 3])).toBe(false)
+    for (const _ of [1, 2]) {
+      expect(decoder.recallLogits(prompt)).toBe(true)
+      decoder.startAnswer(greedy, 0, prompt, [])
+      // The token is sampled, and not computed.
+      expect(await decoder.next(0, false)).toBe(tokens[0])
+    }
+    expect(decoder.recall(prompt.slice(0, -1))).toBe(prompt.length - 1)
+    expect(decoder.recallLogits(prompt.slice(0, -1))).toBe(false)
+    await decoder.release()
+  })
+})
+
 describe('a model with a state of fixed size', () => {
   const promptTokens = 60
   /** Before the last tokens of a prompt. */

@@ -1,13 +1,13 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-web'
 import { RivuletError } from '../../lib/contract/errors.js'
-import { chooseCheckpoints, splitAtCheckpoints } from './checkpoints.js'
+import { chooseCheckpoints, cutToCheckpoint, splitAtCheckpoints } from './checkpoints.js'
 import {
   countCommonPrefix,
   createConversations,
   worthParkingTokens,
   type Conversation,
 } from './conversations.js'
-import { createInvalidLogitsError, type Decoder, type FindMask } from './decoder.js'
+import { createInvalidLogitsError, type Decoder, type FindMask, type StateCopy } from './decoder.js'
 import { decodeFloat16 } from './float16.js'
 import { logitsOutput } from './graph-names.js'
 import { markTokens, type PrefillRules } from './prefill-rules.js'
@@ -21,6 +21,7 @@ import {
   countElementBytes,
   countElements,
   countFixedStateBytes,
+  measureStates,
   shapeCache,
   type CacheInput,
   type StateSchema,
@@ -49,6 +50,7 @@ export async function createGrowingCacheDecoder(
   prefillRules: PrefillRules,
   rotaryTables: readonly RotaryTables[] = [],
   lost: Promise<string> = new Promise(() => {}),
+  graphHash = '',
 ): Promise<Decoder> {
   const createTokenFeeds = prepareTokenFeeds(Tensor, session, positionRows)
   const states = [...caches, ...fixedStates]
@@ -61,6 +63,8 @@ export async function createGrowingCacheDecoder(
   /** The lengths of the current prompt at which `run` parks the states, so that later prompts can continue there. */
   let checkpoints: readonly number[] = []
   let logits: Float32Array = new Float32Array()
+  /** True if `logits` are those after the last token of `ids`. */
+  let hasLogits = false
   /** The token that was sampled, but is not computed into the cache yet. */
   let pending: number | undefined
   let sampling = greedy
@@ -115,6 +119,7 @@ export async function createGrowingCacheDecoder(
   }
 
   async function run(newIds: readonly number[]): Promise<void> {
+    hasLogits = false
     const outputs = await session.run(createFeeds(newIds))
     const newCache = new Map(states.map(({ past, present }) => [past, readOutput(outputs, present)]))
     if (checkpoints.includes(ids.length)) park({ ids, cache })
@@ -123,6 +128,7 @@ export async function createGrowingCacheDecoder(
     ids = [...ids, ...markTokens(prefillRules, newIds, ids.length + newIds.length)]
     pending = undefined
     logits = await readLastLogits(readOutput(outputs, logitsOutput))
+    hasLogits = true
   }
 
   async function next(position: number, findMask?: FindMask): Promise<number> {
@@ -139,12 +145,63 @@ export async function createGrowingCacheDecoder(
     const running = { ids, cache }
     const longest = conversations.take(target, countReusable(running, target)) ?? running
     const kept = countReusable(longest, target)
+    hasLogits &&= longest === running && kept === ids.length
     ids = longest.ids.slice(0, kept)
     if (kept === longest.ids.length) cache = longest.cache
     else cache = kept === 0 ? createEmptyCache() : truncateCache(longest, kept)
     for (const other of new Set([running, longest])) if (other.cache !== cache) parkOrFree(other)
     checkpoints = fixedStates.length > 0 && canSplitRuns ? chooseCheckpoints(kept, target.length) : []
     return kept
+  }
+
+  function recallLogits(target: readonly number[]): boolean {
+    const isSame = hasLogits && ids.length === target.length && countCommonPrefix(ids, target) === ids.length
+    if (isSame) pending = undefined
+    return isSame
+  }
+
+  function copyStates(target: readonly number[]): StateCopy {
+    recall(fixedStates.length > 0 ? cutToCheckpoint(target) : target)
+    const copied = cache
+    return {
+      ids,
+      sizes: measureStates({ caches, fixedStates }, ids.length),
+      async *read() {
+        for (const { past } of states) {
+          // On a GPU, this copies. No tensor is changed after it was computed.
+          const { buffer, byteOffset, byteLength } = (await copied
+            .get(past)!
+            .getData()) as Float32Array<ArrayBuffer>
+          yield new Uint8Array(buffer, byteOffset, byteLength)
+        }
+      },
+    }
+  }
+
+  function restoreStates(copiedIds: readonly number[], pieces: readonly Uint8Array<ArrayBuffer>[]): void {
+    const running = { ids, cache }
+    pending = undefined
+    hasLogits = false
+    ids = copiedIds
+    cache = new Map(
+      states.map((input, index) => {
+        const dims = 'dims' in input ? input.dims : shapeCache(input, ids.length)
+        return [input.past, createTensor(input.type, pieces[index]!, dims)]
+      }),
+    )
+    parkOrFree(running)
+  }
+
+  function createTensor(
+    type: CacheInput['type'],
+    bytes: Uint8Array<ArrayBuffer>,
+    dims: readonly number[],
+  ): Tensor {
+    const { buffer, byteOffset, byteLength } = bytes
+    const count = byteLength / countElementBytes(type)
+    return type === 'float16'
+      ? new Tensor(type, new Uint16Array(buffer, byteOffset, count), dims)
+      : new Tensor(type, new Float32Array(buffer, byteOffset, count), dims)
   }
 
   /**
@@ -196,6 +253,13 @@ export async function createGrowingCacheDecoder(
     prefillChunkTokens,
     prefillRules,
     recall,
+    recallLogits,
+    countReusable: (target) =>
+      Math.max(countReusable({ ids, cache }, target), conversations.countReusable(target)),
+    stateFormat: JSON.stringify([graphHash, caches, fixedStates]),
+    stateSchema: { caches, fixedStates },
+    copyStates,
+    restoreStates,
     prefill,
     startAnswer(newSampling, newSeed, promptIds, answerIds, count = 0) {
       rankCount = count

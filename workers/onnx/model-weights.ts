@@ -28,6 +28,11 @@ export interface ModelWeights {
   readonly externalData: readonly { readonly path: string; readonly data: Uint8Array<ArrayBuffer> }[]
 }
 
+/** A model, and the paths of the files in its folder that it was read from. */
+export interface ReadWeights extends ModelWeights {
+  readonly files: readonly string[]
+}
+
 /**
  * Reads the model in the dtype that its `config.json` recommends, if the device computes it well; otherwise in the first dtype
  * of `dtypes` that exists in the folder. On a plain server, a recommended dtype saves requests for files that do not exist.
@@ -43,7 +48,7 @@ export async function readModelWeights(
   device: DeviceDtypes,
   check: (model: ModelProto) => void | Promise<void>,
   modelFile?: string,
-): Promise<ModelWeights> {
+): Promise<ReadWeights> {
   const candidates =
     modelFile === undefined
       ? await listCandidates(folder, device.dtypes)
@@ -61,7 +66,14 @@ export async function readModelWeights(
       : { graph: decoder.bytes, model: decoder.model, externalData: [] }
     await check(model)
     const { dtype } = candidate
-    return { dtype, graph, model, externalData: [...externalData, ...(await readFiles(folder, external))] }
+    const files = await readFiles(folder, external)
+    return {
+      dtype,
+      graph,
+      model,
+      externalData: [...externalData, ...files.map(({ path, data }) => ({ path, data }))],
+      files: [candidate.path, ...(embedding ? [embedding.path] : []), ...files.map(({ file }) => file)],
+    }
   }
   if (modelFile !== undefined) {
     throw new RivuletError(
@@ -147,12 +159,10 @@ function readFiles(folder: ModelFolder, external: ReadonlyMap<string, string>) {
   return Promise.all(
     [...external].map(async ([path, graphFile]) => {
       const directory = graphFile.slice(0, graphFile.lastIndexOf('/') + 1)
-      const data = await folder.readBytes(directory + path)
-      if (data) return { path, data }
-      throw new RivuletError(
-        'model-not-found',
-        `${folder.url} has no ${directory}${path}, which ${graphFile} needs.`,
-      )
+      const file = directory + path
+      const data = await folder.readBytes(file)
+      if (data) return { path, file, data }
+      throw new RivuletError('model-not-found', `${folder.url} has no ${file}, which ${graphFile} needs.`)
     }),
   )
 }

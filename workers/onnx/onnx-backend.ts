@@ -1,12 +1,12 @@
 import { RivuletError } from '../../lib/contract/errors.js'
-import { nameLocation } from '../../lib/contract/model-location.js'
+import { nameLocation, nameModelUrl } from '../../lib/contract/model-location.js'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import { listOptions, type OptionName } from '../../lib/contract/option-table.js'
 import type { ModelSupport } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
 import { describeThreads } from '../describe-device.js'
 import { rememberTimes, type UsualTimes } from '../phase-times.js'
-import { openModelFolder, type ModelFolder } from '../store/model-folder.js'
+import { openModelFolder, type ModelFolder, type OpenModelFolder } from '../store/model-folder.js'
 import { describeChannels } from '../text/channels/describe-channels.js'
 import { createFormCompiler, type FormCompiler } from '../text/grammar/form-compiler.js'
 import type { LoadGrammarEngine } from '../text/grammar/grammar-engine.js'
@@ -16,8 +16,9 @@ import { checkFit } from './check-fit.js'
 import { chooseDevice, type ChosenDevice, type UsedDevice } from './device.js'
 import { countPrompt, encodeRequest } from './encode-request.js'
 import { generateTokens } from './generate.js'
+import { openKeptPrefixes, type KeptPrefixes } from './kept-prefixes.js'
 import { readModelConfig, type ModelConfig } from './model-config.js'
-import { readModelWeights, type ModelWeights } from './model-weights.js'
+import { readModelWeights, type ModelWeights, type ReadWeights } from './model-weights.js'
 import type { ModelProto } from './onnx_pb.js'
 import { refuseGguf } from './refuse-gguf.js'
 import { firstCapacity, openDecoder } from './open-decoder.js'
@@ -27,6 +28,7 @@ import { startOnnxRuntime } from './start-runtime.js'
 import { hasSoftCap, refuseSoftCap } from './soft-cap.js'
 
 const defaultConversationCacheBytes = 256 * 2 ** 20
+const defaultKeptPrefixBytes = 512 * 2 ** 20
 
 /** What a first load takes after its download: on WASM with two threads, and on WebGPU with its shaders and its check. */
 const usualTimes = {
@@ -82,13 +84,15 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
         void startRuntime(device)
         checkFit(graph, firstCapacity, memory, (await configuring).cacheSizes)
       }
-      const [config, { weights, used }] = await Promise.all([
+      const [config, { weights, used, versions }] = await Promise.all([
         configuring,
-        readWeights(folder, chosen, options.modelFile, checkGraph).catch(async (error: unknown) => {
-          // If the folder is empty, the error about config.json explains the problem better.
-          await configuring
-          throw error
-        }),
+        readWeights(folder, chosen, options.modelFile, checkGraph)
+          .then(async (read) => ({ ...read, versions: await readVersions(folder, read.weights) }))
+          .catch(async (error: unknown) => {
+            // If the folder is empty, the error about config.json explains the problem better.
+            await configuring
+            throw error
+          }),
         starting,
       ])
         .catch(async (error: unknown) => {
@@ -113,7 +117,16 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
       times.remember(tracker.finish())
       const { tokenizer, endIds } = config
       const compiler = loadGrammarEngine && createFormCompiler(loadGrammarEngine, tokenizer, endIds)
-      loaded = { decoder, config, compiler }
+      const kept = decoder.prefillRules.wholePrompt
+        ? undefined
+        : openKeptPrefixes({
+            folderUrl: folder.url,
+            modelUrl: model.kind === 'local' ? folder.url : nameModelUrl(model),
+            files: versions,
+            conditions: [device, description, runtime.env.versions, config.contextLength],
+            budgetBytes: options.keptPrefixBytes ?? defaultKeptPrefixBytes,
+          })
+      loaded = { decoder, config, compiler, kept }
       void reportLoss(decoder, onLost)
       return {
         model: folder.url,
@@ -134,13 +147,16 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
           concurrency: 1,
           tokenCounting: true,
           prefill: true,
+          // Without prefix reuse, kept prefixes are useless.
+          keptPrefixes: !decoder.prefillRules.wholePrompt,
         },
       }
     },
 
     generate(request, context) {
       if (!loaded) throw disposedError()
-      return generateTokens(loaded.decoder, loaded.config, request, context, loaded.compiler)
+      const { decoder, config, compiler, kept } = loaded
+      return generateTokens(decoder, config, request, context, compiler, kept)
     },
 
     tokenCounter: {
@@ -171,6 +187,7 @@ interface Loaded {
   readonly decoder: Decoder
   readonly config: ModelConfig
   readonly compiler: FormCompiler | undefined
+  readonly kept: KeptPrefixes | undefined
 }
 
 /** What needs a grammar engine: the form of an answer, and tools, whose arguments are always valid. */
@@ -218,7 +235,7 @@ async function readWeights(
   { fallback, ...chosen }: ChosenDevice,
   modelFile: string | undefined,
   check: (graph: ModelProto, used: UsedDevice) => Promise<void>,
-): Promise<{ readonly weights: ModelWeights; readonly used: UsedDevice }> {
+): Promise<{ readonly weights: ReadWeights; readonly used: UsedDevice }> {
   const read = async (used: UsedDevice) => ({
     weights: await readModelWeights(folder, used, (graph) => check(graph, used), modelFile),
     used,
@@ -230,6 +247,20 @@ async function readWeights(
       return read(fallback)
     throw error
   }
+}
+
+/** @returns the version of each file of the weights; undefined if one is not known, or not stored */
+async function readVersions(
+  folder: OpenModelFolder,
+  { files }: ReadWeights,
+): Promise<Readonly<Record<string, string>> | undefined> {
+  const versions: Record<string, string> = {}
+  for (const path of files) {
+    const version = await folder.readVersion(path)
+    if (version === undefined) return undefined
+    versions[path] = version
+  }
+  return versions
 }
 
 function describeFallback({ description }: ChosenDevice, { model }: ModelWeights): string {

@@ -2,6 +2,7 @@ import { fromBinary } from '@bufbuild/protobuf'
 import type { InferenceSession } from 'onnxruntime-web'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import { isDeviceLost } from '../../lib/contract/is-device-lost.js'
+import { toHex } from '../../lib/contract/store-layout.js'
 import type { Execution } from '../../lib/contract/worker-api.js'
 import { failOnLoss } from '../gpu-loss.js'
 import { checkedExecutions, nameCheck, readCheck, writeCheck } from './check-records.js'
@@ -51,7 +52,10 @@ interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationC
   readonly onSlower?: (reason: string) => void
 }
 
-type OpeningOptions = DecoderOptions & Pick<GpuModel, 'prefillRules'>
+interface OpeningOptions extends DecoderOptions, Pick<GpuModel, 'prefillRules'> {
+  /** Returns the hash of a graph (`GpuModel.graphHash`). */
+  readonly hashGraph: (graph: Uint8Array<ArrayBuffer>) => Promise<string>
+}
 
 /**
  * Opens a model in the fastest way that works. It tries these ways, in this order:
@@ -77,6 +81,7 @@ export async function openDecoder(
   const options: OpeningOptions = {
     ...decoderOptions,
     prefillRules,
+    hashGraph: (graph) => hashGraph(graph, weights.graph),
     // Without prefix reuse, the KV caches of earlier conversations are useless.
     ...(prefillRules.wholePrompt && { conversationCacheBytes: 0 }),
   }
@@ -220,7 +225,7 @@ async function openGrowingCache(
   runtime: OnnxRuntime,
   device: 'webgpu' | 'wasm',
   files: GraphFiles,
-  { cacheSizes, conversationCacheBytes, prefillRules, onSession }: OpeningOptions,
+  { cacheSizes, conversationCacheBytes, prefillRules, onSession, ...options }: OpeningOptions,
 ): Promise<Decoder> {
   const gpu = device === 'webgpu' ? await createGpuDevice() : undefined
   const target = gpu
@@ -240,6 +245,7 @@ async function openGrowingCache(
       prefillRules,
       files.rotaryTables,
       lost,
+      await options.hashGraph(files.graph),
     )
   }
 
@@ -278,7 +284,8 @@ async function openFixedCache(
     const schema = readStateSchema(session, options.cacheSizes)
     const { hasScoreMatrix, rotaryTables } = files
     const graph = { session, ...schema, canCapture, hasScoreMatrix, rotaryTables }
-    const model = { runtime, device, firstCapacity, ...graph, ...options }
+    const graphHash = await options.hashGraph(files.graph)
+    const model = { runtime, device, firstCapacity, graphHash, ...graph, ...options }
     return createGpuDecoder({
       ...model,
       ...readLogitsOutput(session),
@@ -314,4 +321,18 @@ function readLogitsOutput(session: InferenceSession): Pick<GpuModel, 'vocabulary
     'model-unsupported',
     `The graph does not declare the size and the type of its output "${logitsOutput}".`,
   )
+}
+
+/** A graph of this size or more contains its weights. Then it is as the model's file has it, or as large parts of it are. */
+const weightyBytes = 2 ** 26
+
+/**
+ * Returns a hash of the graph that a session runs: kept states depend on it, and a new version of rivulet may rewrite the graph
+ * in another way. The model's file itself needs none.
+ */
+async function hashGraph(graph: Uint8Array<ArrayBuffer>, exported: Uint8Array<ArrayBuffer>): Promise<string> {
+  // Insecure pages have no hashes, and no store either.
+  const { subtle } = crypto as Partial<Crypto>
+  if (graph === exported || graph.byteLength >= weightyBytes || !subtle) return `${graph.byteLength}`
+  return toHex(await subtle.digest('SHA-256', graph))
 }

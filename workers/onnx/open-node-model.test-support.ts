@@ -48,6 +48,7 @@ export async function openNodeModel(
   path: string,
   chatTemplate?: string,
   dtypes: readonly OnnxDtype[] = ['q8'],
+  conversationCacheBytes = 2 ** 20,
 ): Promise<NodeModel> {
   runtime.env.wasm.numThreads = 1
   const folder = openDiskFolder(resolve(path))
@@ -57,7 +58,7 @@ export async function openNodeModel(
   const decoder = await openDecoder(runtime, 'wasm', weights, {
     contextLength,
     cacheSizes,
-    conversationCacheBytes: 2 ** 20,
+    conversationCacheBytes,
     onSession: () => {},
   })
   const load = async (vocabulary: Parameters<typeof createXgrammarEngine>[1]) =>

@@ -8,6 +8,7 @@ function createCounter(cachedTokens: number, prefillChunkTokens = 4) {
   const decoder = {
     prefillChunkTokens,
     prefillRules: { wholePrompt: false, rotarySwitch: Infinity },
+    recallLogits: () => false,
     recall: () => cachedTokens,
     prefill: async (ids: readonly number[]) => void runs.push(ids.length),
   } as unknown as Decoder

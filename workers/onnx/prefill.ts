@@ -1,4 +1,5 @@
 import type { Decoder } from './decoder.js'
+import type { KeptPrefixes } from './kept-prefixes.js'
 import { markTokens } from './prefill-rules.js'
 
 /** The tokens to compute before the next token is sampled. */
@@ -14,6 +15,7 @@ export interface PrefillInput {
  * computes the prompt at once and then one token per step. If the graph allows it, one run computes many tokens of prompt
  * and answer.
  * Yields the number of tokens in the cache after each run except the last one.
+ * @param kept the prefixes in the model store, which are used as those in the cache are
  * @returns the number of tokens that the cache already held
  * @throws the reason of `signal`, if it is aborted before a run
  */
@@ -21,12 +23,16 @@ export async function* prefill(
   decoder: Decoder,
   input: PrefillInput,
   signal: AbortSignal,
+  kept?: KeptPrefixes,
 ): AsyncGenerator<number, number, undefined> {
   const { ids, promptLength } = input
   const { prefillRules } = decoder
-  // The last token is always computed: the answer starts from its logits.
-  const reusable = prefillRules.wholePrompt ? [] : ids.slice(0, -1)
-  const cached = decoder.recall(markTokens(prefillRules, reusable, promptLength))
+  const marked = prefillRules.wholePrompt ? [] : markTokens(prefillRules, ids, promptLength)
+  if (decoder.recallLogits(marked)) return ids.length
+  // The answer starts from the logits of the last token, so it is computed.
+  const reusable = marked.slice(0, -1)
+  await kept?.restore(decoder, reusable, signal)
+  const cached = decoder.recall(reusable)
   yield* computeRuns(decoder, input, cached, signal)
   return cached
 }

@@ -82,6 +82,17 @@ export function countFixedStateBytes(states: readonly FixedState[]): number {
   return states.reduce((sum, { type, dims }) => sum + countElements(dims) * bytesPerElement[type], 0)
 }
 
+/** Returns the sizes of all states after `length` tokens, in bytes: first those of the KV cache. */
+export function measureStates(
+  { caches, fixedStates }: Pick<StateSchema, 'caches' | 'fixedStates'>,
+  length: number,
+): readonly number[] {
+  return [
+    ...caches.map((input) => countCacheBytes([input], length)),
+    ...fixedStates.map((state) => countFixedStateBytes([state])),
+  ]
+}
+
 export function countElements(dims: readonly number[]): number {
   return dims.reduce((product, size) => product * size, 1)
 }

@@ -12,3 +12,21 @@ export async function readWords(readback: GPUBuffer, size: number): Promise<Uint
   readback.unmap()
   return words
 }
+
+/** Reads the first `size` bytes of a buffer. */
+export async function readBuffer(
+  device: GPUDevice,
+  buffer: GPUBuffer,
+  size: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const readback = createReadback(device, Math.ceil(size / 4) * 4)
+  try {
+    const encoder = device.createCommandEncoder()
+    encoder.copyBufferToBuffer(buffer, 0, readback, 0, readback.size)
+    device.queue.submit([encoder.finish()])
+    await readback.mapAsync(mapMode.read)
+    return new Uint8Array(readback.getMappedRange(), 0, size).slice()
+  } finally {
+    readback.destroy()
+  }
+}

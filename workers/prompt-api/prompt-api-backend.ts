@@ -123,6 +123,7 @@ function describeModel(contextWindow: number): ModelInfo {
       concurrency: 1,
       tokenCounting: true,
       prefill: false,
+      keptPrefixes: false,
     },
   }
 }

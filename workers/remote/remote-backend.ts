@@ -21,6 +21,7 @@ const support = {
   // OpenAI's API cannot count tokens without generating.
   tokenCounting: false,
   prefill: false,
+  keptPrefixes: false,
   // The server has its own queue.
   concurrency: 8,
 } as const satisfies Partial<ModelSupport>

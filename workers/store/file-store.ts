@@ -30,6 +30,8 @@ export interface StoredFile {
   read(): Promise<Blob>
   /** Records that the file was used now. */
   markUsed(): Promise<void>
+  /** Returns when the file was last used, in milliseconds since 1970; 0 if it never was. */
+  readUsedMs(): Promise<number>
   /** Marks the file as complete. */
   complete(sha256: string | undefined): Promise<void>
 }

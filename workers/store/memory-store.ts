@@ -60,6 +60,7 @@ function createMemoryFile(record: FileRecord): StoredFile {
     },
     read: () => Promise.resolve(new Blob(segments.flat())),
     markUsed: () => Promise.resolve(),
+    readUsedMs: () => Promise.resolve(0),
     complete(sha256) {
       isComplete = true
       verifiedSha256 = sha256

@@ -27,6 +27,8 @@ export interface OpenModelFolder extends ModelFolder {
   readBlob(path: string): Promise<Blob | undefined>
   /** @returns the paths in the hub's listing; without a listing, those of the stored files; or those of the local files */
   list(): Promise<readonly string[]>
+  /** @returns what changes if the stored file is replaced by another version; undefined if it is not stored, or not known */
+  readVersion(path: string): Promise<string | undefined>
   /**
    * Call it for a folder that is not a model, with the error `model-not-found`. Discards the records of missing files, so that
    * the next load requests these files again.
@@ -49,6 +51,8 @@ export interface ModelFiles {
   /** Returns true if there is such a file. Does not read the file. */
   has(path: string): Promise<boolean>
   list(): Promise<readonly string[]>
+  /** As in `OpenModelFolder`. */
+  readVersion(path: string): Promise<string | undefined>
   explainMissing(notFound: RivuletError): Promise<RivuletError>
   close(): void
 }
@@ -94,6 +98,7 @@ export async function openModelFolder(
     readBlob,
     has: files.has,
     list: files.list,
+    readVersion: files.readVersion,
     async readBytes(path) {
       const blob = await readBlob(path)
       return blob && readFrom(path, readWholeBlob(blob))
@@ -125,6 +130,8 @@ function openLocalFiles(
     explainMissing: (notFound) => Promise.resolve(notFound),
     has: (path) => Promise.resolve(find(path) !== undefined),
     list: () => Promise.resolve([...files.keys()]),
+    // A local file can change without notice.
+    readVersion: () => Promise.resolve(undefined),
     async read(path) {
       const file = find(path)
       const expected = file && pins.get(file)

@@ -94,6 +94,7 @@ function createOpfsFile(
       return new Blob(await Promise.all(segments))
     },
     markUsed: () => touch(directory),
+    readUsedMs: async () => (await getFile(directory, usedName))?.lastModified ?? 0,
     async complete(sha256) {
       await writeFile(directory, completeName, sha256 ?? '')
       completed = { sha256 }

@@ -28,6 +28,8 @@ interface FakeFile {
   readonly kind: 'file'
   bytes: Uint8Array<ArrayBuffer>
   isOpen: boolean
+  /** When the file was last written. Never twice the same. */
+  modifiedMs: number
 }
 
 interface FakeDirectory {
@@ -39,6 +41,8 @@ interface FakeDirectory {
 export function createFakeFileSystem(): FakeFileSystem {
   const root: FakeDirectory = { kind: 'directory', entries: new Map() }
   let openHandles = 0
+  let now = 0
+  const tick = () => (now += 1)
   const system = {
     busyError: 'NoModificationAllowedError' as FakeFileSystem['busyError'],
     fault: undefined as HandleFault | undefined,
@@ -70,7 +74,9 @@ export function createFakeFileSystem(): FakeFileSystem {
         return describeDirectory(find('directory', entryName, made), entryName)
       },
       async getFileHandle(entryName: string, { create = false } = {}) {
-        const made = create ? () => ({ kind: 'file', bytes: new Uint8Array(), isOpen: false }) : undefined
+        const made = create
+          ? () => ({ kind: 'file', bytes: new Uint8Array(), isOpen: false, modifiedMs: tick() })
+          : undefined
         return describeFile(find('file', entryName, made), entryName)
       },
       async removeEntry(entryName: string) {
@@ -94,7 +100,7 @@ export function createFakeFileSystem(): FakeFileSystem {
     const handle = {
       kind: 'file',
       name,
-      getFile: async () => new File([file.bytes.slice()], name),
+      getFile: async () => new File([file.bytes.slice()], name, { lastModified: file.modifiedMs }),
       async createSyncAccessHandle() {
         if (system.fault === 'refused') throw new DOMException('Refused.', 'InvalidStateError')
         if (file.isOpen) throw busy()
@@ -123,6 +129,7 @@ export function createFakeFileSystem(): FakeFileSystem {
         grown.set(file.bytes)
         grown.set(bytes, at)
         file.bytes = grown
+        file.modifiedMs = tick()
         return answer(bytes.length)
       },
       truncate(size) {

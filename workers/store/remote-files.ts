@@ -317,6 +317,14 @@ export async function openRemoteFiles(
       return address !== undefined && !refusals.has(path) && hasFile(path, address)
     },
     list: async () => [...((await list())?.keys() ?? (await listStored()))],
+    async readVersion(path) {
+      const file = kept.isPersistent ? await kept.open(path) : undefined
+      if (!file?.isComplete) return undefined
+      const { objectId, validator, sizeBytes } = file.record
+      // The record never changes. A hash of a file without a server's version can be computed later, but then stays.
+      const version = objectId ?? validator ?? file.verifiedSha256
+      return version === undefined ? undefined : JSON.stringify([version, sizeBytes])
+    },
     async explainMissing(notFound) {
       isForgetting = true
       await Promise.allSettled(missing.values())

@@ -43,14 +43,19 @@ export async function hashBlob(blob: Blob): Promise<string> {
   return hash.finish()
 }
 
+/** Returns the SHA-256 of bytes as 64 hexadecimal digits. Only for secure pages. */
+export async function hashBytes(bytes: ArrayBuffer): Promise<string> {
+  return toHex(await crypto.subtle.digest('SHA-256', bytes))
+}
+
 /** Hashes bytes in the order in which they are added. */
-interface Sha256 {
+export interface Sha256 {
   add(bytes: Uint8Array): void
   /** Returns the hash as 64 hexadecimal digits. */
   finish(): string
 }
 
-async function createSha256(): Promise<Sha256> {
+export async function createSha256(): Promise<Sha256> {
   const { createSHA256 } = await import('hash-wasm')
   const hasher = await createSHA256()
   hasher.init()

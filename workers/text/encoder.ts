@@ -61,28 +61,80 @@ export function createEncoder({ addedTokens, normalize, splitWords, model }: Enc
     return encoded
   }
 
-  return function* encodeParts(parts) {
-    const prompt = joinParts(parts)
+  /** Encodes the text between two added tokens. The result depends on nothing else. */
+  function* encodeSection(text: string, isFirst: boolean): Generator<undefined, number[], undefined> {
     const ids: number[] = []
     let words = 0
-    for (const section of splitRaw(prompt)) {
-      if ('id' in section) {
-        ids.push(section.id)
+    const normalized = joinParts([{ text: normalize(text), isContent: true }])
+    for (const piece of splitNormalized(normalized)) {
+      if ('id' in piece) {
+        ids.push(piece.id)
         continue
       }
-      const normalized = joinParts([{ text: normalize(section.text), isContent: true }])
-      for (const piece of splitNormalized(normalized)) {
-        if ('id' in piece) {
-          ids.push(piece.id)
-          continue
-        }
-        for (const word of splitWords(piece.text, section.start === 0 && piece.start === 0)) {
-          for (const id of yield* encodeWord(word)) ids.push(id)
-          words += 1
-          if (words % stepsPerYield === 0) yield
-        }
+      for (const word of splitWords(piece.text, isFirst && piece.start === 0)) {
+        for (const id of yield* encodeWord(word)) ids.push(id)
+        words += 1
+        if (words % stepsPerYield === 0) yield
       }
     }
     return ids
+  }
+
+  const sections = createSectionCache(encodeSection)
+
+  return function* encodeParts(parts) {
+    const ids: number[] = []
+    for (const section of splitRaw(joinParts(parts))) {
+      if ('id' in section) ids.push(section.id)
+      else for (const id of yield* sections.encode(section.text, section.start === 0)) ids.push(id)
+    }
+    return ids
+  }
+}
+
+/** How many characters the remembered sections have together, at most. A conversation as long as most contexts. */
+const maxCachedCharacters = 2 ** 18
+/** Shorter sections are encoded as fast as they are found. */
+const minCachedCharacters = 32
+
+/**
+ * Remembers the ids of sections. Each turn of a chat encodes the whole conversation again. Its messages are between control
+ * tokens, which no merge can cross, so a section has the same ids in every prompt.
+ */
+function createSectionCache(
+  encode: (text: string, isFirst: boolean) => Generator<undefined, number[], undefined>,
+): {
+  encode(text: string, isFirst: boolean): Generator<undefined, readonly number[], undefined>
+} {
+  /** From the least to the most recently used. */
+  const known = new Map<string, readonly number[]>()
+  let characters = 0
+
+  function remember(key: string, ids: readonly number[]): void {
+    known.set(key, ids)
+    characters += key.length
+    for (const oldest of known.keys()) {
+      if (characters <= maxCachedCharacters) return
+      known.delete(oldest)
+      characters -= oldest.length
+    }
+  }
+
+  return {
+    *encode(text, isFirst) {
+      if (text.length < minCachedCharacters) return yield* encode(text, isFirst)
+      const key = `${isFirst ? '^' : ' '}${text}`
+      const found = known.get(key)
+      if (found) {
+        // Now the most recently used.
+        known.delete(key)
+        known.set(key, found)
+        return found
+      }
+      const ids = yield* encode(text, isFirst)
+      // It can have been encoded twice at once.
+      if (!known.has(key)) remember(key, ids)
+      return ids
+    },
   }
 }

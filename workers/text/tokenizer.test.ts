@@ -48,6 +48,23 @@ function bpe(pieces: readonly string[], options: object = {}) {
   return { type: 'BPE', vocab, merges: [], ...options }
 }
 
+it('a conversation that grows has the ids that a new tokenizer finds, also of sections that are no longer remembered', async () => {
+  const remembering = createTokenizer(readModelJson('tokenizer.json'), config, { chatTemplate })
+  const turns = Array.from(
+    { length: 8 },
+    (_, turn) => `Turn ${turn}: ${'a tale of the sea. '.repeat(2500 + turn)}`,
+  )
+  for (let length = 1; length <= turns.length + 1; length += 1) {
+    // The last one starts again, and its first section is no longer remembered. Another text is first in the prompt.
+    const said = length > turns.length ? turns.slice(0, 1) : turns.slice(0, length)
+    for (const before of ['<|user|>', '']) {
+      const parts = said.flatMap((text) => [literal(before), content(text), literal('<|end|>\n')])
+      const fresh = createTokenizer(readModelJson('tokenizer.json'), config, { chatTemplate })
+      expect(await remembering.encode(parts)).toEqual(await fresh.encode(parts))
+    }
+  }
+})
+
 describe('the stories model', () => {
   // Recorded from Hugging Face's Python tokenizer when the model was trained.
   const chats: Record<string, readonly number[]> = {

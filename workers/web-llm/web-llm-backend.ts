@@ -135,6 +135,7 @@ function describeModel(
       seededContinuation: false,
       tokenCounting: false,
       prefill: false,
+      keptPrefixes: false,
       // web-llm has one KV cache, and one flag that interrupts any running request.
       concurrency: 1,
     },

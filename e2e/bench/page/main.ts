@@ -5,6 +5,7 @@ import { measureLlamaCpp } from './llama-cpp.js'
 import { measureLogprobs } from './logprobs.js'
 import { measureMemory } from './memory.js'
 import type { Section } from './plan.js'
+import { measureSessions } from './sessions.js'
 import { measureStack } from './stack.js'
 import { measureStore } from './store.js'
 import { measureStructured } from './structured.js'
@@ -45,6 +46,7 @@ const sections = {
   'llama-cpp-gpu': measureLlamaCpp({ device: 'webgpu', newTokens: 64 }),
   structured: measureStructured({ device: 'webgpu', mode: 'no-op', newTokens: 64 }),
   logprobs: measureLogprobs({ device: 'webgpu', mode: 'no-op', newTokens: 64 }),
+  sessions: measureSessions({ device: 'wasm' }),
   transports: measureTransports,
   store: measureStore,
   memory: measureMemory({ device: 'webgpu', mode: 'no-op' }),

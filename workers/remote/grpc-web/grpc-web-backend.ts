@@ -164,6 +164,7 @@ function describeSupport({ chatTemplate, family }: ModelConfig): ModelSupport {
     seededContinuation: false,
     tokenCounting: true,
     prefill: false,
+    keptPrefixes: false,
     // The server has its own queue.
     concurrency: 8,
   }

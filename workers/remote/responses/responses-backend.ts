@@ -27,6 +27,7 @@ const support: Omit<ModelSupport, 'concurrency'> = {
   seededContinuation: false,
   tokenCounting: false,
   prefill: false,
+  keptPrefixes: false,
 }
 
 /** llama.cpp's server takes a form in this API, and ignores it without a word (xllamacpp 2026.10.11549). */
