@@ -1,4 +1,5 @@
 import { RivuletError } from '../../lib/contract/errors.js'
+import { watchPipelines } from './pipeline-names.js'
 import { zeroVariables } from './zero-variables.js'
 
 /** The optional WebGPU features that ONNX Runtime's kernels use if the adapter has them. */
@@ -44,6 +45,7 @@ export async function createGpuDevice(): Promise<GPUDevice> {
   })
   const createShaderModule = device.createShaderModule.bind(device)
   device.createShaderModule = (shader) => createShaderModule({ ...shader, code: zeroVariables(shader.code) })
+  watchPipelines(device)
   return device
 }
 
