@@ -70,7 +70,7 @@ if ('unavailable' in lavapipe && process.env.VITEST)
   process.stdout.write(`The tests of WebGPU with 16-bit floats are skipped. ${lavapipe.unavailable}\n`)
 
 /** What depends on the adapter: SwiftShader has subgroups of 4 and no 16-bit floats, lavapipe has subgroups of 8. */
-const adapterTests = ['decoder', 'gpu-sampler', 'gpu-ranking', 'gpu-device'].map(
+const adapterTests = ['attention-kernel', 'decoder', 'gpu-sampler', 'gpu-ranking', 'gpu-device'].map(
   (name) => `workers/onnx/${name}.browser.test.ts`,
 )
 /** An adapter takes up to a minute to compile the shaders of a model. */

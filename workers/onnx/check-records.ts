@@ -6,24 +6,29 @@ import type { StepProbe } from './step-check.js'
 // Remembers the results of checks in the origin private file system, as empty files, so that a later load does not check
 // again:
 //
-//   rivulet-checks/<key>.<execution>   the steps of a model equal those of its exported graph with this execution
+//   rivulet-checks/<key>.<way>   the steps of a model equal those of its exported graph if it runs in this way
 //
 // The key is a hash of the model's structure, the device, and the versions, so the model's weights are not read for it.
 
 const folderName = 'rivulet-checks'
 
+/** Changes when steps run in another way, so that they are checked again. */
+const stepsVersion = 2
+
 /** When the folder has this many records, they are removed. A missing record costs one check. */
 const maxRecords = 200
 
-/** From the fastest to the slowest. The last one is the exported graph, which is not checked. */
-export const checkedExecutions = [
-  'replayed',
-  'fixed-cache',
-  'growing-cache',
-] as const satisfies readonly Execution[]
+/**
+ * The ways to run a model, from the fastest to the slowest. `fused` is `replayed` with the kernel of `fuseDispatches`. The last
+ * one is the exported graph, which is not checked.
+ */
+export const checkedWays = ['fused', 'replayed', 'fixed-cache', 'growing-cache'] as const satisfies readonly (
+  | Execution
+  | 'fused'
+)[]
 
-/** The fastest execution whose steps are correct. */
-export type CheckedExecution = (typeof checkedExecutions)[number]
+/** The fastest way whose steps are correct. */
+export type CheckedWay = (typeof checkedWays)[number]
 
 /** Returns the name of a check. It changes with the graph, the device, the browser, ONNX Runtime, and the probes. */
 export async function nameCheck(
@@ -32,7 +37,14 @@ export async function nameCheck(
   probes: readonly StepProbe[],
 ): Promise<string> {
   const hash = async (data: BufferSource) => toHex(await crypto.subtle.digest('SHA-256', data))
-  const parts = [await hash(graph), probes, env.versions, navigator.userAgent, await describeAdapter()]
+  const parts = [
+    stepsVersion,
+    await hash(graph),
+    probes,
+    env.versions,
+    navigator.userAgent,
+    await describeAdapter(),
+  ]
   return (await hash(new TextEncoder().encode(JSON.stringify(parts)))).slice(0, 32)
 }
 
@@ -45,21 +57,19 @@ async function describeAdapter(): Promise<unknown> {
 }
 
 /** @returns the result of an earlier check; undefined if there is none, or no private file system */
-export async function readCheck(key: string): Promise<CheckedExecution | undefined> {
+export async function readCheck(key: string): Promise<CheckedWay | undefined> {
   try {
     const folder = await getDirectory(await navigator.storage.getDirectory(), folderName)
     if (!folder) return undefined
-    const files = await Promise.all(
-      checkedExecutions.map((execution) => getFile(folder, `${key}.${execution}`)),
-    )
-    return checkedExecutions.find((_, index) => files[index] !== undefined)
+    const files = await Promise.all(checkedWays.map((way) => getFile(folder, `${key}.${way}`)))
+    return checkedWays.find((_, index) => files[index] !== undefined)
   } catch {
     return undefined
   }
 }
 
 /** Remembers the result of a check, if there is a private file system. */
-export async function writeCheck(key: string, execution: CheckedExecution): Promise<void> {
+export async function writeCheck(key: string, way: CheckedWay): Promise<void> {
   try {
     const folder = await (
       await navigator.storage.getDirectory()
@@ -67,7 +77,7 @@ export async function writeCheck(key: string, execution: CheckedExecution): Prom
     const names: string[] = []
     for await (const name of folder.keys()) names.push(name)
     if (names.length >= maxRecords) await Promise.all(names.map((name) => removeEntry(folder, name)))
-    await folder.getFileHandle(`${key}.${execution}`, { create: true })
+    await folder.getFileHandle(`${key}.${way}`, { create: true })
   } catch {
     // Without a record, the next load checks again.
   }

@@ -1,8 +1,9 @@
-import { findCaptureDifference, type CapturedStep } from './dispatch-recorder.js'
+import { findCaptureDifference, type CapturedStep, type Dispatch } from './dispatch-recorder.js'
 import { copyCache, type FixedCache } from './fixed-cache.js'
 import type { ReferenceStep } from './reference-steps.js'
 import { countCacheBytes, type CacheInput } from './state-schema.js'
 import {
+  WrongFusionError,
   WrongStepError,
   measureDifference,
   readStep,
@@ -32,8 +33,8 @@ export interface CheckedDecoder {
   readonly recording: CapturedStep | undefined
   /** Captures a decode step at this length. @returns undefined if it cannot be replayed */
   capture(tokenId: number, length: number): Promise<CapturedStep | undefined>
-  /** Computes a decode step by replay. */
-  replay(step: CapturedStep, tokenId: number, length: number): void
+  /** Computes a decode step by these dispatches. */
+  replay(dispatches: readonly Dispatch[], tokenId: number, length: number): void
   /** Computes tokens without replay. */
   run(tokenIds: readonly number[], cachedTokens: number): Promise<unknown>
 }
@@ -67,21 +68,28 @@ export async function checkSteps(
       decoder.resize(length)
       captured = canReplay ? await capture(decoder, shortLength) : undefined
     }
-    // Otherwise, a step that writes nothing could pass with the result of an earlier step.
-    clearBuffers(device, [...decoder.cache.buffers, logits.buffer])
     const artificial = { buffers: caches.map(content.find), capacity: cachedTokens }
-    copyCache(device, caches, artificial, decoder.cache, cachedTokens)
-    decoder.resetStates()
-    if (captured && others.length === 0) decoder.replay(captured, tokenId, length)
-    else await decoder.run(tokenIds, cachedTokens)
-    const { capacity, buffers } = decoder.cache
-    const findCache = (input: CacheInput) => buffers[caches.indexOf(input)]
-    const actual = await readStep(device, caches, length - 1, { capacity, findCache, logits })
-    const difference = measureDifference(actual, expected)
-    if (!(difference < stepTolerances[logits.type]))
-      throw new WrongStepError(
-        `At ${length} tokens, the logits or the KV cache differ from the exported graph's (by ${difference.toPrecision(2)}).`,
-      )
+    // A decoder chooses by length whether it fuses attention. Both ways are checked at each length.
+    const ways =
+      captured && others.length === 0
+        ? [captured.replay.dispatches, ...(captured.fused ? [captured.fused] : [])]
+        : [undefined]
+    for (const dispatches of ways) {
+      // Otherwise, a step that writes nothing could pass with the result of an earlier step.
+      clearBuffers(device, [...decoder.cache.buffers, logits.buffer])
+      copyCache(device, caches, artificial, decoder.cache, cachedTokens)
+      decoder.resetStates()
+      if (dispatches) decoder.replay(dispatches, tokenId, length)
+      else await decoder.run(tokenIds, cachedTokens)
+      const { capacity, buffers } = decoder.cache
+      const findCache = (input: CacheInput) => buffers[caches.indexOf(input)]
+      const actual = await readStep(device, caches, length - 1, { capacity, findCache, logits })
+      const difference = measureDifference(actual, expected)
+      if (!(difference < stepTolerances[logits.type]))
+        throw new (dispatches && dispatches === captured?.fused ? WrongFusionError : WrongStepError)(
+          `At ${length} tokens, the logits or the KV cache differ from the exported graph's (by ${difference.toPrecision(2)}).`,
+        )
+    }
   }
   if (decoder.cache.capacity !== initialCapacity) decoder.resize(initialCapacity)
 }

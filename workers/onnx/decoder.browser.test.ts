@@ -1,6 +1,6 @@
 import { clone, fromBinary, toBinary } from '@bufbuild/protobuf'
 import type { InferenceSession } from 'onnxruntime-web'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import { addConvState } from './conv-state.test-support.js'
 import type { Decoder } from './decoder.js'
 import { convertToFloat16 } from './float16-model.test-support.js'
@@ -8,6 +8,7 @@ import { createGpuDecoder } from './gpu-decoder.js'
 import { createGpuDevice } from './gpu-device.js'
 import { AttributeProtoSchema, ModelProtoSchema, type GraphProto } from './onnx_pb.js'
 import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
+import { readAttentions } from './layer-attentions.js'
 import { openDecoder } from './open-decoder.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
 import { addRotarySwitch, rotateOutside } from './rotary-variants.test-support.js'
@@ -74,7 +75,12 @@ function rewriteModel(file: Uint8Array<ArrayBuffer>) {
   const options = { device: 'webgpu', contextLength, cacheSizes, rotarySwitch: Infinity } as const
   const rewrite = rewriteGraph(fromBinary(ModelProtoSchema, file), options)
   if (rewrite.kind === 'unchanged') throw new Error(rewrite.reason)
-  return { graph: rewrite.bytes, externalData: [{ path: originalFile, data: file }] }
+  const { graph: rewritten } = fromBinary(ModelProtoSchema, rewrite.bytes)
+  return {
+    graph: rewrite.bytes,
+    externalData: [{ path: originalFile, data: file }],
+    attentions: readAttentions(rewritten!),
+  }
 }
 
 async function openOnWasm(): Promise<Decoder> {
@@ -95,11 +101,8 @@ async function openOnGpu(
 ): Promise<Decoder> {
   const runtime = await loadOnnxRuntime('webgpu')
   const device = await createGpuDevice()
-  const session = await createSession(
-    runtime,
-    { kind: 'webgpu', device, graphCapture: canCapture },
-    rewriteModel(convertGraph(floatType)),
-  )
+  const model = rewriteModel(convertGraph(floatType))
+  const session = await createSession(runtime, { kind: 'webgpu', device, graphCapture: canCapture }, model)
   if (failsToCapture) failCapturedRuns(session)
   const { caches } = readStateSchema(session, cacheSizes)
   expect(new Set(caches.map(({ type }) => type))).toEqual(new Set([floatType]))
@@ -118,6 +121,7 @@ async function openOnGpu(
     fixedStates: [],
     positionRows: undefined,
     rotaryTables: [],
+    attentions: model.attentions,
     hasScoreMatrix: false,
   })
 }
@@ -325,6 +329,18 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
         )
       }
       await onWasm.release()
+    })
+
+    it('with one dispatch for each attention, where ONNX Runtime issues four', async () => {
+      await answer(decoder, prompts.dragon, { count: 2, willContinue: false })
+      const dispatch = vi.spyOn(GPUComputePassEncoder.prototype, 'dispatchWorkgroups')
+      const indirect = vi.spyOn(GPUComputePassEncoder.prototype, 'dispatchWorkgroupsIndirect')
+      await decoder.next(2, false)
+      const [layers, dispatchesPerLayer] = [6, 12]
+      // The embedding, the last norm, the last position, the head, and two of the sampler.
+      expect(dispatch).toHaveBeenCalledTimes(layers * dispatchesPerLayer + 6)
+      expect(indirect).not.toHaveBeenCalled()
+      vi.restoreAllMocks()
     })
 
     it('after an answer that was abandoned while a step was running', async () => {

@@ -1,7 +1,7 @@
 import { bufferUsage } from './webgpu-flags.js'
 
 /** One GPU dispatch that ONNX Runtime issued. */
-interface Dispatch {
+export interface Dispatch {
   readonly pipeline: GPUComputePipeline
   readonly bindGroups: readonly (GPUBindGroup | null)[]
   readonly workgroups:
@@ -25,6 +25,8 @@ export interface Recording {
 export interface CapturedStep {
   readonly capture: Recording
   readonly replay: Recording
+  /** The dispatches of the replay with fused attention (`fuseDispatches`); undefined if no attention is fused. */
+  readonly fused?: readonly Dispatch[] | undefined
 }
 
 /**
@@ -168,7 +170,7 @@ function describeHostValues({ capture }: CapturedStep, { bindGroups, workgroups 
 }
 
 /** Issues the recorded dispatches in an open pass, without ONNX Runtime and without new bind groups. */
-export function replayDispatches(pass: GPUComputePassEncoder, { dispatches }: Recording): void {
+export function replayDispatches(pass: GPUComputePassEncoder, dispatches: readonly Dispatch[]): void {
   let pipeline: GPUComputePipeline | undefined
   for (const dispatch of dispatches) {
     if (dispatch.pipeline !== pipeline) {

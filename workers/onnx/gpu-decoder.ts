@@ -16,13 +16,15 @@ import {
 } from './conversations.js'
 import { createInvalidLogitsError, type Decoder, type FindMask, type StateCopy } from './decoder.js'
 import { checkSteps } from './check-steps.js'
-import { recordDispatches, replayDispatches, type CapturedStep } from './dispatch-recorder.js'
+import { recordDispatches, replayDispatches, type CapturedStep, type Dispatch } from './dispatch-recorder.js'
 import { copyCache, createFixedCache, writeCache, type FixedCache } from './fixed-cache.js'
+import { fuseDispatches, maxFusedTokens, type AttentionPipelines } from './fuse-dispatches.js'
 import { createFixedStates, type SavedStates, type StateSet } from './fixed-states.js'
 import { describeLoss } from './gpu-device.js'
 import { createGpuRanking, rankingSize, readRanking, type GpuRanking } from './gpu-ranking.js'
 import { createGpuSampler } from './gpu-sampler.js'
 import { graphInputs } from './graph-names.js'
+import type { LayerAttention } from './layer-attentions.js'
 import { markTokens, type PrefillRules } from './prefill-rules.js'
 import type { Ranking } from './ranking.js'
 import type { RotaryTables } from './rotary-tables.js'
@@ -31,6 +33,7 @@ import { noToken } from './sampler-arithmetic.js'
 import type { ReferenceStep } from './reference-steps.js'
 import { testReplay } from './self-test.js'
 import type { OnnxRuntime } from './session.js'
+import { WrongFusionError } from './step-check.js'
 import { createStepTensors, type StepTensors } from './step-tensors.js'
 import { createReadback, readBuffer, readWords } from './step-readback.js'
 
@@ -50,6 +53,8 @@ export interface GpuModel {
   /** The budget for the KV caches of earlier conversations, in bytes. */
   readonly conversationCacheBytes: number
   readonly canCapture: boolean
+  /** The layers whose attention may be fused in a replayed step. */
+  readonly attentions: readonly LayerAttention[]
   readonly prefillRules: PrefillRules
   readonly positionRows: StateSchema['positionRows']
   readonly rotaryTables: readonly RotaryTables[]
@@ -124,6 +129,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   /** True if a checkpoint may split a run in two. `wholePrompt` and a finite `rotarySwitch` do not allow this. */
   const canSplitRuns = !prefillRules.wholePrompt && prefillRules.rotarySwitch === Infinity
   let canReplay = model.canCapture
+  const pipelines: AttentionPipelines = new Map()
   let graphId = 0
 
   function reserve(length: number): void {
@@ -193,18 +199,31 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       replay: await recordDispatches(device, runStep),
     }
     const { bindGroups, otherCommands, dispatches } = step.replay
-    return bindGroups.size === 0 && otherCommands === 0 && dispatches.length > 0 ? step : undefined
+    if (bindGroups.size > 0 || otherCommands > 0 || dispatches.length === 0) return undefined
+    const { attentions } = model
+    const fused = await fuseDispatches(
+      device,
+      step,
+      { attentions, caches, buffers: cache.buffers },
+      pipelines,
+    )
+    return { ...step, fused }
+  }
+
+  /** Chooses the dispatches that compute a step in which the sequence has `length` tokens. */
+  function chooseDispatches({ replay, fused }: CapturedStep, length: number): readonly Dispatch[] {
+    return fused && length <= maxFusedTokens ? fused : replay.dispatches
   }
 
   /**
    * Computes the pending token, if there is one.
-   * @returns the recorded dispatches that the caller must submit to compute the token; undefined if no submit is needed
+   * @returns the dispatches that the caller must submit to compute the token; empty if no submit is needed
    */
-  async function advance(): Promise<CapturedStep | undefined> {
-    if (pending === undefined) return undefined
+  async function advance(): Promise<readonly Dispatch[]> {
+    if (pending === undefined) return []
     if (!canReplay) {
       await compute([pending])
-      return undefined
+      return []
     }
     reserve(ids.length + 1)
     logitsLength = undefined
@@ -219,7 +238,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     addComputed([pending], ids.length + 1)
     // `known` is submitted before anything else reads the logits.
     logitsLength = ids.length
-    return known
+    return known ? chooseDispatches(known, ids.length) : []
   }
 
   function writeStep(id: number, length: number): void {
@@ -227,21 +246,21 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     tensors.writeLength(length)
   }
 
-  /** Submits a replay of `step` without sampling. */
-  function replayAlone(step: CapturedStep): void {
+  /** Submits dispatches without sampling. */
+  function replayAlone(dispatches: readonly Dispatch[]): void {
     const encoder = device.createCommandEncoder()
     const pass = encoder.beginComputePass()
-    replayDispatches(pass, step.replay)
+    replayDispatches(pass, dispatches)
     pass.end()
     device.queue.submit([encoder.finish()])
   }
 
-  /** Submits a replay of `step`, and then the dispatches that sample the token at `position`. */
-  function submit(position: number, step: CapturedStep | undefined): SubmittedStep {
+  /** Submits the dispatches of a step, and then those that sample the token at `position`. */
+  function submit(position: number, dispatches: readonly Dispatch[]): SubmittedStep {
     const readback = readbacks[position % 2 === 0 ? 0 : 1]
     const encoder = device.createCommandEncoder()
     const pass = encoder.beginComputePass()
-    if (step) replayDispatches(pass, step.replay)
+    replayDispatches(pass, dispatches)
     sampler.encode(pass, position)
     const ranks = rankCount === undefined ? undefined : gpuRanking
     ranks?.encode(pass)
@@ -257,8 +276,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   async function startStep(position: number): Promise<SubmittedStep> {
     // An abandoned step may still be reading back its token.
     await idle
-    const step = await advance()
-    return submit(position, step)
+    return submit(position, await advance())
   }
 
   /** Starts the next step before the current token is read back, if a replay is enough for this step. */
@@ -267,16 +285,16 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     if (!canReplay || !recording || ids.length === cache.capacity) return undefined
     tensors.writeLength(ids.length + 1)
     logitsLength = ids.length + 1
-    return submit(position, recording)
+    return submit(position, chooseDispatches(recording, ids.length + 1))
   }
 
   /** Submits the step, finds the mask while it runs, and then submits the sampling. */
   async function startMasked(position: number, findMask: FindMask): Promise<SubmittedStep> {
     await idle
-    const step = await advance()
-    if (step) replayAlone(step)
+    const dispatches = await advance()
+    if (dispatches.length > 0) replayAlone(dispatches)
     sampler.setMask(await findMask())
-    return submit(position, undefined)
+    return submit(position, [])
   }
 
   async function next(position: number, willContinue: boolean, findMask?: FindMask): Promise<number> {
@@ -396,6 +414,8 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     startAnswer: (promptIds) => sampler.start(greedy, 0, promptIds),
     next: (position) => next(position, false),
   })
+  if (model.canCapture && !canReplay && pipelines.size > 0)
+    throw new WrongFusionError('Steps with fused attention failed the self-test.')
   if (model.referenceSteps) {
     const checked = {
       device,
@@ -412,9 +432,9 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
         writeStep(id, length)
         return capture()
       },
-      replay(step: CapturedStep, id: number, length: number) {
+      replay(dispatches: readonly Dispatch[], id: number, length: number) {
         writeStep(id, length)
-        replayAlone(step)
+        replayAlone(dispatches)
       },
       run: runUncaptured,
     }

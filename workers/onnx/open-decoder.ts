@@ -5,12 +5,13 @@ import { isDeviceLost } from '../../lib/contract/is-device-lost.js'
 import { toHex } from '../../lib/contract/store-layout.js'
 import type { Execution } from '../../lib/contract/worker-api.js'
 import { failOnLoss } from '../gpu-loss.js'
-import { checkedExecutions, nameCheck, readCheck, writeCheck } from './check-records.js'
+import { checkedWays, nameCheck, readCheck, writeCheck, type CheckedWay } from './check-records.js'
 import type { Decoder } from './decoder.js'
 import { expandWeights } from './expand-weights.js'
 import { createGpuDecoder, type GpuModel } from './gpu-decoder.js'
 import { createGpuDevice, describeLoss } from './gpu-device.js'
 import { logitsOutput } from './graph-names.js'
+import { readAttentions, type LayerAttention } from './layer-attentions.js'
 import type { CacheSizes } from './model-config.js'
 import type { ModelWeights } from './model-weights.js'
 import { ModelProtoSchema } from './onnx_pb.js'
@@ -20,7 +21,7 @@ import { computeReferenceSteps, type ReferenceSteps } from './reference-steps.js
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
 import { createRefusal, createSession, type OnnxRuntime } from './session.js'
 import { readStateSchema } from './state-schema.js'
-import { WrongStepError, chooseProbes, readWindows } from './step-check.js'
+import { WrongFusionError, WrongStepError, chooseProbes, readWindows } from './step-check.js'
 import { tabulateRotary } from './tabulate-rotary.js'
 
 /** The initial capacity of the KV cache, in tokens. Most conversations are shorter. */
@@ -40,6 +41,7 @@ interface RewrittenFiles extends GraphFiles {
   /** As in `Rewrite`. */
   readonly cache: 'captured' | 'fixed' | 'growing'
   readonly windows: readonly number[]
+  readonly attentions: readonly LayerAttention[]
 }
 
 interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'> {
@@ -99,6 +101,7 @@ export async function openDecoder(
           externalData: [...weights.externalData, ...tables, { path: originalFile, data: weights.graph }],
           // Read after the rewrite, which finds the windows of attention that is written out.
           windows: weights.model.graph ? readWindows(weights.model.graph) : [],
+          attentions: weights.model.graph ? readAttentions(weights.model.graph) : [],
         }
       : undefined
   if (device === 'webgpu') return openOnWebGpu(runtime, tabulated?.exported ?? weights, rewritten, options)
@@ -153,37 +156,44 @@ async function openChecked(
   const key = await nameCheck(runtime, rewritten.graph, probes)
   const known = await readCheck(key)
 
-  async function open(canCapture: boolean): Promise<Decoder> {
+  async function open(way: CheckedWay): Promise<Decoder> {
+    const canCapture = way !== 'fixed-cache'
+    const files = way === 'fused' ? rewritten : { ...rewritten, attentions: [] }
     const device = await createGpuDevice()
-    if (known) return openFixedCache(runtime, device, rewritten, options, canCapture)
+    if (known) return openFixedCache(runtime, device, files, options, canCapture)
     const reference = await failOnLoss(
       readLoss(device),
       computeReferenceSteps(runtime, device, exported, cacheSizes, probes),
     ).catch(throwLoss)
     if (reference) {
-      const decoder = await openFixedCache(runtime, device, rewritten, options, canCapture, reference)
-      await writeCheck(key, decoder.execution)
+      const decoder = await openFixedCache(runtime, device, files, options, canCapture, reference)
+      await writeCheck(key, decoder.execution === 'replayed' ? way : 'fixed-cache')
       return decoder
     }
     device.destroy()
     if (canCapture)
       throw new WrongStepError('Replayed steps could not be checked: the exported graph does not run.')
-    return openFixedCache(runtime, await createGpuDevice(), rewritten, options, canCapture)
+    return openFixedCache(runtime, await createGpuDevice(), files, options, canCapture)
   }
 
-  const fastest = checkedExecutions.indexOf(rewritten.cache === 'captured' ? 'replayed' : 'fixed-cache')
-  const first = Math.max(fastest, known ? checkedExecutions.indexOf(known) : 0)
+  const fastest = checkedWays.indexOf(rewritten.cache === 'captured' ? 'fused' : 'fixed-cache')
+  const first = Math.max(fastest, known ? checkedWays.indexOf(known) : 0)
   let reason = first === fastest ? undefined : 'An earlier load found that a faster way does not work here.'
-  for (const way of checkedExecutions.slice(first, -1)) {
+  let isFusionWrong = false
+  for (const way of checkedWays.slice(first, -1)) {
+    // Without fusion, a replay would fail for the same reason.
+    if (way === 'replayed' && way !== checkedWays[first] && !isFusionWrong) continue
     try {
-      const decoder = await open(way === 'replayed')
-      if (decoder.execution !== way) reason = 'Replayed steps failed the self-test.'
+      const decoder = await open(way)
+      if (way !== 'fixed-cache' && decoder.execution === 'fixed-cache')
+        reason = 'Replayed steps failed the self-test.'
       if (reason !== undefined) onSlower?.(describeSlower(reason, decoder.execution))
       return decoder
     } catch (error) {
       throwLoss(error)
       // The next way requires less of the device, and the last way reports its error.
       reason = describeError(error)
+      isFusionWrong = error instanceof WrongFusionError
       if (way === 'fixed-cache' && error instanceof WrongStepError) await writeCheck(key, 'growing-cache')
     }
   }
@@ -282,8 +292,8 @@ async function openFixedCache(
     await reference?.releaseSession()
     options.onSession()
     const schema = readStateSchema(session, options.cacheSizes)
-    const { hasScoreMatrix, rotaryTables } = files
-    const graph = { session, ...schema, canCapture, hasScoreMatrix, rotaryTables }
+    const { hasScoreMatrix, rotaryTables, attentions } = files
+    const graph = { session, ...schema, canCapture, hasScoreMatrix, rotaryTables, attentions }
     const graphHash = await options.hashGraph(files.graph)
     const model = { runtime, device, firstCapacity, graphHash, ...graph, ...options }
     return createGpuDecoder({

@@ -19,6 +19,7 @@ import {
   logitsOutput,
   parsePastName,
 } from './graph-names.js'
+import { fuseNorms } from './fuse-norms.js'
 import { createProbes } from './graph-probes.js'
 import type { CacheSizes } from './model-config.js'
 import {
@@ -71,6 +72,7 @@ export interface RewriteOptions {
 /**
  * Prepares a Hugging Face decoder for a fixed KV cache and for graph capture:
  * - Attention that is written out in operators, as in Optimum's exports, becomes GroupQueryAttention.
+ * - On WebGPU, norms that are written out become one node.
  * - Attention reads its lengths from two inputs, instead of computing them on the CPU from a growing mask.
  * - The language-model head computes only the last position: one row of logits for a prompt of any length.
  * - If the rotary factors depend on the length, their tables become inputs.
@@ -144,7 +146,7 @@ function rewriteOperators(
   model: ModelProto,
   graph: GraphProto,
   head: NodeProto,
-  { cacheSizes, contextLength }: RewriteOptions,
+  { device, cacheSizes, contextLength }: RewriteOptions,
 ): GraphForm {
   const probes = createProbes(graph, cacheSizes, contextLength)
   const headRank = probes.small.values.get(head.input[0] ?? '')?.dims.length
@@ -154,6 +156,7 @@ function rewriteOperators(
   removeDeadNodes(graph)
   fuseAttentions(graph, attentions, probes)
   importMicrosoftOperators(model)
+  if (device === 'webgpu') fuseNorms(graph, probes.small.values)
   return { headRank, hasScoreMatrix: attentions.some(({ scores }) => scores.bias) }
 }
 

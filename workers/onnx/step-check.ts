@@ -47,6 +47,11 @@ export class WrongStepError extends Error {
   override name = 'WrongStepError'
 }
 
+/** Only the steps with fused attention (`fuseDispatches`) are wrong. */
+export class WrongFusionError extends WrongStepError {
+  override name = 'WrongFusionError'
+}
+
 /** Reads the attention windows of a graph, in tokens. */
 export function readWindows({ node }: GraphProto): readonly number[] {
   const windows = node.flatMap(({ attribute }) =>

@@ -1,0 +1,129 @@
+import { expect, it } from 'vitest'
+import type { CapturedStep, Dispatch } from './dispatch-recorder.js'
+import { fuseDispatches, type FusedModel } from './fuse-dispatches.js'
+import { watchPipelines } from './pipeline-names.js'
+
+/* The device is a stand-in, and the dispatches are those of ONNX Runtime 1.30.0, with the names of their buffers. */
+
+const kernels = {
+  product: 'a,b,output',
+  rotate: 'q_input,k_input,seqlens,cos_cache,sin_cache,q_output,k_output',
+  copy: 'key,value,seqlen_k,total_sequence_length_input,present_key,present_value,indirect_buffer',
+  score:
+    'q,present_key,present_value,seqlens_k,total_sequence_length_input,indirect_buffer,out_split_vx,metadata',
+  add: 'input,metadata,seqlens_k,output',
+}
+
+/** The buffers of each dispatch of a layer, in the order of the names. */
+const layer: [kernel: keyof typeof kernels, buffers: string][] = [
+  ['product', 'x,w,value'],
+  ['rotate', 'query,key,last,cos,sin,rotatedQuery,rotatedKey'],
+  ['copy', 'rotatedKey,value,last,total,keys,values,indirect'],
+  ['score', 'rotatedQuery,keys,values,last,total,indirect,parts,metadata'],
+  ['add', 'parts,metadata,last,output'],
+  ['product', 'output,w2,y'],
+]
+
+const attention = {
+  pastKey: 'past_key_values.0.key',
+  heads: 4,
+  cacheHeads: 2,
+  scale: undefined,
+  rotaryWidth: 8,
+  isInterleaved: false,
+}
+
+async function fuse(dispatches: typeof layer, changed: Partial<FusedModel> = {}) {
+  const groups: string[][] = []
+  const device = {
+    createShaderModule: ({ code }: GPUShaderModuleDescriptor) => ({ code }),
+    createComputePipeline: () => ({}),
+    createComputePipelineAsync: () => Promise.resolve({ getBindGroupLayout: () => ({}) }),
+    createBindGroup: ({ entries }: GPUBindGroupDescriptor) => {
+      const bound = [...entries].map(({ resource }) => resource as unknown as { buffer: { label: string } })
+      groups.push(bound.map(({ buffer }) => buffer.label))
+      return {}
+    },
+  } as unknown as GPUDevice
+  watchPipelines(device)
+  const buffers = new Map<string, GPUBuffer>()
+  const find = (label: string) => {
+    if (!buffers.has(label)) buffers.set(label, { label } as GPUBuffer)
+    return buffers.get(label)!
+  }
+  const bindGroups = new Map<GPUBindGroup, GPUBindGroupEntry[]>()
+  const recorded = dispatches.map(([kernel, labels]): Dispatch => {
+    const code = kernels[kernel]
+      .split(',')
+      .map((name, binding) => `@group(0) @binding(${binding}) var<storage, read> ${name}: array<f32>;`)
+      .join('\n')
+    const module = device.createShaderModule({ code })
+    const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module } })
+    const group = {} as GPUBindGroup
+    const entries = labels
+      .split(',')
+      .map((label, binding) => ({ binding, resource: { buffer: find(label) } }))
+    bindGroups.set(group, entries)
+    return { pipeline, bindGroups: [group], workgroups: { kind: 'direct', count: [1, 1, 1] } }
+  })
+  const recording = { bindGroups, dispatches: recorded, uniforms: new Map(), otherCommands: 0 }
+  const step: CapturedStep = { capture: recording, replay: recording }
+  const fused = await fuseDispatches(
+    device,
+    step,
+    {
+      attentions: [attention],
+      caches: (['key', 'value'] as const).map((part) => ({
+        past: `past_key_values.0.${part}`,
+        present: `present.0.${part}`,
+        type: 'float32',
+        heads: 2,
+        headSize: 16,
+      })),
+      buffers: ['keys', 'values'].map(find),
+      ...changed,
+    },
+    new Map(),
+  )
+  return { recorded, fused, groups }
+}
+
+it('one dispatch replaces the four of an attention, with their buffers', async () => {
+  const { recorded, fused, groups } = await fuse(layer)
+  expect(fused).toHaveLength(3)
+  expect([fused![0], fused![2]]).toEqual([recorded[0], recorded[5]])
+  expect(fused![1]!.workgroups).toEqual({ kind: 'direct', count: [4, 1, 1] })
+  expect(groups).toEqual([['query', 'key', 'value', 'last', 'keys', 'values', 'output', 'cos', 'sin']])
+})
+
+it('one dispatch replaces three if queries and keys are rotated before', async () => {
+  const { fused, groups } = await fuse(layer.toSpliced(1, 1))
+  expect(fused).toHaveLength(3)
+  expect(groups).toEqual([['rotatedQuery', 'rotatedKey', 'value', 'last', 'keys', 'values', 'output']])
+})
+
+it.each<[string, typeof layer, Partial<FusedModel>]>([
+  ['something else is copied', layer.with(1, ['rotate', 'query,key,last,cos,sin,rotatedQuery,k']), {}],
+  ['the output is the buffer of the query', layer.with(4, ['add', 'parts,metadata,last,query']), {}],
+  ['the rotary table is unknown', layer, { attentions: [{ ...attention, rotaryWidth: undefined }] }],
+  ['the table is wider than a head', layer, { attentions: [{ ...attention, rotaryWidth: 9 }] }],
+])('the rotation stays if %s', async (_, dispatches, changed) => {
+  const { recorded, fused } = await fuse(dispatches, changed)
+  expect(fused).toHaveLength(4)
+  expect(fused![1]).toBe(recorded[1])
+})
+
+it.each<[string, typeof layer, Partial<FusedModel>]>([
+  ['a kernel is unknown', layer.with(4, ['product', 'parts,metadata,output']), {}],
+  [
+    'another cache is read',
+    layer.with(3, ['score', 'rotatedQuery,other,values,last,total,indirect,parts,m']),
+    {},
+  ],
+  ['the added parts are others', layer.with(4, ['add', 'others,metadata,last,output']), {}],
+  ['the output is a buffer that is read', layer.with(4, ['add', 'parts,metadata,last,values']), {}],
+  ['the layer is unknown', layer, { attentions: [] }],
+  ['the heads are not those of the cache', layer, { attentions: [{ ...attention, cacheHeads: 4 }] }],
+])('nothing is replaced if %s', async (_, dispatches, changed) => {
+  expect((await fuse(dispatches, changed)).fused).toBeUndefined()
+})
