@@ -2,7 +2,6 @@ import { createAnswerValue } from './answer-value.js'
 import { checkPromptRequest, checkRequest, type CheckedRequest } from './check-request.js'
 import { refuse } from './contract/check-options.js'
 import { RivuletError } from './contract/errors.js'
-import type { WorkerConnection } from './connect-worker.js'
 import type { GenerateRequest, Prompt, Resume } from './contract/request.js'
 import type { ModelInfo } from './contract/worker-api.js'
 import { createRequest } from './create-request.js'
@@ -12,10 +11,9 @@ import type { CombinedObserver } from './observer.js'
 import type { GenerationSource } from './resilient-events.js'
 import type { LoadedWorker } from './start-worker.js'
 import { TokenStream } from './token-stream.js'
+import { unloadWorker } from './unload-worker.js'
+import { openWatched } from './watch-progress.js'
 import { readOnlyChunk, readToEnd, readWorkerStream } from './worker-stream.js'
-
-/** How long `dispose` waits for a busy worker to free the GPU before it terminates the worker. */
-const unloadTimeoutMs = 1000
 
 /** The workers of an engine. */
 export interface EngineWorkers {
@@ -49,10 +47,11 @@ export function openKeptWorker(first: LoadedWorker, recovery: Recovery | undefin
       },
       accept: (create) => create(kept.current.info),
       open: (order) => async () => {
-        const { connection, info } = await kept.take(order)
+        const loaded = await kept.take(order)
+        const { connection, info } = loaded
         return {
           info,
-          generate: (request) => connection.call((worker) => worker.generate(request)),
+          generate: (request) => openWatched(loaded, request, (worker) => worker.generate(request)),
           closed: connection.closed,
           terminate: connection.terminate,
           switchBackend: (reason) => kept.switchBackend(connection, reason),
@@ -83,11 +82,7 @@ export function createLoadedEngine(
   async function dispose(): Promise<void> {
     const connections = workers.all.map(({ connection }) => connection)
     disposing.abort(disposedError())
-    const timeout = new Promise((resolve) => setTimeout(resolve, unloadTimeoutMs))
-    // The worker is terminated in any case. Asking it to unload first lets the runtime return the GPU's memory.
-    const unload = ({ call }: WorkerConnection) => call((worker) => worker.unload()).catch(() => {})
-    await Promise.race([Promise.all(connections.map(unload)), timeout])
-    for (const { terminate } of connections) terminate(disposedError())
+    await Promise.all(connections.map((connection) => unloadWorker(connection, disposedError())))
   }
 
   const disposeOnce = () => (disposed ??= dispose())
@@ -144,7 +139,8 @@ export function createLoadedEngine(
       const order = generations++
       return readWorkerStream({
         takeWorker: () => workers.take(order, ({ supports }) => supports.tokenCounting),
-        open: (worker, { info }) => worker.countTokens(createCountRequest(checked, info)),
+        createRequest: ({ info }) => createCountRequest(checked, info),
+        open: (worker, request) => worker.countTokens(request),
         read: readOnlyChunk,
         canRecover,
         signals: [options?.signal, disposing.signal],
@@ -160,7 +156,8 @@ export function createLoadedEngine(
       try {
         await readWorkerStream({
           takeWorker: () => workers.take(order, ({ supports }) => supports.prefill),
-          open: (worker, { info }) => worker.generate(createPrefillRequest(checked, info)),
+          createRequest: ({ info }) => createPrefillRequest(checked, info),
+          open: (worker, request) => worker.generate(request),
           read: readToEnd,
           canRecover,
           signals: [options?.signal, disposing.signal, interrupted.signal],

@@ -48,6 +48,7 @@ const createPlan = (createWorker: () => Worker, onProgress?: () => void) =>
     download: checkDownloadOptions({}),
     persist: false,
     onProgress,
+    silenceTimeoutMs: Infinity,
   }) satisfies LoadPlan
 
 it('an aborted load reports no more progress, also if events are still on their way', async () => {

@@ -1,9 +1,9 @@
 import type { BackendAvailability, BackendFactory } from './backend-factory.js'
-import { connectWorker, type WorkerConnection } from './connect-worker.js'
+import { connectWorker, type Connection, type WorkerConnection } from './connect-worker.js'
 import { RivuletError, describeError } from './contract/errors.js'
 import type { DownloadRequest } from './contract/download-request.js'
 import type { ModelLocation } from './contract/model-location.js'
-import type { LoadProgress, ModelInfo } from './contract/worker-api.js'
+import type { LoadProgress, ModelInfo, WorkerModelInfo } from './contract/worker-api.js'
 import { loadModel } from './load-model.js'
 
 /** A backend and the model that it loads. */
@@ -20,15 +20,25 @@ export interface LoadPlan {
   /** True if the browser is asked to keep the downloaded files. */
   readonly persist: boolean
   readonly onProgress: ((progress: LoadProgress) => void) | undefined
+  /** How long a worker may compute without progress, in milliseconds. */
+  readonly silenceTimeoutMs: number
 }
 
 /** A worker with a loaded model. */
 export interface LoadedWorker {
-  readonly connection: WorkerConnection
+  readonly connection: Connection
   readonly info: ModelInfo
   readonly candidate: Candidate
   /** The candidates that were tried before this one, and why they are not used. */
   readonly skipped: readonly SkippedBackend[]
+  readonly silenceTimeoutMs: number
+}
+
+/** A worker with a loaded model, which this page has started. */
+export interface StartedWorker extends LoadedWorker {
+  readonly connection: WorkerConnection
+  /** The name of the Web Lock that the worker holds until it ends. */
+  readonly workerLock: string
 }
 
 /** A backend of the list that is not used, and why. */
@@ -46,7 +56,7 @@ export async function startWorker(
   plan: LoadPlan,
   lost: ReadonlySet<Candidate>,
   signal: AbortSignal | undefined,
-): Promise<LoadedWorker> {
+): Promise<StartedWorker> {
   signal?.throwIfAborted()
   const skipped: SkippedBackend[] = []
   let failure: unknown
@@ -58,7 +68,9 @@ export async function startWorker(
       continue
     }
     try {
-      return { ...(await loadCandidate(candidate, plan, signal)), candidate, skipped }
+      const { info, ...loaded } = await loadCandidate(candidate, plan, signal)
+      const { silenceTimeoutMs } = plan
+      return { ...loaded, info: { ...info, host: 'tab' }, candidate, skipped, silenceTimeoutMs }
     } catch (error) {
       signal?.throwIfAborted()
       failure = error
@@ -99,7 +111,8 @@ async function rankCandidates(
 
 interface LoadedConnection {
   readonly connection: WorkerConnection
-  readonly info: ModelInfo
+  readonly workerLock: string
+  readonly info: WorkerModelInfo
 }
 
 function loadCandidate(
@@ -131,8 +144,9 @@ async function loadInWorker(
   signal?.addEventListener('abort', abort, { once: true })
   try {
     const { download, onProgress } = plan
-    const request = { model, download, options: backend.options, lifeLock: nameLifeLock() }
-    return { connection, info: await loadModel(connection, request, onProgress) }
+    const workerLock = nameLifeLock()
+    const request = { model, download, options: backend.options, lifeLock: workerLock }
+    return { connection, workerLock, info: await loadModel(connection, request, onProgress) }
   } catch (error) {
     abort()
     if (signal?.aborted) throw signal.reason
@@ -149,7 +163,7 @@ function requestPersistence(): void {
 }
 
 /** Returns a unique name for a life lock. `crypto.randomUUID` is not used, because it exists only on secure pages. */
-function nameLifeLock(): string {
+export function nameLifeLock(): string {
   return `rivulet ${crypto.getRandomValues(new Uint32Array(4)).join('-')}`
 }
 

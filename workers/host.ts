@@ -22,8 +22,14 @@ type ModelState =
 /** How long to wait for a report of a lost device after a runtime failed: the failure can arrive before the report. */
 const lossNoticeMs = 200
 
+/** The worker's methods, for one client. */
+export interface HostApi extends Omit<WorkerApi, 'readStatus'> {
+  /** `Backend.stepsInFlight` */
+  readonly stepsInFlight: 0 | 1
+}
+
 /** Implements the worker's API on a backend: loads one model, queues generations, turns steps into events. */
-export function createHost<Options>(backend: Backend<Options>): WorkerApi {
+export function createHost<Options>(backend: Backend<Options>): HostApi {
   const lost = createDeferred<RivuletError>()
   const unloaded = createDeferred<undefined>()
   let model: ModelState = { kind: 'empty' }
@@ -120,6 +126,9 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
   }
 
   return {
+    get stepsInFlight() {
+      return backend.stepsInFlight
+    },
     load(request) {
       const abort = new AbortController()
       // The cast is safe: the backend's factory on the page created and checked these options.

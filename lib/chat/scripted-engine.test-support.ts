@@ -29,6 +29,7 @@ const info: ModelInfo = {
   device: 'wasm',
   deviceDescription: 'none',
   dtype: 'none',
+  host: 'tab',
   execution: 'growing-cache',
   warnings: [],
   contextLength: undefined,
