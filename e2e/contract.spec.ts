@@ -15,7 +15,15 @@ import { test } from './browsers/test.js'
 import { startFakeServer } from './fake-server.js'
 import { hermesTemplate, thinkingTemplate } from './hermes-template.js'
 import { startLlamaEngine, startSocketBridge } from './llama-bridges.js'
-import { listRefused, promises, subjects, transports, type PromiseName, type Subject } from './promises.js'
+import {
+  listRefused,
+  promises,
+  sharedSubject,
+  subjects,
+  transports,
+  type PromiseName,
+  type Subject,
+} from './promises.js'
 import { startRealServer, type RealServer } from './real-server.js'
 
 interface Servers {
@@ -28,12 +36,12 @@ interface Servers {
 /** Opens an engine in the page. With `broken`, that server is tried first. */
 function openEngine(
   page: DrivenPage,
-  kind: Subject['kind'],
+  { kind, host = 'tab' }: Pick<Subject, 'kind' | 'host'>,
   { real, broken }: Servers,
   chatTemplate?: string,
 ): Promise<JSHandle<Engine>> {
   return page.evaluateHandle(
-    ({ kind, real, broken, chatTemplate }) => {
+    ({ kind, host, real, broken, chatTemplate }) => {
       const { createEngine, grpcWeb, onnx, llamaCpp, llamaCppCompat, remote, responses, webLlm } =
         window.rivulet
       const worker = window.createFaultyWorker
@@ -72,9 +80,9 @@ function openEngine(
           }),
       }
       const first = broken ? [remote({ baseURL: broken.url, model: 'story-model' })] : []
-      return createEngine({ backend: [...first, create[kind]()] })
+      return createEngine({ backend: [...first, create[kind]()], host })
     },
-    { kind, real, broken, chatTemplate },
+    { kind, host, real, broken, chatTemplate },
   )
 }
 
@@ -234,7 +242,7 @@ async function withChannels(
     close = started.value.close
   }
   try {
-    const other = await openEngine(page, subject.kind, servers, chatTemplate)
+    const other = await openEngine(page, subject, servers, chatTemplate)
     await check(other)
     await other.evaluate((engine) => engine.dispose())
   } finally {
@@ -312,7 +320,11 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
     server.prefillMs = 100
     namedOrigins.add(new URL(server.url).origin)
     try {
-      const other = await openEngine(page, 'remote', { real: { url: server.url, model: 'story-model' } })
+      const other = await openEngine(
+        page,
+        { kind: 'remote' },
+        { real: { url: server.url, model: 'story-model' } },
+      )
       await checkCancel(other, subject, await streamAnswer(other, question, greedy))
       await other.evaluate((engine) => engine.dispose())
     } finally {
@@ -566,7 +578,7 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
     namedOrigins.add(new URL(server.url).origin)
     try {
       const real = { url: server.url, model: 'story-model', hasTools: true }
-      const other = await openEngine(page, 'remote', { real })
+      const other = await openEngine(page, { kind: 'remote' }, { real })
       await checkCall(other)
       await other.evaluate((engine) => engine.dispose())
     } finally {
@@ -641,7 +653,7 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
     broken.isBroken = true
     namedOrigins.add(new URL(broken.url).origin)
     try {
-      const second = await openEngine(page, subject.kind, { ...servers, broken: { url: broken.url } })
+      const second = await openEngine(page, subject, { ...servers, broken: { url: broken.url } })
       const { result } = await streamAnswer(second, question, greedy)
       expect(result.text).toBe(whole.text)
       expect(result.parts.map(({ text }) => text)).toEqual(['Once upon', whole.text.slice(9)])
@@ -690,7 +702,7 @@ async function startServer({ kind }: Subject): Promise<RealServer | undefined> {
   return { ...value, ...(bridge && { url: bridge.url }), close }
 }
 
-for (const subject of [...subjects, ...transports]) {
+for (const subject of [...subjects, sharedSubject, ...transports]) {
   test.describe(subject.name.replaceAll('`', ''), () => {
     let context: Context
     let page: DrivenPage | undefined
@@ -704,7 +716,7 @@ for (const subject of [...subjects, ...transports]) {
       if (server) namedOrigins.add(new URL(server.url).origin).add(new URL(server.url).host)
       page = await openBarePage(await driver.openPage())
       const servers = server ? { real: { url: server.url, model: server.model } } : {}
-      const engine = await openEngine(page, subject.kind, servers)
+      const engine = await openEngine(page, subject, servers)
       const undisturbed = await streamAnswer(engine, question, greedy)
       context = { subject, page, namedOrigins, servers, engine, undisturbed }
     })
