@@ -9,7 +9,7 @@ interface Room {
 }
 
 /** How long a deposed seat may take to end by itself. A frozen page does not. */
-const endMs = 1000
+const endMs = 2000
 
 const rooms = new Map<string, Room>()
 const ownLock = `rivulet switchboard ${crypto.getRandomValues(new Uint32Array(4)).join('-')}`

@@ -104,7 +104,11 @@ export async function holdSeat(
         signal.addEventListener('abort', resolve)
       }
     })
-    if (!closed.aborted) await unloadWorker(started.connection, ended.reason as RivuletError)
+    if (closed.aborted) return
+    const reason = ended.reason as RivuletError
+    // A worker that another tab got no answer from is not asked to unload.
+    if (reason.code === 'engine-disposed') await unloadWorker(started.connection, reason)
+    else started.connection.terminate(reason)
   } catch (error) {
     const failure = asRivuletError(error, 'worker-failed', 'The model could not be loaded')
     // If the load was aborted, the next page loads.
