@@ -80,7 +80,11 @@ function openEngine(
           }),
       }
       const first = broken ? [remote({ baseURL: broken.url, model: 'story-model' })] : []
-      return createEngine({ backend: [...first, create[kind]()], host })
+      return createEngine({
+        backend: [...first, create[kind]()],
+        // An engine that a test disposed leaves no worker behind, which `breakWorker` would find.
+        host: host === 'shared' ? { kind: host, lingerMs: 0 } : host,
+      })
     },
     { kind, host, real, broken, chatTemplate },
   )
