@@ -1,7 +1,7 @@
 // One model for all tabs: `host: 'shared'`.
 import { expect, test, type BrowserContext, type JSHandle, type Page } from '@playwright/test'
 import type { Engine, GenerateOptions } from 'rivulet'
-import { embeddedModel, openBarePage } from './bare-page.js'
+import { embeddedModel, openBarePage, startServiceWorker, type Device } from './bare-page.js'
 import { readProcesses } from './bench/browser-memory.js'
 import { openPlainPage, type PlainPage } from './plain-page.js'
 import { barePageUrl } from './ports.js'
@@ -15,17 +15,20 @@ interface Tab {
 }
 
 /** Opens a tab whose engine shares its worker. The test can inject faults into the worker. */
-async function openTab(context: BrowserContext): Promise<Tab> {
+async function openTab(context: BrowserContext, device: Device = 'wasm'): Promise<Tab> {
   const page = await openBarePage(await context.newPage())
-  return { page, engine: await loadShared(page) }
+  return { page, engine: await loadShared(page, device) }
 }
 
-function loadShared(page: Page): Promise<JSHandle<Engine>> {
-  return page.evaluateHandle((model) => {
-    const { createEngine, onnx } = window.rivulet
-    const backend = onnx({ device: 'wasm', worker: window.createFaultyWorker })
-    return createEngine({ backend, model, host: { kind: 'shared', lingerMs: 0 } })
-  }, embeddedModel)
+function loadShared(page: Page, device: Device = 'wasm'): Promise<JSHandle<Engine>> {
+  return page.evaluateHandle(
+    ({ model, device }) => {
+      const { createEngine, onnx } = window.rivulet
+      const backend = onnx({ device, worker: window.createFaultyWorker })
+      return createEngine({ backend, model, host: { kind: 'shared', lingerMs: 0 } })
+    },
+    { model: embeddedModel, device },
+  )
 }
 
 const ask = (engine: JSHandle<Engine>, options: Omit<GenerateOptions, 'signal'> = long) =>
@@ -231,6 +234,49 @@ test(
     }
     console.log(`Mean wait of each tab: ${waits.map((ms) => Math.round(ms)).join(', ')} ms`)
     expect(Math.max(...waits) / Math.min(...waits)).toBeLessThan(1.5)
+  },
+)
+
+test('after a lost GPU, the answers of all tabs continue', { tag: '@soak' }, async ({ context }) => {
+  test.setTimeout(600_000)
+  const tabs = [await openTab(context, 'webgpu'), await openTab(context, 'webgpu')]
+  const [seat, other] = findSeat(tabs) as [Tab, Tab]
+  const undisturbed = await ask(other.engine)
+  const answers = [await startAnswer(seat.engine), ask(other.engine)] as const
+  await seat.page.evaluate(() => window.breakWorker('lose the device'))
+  expect(await answers[0].end()).toEqual({ ...undisturbed, recoveries: 1 })
+  expect((await answers[1]).text).toBe(undisturbed.text)
+  for (const { engine } of tabs)
+    expect(await engine.evaluate(({ info }) => info)).toMatchObject({ host: 'shared', device: 'webgpu' })
+  findSeat(tabs)
+})
+
+test(
+  'every tab can serve the service-worker route with the one model',
+  { tag: '@soak' },
+  async ({ context }) => {
+    const tabs = [await openTab(context), await openTab(context)]
+    for (const { page, engine } of tabs) {
+      await startServiceWorker(page)
+      await engine.evaluate(async (engine) => void (await window.rivulet.serveOpenai(engine)))
+    }
+    const [seat, other] = findSeat(tabs) as [Tab, Tab]
+    const request = {
+      model: 'local',
+      temperature: 0,
+      max_tokens: 12,
+      messages: [{ role: 'user', content: question }],
+    }
+    const fetchAnswer = () =>
+      other.page.evaluate(async (body) => {
+        const response = await fetch('/v1/chat/completions', { method: 'POST', body })
+        const { choices } = (await response.json()) as { choices: { message: { content: string } }[] }
+        return choices[0]!.message.content
+      }, JSON.stringify(request))
+    const answer = await fetchAnswer()
+    expect(answer).toMatch(/^Once upon a time/)
+    await seat.page.close()
+    expect(await fetchAnswer()).toBe(answer)
   },
 )
 
