@@ -1,7 +1,7 @@
 // A developer who opens the console on a healthy page sees nothing to worry about.
 import { expect, test, type Page } from '@playwright/test'
 import { openBarePage } from './bare-page.js'
-import { state } from './demo-page.js'
+import { isLeftSharedWorker, state } from './demo-page.js'
 
 /** Collects errors and warnings of the console, failed requests, and answers with an error status. */
 function watch(page: Page): readonly string[] {
@@ -11,13 +11,8 @@ function watch(page: Page): readonly string[] {
   })
   page.on('pageerror', (error) => alarms.push(`uncaught: ${error.message}`))
   page.on('requestfailed', (request) => {
-    // Chromium 156 reports the script of any SharedWorker as aborted when its page is left. The console shows nothing.
-    if (
-      /\/switchboard\.worker-[^/]+\.js$/.test(request.url()) &&
-      request.failure()?.errorText === 'net::ERR_ABORTED'
-    )
-      return
-    alarms.push(`failed: ${request.method()} ${request.url()} ${request.failure()?.errorText}`)
+    if (!isLeftSharedWorker(request))
+      alarms.push(`failed: ${request.method()} ${request.url()} ${request.failure()?.errorText}`)
   })
   page.on('response', (response) => {
     if (response.status() >= 400) alarms.push(`${response.status()}: ${response.url()}`)
