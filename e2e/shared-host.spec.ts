@@ -237,6 +237,33 @@ test(
   },
 )
 
+test(
+  'a tab that crashes takes the switchboard with it, and the others continue',
+  { tag: '@soak' },
+  async ({ context }) => {
+    // The switchboard runs in the process of the first tab.
+    const [first, second, third] = [
+      await openTab(context),
+      await openTab(context),
+      await openTab(context),
+    ] as const
+    findSeat([first, second, third])
+    const undisturbed = await ask(second.engine)
+    const interrupted = await startAnswer(second.engine)
+    const session = await context.newCDPSession(first.page)
+    const crashed = first.page.waitForEvent('crash')
+    session.send('Page.crash').catch(() => {})
+    await crashed
+    expect(await interrupted.end()).toEqual({ ...undisturbed, recoveries: 1 })
+    expect((await ask(third.engine)).text).toBe(undisturbed.text)
+    findSeat([second, third])
+    // The next tab finds the others by the new switchboard.
+    const fourth = await openTab(context)
+    expect(await ask(fourth.engine)).toEqual(undisturbed)
+    findSeat([second, third, fourth])
+  },
+)
+
 test('after a lost GPU, the answers of all tabs continue', { tag: '@soak' }, async ({ context }) => {
   test.setTimeout(600_000)
   const tabs = [await openTab(context, 'webgpu'), await openTab(context, 'webgpu')]
