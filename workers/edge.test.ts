@@ -152,6 +152,24 @@ describe('the edge of a host (scripted host)', () => {
     expect(await client.readStatus()).toMatchObject({ steps: 2, isComputing: false })
   })
 
+  it('counts a step that a cancel waits for, because the next generation waits for it, too', async () => {
+    const { host } = createScriptedHost()
+    const never = () => new Promise<void>(() => {})
+    const hung = {
+      ...host,
+      generate: () => new ReadableStream<GenerationEvent>({ pull: never, cancel: never }),
+    }
+    const client = createEdge(hung).open()
+    const cancelled = client.generate(textRequest('x')).getReader()
+    void cancelled.read()
+    await task()
+    void cancelled.cancel()
+    await task()
+    void client.generate(textRequest('y')).getReader().read()
+    await task()
+    expect(await client.readStatus()).toMatchObject({ isComputing: true })
+  })
+
   it('reports the prefill to those who ask for it', async () => {
     const { edge } = await openEdge()
     const stream = edge.open().generate(textRequest('x', { reportsPrefill: true }))

@@ -32,11 +32,10 @@ interface Client {
 interface Turn {
   readonly client: Client
   readonly isPrefillOnly: boolean
-  readonly started: Promise<void>
   start(): void
   /** Ends the generation from here: with an error for its reader, or as if it had ended. */
   end(error?: RivuletError): void
-  /** Since when the reader has asked for nothing; undefined while a step is computed for it. */
+  /** Since when the reader has asked for nothing; undefined while a step is computed, also one that a cancel waits for. */
   idleSinceMs: number | undefined
 }
 
@@ -119,6 +118,7 @@ export function createEdge(host: HostApi): Edge {
     /** Stops the generation. Its turn ends when the host has stopped, so that the next one starts on a free model. */
     async function stop(reason?: unknown): Promise<void> {
       isOver = true
+      turn.idleSinceMs = undefined
       start()
       await events?.cancel(reason).catch(() => {})
       leave(turn)
@@ -127,7 +127,6 @@ export function createEdge(host: HostApi): Edge {
     const turn: Turn = {
       client,
       isPrefillOnly: request.prefillOnly === true,
-      started,
       start() {
         waitedMs = performance.now() - enteredMs
         turn.idleSinceMs = performance.now()
@@ -157,7 +156,7 @@ export function createEdge(host: HostApi): Edge {
         leave(turn)
         throw error
       } finally {
-        turn.idleSinceMs = performance.now()
+        if (!isOver) turn.idleSinceMs = performance.now()
       }
     }
 
