@@ -1,7 +1,7 @@
 // A developer who opens the console on a healthy page sees nothing to worry about.
 import { expect, test, type Page } from '@playwright/test'
 import { openBarePage } from './bare-page.js'
-import { state } from './demo-page.js'
+import { isLeftSharedWorker, state } from './demo-page.js'
 
 /** Collects errors and warnings of the console, failed requests, and answers with an error status. */
 function watch(page: Page): readonly string[] {
@@ -10,9 +10,10 @@ function watch(page: Page): readonly string[] {
     if (['error', 'warning'].includes(message.type())) alarms.push(`${message.type()}: ${message.text()}`)
   })
   page.on('pageerror', (error) => alarms.push(`uncaught: ${error.message}`))
-  page.on('requestfailed', (request) =>
-    alarms.push(`failed: ${request.method()} ${request.url()} ${request.failure()?.errorText}`),
-  )
+  page.on('requestfailed', (request) => {
+    if (!isLeftSharedWorker(request))
+      alarms.push(`failed: ${request.method()} ${request.url()} ${request.failure()?.errorText}`)
+  })
   page.on('response', (response) => {
     if (response.status() >= 400) alarms.push(`${response.status()}: ${response.url()}`)
   })

@@ -15,7 +15,15 @@ import { test } from './browsers/test.js'
 import { startFakeServer } from './fake-server.js'
 import { hermesTemplate, thinkingTemplate } from './hermes-template.js'
 import { startLlamaEngine, startSocketBridge } from './llama-bridges.js'
-import { listRefused, promises, subjects, transports, type PromiseName, type Subject } from './promises.js'
+import {
+  listRefused,
+  promises,
+  sharedSubject,
+  subjects,
+  transports,
+  type PromiseName,
+  type Subject,
+} from './promises.js'
 import { isSoak } from './soak.js'
 import { startRealServer, type RealServer } from './real-server.js'
 
@@ -29,12 +37,12 @@ interface Servers {
 /** Opens an engine in the page. With `broken`, that server is tried first. */
 function openEngine(
   page: DrivenPage,
-  kind: Subject['kind'],
+  { kind, host = 'tab' }: Pick<Subject, 'kind' | 'host'>,
   { real, broken }: Servers,
   chatTemplate?: string,
 ): Promise<JSHandle<Engine>> {
   return page.evaluateHandle(
-    async ({ kind, real, broken, chatTemplate }) => {
+    async ({ kind, host, real, broken, chatTemplate }) => {
       const { createEngine, grpcWeb, onnx, llamaCpp, llamaCppCompat, promptApi, remote, responses, webLlm } =
         window.rivulet
       const worker = window.createFaultyWorker
@@ -77,14 +85,18 @@ function openEngine(
         },
       }
       const first = broken ? [remote({ baseURL: broken.url, model: 'story-model' })] : []
-      const engine = await createEngine({ backend: [...first, create[kind]()] })
+      const engine = await createEngine({
+        backend: [...first, create[kind]()],
+        // An engine that a test disposed leaves no worker behind, which `breakWorker` would find.
+        host: host === 'shared' ? { kind: host, lingerMs: 0 } : host,
+      })
       if (kind !== 'promptApi') return engine
       // The browser's model of these tests always takes the likeliest token, which `promptApi()` cannot demand.
       const generate: Engine['generate'] = (prompt, { temperature, ...options } = {}) =>
         engine.generate(prompt, { ...options, ...(temperature !== 0 && { temperature }) } as typeof options)
       return Object.setPrototypeOf({ generate }, engine) as Engine
     },
-    { kind, real, broken, chatTemplate },
+    { kind, host, real, broken, chatTemplate },
   )
 }
 
@@ -266,7 +278,7 @@ async function withChannels(
     close = started.value.close
   }
   try {
-    const other = await openEngine(page, subject.kind, servers, chatTemplate)
+    const other = await openEngine(page, subject, servers, chatTemplate)
     await check(other)
     await other.evaluate((engine) => engine.dispose())
   } finally {
@@ -344,7 +356,11 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
     server.prefillMs = 100
     namedOrigins.add(new URL(server.url).origin)
     try {
-      const other = await openEngine(page, 'remote', { real: { url: server.url, model: 'story-model' } })
+      const other = await openEngine(
+        page,
+        { kind: 'remote' },
+        { real: { url: server.url, model: 'story-model' } },
+      )
       await checkCancel(other, subject, await streamAnswer(other, question, greedy))
       await other.evaluate((engine) => engine.dispose())
     } finally {
@@ -603,7 +619,7 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
     namedOrigins.add(new URL(server.url).origin)
     try {
       const real = { url: server.url, model: 'story-model', hasTools: true }
-      const other = await openEngine(page, 'remote', { real })
+      const other = await openEngine(page, { kind: 'remote' }, { real })
       await checkCall(other)
       await other.evaluate((engine) => engine.dispose())
     } finally {
@@ -678,7 +694,7 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
     broken.isBroken = true
     namedOrigins.add(new URL(broken.url).origin)
     try {
-      const second = await openEngine(page, subject.kind, { ...servers, broken: { url: broken.url } })
+      const second = await openEngine(page, subject, { ...servers, broken: { url: broken.url } })
       const { result } = await streamAnswer(second, question, greedy)
       expect(result.text).toBe(whole.text)
       expect(result.parts.map(({ text }) => text)).toEqual(['Once upon', whole.text.slice(9)])
@@ -727,7 +743,7 @@ async function startServer({ kind }: Subject): Promise<RealServer | undefined> {
   return { ...value, ...(bridge && { url: bridge.url }), close }
 }
 
-for (const subject of [...subjects, ...transports]) {
+for (const subject of [...subjects, sharedSubject, ...transports]) {
   test.describe(subject.name.replaceAll('`', ''), () => {
     let context: Context
     let page: DrivenPage | undefined
@@ -741,7 +757,7 @@ for (const subject of [...subjects, ...transports]) {
       if (server) namedOrigins.add(new URL(server.url).origin).add(new URL(server.url).host)
       page = await openBarePage(await driver.openPage())
       const servers = server ? { real: { url: server.url, model: server.model } } : {}
-      const engine = await openEngine(page, subject.kind, servers)
+      const engine = await openEngine(page, subject, servers)
       const undisturbed = await streamAnswer(engine, question, greedy)
       context = { subject, page, namedOrigins, servers, engine, undisturbed }
     })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Page } from '@playwright/test'
 import { expect, test as base } from 'rivulet/playwright'
 import { startFaultServer } from '../workers/store/fault-server.test-support.js'
-import { answers, ask, serveAnswers, state } from './demo-page.js'
+import { answers, ask, serveAnswers, state, isLeftSharedWorker } from './demo-page.js'
 import type { FakeServer } from './fake-server.js'
 import { startStaticHost, type StaticHost } from './static-host.js'
 
@@ -77,7 +77,9 @@ for (const backend of ['onnx', 'llama-cpp']) {
     host.close()
     await context.setOffline(true)
     const failed: string[] = []
-    page.on('requestfailed', (request) => failed.push(request.url()))
+    page.on('requestfailed', (request) => {
+      if (!isLeftSharedWorker(request)) failed.push(request.url())
+    })
     page.on('console', (message) => message.type() === 'error' && failed.push(message.text()))
     await page.reload()
     const stream = rivulet.nextStream()

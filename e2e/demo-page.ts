@@ -1,4 +1,4 @@
-import type { Page } from '@playwright/test'
+import type { Page, Request } from '@playwright/test'
 import { expect } from 'rivulet/playwright'
 import { startFakeServer, type FakeServer } from './fake-server.js'
 
@@ -12,6 +12,15 @@ export async function openDemo(page: Page, parameters = 'device=wasm'): Promise<
 /** Opens the demo with a fake server as its backend: no model has to be loaded. */
 export const openServerDemo = (page: Page, { url }: Pick<FakeServer, 'url'>) =>
   openDemo(page, `backend=remote&server=${encodeURIComponent(url)}&model=story-model`)
+
+/**
+ * Whether a failed request is only the end of a page with a SharedWorker: when a page is left, Chromium 156 reports the script of
+ * its SharedWorkers as aborted, also when it was loaded long ago. The console shows nothing.
+ */
+export function isLeftSharedWorker(request: Request): boolean {
+  const isAborted = request.failure()?.errorText === 'net::ERR_ABORTED'
+  return isAborted && /\/switchboard\.worker-[^/]+\.js$/.test(request.url())
+}
 
 /** A fixture: the fake server. */
 // oxlint-disable-next-line no-empty-pattern -- Playwright requires destructuring here

@@ -34,6 +34,8 @@ export type TransportKind = 'responses' | 'responses socket' | 'grpcWeb'
 export interface Subject {
   readonly name: string
   readonly kind: BackendKind | TransportKind
+  /** @default 'tab' */
+  readonly host?: 'tab' | 'shared'
   readonly info: Partial<ModelInfo> & { readonly backend: BackendName }
   /** Promises that the runtime cannot keep or that the server is responsible for, with the reason. */
   readonly exceptions: Partial<Record<PromiseName, string>>
@@ -164,6 +166,18 @@ export const subjects: readonly Subject[] = [
     },
   },
 ]
+
+/** The same backend in a worker that tabs share. It keeps the same promises, so it has no column of its own. */
+export const sharedSubject: Subject = {
+  ...subjects[0]!,
+  name: '`onnx()`, WASM, shared by tabs',
+  host: 'shared',
+  info: { ...onnxInfo, device: 'wasm', host: 'shared' },
+  // What crosses to the worker is the same: CI checks the ways of a stream.
+  onlyInSoak: (Object.keys(promises) as PromiseName[]).filter(
+    (name) => !['cancel', 'recovery'].includes(name),
+  ),
+}
 
 /**
  * The model of these tests' server has no tools and no thoughts. Forms are refused for its Responses API, and behind the test's

@@ -131,6 +131,37 @@ test.describe('a worker that dies', () => {
   })
 })
 
+test('a worker in an endless loop is noticed and replaced, and the answer continues', async ({ page }) => {
+  await openBarePage(page)
+  const seen = await page.evaluate(
+    async ({ model, question }) => {
+      const { createEngine, onnx } = window.rivulet
+      const reasons: string[] = []
+      const engine = await createEngine({
+        backend: onnx({ device: 'wasm', worker: window.createFaultyWorker }),
+        model,
+        // The prompt adds its part.
+        silenceTimeoutMs: 1000,
+        onRecovery: ({ code, message }) => reasons.push(`${code}: ${message}`),
+      })
+      const options = { temperature: 0, maxTokens: 64 }
+      const undisturbed = await engine.generate(question, options).text()
+      const stream = engine.generate(question, options)
+      let text = ''
+      for await (const chunk of stream) {
+        text += chunk.text
+        if (chunk.index === 4) window.breakWorker('loop for ever')
+      }
+      const { recoveries } = await stream.result
+      await engine.dispose()
+      return { isSame: text === undisturbed, recoveries, reasons }
+    },
+    { model: embeddedModel, question },
+  )
+  const reasons = [expect.stringMatching(/^worker-failed: The worker made no progress/)]
+  expect(seen).toEqual({ isSame: true, recoveries: 1, reasons })
+})
+
 test('cancelling while the model is reloaded ends the generation, and the next one runs', async ({
   page,
 }) => {

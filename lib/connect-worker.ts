@@ -3,10 +3,10 @@ import { installErrorTransfer } from './contract/error-transfer.js'
 import { RivuletError } from './contract/errors.js'
 import { watchLifeLock } from './contract/life-lock.js'
 import { installStreamTransfer } from './contract/stream-transfer.js'
-import type { WorkerApi } from './contract/worker-api.js'
+import type { ClientIntroduction, WorkerApi } from './contract/worker-api.js'
 
 /** A worker that can be called. */
-export interface WorkerConnection {
+export interface Connection {
   /**
    * Calls a method of the worker. The promise also settles if the worker is dead; a plain Comlink call would never settle
    * (comlink#601).
@@ -15,26 +15,36 @@ export interface WorkerConnection {
   call<T>(run: (worker: Remote<WorkerApi>) => Promise<T>): Promise<T>
   /** Aborted when the worker is dead; the reason is a `RivuletError`. */
   readonly closed: AbortSignal
-  /** Returns true if the worker's script could not be loaded. */
-  isScriptMissing(): boolean
-  /** Terminates a worker whose lock `name` becomes free: that worker died, possibly without an event on the page. */
-  watchLifeLock(name: string): void
   /** Terminates the worker. All pending calls and streams fail with `reason`. */
   terminate(reason: RivuletError): void
 }
 
+/** A worker of this page. */
+export interface WorkerConnection extends Connection {
+  /** Returns true if the worker's script could not be loaded. */
+  isScriptMissing(): boolean
+  /** Terminates a worker whose lock `name` becomes free: that worker died, possibly without an event on the page. */
+  watchLifeLock(name: string): void
+  /** Passes the worker a port of another engine, which then calls the worker. */
+  addClient(introduction: ClientIntroduction, port: MessagePort): void
+}
+
 let areTransfersInstalled = false
+
+/** Prepares this thread for its first call. */
+export function installTransfers(): void {
+  if (areTransfersInstalled) return
+  installErrorTransfer()
+  installStreamTransfer()
+  areTransfersInstalled = true
+}
 
 /**
  * Connects to a worker and watches it for failures. Only this function uses a `Worker`; all other code needs only a message
  * port.
  */
 export function connectWorker(worker: Worker): WorkerConnection {
-  if (!areTransfersInstalled) {
-    installErrorTransfer()
-    installStreamTransfer()
-    areTransfersInstalled = true
-  }
+  installTransfers()
   const closing = new AbortController()
   const { signal: closed } = closing
   const { endpoint, disconnect } = createEndpoint(worker)
@@ -71,6 +81,7 @@ export function connectWorker(worker: Worker): WorkerConnection {
         )
       })
     },
+    addClient: (introduction, port) => worker.postMessage(introduction, [port]),
     terminate,
   }
 }
@@ -96,7 +107,7 @@ function createEndpoint(worker: Endpoint): { readonly endpoint: Endpoint; discon
 }
 
 /** Calls `run` and settles like its promise. If `closed` aborts first, rejects with the reason of `closed`. */
-function settleBefore<T>(closed: AbortSignal, run: () => Promise<T>): Promise<T> {
+export function settleBefore<T>(closed: AbortSignal, run: () => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const fail = () => reject(closed.reason)
     if (closed.aborted) return fail()

@@ -13,6 +13,7 @@ function create(prompt: Prompt, options: GenerateOptions, support: Partial<Model
     device: 'wasm',
     deviceDescription: 'none',
     dtype: undefined,
+    host: 'tab',
     execution: 'growing-cache',
     warnings: [],
     contextLength: undefined,

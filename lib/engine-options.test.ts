@@ -30,6 +30,9 @@ describe('createEngine()', () => {
     ['a list with one model', { backend: [local, localWithModel, server], model: 'owner/name' }],
     ['download options for a local backend of a list', { backend: [localWithModel, server], download: {} }],
     ['an observer', { backend: server, observer: {} }],
+    ['a shared host', { backend: server, host: 'shared' }],
+    ['a shared host with options', { backend: server, host: { kind: 'shared', lingerMs: 0, worker() {} } }],
+    ['a worker that is never taken for dead', { backend: server, silenceTimeoutMs: Infinity }],
     ['a list of observers', { backend: server, observer: [{ onEnd() {} }, {}] }],
   ])('accepts %s', (_, options) => {
     expect(check(options)).not.toThrow()
@@ -54,6 +57,17 @@ describe('createEngine()', () => {
     ['null as the observer', { backend: server, observer: [null] }, 'observer'],
     ['a misspelt option', { backend: server, onprogress() {} }, 'onprogress'],
     ['a callback that is not a function', { backend: server, onProgress: true }, 'onProgress'],
+    ['an unknown host', { backend: server, host: 'page' }, 'host'],
+    ['no host', { backend: server, host: null }, 'host'],
+    ['options of the host of this tab', { backend: server, host: { kind: 'tab' } }, 'host'],
+    ['an endless linger', { backend: server, host: { kind: 'shared', lingerMs: Infinity } }, 'host'],
+    ['a misspelt option of the host', { backend: server, host: { kind: 'shared', linger: 1 } }, 'linger'],
+    [
+      'a SharedWorker instead of a function',
+      { backend: server, host: { kind: 'shared', worker: {} } },
+      'host',
+    ],
+    ['no time for progress', { backend: server, silenceTimeoutMs: 0 }, 'silenceTimeoutMs'],
     ['a string for true', { backend: server, recover: 'yes' }, 'recover'],
     ['a controller as the signal', { backend: server, signal: new AbortController() }, 'signal'],
   ])('refuses %s', (_, options, option) => {

@@ -46,8 +46,39 @@ export interface EngineOptions {
    * @default the first backend that can run, until it is lost for good
    */
   readonly route?: Router | undefined
+  /**
+   * Where the model is loaded. `tab`: in a worker of this engine. `shared`: once for the engines of all tabs of the origin
+   * that have the same backends, options and model; their generations take turns. Where tabs cannot share a worker, and for
+   * local files, `shared` works as `tab`: `engine.info.host` says which it is.
+   * @default 'tab'
+   */
+  readonly host?: 'tab' | 'shared' | SharedHost | undefined
+  /**
+   * How long the worker may compute for a waiting reader without progress, in milliseconds. Then it is ended, and the answer
+   * continues in a new one. A long prompt gets 25 ms more for each character, and a slow worker ten times its longest step so
+   * far. The time of loading does not count. `Infinity` never ends a worker.
+   * @default 60000
+   */
+  readonly silenceTimeoutMs?: number | undefined
   /** Watches loads and generations, for logging, tracing or live figures. The observers of a list are called in order. */
   readonly observer?: EngineObserver | readonly EngineObserver[] | undefined
+}
+
+/** `host: 'shared'`, with its options. */
+export interface SharedHost {
+  readonly kind: 'shared'
+  /**
+   * How long the model stays loaded after the last engine was disposed or its tab was closed, in milliseconds. It stays only
+   * while the tab is open that loaded it.
+   * @default 2000
+   */
+  readonly lingerMs?: number | undefined
+  /**
+   * Creates the SharedWorker that connects the tabs, for bundlers that do not find its file. Its script must import
+   * `rivulet/switchboard.worker`.
+   * @default a module worker from the package's own file
+   */
+  readonly worker?: (() => SharedWorker) | undefined
 }
 
 const optionNames: readonly string[] = [
@@ -59,6 +90,8 @@ const optionNames: readonly string[] = [
   'recover',
   'onRecovery',
   'route',
+  'host',
+  'silenceTimeoutMs',
   'observer',
 ] satisfies (keyof EngineOptions)[]
 
@@ -69,7 +102,7 @@ const optionNames: readonly string[] = [
 export function checkEngineOptions(options: EngineOptions): void {
   if (typeof options !== 'object' || options === null) refuse('createEngine() takes an object of options.')
   refuseUnknown('createEngine()', options, optionNames)
-  const { backend, model, download, signal, recover, route, observer } = options
+  const { backend, model, download, signal, recover, route, host, silenceTimeoutMs = 1, observer } = options
   const backends = [backend].flat()
   if (backends.some((candidate) => typeof candidate?.createWorker !== 'function')) {
     refuse('"backend" must be a backend, such as onnx(), or a list of them.', 'backend')
@@ -100,9 +133,24 @@ export function checkEngineOptions(options: EngineOptions): void {
       'observer',
     )
   }
+  if (typeof host === 'object' && host !== null) checkSharedHost(host)
+  else if (host !== undefined && host !== 'tab' && host !== 'shared')
+    refuse("\"host\" must be 'tab', 'shared' or { kind: 'shared', … }.", 'host')
+  if (typeof silenceTimeoutMs !== 'number' || !(silenceTimeoutMs > 0))
+    refuse('"silenceTimeoutMs" must be a number of milliseconds above 0, or Infinity.', 'silenceTimeoutMs')
   if (recover !== undefined && typeof recover !== 'boolean')
     refuse('"recover" must be true or false.', 'recover')
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     refuse('"signal" must be an AbortSignal.', 'signal')
   }
+}
+
+function checkSharedHost(host: SharedHost): void {
+  refuseUnknown('"host"', host, ['kind', 'lingerMs', 'worker'] satisfies (keyof SharedHost)[])
+  const { kind, lingerMs = 0, worker } = host
+  if (kind !== 'shared') refuse('"host.kind" must be \'shared\'.', 'host')
+  if (typeof lingerMs !== 'number' || !(lingerMs >= 0 && lingerMs <= 2 ** 31 - 1))
+    refuse('"host.lingerMs" must be a number of milliseconds from 0 to 2147483647.', 'host')
+  if (worker !== undefined && typeof worker !== 'function')
+    refuse('"host.worker" must be a function that returns a SharedWorker.', 'host')
 }

@@ -13,10 +13,13 @@ import type {
 import type { ModelInfo } from './contract/worker-api.js'
 import { checkEngineOptions, type EngineOptions } from './engine-options.js'
 import { createLoadedEngine, openKeptWorker } from './loaded-engine.js'
-import { callObserver, combineObservers, observeLoadErrors } from './observer.js'
+import { callObserver, combineObservers, observeLoadErrors, type CombinedObserver } from './observer.js'
 import { writePerformanceTimeline } from './performance-timeline.js'
 import { startWorker, type Candidate, type SkippedBackend } from './start-worker.js'
+import { createSwitchboard } from './shared/open-switchboard.js'
+import { startShared, type Sharing } from './shared/start-shared.js'
 import type { TokenStream } from './token-stream.js'
+import { defaultSilenceTimeoutMs } from './watch-progress.js'
 
 declare global {
   // For apps whose `lib` is older than ESNext.Disposable. Both declarations are as in TypeScript's library, and merge with it.
@@ -40,7 +43,7 @@ export interface PrefillResult {
   readonly reason?: string
 }
 
-/** A loaded model that runs in its own worker. */
+/** A loaded model that runs in a worker. */
 export interface Engine extends AsyncDisposable {
   /** Facts about the loaded model. `info` changes when a recovery moves to another device or backend. */
   readonly info: ModelInfo
@@ -80,12 +83,15 @@ export interface Engine extends AsyncDisposable {
    *   `engine-disposed`, `queue-full`, `generation-failed`, `worker-failed`, `device-lost`; the reason of `options.signal`
    */
   prefill(prompt: Prompt, options?: PrefillOptions): Promise<PrefillResult>
-  /** Cancels all generations, then frees the model and its worker. May be called again. */
+  /**
+   * Cancels all generations, then frees the model and its worker. A shared worker is freed after its last engine. May be
+   * called again.
+   */
   dispose(): Promise<void>
 }
 
 /**
- * Loads a model into a new worker.
+ * Loads a model into a worker.
  * @throws RivuletError `invalid-option`, `backend-unavailable`, `model-not-found`, `model-invalid`, `model-unsupported`,
  *   `connection-failed`, `download-failed`, `integrity-failed`, `quota-exceeded`, `memory-exceeded`, `worker-failed`;
  *   `device-lost` if the GPU was lost three times during the load, or once with `recover: false`; if no backend of a list works,
@@ -103,19 +109,38 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   }
   const candidates = await locateModels(options)
   const observer = combineObservers([writePerformanceTimeline(), ...[options.observer ?? []].flat()])
+  const { silenceTimeoutMs = defaultSilenceTimeoutMs } = options
   const plan = {
     candidates,
     download: request,
     persist: download.persist ?? true,
     onProgress,
     onReload: recover ? (reason: RivuletError) => callObserver(() => onRecovery?.(reason)) : undefined,
+    silenceTimeoutMs,
   }
-  const start = observeLoadErrors(startWorker.bind(undefined, plan), observer)
+  const sharing = readSharing(options, observer)
+  const start = observeLoadErrors(
+    sharing ? startShared.bind(undefined, plan, sharing) : startWorker.bind(undefined, plan),
+    observer,
+  )
   const recovery = { candidates, start, onRecovery, onLoad: observer.onLoad }
   const open = route
     ? await route.open(recovery, recover, signal)
     : openKeptWorker(await start(new Set(), signal), recover ? recovery : undefined)
   return createLoadedEngine(open, recover, observer)
+}
+
+const defaultLingerMs = 2000
+
+/** @returns undefined without `host: 'shared'` */
+function readSharing({ host = 'tab' }: EngineOptions, observer: CombinedObserver): Sharing | undefined {
+  if (host === 'tab') return undefined
+  const { lingerMs = defaultLingerMs, worker = createSwitchboard } = host === 'shared' ? {} : host
+  return {
+    lingerMs,
+    createSwitchboard: worker,
+    onEngines: (engines) => observer.onShare({ engines }),
+  }
 }
 
 function locateModels({ backend, model, download }: EngineOptions): Promise<readonly Candidate[]> {

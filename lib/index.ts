@@ -1,6 +1,6 @@
 export { createEngine } from './engine.js'
 export type { Engine, PrefillResult } from './engine.js'
-export type { EngineOptions } from './engine-options.js'
+export type { EngineOptions, SharedHost } from './engine-options.js'
 export type { TokenIterator, TokenStream } from './token-stream.js'
 export type { GenerationResult } from './generation.js'
 export type { Usage } from './generation-tally.js'
@@ -11,6 +11,7 @@ export type {
   GenerationStart,
   ObservedChunk,
   ObservedPrefill,
+  ObservedShare,
 } from './observer.js'
 export type { GenerationPart, RouteReason } from './transcript.js'
 export type { Router } from './router.js'

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import type { WorkerConnection } from './connect-worker.js'
+import type { Connection } from './connect-worker.js'
 import { RivuletError } from './contract/errors.js'
 import { keepWorker } from './keep-worker.js'
 import type { Candidate, LoadedWorker } from './start-worker.js'
@@ -21,11 +21,9 @@ const candidates: readonly Candidate[] = ['first', 'second'].map((name) => ({
 /** Stands in for a worker with a model. `terminate` ends it. */
 function createWorker(name: string, candidate = candidates[0]!): LoadedWorker {
   const closing = new AbortController()
-  const connection: WorkerConnection = {
+  const connection: Connection = {
     call: () => Promise.reject(new Error('nobody calls')),
     closed: closing.signal,
-    isScriptMissing: () => false,
-    watchLifeLock() {},
     terminate: (reason) => closing.abort(reason),
   }
   return {
@@ -36,6 +34,7 @@ function createWorker(name: string, candidate = candidates[0]!): LoadedWorker {
       device: 'wasm',
       deviceDescription: 'none',
       dtype: 'none',
+      host: 'tab',
       execution: 'growing-cache',
       warnings: [],
       contextLength: 1,
@@ -43,6 +42,7 @@ function createWorker(name: string, candidate = candidates[0]!): LoadedWorker {
     },
     candidate,
     skipped: [],
+    silenceTimeoutMs: Infinity,
   }
 }
 

@@ -1,4 +1,4 @@
-import type { WorkerConnection } from './connect-worker.js'
+import type { Connection } from './connect-worker.js'
 import type { RivuletError } from './contract/errors.js'
 import type { ModelInfo } from './contract/worker-api.js'
 import { callObserver } from './observer.js'
@@ -31,7 +31,7 @@ export interface KeptWorker {
    * Terminates the worker `from`, if it is the newest, and excludes its backend. The next worker then uses another backend.
    * @returns true if there is another backend; if false, nothing has changed
    */
-  switchBackend(from: WorkerConnection, reason: RivuletError): boolean
+  switchBackend(from: Connection, reason: RivuletError): boolean
 }
 
 /**

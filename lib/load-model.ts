@@ -1,13 +1,13 @@
 import type { WorkerConnection } from './connect-worker.js'
 import { RivuletError } from './contract/errors.js'
-import type { LoadProgress, LoadRequest, ModelInfo } from './contract/worker-api.js'
+import type { LoadProgress, LoadRequest, WorkerModelInfo } from './contract/worker-api.js'
 
 /** Loads a model into a worker. If the model is lost later, the worker is terminated. */
 export function loadModel(
   connection: WorkerConnection,
   request: LoadRequest,
   onProgress: ((progress: LoadProgress) => void) | undefined,
-): Promise<ModelInfo> {
+): Promise<WorkerModelInfo> {
   return connection.call(async (worker) => {
     const events = (await worker.load(request)).getReader()
     for (let isFirst = true; ; isFirst = false) {

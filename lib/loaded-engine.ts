@@ -7,9 +7,7 @@ import {
 } from './check-request.js'
 import { refuse } from './contract/check-options.js'
 import { RivuletError } from './contract/errors.js'
-import type { WorkerConnection } from './connect-worker.js'
 import type { GenerateRequest, Prompt, Resume } from './contract/request.js'
-import { settleWithin } from './contract/settle-within.js'
 import type { GenerationEvent, KeptPrefix, ModelInfo } from './contract/worker-api.js'
 import { createRequest } from './create-request.js'
 import type { Engine } from './engine.js'
@@ -18,10 +16,9 @@ import type { CombinedObserver } from './observer.js'
 import type { GenerationSource } from './resilient-events.js'
 import type { LoadedWorker } from './start-worker.js'
 import { TokenStream } from './token-stream.js'
+import { unloadWorker } from './unload-worker.js'
+import { openWatched } from './watch-progress.js'
 import { readOnlyChunk, readWorkerStream } from './worker-stream.js'
-
-/** How long `dispose` waits for a busy worker to free the GPU before it terminates the worker. */
-const unloadTimeoutMs = 1000
 
 /** The workers of an engine. */
 export interface EngineWorkers {
@@ -55,10 +52,11 @@ export function openKeptWorker(first: LoadedWorker, recovery: Recovery | undefin
       },
       accept: (create) => create(kept.current.info),
       open: (order) => async () => {
-        const { connection, info } = await kept.take(order)
+        const loaded = await kept.take(order)
+        const { connection, info } = loaded
         return {
           info,
-          generate: (request) => connection.call((worker) => worker.generate(request)),
+          generate: (request) => openWatched(loaded, request, (worker) => worker.generate(request)),
           closed: connection.closed,
           terminate: connection.terminate,
           switchBackend: (reason) => kept.switchBackend(connection, reason),
@@ -89,10 +87,7 @@ export function createLoadedEngine(
   async function dispose(): Promise<void> {
     const connections = workers.all.map(({ connection }) => connection)
     disposing.abort(disposedError())
-    // The worker is terminated in any case. Asking it to unload first lets the runtime return the GPU's memory.
-    const unload = ({ call }: WorkerConnection) => call((worker) => worker.unload()).catch(() => {})
-    await settleWithin(Promise.all(connections.map(unload)), unloadTimeoutMs)
-    for (const { terminate } of connections) terminate(disposedError())
+    await Promise.all(connections.map((connection) => unloadWorker(connection, disposedError())))
   }
 
   const disposeOnce = () => (disposed ??= dispose())
@@ -149,7 +144,8 @@ export function createLoadedEngine(
       const order = generations++
       return readWorkerStream({
         takeWorker: () => workers.take(order, ({ supports }) => supports.tokenCounting),
-        open: (worker, { info }) => worker.countTokens(createCountRequest(checked, info)),
+        createRequest: ({ info }) => createCountRequest(checked, info),
+        open: (worker, request) => worker.countTokens(request),
         read: readOnlyChunk,
         canRecover,
         signals: [options?.signal, disposing.signal],
@@ -166,7 +162,8 @@ export function createLoadedEngine(
         const kept = await readWorkerStream({
           takeWorker: () =>
             workers.take(order, ({ supports }) => (keepPrefix ? supports.keptPrefixes : supports.prefill)),
-          open: (worker, { info }) => worker.generate(createPrefillRequest(checked, info, keepPrefix)),
+          createRequest: ({ info }) => createPrefillRequest(checked, info, keepPrefix),
+          open: (worker, request) => worker.generate(request),
           read: readKeptPrefix,
           canRecover,
           signals: [options?.signal, disposing.signal, interrupted.signal],

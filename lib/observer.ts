@@ -13,6 +13,8 @@ export interface EngineObserver {
   onLoad?(info: ModelInfo): void
   /** The model could not be loaded. Not called if the page aborted the loading. */
   onLoadError?(error: RivuletError): void
+  /** With `host: 'shared'`: the number of engines that use the model has changed, in this tab and others. */
+  onShare?(share: ObservedShare): void
   /** `engine.generate` was called. */
   onStart?(start: GenerationStart): void
   /**
@@ -27,6 +29,12 @@ export interface EngineObserver {
   onChunk?(chunk: ObservedChunk): void
   /** The generation finished, failed or was cancelled. Called once for each `onStart`. */
   onEnd?(end: GenerationEnd): void
+}
+
+/** How a model is shared. */
+export interface ObservedShare {
+  /** The engines that use the model, or wait for it to be loaded, in all tabs. */
+  readonly engines: number
 }
 
 /** A generation that starts. */
@@ -145,6 +153,7 @@ export function combineObservers(observers: readonly EngineObserver[]): Combined
   return {
     onLoad: call('onLoad'),
     onLoadError: call('onLoadError'),
+    onShare: call('onShare'),
     onStart: call('onStart'),
     onPrefill: call('onPrefill'),
     get readsPrefill() {

@@ -14,6 +14,7 @@ const info: ModelInfo = {
   device: 'wasm',
   deviceDescription: '1 thread',
   dtype: 'q8',
+  host: 'tab',
   execution: 'growing-cache',
   warnings: [],
   contextLength: 512,

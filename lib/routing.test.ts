@@ -1,6 +1,6 @@
 // Scripted workers stand in for the backends: the routing sees only their events.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { WorkerConnection } from './connect-worker.js'
+import type { Connection } from './connect-worker.js'
 import { RivuletError } from './contract/errors.js'
 import type { GenerateRequest } from './contract/request.js'
 import type { GenerationEvent, ModelInfo, WorkerApi } from './contract/worker-api.js'
@@ -112,12 +112,10 @@ function createWorker(script: Script, candidate: Candidate): LoadedWorker {
     generate: (request: GenerateRequest) => Promise.resolve(stream(script, request)),
     unload: () => Promise.resolve(),
   }
-  const connection: WorkerConnection = {
+  const connection: Connection = {
     // Cast: the library calls these methods only.
     call: (run) => run(api as unknown as Parameters<typeof run>[0] & WorkerApi),
     closed: closing.signal,
-    isScriptMissing: () => false,
-    watchLifeLock() {},
     terminate(reason) {
       script.terminated += 1
       closing.abort(reason)
@@ -132,6 +130,7 @@ function createWorker(script: Script, candidate: Candidate): LoadedWorker {
       device: name === 'remote' ? 'server' : 'wasm',
       deviceDescription: 'none',
       dtype: undefined,
+      host: 'tab',
       execution: 'growing-cache',
       warnings: [],
       contextLength: undefined,
@@ -139,6 +138,7 @@ function createWorker(script: Script, candidate: Candidate): LoadedWorker {
     },
     candidate,
     skipped: [],
+    silenceTimeoutMs: Infinity,
   }
 }
 

@@ -61,6 +61,7 @@ const createPlan = (createWorker: () => Worker, onProgress?: () => void, onReloa
     persist: false,
     onProgress,
     onReload,
+    silenceTimeoutMs: Infinity,
   }) satisfies LoadPlan
 
 it('an aborted load reports no more progress, also if events are still on their way', async () => {

@@ -1,10 +1,10 @@
 import type { BackendAvailability, BackendFactory } from './backend-factory.js'
-import { connectWorker, type WorkerConnection } from './connect-worker.js'
+import { connectWorker, type Connection, type WorkerConnection } from './connect-worker.js'
 import { RivuletError, describeError } from './contract/errors.js'
 import { isDeviceLost } from './contract/is-device-lost.js'
 import type { DownloadRequest } from './contract/download-request.js'
 import type { ModelLocation } from './contract/model-location.js'
-import type { LoadProgress, ModelInfo } from './contract/worker-api.js'
+import type { LoadProgress, ModelInfo, WorkerModelInfo } from './contract/worker-api.js'
 import { loadModel } from './load-model.js'
 import { waitForGpu } from './wait-for-gpu.js'
 
@@ -27,15 +27,25 @@ export interface LoadPlan {
    * @param reason the error `device-lost`
    */
   readonly onReload: ((reason: RivuletError) => void) | undefined
+  /** How long a worker may compute without progress, in milliseconds. */
+  readonly silenceTimeoutMs: number
 }
 
 /** A worker with a loaded model. */
 export interface LoadedWorker {
-  readonly connection: WorkerConnection
+  readonly connection: Connection
   readonly info: ModelInfo
   readonly candidate: Candidate
   /** The candidates that were tried before this one, and why they are not used. */
   readonly skipped: readonly SkippedBackend[]
+  readonly silenceTimeoutMs: number
+}
+
+/** A worker with a loaded model, which this page has started. */
+export interface StartedWorker extends LoadedWorker {
+  readonly connection: WorkerConnection
+  /** The name of the Web Lock that the worker holds until it ends. */
+  readonly workerLock: string
 }
 
 /** A backend of the list that is not used, and why. */
@@ -53,7 +63,7 @@ export async function startWorker(
   plan: LoadPlan,
   lost: ReadonlySet<Candidate>,
   signal: AbortSignal | undefined,
-): Promise<LoadedWorker> {
+): Promise<StartedWorker> {
   signal?.throwIfAborted()
   const skipped: SkippedBackend[] = []
   let failure: unknown
@@ -65,7 +75,9 @@ export async function startWorker(
       continue
     }
     try {
-      return { ...(await loadCandidate(candidate, plan, signal)), candidate, skipped }
+      const { info, ...loaded } = await loadCandidate(candidate, plan, signal)
+      const { silenceTimeoutMs } = plan
+      return { ...loaded, info: { ...info, host: 'tab' }, candidate, skipped, silenceTimeoutMs }
     } catch (error) {
       signal?.throwIfAborted()
       failure = error
@@ -106,7 +118,8 @@ async function rankCandidates(
 
 interface LoadedConnection {
   readonly connection: WorkerConnection
-  readonly info: ModelInfo
+  readonly workerLock: string
+  readonly info: WorkerModelInfo
 }
 
 function loadCandidate(
@@ -137,7 +150,7 @@ async function loadInWorker(
   for (let isScriptRetry = false; ;) {
     const connection = connectWorker(candidate.backend.createWorker())
     try {
-      return { connection, info: await loadOnce(connection, candidate, plan, losses, signal) }
+      return await loadOnce(connection, candidate, plan, losses, signal)
     } catch (error) {
       if (isDeviceLost(error) && plan.onReload && losses < maxReloads) {
         losses += 1
@@ -157,13 +170,14 @@ async function loadOnce(
   { download, onProgress }: LoadPlan,
   losses: number,
   signal: AbortSignal | undefined,
-): Promise<ModelInfo> {
+): Promise<LoadedConnection> {
   // Only terminating the worker stops a load reliably at any point.
   const abort = () => connection.terminate(abortedError())
   signal?.addEventListener('abort', abort, { once: true })
   try {
-    const request = { model, download, options: backend.options, lifeLock: nameLifeLock(), losses }
-    return await loadModel(connection, request, onProgress)
+    const workerLock = nameLifeLock()
+    const request = { model, download, options: backend.options, lifeLock: workerLock, losses }
+    return { connection, workerLock, info: await loadModel(connection, request, onProgress) }
   } catch (error) {
     abort()
     if (signal?.aborted) throw signal.reason
@@ -179,7 +193,7 @@ function requestPersistence(): void {
 }
 
 /** Returns a unique name for a life lock. `crypto.randomUUID` is not used, because it exists only on secure pages. */
-function nameLifeLock(): string {
+export function nameLifeLock(): string {
   return `rivulet ${crypto.getRandomValues(new Uint32Array(4)).join('-')}`
 }
 

@@ -47,6 +47,7 @@ const info: ModelInfo = {
   device: 'wasm',
   deviceDescription: 'none',
   dtype: 'none',
+  host: 'tab',
   execution: 'growing-cache',
   warnings: [],
   contextLength: 100,

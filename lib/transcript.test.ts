@@ -9,6 +9,7 @@ const describeModel = (backend: string, device: ModelInfo['device'] = 'wasm'): M
   device,
   deviceDescription: '',
   dtype: undefined,
+  host: 'tab',
   execution: 'growing-cache',
   warnings: [],
   contextLength: undefined,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { WorkerConnection } from './connect-worker.js'
+import type { Connection } from './connect-worker.js'
 import { RivuletError } from './contract/errors.js'
 import type { LoadedWorker } from './start-worker.js'
 import { readOnlyChunk, readWorkerStream } from './worker-stream.js'
@@ -19,14 +19,13 @@ function createWorker(chunks: readonly number[] | RivuletError | undefined) {
       seen.isCancelled = true
     },
   })
-  const connection: WorkerConnection = {
+  const connection: Connection = {
     call: (run) => run(undefined as never),
     closed: closing.signal,
-    isScriptMissing: () => false,
-    watchLifeLock() {},
     terminate: (reason) => closing.abort(reason),
   }
-  const loaded = { connection } as LoadedWorker
+  // Cast: nothing else of it is read.
+  const loaded = { connection, silenceTimeoutMs: Infinity } as LoadedWorker
   return { seen, stream, loaded, closed: closing.signal }
 }
 
@@ -37,6 +36,7 @@ function read(
   let taken = -1
   return readWorkerStream({
     takeWorker: async () => workers[(taken += 1)]!.loaded,
+    createRequest: () => ({ input: { kind: 'text', text: 'Hi' }, options: { stop: [] } }),
     open: async () => workers[taken]!.stream,
     read: readOnlyChunk<number>,
     canRecover,

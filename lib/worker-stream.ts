@@ -1,8 +1,9 @@
-import type { WorkerConnection } from './connect-worker.js'
 import { RivuletError, asRivuletError } from './contract/errors.js'
+import type { GenerateRequest } from './contract/request.js'
 import type { WorkerApi } from './contract/worker-api.js'
 import type { LoadedWorker } from './start-worker.js'
 import type { Remote } from 'comlink'
+import { openWatched } from './watch-progress.js'
 
 /** How many lost workers in a row a call replaces before it fails. */
 const maxAttempts = 3
@@ -11,8 +12,9 @@ const maxAttempts = 3
 export interface WorkerStreamCall<Event, Result> {
   /** Returns the worker to use. Called again after a loss. */
   takeWorker(): Promise<LoadedWorker>
-  /** Opens the stream. Called again after a loss, with the new worker. */
-  open(worker: Remote<WorkerApi>, loaded: LoadedWorker): Promise<ReadableStream<Event>>
+  /** Creates the request for a worker. Called again after a loss, with the new worker. */
+  createRequest(loaded: LoadedWorker): GenerateRequest
+  open(worker: Remote<WorkerApi>, request: GenerateRequest): Promise<ReadableStream<Event>>
   read(events: ReadableStreamDefaultReader<Event>): Promise<Result>
   readonly canRecover: boolean
   /** The call rejects with the reason of the signal that aborts first. */
@@ -26,14 +28,16 @@ export interface WorkerStreamCall<Event, Result> {
 export async function readWorkerStream<Event, Result>(
   call: WorkerStreamCall<Event, Result>,
 ): Promise<Result> {
-  const { takeWorker, open, read, canRecover } = call
+  const { takeWorker, createRequest, open, read, canRecover } = call
   const signals = call.signals.filter((signal) => signal !== undefined)
   for (let attempt = 1; ; attempt += 1) {
     for (const signal of signals) signal.throwIfAborted()
     const loaded = await rejectOnAbort(takeWorker(), signals)
     const { connection } = loaded
     try {
-      return await readOnce(connection, (worker) => open(worker, loaded), read, signals)
+      const request = createRequest(loaded)
+      const start = () => openWatched(loaded, request, (worker) => open(worker, request))
+      return await readOnce(connection.closed, start, read, signals)
     } catch (error) {
       for (const signal of signals) signal.throwIfAborted()
       const failure = asRivuletError(error, 'generation-failed', 'The call failed')
@@ -45,8 +49,8 @@ export async function readWorkerStream<Event, Result>(
 }
 
 async function readOnce<Event, Result>(
-  connection: WorkerConnection,
-  open: (worker: Remote<WorkerApi>) => Promise<ReadableStream<Event>>,
+  closed: AbortSignal,
+  open: () => Promise<ReadableStream<Event>>,
   read: (events: ReadableStreamDefaultReader<Event>) => Promise<Result>,
   signals: readonly AbortSignal[],
 ): Promise<Result> {
@@ -54,14 +58,14 @@ async function readOnce<Event, Result>(
   let isLeft = false
   const leave = () => void events?.cancel().catch(() => {})
   const run = async () => {
-    events = (await connection.call(open)).getReader()
+    events = (await open()).getReader()
     // The call may have been left while the worker answered.
     if (isLeft) leave()
     return read(events)
   }
   try {
     // A worker that dies does not end its streams.
-    return await rejectOnAbort(run(), [connection.closed, ...signals])
+    return await rejectOnAbort(run(), [closed, ...signals])
   } finally {
     isLeft = true
     leave()

@@ -5,7 +5,7 @@ import type {
   GenerationStep,
   LoadProgress,
   LoadRequest,
-  ModelInfo,
+  WorkerModelInfo,
 } from '../lib/contract/worker-api.js'
 
 /** What the host passes to a backend that loads a model: callbacks for its reports, and a signal to abort. */
@@ -43,7 +43,7 @@ export interface Backend<Options> {
    * Loads the model.
    * @throws RivuletError with any of the codes that `createEngine` names; the reason of `signal`
    */
-  load(request: LoadRequest<Options>, context: LoadContext): Promise<ModelInfo>
+  load(request: LoadRequest<Options>, context: LoadContext): Promise<WorkerModelInfo>
   /**
    * Streams the answer, or continues it after `assistantPrefix` and `request.resume`. The page has checked the request
    * against `ModelInfo.supports`. Computes no step before it is requested, except `stepsInFlight` steps. Stops on

@@ -1,14 +1,14 @@
 import { wrap, type Remote } from 'comlink'
 import { describe, expect, it } from 'vitest'
 import { RivuletError } from '../lib/contract/errors.js'
-import type { GenerationEvent, LoadEvent, ModelInfo, WorkerApi } from '../lib/contract/worker-api.js'
+import type { GenerationEvent, LoadEvent, WorkerApi, WorkerModelInfo } from '../lib/contract/worker-api.js'
 import type { Backend } from './backend.js'
 import { exposeMethods } from './expose.js'
 import { createHost } from './host.js'
 import { maxWaiting } from './queue.js'
 import { readPrompt, textRequest } from './request.test-support.js'
 
-const info: ModelInfo = {
+const info: WorkerModelInfo = {
   model: 'https://models.example/scripted/',
   backend: 'scripted',
   device: 'wasm',

@@ -20,8 +20,14 @@ type ModelState =
   | { readonly kind: 'empty' | 'loading' | 'unloaded' }
   | { readonly kind: 'ready'; readonly queue: Queue }
 
+/** The worker's methods, for one client. */
+export interface HostApi extends Omit<WorkerApi, 'readStatus'> {
+  /** `Backend.stepsInFlight` */
+  readonly stepsInFlight: 0 | 1
+}
+
 /** Implements the worker's API on a backend: loads one model, queues generations, turns steps into events. */
-export function createHost<Options>(backend: Backend<Options>): WorkerApi {
+export function createHost<Options>(backend: Backend<Options>): HostApi {
   const lost = createDeferred<RivuletError>()
   const unloaded = createDeferred<undefined>()
   let model: ModelState = { kind: 'empty' }
@@ -118,6 +124,9 @@ export function createHost<Options>(backend: Backend<Options>): WorkerApi {
   }
 
   return {
+    get stepsInFlight() {
+      return backend.stepsInFlight
+    },
     load(request) {
       const abort = new AbortController()
       // The cast is safe: the backend's factory on the page created and checked these options.

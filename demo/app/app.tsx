@@ -55,6 +55,7 @@ export function App({ page, theme }: { readonly page: Page; readonly theme: Them
       <aside class="figures" aria-label="Model and performance">
         <Figures
           model={page.model}
+          otherTabs={page.loader.otherTabs}
           live={meter.live}
           runs={history.runs}
           onClear={() => void history.clear()}

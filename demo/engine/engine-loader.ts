@@ -17,6 +17,8 @@ export interface LoadFailure extends DescribedError {
 /** Loads the page's engine, one at a time. */
 export interface EngineLoader {
   readonly state: ReadonlySignal<LoadState>
+  /** How many other tabs use the loaded model. */
+  readonly otherTabs: ReadonlySignal<number>
   /**
    * Aborts the current load, disposes the current engine, and loads a new one.
    * @returns the engine; rejects if a later call replaces this load
@@ -29,6 +31,7 @@ export interface EngineLoader {
 /** @param observer observes every engine */
 export function createEngineLoader(observer: EngineObserver): EngineLoader {
   const state = signal<LoadState>({ kind: 'loading', progress: undefined })
+  const otherTabs = signal(0)
   let loading = new AbortController()
 
   function disposeCurrent(): void {
@@ -42,6 +45,7 @@ export function createEngineLoader(observer: EngineObserver): EngineLoader {
     const abort = new AbortController()
     loading = abort
     state.value = { kind: 'loading', progress: undefined }
+    otherTabs.value = 0
     try {
       const backend = await choose()
       const { startEngine } = await import('./start-engine.js')
@@ -50,10 +54,20 @@ export function createEngineLoader(observer: EngineObserver): EngineLoader {
       }
       const starting: Promise<Engine> = startEngine({
         backend,
+        // All tabs of the demo use one model. The old model leaves the memory before a new one is loaded.
+        host: { kind: 'shared', lingerMs: 0 },
         onProgress: (progress) => (state.value = { kind: 'loading', progress }),
         signal: abort.signal,
         // After a loss, the library loads the model again, and reports its progress again.
-        observer: [observer, { onLoad: () => void starting.then(show, () => {}) }],
+        observer: [
+          observer,
+          {
+            onLoad: () => void starting.then(show, () => {}),
+            onShare({ engines }) {
+              if (!abort.signal.aborted) otherTabs.value = engines - 1
+            },
+          },
+        ],
       })
       const engine = await starting
       if (abort.signal.aborted) void engine.dispose()
@@ -76,6 +90,7 @@ export function createEngineLoader(observer: EngineObserver): EngineLoader {
 
   return {
     state,
+    otherTabs,
     load,
     fail(failure) {
       disposeCurrent()

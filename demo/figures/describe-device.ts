@@ -7,7 +7,9 @@ const deviceNames = {
   browser: 'Browser',
 } satisfies Record<RunModel['device'], string>
 
-/** `WASM · CPU, 2 threads` */
-export function describeDevice({ device, deviceDescription }: RunModel): string {
-  return `${deviceNames[device]} · ${deviceDescription}`
+/** `WASM · CPU, 2 threads · shared with another tab` */
+export function describeDevice({ device, deviceDescription }: RunModel, otherTabs = 0): string {
+  const parts = [deviceNames[device], deviceDescription]
+  if (otherTabs > 0) parts.push(`shared with ${otherTabs === 1 ? 'another tab' : `${otherTabs} other tabs`}`)
+  return parts.join(' · ')
 }

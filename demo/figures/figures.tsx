@@ -18,12 +18,14 @@ import type { RunsPanelProps } from './runs-panel.js'
  * const meter = meterRuns((run) => void history.add(run)) // meter-runs.ts
  * const engine = await createEngine({ backend: onnx(), model: url, observer: meter })
  *
- * <Figures model={model} live={meter.live} runs={history.runs} onClear={history.clear} />
+ * <Figures model={model} otherTabs={otherTabs} live={meter.live} runs={history.runs} onClear={history.clear} />
  * ```
  */
 export interface FiguresProps {
   /** Undefined while no model is loaded. */
   readonly model: ReadonlySignal<RunModel | undefined>
+  /** How many other tabs use the model. */
+  readonly otherTabs: ReadonlySignal<number>
   readonly live: ReadonlySignal<LiveRun | undefined>
   /** Newest first. */
   readonly runs: ReadonlySignal<readonly Run[]>
@@ -31,7 +33,7 @@ export interface FiguresProps {
   readonly onClear: () => void
 }
 
-export function Figures({ model, live, runs: history, onClear }: FiguresProps) {
+export function Figures({ model, otherTabs, live, runs: history, onClear }: FiguresProps) {
   const panel = useSignal<ComponentType<RunsPanelProps> | undefined>(undefined)
   const isOpen = useSignal(false)
   const Panel = panel.value
@@ -59,7 +61,7 @@ export function Figures({ model, live, runs: history, onClear }: FiguresProps) {
           <ModelName model={model} />
           <FigureLine live={live} />
         </summary>
-        <ModelDevice model={model} />
+        <ModelDevice model={model} otherTabs={otherTabs} />
         <LiveReadouts live={live} />
         {runs}
       </details>
@@ -69,7 +71,7 @@ export function Figures({ model, live, runs: history, onClear }: FiguresProps) {
     <>
       <p class="running">
         <ModelName model={model} />
-        <ModelDevice model={model} />
+        <ModelDevice model={model} otherTabs={otherTabs} />
       </p>
       <LiveReadouts live={live} />
       {runs}
@@ -88,10 +90,10 @@ function ModelName({ model: { value: model } }: Pick<FiguresProps, 'model'>) {
   )
 }
 
-function ModelDevice({ model: { value: model } }: Pick<FiguresProps, 'model'>) {
+function ModelDevice({ model: { value: model }, otherTabs }: Pick<FiguresProps, 'model' | 'otherTabs'>) {
   return (
     <span class="device" data-testid="device">
-      {model && describeDevice(model)}
+      {model && describeDevice(model, otherTabs.value)}
     </span>
   )
 }

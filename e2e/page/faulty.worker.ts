@@ -5,7 +5,7 @@ import { manyProcessors } from './many-processors.js'
 import { removeStreamIteration, withoutStreamIteration } from './without-stream-iteration.js'
 
 /** A fault to inject. The page sends it on the channel that has the worker's name. */
-export type WorkerFault = 'lose the device' | 'end in silence' | 'throw'
+export type WorkerFault = 'lose the device' | 'end in silence' | 'throw' | 'loop for ever'
 
 const devices: GPUDevice[] = []
 // Not every browser has WebGPU.
@@ -42,6 +42,9 @@ const faults = {
     setTimeout(() => {
       throw new Error('thrown on purpose')
     })
+  },
+  'loop for ever': () => {
+    for (;;);
   },
 } satisfies Record<WorkerFault, () => void>
 

@@ -34,6 +34,7 @@ const info: ModelInfo = {
   device: 'wasm',
   deviceDescription: 'none',
   dtype: 'none',
+  host: 'tab',
   execution: 'growing-cache',
   warnings: [],
   contextLength: undefined,

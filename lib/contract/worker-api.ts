@@ -9,6 +9,11 @@ export interface ModelInfo {
   readonly model: string
   readonly backend: string
   /**
+   * Where the model is loaded. `tab`: in a worker of this page, for this engine only. `shared`: in a worker of one of the
+   * origin's pages, for the engines of all pages with `host: 'shared'`.
+   */
+  readonly host: 'tab' | 'shared'
+  /**
    * The device that the model runs on. `server` is the server of `remote()`, not the user's machine. `browser` is the browser's
    * own model, whose device is not known.
    */
@@ -29,6 +34,9 @@ export interface ModelInfo {
   readonly contextLength: number | undefined
   readonly supports: ModelSupport
 }
+
+/** What a worker reports about its model. The page adds the host. */
+export type WorkerModelInfo = Omit<ModelInfo, 'host'>
 
 /**
  * How the backend runs the model. `onnx()`: `replayed`, `fixed-cache` or `growing-cache`, fastest first; `llamaCpp()`:
@@ -142,7 +150,7 @@ export interface LoadRequest<Options = unknown> {
 
 export type LoadEvent =
   | { readonly kind: 'progress'; readonly progress: LoadProgress }
-  | { readonly kind: 'ready'; readonly info: ModelInfo }
+  | { readonly kind: 'ready'; readonly info: WorkerModelInfo }
 
 /**
  * Why a model ended its answer. `stop`: at an end-of-sequence token or a stop string; `length`: at `maxTokens` or the context
@@ -294,6 +302,25 @@ export interface WorkerApi {
   /** Counts the tokens of the request's prompt. The stream has one chunk: the number. */
   countTokens(request: GenerateRequest): ReadableStream<number>
   unload(): Promise<void>
+  /** Answers at once, unless the worker's thread is blocked. */
+  readStatus(): Promise<WorkerStatus>
+}
+
+/** What a worker says of its progress. */
+export interface WorkerStatus {
+  /** The URL of the worker's script. */
+  readonly scriptUrl: string
+  /** How many steps all generations have had so far: parts of prompts, tokens and ends. */
+  readonly steps: number
+  /** True while a generation computes a step that its reader waits for. */
+  readonly isComputing: boolean
+}
+
+/** What a page posts to its worker, with a port, to let another page's engine call the worker. */
+export interface ClientIntroduction {
+  readonly kind: 'rivulet-client'
+  /** The name of a Web Lock that the engine holds until it ends. */
+  readonly lifeLock: string
 }
 
 /** The names of `WorkerApi`'s methods. The page can call nothing else in the worker. */
@@ -302,4 +329,8 @@ export const workerMethods = [
   'generate',
   'countTokens',
   'unload',
+  'readStatus',
 ] as const satisfies readonly (keyof WorkerApi)[]
+
+/** The cause of an error that ends a generation because another client of the worker waits. The worker itself is well. */
+export const turnTaken = 'rivulet-turn-taken'

@@ -6,6 +6,7 @@ import type { EngineWorkers, OpenWorkers } from '../loaded-engine.js'
 import type { GenerationWorker } from '../resilient-events.js'
 import type { Candidate, LoadedWorker, SkippedBackend } from '../start-worker.js'
 import type { RouteReason } from '../transcript.js'
+import { openWatched } from '../watch-progress.js'
 import { chooseFirst, findLoadLimit, type RoutingPlan } from './choose-order.js'
 import { race, type Racer } from './race.js'
 
@@ -138,11 +139,12 @@ function createWorkers(
         const firstReason = excluded.size > 0 ? 'failed' : isFirst ? reason : missing
         const racers = choices.map((lane): Racer => ({
           async take(why) {
-            const { connection, info } = await lane.kept.take(order)
+            const loaded = await lane.kept.take(order)
+            const { connection, info } = loaded
             const worker: GenerationWorker = {
               info,
               reason: why,
-              generate: (request) => connection.call((api) => api.generate(request)),
+              generate: (request) => openWatched(loaded, request, (api) => api.generate(request)),
               closed: connection.closed,
               terminate: connection.terminate,
               switchBackend() {

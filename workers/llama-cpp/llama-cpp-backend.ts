@@ -2,7 +2,7 @@ import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { LlamaCppLoadOptions } from '../../lib/contract/llama-cpp-options.js'
 import { nameLocation, type ModelLocation } from '../../lib/contract/model-location.js'
 import { listOptions } from '../../lib/contract/option-table.js'
-import type { ModelInfo } from '../../lib/contract/worker-api.js'
+import type { WorkerModelInfo } from '../../lib/contract/worker-api.js'
 import type { Backend } from '../backend.js'
 import { describeThreads } from '../describe-device.js'
 import { rememberTimes } from '../phase-times.js'
@@ -213,7 +213,7 @@ function describeModel(
   model: string,
   { runtime, chatTemplate, family, countedToken }: LoadedModel,
   device: ChosenDevice,
-): ModelInfo {
+): WorkerModelInfo {
   const { usesGpu, isMultithreaded, threads } = runtime
   return {
     model,

@@ -9,7 +9,7 @@ import { RivuletError } from '../../lib/contract/errors.js'
 import { listOptions } from '../../lib/contract/option-table.js'
 import { textRoles, type GenerateRequest, type RequestFormat } from '../../lib/contract/request.js'
 import { readAheadChunks, receiveStream } from '../../lib/contract/stream-transfer.js'
-import type { AnswerEnd, GenerationStep, ModelInfo } from '../../lib/contract/worker-api.js'
+import type { AnswerEnd, GenerationStep, WorkerModelInfo } from '../../lib/contract/worker-api.js'
 import type { Backend, GenerateContext } from '../backend.js'
 import { countGenerated, isComplete, joinAnswer } from '../openai-body.js'
 import { plainFamily } from '../text/channels/answer-family.js'
@@ -101,7 +101,7 @@ export function createPromptApiBackend(paging: Promise<MessagePort>): Backend<Br
   }
 }
 
-function describeModel(contextWindow: number): ModelInfo {
+function describeModel(contextWindow: number): WorkerModelInfo {
   return {
     model: 'LanguageModel',
     backend: 'prompt-api',

@@ -4,7 +4,7 @@ import { RivuletError } from '../../lib/contract/errors.js'
 import { listOptions } from '../../lib/contract/option-table.js'
 import { textRoles, type GenerateRequest } from '../../lib/contract/request.js'
 import type { WebLlmLoadOptions } from '../../lib/contract/web-llm-options.js'
-import type { GenerationStep, LoadProgress, ModelInfo } from '../../lib/contract/worker-api.js'
+import type { GenerationStep, LoadProgress, WorkerModelInfo } from '../../lib/contract/worker-api.js'
 import type { Backend, GenerateContext } from '../backend.js'
 import { describeAdapter } from '../describe-device.js'
 import { failOnLoss } from '../gpu-loss.js'
@@ -108,7 +108,7 @@ function describeModel(
   { context_window_size }: ChatConfig,
   thoughts: ModelThoughts,
   deviceDescription: string,
-): ModelInfo {
+): WorkerModelInfo {
   const reasoning = listThoughtDemands(thoughts)
   return {
     model,

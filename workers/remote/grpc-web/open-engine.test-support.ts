@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { GrpcWebLoadOptions } from '../../../lib/contract/grpc-web-options.js'
 import type { RemoteLoadOptions } from '../../../lib/contract/remote-options.js'
-import type { ModelInfo } from '../../../lib/contract/worker-api.js'
+import type { WorkerModelInfo } from '../../../lib/contract/worker-api.js'
 import type { Backend } from '../../backend.js'
 import { createGrpcWebBackend } from './grpc-web-backend.js'
 
@@ -20,7 +20,7 @@ export async function openGrpcWeb(
   settings: Settings = {},
   folder = storiesFolder,
   changed: Readonly<Record<string, (json: Record<string, unknown>) => void>> = {},
-): Promise<{ readonly backend: GrpcWebBackend; readonly info: ModelInfo }> {
+): Promise<{ readonly backend: GrpcWebBackend; readonly info: WorkerModelInfo }> {
   const files = fileNames.map((name) => {
     const json = JSON.parse(readFileSync(join(folder, name), 'utf8')) as Record<string, unknown>
     changed[name]?.(json)
