@@ -21,7 +21,7 @@ export type {
 /** Observes the engines in all pages and frames of a browser context, from their next navigation on. */
 export interface Rivulet {
   /**
-   * Serves the embedded model (2.8 M parameters, trained on TinyStories, 8-bit weights) in place of the model that the page
+   * Serves the embedded model (3.4 M parameters, trained on TinyStories, 8-bit weights) in place of the model that the page
    * requests, without the network: as an ONNX folder, and as a GGUF file for any request of a `.gguf` file. Call
    * `serveStories` before the page loads its engine. The embedded model works with `onnx()` and `llamaCpp()`, not with
    * `webLlm()` and `remote()`.

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { RequestMessage } from '../../lib/contract/request.js'
 import { preparePython, runScript } from '../models/prepare.js'
+import { exchangeSentences, measureCoherence } from './coherence.js'
 import {
   measureKnownWords,
   measureNamedTwice,
@@ -38,6 +39,7 @@ const measures = [
   'words in the vocabulary of the corpus',
   'repeated trigrams',
   'sentences that name the subject twice',
+  'sentences that are consistent with the story so far',
   'loss on held-out stories, nats per token',
   'loss on training stories, nats per token',
   'tokens per story',
@@ -70,10 +72,14 @@ export async function evalStories({ models, ...sampling }: EvalOptions): Promise
     storiesByModel[name] = answers
     writeFileSync(join(cache, 'stories.json'), `${JSON.stringify(storiesByModel, undefined, 1)}\n`)
   }
-  columns.push({
-    name: 'corpus',
-    cells: ['', '', '', formatShare(measureRepeatedTrigrams(stories))],
-  })
+  const corpusCells = (texts: readonly string[], trigrams: string) => [
+    ...['', '', '', trigrams, ''],
+    formatShare(measureCoherence(texts)),
+  ]
+  columns.push(
+    { name: 'corpus', cells: corpusCells(stories, formatShare(measureRepeatedTrigrams(stories))) },
+    { name: 'corpus, sentences exchanged', cells: corpusCells(exchangeSentences(stories), '') },
+  )
   console.log(
     `${storyRequests.length} requests (e2e/eval/requests.ts), seeds 1 to ${storyRequests.length}, ` +
       `temperature ${sampling.temperature}, max tokens ${sampling.maxTokens}, other options from generation_config.json.\n`,
@@ -146,6 +152,7 @@ function describe(
     formatShare(measureKnownWords(texts, vocabulary)),
     formatShare(measureRepeatedTrigrams(texts)),
     formatShare(measureNamedTwice(answers)),
+    formatShare(measureCoherence(texts)),
     losses.heldOut.toFixed(3),
     losses.trainedOn.toFixed(3),
     tokens.toFixed(0),

@@ -19,7 +19,7 @@ from llama_numpy import LlamaNumpy
 QUESTIONS = [
     "Tell me a story about a dragon.",
     "I want a story with a cat and a ball.",
-    "Hello!",
+    "Write a story about a robot.",
     "Can you tell me a story about the moon?",
 ]
 TOKEN_COUNT = 48

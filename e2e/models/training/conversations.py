@@ -1,31 +1,31 @@
 """Creates training rows: complete conversations of at most 512 tokens, with a loss weight per token."""
 
+import collections
 import dataclasses
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from corpus import ASSISTANT, END, ENDOFTEXT, USER
-from llama import CONTEXT
+from llama import STORIES
 from phrasing import first_request, next_request
-from retelling import Retelling, SubjectFinder
+from subjects import SubjectFinder
 from tokenizers import Tokenizer
+from wishes import Wish, vary
+from words import mentions
 
+CONTEXT = STORIES.max_position_embeddings
 PLAIN_SHARE = 0.06
 """Share of first requests that name no subject although their story has one."""
+FIRST_MENTION, REQUEST = 3.0, 0.3
+"""Loss weights of a subject's first mention in its story, and of the request. Not 0, because the held-out loss includes it."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Emphasis:
-    """Shares and loss weights that make the model write about the requested subject."""
+class Story:
+    """A story, and the wish that it fulfils. The wish of a story of the corpus is unknown."""
 
-    substitution_share: float
-    """Probability (0 to 1) that a name, and that a subject, of a story is replaced."""
-    first_mention: float
-    """Loss weight of the first mention of the subject."""
-    later_mentions: float
-    """Loss weight of each later mention of the subject."""
-    request: float
-    """Loss weight of the tokens of the request. Not 0, because the held-out loss includes them."""
+    text: str
+    wish: Wish | None = None
 
 
 @dataclasses.dataclass
@@ -45,36 +45,32 @@ class Row:
 class ConversationMaker:
     """Combines stories with requests for them."""
 
-    def __init__(self, tokenizer: Tokenizer, finder: SubjectFinder, emphasis: Emphasis):
-        self.tokenizer, self.finder, self.emphasis = tokenizer, finder, emphasis
+    def __init__(self, tokenizer: Tokenizer, finder: SubjectFinder):
+        self.tokenizer, self.finder = tokenizer, finder
 
-    def rows(self, stories: list[str], rng: random.Random) -> Iterator[Row]:
+    def rows(self, stories: Sequence[Story], rng: random.Random) -> Iterator[Row]:
         """Yields the rows of one pass over the stories, in random order.
 
         A row contains a single story, with or without a request, a conversation, or several unrelated stories.
         """
-        order = rng.sample(stories, len(stories))
-        remaining = iter(order)
+        about = collections.defaultdict(list)
+        for story in stories:
+            if story.wish:
+                about[story.wish.subjects[0]].append(story)
+        remaining = iter(rng.sample(stories, len(stories)))
         for story in remaining:
             form = rng.random()
-            retelling = self.finder.retell(story, rng, self.emphasis.substitution_share)
-            if form < 0.1:
-                row = self._raw(story)
-            else:
-                row, subject = self._first_turn(story, retelling, rng)
+            row, subject = (self._raw(story.text), None) if form < 0.06 else self._first_turn(story, rng)
             if len(row) > CONTEXT:
                 continue
-            if form >= 0.6:
+            if form >= 0.5:
                 # Add stories while they fit. The first story that does not fit becomes a new row.
-                is_conversation = form >= 0.78
+                is_conversation = form >= 0.65
                 for following in remaining:
                     if is_conversation:
-                        turn, subject = self._next_turn(following, subject, rng)
-                    elif rng.random() < 0.5:
-                        turn = self._raw(following)
+                        turn, subject = self._next_turn(following, subject, about, rng)
                     else:
-                        retelling = self.finder.retell(following, rng, self.emphasis.substitution_share)
-                        turn, _ = self._first_turn(following, retelling, rng)
+                        turn = self._raw(following.text) if rng.random() < 0.3 else self._first_turn(following, rng)[0]
                     if len(row) + len(turn) > CONTEXT:
                         yield row
                         row = turn if len(turn) <= CONTEXT else Row([], [])
@@ -83,49 +79,52 @@ class ConversationMaker:
             if len(row) > 0:
                 yield row
 
-    def _raw(self, story: str) -> Row:
-        ids = [ENDOFTEXT, *self._encode(story), ENDOFTEXT]
-        return Row(ids, [self.emphasis.request] + [1.0] * (len(ids) - 1))
+    def _raw(self, text: str) -> Row:
+        ids = [ENDOFTEXT, *self._encode(text), ENDOFTEXT]
+        return Row(ids, [REQUEST] + [1.0] * (len(ids) - 1))
 
-    def _first_turn(self, story: str, retelling: Retelling | None, rng: random.Random) -> tuple[Row, str | None]:
+    def _wish(self, story: Story, rng: random.Random) -> Wish | None:
+        return story.wish or self.finder.guess(story.text, rng)
+
+    def _first_turn(self, story: Story, rng: random.Random) -> tuple[Row, str | None]:
         """Returns the turn and the requested subject."""
-        if retelling is None or rng.random() < PLAIN_SHARE:
-            return self._turn(first_request(None, rng), story, []), None
-        request = first_request(self.finder.phrase(retelling, rng), rng)
-        return self._turn_about(request, retelling), retelling.subjects[0]
+        wish = self._wish(story, rng)
+        if wish is None or rng.random() < PLAIN_SHARE:
+            return self._turn(first_request(None, rng), story.text, None), None
+        return self._turn(first_request(vary(wish, rng), rng), story.text, wish), wish.subjects[0]
 
-    def _next_turn(self, story: str, subject: str | None, rng: random.Random) -> tuple[Row, str | None]:
+    def _next_turn(
+        self, story: Story, subject: str | None, about: dict[str, list[Story]], rng: random.Random
+    ) -> tuple[Row, str | None]:
         """Returns the turn and the requested subject. `subject` is the one of the previous turn."""
         chance = rng.random()
-        if subject is not None and chance < 0.3:
-            # Request another story about the same subject, if this story can be about it.
-            same = self.finder.retell_about(story, subject)
-            if same is not None:
-                phrase = None if rng.random() < 0.5 else self.finder.phrase(same, rng)
-                return self._turn_about(next_request(phrase, True, rng), same), subject
-        retelling = self.finder.retell(story, rng, self.emphasis.substitution_share)
-        if retelling is None or chance > 0.85:
-            return self._turn(next_request(None, False, rng), story, []), None
-        request = next_request(self.finder.phrase(retelling, rng), False, rng)
-        return self._turn_about(request, retelling), retelling.subjects[0]
+        if subject is not None and chance < 0.2 and len(about.get(subject, [])) > 1:
+            # Another story about the same subject.
+            same = rng.choice(about[subject])
+            phrase = None if rng.random() < 0.5 else vary(same.wish, rng)
+            return self._turn(next_request(phrase, True, rng), same.text, same.wish), subject
+        wish = self._wish(story, rng)
+        if wish is None or chance > 0.85:
+            return self._turn(next_request(None, False, rng), story.text, None), None
+        return self._turn(next_request(vary(wish, rng), False, rng), story.text, wish), wish.subjects[0]
 
-    def _turn_about(self, request: str, retelling: Retelling) -> Row:
-        return self._turn(request, retelling.text, self.finder.mention_spans(retelling))
-
-    def _turn(self, request: str, story: str, mention_spans: list[tuple[int, int]]) -> Row:
-        """Returns a request and its story. `mention_spans` are the character ranges of the subject in the story."""
+    def _turn(self, request: str, text: str, wish: Wish | None) -> Row:
+        """Returns a request and its story. The first mention of each subject of the wish has a higher weight."""
         request_ids = [USER, *self._encode(request), END]
-        encoding = self.tokenizer.encode(story, add_special_tokens=False)
-        offsets, weights = encoding.offsets, [1.0] * len(encoding.ids)
-        position = 0
-        for index, (start, end) in enumerate(mention_spans):
-            weight = self.emphasis.first_mention if index == 0 else self.emphasis.later_mentions
-            while position < len(weights) and offsets[position][0] < end:
-                if offsets[position][1] > start:
-                    weights[position] = weight
-                position += 1
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        weights = [1.0] * len(encoding.ids)
+        for subject in wish.subjects if wish else ():
+            mention = mentions(subject).search(text)
+            if mention is None:
+                continue
+            start, end = mention.span()
+            for index, (left, right) in enumerate(encoding.offsets):
+                if left >= end:
+                    break
+                if right > start:
+                    weights[index] = FIRST_MENTION
         ids = [*request_ids, ASSISTANT, *encoding.ids, END]
-        return Row(ids, [self.emphasis.request] * (len(request_ids) + 1) + weights + [1.0])
+        return Row(ids, [REQUEST] * (len(request_ids) + 1) + weights + [1.0])
 
     def _encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids

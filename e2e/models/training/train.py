@@ -1,106 +1,114 @@
-"""Trains the stories model (see README.md for the command).
+"""Trains the stories model from random weights, on the corpus and on stories written by `write_stories.py`.
 
-Uses one process per core. The learning rate decays to zero over --minutes, independent of the number of steps. A run
-with the same --out continues from the last checkpoint. `model.safetensors` in that folder contains the latest weights.
+The learning rate decays to zero over --seconds, independent of the number of steps. Writes `model.safetensors`.
 """
 
 import argparse
-import dataclasses
-import os
+import concurrent.futures
+import json
+import multiprocessing
 import random
-import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 import torch.nn.functional as F
-from conversations import ConversationMaker, Emphasis, Row
+from conversations import ConversationMaker, Row, Story
 from corpus import read_stories, training_stories
 from held_out import held_out_loss, held_out_rows
-from llama import Llama
+from llama import STORIES, Llama
 from muon import Muon
 from nouns import find_nouns
-from retelling import SubjectFinder
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
+from subjects import SubjectFinder
 from tokenizers import Tokenizer
+from wishes import Wish
 
-DROPOUT = 0.02
-WARM_UP_STEPS = 20
-CHECKPOINT_SECONDS, HELD_OUT_SECONDS, PROGRESS_STEPS = 180, 300, 10
-
-
-@dataclasses.dataclass
-class Progress:
-    """The progress of a run, saved in its checkpoint. `position` counts the batches of the epoch."""
-
-    epoch: int = 0
-    position: int = 0
-    steps: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
+WARM_UP_STEPS, PROGRESS_STEPS = 50, 50
+SHARDS = 16
+"""The stories are divided into shards. Each is turned into batches by a process of its own, ahead of the training."""
+CORPUS_PASSES = 2
+"""How often a story of the corpus occurs for each time that a written story does."""
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stories", type=Path, required=True, help="path of the corpus, stories.txt")
+    parser.add_argument("--written", type=Path, required=True, help="the file that write_stories.py wrote")
     parser.add_argument("--tokenizer", type=Path, required=True, help="path of tokenizer.json")
-    parser.add_argument("--start", type=Path, help="start weights, .safetensors or .gguf (default: random weights)")
-    parser.add_argument(
-        "--start-share",
-        type=float,
-        default=0.0,
-        help="share (0 to 1) of the start weights in the final mean (Wortsman et al., 2022, arXiv 2109.01903)",
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint and the weights")
-    parser.add_argument("--minutes", type=float, default=60, help="training time, including that of earlier runs")
-    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="number of processes")
-    parser.add_argument("--batch-tokens", type=int, default=2560, help="maximum tokens per process and step")
-    parser.add_argument("--matrix-rate", type=float, default=0.01, help="peak learning rate of Muon")
-    parser.add_argument("--embedding-rate", type=float, default=1e-3, help="peak learning rate of AdamW")
-    parser.add_argument("--substitution-share", type=float, default=0.33, help="probability of a new name or subject")
-    parser.add_argument("--first-mention", type=float, default=4.0, help="loss weight of a subject's first mention")
-    parser.add_argument("--later-mentions", type=float, default=1.5, help="loss weight of later mentions")
-    parser.add_argument("--request", type=float, default=0.3, help="loss weight of the request")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
+    parser.add_argument("--seconds", type=float, default=150, help="training time")
+    parser.add_argument("--batch-tokens", type=int, default=49_152, help="maximum tokens of a step")
+    parser.add_argument("--matrix-rate", type=float, default=0.02, help="peak learning rate of Muon")
+    parser.add_argument("--embedding-rate", type=float, default=3e-3, help="peak learning rate of AdamW")
     parser.add_argument("--seed", type=int, default=1, help="seed of the random numbers")
-    arguments = parser.parse_args()
-    if arguments.start_share and not arguments.start:
-        parser.error("--start-share requires --start: without start weights there is no mean to compute")
-    return arguments
+    parser.add_argument("--device", default="cuda", help="the device of PyTorch")
+    return parser.parse_args()
+
+
+Batch = tuple[np.ndarray, np.ndarray]
+"""Token ids, int16 [rows, length], and their loss weights, f16 [rows, length], both padded at the end with zeros."""
 
 
 class Batches:
-    """Creates the batches of an epoch, identical in every process. Each contains rows of similar length."""
+    """Creates batches of rows of similar length, in processes of their own."""
 
     def __init__(self, arguments: argparse.Namespace):
-        stories = read_stories(arguments.stories)
-        finder = SubjectFinder(*find_nouns(stories))
-        emphasis = Emphasis(
-            arguments.substitution_share, arguments.first_mention, arguments.later_mentions, arguments.request
+        self._arguments = arguments
+        processes = min(SHARDS, multiprocessing.cpu_count())
+        self._pool = concurrent.futures.ProcessPoolExecutor(
+            processes, multiprocessing.get_context("spawn"), _open_shards, (arguments,)
         )
-        self.maker = ConversationMaker(Tokenizer.from_file(str(arguments.tokenizer)), finder, emphasis)
-        self.stories, self.seed, self.tokens = training_stories(stories), arguments.seed, arguments.batch_tokens
+        # Enough for all processes to be busy.
+        self._ahead = processes + 2
 
-    def epoch(self, epoch: int) -> list[list[Row]]:
-        """Returns the batches of an epoch in random order."""
-        rng = random.Random(f"{self.seed} {epoch}")
-        batches: list[list[Row]] = [[]]
-        for row in sorted(self.maker.rows(self.stories, rng), key=len):
-            if (len(batches[-1]) + 1) * len(row) > self.tokens:
-                batches.append([])
-            batches[-1].append(row)
-        rng.shuffle(batches)
-        return batches
+    def endless(self) -> Iterator[tuple[int, Batch]]:
+        """Yields batches with the number of their pass over the stories, for ever."""
+        tasks = ((epoch, shard) for epoch in range(10**6) for shard in range(SHARDS))
+        waiting = [(task[0], self._pool.submit(_make_batches, *task)) for task, _ in zip(tasks, range(self._ahead))]
+        while True:
+            epoch, future = waiting.pop(0)
+            task = next(tasks)
+            waiting.append((task[0], self._pool.submit(_make_batches, *task)))
+            for batch in future.result():
+                yield epoch, batch
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def as_tensors(rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Returns inputs, targets and loss weights, all [rows, length - 1], padded at the end."""
+def _open_shards(arguments: argparse.Namespace) -> None:
+    """Prepares a process that makes batches."""
+    global _maker, _stories, _options
+    corpus = read_stories(arguments.stories)
+    _maker = ConversationMaker(Tokenizer.from_file(str(arguments.tokenizer)), SubjectFinder(*find_nouns(corpus)))
+    lines = (json.loads(line) for line in arguments.written.open())
+    written = [Story(line["text"], Wish(line["phrase"], tuple(line["subjects"]))) for line in lines]
+    _stories = [Story(text) for text in training_stories(corpus)] * CORPUS_PASSES + written
+    _options = arguments
+
+
+def _make_batches(epoch: int, shard: int) -> list[Batch]:
+    order = random.Random(f"{_options.seed} {epoch}").sample(range(len(_stories)), len(_stories))
+    rng = random.Random(f"{_options.seed} {epoch} {shard}")
+    rows = sorted(_maker.rows([_stories[index] for index in order[shard::SHARDS]], rng), key=len)
+    batches: list[list[Row]] = [[]]
+    for row in rows:
+        if (len(batches[-1]) + 1) * len(row) > _options.batch_tokens:
+            batches.append([])
+        batches[-1].append(row)
+    rng.shuffle(batches)
+    return [_pad(batch) for batch in batches]
+
+
+def _pad(rows: list[Row]) -> Batch:
     length = max(map(len, rows))
-    ids = torch.tensor([row.ids + [0] * (length - len(row)) for row in rows])
-    weights = torch.tensor([row.weights + [0.0] * (length - len(row)) for row in rows])
-    return ids[:, :-1], ids[:, 1:], weights[:, 1:]
+    ids, weights = np.zeros((len(rows), length), np.int16), np.zeros((len(rows), length), np.float16)
+    for index, row in enumerate(rows):
+        ids[index, : len(row)], weights[index, : len(row)] = row.ids, row.weights
+    return ids, weights
 
 
 def make_optimizers(model: Llama, arguments: argparse.Namespace) -> list[torch.optim.Optimizer]:
@@ -125,154 +133,60 @@ def set_rates(optimizers: list[torch.optim.Optimizer], peaks: list[float], share
             group["lr"] = peak * share
 
 
-def step_gradients(model: Llama, rows: list[Row]) -> tuple[float, int]:
-    """Computes the gradients of the weighted mean loss over the batches of all processes.
-
-    Returns this loss and the number of tokens in all batches.
-    """
-    inputs, targets, weights = as_tensors(rows)
-    losses = F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten(), reduction="none")
-    loss = (losses * weights.flatten()).sum()
-    model.zero_grad(set_to_none=True)
-    loss.backward()
-    totals = torch.tensor([loss.item(), weights.sum().item(), sum(map(len, rows))])
-    flat = torch.cat([p.grad.flatten() for p in model.parameters()] + [totals])
-    dist.all_reduce(flat)
-    loss_sum, weight_sum, tokens = flat[-3:].tolist()
-    offset = 0
-    for parameter in model.parameters():
-        parameter.grad.copy_(flat[offset : offset + parameter.numel()].view_as(parameter)).div_(weight_sum)
-        offset += parameter.numel()
-    return loss_sum / weight_sum, int(tokens)
-
-
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Reads weights by Hugging Face name from a safetensors or GGUF file.
-
-    Some versions of the model exist only as the published GGUF file, not in f32.
-    """
-    if path.suffix != ".gguf":
-        return load_file(path)
-    sys.path.append(str(Path(__file__).parent.parent))
-    from llama_gguf import read_gguf
-
-    return {name: torch.from_numpy(np.array(values)) for name, values in read_gguf(path).dequantize().items()}
-
-
-def write_atomically(path: Path, write) -> None:
-    """Calls `write` with a temporary path, then renames the file to `path`."""
-    partial = path.with_suffix(".partial")
-    write(partial)
-    partial.replace(path)
-
-
-def train(rank: int, arguments: argparse.Namespace) -> None:
-    """Runs the training in process `rank`. Process 0 also prints the progress and writes the files."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    dist.init_process_group("gloo", rank=rank, world_size=arguments.processes)
-    is_first = rank == 0
-    model, progress = Llama(DROPOUT), Progress()
-    start = read_weights(arguments.start) if arguments.start else {}
-    if start:
-        model.load_state_dict(start)
-    else:
-        model.initialize(torch.Generator().manual_seed(arguments.seed))
+def train(arguments: argparse.Namespace, batches: Batches) -> None:
+    device = torch.device(arguments.device)
+    model = Llama(STORIES)
+    model.initialize(arguments.seed)
+    model.to(device)
     optimizers = make_optimizers(model, arguments)
     peaks = [arguments.matrix_rate, arguments.embedding_rate]
-    checkpoint_path = arguments.out / "checkpoint.pt"
-    if checkpoint_path.exists():
-        saved = torch.load(checkpoint_path)
-        model.load_state_dict(saved["model"])
-        for optimizer, state in zip(optimizers, saved["optimizers"]):
-            optimizer.load_state_dict(state)
-        progress = Progress(**saved["progress"])
-    torch.manual_seed(arguments.seed * 1000 + progress.steps * arguments.processes + rank)
-    batches = Batches(arguments)
-    held_out = held_out_rows(arguments.stories, batches.maker.tokenizer) if is_first else None
-
-    def save() -> None:
-        state = {
-            "model": model.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-            "progress": dataclasses.asdict(progress),
-        }
-        write_atomically(checkpoint_path, lambda path: torch.save(state, path))
-        save_weights()
-
-    def save_weights() -> None:
-        write_atomically(arguments.out / "model.safetensors", lambda path: save_file(model.state_dict(), path))
-
-    @torch.no_grad()
-    def compute_logits(ids: np.ndarray) -> np.ndarray:
-        return model(torch.from_numpy(ids)).numpy()
-
-    def report_held_out() -> None:
-        model.eval()
-        print(f"{progress.seconds:.0f} s: held-out loss {held_out_loss(compute_logits, held_out):.4f}", flush=True)
-        model.train()
-
-    budget = arguments.minutes * 60
-    last_save = last_held_out = progress.seconds
-    seconds_before, started_at = progress.seconds, time.monotonic()
-    mean_loss = None
-    epoch = batches.epoch(progress.epoch)
-    while True:
-        progress.seconds = seconds_before + time.monotonic() - started_at
-        share = torch.tensor(progress.seconds / budget)
-        dist.broadcast(share, 0)
-        if share >= 1:
-            break
-        if progress.position + arguments.processes > len(epoch):
-            progress.epoch, progress.position = progress.epoch + 1, 0
-            epoch = batches.epoch(progress.epoch)
-        set_rates(optimizers, peaks, min(1, (progress.steps + 1) / WARM_UP_STEPS) * (1 - share.item()))
-        loss, tokens = step_gradients(model, epoch[progress.position + rank])
+    held_out = held_out_rows(arguments.stories, Tokenizer.from_file(str(arguments.tokenizer)))
+    steps, tokens, mean = 0, 0, 0.0
+    source = batches.endless()
+    # The first batches are made before the time starts.
+    epoch, batch = next(source)
+    started_at = time.monotonic()
+    while (share := (time.monotonic() - started_at) / arguments.seconds) < 1:
+        set_rates(optimizers, peaks, min(1, (steps + 1) / WARM_UP_STEPS) * (1 - share))
+        ids = torch.from_numpy(batch[0]).to(device, torch.int64)
+        weights = torch.from_numpy(batch[1]).to(device, torch.float32)[:, 1:]
+        with torch.autocast(device.type, torch.bfloat16):
+            logits = model.logits(model.hidden(ids[:, :-1]))
+        losses = F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+        loss = (losses * weights.flatten()).sum() / weights.sum()
+        model.zero_grad(set_to_none=True)
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
-        progress.position += arguments.processes
-        progress.steps += 1
-        progress.tokens += tokens
-        mean_loss = loss if mean_loss is None else 0.95 * mean_loss + 0.05 * loss
-        if not is_first:
-            continue
-        if progress.steps % PROGRESS_STEPS == 0:
+        steps += 1
+        tokens += int((batch[1] > 0).sum())
+        if steps % PROGRESS_STEPS == 0:
+            seconds = time.monotonic() - started_at
             print(
-                f"{progress.seconds:.0f} s: step {progress.steps}, epoch {progress.epoch}, {progress.tokens / 1e6:.2f} M tokens,"
-                f" {progress.tokens / progress.seconds:.0f} tokens/s, loss {mean_loss:.3f}",
+                f"{seconds:.0f} s: step {steps}, epoch {epoch}, {tokens / 1e6:.1f} M tokens,"
+                f" {tokens / seconds:.0f} tokens/s, loss {loss.item():.3f}",
                 flush=True,
             )
-        if progress.seconds - last_save > CHECKPOINT_SECONDS:
-            last_save = progress.seconds
-            save()
-        if progress.seconds - last_held_out > HELD_OUT_SECONDS:
-            last_held_out = progress.seconds
-            report_held_out()
-    if is_first:
-        save()
-        report_held_out()
-        if arguments.start_share > 0:
-            share = arguments.start_share
-            model.load_state_dict({name: w.lerp(start[name], share) for name, w in model.state_dict().items()})
-            save_weights()
-            report_held_out()
-    dist.barrier()
-    dist.destroy_process_group()
+        epoch, batch = next(source)
+
+    @torch.inference_mode()
+    def compute_logits(ids: np.ndarray) -> np.ndarray:
+        return model.logits(model.hidden(torch.from_numpy(ids).to(device))).cpu().numpy()
+
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.cpu() for name, value in model.state_dict().items()}, arguments.out / "model.safetensors")
+    print(f"{steps} steps, {tokens / 1e6:.1f} M tokens, held-out loss {held_out_loss(compute_logits, held_out):.4f}", flush=True)
 
 
 def main() -> None:
     arguments = parse_arguments()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    # Keep freed memory in the process instead of returning it to the system after every step: about 25 % faster.
-    os.environ |= {
-        "MALLOC_MMAP_THRESHOLD_": "4294967296",
-        "MALLOC_TRIM_THRESHOLD_": "17179869184",
-        "MALLOC_TOP_PAD_": "268435456",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": os.environ.get("MASTER_PORT", "29571"),
-    }
-    mp.spawn(train, (arguments,), nprocs=arguments.processes)
+    torch.set_float32_matmul_precision("high")
+    batches = Batches(arguments)
+    try:
+        train(arguments, batches)
+    finally:
+        batches.close()
 
 
 if __name__ == "__main__":

@@ -45,6 +45,12 @@ def article(phrase: str) -> str:
     return "an" if phrase[0].lower() in "aeiou" and not re.match(r"(?i)uni|use|one", phrase) else "a"
 
 
+def indefinite(phrase: str) -> str:
+    """Returns the phrase with "a" or "an", unless it is a plural."""
+    is_plural = re.search(r"[^s]s$", phrase) and not phrase.endswith(("bus", "octopus", "circus", "cyclops", "walrus"))
+    return phrase if is_plural else f"{article(phrase)} {phrase}"
+
+
 def mentions(noun: str) -> re.Pattern[str]:
     """Returns a pattern that matches the noun or its plural as a whole word, in any letter case."""
     return re.compile(rf"\b(?:{re.escape(plural(noun))}|{re.escape(noun)})\b", re.IGNORECASE)
