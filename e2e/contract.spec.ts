@@ -80,7 +80,7 @@ function openEngine(
             worker: window.createGrpcWebWorker,
           }),
         promptApi: () => {
-          if (!('LanguageModel' in globalThis)) window.installLanguageModel()
+          window.installLanguageModel()
           return promptApi({ allowDownload: true, worker: window.createPromptApiWorker })
         },
       }

@@ -86,11 +86,15 @@ function createPromptApiWorker(): Worker {
   return addFaultyWorker(worker, '')
 }
 
+let hasLanguageModel = false
+
 /**
- * Gives the page a browser's own model: this library's class over the embedded model. It always takes the most likely tokens,
+ * Gives the page a browser's own model, once: this library's class over the embedded model. It always takes the most likely tokens,
  * because `promptApi()` has no say in the sampling.
  */
 function installLanguageModel(): void {
+  if (hasLanguageModel) return
+  hasLanguageModel = true
   const backend = onnx({ device: 'wasm', grammar: xgrammar() })
   const model = createLanguageModel({ backend, model: './models/stories/' })
   const create: typeof model.create = (options) =>

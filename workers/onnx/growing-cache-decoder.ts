@@ -180,15 +180,15 @@ export async function createGrowingCacheDecoder(
 
   function restoreStates(copiedIds: readonly number[], pieces: readonly Uint8Array<ArrayBuffer>[]): void {
     const running = { ids, cache }
-    pending = undefined
-    hasLogits = false
-    ids = copiedIds
     cache = new Map(
       states.map((input, index) => {
-        const dims = 'dims' in input ? input.dims : shapeCache(input, ids.length)
+        const dims = 'dims' in input ? input.dims : shapeCache(input, copiedIds.length)
         return [input.past, createTensor(input.type, pieces[index]!, dims)]
       }),
     )
+    ids = copiedIds
+    pending = undefined
+    hasLogits = false
     parkOrFree(running)
   }
 

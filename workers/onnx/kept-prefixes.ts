@@ -134,7 +134,10 @@ function isSame(one: Readonly<Record<string, string>>, other: Readonly<Record<st
 function split(bytes: ArrayBuffer, sizes: readonly number[]): Uint8Array<ArrayBuffer>[] {
   let end = 0
   return sizes.map((size) => {
+    const start = end
     end += size
-    return new Uint8Array(bytes, end - size, size)
+    const piece = new Uint8Array(bytes, start, size)
+    // A view of 32-bit floats must start at a multiple of four.
+    return start % 4 === 0 ? piece : piece.slice()
   })
 }

@@ -65,7 +65,8 @@ async function openPrefix(
   const file = await store.open(path)
   const content = file?.record.prefix
   if (file?.isComplete && content && (await namePrefix(content)) === path) {
-    return { content, read: () => readChecked(file), remove: () => store.remove(path) }
+    // What cannot be removed now is found again, and removed, at the next load.
+    return { content, read: () => readChecked(file), remove: () => store.remove(path).catch(() => {}) }
   }
   // Another tab may be writing it: that tab holds the lock.
   await navigator.locks.request(nameFileLock(directory, path), { ifAvailable: true }, async (lock) => {
