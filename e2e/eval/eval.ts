@@ -72,10 +72,10 @@ export async function evalStories({ models, ...sampling }: EvalOptions): Promise
     storiesByModel[name] = answers
     writeFileSync(join(cache, 'stories.json'), `${JSON.stringify(storiesByModel, undefined, 1)}\n`)
   }
-  const corpusCells = (texts: readonly string[], trigrams: string) => [
-    ...['', '', '', trigrams, ''],
-    formatShare(measureCoherence(texts)),
-  ]
+  const corpusCells = (texts: readonly string[], trigrams: string) => {
+    const coherence = formatShare(measureCoherence(texts))
+    return ['', '', '', trigrams, '', coherence]
+  }
   columns.push(
     { name: 'corpus', cells: corpusCells(stories, formatShare(measureRepeatedTrigrams(stories))) },
     { name: 'corpus, sentences exchanged', cells: corpusCells(exchangeSentences(stories), '') },

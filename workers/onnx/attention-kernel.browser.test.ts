@@ -106,8 +106,10 @@ async function runKernel(device: GPUDevice, shape: AttentionShape, tensors: Tens
   const isHalf = shape.type === 'float16'
   const module = device.createShaderModule({ code: writeAttentionKernel(shape) })
   const pipeline = await device.createComputePipelineAsync({ layout: 'auto', compute: { module } })
+  const { query, key, value } = tensors
   const contents = {
     ...tensors,
+    query: shape.isPacked ? Float32Array.of(...query, ...key, ...value) : query,
     lastIndex: Int32Array.of(length - 1),
     output: new Float32Array(shape.heads * shape.headSize),
   }
@@ -126,9 +128,13 @@ async function runKernel(device: GPUDevice, shape: AttentionShape, tensors: Tens
   const encoder = device.createCommandEncoder()
   const pass = encoder.beginComputePass()
   pass.setPipeline(pipeline)
-  const entries = buffers
-    .slice(0, shape.rotary ? 9 : 7)
-    .map((buffer, binding) => ({ binding, resource: { buffer } }))
+  const unused = new Set<string>([
+    ...(shape.isPacked ? ['key', 'value'] : []),
+    ...(shape.rotary ? [] : ['cosines', 'sines']),
+  ])
+  const entries = buffers.flatMap((buffer, binding) =>
+    unused.has(attentionBindings[binding]!) ? [] : [{ binding, resource: { buffer } }],
+  )
   pass.setBindGroup(0, device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }))
   pass.dispatchWorkgroups(shape.heads)
   pass.end()
@@ -158,13 +164,15 @@ const shapes: Record<string, Omit<AttentionShape, 'type'>> = {
     cacheHeads: 2,
     headSize: 64,
     scale: 0.125,
+    isPacked: false,
     rotary: { width: 32, isInterleaved: false },
   },
-  'a head that is partly rotated': {
-    heads: 1,
-    cacheHeads: 1,
+  'one tensor for query, key and value, and heads that are partly rotated': {
+    heads: 4,
+    cacheHeads: 2,
     headSize: 80,
     scale: 0.2,
+    isPacked: true,
     rotary: { width: 16, isInterleaved: false },
   },
   'neighbors rotated together': {
@@ -172,6 +180,7 @@ const shapes: Record<string, Omit<AttentionShape, 'type'>> = {
     cacheHeads: 1,
     headSize: 32,
     scale: 1,
+    isPacked: false,
     rotary: { width: 16, isInterleaved: true },
   },
   'large heads that are rotated already': {
@@ -179,6 +188,7 @@ const shapes: Record<string, Omit<AttentionShape, 'type'>> = {
     cacheHeads: 1,
     headSize: 256,
     scale: 1 / 16,
+    isPacked: false,
     rotary: undefined,
   },
 }

@@ -8,11 +8,13 @@ export interface AttentionShape {
   /** A multiple of 4. */
   readonly headSize: number
   readonly scale: number
+  /** True if the query, the key and the value are one tensor, in this order. Then only `query` is bound. */
+  readonly isPacked: boolean
   /** How the kernel rotates queries and keys; undefined if they are rotated already. */
   readonly rotary: Rotary | undefined
 }
 
-export interface Rotary {
+interface Rotary {
   /** The number of cosines in a row of the table: half of the elements that are rotated. */
   readonly width: number
   /** True if neighbors are rotated together; false if an element is rotated with the one `width` elements later. */
@@ -29,7 +31,10 @@ const addedThreads = 16
 /** The number of tokens whose weights are in memory at a time. */
 const tileTokens = 1024
 
-/** The bindings of the kernel, in order. The rotary tables are bound only if the kernel rotates. */
+/**
+ * The bindings of the kernel, in order. The rotary tables are bound only if the kernel rotates; the key and the value only if
+ * they are not packed.
+ */
 export const attentionBindings = [
   'query',
   'key',
@@ -66,7 +71,7 @@ export function canComputeAttention({ heads, cacheHeads, headSize, rotary }: Att
  * The cache is read in tiles of 1,024 tokens, with a running maximum (https://arxiv.org/abs/1805.02867).
  */
 export function writeAttentionKernel(shape: AttentionShape): string {
-  const { type, heads, cacheHeads, headSize, scale, rotary } = shape
+  const { type, heads, cacheHeads, headSize, scale, isPacked, rotary } = shape
   const element = type === 'float16' ? 'f16' : 'f32'
   const vectors = headSize / 4
   return /* wgsl */ `${type === 'float16' ? 'enable f16;' : ''}
@@ -84,8 +89,7 @@ const scale = ${formatFloat(scale)};
 const lowest = -3.4e38;
 
 @group(0) @binding(0) var<storage, read> query: array<${element}>;
-@group(0) @binding(1) var<storage, read> key: array<${element}>;
-@group(0) @binding(2) var<storage, read> value: array<vec4<${element}>>;
+${isPacked ? '' : writeKeyAndValue(element)}
 @group(0) @binding(3) var<storage, read> lastIndex: array<i32>;
 @group(0) @binding(4) var<storage, read_write> keys: array<vec4<${element}>>;
 @group(0) @binding(5) var<storage, read_write> values: array<vec4<${element}>>;
@@ -98,7 +102,9 @@ var<workgroup> weights: array<f32, tileTokens>;
 var<workgroup> sums: array<vec4f, threads>;
 var<workgroup> combined: array<f32, threads>;
 
-${(['query', 'key'] as const).map((name) => writeRotation(name, rotary)).join('\n')}
+${writeRotation('rotateQuery', 'query', 0, rotary)}
+${writeRotation('rotateKey', isPacked ? 'query' : 'key', isPacked ? heads * headSize : 0, rotary)}
+${writeValueReader(element, isPacked ? (heads + cacheHeads) * headSize : undefined)}
 ${writeReduction('findMaximum', 'max(result, other)')}
 ${writeReduction('addUp', 'result + other')}
 
@@ -116,7 +122,7 @@ fn attend(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_ind
     newKey[thread] = vec4f(rotated);
     if (head % headsPerGroup == 0u) {
       keys[first + last * vectors + thread] = rotated;
-      values[first + last * vectors + thread] = value[cacheHead * vectors + thread];
+      values[first + last * vectors + thread] = readValue(cacheHead * vectors + thread);
     }
   }
   workgroupBarrier();
@@ -154,7 +160,7 @@ fn attend(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_ind
     if (row < rows) {
       for (var token = row; token < count; token += rows) {
         if (start + token == last) {
-          sum += weights[token] * vec4f(value[cacheHead * vectors + column]);
+          sum += weights[token] * vec4f(readValue(cacheHead * vectors + column));
         } else {
           sum += weights[token] * vec4f(values[first + (start + token) * vectors + column]);
         }
@@ -178,10 +184,30 @@ function writeTables(element: string): string {
 @group(0) @binding(8) var<storage, read> sines: array<${element}>;`
 }
 
-/** Writes a function that returns four elements of a head at a position, rotated. */
-function writeRotation(name: 'query' | 'key', rotary: Rotary | undefined): string {
-  const functionName = name === 'query' ? 'rotateQuery' : 'rotateKey'
-  const read = (place: string) => `f32(${name}[start + ${place}])`
+function writeKeyAndValue(element: string): string {
+  return `@group(0) @binding(1) var<storage, read> key: array<${element}>;
+@group(0) @binding(2) var<storage, read> value: array<vec4<${element}>>;`
+}
+
+/** Writes a function that returns a vector of the value. @param start where the value starts in the packed tensor */
+function writeValueReader(element: string, start: number | undefined): string {
+  const parts = [0, 1, 2, 3].map((index) => `query[${start}u + 4u * index + ${index}u]`)
+  return `fn readValue(index: u32) -> vec4<${element}> {
+  return ${start === undefined ? 'value[index]' : `vec4<${element}>(${parts.join(', ')})`};
+}`
+}
+
+/**
+ * Writes a function that returns four elements of a head at a position, rotated.
+ * @param offset where the tensor starts in the buffer
+ */
+function writeRotation(
+  functionName: string,
+  buffer: 'query' | 'key',
+  offset: number,
+  rotary: Rotary | undefined,
+): string {
+  const read = (place: string) => `f32(${buffer}[${offset}u + start + ${place}])`
   if (!rotary)
     return `fn ${functionName}(start: u32, element: u32, position: u32) -> vec4f {
   return vec4f(${[0, 1, 2, 3].map((index) => read(`element + ${index}u`)).join(', ')});

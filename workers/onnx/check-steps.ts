@@ -1,5 +1,6 @@
 import { findCaptureDifference, type CapturedStep, type Dispatch } from './dispatch-recorder.js'
 import { copyCache, type FixedCache } from './fixed-cache.js'
+import type { FusedStep } from './fuse-dispatches.js'
 import type { ReferenceStep } from './reference-steps.js'
 import { countCacheBytes, type CacheInput } from './state-schema.js'
 import {
@@ -17,6 +18,12 @@ const maxCacheBytes = 2 ** 30
 /** The length at which a step is captured whose replay is compared at other lengths. */
 const shortLength = 2
 
+/** A decode step that was captured, and the same step with fused attention; undefined if no attention can be fused. */
+export interface DecodeStep {
+  readonly captured: CapturedStep
+  readonly fused: FusedStep | undefined
+}
+
 /** What the check needs of a decoder with a fixed KV cache. */
 export interface CheckedDecoder {
   readonly device: GPUDevice
@@ -30,9 +37,9 @@ export interface CheckedDecoder {
   /** Sets the states of fixed size to zero. */
   resetStates(): void
   /** The captured step of the current cache, if there is one. */
-  readonly recording: CapturedStep | undefined
+  readonly recording: DecodeStep | undefined
   /** Captures a decode step at this length. @returns undefined if it cannot be replayed */
-  capture(tokenId: number, length: number): Promise<CapturedStep | undefined>
+  capture(tokenId: number, length: number): Promise<DecodeStep | undefined>
   /** Computes a decode step by these dispatches. */
   replay(dispatches: readonly Dispatch[], tokenId: number, length: number): void
   /** Computes tokens without replay. */
@@ -50,9 +57,10 @@ export async function checkSteps(
 ): Promise<void> {
   const { device, caches, logits, canReplay } = decoder
   const initialCapacity = decoder.cache.capacity
-  let captured = canReplay ? (decoder.recording ?? (await capture(decoder, shortLength))) : undefined
-  if (captured) {
-    const difference = findCaptureDifference(captured, await capture(decoder, initialCapacity))
+  let step = canReplay ? (decoder.recording ?? (await capture(decoder, shortLength))) : undefined
+  if (step) {
+    const other = await capture(decoder, initialCapacity)
+    const difference = findCaptureDifference(step.captured, other.captured)
     if (difference) throw new WrongStepError(`A decode step depends on its length: ${difference}.`)
   }
   for (const { probe, content, expected } of references) {
@@ -66,13 +74,13 @@ export async function checkSteps(
     }
     if (length > decoder.cache.capacity) {
       decoder.resize(length)
-      captured = canReplay ? await capture(decoder, shortLength) : undefined
+      step = canReplay ? await capture(decoder, shortLength) : undefined
     }
     const artificial = { buffers: caches.map(content.find), capacity: cachedTokens }
     // A decoder chooses by length whether it fuses attention. Both ways are checked at each length.
     const ways =
-      captured && others.length === 0
-        ? [captured.replay.dispatches, ...(captured.fused ? [captured.fused] : [])]
+      step && others.length === 0
+        ? [step.captured.replay.dispatches, ...(step.fused ? [step.fused.dispatches] : [])]
         : [undefined]
     for (const dispatches of ways) {
       // Otherwise, a step that writes nothing could pass with the result of an earlier step.
@@ -86,7 +94,7 @@ export async function checkSteps(
       const actual = await readStep(device, caches, length - 1, { capacity, findCache, logits })
       const difference = measureDifference(actual, expected)
       if (!(difference < stepTolerances[logits.type]))
-        throw new (dispatches && dispatches === captured?.fused ? WrongFusionError : WrongStepError)(
+        throw new (dispatches && dispatches === step?.fused?.dispatches ? WrongFusionError : WrongStepError)(
           `At ${length} tokens, the logits or the KV cache differ from the exported graph's (by ${difference.toPrecision(2)}).`,
         )
     }
@@ -94,7 +102,7 @@ export async function checkSteps(
   if (decoder.cache.capacity !== initialCapacity) decoder.resize(initialCapacity)
 }
 
-async function capture(decoder: CheckedDecoder, length: number): Promise<CapturedStep> {
+async function capture(decoder: CheckedDecoder, length: number): Promise<DecodeStep> {
   const step = await decoder.capture(0, length)
   if (step) return step
   throw new WrongStepError('A captured step cannot be replayed.')

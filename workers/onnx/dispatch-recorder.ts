@@ -25,8 +25,6 @@ export interface Recording {
 export interface CapturedStep {
   readonly capture: Recording
   readonly replay: Recording
-  /** The dispatches of the replay with fused attention (`fuseDispatches`); undefined if no attention is fused. */
-  readonly fused?: readonly Dispatch[] | undefined
 }
 
 /**

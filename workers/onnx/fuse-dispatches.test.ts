@@ -9,6 +9,7 @@ const kernels = {
   product: 'a,b,output',
   rotate: 'q_input,k_input,seqlens,cos_cache,sin_cache,q_output,k_output',
   copy: 'key,value,seqlen_k,total_sequence_length_input,present_key,present_value,indirect_buffer',
+  pack: 'packed_qkv,seqlens,cos_cache,sin_cache,total_sequence_length_input,query,present_key,present_value,indirect_buffer',
   score:
     'q,present_key,present_value,seqlens_k,total_sequence_length_input,indirect_buffer,out_split_vx,metadata',
   add: 'input,metadata,seqlens_k,output',
@@ -33,7 +34,21 @@ const attention = {
   isInterleaved: false,
 }
 
-async function fuse(dispatches: typeof layer, changed: Partial<FusedModel> = {}) {
+const caches = (['key', 'value'] as const).map((part) => ({
+  past: `past_key_values.0.${part}`,
+  present: `present.0.${part}`,
+  type: 'float32' as const,
+  heads: 2,
+  headSize: 16,
+}))
+
+async function fuse(
+  dispatches: typeof layer,
+  {
+    cacheBuffers = ['keys', 'values'],
+    ...changed
+  }: Partial<FusedModel> & { readonly cacheBuffers?: string[] } = {},
+) {
   const groups: string[][] = []
   const device = {
     createShaderModule: ({ code }: GPUShaderModuleDescriptor) => ({ code }),
@@ -73,19 +88,13 @@ async function fuse(dispatches: typeof layer, changed: Partial<FusedModel> = {})
     step,
     {
       attentions: [attention],
-      caches: (['key', 'value'] as const).map((part) => ({
-        past: `past_key_values.0.${part}`,
-        present: `present.0.${part}`,
-        type: 'float32',
-        heads: 2,
-        headSize: 16,
-      })),
-      buffers: ['keys', 'values'].map(find),
+      caches,
+      buffers: cacheBuffers.map(find),
       ...changed,
     },
     new Map(),
   )
-  return { recorded, fused, groups }
+  return { recorded, fused: fused?.dispatches, moveTo: fused?.moveTo, groups, find }
 }
 
 it('one dispatch replaces the four of an attention, with their buffers', async () => {
@@ -94,6 +103,42 @@ it('one dispatch replaces the four of an attention, with their buffers', async (
   expect([fused![0], fused![2]]).toEqual([recorded[0], recorded[5]])
   expect(fused![1]!.workgroups).toEqual({ kind: 'direct', count: [4, 1, 1] })
   expect(groups).toEqual([['query', 'key', 'value', 'last', 'keys', 'values', 'output', 'cos', 'sin']])
+})
+
+it('a step moves to another cache, with all other buffers', async () => {
+  const { fused, moveTo, groups, find } = await fuse(layer)
+  const moved = moveTo!([find('moreKeys'), find('moreValues')])!
+  expect(groups.at(-1)).toEqual([
+    'query',
+    'key',
+    'value',
+    'last',
+    'moreKeys',
+    'moreValues',
+    'output',
+    'cos',
+    'sin',
+  ])
+  expect(moved.dispatches.map(({ pipeline }) => pipeline)).toEqual(fused!.map(({ pipeline }) => pipeline))
+  moved.moveTo([find('mostKeys'), find('mostValues')])
+  expect(groups.at(-1)!.slice(4, 6)).toEqual(['mostKeys', 'mostValues'])
+})
+
+it('a step does not move if a dispatch of ONNX Runtime reads the cache', async () => {
+  const other = layer.with(2, ['copy', 'rotatedKey,value,last,total,otherKeys,otherValues,indirect'])
+  const { moveTo } = await fuse([...layer, ...other], {
+    cacheBuffers: ['keys', 'values', 'otherKeys', 'otherValues'],
+  })
+  expect(moveTo!([])).toBeUndefined()
+})
+
+it('one dispatch replaces three if query, key and value are one tensor', async () => {
+  const packed = layer.toSpliced(1, 2, ['pack', 'qkv,last,cos,sin,total,rotatedQuery,keys,values,indirect'])
+  const { fused, groups } = await fuse(packed)
+  expect(fused).toHaveLength(3)
+  expect(groups).toEqual([['qkv', 'last', 'keys', 'values', 'output', 'cos', 'sin']])
+  const other = packed.with(1, ['pack', 'qkv,last,cos,sin,total,q,keys,values,indirect'])
+  expect((await fuse(other)).fused).toBeUndefined()
 })
 
 it('one dispatch replaces three if queries and keys are rotated before', async () => {

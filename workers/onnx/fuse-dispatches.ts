@@ -40,40 +40,85 @@ interface NamedDispatch {
  * other kernels has other names, and its dispatches stay as they are.
  */
 const rotaryKernel = 'q_input,k_input,seqlens,cos_cache,sin_cache,q_output,k_output'
+const packedKernel =
+  'packed_qkv,seqlens,cos_cache,sin_cache,total_sequence_length_input,query,present_key,present_value,indirect_buffer'
 const copyKernel = 'key,value,seqlen_k,total_sequence_length_input,present_key,present_value,indirect_buffer'
 const scoreKernel =
   'q,present_key,present_value,seqlens_k,total_sequence_length_input,indirect_buffer,out_split_vx,metadata'
 const sumKernel = 'input,metadata,seqlens_k,output'
 
+/** A recorded step with fused attention. */
+export interface FusedStep {
+  readonly dispatches: readonly Dispatch[]
+  /**
+   * Returns the same step with another KV cache, of any capacity.
+   * @param buffers the buffers of the other cache
+   * @returns undefined if a dispatch of ONNX Runtime reads the cache
+   */
+  moveTo(buffers: readonly GPUBuffer[]): FusedStep | undefined
+}
+
+/** A dispatch of ONNX Runtime, or an attention with its kernel. */
+type Part = Dispatch | (FoundAttention & { readonly pipeline: GPUComputePipeline })
+
 /**
  * Replaces the dispatches of each attention in a recorded step by one dispatch of our kernel. ONNX Runtime issues four: it
  * rotates the query and the key, copies the key and the value into the cache, computes parts of the weighted sum, and adds
- * the parts up. A dispatch costs more than such a small one computes.
+ * the parts up; or three, if the first two are one. A dispatch costs more than such a small one computes.
  *
  * A layer stays as it is if its dispatches do not have exactly the expected form.
- * @returns the dispatches, or undefined if no attention was replaced
+ * @returns undefined if no attention was replaced
  */
 export async function fuseDispatches(
   device: GPUDevice,
   { capture, replay }: CapturedStep,
   model: FusedModel,
   pipelines: AttentionPipelines,
-): Promise<readonly Dispatch[] | undefined> {
+): Promise<FusedStep | undefined> {
   const named = replay.dispatches.map((dispatch) => nameBuffers(dispatch, capture.bindGroups))
-  const fused: Dispatch[] = []
-  let isFused = false
+  const parts: Part[] = []
   for (let index = 0; index < named.length;) {
     const found = findAttention(named, index, model)
-    if (found) {
-      fused.push(await createDispatch(device, found, pipelines))
-      index += found.dispatches
-      isFused = true
-    } else {
-      fused.push(named[index]!.dispatch)
-      index += 1
-    }
+    parts.push(
+      found
+        ? { ...found, pipeline: await findPipeline(device, found.shape, pipelines) }
+        : named[index]!.dispatch,
+    )
+    index += found?.dispatches ?? 1
   }
-  return isFused ? fused : undefined
+  return parts.some(isAttention) ? createStep(device, parts, model.buffers) : undefined
+}
+
+function isAttention(part: Part): part is Exclude<Part, Dispatch> {
+  return 'shape' in part
+}
+
+function createStep(device: GPUDevice, parts: readonly Part[], cache: readonly GPUBuffer[]): FusedStep {
+  const fused = new Set(
+    parts
+      .filter(isAttention)
+      .flatMap(({ buffers }) => [buffers.get('keys')?.buffer, buffers.get('values')?.buffer]),
+  )
+  const canMove = cache.every((buffer) => fused.has(buffer))
+  return {
+    dispatches: parts.map((part) => (isAttention(part) ? createDispatch(device, part) : part)),
+    moveTo(target) {
+      if (!canMove) return undefined
+      const move = (binding: GPUBufferBinding): GPUBufferBinding => {
+        const index = cache.indexOf(binding.buffer)
+        return index === -1 ? binding : { buffer: target[index]! }
+      }
+      const moved = parts.map((part) =>
+        isAttention(part)
+          ? {
+              ...part,
+              buffers: new Map(Array.from(part.buffers, ([name, binding]) => [name, move(binding)])),
+            }
+          : part,
+      )
+      return createStep(device, moved, target)
+    },
+  }
 }
 
 function nameBuffers(dispatch: Dispatch, bindGroups: CapturedStep['capture']['bindGroups']): NamedDispatch {
@@ -101,34 +146,82 @@ function findAttention(
   index: number,
   model: FusedModel,
 ): FoundAttention | undefined {
-  const rotation = named[index]?.names === rotaryKernel ? named[index] : undefined
-  const start = rotation ? index + 1 : index
-  const [copy, score, sum] = named.slice(start, start + 3)
-  if (copy?.names !== copyKernel || score?.names !== scoreKernel || sum?.names !== sumKernel) return undefined
-  const isChain =
-    isSame(copy, 'present_key', score, 'present_key') &&
-    isSame(copy, 'present_value', score, 'present_value') &&
-    isSame(score, 'out_split_vx', sum, 'input') &&
-    (!rotation ||
-      (isSame(rotation, 'k_output', copy, 'key') &&
-        isSame(rotation, 'q_output', score, 'q') &&
-        isSame(rotation, 'seqlens', copy, 'seqlen_k')))
-  const shape = findShape(copy, rotation !== undefined, model)
-  if (!isChain || !shape) return undefined
+  const [first, second] = named.slice(index, index + 2)
+  if (first?.names === packedKernel) return findPacked(named.slice(index, index + 3), model)
+  if (first?.names === copyKernel) return findCopied(undefined, named.slice(index, index + 3), model)
+  return first?.names === rotaryKernel && second?.names === copyKernel
+    ? findCopied(first, named.slice(index + 1, index + 4), model)
+    : undefined
+}
+
+/** Query, key and value are one tensor. One dispatch rotates them and writes the cache. */
+function findPacked(
+  [packed, score, sum]: readonly NamedDispatch[],
+  model: FusedModel,
+): FoundAttention | undefined {
+  if (!packed || !score || !sum || !isChain(packed, 'query', score, sum)) return undefined
+  if (!cacheNames.every((name) => isSame(packed, name, score, name))) return undefined
+  const shape = findShape(packed, { isPacked: true, isRotated: true }, model)
+  const buffers = new Map<AttentionBinding, GPUBufferBinding | undefined>([
+    ['query', packed.buffers.get('packed_qkv')],
+    ['lastIndex', packed.buffers.get('seqlens')],
+    ...listOutputs(packed, sum),
+    ...listTables(packed),
+  ])
+  return shape && isBindable(buffers) ? { shape, buffers, dispatches: 3 } : undefined
+}
+
+/** @param rotation undefined if the query and the key are rotated already */
+function findCopied(
+  rotation: NamedDispatch | undefined,
+  [copy, score, sum]: readonly NamedDispatch[],
+  model: FusedModel,
+): FoundAttention | undefined {
+  if (!copy || !score || !sum) return undefined
+  const isConnected = rotation
+    ? isChain(rotation, 'q_output', score, sum) &&
+      isSame(rotation, 'k_output', copy, 'key') &&
+      isSame(rotation, 'seqlens', copy, 'seqlen_k')
+    : isChain(score, 'q', score, sum)
+  const isSameCache = cacheNames.every((name) => isSame(copy, name, score, name))
+  const shape = findShape(copy, { isPacked: false, isRotated: rotation !== undefined }, model)
+  if (!isConnected || !isSameCache || !shape) return undefined
   const buffers = new Map<AttentionBinding, GPUBufferBinding | undefined>([
     ['query', rotation ? rotation.buffers.get('q_input') : score.buffers.get('q')],
     ['key', rotation ? rotation.buffers.get('k_input') : copy.buffers.get('key')],
     ['value', copy.buffers.get('value')],
     ['lastIndex', copy.buffers.get('seqlen_k')],
-    ['keys', copy.buffers.get('present_key')],
-    ['values', copy.buffers.get('present_value')],
-    ['output', sum.buffers.get('output')],
+    ...listOutputs(copy, sum),
+    ...(rotation ? listTables(rotation) : []),
   ])
-  if (rotation) {
-    buffers.set('cosines', rotation.buffers.get('cos_cache'))
-    buffers.set('sines', rotation.buffers.get('sin_cache'))
-  }
   return isBindable(buffers) ? { shape, buffers, dispatches: rotation ? 4 : 3 } : undefined
+}
+
+const cacheNames = ['present_key', 'present_value']
+
+/** True if the query goes into the score, the score into the sum, and all of them have the expected kernels. */
+function isChain(first: NamedDispatch, query: string, score: NamedDispatch, sum: NamedDispatch): boolean {
+  return (
+    score.names === scoreKernel &&
+    sum.names === sumKernel &&
+    isSame(first, query, score, 'q') &&
+    isSame(score, 'out_split_vx', sum, 'input')
+  )
+}
+
+function listOutputs(writer: NamedDispatch, sum: NamedDispatch) {
+  return [
+    ['keys', writer.buffers.get('present_key')],
+    ['values', writer.buffers.get('present_value')],
+    ['output', sum.buffers.get('output')],
+  ] as const
+}
+
+function listTables({ buffers }: NamedDispatch) {
+  return [
+    ['cosines', buffers.get('cos_cache')],
+    ['sines', buffers.get('sin_cache')],
+  ] as const
 }
 
 function isSame(one: NamedDispatch, oneName: string, other: NamedDispatch, otherName: string): boolean {
@@ -136,13 +229,13 @@ function isSame(one: NamedDispatch, oneName: string, other: NamedDispatch, other
   return buffer !== undefined && buffer === other.buffers.get(otherName)?.buffer
 }
 
-/** Finds the shape of the attention that writes the cache of `copy`. */
+/** Finds the shape of the attention whose cache `writer` writes. */
 function findShape(
-  copy: NamedDispatch,
-  isRotated: boolean,
+  writer: NamedDispatch,
+  { isPacked, isRotated }: { readonly isPacked: boolean; readonly isRotated: boolean },
   { attentions, caches, buffers }: FusedModel,
 ): AttentionShape | undefined {
-  const keys = copy.buffers.get('present_key')?.buffer
+  const keys = writer.buffers.get('present_key')?.buffer
   const cache = caches.find((_, index) => buffers[index] === keys)
   const attention = attentions.find(({ pastKey }) => pastKey === cache?.past)
   if (!cache || !attention) return undefined
@@ -150,7 +243,15 @@ function findShape(
   const { type, headSize } = cache
   if (cache.heads !== cacheHeads || (isRotated && rotaryWidth === undefined)) return undefined
   const rotary = isRotated ? { width: rotaryWidth!, isInterleaved } : undefined
-  const shape = { type, heads, cacheHeads, headSize, scale: scale ?? 1 / Math.sqrt(headSize), rotary }
+  const shape = {
+    type,
+    heads,
+    cacheHeads,
+    headSize,
+    scale: scale ?? 1 / Math.sqrt(headSize),
+    isPacked,
+    rotary,
+  }
   return canComputeAttention(shape) ? shape : undefined
 }
 
@@ -162,24 +263,27 @@ function isBindable(
   return !all.includes(undefined) && new Set(all).size === all.length
 }
 
-async function createDispatch(
+function findPipeline(
   device: GPUDevice,
-  { shape, buffers }: FoundAttention,
+  shape: AttentionShape,
   pipelines: AttentionPipelines,
-): Promise<Dispatch> {
+): Promise<GPUComputePipeline> {
   const key = JSON.stringify(shape)
-  const known = pipelines.get(key) ?? createPipeline(device, shape)
-  pipelines.set(key, known)
-  const pipeline = await known
+  const pipeline = pipelines.get(key) ?? createPipeline(device, shape)
+  pipelines.set(key, pipeline)
+  return pipeline
+}
+
+function createPipeline(device: GPUDevice, shape: AttentionShape): Promise<GPUComputePipeline> {
+  const module = device.createShaderModule({ code: writeAttentionKernel(shape) })
+  return device.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint: 'attend' } })
+}
+
+function createDispatch(device: GPUDevice, { shape, buffers, pipeline }: Exclude<Part, Dispatch>): Dispatch {
   const entries = attentionBindings.flatMap((name, binding) => {
     const resource = buffers.get(name)
     return resource ? [{ binding, resource }] : []
   })
   const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries })
   return { pipeline, bindGroups: [group], workgroups: { kind: 'direct', count: [shape.heads, 1, 1] } }
-}
-
-function createPipeline(device: GPUDevice, shape: AttentionShape): Promise<GPUComputePipeline> {
-  const module = device.createShaderModule({ code: writeAttentionKernel(shape) })
-  return device.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint: 'attend' } })
 }

@@ -15,10 +15,10 @@ import {
   type Conversation,
 } from './conversations.js'
 import { createInvalidLogitsError, type Decoder, type FindMask, type StateCopy } from './decoder.js'
-import { checkSteps } from './check-steps.js'
-import { recordDispatches, replayDispatches, type CapturedStep, type Dispatch } from './dispatch-recorder.js'
+import { checkSteps, type DecodeStep } from './check-steps.js'
+import { recordDispatches, replayDispatches, type Dispatch } from './dispatch-recorder.js'
 import { copyCache, createFixedCache, writeCache, type FixedCache } from './fixed-cache.js'
-import { fuseDispatches, maxFusedTokens, type AttentionPipelines } from './fuse-dispatches.js'
+import { fuseDispatches, maxFusedTokens, type AttentionPipelines, type FusedStep } from './fuse-dispatches.js'
 import { createFixedStates, type SavedStates, type StateSet } from './fixed-states.js'
 import { describeLoss } from './gpu-device.js'
 import { createGpuRanking, rankingSize, readRanking, type GpuRanking } from './gpu-ranking.js'
@@ -120,10 +120,10 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   /** Resolves when no token is being read back. */
   let idle: Promise<unknown> = Promise.resolve()
   /**
-   * The recorded decode step for each set of states. It is bound to the buffers of the current cache, so a larger cache needs
-   * a new recording.
+   * The recorded decode step for each set of states. It is bound to the buffers of the current cache. A larger cache needs a
+   * new recording, unless all attention is fused.
    */
-  let recordings: Partial<Record<StateSet, CapturedStep>> = {}
+  let recordings: Partial<Record<StateSet, RecordedStep>> = {}
   /** The lengths of the current prompt at which `prefill` parks the conversation, because its states cannot be truncated. */
   let checkpoints: readonly number[] = []
   /** True if a checkpoint may split a run in two. `wholePrompt` and a finite `rotarySwitch` do not allow this. */
@@ -144,7 +144,9 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     copyCache(device, caches, cache, resized, ids.length)
     cache.destroy()
     cache = resized
-    recordings = {}
+    recordings = Object.fromEntries(
+      Object.entries(recordings).map(([set, { fused }]) => [set, { fused: fused?.moveTo(resized.buffers) }]),
+    )
   }
 
   function run(inputs: StepTensors['inputs'], options: InferenceSession.RunOptions): Promise<unknown> {
@@ -191,7 +193,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
    * step. The first run captures it, and the later ones replay it.
    * @returns undefined if the recorded dispatches are not enough to repeat the step
    */
-  async function capture(): Promise<CapturedStep | undefined> {
+  async function capture(): Promise<DecodeStep | undefined> {
     graphId += 1
     const runStep = () => run(tensors.inputs, { extra: { gpu_graph_id: String(graphId) } })
     const step = {
@@ -207,12 +209,16 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       { attentions, caches, buffers: cache.buffers },
       pipelines,
     )
-    return { ...step, fused }
+    return { captured: step, fused }
   }
 
-  /** Chooses the dispatches that compute a step in which the sequence has `length` tokens. */
-  function chooseDispatches({ replay, fused }: CapturedStep, length: number): readonly Dispatch[] {
-    return fused && length <= maxFusedTokens ? fused : replay.dispatches
+  /**
+   * Chooses the dispatches that compute a step in which the sequence has `length` tokens.
+   * @returns undefined if the step must be captured
+   */
+  function chooseDispatches(length: number): readonly Dispatch[] | undefined {
+    const { fused, captured } = recordings[states.current] ?? {}
+    return fused && length <= maxFusedTokens ? fused.dispatches : captured?.replay.dispatches
   }
 
   /**
@@ -228,17 +234,17 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     reserve(ids.length + 1)
     logitsLength = undefined
     tensors.writeLength(ids.length + 1)
-    const known = recordings[states.current]
-    if (!known) {
-      const recording = await capture()
-      if (recording) recordings[states.current] = recording
-      canReplay = recording !== undefined
+    const dispatches = chooseDispatches(ids.length + 1)
+    if (!dispatches) {
+      const step = await capture()
+      if (step) recordings[states.current] = step
+      canReplay = step !== undefined
     }
     // Called after the step: if the step fails, the token must not count as computed.
     addComputed([pending], ids.length + 1)
-    // `known` is submitted before anything else reads the logits.
+    // The dispatches are submitted before anything else reads the logits.
     logitsLength = ids.length
-    return known ? chooseDispatches(known, ids.length) : []
+    return dispatches ?? []
   }
 
   function writeStep(id: number, length: number): void {
@@ -281,11 +287,11 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
 
   /** Starts the next step before the current token is read back, if a replay is enough for this step. */
   function startAhead(position: number): SubmittedStep | undefined {
-    const recording = recordings[states.current]
-    if (!canReplay || !recording || ids.length === cache.capacity) return undefined
+    const dispatches = chooseDispatches(ids.length + 1)
+    if (!canReplay || !dispatches || ids.length === cache.capacity) return undefined
     tensors.writeLength(ids.length + 1)
     logitsLength = ids.length + 1
-    return submit(position, chooseDispatches(recording, ids.length + 1))
+    return submit(position, dispatches)
   }
 
   /** Submits the step, finds the mask while it runs, and then submits the sampling. */
@@ -426,7 +432,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       },
       resize,
       canReplay,
-      recording: recordings[states.current],
+      recording: readRecorded(recordings[states.current]),
       resetStates: () => states.reset(),
       capture(id: number, length: number) {
         writeStep(id, length)
@@ -480,6 +486,17 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       device.destroy()
     },
   }
+}
+
+/** A decode step with the current cache. `captured` is missing if the step was captured with an earlier cache. */
+interface RecordedStep {
+  readonly fused?: FusedStep | undefined
+  readonly captured?: DecodeStep['captured']
+}
+
+/** Returns the step if it was captured with the current cache. */
+function readRecorded({ fused, captured }: RecordedStep = {}): DecodeStep | undefined {
+  return captured && { captured, fused }
 }
 
 /** The KV cache and the states of an earlier conversation. */
