@@ -30,6 +30,8 @@ const { values: options } = parseArgs({
     minutes: { type: 'string', default: '60' },
     /** Accepts an adapter that computes on the CPU. */
     software: { type: 'boolean', default: false },
+    /** Asks for `shader-f16` on NVIDIA's Vulkan driver, where Chromium leaves it off. */
+    f16: { type: 'boolean', default: false },
   },
 })
 
@@ -46,6 +48,8 @@ interface Launch {
   readonly env: Readonly<Record<string, string>>
 }
 
+const f16Arguments = options.f16 ? ['--enable-dawn-features=vulkan_enable_f16_on_nvidia'] : []
+
 /** Ways to reach the driver of a machine without a display, tried in turn. */
 function listLaunches(): Launch[] {
   if (options.software) return [chooseSoftware()]
@@ -59,7 +63,7 @@ function listLaunches(): Launch[] {
   const drivers = [...findEglDrivers(), ...findVulkanDrivers()].map((file) => ({ VK_DRIVER_FILES: file }))
   return [{}, ...drivers].flatMap((env) =>
     argumentLists.map((more) => ({
-      args: [...chromiumArguments('hardware'), '--ignore-gpu-blocklist', ...more],
+      args: [...chromiumArguments('hardware'), '--ignore-gpu-blocklist', ...f16Arguments, ...more],
       env,
     })),
   )

@@ -3,7 +3,7 @@
     python3 run.py [--folder FOLDER] [options of the benchmark]
 
 Unpacks into FOLDER, /tmp/rivulet-bench by default, unless that is done. The results are FOLDER/results.json and the table
-that is printed. The options: --models, --only, --contexts, --rounds, --minutes, --software (see the benchmark's README).
+that is printed. The options: --models, --only, --contexts, --rounds, --minutes, --software, --f16 (see the benchmark's README).
 """
 
 from __future__ import annotations
