@@ -17,8 +17,8 @@ export interface SwitchboardUse {
   readonly ended: AbortSignal
 }
 
-/** How long to wait for the switchboard's first message. */
-const openMs = 10_000
+/** How long to wait for the switchboard's first message, on a busy machine. A script that cannot be loaded fails at once. */
+const openMs = 30_000
 
 /** Starts the switchboard of this version of the library. Another version has another one. */
 export function createSwitchboard(): SharedWorker {

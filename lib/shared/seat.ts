@@ -11,7 +11,7 @@ import {
   type StartedWorker,
 } from '../start-worker.js'
 import { unloadWorker } from '../unload-worker.js'
-import { openSwitchboard } from './open-switchboard.js'
+import { openSwitchboard, type SwitchboardUse } from './open-switchboard.js'
 
 /** What a page that holds a model sends to a client, before the client's port is the worker's. */
 export type FromSeat =
@@ -26,17 +26,16 @@ export type FromSeat =
     }
   | { readonly kind: 'failed'; readonly error: SerializedThrown }
 
-/** How long a seat waits for its first client: its own page's engine. */
-const firstClientMs = 5000
-
 /**
  * Loads the model in a worker of this page, and connects the engines of all pages with it, until none is left.
+ * @param wanted aborted when the engine that wanted the seat has joined, or has given up
  * @throws the error of the load, unless `ending` aborted it
  */
 export async function holdSeat(
   key: string,
   plan: LoadPlan,
   createSwitchboard: () => SharedWorker,
+  wanted: AbortSignal,
   ending: AbortController,
 ): Promise<void> {
   const { signal: ended } = ending
@@ -47,9 +46,12 @@ export async function holdSeat(
   let worker: StartedWorker | undefined
   let lingering: ReturnType<typeof setTimeout> | undefined
 
-  function linger(ms: number): void {
+  /** Ends the seat after `lingerMs` if nobody uses or wants it by then. A load that nobody waits for ends at once. */
+  function endUnused(lingerMs: number): void {
+    if (clients.size > 0 || !wanted.aborted) return
     clearTimeout(lingering)
-    lingering = setTimeout(() => end(new RivuletError('engine-disposed', 'No tab uses the model.')), ms)
+    const run = () => end(new RivuletError('engine-disposed', 'No tab uses the model.'))
+    lingering = setTimeout(run, worker ? lingerMs : 0)
   }
 
   const post = (port: MessagePort, message: FromSeat) => port.postMessage(message)
@@ -64,8 +66,7 @@ export async function holdSeat(
     watchLifeLock(client.lifeLock, ended, () => {
       clients.delete(client.lifeLock)
       waiting.delete(port)
-      // A load that nobody waits for ends at once.
-      if (clients.size === 0) linger(worker ? client.lingerMs : 0)
+      endUnused(client.lingerMs)
     })
     if (worker) connectClients(worker)
   }
@@ -81,9 +82,11 @@ export async function holdSeat(
 
   try {
     await holdLifeLock(lifeLock, ended)
-    linger(firstClientMs)
+    wanted.addEventListener('abort', () => endUnused(0), { signal: ended })
+    // An aborted signal fires no event.
+    endUnused(0)
     const seat = crypto.randomUUID()
-    await openSwitchboard({
+    const use: SwitchboardUse = {
       create: createSwitchboard,
       introduction: { kind: 'serve', key, seat, lifeLock },
       onMessage(message, [port]) {
@@ -91,11 +94,13 @@ export async function holdSeat(
         else if (message.kind === 'end') end(new RivuletError('worker-failed', 'Another tab got no answer.'))
       },
       ended,
-    })
+    }
+    // It has answered this page before, so it is only slow.
+    while (!(await openSwitchboard(use)) && !ended.aborted);
+    ended.throwIfAborted()
     const onProgress = (progress: LoadProgress) => broadcast({ kind: 'progress', progress })
     const started = await startWorker({ ...plan, onProgress }, new Set(), ended)
     worker = { ...started, info: { ...started.info, host: 'shared' } }
-    if (clients.size === 0) linger(0)
     connectClients(worker)
     const { closed } = started.connection
     await new Promise((resolve) => {

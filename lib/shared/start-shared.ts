@@ -138,7 +138,7 @@ async function wantSeat(
 ): Promise<void> {
   while (!signal.aborted) {
     const ending = new AbortController()
-    const hold = () => holdSeat(key, plan, createSwitchboard, ending)
+    const hold = () => holdSeat(key, plan, createSwitchboard, signal, ending)
     try {
       await navigator.locks.request(nameSeatLock(key), { signal }, hold)
     } catch (error) {
