@@ -680,10 +680,11 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
     }
     const { result } = await streamAnswer(engine, conversation, options)
     expect(start + result.text).toBe(whole.text)
-    expect(result.usage).toMatchObject({
-      promptTokens: whole.usage.promptTokens + 3,
-      completionTokens: 5,
-    })
+    expect(result.usage.completionTokens).toBe(5)
+    const addedTokens = result.usage.promptTokens - whole.usage.promptTokens
+    // The Prompt API measures the message to continue as a complete one, with the template's end of a turn.
+    if (subject.kind === 'promptApi') expect(addedTokens).toBeGreaterThanOrEqual(3)
+    else expect(addedTokens).toBe(3)
     // All but the last token, which was never computed.
     if (subject.reportsTokenIds && subject.info.device !== 'server')
       expect(result.usage.cachedPromptTokens).toBeGreaterThanOrEqual(whole.usage.promptTokens)
