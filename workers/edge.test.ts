@@ -12,6 +12,7 @@ function createScriptedHost(concurrency = 1) {
   const seen = { started: [] as string[], running: 0, mostRunning: 0 }
   const host: HostApi = {
     stepsInFlight: 0,
+    checkLoaded() {},
     load: () =>
       new ReadableStream({
         start(controller) {

@@ -101,6 +101,7 @@ export function createEdge(host: HostApi): Edge {
   }
 
   function generate(client: Client, request: GenerateRequest): ReadableStream<GenerationEvent> {
+    host.checkLoaded()
     if (client.waiting.length >= maxWaiting) {
       throw new RivuletError(
         'queue-full',

@@ -24,6 +24,8 @@ type ModelState =
 export interface HostApi extends Omit<WorkerApi, 'readStatus'> {
   /** `Backend.stepsInFlight` */
   readonly stepsInFlight: 0 | 1
+  /** @throws RivuletError `engine-disposed` if no model is loaded */
+  checkLoaded(): void
 }
 
 /** Implements the worker's API on a backend: loads one model, queues generations, turns steps into events. */
@@ -127,6 +129,7 @@ export function createHost<Options>(backend: Backend<Options>): HostApi {
     get stepsInFlight() {
       return backend.stepsInFlight
     },
+    checkLoaded: () => void takeQueue(),
     load(request) {
       const abort = new AbortController()
       // The cast is safe: the backend's factory on the page created and checked these options.
