@@ -1,5 +1,5 @@
 import { chooseModel, type BackendAvailability, type BackendFactory } from './backend-factory.js'
-import { checkChatTemplate, checkEndTokens, refuse, refuseUnknown } from './contract/check-options.js'
+import { checkChatTemplate, checkConcurrency, checkEndTokens, refuse, refuseUnknown } from './contract/check-options.js'
 import { chooseOnnxDevice } from './contract/choose-device.js'
 import { probeDevices } from './contract/devices.js'
 import type { ModelSource } from './locate-model.js'
@@ -103,6 +103,7 @@ const optionNames: readonly string[] = [
   'conversationCacheBytes',
   'memoryBudgetBytes',
   'contextLength',
+  'maxConcurrentGenerations',
   'endTokens',
   'grammar',
   'model',
@@ -124,6 +125,7 @@ function checkOptions(options: Omit<OnnxLoadOptions, 'wasmPaths'>): void {
   if (!Number.isSafeInteger(contextLength) || contextLength < 2) {
     refuse(`onnx({ contextLength }) must be an integer, 2 or more; got ${String(contextLength)}.`)
   }
+  checkConcurrency('onnx', options.maxConcurrentGenerations)
   for (const [name, bytes] of Object.entries({ conversationCacheBytes, memoryBudgetBytes })) {
     if (typeof bytes !== 'number' || !(bytes >= 0)) {
       refuse(`onnx({ ${name} }) must be a number of bytes, 0 or more; got ${String(bytes)}.`)

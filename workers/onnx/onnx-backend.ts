@@ -12,6 +12,7 @@ import { createFormCompiler, type FormCompiler } from '../text/grammar/form-comp
 import type { LoadGrammarEngine } from '../text/grammar/grammar-engine.js'
 import { trackLoad } from '../track-load.js'
 import type { Decoder } from './decoder.js'
+import { createDecoderPool, type DecoderPool } from './decoder-pool.js'
 import { checkFit } from './check-fit.js'
 import { chooseDevice, type ChosenDevice, type UsedDevice } from './device.js'
 import { countPrompt, encodeRequest } from './encode-request.js'
@@ -57,6 +58,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
           'onnx() needs a model. Pass "model" to createEngine() or to onnx().',
         )
       await refuseGguf(model)
+      const { maxConcurrentGenerations: concurrency = 1 } = options
       const chosen = await chooseDevice(options)
       const times = await rememberTimes(
         ['onnx', nameLocation(model), chosen.device],
@@ -80,7 +82,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
       const checkGraph = async (graph: ModelProto, { device, memory }: UsedDevice) => {
         refuseSoftCap(graph, device)
         void startRuntime(device)
-        checkFit(graph, firstCapacity, memory, (await configuring).cacheSizes)
+        checkFit(graph, firstCapacity * concurrency, memory, (await configuring).cacheSizes)
       }
       const [config, { weights, used }] = await Promise.all([
         configuring,
@@ -105,6 +107,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
         contextLength: config.contextLength,
         cacheSizes: config.cacheSizes,
         conversationCacheBytes: options.conversationCacheBytes ?? defaultConversationCacheBytes,
+        maxConcurrentGenerations: concurrency,
         onSession: () => tracker.enterPhase('warm-up'),
         onSlower: (reason) => warnings.push(reason),
       }).finally(tracker.stop)
@@ -112,7 +115,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
       times.remember(tracker.finish())
       const { tokenizer, endIds } = config
       const compiler = loadGrammarEngine && createFormCompiler(loadGrammarEngine, tokenizer, endIds)
-      loaded = { decoder, config, compiler }
+      loaded = { decoder, decoders: createDecoderPool(decoder), config, compiler }
       void reportLoss(decoder, onLost)
       return {
         model: folder.url,
@@ -129,8 +132,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
           ...describeSupport(compiler, config),
           continuation: true,
           seededContinuation: true,
-          // The decoder has only one KV cache.
-          concurrency: 1,
+          concurrency,
           tokenCounting: true,
           prefill: true,
         },
@@ -139,7 +141,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
 
     generate(request, context) {
       if (!loaded) throw disposedError()
-      return generateTokens(loaded.decoder, loaded.config, request, context, loaded.compiler)
+      return generateTokens(loaded.decoders, loaded.config, request, context, loaded.compiler)
     },
 
     tokenCounter: {
@@ -168,6 +170,7 @@ const wholePromptWarning =
 /** What `load` leaves for `generate`. */
 interface Loaded {
   readonly decoder: Decoder
+  readonly decoders: DecoderPool
   readonly config: ModelConfig
   readonly compiler: FormCompiler | undefined
 }

@@ -38,6 +38,8 @@ interface RewrittenFiles extends GraphFiles {
 
 interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'> {
   readonly cacheSizes: CacheSizes
+  /** The number of conversations whose steps may be computed together. @default 1 */
+  readonly maxConcurrentGenerations?: number
   /** Called when the weights are loaded and only the warm-up remains. */
   readonly onSession: () => void
   /** Called if a faster way does not work on this device. `reason` is one or more sentences. */
@@ -192,7 +194,7 @@ async function openGrowingCache(
   runtime: OnnxRuntime,
   device: 'webgpu' | 'wasm',
   files: GraphFiles,
-  { cacheSizes, conversationCacheBytes, prefillRules, onSession }: OpeningOptions,
+  { cacheSizes, conversationCacheBytes, prefillRules, onSession, maxConcurrentGenerations = 1 }: OpeningOptions,
 ): Promise<Decoder> {
   const gpu = device === 'webgpu' ? await createGpuDevice() : undefined
   const target = gpu
@@ -208,8 +210,7 @@ async function openGrowingCache(
       readStateSchema(session, cacheSizes),
       conversationCacheBytes,
       prefillRules,
-      files.rotaryTables,
-      lost,
+      { rotaryTables: files.rotaryTables, lost, maxRows: gpu ? 1 : maxConcurrentGenerations },
     )
   } catch (error) {
     // Free the memory, because the next way needs it.
