@@ -1,5 +1,11 @@
 import { chooseModel, type BackendAvailability, type BackendFactory } from './backend-factory.js'
-import { checkChatTemplate, checkConcurrency, checkEndTokens, refuse, refuseUnknown } from './contract/check-options.js'
+import {
+  checkChatTemplate,
+  checkConcurrency,
+  checkEndTokens,
+  refuse,
+  refuseUnknown,
+} from './contract/check-options.js'
 import { chooseOnnxDevice } from './contract/choose-device.js'
 import { probeDevices } from './contract/devices.js'
 import type { ModelSource } from './locate-model.js'

@@ -249,7 +249,10 @@ export async function createGrowingCacheDecoder(
   async function testBatch({ run }: GrowingBatch): Promise<boolean> {
     const probes = [createRow(), createRow()]
     for (const [index, row] of probes.entries()) {
-      await compute(row, Array.from({ length: warmUpTokens >> index }, (_, id) => id + index))
+      await compute(
+        row,
+        Array.from({ length: warmUpTokens >> index }, (_, id) => id + index),
+      )
       row.pending = 1
     }
     const together = await run(probes).catch(() => undefined)

@@ -194,7 +194,13 @@ async function openGrowingCache(
   runtime: OnnxRuntime,
   device: 'webgpu' | 'wasm',
   files: GraphFiles,
-  { cacheSizes, conversationCacheBytes, prefillRules, onSession, maxConcurrentGenerations = 1 }: OpeningOptions,
+  {
+    cacheSizes,
+    conversationCacheBytes,
+    prefillRules,
+    onSession,
+    maxConcurrentGenerations = 1,
+  }: OpeningOptions,
 ): Promise<Decoder> {
   const gpu = device === 'webgpu' ? await createGpuDevice() : undefined
   const target = gpu

@@ -32,8 +32,7 @@ export function createStepScheduler<Row>(
   let isBusy = false
   let wasStep = false
 
-  const hasAll = (maxRows: number) =>
-    steps.size >= maxRows || [...decoding].every((row) => steps.has(row))
+  const hasAll = (maxRows: number) => steps.size >= maxRows || [...decoding].every((row) => steps.has(row))
 
   async function computeAll(): Promise<void> {
     if (isBusy) return
