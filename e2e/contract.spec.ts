@@ -15,7 +15,15 @@ import { test } from './browsers/test.js'
 import { startFakeServer } from './fake-server.js'
 import { hermesTemplate, thinkingTemplate } from './hermes-template.js'
 import { startLlamaEngine, startSocketBridge } from './llama-bridges.js'
-import { listRefused, promises, subjects, transports, type PromiseName, type Subject } from './promises.js'
+import {
+  concurrentSubjects,
+  listRefused,
+  promises,
+  subjects,
+  transports,
+  type PromiseName,
+  type Subject,
+} from './promises.js'
 import { startRealServer, type RealServer } from './real-server.js'
 
 interface Servers {
@@ -28,19 +36,20 @@ interface Servers {
 /** Opens an engine in the page. With `broken`, that server is tried first. */
 function openEngine(
   page: DrivenPage,
-  kind: Subject['kind'],
+  { kind, concurrency }: Pick<Subject, 'kind' | 'concurrency'>,
   { real, broken }: Servers,
   chatTemplate?: string,
 ): Promise<JSHandle<Engine>> {
   return page.evaluateHandle(
-    ({ kind, real, broken, chatTemplate }) => {
+    ({ kind, concurrency: maxConcurrentGenerations, real, broken, chatTemplate }) => {
       const { createEngine, grpcWeb, onnx, llamaCpp, llamaCppCompat, remote, responses, webLlm } =
         window.rivulet
       const worker = window.createFaultyWorker
       const model = './models/stories/'
       const create = {
-        'onnx wasm': () => onnx({ device: 'wasm', worker, model, chatTemplate }),
-        'onnx webgpu': () => onnx({ device: 'webgpu', worker, model, chatTemplate }),
+        'onnx wasm': () => onnx({ device: 'wasm', worker, model, chatTemplate, maxConcurrentGenerations }),
+        'onnx webgpu': () =>
+          onnx({ device: 'webgpu', worker, model, chatTemplate, maxConcurrentGenerations }),
         llamaCpp: () =>
           llamaCpp({
             threads: 1,
@@ -48,6 +57,7 @@ function openEngine(
             worker: window.createLlamaCppWorker,
             model: './models/stories.gguf',
             chatTemplate,
+            maxConcurrentGenerations,
           }),
         // webLlm()'s own check requires a real GPU.
         webLlm: () => ({
@@ -74,7 +84,7 @@ function openEngine(
       const first = broken ? [remote({ baseURL: broken.url, model: 'story-model' })] : []
       return createEngine({ backend: [...first, create[kind]()] })
     },
-    { kind, real, broken, chatTemplate },
+    { kind, concurrency, real, broken, chatTemplate },
   )
 }
 
@@ -234,7 +244,7 @@ async function withChannels(
     close = started.value.close
   }
   try {
-    const other = await openEngine(page, subject.kind, servers, chatTemplate)
+    const other = await openEngine(page, subject, servers, chatTemplate)
     await check(other)
     await other.evaluate((engine) => engine.dispose())
   } finally {
@@ -284,21 +294,24 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
   },
 
   async backpressure({ subject, engine }) {
-    // The model needs much less time for six tokens. But the reader stops after one, so the next request does not start.
-    const waitMs = subject.kind === 'onnx webgpu' ? 4000 : 1000
+    // The model needs much less time for six tokens. But the readers stop after one, so the next request does not start.
+    const { kind, concurrency = 1 } = subject
+    const waitMs = kind === 'onnx webgpu' ? 4000 : 1000
     const outcome = await engine.evaluate(
-      async (engine, { question, waitMs }) => {
+      async (engine, { question, waitMs, concurrency }) => {
         const wait = (ms: number) => new Promise<string>((done) => setTimeout(() => done('held back'), ms))
-        const unread = engine.generate(question, { temperature: 0, maxTokens: 6 })
-        const reader = unread.getReader()
-        await reader.read()
+        const options = { temperature: 0, maxTokens: 6 }
+        const unread = Array.from({ length: concurrency }, () =>
+          engine.generate(question, options).getReader(),
+        )
+        for (const reader of unread) await reader.read()
         const next = engine.generate(question, { temperature: 0, maxTokens: 1 })
         const nextText = next.text()
         const early = await Promise.race([nextText, wait(waitMs)])
-        while (!(await reader.read()).done);
+        for (const reader of unread) while (!(await reader.read()).done);
         return { early, late: await nextText }
       },
-      { question, waitMs },
+      { question, waitMs, concurrency },
     )
     expect(outcome.early).toBe('held back')
     expect(outcome.late).not.toBe('')
@@ -312,7 +325,7 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
     server.prefillMs = 100
     namedOrigins.add(new URL(server.url).origin)
     try {
-      const other = await openEngine(page, 'remote', { real: { url: server.url, model: 'story-model' } })
+      const other = await openEngine(page, subject, { real: { url: server.url, model: 'story-model' } })
       await checkCancel(other, subject, await streamAnswer(other, question, greedy))
       await other.evaluate((engine) => engine.dispose())
     } finally {
@@ -566,7 +579,7 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
     namedOrigins.add(new URL(server.url).origin)
     try {
       const real = { url: server.url, model: 'story-model', hasTools: true }
-      const other = await openEngine(page, 'remote', { real })
+      const other = await openEngine(page, subject, { real })
       await checkCall(other)
       await other.evaluate((engine) => engine.dispose())
     } finally {
@@ -641,7 +654,7 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
     broken.isBroken = true
     namedOrigins.add(new URL(broken.url).origin)
     try {
-      const second = await openEngine(page, subject.kind, { ...servers, broken: { url: broken.url } })
+      const second = await openEngine(page, subject, { ...servers, broken: { url: broken.url } })
       const { result } = await streamAnswer(second, question, greedy)
       expect(result.text).toBe(whole.text)
       expect(result.parts.map(({ text }) => text)).toEqual(['Once upon', whole.text.slice(9)])
@@ -690,7 +703,7 @@ async function startServer({ kind }: Subject): Promise<RealServer | undefined> {
   return { ...value, ...(bridge && { url: bridge.url }), close }
 }
 
-for (const subject of [...subjects, ...transports]) {
+for (const subject of [...subjects, ...transports, ...concurrentSubjects]) {
   test.describe(subject.name.replaceAll('`', ''), () => {
     let context: Context
     let page: DrivenPage | undefined
@@ -704,7 +717,7 @@ for (const subject of [...subjects, ...transports]) {
       if (server) namedOrigins.add(new URL(server.url).origin).add(new URL(server.url).host)
       page = await openBarePage(await driver.openPage())
       const servers = server ? { real: { url: server.url, model: server.model } } : {}
-      const engine = await openEngine(page, subject.kind, servers)
+      const engine = await openEngine(page, subject, servers)
       const undisturbed = await streamAnswer(engine, question, greedy)
       context = { subject, page, namedOrigins, servers, engine, undisturbed }
     })
@@ -714,7 +727,9 @@ for (const subject of [...subjects, ...transports]) {
     })
 
     test('runs on the requested backend and device', async () => {
-      expect(await context.engine.evaluate(({ info }) => info)).toMatchObject(subject.info)
+      const info = await context.engine.evaluate(({ info }) => info)
+      expect(info).toMatchObject(subject.info)
+      if (subject.concurrency) expect(info.supports.concurrency).toBe(subject.concurrency)
     })
 
     for (const [name, title] of Object.entries(promises) as [PromiseName, string][]) {
