@@ -17,6 +17,8 @@ const devices = {
   'llama-cpp-gpu': 'wasm',
   structured: 'webgpu',
   logprobs: 'webgpu',
+  'host-together': 'webgpu',
+  'wasm-together': 'wasm',
   transports: 'wasm',
   store: 'wasm',
   memory: 'webgpu',
