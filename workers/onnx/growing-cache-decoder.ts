@@ -87,12 +87,12 @@ export async function createGrowingCacheDecoder(
     const { type, width } = tables
     const { buffer } = chooseTable(tables, prefillRules.rotarySwitch, length)
     const rowCount = buffer.byteLength / (width * countElementBytes(type))
-    const rows = Math.min(length, rowCount)
+    const height = Math.min(length, rowCount)
     const data =
       type === 'float16'
-        ? new Uint16Array(buffer, 0, rows * width)
-        : new Float32Array(buffer, 0, rows * width)
-    return new Tensor(type, data, [rows, width])
+        ? new Uint16Array(buffer, 0, height * width)
+        : new Float32Array(buffer, 0, height * width)
+    return new Tensor(type, data, [height, width])
   }
 
   /** Creates the inputs of a run: those for the tokens, the rotary tables, and the states. */
@@ -256,16 +256,15 @@ export async function createGrowingCacheDecoder(
       row.pending = 1
     }
     const together = await run(probes).catch(() => undefined)
-    const parts: Float32Array[] = []
+    let alone: number[] = []
     for (const row of probes) {
       await compute(row, [1])
-      parts.push(row.logits)
+      alone = alone.concat(Array.from(row.logits))
       disposeCache(row.cache)
     }
-    const alone = Float32Array.from(parts.flatMap((logits) => [...logits]))
     if (together?.logits.length !== alone.length) return false
     const name = (logits: Float32Array) => new Map([[logitsOutput, logits]])
-    return measureDifference(name(together.logits), name(alone)) < stepTolerances.float32
+    return measureDifference(name(together.logits), name(Float32Array.from(alone))) < stepTolerances.float32
   }
 
   function openRow(): Decoder {

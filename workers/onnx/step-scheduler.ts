@@ -14,8 +14,8 @@ export interface StepScheduler<Row> {
   step(row: Row): Promise<void>
   /** Runs `work` while nothing else computes. */
   run<Result>(work: () => Promise<Result>): Promise<Result>
-  /** True while a run or a step computes. */
-  readonly isBusy: boolean
+  /** The number of conversations that decode. */
+  readonly decodingCount: number
 }
 
 /**
@@ -60,11 +60,15 @@ export function createStepScheduler<Row>(
   }
 
   return {
-    get isBusy() {
-      return isBusy
+    get decodingCount() {
+      return decoding.size
     },
     join: (row) => void decoding.add(row),
-    leave: (row) => void decoding.delete(row),
+    leave(row) {
+      decoding.delete(row)
+      // Nobody waits for it any more.
+      steps.delete(row)
+    },
     step(row) {
       const request = createDeferred<void>()
       steps.set(row, request)
