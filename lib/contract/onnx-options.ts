@@ -60,8 +60,8 @@ export interface OnnxLoadOptions {
    */
   readonly conversationCacheBytes?: number | undefined
   /**
-   * The number of generations that can run at the same time, from 1 to 16. More of them wait in the engine's queue. Where the
-   * graph and the device allow it, one step of the model computes a token of each. Otherwise their steps take turns. Each
+   * The number of generations that can run at the same time, from 1 to 16. More of them wait in the engine's queue. On WASM, one
+   * step of the model computes a token of each, if the graph allows it. Otherwise, and on WebGPU, their steps take turns. Each
    * generation has a KV cache of its own, whose memory is allocated when it is first needed.
    * @default 1
    */
