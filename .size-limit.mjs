@@ -12,7 +12,7 @@ const rows = [
   ['rivulet/llama-cpp', 'llama-cpp/llama-cpp.js', '2.7 kB'],
   ['rivulet/llama-cpp-compat', 'llama-cpp-compat/llama-cpp-compat.js', '0.3 kB'],
   ['rivulet/onnx', 'onnx/onnx.js', '3 kB'],
-  ['rivulet/openai', 'openai/openai.js', '9.2 kB'],
+  ['rivulet/openai', 'openai/openai.js', '9.5 kB'],
   ['rivulet/opentelemetry', 'opentelemetry/opentelemetry.js', '1.2 kB'],
   ['rivulet/prompt-api', 'prompt-api/prompt-api.js', '30.4 kB'],
   ['rivulet/prompt-api-backend', 'prompt-api-backend/prompt-api-backend.js', '3.2 kB'],

@@ -16,6 +16,7 @@ import { startFakeServer } from './fake-server.js'
 import { hermesTemplate, thinkingTemplate } from './hermes-template.js'
 import { startLlamaEngine, startSocketBridge } from './llama-bridges.js'
 import {
+  concurrentSubjects,
   listRefused,
   promises,
   sharedSubject,
@@ -37,19 +38,20 @@ interface Servers {
 /** Opens an engine in the page. With `broken`, that server is tried first. */
 function openEngine(
   page: DrivenPage,
-  { kind, host = 'tab' }: Pick<Subject, 'kind' | 'host'>,
+  { kind, host = 'tab', concurrency }: Pick<Subject, 'kind' | 'host' | 'concurrency'>,
   { real, broken }: Servers,
   chatTemplate?: string,
 ): Promise<JSHandle<Engine>> {
   return page.evaluateHandle(
-    async ({ kind, host, real, broken, chatTemplate }) => {
+    async ({ kind, host, concurrency: maxConcurrentGenerations, real, broken, chatTemplate }) => {
       const { createEngine, grpcWeb, onnx, llamaCpp, llamaCppCompat, promptApi, remote, responses, webLlm } =
         window.rivulet
       const worker = window.createFaultyWorker
       const model = './models/stories/'
       const create = {
-        'onnx wasm': () => onnx({ device: 'wasm', worker, model, chatTemplate }),
-        'onnx webgpu': () => onnx({ device: 'webgpu', worker, model, chatTemplate }),
+        'onnx wasm': () => onnx({ device: 'wasm', worker, model, chatTemplate, maxConcurrentGenerations }),
+        'onnx webgpu': () =>
+          onnx({ device: 'webgpu', worker, model, chatTemplate, maxConcurrentGenerations }),
         llamaCpp: () =>
           llamaCpp({
             threads: 1,
@@ -57,6 +59,7 @@ function openEngine(
             worker: window.createLlamaCppWorker,
             model: './models/stories.gguf',
             chatTemplate,
+            maxConcurrentGenerations,
           }),
         // webLlm()'s own check requires a real GPU.
         webLlm: () => ({
@@ -96,7 +99,7 @@ function openEngine(
         engine.generate(prompt, { ...options, ...(temperature !== 0 && { temperature }) } as typeof options)
       return Object.setPrototypeOf({ generate }, engine) as Engine
     },
-    { kind, host, real, broken, chatTemplate },
+    { kind, host, concurrency, real, broken, chatTemplate },
   )
 }
 
@@ -328,21 +331,24 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
   },
 
   async backpressure({ subject, engine }) {
-    // The model needs much less time for six tokens. But the reader stops after one, so the next request does not start.
-    const waitMs = subject.kind === 'onnx webgpu' ? 4000 : 1000
+    // The model needs much less time for six tokens. But the readers stop after one, so the next request does not start.
+    const { kind, concurrency = 1 } = subject
+    const waitMs = kind === 'onnx webgpu' ? 4000 : 1000
     const outcome = await engine.evaluate(
-      async (engine, { question, waitMs }) => {
+      async (engine, { question, waitMs, concurrency }) => {
         const wait = (ms: number) => new Promise<string>((done) => setTimeout(() => done('held back'), ms))
-        const unread = engine.generate(question, { temperature: 0, maxTokens: 6 })
-        const reader = unread.getReader()
-        await reader.read()
+        const options = { temperature: 0, maxTokens: 6 }
+        const unread = Array.from({ length: concurrency }, () =>
+          engine.generate(question, options).getReader(),
+        )
+        for (const reader of unread) await reader.read()
         const next = engine.generate(question, { temperature: 0, maxTokens: 1 })
         const nextText = next.text()
         const early = await Promise.race([nextText, wait(waitMs)])
-        while (!(await reader.read()).done);
+        for (const reader of unread) while (!(await reader.read()).done);
         return { early, late: await nextText }
       },
-      { question, waitMs },
+      { question, waitMs, concurrency },
     )
     expect(outcome.early).toBe('held back')
     expect(outcome.late).not.toBe('')
@@ -744,7 +750,7 @@ async function startServer({ kind }: Subject): Promise<RealServer | undefined> {
   return { ...value, ...(bridge && { url: bridge.url }), close }
 }
 
-for (const subject of [...subjects, sharedSubject, ...transports]) {
+for (const subject of [...subjects, sharedSubject, ...transports, ...concurrentSubjects]) {
   test.describe(subject.name.replaceAll('`', ''), () => {
     let context: Context
     let page: DrivenPage | undefined
@@ -768,7 +774,9 @@ for (const subject of [...subjects, sharedSubject, ...transports]) {
     })
 
     test('runs on the requested backend and device', async () => {
-      expect(await context.engine.evaluate(({ info }) => info)).toMatchObject(subject.info)
+      const info = await context.engine.evaluate(({ info }) => info)
+      expect(info).toMatchObject(subject.info)
+      if (subject.concurrency) expect(info.supports.concurrency).toBe(subject.concurrency)
     })
 
     for (const [name, title] of Object.entries(promises) as [PromiseName, string][]) {

@@ -151,7 +151,7 @@ test('a refused request is the client’s own error, with the name of the field'
     }
     return {
       tools: await fail({ tools: [{ type: 'function', function: { name: 'look' } }] }),
-      n: await fail({ n: 2 }),
+      n: await fail({ n: 0 }),
       model: await fail({ model: 'gpt-4o' }),
       temperature: await fail({ temperature: -1 }),
       maxTokens: await fail({ max_tokens: 0 }),

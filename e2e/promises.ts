@@ -51,6 +51,8 @@ export interface Subject {
   readonly ignored: readonly string[]
   /** Requests run one at a time. */
   readonly isQueued: boolean
+  /** The option `maxConcurrentGenerations`. @default 1 */
+  readonly concurrency?: number
   readonly reportsTokenIds: boolean
   readonly reportsModelTimes: boolean
   readonly canContinue: boolean
@@ -178,6 +180,20 @@ export const sharedSubject: Subject = {
     (name) => !['cancel', 'recovery'].includes(name),
   ),
 }
+
+const concurrent = {
+  isQueued: false,
+  concurrency: 4,
+  // The promises are those of the backends above; `npm run soak` tests that several generations at a time keep them.
+  onlyInSoak: Object.keys(promises) as PromiseName[],
+}
+
+/** Backends that run several generations at the same time. */
+export const concurrentSubjects: readonly Subject[] = subjects.flatMap((subject) =>
+  ['onnx wasm', 'onnx webgpu', 'llamaCpp'].includes(subject.kind)
+    ? [{ ...subject, ...concurrent, name: `${subject.name}, four at a time` }]
+    : [],
+)
 
 /**
  * The model of these tests' server has no tools and no thoughts. Forms are refused for its Responses API, and behind the test's

@@ -23,6 +23,8 @@ describe('llamaCpp() refuses by name', () => {
     [{ chatTemplate: 5 }, 'chatTemplate'],
     [{ memoryBudgetBytes: -1 }, 'memoryBudgetBytes'],
     [{ conversationCacheBytes: -1 }, 'conversationCacheBytes'],
+    [{ maxConcurrentGenerations: 0 }, 'maxConcurrentGenerations'],
+    [{ maxConcurrentGenerations: 17 }, 'maxConcurrentGenerations'],
     [{ wasmUrl: 'http://[' }, 'wasmUrl'],
     [{ compat: true }, 'compat'],
     [{ compat: { script: 'https://a.example/a.js' } }, 'wasm'],

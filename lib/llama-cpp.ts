@@ -1,5 +1,11 @@
 import { chooseModel, type BackendAvailability, type BackendFactory } from './backend-factory.js'
-import { checkChatTemplate, checkEndTokens, refuse, refuseUnknown } from './contract/check-options.js'
+import {
+  checkChatTemplate,
+  checkConcurrency,
+  checkEndTokens,
+  refuse,
+  refuseUnknown,
+} from './contract/check-options.js'
 import { chooseLlamaCppDevice } from './contract/choose-device.js'
 import { probeDevices } from './contract/devices.js'
 import {
@@ -54,6 +60,7 @@ export interface LlamaCppOptions extends Omit<LlamaCppLoadOptions, 'wasmUrl' | '
 const optionNames: readonly string[] = [
   'device',
   'contextLength',
+  'maxConcurrentGenerations',
   'endTokens',
   'chatTemplate',
   'threads',
@@ -113,7 +120,9 @@ function checkOptions({
   memoryBudgetBytes = 0,
   conversationCacheBytes = 0,
   endTokens,
+  maxConcurrentGenerations,
 }: LlamaCppLoadOptions): void {
+  checkConcurrency('llamaCpp', maxConcurrentGenerations)
   checkEndTokens('llamaCpp', endTokens)
   checkChatTemplate('llamaCpp', chatTemplate)
   if (device !== undefined && !llamaCppDevices.includes(device)) {

@@ -79,6 +79,8 @@ describe('wasmPaths', () => {
 test.each([
   [{ contextLength: 1 }, /contextLength }\) must be an integer, 2 or more; got 1/],
   [{ contextLength: '512' }, /contextLength/],
+  [{ maxConcurrentGenerations: 0 }, /maxConcurrentGenerations }\) must be an integer from 1 to 16; got 0/],
+  [{ maxConcurrentGenerations: 1.5 }, /maxConcurrentGenerations/],
   [{ endTokens: '<|end|>' }, /endTokens }\) must be a list/],
   [{ endTokens: [7] }, /endTokens/],
 ])('%j is refused', (options, message) => {

@@ -1,5 +1,11 @@
 import { chooseModel, type BackendAvailability, type BackendFactory } from './backend-factory.js'
-import { checkChatTemplate, checkEndTokens, refuse, refuseUnknown } from './contract/check-options.js'
+import {
+  checkChatTemplate,
+  checkConcurrency,
+  checkEndTokens,
+  refuse,
+  refuseUnknown,
+} from './contract/check-options.js'
 import { chooseOnnxDevice } from './contract/choose-device.js'
 import { probeDevices } from './contract/devices.js'
 import type { ModelSource } from './locate-model.js'
@@ -104,6 +110,7 @@ const optionNames: readonly string[] = [
   'keptPrefixBytes',
   'memoryBudgetBytes',
   'contextLength',
+  'maxConcurrentGenerations',
   'endTokens',
   'grammar',
   'model',
@@ -126,6 +133,7 @@ function checkOptions(options: Omit<OnnxLoadOptions, 'wasmPaths'>): void {
   if (!Number.isSafeInteger(contextLength) || contextLength < 2) {
     refuse(`onnx({ contextLength }) must be an integer, 2 or more; got ${String(contextLength)}.`)
   }
+  checkConcurrency('onnx', options.maxConcurrentGenerations)
   for (const [name, bytes] of Object.entries({
     conversationCacheBytes,
     keptPrefixBytes,

@@ -156,7 +156,7 @@ describe('the helpers of OpenAI’s client', () => {
     expect(streamed.request_id).toMatch(/^req_/)
     expect(streamed.request_id).not.toBe(request_id)
     for await (const _ of streamed.data);
-    const error = await catchError(client.chat.completions.create({ ...asked, n: 2 }))
+    const error = await catchError(client.chat.completions.create({ ...asked, n: 0 }))
     expect(error.requestID).toMatch(/^req_/)
   })
 
@@ -171,6 +171,77 @@ describe('the helpers of OpenAI’s client', () => {
     const { client } = open(() => ({ words: [], end: 'silence' }), { maxRetries: 0 })
     const slow = client.chat.completions.create(asked, { timeout: 50 })
     await expect(slow).rejects.toBeInstanceOf(APIConnectionTimeoutError)
+  })
+})
+
+describe('several answers to one prompt', () => {
+  const counted = () => {
+    let requests = 0
+    return open(() => {
+      requests += 1
+      return { words: [`answer ${requests}:`, ...words] }
+    })
+  }
+  const texts = [1, 2, 3].map((number) => `answer ${number}:${words.join('')}`)
+
+  it('are the choices of a chat, with a seed for each, and their prompt counts once', async () => {
+    const { client, engine } = counted()
+    const { choices, usage } = await client.chat.completions.create({ ...asked, n: 3, seed: 2 ** 32 - 2 })
+    expect(choices.map(({ index }) => index)).toEqual([0, 1, 2])
+    expect(choices.map(({ message }) => message.content)).toEqual(texts)
+    expect(engine.requests.map(({ options }) => options.seed)).toEqual([2 ** 32 - 2, 2 ** 32 - 1, 0])
+    const one = await client.chat.completions.create(asked)
+    expect(usage).toMatchObject({
+      prompt_tokens: one.usage?.prompt_tokens,
+      completion_tokens: 3 * one.usage!.completion_tokens,
+    })
+  })
+
+  it('are streamed at the same time, each with its role, its text and its end', async () => {
+    const { client } = counted()
+    const stream = await client.chat.completions.create({
+      ...asked,
+      n: 3,
+      stream: true,
+      stream_options: { include_usage: true },
+    })
+    const seen: Record<number, { roles: number; text: string; ends: number }> = {}
+    const order: number[] = []
+    for await (const { choices } of stream) {
+      for (const { index, delta, finish_reason: end } of choices) {
+        const answer = (seen[index] ??= { roles: 0, text: '', ends: 0 })
+        if (delta.role) answer.roles += 1
+        if (delta.content) order.push(index)
+        answer.text += delta.content ?? ''
+        if (end) answer.ends += 1
+      }
+    }
+    expect(Object.values(seen)).toEqual(texts.map((text) => ({ roles: 1, text, ends: 1 })))
+    expect(order.slice(0, 6).toSorted()).toEqual([0, 0, 1, 1, 2, 2])
+  })
+
+  it('follow the prompts of a completion', async () => {
+    const { client } = counted()
+    const { choices } = await client.completions.create({ model: 'local', prompt: ['a', 'b'], n: 2 })
+    expect(choices.map(({ index, text }) => [index, text.slice(0, 9)])).toEqual([
+      [0, 'answer 1:'],
+      [1, 'answer 2:'],
+      [2, 'answer 3:'],
+      [3, 'answer 4:'],
+    ])
+  })
+
+  it('end together if one of them fails', async () => {
+    let requests = 0
+    const { client, engine } = open(() => {
+      requests += 1
+      return requests === 2
+        ? { words: [], end: new RivuletError('generation-failed', 'broken') }
+        : { words, end: 'silence' }
+    })
+    const error = await catchError(client.chat.completions.create({ ...asked, n: 3 }))
+    expect(error.code).toBe('generation-failed')
+    expect(engine.requests).toHaveLength(3)
   })
 })
 

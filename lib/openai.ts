@@ -30,7 +30,9 @@ export interface OpenaiFetchOptions {
  *
  * The function answers `/chat/completions`, `/completions`, `/responses` and `/models` below any base URL, streamed or as a
  * whole. No request leaves the page, and nothing is stored. Forms of the answer, tools and reasoning work if the engine's model
- * supports them. A field that the engine does not support (several answers, images, tools that run on a server) is refused: the
+ * supports them. With `n`, the answers to a prompt are generated at the same time if the backend has `maxConcurrentGenerations`,
+ * and one after the other otherwise; their prompt is computed once. With `seed`, they have the seeds `seed`, `seed + 1` and so on.
+ * A field that the engine does not support (images, tools that run on a server) is refused: the
  * error has OpenAI's format and status 400, and names the field. Values that demand nothing, such
  * as `tools: []`, are accepted. Cancelling the response body or aborting the request cancels the generation. A body that
  * nobody reads pauses the model, for 30 seconds at most: then the rest is generated and waits for its reader.
@@ -149,21 +151,22 @@ function createWriter({ isChat, model, includesUsage }: ReadRequest) {
 
 async function writeWholeAnswer(engine: Engine, read: ReadRequest, signal: AbortSignal): Promise<object> {
   const choices: WholeChoice[] = []
-  let logprobs: WholeChoice['logprobs'] = []
+  const logprobs = new Map<number, WholeChoice['logprobs']>()
   for await (const part of answerPrompts(engine, read, signal)) {
-    if (part.kind === 'chunk') logprobs = logprobs.concat(part.chunk.logprobs ?? [])
+    const { index } = part
+    const known = logprobs.get(index) ?? []
+    if (part.kind === 'chunk') logprobs.set(index, known.concat(part.chunk.logprobs ?? []))
     else {
-      const { result, end, index } = part
-      choices.push({ result, end, logprobs, promptLength: countCharacters(read, index) })
-      logprobs = []
+      const { result, end } = part
+      choices[index] = { result, end, logprobs: known, promptLength: countCharacters(read, index) }
     }
   }
-  return createWriter(read).writeWhole(choices)
+  return createWriter(read).writeWhole(choices, read.count)
 }
 
-/** Returns the length of a completion's prompt, in characters; 0 for a chat. */
-function countCharacters({ prompts }: ReadRequest, index: number): number {
-  const prompt = prompts[index]
+/** Returns the length of the prompt of answer number `index`, in characters, for a completion; 0 for a chat. */
+function countCharacters({ prompts, count }: ReadRequest, index: number): number {
+  const prompt = prompts[Math.floor(index / count)]
   return typeof prompt === 'string' ? prompt.length : 0
 }
 
@@ -175,22 +178,22 @@ async function* writeEvents(
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, undefined> {
   const writer = createWriter(read)
   const usages: Usage[] = []
-  let offset = countCharacters(read, 0)
-  let hasStarted = false
+  /** Where the next chunk of each answer starts. An answer that has not started has no offset. */
+  const offsets = new Map<number, number>()
   for await (const part of answerPrompts(engine, read, signal)) {
-    const head = hasStarted ? undefined : writer.start()
-    hasStarted = true
-    if (head) yield writeEvent(head)
     const { index } = part
+    const head = offsets.has(index) ? undefined : writer.start(index)
+    const offset = offsets.get(index) ?? countCharacters(read, index)
+    offsets.set(index, offset)
+    if (head) yield writeEvent(head)
     if (part.kind === 'chunk') {
       yield writeEvent(writer.write(part.chunk, index, offset))
-      offset += part.chunk.text.length
+      offsets.set(index, offset + part.chunk.text.length)
     } else {
       yield writeEvent(writer.end(part.end, index))
-      usages.push(part.result.usage)
-      offset = countCharacters(read, index + 1)
+      usages[index] = part.result.usage
     }
   }
-  if (read.includesUsage) yield writeEvent(writer.writeUsageChunk(addUsages(usages)))
+  if (read.includesUsage) yield writeEvent(writer.writeUsageChunk(addUsages(usages, read.count)))
   yield writeDone()
 }

@@ -18,6 +18,8 @@ const devices = {
   structured: 'webgpu',
   logprobs: 'webgpu',
   sessions: 'wasm',
+  'host-together': 'webgpu',
+  'wasm-together': 'wasm',
   transports: 'wasm',
   store: 'wasm',
   memory: 'webgpu',

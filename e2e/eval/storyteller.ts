@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import * as runtime from 'onnxruntime-web/wasm'
+import { createDecoderPool } from '../../workers/onnx/decoder-pool.js'
 import { openDiskFolder } from '../../workers/onnx/disk-folder.test-support.js'
 import { readModelConfig } from '../../workers/onnx/model-config.js'
 import { readModelWeights } from '../../workers/onnx/model-weights.js'
@@ -37,13 +38,14 @@ export async function openStoryteller(path: string): Promise<Storyteller> {
     conversationCacheBytes: 2 ** 20,
     onSession: () => {},
   })
+  const decoders = createDecoderPool(decoder)
   return {
     contextLength,
     async generate(messages, sampling) {
       const input = { kind: 'chat', messages, assistantPrefix: '' } as const
       const { signal } = new AbortController()
       const request = { input, options: { stop: [], ...sampling } }
-      const steps = generateTokens(decoder, config, request, { signal, queueMs: 0 })
+      const steps = generateTokens(decoders, config, request, { signal, queueMs: 0 })
       let text = ''
       let tokens = 0
       let promptTokens: number | undefined

@@ -57,3 +57,19 @@ export function checkEndTokens(owner: string, value: unknown): void {
     return
   refuse(`${owner}({ endTokens }) must be a list of up to ${maxEndTokens} non-empty strings.`, 'endTokens')
 }
+
+/** The most generations that a backend can run at the same time. */
+const mostConcurrentGenerations = 16
+
+/**
+ * Checks the option `maxConcurrentGenerations` of a backend.
+ * @param owner the backend's function, for the error message: `onnx`
+ * @throws RivuletError `invalid-option`
+ */
+export function checkConcurrency(owner: string, value: number = 1): void {
+  if (Number.isSafeInteger(value) && value >= 1 && value <= mostConcurrentGenerations) return
+  refuse(
+    `${owner}({ maxConcurrentGenerations }) must be an integer from 1 to ${mostConcurrentGenerations}; got ${String(value)}.`,
+    'maxConcurrentGenerations',
+  )
+}

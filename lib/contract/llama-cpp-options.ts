@@ -23,6 +23,16 @@ export interface LlamaCppLoadOptions {
    */
   readonly contextLength?: number | undefined
   /**
+   * The number of generations that can run at the same time, from 1 to 16: llama.cpp's slots. More of them wait in the engine's
+   * queue. Each slot has a context of `contextLength` tokens, whose memory is allocated when the model is loaded.
+   *
+   * llama.cpp computes a token of every running answer each time it returns a token of one of them. So it is ahead of its readers
+   * while several answers run, and an answer that nobody reads is computed further, up to its `maxTokens`, as long as others are
+   * read.
+   * @default 1
+   */
+  readonly maxConcurrentGenerations?: number | undefined
+  /**
    * The texts of further tokens that end an answer, such as `['<|im_end|>']`. They end it in addition to the tokens that
    * llama.cpp knows and the token that the chat template writes after an answer. A text that is not a control token or a
    * user-defined token of the model is refused with `invalid-option`.

@@ -66,6 +66,13 @@ export interface OnnxLoadOptions {
    */
   readonly keptPrefixBytes?: number | undefined
   /**
+   * The number of generations that can run at the same time, from 1 to 16. More of them wait in the engine's queue. On WASM, one
+   * step of the model computes a token of each, if the graph allows it. Otherwise, and on WebGPU, their steps take turns. Each
+   * generation has a KV cache of its own, whose memory is allocated when it is first needed.
+   * @default 1
+   */
+  readonly maxConcurrentGenerations?: number | undefined
+  /**
    * Limit for the weights and the first KV cache together, in bytes. A larger model is refused with `memory-exceeded`
    * before its external weights are downloaded. A model that exceeds the limits of the adapter or of WebAssembly is
    * always refused.

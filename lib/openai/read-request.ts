@@ -10,6 +10,8 @@ export interface ReadRequest {
   /** The conversation of a chat; one or more texts of a completion, which are answered in order. */
   readonly prompts: readonly [Prompt, ...Prompt[]]
   readonly options: Omit<GenerateOptions, 'signal'>
+  /** The number of answers to each prompt. */
+  readonly count: number
   readonly isStream: boolean
   readonly includesUsage: boolean
 }
@@ -44,6 +46,7 @@ const optionFields = [...sentOptions, 'topLogprobs' as const].flatMap((name) => 
 /** Fields that are read, but are not in the option table. */
 const readFields = [
   'model',
+  'n',
   'messages',
   'prompt',
   'stream',
@@ -71,8 +74,7 @@ const neutralFields: Readonly<Record<string, (value: unknown, fields: Json) => b
   function_call: isOneOf('none', 'auto'),
   modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === 'text',
   verbosity: isOneOf('medium'),
-  n: isOneOf(1),
-  best_of: isOneOf(1),
+  best_of: (value, { n = 1 }) => value === n,
   echo: isOneOf(false),
   suffix: isOneOf(''),
 }
@@ -102,9 +104,18 @@ export function readRequest(body: unknown, isChat: boolean): ReadRequest {
     model,
     prompts: isChat ? [readMessages(fields.messages)] : readPrompts(fields.prompt),
     options: { ...readOptions(fields, isChat), ...(!isChat && { applyChatTemplate: false }) },
+    count: readCount(fields.n),
     isStream: stream,
     includesUsage: readIncludesUsage(fields.stream_options),
   }
+}
+
+/** The most answers to one prompt. */
+const mostAnswers = 16
+
+function readCount(count: unknown = 1): number {
+  if (typeof count === 'number' && Number.isInteger(count) && count >= 1 && count <= mostAnswers) return count
+  return refuse('n', `must be an integer from 1 to ${mostAnswers}.`)
 }
 
 function readOptions(fields: Json, isChat: boolean): Omit<GenerateOptions, 'signal'> {

@@ -21,6 +21,8 @@ const neutralValues: Readonly<Record<string, readonly unknown[]>> = {
   previous_response_id: [],
   conversation: [],
   prompt: [],
+  // The Responses API has no such field.
+  n: [1],
   truncation: ['disabled', 'auto'],
 }
 

@@ -16,7 +16,7 @@ describe('an answer in OpenAI’s format', () => {
   it('has a role, deltas, a finish reason and the usage for a chat', () => {
     const writer = createAnswerWriter(head)
     const chunks = [
-      writer.start(),
+      writer.start(0),
       writer.write(chunk, 0, 0),
       writer.end('length', 0),
       writer.writeUsageChunk(usage),
@@ -44,7 +44,7 @@ describe('an answer in OpenAI’s format', () => {
 
   it('has neither role nor delta for a completion', () => {
     const writer = createAnswerWriter({ ...head, isChat: false, includesUsage: false })
-    expect(writer.start()).toBeUndefined()
+    expect(writer.start(0)).toBeUndefined()
     expect(writer.write(chunk, 0, 0)).toEqual({
       id: 'chatcmpl-1',
       object: 'text_completion',

@@ -52,13 +52,13 @@ export function createAnswerWriter({ id, isChat, model, created, includesUsage }
   }
 
   return {
-    /** Returns the first chunk of a chat; undefined for a completion, which starts with its text. */
-    start: () =>
+    /** Returns the first chunk of an answer in a chat; undefined for a completion, which starts with its text. */
+    start: (index: number) =>
       isChat
         ? {
             ...head,
             choices: [
-              { index: 0, delta: { role: 'assistant', content: '' }, logprobs: null, finish_reason: null },
+              { index, delta: { role: 'assistant', content: '' }, logprobs: null, finish_reason: null },
             ],
             ...noUsage,
           }
@@ -69,8 +69,11 @@ export function createAnswerWriter({ id, isChat, model, created, includesUsage }
     end: (end: AnswerEnd, index: number) => writeChunk(index, {}, end, null),
     writeUsageChunk: (usage: Usage) => ({ ...head, choices: [], usage: writeUsage(usage) }),
     /** Returns the whole answer as one object. */
-    writeWhole(choices: readonly WholeChoice[]) {
-      const usage = addUsages(choices.map(({ result }) => result.usage))
+    writeWhole(choices: readonly WholeChoice[], answersPerPrompt = 1) {
+      const usage = addUsages(
+        choices.map(({ result }) => result.usage),
+        answersPerPrompt,
+      )
       const object = isChat ? 'chat.completion' : 'text_completion'
       const written = choices.map(({ result, end, logprobs, promptLength }, index) => {
         const content = isChat ? { message: writeMessage(result) } : { text: result.text }
@@ -82,12 +85,15 @@ export function createAnswerWriter({ id, isChat, model, created, includesUsage }
   }
 }
 
-/** Adds the usages of several prompts. */
-export function addUsages(usages: readonly Usage[]): Usage {
-  const sum = (read: (usage: Usage) => number) => usages.reduce((total, usage) => total + read(usage), 0)
+/** Adds the usages of several answers. The tokens of a prompt count once, as in OpenAI's API: those of its first answer. */
+export function addUsages(usages: readonly Usage[], answersPerPrompt: number): Usage {
+  const add = (list: readonly Usage[], read: (usage: Usage) => number) =>
+    list.reduce((total, usage) => total + read(usage), 0)
+  const sum = (read: (usage: Usage) => number) => add(usages, read)
+  const first = usages.filter((_, index) => index % answersPerPrompt === 0)
   return {
-    promptTokens: sum(({ promptTokens }) => promptTokens),
-    cachedPromptTokens: sum(({ cachedPromptTokens }) => cachedPromptTokens),
+    promptTokens: add(first, ({ promptTokens }) => promptTokens),
+    cachedPromptTokens: add(first, ({ cachedPromptTokens }) => cachedPromptTokens),
     completionTokens: sum(({ completionTokens }) => completionTokens),
     reasoningTokens: sum(({ reasoningTokens = 0 }) => reasoningTokens),
   }

@@ -47,14 +47,30 @@ const usualTimes = {
 export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
   let loaded: LoadedModel | undefined
   let open: () => Promise<LoadedModel>
+  /** How many generations and counts use the model. */
+  let users = 0
+  let reopening: Promise<LoadedModel> | undefined
 
-  /** Returns the loaded model. Loads it again first if llama.cpp keeps too much memory for earlier conversations. */
+  /**
+   * Returns the loaded model. Loads it again first if llama.cpp keeps too much memory for earlier conversations, and nothing
+   * else uses it.
+   */
   async function takeModel(): Promise<LoadedModel> {
     if (!loaded) throw new RivuletError('engine-disposed', 'No model is loaded. Create a new engine.')
-    if (!loaded.memory.isFull) return loaded
-    await loaded.runtime.exit()
+    if (reopening) return reopening
+    if (!loaded.memory.isFull || users > 1) return loaded
+    reopening = reopen(loaded)
     try {
-      return (loaded = await open())
+      return (loaded = await reopening)
+    } finally {
+      reopening = undefined
+    }
+  }
+
+  async function reopen({ runtime }: LoadedModel): Promise<LoadedModel> {
+    await runtime.exit()
+    try {
+      return await open()
     } catch (error) {
       throw new RivuletError(
         'worker-failed',
@@ -95,19 +111,20 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         const chatTemplate = findChatTemplate(chatTemplates, options.chatTemplate, tokens)
         signal.throwIfAborted()
         const contextLength = chooseContext(header, options)
+        const { maxConcurrentGenerations: slots = 1 } = options
         checkFit(files, header, {
-          contextLength,
+          contextLength: contextLength * slots,
           usesGpu: device.useGpu,
           budgetBytes: options.memoryBudgetBytes,
         })
-        const parameters = chooseParameters(device, contextLength)
+        const parameters = chooseParameters(device, contextLength, slots)
         const runtimeFiles = { ...build, wasm: await fetchingWasm }
         tracker.enterPhase('load')
         const controlTokens = readControlTokens(header, chatTemplate, options.endTokens ?? [])
         const family = chatTemplate ? readFamily(chatTemplate, header) : plainFamily
         const conversationBytes = options.conversationCacheBytes ?? defaultConversationCacheBytes
         open = async () => ({
-          runtime: await openLlamaCpp(files, runtimeFiles, parameters),
+          runtime: await openLlamaCpp(files, runtimeFiles, parameters, slots),
           chatTemplate,
           family,
           writePrompt: createPromptWriter(header, controlTokens.all),
@@ -122,7 +139,7 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
         loaded = model
         // A local file has only a name, no URL.
         const address = location.kind === 'local' ? paths[0]! : folder.url + paths[0]!
-        return describeModel(address, model, device)
+        return describeModel(address, model, device, slots)
       } finally {
         tracker.stop()
         // The folder stays open until its files are read, so that they cannot be removed.
@@ -131,13 +148,25 @@ export function createLlamaCppBackend(): Backend<LlamaCppLoadOptions> {
     },
 
     async *generate(request, context) {
-      return yield* generateTokens(await takeModel(), request, context)
+      users += 1
+      try {
+        return yield* generateTokens(await takeModel(), request, context)
+      } finally {
+        users -= 1
+      }
     },
 
     tokenCounter: {
-      // llama.cpp runs one request at a time.
+      // A count needs a slot of llama.cpp.
       needsTurn: true,
-      count: async (request, signal) => countPromptTokens(await takeModel(), request, signal),
+      async count(request, signal) {
+        users += 1
+        try {
+          return await countPromptTokens(await takeModel(), request, signal)
+        } finally {
+          users -= 1
+        }
+      },
     },
 
     async unload() {
@@ -187,15 +216,17 @@ function chooseContext(header: GgufHeader, { contextLength }: LlamaCppLoadOption
 }
 
 /** Returns the parameters under the names of wllama's options. */
-function chooseParameters({ useGpu, threads }: ChosenDevice, contextLength: number) {
+function chooseParameters({ useGpu, threads }: ChosenDevice, contextLength: number, slots: number) {
   const chunkTokens = useGpu ? prefillChunkTokens.gpu : prefillChunkTokens.cpu
   return {
-    n_ctx: contextLength,
+    n_ctx: contextLength * slots,
     n_threads: threads,
     n_gpu_layers: useGpu ? undefined : 0,
     n_batch: chunkTokens,
     n_ubatch: chunkTokens,
-    n_parallel: 1,
+    n_parallel: slots,
+    // With several slots, each has a context of its own, so that every generation has room for `contextLength` tokens.
+    kv_unified: slots === 1,
   }
 }
 
@@ -213,6 +244,7 @@ function describeModel(
   model: string,
   { runtime, chatTemplate, family, countedToken }: LoadedModel,
   device: ChosenDevice,
+  concurrency: number,
 ): WorkerModelInfo {
   const { usesGpu, isMultithreaded, threads } = runtime
   return {
@@ -230,8 +262,7 @@ function describeModel(
       ...describeChannels(chatTemplate, family, listOptions('llama-cpp')),
       continuation: true,
       seededContinuation: false,
-      // llama.cpp has slots, but each step computes all of them: a slow reader would also hold back the other readers.
-      concurrency: 1,
+      concurrency,
       tokenCounting: countedToken !== undefined,
       prefill: true,
       // wllama 3.13.0 has no call that saves or restores the state of a slot.

@@ -18,16 +18,16 @@ export interface LlamaCpp {
   /** False if everything is computed on the CPU. */
   readonly usesGpu: boolean
   readonly fileType: string | undefined
-  /** The length of the context, in tokens. */
+  /** The length of the context of one completion, in tokens. */
   readonly contextLength: number
   /**
-   * Runs a completion. Only one may run at a time. Awaits `mayStep` before each step.
+   * Runs a completion. As many may run at a time as llama.cpp has slots. Awaits `mayStep` before each result. llama.cpp computes
+   * a token of each running completion for each result of one of them.
    * @throws RivuletError `prompt-too-long`, `generation-failed`, `worker-failed`; an error that `mayStep` throws
    */
   complete(options: CompletionOptions, mayStep: () => Promise<void>): Promise<void>
   /**
-   * Counts the tokens of a prompt, as a completion counts them. May not run during a completion. Computes nothing, and keeps
-   * the KV cache.
+   * Counts the tokens of a prompt, as a completion counts them. Needs a free slot. Computes nothing, and keeps the KV cache.
    * @param controlToken the text of any control token of the model
    * @throws RivuletError `generation-failed`, `worker-failed`
    */
@@ -44,6 +44,7 @@ export interface LlamaCppFiles {
 /**
  * Loads a model into llama.cpp.
  * @param parameters passed to wllama's `loadModel`
+ * @param slots the number of completions that can run at the same time; they share the context of `parameters`
  * @throws RivuletError `model-invalid`, `model-unsupported`, `memory-exceeded`, `backend-unavailable`, `download-failed`,
  *   `worker-failed`
  */
@@ -51,6 +52,7 @@ export async function openLlamaCpp(
   files: readonly Blob[],
   build: LlamaCppFiles,
   parameters: Readonly<Record<string, unknown>>,
+  slots: number,
 ): Promise<LlamaCpp> {
   let die = (_error: RivuletError) => {}
   const died = new Promise<never>((_, reject) => (die = reject))
@@ -74,32 +76,35 @@ export async function openLlamaCpp(
     throw explainLoadFailure(error, log, build)
   }
   self.removeEventListener('error', onError)
-  let wait = () => Promise.resolve()
-  holdBack(wllama, () => wait())
+  const contextLength = wllama.getLoadedContextInfo().n_ctx / slots
+  const holdBack = holdBackResults(wllama)
+  let running = 0
+
+  async function run<Result>(mayStep: () => Promise<void>, work: () => Promise<Result>): Promise<Result> {
+    if (running === 0) log.clearErrors()
+    running += 1
+    holdBack(mayStep)
+    try {
+      return await Promise.race([work(), died])
+    } catch (error) {
+      throw explainFailure(error, log)
+    } finally {
+      running -= 1
+    }
+  }
+
   return {
     threads: wllama.getNumThreads(),
     isMultithreaded: wllama.isMultithread(),
     usesGpu: log.usesGpu,
     fileType: log.fileType,
-    contextLength: wllama.getLoadedContextInfo().n_ctx,
-    async complete(options, mayStep) {
-      wait = mayStep
-      log.clearErrors()
-      try {
-        await Promise.race([wllama.createCompletion(options), died])
-      } catch (error) {
-        throw explainFailure(error, log)
-      }
-    },
-    async countTokens(prompt, controlToken) {
-      wait = () => Promise.resolve()
-      log.clearErrors()
-      try {
-        return await Promise.race([countTokens(wllama, prompt, controlToken), died])
-      } catch (error) {
-        throw explainFailure(error, log)
-      }
-    },
+    contextLength,
+    complete: (options, mayStep) => run(mayStep, () => wllama.createCompletion(options)),
+    countTokens: (prompt, controlToken) =>
+      run(
+        () => Promise.resolve(),
+        () => countTokens(wllama, prompt, controlToken, contextLength),
+      ),
     exit: () => wllama.exit(),
   }
 }
@@ -109,8 +114,12 @@ export async function openLlamaCpp(
  * prompt that is longer than the context, before it computes anything (`update_slots` in server-context.cpp). So the prompt is
  * sent with as many control tokens after it as the context has. Each of them is one token, whatever comes before it.
  */
-async function countTokens(wllama: Wllama, prompt: string, controlToken: string): Promise<number> {
-  const { n_ctx: contextLength } = wllama.getLoadedContextInfo()
+async function countTokens(
+  wllama: Wllama,
+  prompt: string,
+  controlToken: string,
+  contextLength: number,
+): Promise<number> {
   const tooLong = prompt + controlToken.repeat(contextLength)
   try {
     await wllama.createCompletion({ prompt: tooLong, max_tokens: 1, stream: true, onData: () => {} })
@@ -164,20 +173,34 @@ async function fetchScript(url: string): Promise<string> {
 }
 
 /**
- * Makes every step await `wait`. wllama requests results from llama.cpp as fast as it can. The only place to wait for a
- * reader is between two requests, in wllama's private `proxy` (3.13.0, `Wllama.getResponse`).
+ * Makes every result await the function of its completion. wllama requests results from llama.cpp as fast as it can. The only
+ * place to wait for a reader is between two requests, in wllama's private `proxy` (3.13.0, `Wllama.getResponse`).
+ * @returns a function that sets the function of the completion that starts next
  */
-function holdBack({ proxy }: Wllama, wait: () => Promise<void>): void {
+function holdBackResults({ proxy }: Wllama): (wait: () => Promise<void>) => void {
   if (!proxy)
     throw new RivuletError(
       'backend-unavailable',
       'This version of @wllama/wllama is not supported. Install 3.13.0.',
     )
+  const starting: (() => Promise<void>)[] = []
+  const waits = new Map<number, () => Promise<void>>()
   const run = proxy.wllamaAction.bind(proxy)
   proxy.wllamaAction = async (name, body) => {
-    if (name === 'get_result') await wait()
-    return run(name, body)
+    if (name === 'completion') {
+      const wait = starting.shift()
+      const result = await run(name, body)
+      if (wait && result.req_id !== undefined) waits.set(result.req_id, wait)
+      return result
+    }
+    const { req_id: id = -1 } = body
+    if (name === 'get_result') await waits.get(id)?.()
+    if (name === 'cancel') waits.delete(id)
+    const result = await run(name, body)
+    if (result.has_more === false) waits.delete(id)
+    return result
   }
+  return (wait) => void starting.push(wait)
 }
 
 function explainLoadFailure(

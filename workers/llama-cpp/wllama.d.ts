@@ -29,6 +29,12 @@ declare module '@wllama/wllama/esm/index.min.js' {
     getNumThreads(): number
     exit(): Promise<void>
     /** Private in wllama. Undefined before a model is loaded. */
-    readonly proxy?: { wllamaAction(name: string, body: unknown): Promise<unknown> }
+    readonly proxy?: {
+      /** `req_id` is the number of a completion. `has_more` is false in its last result. */
+      wllamaAction(
+        name: string,
+        body: { readonly req_id?: number },
+      ): Promise<{ readonly req_id?: number; readonly has_more?: boolean }>
+    }
   }
 }

@@ -396,6 +396,20 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
         expect(await decoder.next(8 + position, true)).toBe(id)
     })
 
+    it.runIf(inject('isSoak'))('in several conversations, whose steps take turns', async () => {
+      const decoders = [decoder, decoder.fork(), decoder.fork()] as const
+      const [dragon, ball, other] = await Promise.all([
+        answer(decoders[0], prompts.dragon, { count: 8 }),
+        answer(decoders[1], prompts.ball, { count: fewSteps }),
+        // The start of the prompt comes from the cache of another conversation.
+        answer(decoders[2], prompts.dragon, { keep: 8, chunk: 2, count: 6 }),
+      ])
+      expect(dragon).toEqual(reference.dragon.slice(0, 8))
+      expect(ball).toEqual(reference.ball.slice(0, fewSteps))
+      expect(other).toEqual(reference.dragon.slice(0, 6))
+      for (const each of decoders) each.endAnswer()
+    })
+
     it('in a long answer', async () => {
       const expected = reference.ball.slice(0, ballSteps)
       expect(await answer(decoder, prompts.ball, { count: ballSteps })).toEqual(expected)

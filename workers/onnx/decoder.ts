@@ -8,7 +8,7 @@ import type { StateSchema } from './state-schema.js'
 /** Returns the tokens that can be chosen next; undefined if all can. */
 export type FindMask = () => Promise<TokenMask | undefined>
 
-/** A loaded model with the KV cache of one conversation, on any device. */
+/** A loaded model with the KV cache of one conversation, on any device. Several conversations share a model: `fork`. */
 export interface Decoder {
   /** How decode steps run. `ModelInfo` reports this value. */
   readonly execution: DecoderExecution
@@ -21,7 +21,7 @@ export interface Decoder {
   readonly prefillChunkTokens: number
   readonly prefillRules: PrefillRules
   /**
-   * Restores the longest reusable prefix of `ids` that the current or an earlier conversation has computed. States of fixed
+   * Restores the longest reusable prefix of `ids` that this, an earlier or another conversation has computed. States of fixed
    * size can be restored only where they were kept: near the end of a prompt, or at the end of an answer.
    * @param ids the prompt, marked by `markTokens`, without its last token. The last token is always computed, since its
    *   logits are needed.
@@ -47,6 +47,8 @@ export interface Decoder {
   copyStates(ids: readonly number[]): StateCopy
   /** Makes copied states the current conversation. @param pieces of the sizes that `copyStates` returned */
   restoreStates(ids: readonly number[], pieces: readonly Uint8Array<ArrayBuffer>[]): void
+  /** Returns how many of the first tokens of `ids` the current conversation has computed, as `recall` would keep them. */
+  countCurrent(ids: readonly number[]): number
   /** Computes `ids`, which follow the tokens in the cache. @param ids at least one token */
   prefill(ids: readonly number[]): Promise<void>
   /**
@@ -81,7 +83,14 @@ export interface Decoder {
    * `willContinue: false`.
    */
   readLogits(): Promise<Float32Array>
-  /** Frees the cache and the session. */
+  /** Ends the answer. The steps of other conversations no longer wait for those of this one. */
+  endAnswer(): void
+  /**
+   * Creates a decoder for another conversation of the same model. The runs of both take turns; where the graph allows it, one run
+   * computes the steps of several conversations.
+   */
+  fork(): Decoder
+  /** Frees the caches of all conversations, and the session. */
   release(): Promise<void>
 }
 

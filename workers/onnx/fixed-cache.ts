@@ -2,6 +2,7 @@ import type { Tensor } from 'onnxruntime-web'
 import { countTokenBytes, shapeCache, type CacheInput } from './state-schema.js'
 import type { OnnxRuntime } from './session.js'
 import { bufferUsage } from './webgpu-flags.js'
+import { createOwnEncoder } from './own-encoder.js'
 
 /**
  * A KV cache in GPU buffers that all runs share. Each buffer is both an input of the graph and the output that replaces
@@ -53,7 +54,7 @@ export function copyCache(
   length: number,
 ): void {
   if (length === 0) return
-  const encoder = device.createCommandEncoder()
+  const encoder = createOwnEncoder(device)
   for (const [index, input] of inputs.entries()) {
     const tokenBytes = countTokenBytes(input)
     for (let head = 0; head < input.heads; head += 1) {

@@ -2,6 +2,7 @@ import type { Tensor } from 'onnxruntime-web'
 import { createStorage, writeBytes } from './fixed-cache.js'
 import type { OnnxRuntime } from './session.js'
 import { countFixedStateBytes, type FixedState } from './state-schema.js'
+import { createOwnEncoder } from './own-encoder.js'
 
 /** One of the two sets of buffers. */
 export type StateSet = 0 | 1
@@ -59,7 +60,7 @@ export function createFixedStates(
 
   function copy(from: readonly GPUBuffer[], to: readonly GPUBuffer[]): void {
     if (states.length === 0) return
-    const encoder = device.createCommandEncoder()
+    const encoder = createOwnEncoder(device)
     for (const [index, buffer] of from.entries())
       encoder.copyBufferToBuffer(buffer, 0, to[index]!, 0, buffer.size)
     device.queue.submit([encoder.finish()])
@@ -80,7 +81,7 @@ export function createFixedStates(
     },
     reset() {
       if (states.length === 0) return
-      const encoder = device.createCommandEncoder()
+      const encoder = createOwnEncoder(device)
       for (const buffer of sets[current]) encoder.clearBuffer(buffer)
       device.queue.submit([encoder.finish()])
     },

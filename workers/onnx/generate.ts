@@ -5,7 +5,7 @@ import { joinSteps } from '../text/channels/answer-reader.js'
 import { endThought } from '../text/channels/reasoning-control.js'
 import type { FormCompiler } from '../text/grammar/form-compiler.js'
 import { openAnswerForm } from './answer-form.js'
-import type { Decoder } from './decoder.js'
+import type { DecoderLease, DecoderPool } from './decoder-pool.js'
 import { countPrompt } from './encode-request.js'
 import { describeRanking } from './logprobs.js'
 import type { ModelConfig } from './model-config.js'
@@ -23,7 +23,7 @@ import { createTokenSource } from './token-source.js'
  *   `signal` if it is aborted
  */
 export async function* generateTokens(
-  decoder: Decoder,
+  decoders: DecoderPool,
   config: ModelConfig,
   request: GenerateRequest,
   { signal, queueMs }: GenerateContext,
@@ -38,14 +38,21 @@ export async function* generateTokens(
   const { handedOver, generated } = prepared.resume
   if (replayed.hasStopped) return 'stop'
 
+  const promptIds = [...conversationIds, ...startIds]
   const form = await openAnswerForm(compiler, config, request, start)
+  let lease: DecoderLease | undefined
   try {
-    return yield* streamTokens()
+    lease = await decoders.take(promptIds, request.reportsPrefill === true, signal)
+    return yield* streamTokens(lease)
   } finally {
+    lease?.release()
     form?.release()
   }
 
-  async function* streamTokens(): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
+  async function* streamTokens({
+    decoder,
+    markComputed,
+  }: DecoderLease): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
     // For models with `seededContinuation`, the page draws a seed if the request has none.
     const { seed = 0 } = options
     const answerIds = [...startIds, ...generated.tokenIds]
@@ -53,18 +60,18 @@ export async function* generateTokens(
     const sampling = { ...config.sampling, ...options, ...banCalls(config, options) }
     const { topLogprobs } = options
     decoder.startAnswer(sampling, seed, conversationIds, answerIds, topLogprobs)
-    const promptLength = conversationIds.length + startIds.length
-    const computed = { ids: [...conversationIds, ...answerIds], promptLength }
+    const computed = { ids: [...conversationIds, ...answerIds], promptLength: promptIds.length }
     const cachedPromptTokens = yield* reportPrefill(
       prefill(decoder, computed, signal, kept),
       request.reportsPrefill ? computed.ids.length : undefined,
     )
+    markComputed()
     const source = createTokenSource(decoder, form, computed, signal)
     const promptTokens = countPrompt(prepared)
     const prefillMs = performance.now() - startedAt
     yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs, prefillMs }
     if (request.keepsPrefix && kept) {
-      const marked = markTokens(decoder.prefillRules, computed.ids, promptLength)
+      const marked = markTokens(decoder.prefillRules, computed.ids, computed.promptLength)
       yield { kind: 'kept', prefix: await kept.keep(decoder, marked, signal) }
     }
     if (request.prefillOnly) return 'length'

@@ -13,6 +13,7 @@ import {
   createConversations,
   worthParkingTokens,
   type Conversation,
+  type Conversations,
 } from './conversations.js'
 import { createInvalidLogitsError, type Decoder, type FindMask, type StateCopy } from './decoder.js'
 import { checkSteps, type DecodeStep } from './check-steps.js'
@@ -33,7 +34,9 @@ import { noToken } from './sampler-arithmetic.js'
 import type { ReferenceStep } from './reference-steps.js'
 import { testReplay } from './self-test.js'
 import type { OnnxRuntime } from './session.js'
+import { createOwnEncoder } from './own-encoder.js'
 import { WrongFusionError } from './step-check.js'
+import { createStepScheduler, type StepScheduler } from './step-scheduler.js'
 import { createStepTensors, type StepTensors } from './step-tensors.js'
 import { createReadback, readBuffer, readWords } from './step-readback.js'
 
@@ -77,6 +80,31 @@ const prefillChunkTokens = 1024
 /** The number for a graph that computes a matrix of scores, whose size is a multiple of this number. */
 const scoreMatrixChunkTokens = 128
 
+/** What the conversations of a model share. */
+interface SharedModel {
+  readonly model: GpuModel
+  readonly rows: GpuRow[]
+  readonly conversations: Conversations<ParkedCache>
+  readonly scheduler: StepScheduler<GpuRow>
+  readonly pipelines: AttentionPipelines
+  /** False if decode steps cannot be replayed on this device. */
+  canReplay: boolean
+  /** The id of the newest capture. A captured run is bound to the buffers of its conversation. */
+  graphId: number
+}
+
+/** A conversation: its cache, and its decoder. */
+interface GpuRow {
+  readonly ids: readonly number[]
+  readonly cache: FixedCache
+  readonly decoder: Decoder
+  /** Starts the step that the conversation has requested from the scheduler. */
+  startStep(): Promise<void>
+  /** Runs the self-test, and compares the steps with `referenceSteps`. @throws WrongStepError */
+  test(): Promise<void>
+  destroy(): void
+}
+
 /**
  * Creates a decoder that reads back only eight bytes per token, and 168 more if the answer has log-probabilities. The KV cache stays in fixed GPU buffers. The sampler is a
  * GPU kernel that writes the next input of the graph. A decode step issues the recorded dispatches of a captured ONNX
@@ -87,6 +115,41 @@ const scoreMatrixChunkTokens = 128
  * @throws WrongStepError if a step differs from the exported graph's, or if replayed steps cannot be checked
  */
 export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
+  const { fixedStates } = model
+  const countReusable = (conversation: { readonly ids: readonly number[] }, target: readonly number[]) =>
+    countReusableTokens(fixedStates, conversation.ids, target)
+  const shared: SharedModel = {
+    model,
+    rows: [],
+    conversations: createConversations<ParkedCache>(model.conversationCacheBytes, freeParked, countReusable),
+    scheduler: createStepScheduler<GpuRow>(
+      () => 1,
+      async (rows) => {
+        for (const row of rows) await row.startStep()
+      },
+    ),
+    pipelines: new Map(),
+    canReplay: model.canCapture,
+    graphId: 0,
+  }
+  const row = openRow(shared)
+  await row.test()
+  return row.decoder
+}
+
+/** Returns how many of the first tokens of `target` a conversation can reuse. States of fixed size cannot be truncated. */
+function countReusableTokens(
+  fixedStates: readonly FixedState[],
+  ids: readonly number[],
+  target: readonly number[],
+): number {
+  const common = countCommonPrefix(ids, target)
+  return fixedStates.length === 0 || common === ids.length ? common : 0
+}
+
+/** Opens another conversation. */
+function openRow(shared: SharedModel): GpuRow {
+  const { model, conversations, scheduler } = shared
   const { runtime, device, session, caches, fixedStates, vocabulary, logitsType, prefillRules } = model
   const hasPositions = session.inputNames.includes(graphInputs.positionIds)
   const tensors = createStepTensors(runtime, device, { ...model, ...prefillRules, hasPositions })
@@ -104,11 +167,6 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   let ranking: Ranking | undefined
   let cache = createFixedCache(runtime, device, caches, Math.min(model.firstCapacity, model.contextLength))
   const states = createFixedStates(runtime, device, fixedStates)
-  const conversations = createConversations<ParkedCache>(
-    model.conversationCacheBytes,
-    freeParked,
-    countReusable,
-  )
   /** The tokens that are computed into the cache, marked by `markTokens`. */
   const ids: number[] = []
   /** The token that was sampled and stored in `tokenId`, but that no step has computed yet. */
@@ -128,9 +186,10 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   let checkpoints: readonly number[] = []
   /** True if a checkpoint may split a run in two. `wholePrompt` and a finite `rotarySwitch` do not allow this. */
   const canSplitRuns = !prefillRules.wholePrompt && prefillRules.rotarySwitch === Infinity
-  let canReplay = model.canCapture
-  const pipelines: AttentionPipelines = new Map()
-  let graphId = 0
+  /** The step that is requested from the scheduler. */
+  let request: { readonly position: number; readonly findMask: FindMask | undefined } | undefined
+  /** The step that the scheduler has started. */
+  let started: SubmittedStep | undefined
 
   function reserve(length: number): void {
     if (length <= cache.capacity) return
@@ -149,6 +208,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     )
   }
 
+  /** Runs ONNX Runtime. Only one run at a time is possible: the scheduler sees to it. */
   function run(inputs: StepTensors['inputs'], options: InferenceSession.RunOptions): Promise<unknown> {
     return session.run(
       { ...inputs, ...cache.feeds, ...states.feeds },
@@ -167,7 +227,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     const start = ids.length
     for (const stop of splitAtCheckpoints(checkpoints, start, start + newIds.length)) {
       if (checkpoints.includes(ids.length)) park()
-      await compute(newIds.slice(ids.length - start, stop - start))
+      await scheduler.run(() => compute(newIds.slice(ids.length - start, stop - start)))
     }
   }
 
@@ -194,22 +254,17 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
    * @returns undefined if the recorded dispatches are not enough to repeat the step
    */
   async function capture(): Promise<DecodeStep | undefined> {
-    graphId += 1
-    const runStep = () => run(tensors.inputs, { extra: { gpu_graph_id: String(graphId) } })
+    shared.graphId += 1
+    const extra = { gpu_graph_id: String(shared.graphId) }
+    const runStep = () => run(tensors.inputs, { extra })
     const step = {
       capture: await recordDispatches(device, runStep),
       replay: await recordDispatches(device, runStep),
     }
     const { bindGroups, otherCommands, dispatches } = step.replay
     if (bindGroups.size > 0 || otherCommands > 0 || dispatches.length === 0) return undefined
-    const { attentions } = model
-    const fused = await fuseDispatches(
-      device,
-      step,
-      { attentions, caches, buffers: cache.buffers },
-      pipelines,
-    )
-    return { captured: step, fused }
+    const layers = { attentions: model.attentions, caches, buffers: cache.buffers }
+    return { captured: step, fused: await fuseDispatches(device, step, layers, shared.pipelines) }
   }
 
   /**
@@ -227,7 +282,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
    */
   async function advance(): Promise<readonly Dispatch[]> {
     if (pending === undefined) return []
-    if (!canReplay) {
+    if (!shared.canReplay) {
       await compute([pending])
       return []
     }
@@ -238,7 +293,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     if (!dispatches) {
       const step = await capture()
       if (step) recordings[states.current] = step
-      canReplay = step !== undefined
+      shared.canReplay = step !== undefined
     }
     // Called after the step: if the step fails, the token must not count as computed.
     addComputed([pending], ids.length + 1)
@@ -254,7 +309,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
 
   /** Submits dispatches without sampling. */
   function replayAlone(dispatches: readonly Dispatch[]): void {
-    const encoder = device.createCommandEncoder()
+    const encoder = createOwnEncoder(device)
     const pass = encoder.beginComputePass()
     replayDispatches(pass, dispatches)
     pass.end()
@@ -264,7 +319,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   /** Submits the dispatches of a step, and then those that sample the token at `position`. */
   function submit(position: number, dispatches: readonly Dispatch[]): SubmittedStep {
     const readback = readbacks[position % 2 === 0 ? 0 : 1]
-    const encoder = device.createCommandEncoder()
+    const encoder = createOwnEncoder(device)
     const pass = encoder.beginComputePass()
     replayDispatches(pass, dispatches)
     sampler.encode(pass, position)
@@ -279,33 +334,37 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     return { position, words }
   }
 
-  async function startStep(position: number): Promise<SubmittedStep> {
+  /** Computes the pending token, and samples the requested one. Finds its mask while the step runs. */
+  async function startStep(): Promise<void> {
+    const { position, findMask } = request!
     // An abandoned step may still be reading back its token.
     await idle
-    return submit(position, await advance())
+    const dispatches = await advance()
+    if (findMask) {
+      if (dispatches.length > 0) replayAlone(dispatches)
+      sampler.setMask(await findMask())
+    }
+    started = submit(position, findMask ? [] : dispatches)
+  }
+
+  async function requestStep(position: number, findMask: FindMask | undefined): Promise<SubmittedStep> {
+    request = { position, findMask }
+    await scheduler.step(row)
+    return started!
   }
 
   /** Starts the next step before the current token is read back, if a replay is enough for this step. */
   function startAhead(position: number): SubmittedStep | undefined {
     const dispatches = chooseDispatches(ids.length + 1)
-    if (!canReplay || !dispatches || ids.length === cache.capacity) return undefined
+    const canStart = shared.canReplay && ids.length < cache.capacity
+    if (!dispatches || !canStart) return undefined
     tensors.writeLength(ids.length + 1)
     logitsLength = ids.length + 1
     return submit(position, dispatches)
   }
 
-  /** Submits the step, finds the mask while it runs, and then submits the sampling. */
-  async function startMasked(position: number, findMask: FindMask): Promise<SubmittedStep> {
-    await idle
-    const dispatches = await advance()
-    if (dispatches.length > 0) replayAlone(dispatches)
-    sampler.setMask(await findMask())
-    return submit(position, [])
-  }
-
   async function next(position: number, willContinue: boolean, findMask?: FindMask): Promise<number> {
-    const start = () => (findMask ? startMasked(position, findMask) : startStep(position))
-    const step = ahead?.position === position ? ahead : await start()
+    const step = ahead?.position === position ? ahead : await requestStep(position, findMask)
     ahead = willContinue ? startAhead(position + 1) : undefined
     const words = await step.words
     const [id = noToken] = words
@@ -335,23 +394,43 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     conversations.park({ ids: [...ids], cache: { cache: copy, states: states.save() }, sizeBytes })
   }
 
-  /** Returns how many of the first tokens of `target` a conversation can reuse. States of fixed size cannot be truncated. */
-  function countReusable(
-    conversation: { readonly ids: readonly number[] },
-    target: readonly number[],
-  ): number {
-    const common = countCommonPrefix(conversation.ids, target)
-    return fixedStates.length === 0 || common === conversation.ids.length ? common : 0
-  }
+  const countReusable = (conversation: { readonly ids: readonly number[] }, target: readonly number[]) =>
+    countReusableTokens(fixedStates, conversation.ids, target)
 
   function recall(target: readonly number[]): number {
     const reusable = countReusable({ ids }, target)
-    const earlier = conversations.take(target, reusable)
+    const other = findOther(target, reusable)
+    const earlier = conversations.take(target, other ? countReusable(other, target) : reusable)
     if (ids.length - countCommonPrefix(ids, target) >= worthParkingTokens) park()
-    const recalled = earlier ? recallEarlier(earlier, target) : reusable
-    if (!earlier) rewind(reusable)
+    const recalled = earlier
+      ? recallEarlier(earlier, target)
+      : other
+        ? copyOther(other, countReusable(other, target))
+        : reusable
+    if (!earlier && !other) rewind(reusable)
     checkpoints = fixedStates.length > 0 && canSplitRuns ? chooseCheckpoints(recalled, target.length) : []
     return recalled
+  }
+
+  /** Returns the other conversation that has computed the most of `target`, if it has computed more than `moreThan`. */
+  function findOther(target: readonly number[], moreThan: number): GpuRow | undefined {
+    // The states of a conversation that goes on are those after its newest token.
+    if (fixedStates.length > 0) return undefined
+    let best: GpuRow | undefined
+    let longest = moreThan
+    for (const other of shared.rows) {
+      const common = other === row ? 0 : countReusable(other, target)
+      if (common > longest) [best, longest] = [other, common]
+    }
+    return best
+  }
+
+  function copyOther(other: GpuRow, length: number): number {
+    rewind(0)
+    reserve(length)
+    copyCache(device, caches, other.cache, cache, length)
+    ids.push(...other.ids.slice(0, length))
+    return length
   }
 
   function recallEarlier(earlier: Conversation<ParkedCache>, target: readonly number[]): number {
@@ -406,57 +485,21 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     ids.push(...copiedIds)
   }
 
-  await testReplay({
-    device,
-    hasFixedStates: fixedStates.length > 0,
-    get canReplay() {
-      return canReplay
-    },
-    set canReplay(value) {
-      canReplay = value
-    },
-    reset: () => rewind(0),
-    prefill,
-    startAnswer: (promptIds) => sampler.start(greedy, 0, promptIds),
-    next: (position) => next(position, false),
-  })
-  if (model.canCapture && !canReplay && pipelines.size > 0)
-    throw new WrongFusionError('Steps with fused attention failed the self-test.')
-  if (model.referenceSteps) {
-    const checked = {
-      device,
-      caches,
-      logits: { buffer: logits, type: logitsType, positions: 1, vocabulary },
-      get cache() {
-        return cache
-      },
-      resize,
-      canReplay,
-      recording: readRecorded(recordings[states.current]),
-      resetStates: () => states.reset(),
-      capture(id: number, length: number) {
-        writeStep(id, length)
-        return capture()
-      },
-      replay(dispatches: readonly Dispatch[], id: number, length: number) {
-        writeStep(id, length)
-        replayAlone(dispatches)
-      },
-      run: runUncaptured,
-    }
-    await checkSteps(checked, model.referenceSteps)
-  }
-
-  return {
+  const decoder: Decoder = {
     get execution() {
-      return canReplay ? 'replayed' : 'fixed-cache'
+      return shared.canReplay ? 'replayed' : 'fixed-cache'
     },
     lost: device.lost.then(describeLoss),
     prefillChunkTokens: model.hasScoreMatrix ? scoreMatrixChunkTokens : prefillChunkTokens,
     prefillRules,
     recall,
     recallLogits,
-    countReusable: (target) => Math.max(countReusable({ ids }, target), conversations.countReusable(target)),
+    countCurrent: (target) => countReusable({ ids }, target),
+    countReusable(target) {
+      const own = countReusable({ ids }, target)
+      const other = findOther(target, own)
+      return Math.max(other ? countReusable(other, target) : own, conversations.countReusable(target))
+    },
     stateFormat: JSON.stringify([model.graphHash, caches, fixedStates]),
     stateSchema: { caches, fixedStates },
     copyStates,
@@ -471,21 +514,81 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       gpuRanking.setCount(count)
     },
     next,
+    endAnswer: () => scheduler.leave(row),
+    fork: () => openRow(shared).decoder,
     append: sampler.addTokens,
     readRanking: () => ranking!,
     readLogits: tensors.readLogits,
     async release() {
       await session.release()
+      conversations.clear()
+      for (const each of shared.rows) each.destroy()
+      device.destroy()
+    },
+  }
+
+  async function test(): Promise<void> {
+    await testReplay({
+      device,
+      hasFixedStates: fixedStates.length > 0,
+      get canReplay() {
+        return shared.canReplay
+      },
+      set canReplay(value) {
+        shared.canReplay = value
+      },
+      reset: () => rewind(0),
+      prefill,
+      startAnswer: (promptIds) => sampler.start(greedy, 0, promptIds),
+      next: (position) => next(position, false),
+    })
+    if (model.canCapture && !shared.canReplay && shared.pipelines.size > 0)
+      throw new WrongFusionError('Steps with fused attention failed the self-test.')
+    if (model.referenceSteps) {
+      const checked = {
+        device,
+        caches,
+        logits: { buffer: logits, type: logitsType, positions: 1, vocabulary },
+        get cache() {
+          return cache
+        },
+        resize,
+        canReplay: shared.canReplay,
+        recording: readRecorded(recordings[states.current]),
+        resetStates: () => states.reset(),
+        capture(id: number, length: number) {
+          writeStep(id, length)
+          return capture()
+        },
+        replay(dispatches: readonly Dispatch[], id: number, length: number) {
+          writeStep(id, length)
+          replayAlone(dispatches)
+        },
+        run: runUncaptured,
+      }
+      await checkSteps(checked, model.referenceSteps)
+    }
+  }
+
+  const row: GpuRow = {
+    ids,
+    get cache() {
+      return cache
+    },
+    decoder,
+    startStep,
+    test,
+    destroy() {
       cache.destroy()
       states.destroy()
-      conversations.clear()
       sampler.destroy()
       gpuRanking?.destroy()
       tensors.destroy()
       for (const buffer of readbacks) buffer.destroy()
-      device.destroy()
     },
   }
+  shared.rows.push(row)
+  return row
 }
 
 /** A decode step with the current cache. `captured` is missing if the step was captured with an earlier cache. */

@@ -4,6 +4,7 @@ import { rankingKernel, rankingSizes } from './ranking-kernel.js'
 import { maskedKey, toLogit } from './sampler-arithmetic.js'
 import { groupThreads } from './sampler-kernel-sums.js'
 import { bufferUsage } from './webgpu-flags.js'
+import { createOwnBindGroup } from './own-encoder.js'
 
 /** The size of `GpuRanking.result`, in bytes. */
 export const rankingSize = rankingSizes.ranks
@@ -42,7 +43,7 @@ export function createGpuRanking(device: GPUDevice, buffers: SamplerBuffers): Gp
     device.createComputePipeline({ layout, compute: { module, entryPoint, constants } })
   const rankGroups = createPipeline('rankGroups')
   const mergeGroups = createPipeline('mergeGroups')
-  const bindGroup = device.createBindGroup({
+  const bindGroup = createOwnBindGroup(device, {
     layout: bindGroupLayout,
     entries: [settings, buffers.logits, buffers.tokenId, groupRanks, result].map((buffer, binding) => ({
       binding,

@@ -9,6 +9,7 @@ import { promptMark } from './sampler-kernel-arithmetic.js'
 import { groupTokens, masksOffset, samplerKernel, settingsSize, stateSize } from './sampler-kernel.js'
 import { readLogitBias, type Sampling, type TokenMask } from './sampler.js'
 import { bufferUsage } from './webgpu-flags.js'
+import { createOwnBindGroup } from './own-encoder.js'
 
 /** Runs `sampleToken` on the GPU. Chooses the same tokens for the same logits, and reads back no logits. */
 export interface GpuSampler {
@@ -68,7 +69,7 @@ export function createGpuSampler(device: GPUDevice, buffers: SamplerBuffers): Gp
     buffers.tokenId,
     internal.mask,
   ]
-  const bindGroup = device.createBindGroup({
+  const bindGroup = createOwnBindGroup(device, {
     layout,
     entries: bound.map((buffer, binding) => ({ binding, resource: { buffer } })),
   })

@@ -1,17 +1,13 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-web'
-import { RivuletError } from '../../lib/contract/errors.js'
+import { copyHeads, isShared, type Cache, type Prefix, type Row } from './cache-rows.js'
 import { chooseCheckpoints, cutToCheckpoint, splitAtCheckpoints } from './checkpoints.js'
-import {
-  countCommonPrefix,
-  createConversations,
-  worthParkingTokens,
-  type Conversation,
-} from './conversations.js'
+import { countCommonPrefix, createConversations, worthParkingTokens } from './conversations.js'
 import { createInvalidLogitsError, type Decoder, type FindMask, type StateCopy } from './decoder.js'
-import { decodeFloat16 } from './float16.js'
 import { logitsOutput } from './graph-names.js'
+import { openBatch, type GrowingBatch } from './growing-batch.js'
 import { markTokens, type PrefillRules } from './prefill-rules.js'
 import { rankLogits } from './ranking.js'
+import { readLogits, readOutput } from './read-outputs.js'
 import { chooseTable, type RotaryTables } from './rotary-tables.js'
 import { createTokenHistory, greedy, sampleToken } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
@@ -26,6 +22,8 @@ import {
   type CacheInput,
   type StateSchema,
 } from './state-schema.js'
+import { measureDifference, stepTolerances } from './step-check.js'
+import { createStepScheduler } from './step-scheduler.js'
 import { prepareTokenFeeds } from './token-feeds.js'
 
 /** Small, since a graph that could not be rewritten returns the logits of every position in the chunk. */
@@ -33,6 +31,17 @@ const prefillChunkTokens = 128
 
 /** The number of tokens to compute at load, so that the first request does not wait for the warm-up. */
 const warmUpTokens = 20
+
+/** The parameters of `createGrowingCacheDecoder` that most callers leave out. */
+interface GrowingCacheOptions {
+  readonly rotaryTables?: readonly RotaryTables[] | undefined
+  /** Resolves if the device is lost. Never resolves on WASM. */
+  readonly lost?: Promise<string> | undefined
+  /** The largest number of conversations whose steps are computed in one run, if the graph allows that. */
+  readonly maxRows?: number | undefined
+  /** As `hashGraph` returns. */
+  readonly graphHash?: string | undefined
+}
 
 /**
  * Creates a decoder for any graph on any device: each step creates new KV cache tensors, and the logits are sampled on the
@@ -45,32 +54,20 @@ const warmUpTokens = 20
 export async function createGrowingCacheDecoder(
   { Tensor }: OnnxRuntime,
   session: InferenceSession,
-  { caches, fixedStates, positionRows }: StateSchema,
+  schema: StateSchema,
   conversationCacheBytes: number,
   prefillRules: PrefillRules,
-  rotaryTables: readonly RotaryTables[] = [],
-  lost: Promise<string> = new Promise(() => {}),
-  graphHash = '',
+  { rotaryTables = [], lost = new Promise(() => {}), maxRows = 1, graphHash = '' }: GrowingCacheOptions = {},
 ): Promise<Decoder> {
+  const { caches, fixedStates, positionRows } = schema
   const createTokenFeeds = prepareTokenFeeds(Tensor, session, positionRows)
   const states = [...caches, ...fixedStates]
   /** True if a checkpoint may split a run in two. `wholePrompt` and a finite `rotarySwitch` do not allow this. */
   const canSplitRuns = !prefillRules.wholePrompt && prefillRules.rotarySwitch === Infinity
   const conversations = createConversations(conversationCacheBytes, disposeCache, countReusable)
-  let cache = createEmptyCache()
-  /** The tokens that are computed into `cache`, marked by `markTokens`. */
-  let ids: readonly number[] = []
-  /** The lengths of the current prompt at which `run` parks the states, so that later prompts can continue there. */
-  let checkpoints: readonly number[] = []
-  let logits: Float32Array = new Float32Array()
-  /** True if `logits` are those after the last token of `ids`. */
-  let hasLogits = false
-  /** The token that was sampled, but is not computed into the cache yet. */
-  let pending: number | undefined
-  let sampling = greedy
-  let seed = 0
-  let history = createTokenHistory([])
-  let rankCount = 0
+  const rows: Row[] = []
+  let batch = maxRows > 1 ? openBatch(Tensor, session, schema, prefillRules) : undefined
+  const scheduler = createStepScheduler<Row>(() => (batch ? maxRows : 1), computeSteps)
 
   function createEmptyCache(): Cache {
     return new Map([
@@ -93,16 +90,16 @@ export async function createGrowingCacheDecoder(
     const { type, width } = tables
     const { buffer } = chooseTable(tables, prefillRules.rotarySwitch, length)
     const rowCount = buffer.byteLength / (width * countElementBytes(type))
-    const rows = Math.min(length, rowCount)
+    const height = Math.min(length, rowCount)
     const data =
       type === 'float16'
-        ? new Uint16Array(buffer, 0, rows * width)
-        : new Float32Array(buffer, 0, rows * width)
-    return new Tensor(type, data, [rows, width])
+        ? new Uint16Array(buffer, 0, height * width)
+        : new Float32Array(buffer, 0, height * width)
+    return new Tensor(type, data, [height, width])
   }
 
-  /** Creates the inputs of a run: those for the tokens, the rotary tables, and the states in `cache`. */
-  function createFeeds(newIds: readonly number[]): Record<string, Tensor> {
+  /** Creates the inputs of a run: those for the tokens, the rotary tables, and the states. */
+  function createFeeds({ ids, cache }: Row, newIds: readonly number[]): Record<string, Tensor> {
     const total = ids.length + newIds.length
     return {
       ...createTokenFeeds(newIds, ids.length),
@@ -112,64 +109,104 @@ export async function createGrowingCacheDecoder(
   }
 
   /** Computes `newIds` in one run, or in several runs if there are checkpoints between the first and the last token. */
-  async function prefill(newIds: readonly number[]): Promise<void> {
-    const start = ids.length
-    for (const stop of splitAtCheckpoints(checkpoints, start, start + newIds.length))
-      await run(newIds.slice(ids.length - start, stop - start))
+  async function prefill(row: Row, newIds: readonly number[]): Promise<void> {
+    const start = row.ids.length
+    for (const stop of splitAtCheckpoints(row.checkpoints, start, start + newIds.length))
+      await scheduler.run(() => compute(row, newIds.slice(row.ids.length - start, stop - start)))
   }
 
-  async function run(newIds: readonly number[]): Promise<void> {
-    hasLogits = false
-    const outputs = await session.run(createFeeds(newIds))
+  async function compute(row: Row, newIds: readonly number[]): Promise<void> {
+    separate(row)
+    row.hasLogits = false
+    const outputs = await session.run(createFeeds(row, newIds))
     const newCache = new Map(states.map(({ past, present }) => [past, readOutput(outputs, present)]))
-    if (checkpoints.includes(ids.length)) park({ ids, cache })
+    const { ids, cache } = row
+    if (row.checkpoints.includes(ids.length)) park({ ids, cache })
     else disposeCache(cache)
-    cache = newCache
-    ids = [...ids, ...markTokens(prefillRules, newIds, ids.length + newIds.length)]
-    pending = undefined
-    logits = await readLastLogits(readOutput(outputs, logitsOutput))
-    hasLogits = true
+    row.cache = newCache
+    addComputed(row, newIds)
+    row.logits = await readLogits(readOutput(outputs, logitsOutput))
+    row.hasLogits = true
   }
 
-  async function next(position: number, findMask?: FindMask): Promise<number> {
-    if (pending !== undefined) await run([pending])
-    const id = sampleToken(logits, sampling, history, seed, position, await findMask?.())
+  function addComputed(row: Row, newIds: readonly number[]): void {
+    row.ids = [...row.ids, ...markTokens(prefillRules, newIds, row.ids.length + newIds.length)]
+    row.pending = undefined
+  }
+
+  /** Computes the pending tokens of the rows: in one run, or of the only row. */
+  async function computeSteps(chosen: readonly Row[]): Promise<void> {
+    const [first] = chosen
+    if (!first) return
+    if (!batch || chosen.length === 1) {
+      await compute(first, [first.pending!])
+      return
+    }
+    const sorted = chosen.toSorted((one, other) => rows.indexOf(one) - rows.indexOf(other))
+    for (const row of sorted) row.hasLogits = false
+    const { cache, logits } = await batch.run(sorted)
+    const vocabulary = logits.length / sorted.length
+    for (const [index, row] of sorted.entries()) {
+      row.cache = cache
+      row.index = index
+      addComputed(row, [row.pending!])
+      row.logits = logits.slice(index * vocabulary, (index + 1) * vocabulary)
+      row.hasLogits = true
+    }
+  }
+
+  /** Makes the cache of a row a cache of this row only. */
+  function separate(row: Row): void {
+    if (!isShared(row)) return
+    row.cache = copyPrefix(row, row.ids.length)
+    row.index = 0
+  }
+
+  async function next(row: Row, position: number, findMask?: FindMask): Promise<number> {
+    scheduler.join(row)
+    if (row.pending !== undefined) await scheduler.step(row)
+    const mask = await findMask?.()
+    const id = sampleToken(row.logits, row.sampling, row.history, row.seed, position, mask)
     if (id === noToken) throw createInvalidLogitsError()
-    history.add(id)
-    pending = id
+    row.history.add(id)
+    row.pending = id
     return id
   }
 
-  function recall(target: readonly number[]): number {
-    pending = undefined
-    const running = { ids, cache }
-    const longest = conversations.take(target, countReusable(running, target)) ?? running
+  function recall(row: Row, target: readonly number[]): number {
+    separate(row)
+    row.pending = undefined
+    const own: Prefix = { ids: row.ids, cache: row.cache }
+    const other = findOther(row, target)
+    const earlier = conversations.take(target, countReusable(other ?? own, target))
+    const longest: Prefix = earlier ?? other ?? own
     const kept = countReusable(longest, target)
-    hasLogits &&= longest === running && kept === ids.length
-    ids = longest.ids.slice(0, kept)
-    if (kept === longest.ids.length) cache = longest.cache
-    else cache = kept === 0 ? createEmptyCache() : truncateCache(longest, kept)
-    for (const other of new Set([running, longest])) if (other.cache !== cache) parkOrFree(other)
-    checkpoints = fixedStates.length > 0 && canSplitRuns ? chooseCheckpoints(kept, target.length) : []
+    row.hasLogits &&= longest === own && kept === row.ids.length
+    row.ids = longest.ids.slice(0, kept)
+    if (kept === longest.ids.length && longest !== other) row.cache = longest.cache
+    else row.cache = kept === 0 ? createEmptyCache() : copyPrefix(longest, kept)
+    for (const each of new Set([own, earlier ?? own])) if (each.cache !== row.cache) parkOrFree(each, row.ids)
+    row.checkpoints = fixedStates.length > 0 && canSplitRuns ? chooseCheckpoints(kept, target.length) : []
     return kept
   }
 
-  function recallLogits(target: readonly number[]): boolean {
+  function recallLogits(row: Row, target: readonly number[]): boolean {
+    const { ids, hasLogits } = row
     const isSame = hasLogits && ids.length === target.length && countCommonPrefix(ids, target) === ids.length
-    if (isSame) pending = undefined
+    if (isSame) row.pending = undefined
     return isSame
   }
 
-  function copyStates(target: readonly number[]): StateCopy {
-    recall(fixedStates.length > 0 ? cutToCheckpoint(target) : target)
-    const copied = cache
+  function copyStates(row: Row, target: readonly number[]): StateCopy {
+    recall(row, fixedStates.length > 0 ? cutToCheckpoint(target) : target)
+    const { ids, cache } = row
     return {
       ids,
       sizes: measureStates({ caches, fixedStates }, ids.length),
       async *read() {
         for (const { past } of states) {
           // On a GPU, this copies. No tensor is changed after it was computed.
-          const { buffer, byteOffset, byteLength } = (await copied
+          const { buffer, byteOffset, byteLength } = (await cache
             .get(past)!
             .getData()) as Float32Array<ArrayBuffer>
           yield new Uint8Array(buffer, byteOffset, byteLength)
@@ -178,18 +215,23 @@ export async function createGrowingCacheDecoder(
     }
   }
 
-  function restoreStates(copiedIds: readonly number[], pieces: readonly Uint8Array<ArrayBuffer>[]): void {
-    const running = { ids, cache }
-    cache = new Map(
+  function restoreStates(
+    row: Row,
+    copiedIds: readonly number[],
+    pieces: readonly Uint8Array<ArrayBuffer>[],
+  ): void {
+    separate(row)
+    const own: Prefix = { ids: row.ids, cache: row.cache }
+    row.cache = new Map(
       states.map((input, index) => {
         const dims = 'dims' in input ? input.dims : shapeCache(input, copiedIds.length)
         return [input.past, createTensor(input.type, pieces[index]!, dims)]
       }),
     )
-    ids = copiedIds
-    pending = undefined
-    hasLogits = false
-    parkOrFree(running)
+    row.ids = copiedIds
+    row.pending = undefined
+    row.hasLogits = false
+    parkOrFree(own, copiedIds)
   }
 
   function createTensor(
@@ -204,123 +246,144 @@ export async function createGrowingCacheDecoder(
       : new Tensor(type, new Float32Array(buffer, byteOffset, count), dims)
   }
 
+  /** Returns the row that has computed more of `target` than the other rows. Returns undefined if `row` has. */
+  function findOther(row: Row, target: readonly number[]): Row | undefined {
+    let best = row
+    for (const other of rows) {
+      const isMore = countReusable(other, target) > countReusable(best, target)
+      if (isMore && canCopy(other.cache)) best = other
+    }
+    return best === row ? undefined : best
+  }
+
   /**
    * Returns how many of the first tokens of `target` a conversation can reuse. Any conversation can be continued at its
    * end, but not every cache can be truncated to a prefix.
    */
   function countReusable(conversation: Prefix, target: readonly number[]): number {
     const common = countCommonPrefix(conversation.ids, target)
-    if (common === conversation.ids.length) return common
-    // This code cannot truncate a tensor in GPU memory.
-    const canTruncate =
-      fixedStates.length === 0 && [...conversation.cache.values()].every(({ location }) => location === 'cpu')
-    return canTruncate ? common : 0
+    return common === conversation.ids.length || canCopy(conversation.cache) ? common : 0
+  }
+
+  /** True if a prefix can be copied: this code cannot copy a tensor in GPU memory. */
+  function canCopy(cache: Cache): boolean {
+    return fixedStates.length === 0 && [...cache.values()].every(({ location }) => location === 'cpu')
   }
 
   /** Parks a conversation, or frees it if fewer than `worthParkingTokens` of its tokens are missing in the current one. */
-  function parkOrFree(other: Prefix): void {
+  function parkOrFree(other: Prefix, ids: readonly number[]): void {
     const isWorthIt = other.ids.length - countCommonPrefix(other.ids, ids) >= worthParkingTokens
     if (isWorthIt) park(other)
     else disposeCache(other.cache)
   }
 
-  function park(conversation: Prefix): void {
-    const sizeBytes = countCacheBytes(caches, conversation.ids.length) + countFixedStateBytes(fixedStates)
-    conversations.park({ ...conversation, sizeBytes })
+  function park({ ids, cache }: Prefix): void {
+    const sizeBytes = countCacheBytes(caches, ids.length) + countFixedStateBytes(fixedStates)
+    conversations.park({ ids, cache, sizeBytes })
   }
 
   /** Returns a copy of the first `length` tokens of each head. */
-  function truncateCache(whole: Prefix, length: number): Cache {
+  function copyPrefix({ cache, index = 0 }: Prefix, length: number): Cache {
     return new Map(
       caches.map((input) => {
-        const truncated = createCacheTensor(input, length)
-        const from = whole.cache.get(input.past)
-        if (from) copyHeads(input, from, whole.ids.length, truncated, length)
-        return [input.past, truncated]
+        const copy = createCacheTensor(input, length)
+        const tensor = cache.get(input.past)
+        if (tensor) copyHeads(input, { tensor, index }, { tensor: copy, index: 0 }, length)
+        return [input.past, copy]
       }),
     )
   }
 
-  await prefill(Array.from({ length: warmUpTokens }, (_, index) => index))
-  await next(0)
-  await next(1)
-  recall([])
+  function createRow(): Row {
+    return {
+      ids: [],
+      cache: createEmptyCache(),
+      index: 0,
+      checkpoints: [],
+      logits: new Float32Array(),
+      hasLogits: false,
+      pending: undefined,
+      sampling: greedy,
+      seed: 0,
+      history: createTokenHistory([]),
+      rankCount: 0,
+    }
+  }
+
+  /** True if a step of two rows with different lengths gives the logits of two steps. */
+  async function testBatch({ run }: GrowingBatch): Promise<boolean> {
+    const probes = [createRow(), createRow()]
+    for (const [index, row] of probes.entries()) {
+      await compute(
+        row,
+        Array.from({ length: warmUpTokens >> index }, (_, id) => id + index),
+      )
+      row.pending = 1
+    }
+    const together = await run(probes).catch(() => undefined)
+    let alone: number[] = []
+    for (const row of probes) {
+      await compute(row, [1])
+      alone = alone.concat(Array.from(row.logits))
+      disposeCache(row.cache)
+    }
+    if (together?.logits.length !== alone.length) return false
+    const name = (logits: Float32Array) => new Map([[logitsOutput, logits]])
+    return measureDifference(name(together.logits), name(Float32Array.from(alone))) < stepTolerances.float32
+  }
+
+  function openRow(): Decoder {
+    const row = createRow()
+    rows.push(row)
+    return {
+      execution: 'growing-cache',
+      lost,
+      prefillChunkTokens,
+      prefillRules,
+      recall: (target) => recall(row, target),
+      recallLogits: (target) => recallLogits(row, target),
+      countCurrent: (target) => countReusable(row, target),
+      countReusable(target) {
+        const best = findOther(row, target) ?? row
+        return Math.max(countReusable(best, target), conversations.countReusable(target))
+      },
+      stateFormat: JSON.stringify([graphHash, caches, fixedStates]),
+      stateSchema: { caches, fixedStates },
+      copyStates: (target) => copyStates(row, target),
+      restoreStates: (ids, pieces) => restoreStates(row, ids, pieces),
+      prefill: (newIds) => prefill(row, newIds),
+      startAnswer(sampling, seed, promptIds, answerIds, rankCount = 0) {
+        const history = createTokenHistory(promptIds)
+        for (const id of answerIds) history.add(id)
+        Object.assign(row, { sampling, seed, history, rankCount } satisfies Partial<Row>)
+      },
+      next: (position, _, findMask) => next(row, position, findMask),
+      append(appended) {
+        for (const id of appended) row.history.add(id)
+      },
+      readRanking: () => rankLogits(row.logits, row.pending!, row.rankCount),
+      readLogits: () => Promise.resolve(row.logits),
+      endAnswer: () => scheduler.leave(row),
+      fork: openRow,
+      async release() {
+        for (const { cache } of rows) disposeCache(cache)
+        conversations.clear()
+        await session.release()
+      },
+    }
+  }
+
+  const decoder = openRow()
+  await decoder.prefill(Array.from({ length: warmUpTokens }, (_, index) => index))
+  await decoder.next(0, true)
+  await decoder.next(1, false)
+  if (batch && !(await testBatch(batch))) batch = undefined
+  decoder.endAnswer()
+  decoder.recall([])
   conversations.clear()
-
-  return {
-    execution: 'growing-cache',
-    lost,
-    prefillChunkTokens,
-    prefillRules,
-    recall,
-    recallLogits,
-    countReusable: (target) =>
-      Math.max(countReusable({ ids, cache }, target), conversations.countReusable(target)),
-    stateFormat: JSON.stringify([graphHash, caches, fixedStates]),
-    stateSchema: { caches, fixedStates },
-    copyStates,
-    restoreStates,
-    prefill,
-    startAnswer(newSampling, newSeed, promptIds, answerIds, count = 0) {
-      rankCount = count
-      sampling = newSampling
-      seed = newSeed
-      history = createTokenHistory(promptIds)
-      for (const id of answerIds) history.add(id)
-    },
-    next: (position, _, findMask) => next(position, findMask),
-    append(appended) {
-      for (const id of appended) history.add(id)
-    },
-    readRanking: () => rankLogits(logits, pending!, rankCount),
-    readLogits: () => Promise.resolve(logits),
-    async release() {
-      disposeCache(cache)
-      conversations.clear()
-      await session.release()
-    },
-  }
+  return decoder
 }
-
-/** Copies the first `length` tokens of each head between tensors on the CPU. */
-function copyHeads(input: CacheInput, from: Tensor, fromLength: number, to: Tensor, length: number): void {
-  // Both tensors have the type of the cache: `createCacheTensor` or ONNX Runtime creates them.
-  const [source, target] = [from.data as Float32Array, to.data as Float32Array]
-  for (let head = 0; head < input.heads; head += 1) {
-    const start = head * fromLength * input.headSize
-    target.set(source.subarray(start, start + length * input.headSize), head * length * input.headSize)
-  }
-}
-
-/** The states of a conversation: input name → tensor. */
-type Cache = ReadonlyMap<string, Tensor>
-
-/** A cache, and the tokens that are computed into it. */
-type Prefix = Pick<Conversation<Cache>, 'ids' | 'cache'>
 
 function disposeCache(cache: Cache): void {
   for (const tensor of cache.values()) tensor.dispose()
-}
-
-function readOutput(outputs: InferenceSession.OnnxValueMapType, name: string): Tensor {
-  const output = outputs[name]
-  if (!output)
-    throw new RivuletError(
-      'generation-failed',
-      `ONNX Runtime did not return the output "${name}" of the model.`,
-    )
-  // All outputs of a decoder are tensors: `readStateSchema` has checked their names.
-  return output as Tensor
-}
-
-/**
- * Returns the logits of the last position, and frees `logits`.
- * @param logits [1, length, vocabulary]
- */
-async function readLastLogits(logits: Tensor): Promise<Float32Array> {
-  const vocabulary = logits.dims.at(-1) ?? 0
-  const data = await logits.getData()
-  logits.dispose()
-  const last = (data as Float32Array | Uint16Array).slice(-vocabulary)
-  return last instanceof Uint16Array ? Float32Array.from(last, decodeFloat16) : Float32Array.from(last)
 }

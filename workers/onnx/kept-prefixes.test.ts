@@ -6,6 +6,7 @@ import type { GenerationStep, KeptPrefix } from '../../lib/contract/worker-api.j
 import { chatRequest } from '../request.test-support.js'
 import { openStore } from '../store/open-store.js'
 import { createFakeFileSystem, type FakeFileSystem } from '../store/opfs.test-support.js'
+import { createDecoderPool } from './decoder-pool.js'
 import { generateTokens } from './generate.js'
 import { openKeptPrefixes, type KeptPrefixes, type PrefixOwner } from './kept-prefixes.js'
 import { openNodeModel, type NodeModel } from './open-node-model.test-support.js'
@@ -63,7 +64,14 @@ async function continueRun(
   kept?: KeptPrefixes,
   signal = new AbortController().signal,
 ): Promise<readonly GenerationStep[]> {
-  const steps = generateTokens(model.decoder, model.config, asked, { signal, queueMs: 0 }, undefined, kept)
+  const steps = generateTokens(
+    createDecoderPool(model.decoder),
+    model.config,
+    asked,
+    { signal, queueMs: 0 },
+    undefined,
+    kept,
+  )
   const all: GenerationStep[] = []
   for await (const step of steps) all.push(step)
   return all

@@ -12,6 +12,7 @@ import { createFormCompiler, type FormCompiler } from '../text/grammar/form-comp
 import type { LoadGrammarEngine } from '../text/grammar/grammar-engine.js'
 import { trackLoad } from '../track-load.js'
 import type { Decoder } from './decoder.js'
+import { createDecoderPool, type DecoderPool } from './decoder-pool.js'
 import { checkFit } from './check-fit.js'
 import { chooseDevice, type ChosenDevice, type UsedDevice } from './device.js'
 import { countPrompt, encodeRequest } from './encode-request.js'
@@ -59,6 +60,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
           'onnx() needs a model. Pass "model" to createEngine() or to onnx().',
         )
       await refuseGguf(model)
+      const { maxConcurrentGenerations: concurrency = 1 } = options
       const chosen = await chooseDevice(options)
       const times = await rememberTimes(
         ['onnx', nameLocation(model), chosen.device],
@@ -82,7 +84,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
       const checkGraph = async (graph: ModelProto, { device, memory }: UsedDevice) => {
         refuseSoftCap(graph, device)
         void startRuntime(device)
-        checkFit(graph, firstCapacity, memory, (await configuring).cacheSizes)
+        checkFit(graph, firstCapacity * concurrency, memory, (await configuring).cacheSizes)
       }
       const [config, { weights, used, versions }] = await Promise.all([
         configuring,
@@ -110,6 +112,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
         cacheSizes: config.cacheSizes,
         losses,
         conversationCacheBytes: options.conversationCacheBytes ?? defaultConversationCacheBytes,
+        maxConcurrentGenerations: concurrency,
         onSession: () => tracker.enterPhase('warm-up'),
         onSlower: (reason) => warnings.push(reason),
       }).finally(tracker.stop)
@@ -126,7 +129,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
             conditions: [device, description, runtime.env.versions, config.contextLength],
             budgetBytes: options.keptPrefixBytes ?? defaultKeptPrefixBytes,
           })
-      loaded = { decoder, config, compiler, kept }
+      loaded = { decoder, decoders: createDecoderPool(decoder), config, compiler, kept }
       void reportLoss(decoder, onLost)
       return {
         model: folder.url,
@@ -143,8 +146,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
           ...describeSupport(compiler, config),
           continuation: true,
           seededContinuation: true,
-          // The decoder has only one KV cache.
-          concurrency: 1,
+          concurrency,
           tokenCounting: true,
           prefill: true,
           // Without prefix reuse, kept prefixes are useless.
@@ -155,8 +157,8 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
 
     generate(request, context) {
       if (!loaded) throw disposedError()
-      const { decoder, config, compiler, kept } = loaded
-      return generateTokens(decoder, config, request, context, compiler, kept)
+      const { decoders, config, compiler, kept } = loaded
+      return generateTokens(decoders, config, request, context, compiler, kept)
     },
 
     tokenCounter: {
@@ -185,6 +187,7 @@ const wholePromptWarning =
 /** What `load` leaves for `generate`. */
 interface Loaded {
   readonly decoder: Decoder
+  readonly decoders: DecoderPool
   readonly config: ModelConfig
   readonly compiler: FormCompiler | undefined
   readonly kept: KeptPrefixes | undefined

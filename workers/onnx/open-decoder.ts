@@ -48,6 +48,8 @@ interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationC
   readonly cacheSizes: CacheSizes
   /** As in `LoadRequest`. */
   readonly losses?: number | undefined
+  /** The number of conversations whose steps may be computed together. @default 1 */
+  readonly maxConcurrentGenerations?: number
   /** Called when the weights are loaded and only the warm-up remains. */
   readonly onSession: () => void
   /** Called if a faster way does not work on this device. `reason` is one or more sentences. */
@@ -235,7 +237,14 @@ async function openGrowingCache(
   runtime: OnnxRuntime,
   device: 'webgpu' | 'wasm',
   files: GraphFiles,
-  { cacheSizes, conversationCacheBytes, prefillRules, onSession, ...options }: OpeningOptions,
+  {
+    cacheSizes,
+    conversationCacheBytes,
+    prefillRules,
+    onSession,
+    maxConcurrentGenerations = 1,
+    ...options
+  }: OpeningOptions,
 ): Promise<Decoder> {
   const gpu = device === 'webgpu' ? await createGpuDevice() : undefined
   const target = gpu
@@ -253,9 +262,12 @@ async function openGrowingCache(
       readStateSchema(session, cacheSizes),
       conversationCacheBytes,
       prefillRules,
-      files.rotaryTables,
-      lost,
-      await options.hashGraph(files.graph),
+      {
+        rotaryTables: files.rotaryTables,
+        lost,
+        maxRows: gpu ? 1 : maxConcurrentGenerations,
+        graphHash: await options.hashGraph(files.graph),
+      },
     )
   }
 

@@ -8,6 +8,7 @@ import { createFormCompiler, type FormCompiler } from '../text/grammar/form-comp
 import { loadXgrammar } from '../text/grammar/load-xgrammar.test-support.js'
 import { createXgrammarEngine } from '../text/grammar/xgrammar-engine.js'
 import type { Decoder } from './decoder.js'
+import { createDecoderPool } from './decoder-pool.js'
 import { openDiskFolder } from './disk-folder.test-support.js'
 import { generateTokens } from './generate.js'
 import { readModelConfig, type ModelConfig } from './model-config.js'
@@ -49,6 +50,7 @@ export async function openNodeModel(
   chatTemplate?: string,
   dtypes: readonly OnnxDtype[] = ['q8'],
   conversationCacheBytes = 2 ** 20,
+  maxConcurrentGenerations = 1,
 ): Promise<NodeModel> {
   runtime.env.wasm.numThreads = 1
   const folder = openDiskFolder(resolve(path))
@@ -59,18 +61,20 @@ export async function openNodeModel(
     contextLength,
     cacheSizes,
     conversationCacheBytes,
+    maxConcurrentGenerations,
     onSession: () => {},
   })
   const load = async (vocabulary: Parameters<typeof createXgrammarEngine>[1]) =>
     createXgrammarEngine(await loadXgrammar(), vocabulary)
   const compiler = createFormCompiler(load, tokenizer, endIds)
+  const decoders = createDecoderPool(decoder)
   const model: NodeModel = {
     config,
     compiler,
     decoder,
     generate(request) {
       const { signal } = new AbortController()
-      return generateTokens(decoder, config, request, { signal, queueMs: 0 }, compiler)
+      return generateTokens(decoders, config, request, { signal, queueMs: 0 }, compiler)
     },
     async run(request, maxChunks = Infinity) {
       const steps = model.generate(request)

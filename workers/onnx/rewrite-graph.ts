@@ -30,6 +30,7 @@ import {
   type GraphProto,
   type ModelProto,
   type NodeProto,
+  type TensorShapeProto_Dimension,
 } from './onnx_pb.js'
 import { replaceRotarySwitch, type RotaryTables } from './rotary-tables.js'
 import { splitNorms } from './split-norms.js'
@@ -246,7 +247,7 @@ function sliceLastPosition(graph: GraphProto, head: NodeProto): void {
 }
 
 function addSequenceInputs(graph: GraphProto): void {
-  const int32 = (name: string, dims: readonly bigint[]) =>
+  const int32 = (name: string, dims: readonly TensorShapeProto_Dimension['value'][]) =>
     create(ValueInfoProtoSchema, {
       name,
       type: {
@@ -254,12 +255,15 @@ function addSequenceInputs(graph: GraphProto): void {
           case: 'tensorType',
           value: {
             elemType: TensorProto_DataType.INT32,
-            shape: { dim: dims.map((value) => ({ value: { case: 'dimValue' as const, value } })) },
+            shape: { dim: dims.map((value) => ({ value })) },
           },
         },
       },
     })
-  graph.input.push(int32(graphInputs.lastIndex, [1n, 1n]), int32(graphInputs.totalLength, [1n]))
+  const one = { case: 'dimValue', value: 1n } as const
+  // Several sequences can be computed in one run.
+  const batch = { case: 'dimParam', value: 'batch_size' } as const
+  graph.input.push(int32(graphInputs.lastIndex, [batch, one]), int32(graphInputs.totalLength, [one]))
 }
 
 /**

@@ -1,3 +1,4 @@
+import { createOwnEncoder } from './own-encoder.js'
 import { bufferUsage, mapMode } from './webgpu-flags.js'
 
 /** Creates a buffer to read back the words of one step at a time from the GPU. @param size in bytes */
@@ -21,7 +22,7 @@ export async function readBuffer(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const readback = createReadback(device, Math.ceil(size / 4) * 4)
   try {
-    const encoder = device.createCommandEncoder()
+    const encoder = createOwnEncoder(device)
     encoder.copyBufferToBuffer(buffer, 0, readback, 0, readback.size)
     device.queue.submit([encoder.finish()])
     await readback.mapAsync(mapMode.read)

@@ -7,6 +7,7 @@ import type { RotaryTables } from './rotary-tables.js'
 import type { OnnxRuntime } from './session.js'
 import { countElementBytes, createPositions, type StateSchema } from './state-schema.js'
 import { bufferUsage, mapMode } from './webgpu-flags.js'
+import { createOwnEncoder } from './own-encoder.js'
 
 /** What a rewritten graph reads and writes, other than its states. */
 export interface StepGraph {
@@ -74,7 +75,7 @@ export function createStepTensors(runtime: OnnxRuntime, device: GPUDevice, graph
       size: logits.size,
       usage: bufferUsage.mapRead | bufferUsage.copyTarget,
     })
-    const encoder = device.createCommandEncoder()
+    const encoder = createOwnEncoder(device)
     encoder.copyBufferToBuffer(logits, 0, copy, 0, logits.size)
     device.queue.submit([encoder.finish()])
     await copy.mapAsync(mapMode.read)

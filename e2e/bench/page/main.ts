@@ -9,6 +9,7 @@ import { measureSessions } from './sessions.js'
 import { measureStack } from './stack.js'
 import { measureStore } from './store.js'
 import { measureStructured } from './structured.js'
+import { measureTogether } from './together.js'
 import { measureTransports } from './transports.js'
 
 const boundSecondTurn = (history: number) => ({ 2000: 0.1 })[history]
@@ -47,6 +48,8 @@ const sections = {
   structured: measureStructured({ device: 'webgpu', mode: 'no-op', newTokens: 64 }),
   logprobs: measureLogprobs({ device: 'webgpu', mode: 'no-op', newTokens: 64 }),
   sessions: measureSessions({ device: 'wasm' }),
+  'host-together': measureTogether({ device: 'webgpu', mode: 'no-op', newTokens: 64, bounds: { 4: 0.35 } }),
+  'wasm-together': measureTogether({ device: 'wasm', mode: 'real', newTokens: 48, bounds: { 4: 0.5 } }),
   transports: measureTransports,
   store: measureStore,
   memory: measureMemory({ device: 'webgpu', mode: 'no-op' }),

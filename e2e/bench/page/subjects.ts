@@ -1,29 +1,44 @@
-import { createEngine, type LoadProgress } from 'rivulet'
+import { createEngine, type Engine, type LoadProgress } from 'rivulet'
 import { onnx } from 'rivulet/onnx'
 import { askEngine } from './ask-engine.js'
 import { connectLoop } from './loop-worker.js'
 import { nameWorker, requestCounts } from './probe-channel.js'
 import { measureTimes, type Setup, type Subject } from './subject.js'
 
-/** rivulet through its public API. Times are taken where the page reads the stream. */
-export async function openRivulet(
-  { model, device, ...role }: Setup,
+/** Opens rivulet with the benchmark's worker. */
+export function openEngine(
+  {
+    model,
+    device,
+    maxConcurrentGenerations,
+    ...role
+  }: Setup & { readonly maxConcurrentGenerations?: number },
   onProgress: (progress: LoadProgress) => void = () => {},
-): Promise<Subject> {
+): Promise<Engine> {
   const name = nameWorker({ device, ...role })
-  const engine = await createEngine({
+  return createEngine({
     backend: onnx({
       device,
       dtype: model.dtype,
+      maxConcurrentGenerations,
       worker: () => new Worker(new URL('./rivulet.worker.ts', import.meta.url), { type: 'module', name }),
     }),
     model: model.url,
     onProgress,
   })
+}
+
+/** rivulet through its public API. Times are taken where the page reads the stream. */
+export async function openRivulet(
+  setup: Setup,
+  onProgress?: (progress: LoadProgress) => void,
+): Promise<Subject> {
+  const engine = await openEngine(setup, onProgress)
+  const { model: _, ...role } = setup
   return {
     name: 'rivulet',
     answer: (turn) => askEngine(engine, turn),
-    readCounts: () => requestCounts(name),
+    readCounts: () => requestCounts(nameWorker(role)),
     close: () => engine.dispose(),
   }
 }

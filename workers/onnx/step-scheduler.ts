@@ -1,0 +1,85 @@
+import { createDeferred } from '../../lib/contract/create-deferred.js'
+import { nextTask } from './next-task.js'
+
+/**
+ * Lets the conversations of a model take turns: at any time, at most one run computes. A run for one conversation and a step
+ * for the decoding conversations alternate, so that a new prompt delays the others by at most one run between two steps.
+ */
+export interface StepScheduler<Row> {
+  /** Adds a conversation that decodes. A step waits for its request, but not longer than until the next task. */
+  join(row: Row): void
+  /** Removes a conversation. The others no longer wait for it. */
+  leave(row: Row): void
+  /** Computes one decode step of a conversation, together with the steps that others request at the same time. */
+  step(row: Row): Promise<void>
+  /** Runs `work` while nothing else computes. */
+  run<Result>(work: () => Promise<Result>): Promise<Result>
+  /** The number of conversations that decode. */
+  readonly decodingCount: number
+}
+
+/**
+ * @param getMaxRows returns the largest number of conversations in one step
+ * @param computeSteps computes one step for each of the conversations
+ */
+export function createStepScheduler<Row>(
+  getMaxRows: () => number,
+  computeSteps: (rows: readonly Row[]) => Promise<void>,
+): StepScheduler<Row> {
+  const steps = new Map<Row, ReturnType<typeof createDeferred<void>>>()
+  const runs: (() => Promise<void>)[] = []
+  const decoding = new Set<Row>()
+  let isBusy = false
+  let wasStep = false
+
+  const hasAll = (maxRows: number) => steps.size >= maxRows || [...decoding].every((row) => steps.has(row))
+
+  async function computeAll(): Promise<void> {
+    if (isBusy) return
+    isBusy = true
+    while (steps.size > 0 || runs.length > 0) {
+      const run = steps.size === 0 || wasStep ? runs.shift() : undefined
+      wasStep = !run
+      if (run) await run()
+      else await computeStep()
+    }
+    isBusy = false
+  }
+
+  async function computeStep(): Promise<void> {
+    const maxRows = getMaxRows()
+    if (maxRows > 1 && !hasAll(maxRows)) await nextTask()
+    const chosen = [...steps].slice(0, maxRows)
+    for (const [row] of chosen) steps.delete(row)
+    try {
+      await computeSteps(chosen.map(([row]) => row))
+      for (const [, { resolve }] of chosen) resolve()
+    } catch (error) {
+      for (const [, { reject }] of chosen) reject(error)
+    }
+  }
+
+  return {
+    get decodingCount() {
+      return decoding.size
+    },
+    join: (row) => void decoding.add(row),
+    leave(row) {
+      decoding.delete(row)
+      // Nobody waits for it any more.
+      steps.delete(row)
+    },
+    step(row) {
+      const request = createDeferred<void>()
+      steps.set(row, request)
+      void computeAll()
+      return request.promise
+    },
+    run(work) {
+      return new Promise((resolve, reject) => {
+        runs.push(() => work().then(resolve, reject))
+        void computeAll()
+      })
+    },
+  }
+}
