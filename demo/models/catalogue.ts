@@ -167,7 +167,7 @@ const browserModel: ModelEntry = {
   id: 'browser-model',
   name: 'The browser’s own model',
   about: 'Comes with Chrome and Edge on some devices. Nothing is downloaded for this page.',
-  licence: 'the browser’s terms',
+  licence: 'The browser’s terms',
   runtime: 'prompt-api',
   choice: { model: '', backend: 'prompt-api' },
 }
