@@ -140,11 +140,11 @@ test('a download shows its progress, pauses, resumes, and then the model loads w
   const added = row(page, 'tiny, ONNX Runtime')
   await added.getByRole('button', { name: /^Download/ }).click()
   await expect(added.getByRole('progressbar')).toBeVisible()
-  // The model's 3.28 MB and its runtime.
+  // The model's 4.03 MB and its runtime.
   await expect(added).toContainText(/[\d.]+ (KB|MB) of 1\d\.\d+ MB · [\d.]+ [KM]B\/s · \d+ s left/)
   await expect.poll(() => server.sentBytes).toBeGreaterThan(600_000)
   await added.getByRole('button', { name: /^Pause/ }).click()
-  await expect(added).toContainText(/Paused at [\d.]+ (KB|MB) of 3\.\d+ MB/)
+  await expect(added).toContainText(/Paused at [\d.]+ (KB|MB) of 4\.\d+ MB/)
   await expect(picker(page).getByRole('status')).toHaveText('tiny: paused.')
   const pausedBytes = server.sentBytes
   expect(pausedBytes).toBeLessThan(sizeBytes)
@@ -153,10 +153,10 @@ test('a download shows its progress, pauses, resumes, and then the model loads w
   await page.reload()
   await expect(state(page, 'ready')).toBeVisible()
   await page.getByRole('button', { name: 'Models', exact: true }).click()
-  await expect(added).toContainText(/Paused at [\d.]+ (KB|MB) of 3\.\d+ MB/)
+  await expect(added).toContainText(/Paused at [\d.]+ (KB|MB) of 4\.\d+ MB/)
   server.bytesPerSecond = Infinity
   await added.getByRole('button', { name: /^Resume/ }).click()
-  await expect(added).toContainText('Downloaded: 3.28 MB')
+  await expect(added).toContainText('Downloaded: 4.03 MB')
   await expect(picker(page).getByRole('status')).toHaveText('tiny: downloaded.')
   // When the download is paused, the sockets may still buffer a second of data at the first rate.
   expect(server.sentBytes - sizeBytes).toBeLessThan(500_000)
@@ -178,8 +178,8 @@ test('deleting a model frees its storage', async ({ page, server }) => {
   const added = row(page, 'stories, llama.cpp')
   const downloadAndDelete = async () => {
     await added.getByRole('button', { name: /^Download/ }).click()
-    await expect(added).toContainText('Downloaded: 3.00 MB')
-    await expect(page.getByTestId('model-bytes')).toHaveText('3.00 MB')
+    await expect(added).toContainText('Downloaded: 3.70 MB')
+    await expect(page.getByTestId('model-bytes')).toHaveText('3.70 MB')
     await added.getByRole('button', { name: /^Delete/ }).click()
     await expect(page.getByTestId('model-bytes')).toHaveText('0 bytes')
   }
@@ -202,7 +202,7 @@ test('a failed download shows the reason and can be retried', async ({ page, ser
   await expect(added.getByRole('alert').getByText('model-not-found')).toBeHidden()
   server.files.set('none/model.gguf', { bytes: readFileSync(storiesGguf), faults: [] })
   await added.getByRole('button', { name: /^Download/ }).click()
-  await expect(added).toContainText('Downloaded: 3.00 MB')
+  await expect(added).toContainText('Downloaded: 3.70 MB')
   await expect(added.getByRole('alert')).toHaveCount(0)
 })
 
@@ -290,7 +290,7 @@ test('the storage panel shows the storage used and whether the browser may delet
   await openPicker(page)
   const storage = picker(page).getByRole('region', { name: 'Storage' })
   await expect(storage).toContainText(
-    /models: 3\.28 MB, and by the software that runs them: \d\d\.\d MB\. Storage used by this site: .* of .* GB/,
+    /models: 4\.03 MB, and by the software that runs them: \d\d\.\d MB\. Storage used by this site: .* of .* GB/,
   )
   await expect(storage).toContainText('may delete the models')
   await storage.getByRole('button', { name: 'Request persistent storage' }).click()
