@@ -35,7 +35,7 @@ export function createDecoderPool(first: Decoder): DecoderPool {
   }
 
   function chooseIdle(promptIds: readonly number[]): Decoder {
-    let best = idle.at(-1) ?? first.fork()
+    let best = idle[0] ?? first.fork()
     for (const decoder of idle)
       if (decoder.countCurrent(promptIds) > best.countCurrent(promptIds)) best = decoder
     const index = idle.indexOf(best)

@@ -43,9 +43,12 @@ const cacheSizes = { heads: undefined, headSize: undefined }
 /** Of the embedded model. */
 const prefillRules = { wholePrompt: false, rotarySwitch: Infinity }
 const openOptions = { contextLength, cacheSizes, conversationCacheBytes, onSession: () => {} }
-/** In the embedded model's chat template: "Tell me a story about a dragon.", "I want a story with a cat and a ball." */
+/**
+ * In the embedded model's chat template: "Tell me a story about a king.", "I want a story with a cat and a ball." At each of the
+ * first 64 tokens, the likeliest one leads by 0.18 logits or more: 16-bit floats do not change it.
+ */
 const prompts = {
-  dragon: [1, 88, 541, 528, 262, 1009, 666, 262, 1910, 50, 3, 2],
+  king: [1, 88, 541, 528, 262, 1009, 666, 262, 1757, 50, 3, 2],
   ball: [1, 77, 373, 262, 1009, 332, 262, 474, 270, 262, 501, 50, 3, 2],
 }
 type PromptName = keyof typeof prompts
@@ -67,7 +70,7 @@ beforeAll(async () => {
     conversationCacheBytes,
     prefillRules,
   )
-  reference = { dragon: await answer(decoder, prompts.dragon), ball: await answer(decoder, prompts.ball) }
+  reference = { king: await answer(decoder, prompts.king), ball: await answer(decoder, prompts.ball) }
   await decoder.release()
 })
 
@@ -235,16 +238,16 @@ describe('WASM generates the same tokens', () => {
   })
 
   it('with the rewritten graph', async () => {
-    expect(await answer(decoder, prompts.dragon)).toEqual(reference.dragon)
+    expect(await answer(decoder, prompts.king)).toEqual(reference.king)
   })
 
   it('with a prompt in chunks', async () => {
-    expect(await answer(decoder, prompts.dragon, { chunk: 5 })).toEqual(reference.dragon)
+    expect(await answer(decoder, prompts.king, { chunk: 5 })).toEqual(reference.king)
   })
 
   it('after the cache is truncated to a prefix of the prompt', async () => {
-    await answer(decoder, prompts.dragon)
-    expect(await answer(decoder, prompts.dragon, { keep: 7 })).toEqual(reference.dragon)
+    await answer(decoder, prompts.king)
+    expect(await answer(decoder, prompts.king, { keep: 7 })).toEqual(reference.king)
     expect(await answer(decoder, prompts.ball, { keep: 1 })).toEqual(reference.ball)
   })
 
@@ -255,15 +258,15 @@ describe('WASM generates the same tokens', () => {
 
 /** Switches to another conversation in the middle of an answer, then continues the first one. */
 async function continueEarlier(decoder: Decoder, half: number): Promise<void> {
-  const soFar = [...prompts.dragon, ...reference.dragon.slice(0, half)]
+  const soFar = [...prompts.king, ...reference.king.slice(0, half)]
   decoder.recall([])
   await decoder.prefill(soFar)
   await answer(decoder, prompts.ball, { keep: 1, count: 8 })
   // All but the last token, whose logits are needed.
   expect(decoder.recall(soFar.slice(0, -1))).toBe(soFar.length - 1)
   await decoder.prefill(soFar.slice(-1))
-  decoder.startAnswer(greedy, 0, prompts.dragon, soFar.slice(prompts.dragon.length))
-  for (const [position, id] of reference.dragon.slice(half).entries())
+  decoder.startAnswer(greedy, 0, prompts.king, soFar.slice(prompts.king.length))
+  for (const [position, id] of reference.king.slice(half).entries())
     expect(await decoder.next(position, true)).toBe(id)
 }
 
@@ -310,8 +313,8 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
 
     it('while the cache grows, and after it is truncated', async () => {
       expect(decoder.execution).toBe('replayed')
-      const twiceGrown = reference.dragon.slice(0, 24)
-      expect(await answer(decoder, prompts.dragon, { count: 24 })).toEqual(twiceGrown)
+      const twiceGrown = reference.king.slice(0, 24)
+      expect(await answer(decoder, prompts.king, { count: 24 })).toEqual(twiceGrown)
       const options = { keep: 1, chunk: 3, count: fewSteps }
       expect(await answer(decoder, prompts.ball, options)).toEqual(reference.ball.slice(0, fewSteps))
       await continueEarlier(decoder, steps - 8)
@@ -320,23 +323,23 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
     it('whether or not the next step starts before a token is read back, also with sampling', async () => {
       const sampling = { ...greedy, temperature: 1.2, topK: 40, repetitionPenalty: 1.1 }
       const sample = (willContinue: boolean) =>
-        answer(decoder, prompts.dragon, { sampling, willContinue, count: fewSteps })
-      const greedyTokens = reference.dragon.slice(0, fewSteps)
+        answer(decoder, prompts.king, { sampling, willContinue, count: fewSteps })
+      const greedyTokens = reference.king.slice(0, fewSteps)
       const oneByOne = await sample(false)
       expect(oneByOne).not.toEqual(greedyTokens)
       expect(await sample(true)).toEqual(oneByOne)
       const options = { willContinue: false, count: fewSteps }
-      expect(await answer(decoder, prompts.dragon, options)).toEqual(greedyTokens)
+      expect(await answer(decoder, prompts.king, options)).toEqual(greedyTokens)
     })
 
     it('ranks the tokens of each step as on WASM, also while the next step runs', async () => {
       const onWasm = await openOnWasm()
       const rank = async (one: Decoder) => {
         one.recall([])
-        await one.prefill(prompts.dragon)
-        one.startAnswer(greedy, 0, prompts.dragon, [], 3)
+        await one.prefill(prompts.king)
+        one.startAnswer(greedy, 0, prompts.king, [], 3)
         const rankings: Ranking[] = []
-        for (const id of reference.dragon.slice(0, 6)) {
+        for (const id of reference.king.slice(0, 6)) {
           expect(await one.next(rankings.length, true)).toBe(id)
           rankings.push(one.readRanking())
           expect(rankings.at(-1)!.top.map((token) => token.id)[0]).toBe(id)
@@ -357,7 +360,7 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
     })
 
     it('with one dispatch for each attention, where ONNX Runtime issues four', async () => {
-      await answer(decoder, prompts.dragon, { count: 2, willContinue: false })
+      await answer(decoder, prompts.king, { count: 2, willContinue: false })
       const dispatch = vi.spyOn(GPUComputePassEncoder.prototype, 'dispatchWorkgroups')
       const indirect = vi.spyOn(GPUComputePassEncoder.prototype, 'dispatchWorkgroupsIndirect')
       await decoder.next(2, false)
@@ -373,7 +376,7 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
         await answer(decoder, prompts.ball, { count })
         // The cache has all generated tokens, but not the result of the abandoned step.
         expect(decoder.recall([...prompts.ball, ...reference.ball])).toBe(prompts.ball.length + count)
-        expect(await answer(decoder, prompts.dragon, { count: 8 })).toEqual(reference.dragon.slice(0, 8))
+        expect(await answer(decoder, prompts.king, { count: 8 })).toEqual(reference.king.slice(0, 8))
       }
     })
 
@@ -386,7 +389,7 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
       expect(decoder.recallLogits(soFar)).toBe(true)
       decoder.startAnswer(greedy, 0, prompts.ball, soFar.slice(prompts.ball.length))
       expect(await decoder.next(8, false)).toBe(reference.ball[8])
-      await answer(decoder, prompts.dragon, { count: 2 })
+      await answer(decoder, prompts.king, { count: 2 })
       decoder.restoreStates(copy.ids, copy.pieces)
       expect(decoder.recallLogits(soFar)).toBe(false)
       expect(decoder.recall(soFar.slice(0, -1))).toBe(soFar.length - 1)
@@ -398,15 +401,15 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
 
     it.runIf(inject('isSoak'))('in several conversations, whose steps take turns', async () => {
       const decoders = [decoder, decoder.fork(), decoder.fork()] as const
-      const [dragon, ball, other] = await Promise.all([
-        answer(decoders[0], prompts.dragon, { count: 8 }),
+      const [king, ball, other] = await Promise.all([
+        answer(decoders[0], prompts.king, { count: 8 }),
         answer(decoders[1], prompts.ball, { count: fewSteps }),
         // The start of the prompt comes from the cache of another conversation.
-        answer(decoders[2], prompts.dragon, { keep: 8, chunk: 2, count: 6 }),
+        answer(decoders[2], prompts.king, { keep: 8, chunk: 2, count: 6 }),
       ])
-      expect(dragon).toEqual(reference.dragon.slice(0, 8))
+      expect(king).toEqual(reference.king.slice(0, 8))
       expect(ball).toEqual(reference.ball.slice(0, fewSteps))
-      expect(other).toEqual(reference.dragon.slice(0, 6))
+      expect(other).toEqual(reference.king.slice(0, 6))
       for (const each of decoders) each.endAnswer()
     })
 
@@ -420,13 +423,13 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
     const decoder = await openOnGpu(floatType, { canCapture: false })
     expect(decoder.execution).toBe('fixed-cache')
     const options = { count: fewSteps }
-    expect(await answer(decoder, prompts.dragon, options)).toEqual(reference.dragon.slice(0, fewSteps))
+    expect(await answer(decoder, prompts.king, options)).toEqual(reference.king.slice(0, fewSteps))
     const onWasm = await openOnWasm()
-    const text = [...prompts.dragon, ...reference.dragon]
+    const text = [...prompts.king, ...reference.king]
     // Logits are up to 20. There, 16-bit floats have steps of 1/64.
     const tolerance = floatType === 'float16' ? 0.1 : 1e-3
     // ONNX Runtime uses another kernel for 32 or more tokens.
-    for (const length of [prompts.dragon.length, 31, 32, text.length]) {
+    for (const length of [prompts.king.length, 31, 32, text.length]) {
       const [logits, expected] = [
         await readLogitsAfter(decoder, text.slice(0, length)),
         await readLogitsAfter(onWasm, text.slice(0, length)),
@@ -439,8 +442,8 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
 
   it('without capture if attention has a sliding window, also past the window', async () => {
     const onWasm = await openDecoder(wasm, 'wasm', addSlidingWindow(4, graph), openOptions)
-    const expected = await answer(onWasm, prompts.dragon, { count: fewSteps })
-    expect(expected).not.toEqual(reference.dragon.slice(0, fewSteps))
+    const expected = await answer(onWasm, prompts.king, { count: fewSteps })
+    expect(expected).not.toEqual(reference.king.slice(0, fewSteps))
     const runtime = await loadOnnxRuntime('webgpu')
     const decoder = await openDecoder(
       runtime,
@@ -449,7 +452,7 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
       openOptions,
     )
     expect(decoder.execution).toBe('fixed-cache')
-    expect(await answer(decoder, prompts.dragon, { count: fewSteps })).toEqual(expected)
+    expect(await answer(decoder, prompts.king, { count: fewSteps })).toEqual(expected)
     await Promise.all([decoder.release(), onWasm.release()])
   })
 
@@ -497,7 +500,7 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
 
   itInSoak('by replay if it has a state of fixed size, also from a checkpoint', async () => {
     const weights = () => changeModel(addConvState)
-    const long = [...prompts.ball, ...prompts.dragon, ...prompts.ball, ...prompts.dragon]
+    const long = [...prompts.ball, ...prompts.king, ...prompts.ball, ...prompts.king]
     const follow = [...long, ...prompts.ball]
     const expected = {
       long: await answerAsExported(weights(), long, fewSteps),
@@ -517,13 +520,13 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
       expect(decoder.recall(prompt.slice(0, -1))).toBe(long.length - 9)
       expect(await generate(prompt)).toEqual(tokens)
     }
-    expect(decoder.recall(prompts.dragon)).toBe(0)
+    expect(decoder.recall(prompts.king)).toBe(0)
     expect(await answer(decoder, long, { count: fewSteps })).toEqual(expected.long)
     await decoder.release()
   })
 
   itInSoak('by replay if it has a state of fixed size, from copied states', async () => {
-    const long = [...prompts.ball, ...prompts.dragon, ...prompts.ball, ...prompts.dragon]
+    const long = [...prompts.ball, ...prompts.king, ...prompts.ball, ...prompts.king]
     const open = async () =>
       openDecoder(await loadOnnxRuntime('webgpu'), 'webgpu', changeModel(addConvState), openOptions)
     const expected = await answerAsExported(changeModel(addConvState), long, fewSteps)
@@ -542,7 +545,7 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
   itInSoak('by replay if the rotary factors depend on the length, on both sides of the switch', async () => {
     // The answer to the first prompt passes the switch, the second prompt is beyond it.
     const limit = prompts.ball.length + 3
-    const long = [...prompts.ball, ...prompts.dragon]
+    const long = [...prompts.ball, ...prompts.king]
     const weights = () => changeModel((changed) => addRotarySwitch(changed, limit))
     const expected = [
       await answerAsExported(weights(), prompts.ball, fewSteps),
@@ -575,7 +578,7 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
       prefillRules,
     )
     const options = { count: 8 }
-    expect(await answer(decoder, prompts.dragon, options)).toEqual(reference.dragon.slice(0, 8))
+    expect(await answer(decoder, prompts.king, options)).toEqual(reference.king.slice(0, 8))
     await decoder.release()
     device.destroy()
   })
@@ -583,10 +586,10 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
   it('without replay if capture fails', async () => {
     const decoder = await openOnGpu(floatType, { failsToCapture: true })
     expect(decoder.execution).toBe('fixed-cache')
-    await decoder.prefill(prompts.dragon)
-    decoder.startAnswer(greedy, 0, prompts.dragon, [])
+    await decoder.prefill(prompts.king)
+    decoder.startAnswer(greedy, 0, prompts.king, [])
     const ids = [await decoder.next(0, true), await decoder.next(1, true), await decoder.next(2, false)]
-    expect(ids).toEqual(reference.dragon.slice(0, 3))
+    expect(ids).toEqual(reference.king.slice(0, 3))
     await decoder.release()
   })
 })

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import type { CapturedStep, Dispatch } from './dispatch-recorder.js'
 import { fuseDispatches, type FusedModel } from './fuse-dispatches.js'
 import { watchPipelines } from './pipeline-names.js'
@@ -60,6 +60,7 @@ async function fuse(
       return {}
     },
   } as unknown as GPUDevice
+  vi.stubGlobal('GPUDevice', { prototype: device })
   watchPipelines(device)
   const buffers = new Map<string, GPUBuffer>()
   const find = (label: string) => {

@@ -9,6 +9,7 @@ import type { CapturedStep, Dispatch } from './dispatch-recorder.js'
 import type { LayerAttention } from './layer-attentions.js'
 import { readBindingNames } from './pipeline-names.js'
 import type { CacheInput } from './state-schema.js'
+import { createOwnBindGroup } from './own-encoder.js'
 
 /**
  * The longest sequence for which a decoder fuses attention. One workgroup computes a head, so a longer sequence would leave
@@ -284,6 +285,6 @@ function createDispatch(device: GPUDevice, { shape, buffers, pipeline }: Exclude
     const resource = buffers.get(name)
     return resource ? [{ binding, resource }] : []
   })
-  const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries })
+  const group = createOwnBindGroup(device, { layout: pipeline.getBindGroupLayout(0), entries })
   return { pipeline, bindGroups: [group], workgroups: { kind: 'direct', count: [shape.heads, 1, 1] } }
 }

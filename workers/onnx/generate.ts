@@ -65,15 +65,15 @@ export async function* generateTokens(
       prefill(decoder, computed, signal, kept),
       request.reportsPrefill ? computed.ids.length : undefined,
     )
+    const prefillMs = performance.now() - startedAt
+    const marked = markTokens(decoder.prefillRules, computed.ids, computed.promptLength)
+    // Before another generation may take the states of this prompt.
+    const prefix = request.keepsPrefix && kept ? await kept.keep(decoder, marked, signal) : undefined
     markComputed()
     const source = createTokenSource(decoder, form, computed, signal)
     const promptTokens = countPrompt(prepared)
-    const prefillMs = performance.now() - startedAt
     yield { kind: 'started', promptTokens, cachedPromptTokens, queueMs, prefillMs }
-    if (request.keepsPrefix && kept) {
-      const marked = markTokens(decoder.prefillRules, computed.ids, computed.promptLength)
-      yield { kind: 'kept', prefix: await kept.keep(decoder, marked, signal) }
-    }
+    if (prefix) yield { kind: 'kept', prefix }
     if (request.prefillOnly) return 'length'
 
     let finishReason: 'stop' | 'length' = 'length'

@@ -467,8 +467,8 @@ function openRow(shared: SharedModel): GpuRow {
           const compact = createFixedCache(runtime, device, [input], length)
           const whole = { buffers: [cache.buffers[index]!], capacity: cache.capacity }
           copyCache(device, [input], whole, compact, length)
-          yield await readBuffer(device, compact.buffers[0]!, sizes[index]!)
-          compact.destroy()
+          const copied = readBuffer(device, compact.buffers[0]!, sizes[index]!)
+          yield await copied.finally(() => compact.destroy())
         }
         for (const [index, buffer] of states.buffers.entries())
           yield await readBuffer(device, buffer, sizes[caches.length + index]!)

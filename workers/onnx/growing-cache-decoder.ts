@@ -363,7 +363,11 @@ export async function createGrowingCacheDecoder(
       },
       readRanking: () => rankLogits(row.logits, row.pending!, row.rankCount),
       readLogits: () => Promise.resolve(row.logits),
-      endAnswer: () => scheduler.leave(row),
+      endAnswer() {
+        scheduler.leave(row)
+        // A cache that rows share is as large as all of them, and stays as long as one has it.
+        separate(row)
+      },
       fork: openRow,
       async release() {
         for (const { cache } of rows) disposeCache(cache)
