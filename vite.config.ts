@@ -73,11 +73,11 @@ if ('unavailable' in lavapipe && process.env.VITEST)
 const adapterTests = ['attention-kernel', 'decoder', 'gpu-sampler', 'gpu-ranking', 'gpu-device'].map(
   (name) => `workers/onnx/${name}.browser.test.ts`,
 )
-/** An adapter takes up to a minute to compile the shaders of a model. */
-const zooModels = isSoak && hasZoo ? listZoo() : [{ name: 'genai/qwen3', dtype: 'q4f16' } as const]
+/** Only for the soak: an adapter takes up to a minute to compile the shaders of a model. */
+const zooModels = hasZoo ? listZoo() : []
 
 function provideZoo(isIncluded: (model: ZooModel) => boolean) {
-  const models = hasZoo ? zooModels.filter(isIncluded) : []
+  const models = zooModels.filter(isIncluded)
   return {
     folder: zoo,
     models: models.map(({ name, dtype }) => ({ name, dtype, answers: readAnswers({ name, dtype }) })),
@@ -88,11 +88,16 @@ const lavapipeProjects =
   'unavailable' in lavapipe
     ? []
     : [
-        createBrowserProject('lavapipe', [...adapterTests, ...zooTests], lavapipe.launchOptions, {
-          floatTypes: isSoak ? ['float32', 'float16'] : ['float16'],
-          isSoak,
-          zoo: provideZoo(() => true),
-        }),
+        createBrowserProject(
+          'lavapipe',
+          [...adapterTests, ...(isSoak ? zooTests : [])],
+          lavapipe.launchOptions,
+          {
+            floatTypes: isSoak ? ['float32', 'float16'] : ['float16'],
+            isSoak,
+            zoo: provideZoo(() => true),
+          },
+        ),
       ]
 /** The zoo on SwiftShader, which has no 16-bit floats. */
 const swiftShaderProjects = isSoak
