@@ -502,7 +502,7 @@ const checks: Readonly<Record<PromiseName, (context: Context) => Promise<void>>>
   },
 
   async seed({ engine }) {
-    const hot = { temperature: 2, topK: 0, topP: 1, minP: 0, maxTokens: 12 }
+    const hot = { temperature: 1.5, topK: 0, topP: 1, minP: 0, maxTokens: 12 }
     const sample = async (seed: number) =>
       (await streamAnswer(engine, question, { ...hot, seed })).result.text
     const seeds = new Map<string, number>()
