@@ -11,12 +11,12 @@ const float16Model = './models/stories-float16/'
 const graphFile = 'onnx/model_fp16.onnx'
 /**
  * Long enough for the kernels that compute 32 or more tokens at a time. 16-bit floats may choose another token where two logits
- * are almost equal: of six conversations like this one, the answer to one differed after some tokens.
+ * are almost equal. In this answer, the likeliest token always leads by 0.16 logits or more.
  */
 const prompt = [
   { role: 'user', content: 'Tell me a story about a ball.' },
   { role: 'assistant', content: 'Once upon a time, there was a boy named Tim. He had a red ball and a dog.' },
-  { role: 'user', content: 'Tell me a story about a dragon.' },
+  { role: 'user', content: 'Tell me a story about a girl named Lily.' },
 ] as const
 const options = { temperature: 0, maxTokens: 48 }
 
