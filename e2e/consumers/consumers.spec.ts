@@ -207,7 +207,7 @@ async function readStory(
   await page.goto(`${url}?device=${device}&tokens=${tokens}`)
   const answer = page.locator('output')
   await expect(answer).toHaveAttribute('data-state', /./, { timeout: 120_000 })
-  expect(await answer.innerText()).toBe(tokenizer.decode(dragon!.greedyIds.slice(0, tokens)))
+  expect(await answer.textContent()).toBe(tokenizer.decode(dragon!.greedyIds.slice(0, tokens)))
   await expect(answer).toHaveAttribute('data-state', 'done')
   expect(await answer.locator('span').count()).toBeGreaterThan(tokens / 2)
 
