@@ -38,11 +38,18 @@ export function readRole(workerName: string): WorkerRole {
   return { mode, device } as WorkerRole
 }
 
-/** Requests the counters of a worker that calls `startProbe`. */
+/** A worker answers between two of its tasks. */
+const maxAnswerMs = 60_000
+
+/** Requests the counters of a worker that calls `startProbe`. Throws if none answers within a minute. */
 export async function requestCounts(workerName: string): Promise<Counts> {
   const channel = new BroadcastChannel(workerName)
   try {
-    return await new Promise((resolve) => {
+    return await new Promise((resolve, reject) => {
+      setTimeout(
+        () => reject(new Error(`No worker with the name "${workerName}" has answered.`)),
+        maxAnswerMs,
+      )
       channel.onmessage = ({ data }: MessageEvent<Counts>) => resolve(data)
       // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a BroadcastChannel has no target
       channel.postMessage('counts')

@@ -5,17 +5,18 @@ import { connectLoop } from './loop-worker.js'
 import { nameWorker, requestCounts } from './probe-channel.js'
 import { measureTimes, type Setup, type Subject } from './subject.js'
 
+/** How `openEngine` opens rivulet. */
+interface EngineSetup extends Setup {
+  readonly maxConcurrentGenerations?: number
+  /** The worker's name. Default: a new one. */
+  readonly name?: string
+}
+
 /** Opens rivulet with the benchmark's worker. */
 export function openEngine(
-  {
-    model,
-    device,
-    maxConcurrentGenerations,
-    ...role
-  }: Setup & { readonly maxConcurrentGenerations?: number },
+  { model, device, maxConcurrentGenerations, mode, name = nameWorker({ device, mode }) }: EngineSetup,
   onProgress: (progress: LoadProgress) => void = () => {},
 ): Promise<Engine> {
-  const name = nameWorker({ device, ...role })
   return createEngine({
     backend: onnx({
       device,
@@ -33,12 +34,12 @@ export async function openRivulet(
   setup: Setup,
   onProgress?: (progress: LoadProgress) => void,
 ): Promise<Subject> {
-  const engine = await openEngine(setup, onProgress)
-  const { model: _, ...role } = setup
+  const name = nameWorker(setup)
+  const engine = await openEngine({ ...setup, name }, onProgress)
   return {
     name: 'rivulet',
     answer: (turn) => askEngine(engine, turn),
-    readCounts: () => requestCounts(nameWorker(role)),
+    readCounts: () => requestCounts(name),
     close: () => engine.dispose(),
   }
 }
