@@ -205,7 +205,7 @@ export async function createGrowingCacheDecoder(
       sizes: measureStates({ caches, fixedStates }, ids.length),
       async *read() {
         for (const { past } of states) {
-          // On a GPU, this copies. No tensor is changed after it was computed.
+          // On WebGPU, this reads the tensor back. No tensor is changed after it was computed.
           const { buffer, byteOffset, byteLength } = (await cache
             .get(past)!
             .getData()) as Float32Array<ArrayBuffer>

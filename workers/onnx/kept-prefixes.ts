@@ -57,7 +57,7 @@ export function openKeptPrefixes(owner: PrefixOwner): KeptPrefixes {
   }
 
   async function forget(prefix: PrefixFile): Promise<void> {
-    known = Promise.resolve(((await known) ?? []).filter((each) => each !== prefix))
+    known = known?.then((prefixes) => prefixes.filter((each) => each !== prefix))
     await prefix.remove()
   }
 

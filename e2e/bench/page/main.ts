@@ -14,7 +14,7 @@ import { measureTransports } from './transports.js'
 
 const boundSecondTurn = (history: number) => ({ 2000: 0.1 })[history]
 
-const llamaBounds: Partial<Record<number, number>> = { 64: 0.18, 512: 0.15, 2000: 0.12 }
+const llamaBounds: Partial<Record<number, number>> = { 64: 0.08, 512: 0.07, 2000: 0.05 }
 /** The other architectures, at any context. */
 const otherBounds: Partial<Record<string, number>> = { 'bench-qwen3-0.6b': 0.15, 'bench-lfm2-350m': 0.15 }
 
