@@ -1,6 +1,6 @@
 import { refuse } from '../../lib/contract/check-options.js'
 import { RivuletError } from '../../lib/contract/errors.js'
-import type { GenerateRequest, RequestOptions } from '../../lib/contract/request.js'
+import type { GenerateRequest, RequestOptions, Resume } from '../../lib/contract/request.js'
 import type { AnswerEnd, GenerationStep, TokenLogprob } from '../../lib/contract/worker-api.js'
 import type { GenerateContext } from '../backend.js'
 import { countGenerated, isComplete } from '../openai-body.js'
@@ -12,6 +12,7 @@ import { startAnswer } from '../text/channels/start-answer.js'
 import type { ChatTemplate, PromptPart } from '../text/chat-template.js'
 import { renderPrompt } from '../text/prompt.js'
 import { createAnswerText, type AnswerText } from './answer-text.js'
+import { catchUp } from './catch-up.js'
 import type { ControlTokens } from './control-tokens.js'
 import type { ConversationMemory } from './conversation-memory.js'
 import { describeCompletion } from './describe-completion.js'
@@ -57,11 +58,51 @@ interface RunningAnswer {
 
 /**
  * Generates one token each time the reader pulls. llama.cpp computes the next token while the last token travels to the
- * reader, and not earlier.
+ * reader, and not earlier. A resumed answer is generated again up to its end if it would be another one otherwise.
  * @throws RivuletError `invalid-option` for a form that llama.cpp cannot hold, `prompt-too-long`, `chat-template-failed`,
  *   `generation-failed`, `worker-failed`; the reason of `signal`
  */
 export async function* generateTokens(
+  model: LoadedModel,
+  request: GenerateRequest,
+  context: GenerateContext,
+): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
+  context.signal.throwIfAborted()
+  const { resume } = request
+  if (resume && !isComplete(request) && (await mustStartAgain(model, request, context))) {
+    const again = { ...request, resume: { ...resume, generated: nothing } }
+    const end = yield* catchUp(generateAnswer(model, again, context), resume, request)
+    if (end !== undefined) return end
+  }
+  return yield* generateAnswer(model, request, context)
+}
+
+const nothing: Resume['generated'] = { text: '', tokens: 0, tokenIds: [] }
+
+/**
+ * True if a resumed answer can only be the same if it is generated again from its start. wllama 3.13.0 takes a prompt as text, not
+ * as token ids. A form makes tokens that the tokenizer does not make of their text, and a seed starts at the first token.
+ * Without a seed, a sampled answer can be any answer: it continues, which costs less.
+ */
+async function mustStartAgain(
+  model: LoadedModel,
+  request: GenerateRequest,
+  context: GenerateContext,
+): Promise<boolean> {
+  const { generated } = request.resume ?? {}
+  const { temperature, seed } = request.options
+  if (!generated || generated.tokens === 0) return false
+  if (temperature !== 0) return seed !== undefined
+  const { grammar, before, text } = prepare(model, request, context)
+  if (grammar) return true
+  const { runtime, writePrompt, countedToken } = model
+  if (countedToken === undefined) return false
+  const count = (parts: readonly PromptPart[]) => runtime.countTokens(writePrompt(parts), countedToken)
+  const tokens = (await count([...before, ...text.parts])) - (await count(before))
+  return tokens !== generated.tokens
+}
+
+async function* generateAnswer(
   model: LoadedModel,
   request: GenerateRequest,
   context: GenerateContext,
