@@ -148,7 +148,7 @@ test('llamaCpp() calls tools as the request demands, with arguments that are val
   expect(none).toMatchObject({ calls: [], finishReason: 'length' })
 })
 
-test('a JSON answer and a tool call of llamaCpp() have the same value after the loss of the worker', async ({
+test('a JSON answer and a tool call of llamaCpp() have the same values after the loss of the worker', async ({
   page,
 }) => {
   test.setTimeout(900_000)
