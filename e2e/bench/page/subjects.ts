@@ -1,4 +1,4 @@
-import { createEngine, type Engine, type LoadProgress } from 'rivulet'
+import { createEngine, type Engine, type EngineOptions, type LoadProgress } from 'rivulet'
 import { onnx } from 'rivulet/onnx'
 import { askEngine } from './ask-engine.js'
 import { connectLoop } from './loop-worker.js'
@@ -11,8 +11,9 @@ export function openEngine(
     model,
     device,
     maxConcurrentGenerations,
+    host,
     ...role
-  }: Setup & { readonly maxConcurrentGenerations?: number },
+  }: Setup & { readonly maxConcurrentGenerations?: number; readonly host?: EngineOptions['host'] },
   onProgress: (progress: LoadProgress) => void = () => {},
 ): Promise<Engine> {
   const name = nameWorker({ device, ...role })
@@ -24,6 +25,7 @@ export function openEngine(
       worker: () => new Worker(new URL('./rivulet.worker.ts', import.meta.url), { type: 'module', name }),
     }),
     model: model.url,
+    host,
     onProgress,
   })
 }
