@@ -117,7 +117,7 @@ async function measureCase(name: Case, setup: Setup, context: number, seed: numb
       await window.callTab(tab, { kind: 'answer', count: 1, context, seed: 1000 * seed + tab })
     }
     const ttftMs: number[] = []
-    for (const answer of sequence(3)) {
+    for (const answer of sequence(9)) {
       const asked = { kind: 'answer', count: 1, context, seed: 1000 * seed + 100 + answer } as const
       ttftMs.push(...(await window.callTab(last, asked)).ttftMs)
     }
