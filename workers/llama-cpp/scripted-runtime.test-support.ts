@@ -6,7 +6,8 @@ import { plainFamily, type AnswerFamily } from '../text/channels/answer-family.j
 import type { PromptPart } from '../text/chat-template.js'
 import { createFormCompiler } from '../text/gbnf/compile-form.js'
 import { createConversationMemory } from './conversation-memory.js'
-import { generateTokens, type LoadedModel } from './generate.js'
+import { generateTokens } from './generate.js'
+import type { LoadedModel } from './prepare-answer.js'
 import type { CompletionOptions, LlamaCpp } from './runtime.js'
 
 export const words = ['Once', ' upon', ' a', ' time', '.']
