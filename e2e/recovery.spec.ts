@@ -162,6 +162,34 @@ test('a worker in an endless loop is noticed and replaced, and the answer contin
   expect(seen).toEqual({ isSame: true, recoveries: 1, reasons })
 })
 
+test('a worker that hangs while it loads the model is replaced', { tag: '@soak' }, async ({ page }) => {
+  await openBarePage(page)
+  const seen = await page.evaluate(
+    async ({ model, question }) => {
+      const { createEngine, onnx } = window.rivulet
+      const reasons: string[] = []
+      let isBroken = false
+      const engine = await createEngine({
+        backend: onnx({ device: 'wasm', worker: window.createFaultyWorker }),
+        model,
+        // The size of the files adds its part.
+        silenceTimeoutMs: 1000,
+        onProgress() {
+          if (!isBroken) window.breakWorker('loop for ever')
+          isBroken = true
+        },
+        onRecovery: ({ code, message }) => reasons.push(`${code}: ${message}`),
+      })
+      const text = await engine.generate(question, { temperature: 0, maxTokens: 5 }).text()
+      await engine.dispose()
+      return { text, reasons }
+    },
+    { model: embeddedModel, question },
+  )
+  const reasons = [expect.stringMatching(/^worker-failed: The worker made no progress/)]
+  expect(seen).toEqual({ text: 'Once upon a time,', reasons })
+})
+
 test('cancelling while the model is reloaded ends the generation, and the next one runs', async ({
   page,
 }) => {

@@ -56,7 +56,8 @@ export interface EngineOptions {
   /**
    * How long the worker may compute for a waiting reader without progress, in milliseconds. Then it is ended, and the answer
    * continues in a new one. A long prompt gets 25 ms more for each character, and a slow worker ten times its longest step so
-   * far. The time of loading does not count. `Infinity` never ends a worker.
+   * far. While a model is loaded, the worker only has to answer: it gets 100 ms more for each megabyte of the files, and the load
+   * starts again, up to two times. `Infinity` never ends a worker.
    * @default 60000
    */
   readonly silenceTimeoutMs?: number | undefined

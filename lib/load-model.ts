@@ -6,7 +6,7 @@ import type { LoadProgress, LoadRequest, WorkerModelInfo } from './contract/work
 export function loadModel(
   connection: WorkerConnection,
   request: LoadRequest,
-  onProgress: ((progress: LoadProgress) => void) | undefined,
+  onProgress: (progress: LoadProgress) => void,
 ): Promise<WorkerModelInfo> {
   return connection.call(async (worker) => {
     const events = (await worker.load(request)).getReader()
@@ -26,7 +26,7 @@ export function loadModel(
         events.read().catch(connection.terminate)
         return value.info
       }
-      onProgress?.(value.progress)
+      onProgress(value.progress)
     }
   })
 }

@@ -32,6 +32,21 @@ function createLoadingWorker(): Worker {
   return Object.assign(port2, { terminate }) as unknown as Worker
 }
 
+/** Stands in for a worker whose thread is blocked by its load: it answers before, and then no more. */
+function createHangingWorker(losses: unknown[]): Worker {
+  const { port1, port2 } = new MessageChannel()
+  let isBlocked = false
+  const load = (request: LoadRequest) => {
+    losses.push(request.losses)
+    isBlocked = true
+    return new Promise(() => {})
+  }
+  const readStatus = () =>
+    isBlocked ? new Promise(() => {}) : { scriptUrl: '', steps: 0, isComputing: false }
+  expose({ load, readStatus }, port1)
+  return Object.assign(port2, { terminate: () => port1.close() }) as unknown as Worker
+}
+
 /** Stands in for a worker whose GPU is lost while it loads. @param losses gets the number in each request */
 function createLosingWorker(losses: unknown[] = []): Worker {
   const { port1, port2 } = new MessageChannel()
@@ -43,7 +58,12 @@ function createLosingWorker(losses: unknown[] = []): Worker {
   return Object.assign(port2, { terminate: () => port1.close() }) as unknown as Worker
 }
 
-const createPlan = (createWorker: () => Worker, onProgress?: () => void, onReload?: LoadPlan['onReload']) =>
+const createPlan = (
+  createWorker: () => Worker,
+  onProgress?: () => void,
+  onReload?: LoadPlan['onReload'],
+  silenceTimeoutMs = Infinity,
+) =>
   ({
     candidates: [
       {
@@ -61,7 +81,7 @@ const createPlan = (createWorker: () => Worker, onProgress?: () => void, onReloa
     persist: false,
     onProgress,
     onReload,
-    silenceTimeoutMs: Infinity,
+    silenceTimeoutMs,
   }) satisfies LoadPlan
 
 it('an aborted load reports no more progress, also if events are still on their way', async () => {
@@ -139,4 +159,19 @@ it('a worker that fails is not started again', async () => {
   })
   await expect(startWorker(plan, new Set(), undefined)).rejects.toMatchObject({ message: /out of luck/ })
   expect(calls).toBe(1)
+})
+
+describe('a worker that stops answering during a load', () => {
+  it.each([
+    ['and stops again and again', () => {}, [0, 1, 2]],
+    ['but loads are not repeated', undefined, [0]],
+  ])('is ended and replaced, or is an error if it stops %s', async (_, onReload, expected) => {
+    const losses: unknown[] = []
+    const plan = createPlan(() => createHangingWorker(losses), undefined, onReload, 100)
+    await expect(startWorker(plan, new Set(), undefined)).rejects.toMatchObject({
+      code: 'worker-failed',
+      message: expect.stringContaining('made no progress'),
+    })
+    expect(losses).toEqual(expected)
+  })
 })

@@ -1,12 +1,13 @@
 import type { BackendAvailability, BackendFactory } from './backend-factory.js'
 import { connectWorker, type Connection, type WorkerConnection } from './connect-worker.js'
-import { RivuletError, describeError } from './contract/errors.js'
+import { RivuletError, asRivuletError, describeError } from './contract/errors.js'
 import { isDeviceLost } from './contract/is-device-lost.js'
 import type { DownloadRequest } from './contract/download-request.js'
 import type { ModelLocation } from './contract/model-location.js'
 import type { LoadProgress, ModelInfo, WorkerModelInfo } from './contract/worker-api.js'
 import { loadModel } from './load-model.js'
 import { waitForGpu } from './wait-for-gpu.js'
+import { watchLoad, type LoadWatch } from './watch-progress.js'
 
 /** A backend and the model that it loads. */
 export interface Candidate {
@@ -23,11 +24,12 @@ export interface LoadPlan {
   readonly persist: boolean
   readonly onProgress: ((progress: LoadProgress) => void) | undefined
   /**
-   * Called before a model is loaded again because the GPU was lost during its load; undefined if it is not loaded again.
-   * @param reason the error `device-lost`
+   * Called before a model is loaded again because the GPU was lost during its load, or the worker stopped answering; undefined if
+   * it is not loaded again.
+   * @param reason the error `device-lost` or `worker-failed`
    */
   readonly onReload: ((reason: RivuletError) => void) | undefined
-  /** How long a worker may compute without progress, in milliseconds. */
+  /** How long a worker may compute without progress, or load without an answer, in milliseconds. */
   readonly silenceTimeoutMs: number
 }
 
@@ -133,12 +135,12 @@ function loadCandidate(
   return loadInWorker(candidate, plan, signal)
 }
 
-/** How often a load starts again because the GPU was lost. */
+/** How often a load starts again because the GPU was lost, or the worker stopped answering. */
 const maxReloads = 2
 
 /**
- * Starts a worker and loads the model into it. Starts again if the GPU is lost meanwhile. A script that cannot be loaded is
- * requested twice: in an isolated page with a service worker, WebKitGTK 2.50 refuses every second worker with the same script
+ * Starts a worker and loads the model into it. Starts again if the GPU is lost meanwhile, or the worker stops answering. A
+ * script that cannot be loaded is requested twice: in an isolated page with a service worker, WebKitGTK 2.50 refuses every second worker with the same script
  * if the server's responses with status 304 lack the page's embedder policy.
  */
 async function loadInWorker(
@@ -149,16 +151,20 @@ async function loadInWorker(
   let losses = 0
   for (let isScriptRetry = false; ;) {
     const connection = connectWorker(candidate.backend.createWorker())
+    const watch = watchLoad(connection, plan.silenceTimeoutMs)
     try {
-      return await loadOnce(connection, candidate, plan, losses, signal)
+      return await loadOnce(connection, candidate, plan, { losses, watch }, signal)
     } catch (error) {
-      if (isDeviceLost(error) && plan.onReload && losses < maxReloads) {
+      const isLost = isDeviceLost(error)
+      if ((isLost || watch.isSilent) && plan.onReload && losses < maxReloads) {
         losses += 1
-        plan.onReload(error)
-        await waitForGpu(signal)
+        plan.onReload(asRivuletError(error, 'worker-failed', 'The worker did not answer'))
+        if (isLost) await waitForGpu(signal)
       } else if (isScriptRetry || !connection.isScriptMissing()) throw error
       else isScriptRetry = true
       signal?.throwIfAborted()
+    } finally {
+      watch.leave()
     }
   }
 }
@@ -168,7 +174,7 @@ async function loadOnce(
   connection: WorkerConnection,
   { backend, model }: Candidate,
   { download, onProgress }: LoadPlan,
-  losses: number,
+  { losses, watch }: { readonly losses: number; readonly watch: LoadWatch },
   signal: AbortSignal | undefined,
 ): Promise<LoadedConnection> {
   // Only terminating the worker stops a load reliably at any point.
@@ -177,7 +183,11 @@ async function loadOnce(
   try {
     const workerLock = nameLifeLock()
     const request = { model, download, options: backend.options, lifeLock: workerLock, losses }
-    return { connection, workerLock, info: await loadModel(connection, request, onProgress) }
+    const report = (progress: LoadProgress) => {
+      watch.setTotalBytes(progress.totalBytes)
+      onProgress?.(progress)
+    }
+    return { connection, workerLock, info: await loadModel(connection, request, report) }
   } catch (error) {
     abort()
     if (signal?.aborted) throw signal.reason

@@ -9,7 +9,7 @@ const task = () => new Promise((resolve) => setTimeout(resolve))
 
 /** Stands in for a host with a model: an answer has two chunks. Its answers must not overlap beyond `concurrency`. */
 function createScriptedHost(concurrency = 1) {
-  const seen = { started: [] as string[], running: 0, mostRunning: 0 }
+  const seen = { started: [] as string[], canPause: [] as unknown[], running: 0, mostRunning: 0 }
   const host: HostApi = {
     stepsInFlight: 0,
     checkLoaded() {},
@@ -21,7 +21,8 @@ function createScriptedHost(concurrency = 1) {
           controller.enqueue({ kind: 'ready', info })
         },
       }),
-    generate({ input, prefillOnly }) {
+    generate({ input, prefillOnly, canPausePrefill }) {
+      seen.canPause.push(canPausePrefill)
       seen.started.push(input.kind === 'text' ? input.text : '')
       seen.running += 1
       seen.mostRunning = Math.max(seen.mostRunning, seen.running)
@@ -171,9 +172,11 @@ describe('the edge of a host (scripted host)', () => {
     expect(await client.readStatus()).toMatchObject({ isComputing: true })
   })
 
-  it('reports the prefill to those who ask for it', async () => {
-    const { edge } = await openEdge()
+  it('reports the prefill to those who ask for it, and only they can pause it', async () => {
+    const { seen, edge } = await openEdge()
     const stream = edge.open().generate(textRequest('x', { reportsPrefill: true }))
     expect((await readKinds(stream))[0]).toBe('prefilling')
+    expect((await readKinds(edge.open().generate(textRequest('y'))))[0]).toBe('started')
+    expect(seen.canPause).toEqual([true, false])
   })
 })

@@ -147,7 +147,8 @@ export function createEdge(host: HostApi): Edge {
       if (isOver) return undefined
       turn.idleSinceMs = undefined
       try {
-        events ??= host.generate({ ...request, reportsPrefill: true }).getReader()
+        const canPausePrefill = request.reportsPrefill === true
+        events ??= host.generate({ ...request, reportsPrefill: true, canPausePrefill }).getReader()
         const { done, value } = await events.read()
         if (done || value.kind === 'ended') leave(turn)
         if (done) return undefined

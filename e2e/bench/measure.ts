@@ -4,6 +4,7 @@ import { describeModel, isMeasured, readModel, type ModelName } from './models.j
 import type { SectionName } from './page/main.js'
 import type { PacedFile, TransportServers } from './page/plan.js'
 import type { Row } from './page/rows.js'
+import { exposeTabs } from './tabs.js'
 
 /** The device for which each section loads weights. */
 const devices = {
@@ -20,6 +21,7 @@ const devices = {
   sessions: 'wasm',
   'host-together': 'webgpu',
   'wasm-together': 'wasm',
+  tabs: 'wasm',
   transports: 'wasm',
   store: 'wasm',
   memory: 'webgpu',
@@ -71,6 +73,7 @@ export async function measure(
   const page = await openPage(browser, url)
   try {
     await exposeBrowserMemory(browser.browser()!, page)
+    await exposeTabs(browser, url, page)
     page.on('console', (message) => {
       if (message.type() === 'log') console.log(message.text())
     })

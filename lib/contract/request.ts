@@ -264,6 +264,11 @@ export interface GenerateRequest {
   readonly keepsPrefix?: boolean
   /** True if the page reads the progress of the prefill. Backends that know it then report `prefilling` steps. */
   readonly reportsPrefill?: boolean
+  /**
+   * True if the prefill waits where the page does not read its progress. Then other generations do not wait for it. The worker
+   * sets this: it reads the progress of each prefill itself, also for a page that does not.
+   */
+  readonly canPausePrefill?: boolean
 }
 
 export type RequestInput =

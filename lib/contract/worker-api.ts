@@ -76,8 +76,8 @@ export interface ModelSupport {
    */
   readonly continuedChannels?: readonly Channel[]
   /**
-   * True if a continued answer draws the same tokens as the uninterrupted one when the seed is the same. The engine then
-   * draws a seed for requests that have none, so that recovery continues the same answer.
+   * True if a continued answer draws the same tokens as the uninterrupted one when the seed is the same, and costs no more than
+   * without a seed. The engine then draws a seed for requests that have none, so that recovery continues the same answer.
    */
   readonly seededContinuation: boolean
   /** How many generations can run at the same time; others wait in the engine's queue. */

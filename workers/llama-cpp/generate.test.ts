@@ -1,119 +1,21 @@
 import { describe, expect, it } from 'vitest'
 import type { GenerateRequest, RequestOptions } from '../../lib/contract/request.js'
-import type { AnswerEnd, GenerationStep } from '../../lib/contract/worker-api.js'
+import type { GenerationStep } from '../../lib/contract/worker-api.js'
 import { chatRequest, textRequest } from '../request.test-support.js'
-import { plainFamily, type AnswerFamily } from '../text/channels/answer-family.js'
-import type { PromptPart } from '../text/chat-template.js'
-import { createConversationMemory } from './conversation-memory.js'
-import { countPromptTokens, generateTokens, type LoadedModel } from './generate.js'
-import { createFormCompiler } from '../text/gbnf/compile-form.js'
 import { composeGrammar } from '../text/gbnf/compose-grammar.js'
 import { fitsGrammar } from '../text/gbnf/continue-grammar.js'
-import type { CompletionOptions, LlamaCpp } from './runtime.js'
-
-const words = ['Once', ' upon', ' a', ' time', '.']
-const controlTokens = {
-  all: ['<|end|>', '<|user|>', '<|call|>'],
-  end: ['<|end|>'],
-  forbidden: new Map([
-    ['<|user|>', 1],
-    ['<|call|>', 3],
-  ]),
-}
-
-/** Stands in for llama.cpp: a step computes a prompt chunk or a word; an end token without text and the counts follow. */
-function createRuntime({ prefillSteps = 2, failAt = Infinity, answer = words } = {}) {
-  const seen = { steps: 0, isRunning: false, options: [] as CompletionOptions[] }
-  const timings = { cache_n: 3, prompt_n: 4, prompt_ms: 20, predicted_ms: 30 }
-  const runtime: LlamaCpp = {
-    threads: 1,
-    isMultithreaded: false,
-    usesGpu: false,
-    fileType: undefined,
-    contextLength: 512,
-    exit: () => Promise.resolve(),
-    countTokens: async (prompt, controlToken) => (controlToken === '<|end|>' ? prompt.length : NaN),
-    async complete(options, mayStep) {
-      seen.options.push(options)
-      seen.isRunning = true
-      const limit = options.max_tokens as number | undefined
-      const texts = answer.slice(0, limit)
-      const ends = texts.length === limit ? [] : ['']
-      let predicted = 0
-      let prefilled = 0
-      try {
-        for (const text of [...Array.from({ length: prefillSteps }, () => undefined), ...texts, ...ends]) {
-          await mayStep()
-          await new Promise((resolve) => setTimeout(resolve, 1))
-          seen.steps += 1
-          if (seen.steps === failAt) throw new Error('the runtime broke')
-          if (text === undefined) {
-            prefilled += 1
-            if (options.return_progress) {
-              const processed = 3 + Math.round((4 * prefilled) / prefillSteps)
-              const choices = [{ text: '', finish_reason: null }]
-              options.onData({ choices, timings, prompt_progress: { total: 7, cache: 3, processed } })
-            }
-            continue
-          }
-          predicted += 1
-          const choices = [{ text, finish_reason: null }]
-          options.onData({ choices, timings: { ...timings, predicted_n: predicted } })
-        }
-        await mayStep()
-        options.onData({
-          choices: [{ text: '', finish_reason: ends.length > 0 ? 'stop' : 'length' }],
-          usage: {},
-          timings: { ...timings, predicted_n: predicted },
-        })
-      } finally {
-        seen.isRunning = false
-      }
-    },
-  }
-  return { seen, runtime }
-}
+import { countPromptTokens } from './generate.js'
+import {
+  createModel,
+  createRuntime,
+  generate,
+  readAll,
+  thinkingFamily,
+  words,
+} from './scripted-runtime.test-support.js'
 
 const storyRequest = (options: Partial<RequestOptions> = {}) =>
   textRequest('Tell me a story.', { seed: 1, ...options })
-
-function createModel(
-  { runtime }: ReturnType<typeof createRuntime>,
-  family: AnswerFamily = plainFamily,
-): LoadedModel {
-  const memory = createConversationMemory(
-    { bytesPerToken: 1, windowBytesPerToken: 0, windowTokens: 0 },
-    Infinity,
-  )
-  return {
-    runtime,
-    chatTemplate: undefined,
-    family,
-    controlTokens,
-    writePrompt: (parts: readonly PromptPart[]) => parts.map(({ text }) => text).join(''),
-    memory,
-    compileForm: createFormCompiler(),
-    countedToken: '<|end|>',
-  }
-}
-
-function generate(
-  runtime: ReturnType<typeof createRuntime>,
-  request: GenerateRequest = storyRequest(),
-  signal = new AbortController().signal,
-  family: AnswerFamily = plainFamily,
-) {
-  return generateTokens(createModel(runtime, family), request, { signal, queueMs: 5 })
-}
-
-async function readAll(steps: AsyncGenerator<GenerationStep, AnswerEnd, undefined>) {
-  const all: GenerationStep[] = []
-  for (;;) {
-    const { done, value } = await steps.next()
-    if (done) return { all, finishReason: value }
-    all.push(value)
-  }
-}
 
 const readTexts = (steps: readonly GenerationStep[]) =>
   steps.flatMap((step) => (step.kind === 'chunk' ? [step.text] : []))
@@ -248,7 +150,7 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
       generated: { text: ',', tokens: 1, tokenIds: [] },
     }
     const { all, finishReason } = await readAll(
-      generate(scripted, { ...storyRequest({ maxTokens: 5 }), resume }),
+      generate(scripted, { ...storyRequest({ temperature: 0, maxTokens: 5 }), resume }),
     )
     expect(scripted.seen.options[0]).toMatchObject({ max_tokens: 3 })
     expect(finishReason).toBe('length')
@@ -304,19 +206,9 @@ describe('an answer of llama.cpp’s (scripted runtime)', () => {
 })
 
 describe('the channels of an answer of llama.cpp’s (scripted runtime)', () => {
-  const thinking: AnswerFamily = {
-    kind: 'marked',
-    thought: { open: '<think>', close: '</think>' },
-    calls: {
-      open: '<tool_call>',
-      close: '</tool_call>',
-      padding: '\n',
-      syntax: { kind: 'json', nameKey: 'name', argumentsKey: 'arguments' },
-    },
-  }
   const read = async (answer: readonly string[], request: GenerateRequest) => {
     const scripted = createRuntime({ answer: [...answer] })
-    const { all, finishReason } = await readAll(generate(scripted, request, undefined, thinking))
+    const { all, finishReason } = await readAll(generate(scripted, request, undefined, thinkingFamily))
     const chunks = all.flatMap((step) => (step.kind === 'chunk' ? [step] : []))
     return {
       finishReason,
@@ -358,7 +250,7 @@ describe('the channels of an answer of llama.cpp’s (scripted runtime)', () => 
   it('end a thought that has used all its tokens, and continue after it in the rest of maxTokens', async () => {
     const scripted = createRuntime({ answer: ['a', 'b', 'c', 'd'] })
     const request = ask({ reasoning: { maxTokens: 2 }, maxTokens: 9 })
-    const steps = generate(scripted, request, undefined, thinking)
+    const steps = generate(scripted, request, undefined, thinkingFamily)
     const { all } = await readAll(steps)
     const reasoning = all.flatMap((step) => (step.kind === 'chunk' ? [step.reasoning ?? ''] : [])).join('')
     expect(reasoning.trim()).toBe('ab')
@@ -400,7 +292,7 @@ describe('the channels of an answer of llama.cpp’s (scripted runtime)', () => 
     const { options } = await read(['t'], chatRequest('Hi', { responseFormat }, 'ca'))
     expect(String(options[0]!.grammar)).toContain('"t"')
     const refused = readAll(
-      generate(createRuntime(), chatRequest('Hi', { responseFormat }, 'co'), undefined, thinking),
+      generate(createRuntime(), chatRequest('Hi', { responseFormat }, 'co'), undefined, thinkingFamily),
     )
     await expect(refused).rejects.toMatchObject({
       code: 'invalid-option',
@@ -411,7 +303,7 @@ describe('the channels of an answer of llama.cpp’s (scripted runtime)', () => 
   it('that do not fit the form end typed, before any work', async () => {
     const request = ask({ responseFormat: { kind: 'grammar', grammar: 'root ::= b' } })
     const scripted = createRuntime()
-    await expect(readAll(generate(scripted, request, undefined, thinking))).rejects.toMatchObject({
+    await expect(readAll(generate(scripted, request, undefined, thinkingFamily))).rejects.toMatchObject({
       code: 'invalid-option',
       details: { option: 'responseFormat' },
     })

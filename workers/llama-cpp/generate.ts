@@ -1,63 +1,25 @@
 import { refuse } from '../../lib/contract/check-options.js'
 import { RivuletError } from '../../lib/contract/errors.js'
-import type { GenerateRequest, RequestOptions } from '../../lib/contract/request.js'
+import type { GenerateRequest, RequestOptions, Resume } from '../../lib/contract/request.js'
 import type { AnswerEnd, GenerationStep, TokenLogprob } from '../../lib/contract/worker-api.js'
 import type { GenerateContext } from '../backend.js'
 import { countGenerated, isComplete } from '../openai-body.js'
-import { describeAnswer, type AnswerGrammar } from '../text/answer-grammar.js'
+import type { AnswerGrammar } from '../text/answer-grammar.js'
 import { listMarks, type AnswerFamily } from '../text/channels/answer-family.js'
-import { createAnswerReader, type AnswerStep } from '../text/channels/answer-reader.js'
-import { endsInThought, endThought } from '../text/channels/reasoning-control.js'
-import { startAnswer } from '../text/channels/start-answer.js'
-import type { ChatTemplate, PromptPart } from '../text/chat-template.js'
-import { renderPrompt } from '../text/prompt.js'
-import { createAnswerText, type AnswerText } from './answer-text.js'
+import type { AnswerStep } from '../text/channels/answer-reader.js'
+import { endThought } from '../text/channels/reasoning-control.js'
+import type { PromptPart } from '../text/chat-template.js'
+import type { CompileForm } from '../text/gbnf/compile-form.js'
+import { catchUp } from './catch-up.js'
 import type { ControlTokens } from './control-tokens.js'
 import type { ConversationMemory } from './conversation-memory.js'
 import { describeCompletion } from './describe-completion.js'
-import type { CompileForm } from '../text/gbnf/compile-form.js'
+import { prepareAnswer, type LoadedModel, type RunningAnswer } from './prepare-answer.js'
 import { runCompletion, type ChunkLogprob, type ChunkLogprobs, type Timings } from './run-completion.js'
-import type { LlamaCpp } from './runtime.js'
-import type { WritePrompt } from './write-prompt.js'
-
-/** The parts of a loaded model that a generation needs. */
-export interface LoadedModel {
-  readonly runtime: LlamaCpp
-  readonly chatTemplate: ChatTemplate | undefined
-  /** How the model writes reasoning and tool calls. */
-  readonly family: AnswerFamily
-  readonly controlTokens: ControlTokens
-  /** The control token with which tokens are counted; undefined for a model without control tokens. */
-  readonly countedToken: string | undefined
-  readonly writePrompt: WritePrompt
-  readonly memory: ConversationMemory
-  readonly compileForm: CompileForm
-}
-
-/** An answer while it is generated. */
-interface RunningAnswer {
-  readonly request: GenerateRequest
-  readonly context: GenerateContext
-  readonly startedAt: number
-  readonly text: AnswerText
-  /** The prompt, and what other models generated. */
-  readonly before: readonly PromptPart[]
-  readonly grammar: AnswerGrammar | undefined
-  /** What the form already has before this model's part: the message to continue, and what other models generated. */
-  readonly formStart: string
-  /** How many tokens the answer has. */
-  tokens: number
-  /** The timings of the completions so far: the first, the last, and the sum of the decode times. */
-  first: Timings | undefined
-  last: Timings | undefined
-  decodeMs: number
-  /** True if an end-of-sequence token ended the answer: llama.cpp counts it. */
-  hasEndToken: boolean
-}
 
 /**
  * Generates one token each time the reader pulls. llama.cpp computes the next token while the last token travels to the
- * reader, and not earlier.
+ * reader, and not earlier. A resumed answer is generated again up to its end if it would be another one otherwise.
  * @throws RivuletError `invalid-option` for a form that llama.cpp cannot hold, `prompt-too-long`, `chat-template-failed`,
  *   `generation-failed`, `worker-failed`; the reason of `signal`
  */
@@ -67,7 +29,47 @@ export async function* generateTokens(
   context: GenerateContext,
 ): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
   context.signal.throwIfAborted()
-  const running = prepare(model, request, context)
+  const { resume } = request
+  if (resume && !isComplete(request) && (await mustStartAgain(model, request, context))) {
+    const again = { ...request, resume: { ...resume, generated: nothing } }
+    const end = yield* catchUp(generateAnswer(model, again, context), resume, request)
+    if (end !== undefined) return end
+  }
+  return yield* generateAnswer(model, request, context)
+}
+
+const nothing: Resume['generated'] = { text: '', tokens: 0, tokenIds: [] }
+
+/**
+ * True if a resumed answer can only be the same if it is generated again from its start. wllama 3.13.0 takes a prompt as text, not
+ * as token ids. A form makes tokens that the tokenizer does not make of their text, and a seed starts at the first token.
+ * Without a seed, a sampled answer can be any answer: it continues, which costs less.
+ */
+async function mustStartAgain(
+  model: LoadedModel,
+  request: GenerateRequest,
+  context: GenerateContext,
+): Promise<boolean> {
+  const { generated } = request.resume ?? {}
+  const { temperature, seed } = request.options
+  if (!generated || generated.tokens === 0) return false
+  if (temperature !== 0) return seed !== undefined
+  const { grammar, before, text } = prepareAnswer(model, request, context)
+  if (grammar) return true
+  const { runtime, writePrompt, countedToken } = model
+  if (countedToken === undefined) return false
+  const count = (parts: readonly PromptPart[]) => runtime.countTokens(writePrompt(parts), countedToken)
+  const tokens = (await count([...before, ...text.parts])) - (await count(before))
+  return tokens !== generated.tokens
+}
+
+async function* generateAnswer(
+  model: LoadedModel,
+  request: GenerateRequest,
+  context: GenerateContext,
+): AsyncGenerator<GenerationStep, AnswerEnd, undefined> {
+  context.signal.throwIfAborted()
+  const running = prepareAnswer(model, request, context)
   if (isComplete(request)) return 'length'
   if (request.prefillOnly) return yield* prefill(model, running)
   let end = yield* complete(model, running)
@@ -101,46 +103,10 @@ export async function countPromptTokens(
   const { runtime, writePrompt, countedToken } = model
   if (countedToken === undefined)
     refuse('llamaCpp() cannot count tokens with a model without control tokens.')
-  const { before } = prepare(model, request, { signal, queueMs: 0 })
+  const { before } = prepareAnswer(model, request, { signal, queueMs: 0 })
   const count = await runtime.countTokens(writePrompt(before), countedToken)
   signal.throwIfAborted()
   return count
-}
-
-function prepare(model: LoadedModel, request: GenerateRequest, context: GenerateContext): RunningAnswer {
-  const { chatTemplate, family, controlTokens, compileForm } = model
-  const { options, input, resume } = request
-  const isControl = (text: string) => controlTokens.all.includes(text)
-  const prompt = renderPrompt(chatTemplate, request, family)
-  const start = startAnswer({ family, chatTemplate, isControl }, request, prompt)
-  const text = createAnswerText(createAnswerReader(start.splitter, options.stop), {
-    family,
-    isControl,
-    reasoning: options.reasoning,
-    generated: resume?.generated ?? { text: '', tokens: 0 },
-  })
-  const isInThought = endsInThought(family, [...prompt, ...start.prefix])
-  const assistantPrefix = input.kind === 'chat' ? input.assistantPrefix : ''
-  // A message that is continued has no thought before it.
-  const canThink = input.kind === 'chat' && assistantPrefix === '' && options.reasoning !== 'off'
-  const grammar = describeAnswer(options, { family, isInThought, canThink })
-  // Refuses a form before any work.
-  if (grammar && compileForm(grammar.form, grammar.option, assistantPrefix) === undefined) {
-    refuse(
-      `The message to continue does not fit "${grammar.option}". Correct it, or leave "continueFinalMessage" out.`,
-      'continueFinalMessage',
-    )
-  }
-  const formStart = assistantPrefix + start.handedOver.map((part) => part.text).join('')
-  const before = [...prompt, ...start.prefix, ...start.handedOver]
-  const counts = {
-    tokens: countGenerated(request),
-    first: undefined,
-    last: undefined,
-    decodeMs: 0,
-    hasEndToken: false,
-  }
-  return { request, context, startedAt: performance.now(), text, before, grammar, formStart, ...counts }
 }
 
 /** Computes the prompt. llama.cpp also samples the first token, which is dropped. */

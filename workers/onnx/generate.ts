@@ -42,7 +42,7 @@ export async function* generateTokens(
   const form = await openAnswerForm(compiler, config, request, start)
   let lease: DecoderLease | undefined
   try {
-    lease = await decoders.take(promptIds, request.reportsPrefill === true, signal)
+    lease = await decoders.take(promptIds, request.canPausePrefill === true, signal)
     return yield* streamTokens(lease)
   } finally {
     lease?.release()

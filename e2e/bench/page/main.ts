@@ -9,6 +9,8 @@ import { measureSessions } from './sessions.js'
 import { measureStack } from './stack.js'
 import { measureStore } from './store.js'
 import { measureStructured } from './structured.js'
+import { runInTab } from './tab.js'
+import { measureTabs } from './tabs.js'
 import { measureTogether } from './together.js'
 import { measureTransports } from './transports.js'
 
@@ -50,6 +52,7 @@ const sections = {
   sessions: measureSessions({ device: 'wasm' }),
   'host-together': measureTogether({ device: 'webgpu', mode: 'no-op', newTokens: 64, bounds: { 4: 0.35 } }),
   'wasm-together': measureTogether({ device: 'wasm', mode: 'real', newTokens: 48, bounds: { 4: 0.5 } }),
+  tabs: measureTabs({ device: 'wasm', mode: 'real' }),
   transports: measureTransports,
   store: measureStore,
   memory: measureMemory({ device: 'webgpu', mode: 'no-op' }),
@@ -64,3 +67,4 @@ declare global {
 }
 
 window.bench = sections
+window.benchTab = runInTab

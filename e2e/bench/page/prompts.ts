@@ -21,8 +21,9 @@ const words = [
 /** Returns a text of `tokens` tokens. Each starts with different words, so that no runtime can reuse a cached prefix. */
 export type CreatePrompt = (tokens: number) => string
 
-export function createPrompts(): CreatePrompt {
-  let count = 0
+/** @param start the number of the first text. Another number gives other texts */
+export function createPrompts(start = 0): CreatePrompt {
+  let count = start
   return (tokens) => {
     const number = count++
     // The number in base `words.length`, lowest digit first.

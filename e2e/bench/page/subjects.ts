@@ -1,4 +1,4 @@
-import { createEngine, type Engine, type LoadProgress } from 'rivulet'
+import { createEngine, type Engine, type EngineOptions, type LoadProgress } from 'rivulet'
 import { onnx } from 'rivulet/onnx'
 import { askEngine } from './ask-engine.js'
 import { connectLoop } from './loop-worker.js'
@@ -8,13 +8,14 @@ import { measureTimes, type Setup, type Subject } from './subject.js'
 /** How `openEngine` opens rivulet. */
 interface EngineSetup extends Setup {
   readonly maxConcurrentGenerations?: number
+  readonly host?: EngineOptions['host']
   /** The worker's name. Default: a new one. */
   readonly name?: string
 }
 
 /** Opens rivulet with the benchmark's worker. */
 export function openEngine(
-  { model, device, maxConcurrentGenerations, mode, name = nameWorker({ device, mode }) }: EngineSetup,
+  { model, device, maxConcurrentGenerations, host, mode, name = nameWorker({ device, mode }) }: EngineSetup,
   onProgress: (progress: LoadProgress) => void = () => {},
 ): Promise<Engine> {
   return createEngine({
@@ -25,6 +26,7 @@ export function openEngine(
       worker: () => new Worker(new URL('./rivulet.worker.ts', import.meta.url), { type: 'module', name }),
     }),
     model: model.url,
+    host,
     onProgress,
   })
 }
