@@ -107,20 +107,27 @@ async function runKernel(device: GPUDevice, shape: AttentionShape, tensors: Tens
   const module = device.createShaderModule({ code: writeAttentionKernel(shape) })
   const pipeline = await device.createComputePipelineAsync({ layout: 'auto', compute: { module } })
   const { query, key, value } = tensors
+  // The other conversation has the same tensors, in another order.
+  const addOther = (tensor: Float32Array) =>
+    shape.isBatched ? Float32Array.of(...tensor.toReversed(), ...tensor) : tensor
+  const outputSize = shape.heads * shape.headSize
   const contents = {
     ...tensors,
-    query: shape.isPacked ? Float32Array.of(...query, ...key, ...value) : query,
-    lastIndex: Int32Array.of(length - 1),
-    output: new Float32Array(shape.heads * shape.headSize),
+    query: addOther(shape.isPacked ? Float32Array.of(...query, ...key, ...value) : query),
+    key: addOther(key),
+    value: addOther(value),
+    lastIndex: Int32Array.of(...(shape.isBatched ? [7] : []), length - 1),
+    output: addOther(new Float32Array(outputSize)),
+    conversation: Uint32Array.of(1),
   }
-  const { storage, copySource, copyTarget, mapRead } = bufferUsage
+  const { storage, uniform, copySource, copyTarget, mapRead } = bufferUsage
   const buffers = attentionBindings.map((name) => {
     const content = contents[name]
     const bytes =
       content instanceof Float32Array && isHalf ? Uint16Array.from(content, encodeFloat16) : content
     const buffer = device.createBuffer({
       size: Math.max(16, Math.ceil(bytes.byteLength / 4) * 4),
-      usage: storage | copySource | copyTarget,
+      usage: (name === 'conversation' ? uniform : storage) | copySource | copyTarget,
     })
     device.queue.writeBuffer(buffer, 0, bytes)
     return buffer
@@ -131,6 +138,7 @@ async function runKernel(device: GPUDevice, shape: AttentionShape, tensors: Tens
   const unused = new Set<string>([
     ...(shape.isPacked ? ['key', 'value'] : []),
     ...(shape.rotary ? [] : ['cosines', 'sines']),
+    ...(shape.isBatched ? [] : ['conversation']),
   ])
   const entries = buffers.flatMap((buffer, binding) =>
     unused.has(attentionBindings[binding]!) ? [] : [{ binding, resource: { buffer } }],
@@ -155,7 +163,7 @@ async function runKernel(device: GPUDevice, shape: AttentionShape, tensors: Tens
     }),
   )
   for (const buffer of [...buffers, ...read]) buffer.destroy()
-  return { output: output!, keys: keys!, values: values! }
+  return { output: output!.subarray(-outputSize), keys: keys!, values: values! }
 }
 
 const shapes: Record<string, Omit<AttentionShape, 'type'>> = {
@@ -165,6 +173,7 @@ const shapes: Record<string, Omit<AttentionShape, 'type'>> = {
     headSize: 64,
     scale: 0.125,
     isPacked: false,
+    isBatched: false,
     rotary: { width: 32, isInterleaved: false },
   },
   'one tensor for query, key and value, and heads that are partly rotated': {
@@ -173,7 +182,26 @@ const shapes: Record<string, Omit<AttentionShape, 'type'>> = {
     headSize: 80,
     scale: 0.2,
     isPacked: true,
+    isBatched: false,
     rotary: { width: 16, isInterleaved: false },
+  },
+  'one conversation of two': {
+    heads: 4,
+    cacheHeads: 2,
+    headSize: 64,
+    scale: 0.125,
+    isPacked: false,
+    isBatched: true,
+    rotary: { width: 32, isInterleaved: false },
+  },
+  'one conversation of two, with one tensor for query, key and value': {
+    heads: 2,
+    cacheHeads: 1,
+    headSize: 32,
+    scale: 1,
+    isPacked: true,
+    isBatched: true,
+    rotary: { width: 16, isInterleaved: true },
   },
   'neighbors rotated together': {
     heads: 2,
@@ -181,6 +209,7 @@ const shapes: Record<string, Omit<AttentionShape, 'type'>> = {
     headSize: 32,
     scale: 1,
     isPacked: false,
+    isBatched: false,
     rotary: { width: 16, isInterleaved: true },
   },
   'large heads that are rotated already': {
@@ -189,6 +218,7 @@ const shapes: Record<string, Omit<AttentionShape, 'type'>> = {
     headSize: 256,
     scale: 1 / 16,
     isPacked: false,
+    isBatched: false,
     rotary: undefined,
   },
 }

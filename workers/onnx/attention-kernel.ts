@@ -10,6 +10,11 @@ export interface AttentionShape {
   readonly scale: number
   /** True if the query, the key and the value are one tensor, in this order. Then only `query` is bound. */
   readonly isPacked: boolean
+  /**
+   * True if `query`, `key`, `value`, `lastIndex` and `output` have a row for each of several conversations. The kernel computes the
+   * row whose index is in `conversation`.
+   */
+  readonly isBatched: boolean
   /** How the kernel rotates queries and keys; undefined if they are rotated already. */
   readonly rotary: Rotary | undefined
 }
@@ -33,7 +38,7 @@ const tileTokens = 1024
 
 /**
  * The bindings of the kernel, in order. The rotary tables are bound only if the kernel rotates; the key and the value only if
- * they are not packed.
+ * they are not packed; the uniform `conversation` only if the kernel is batched.
  */
 export const attentionBindings = [
   'query',
@@ -45,9 +50,10 @@ export const attentionBindings = [
   'output',
   'cosines',
   'sines',
+  'conversation',
 ] as const
 
-/** The buffers of the kernel. `keys` and `values` are the KV cache, [cacheHeads, capacity, headSize]. */
+/** The buffers of the kernel. `keys` and `values` are the KV cache of one conversation, [cacheHeads, capacity, headSize]. */
 export type AttentionBinding = (typeof attentionBindings)[number]
 
 /** True if `writeAttentionKernel` can write a kernel for the shape. */
@@ -63,7 +69,7 @@ export function canComputeAttention({ heads, cacheHeads, headSize, rotary }: Att
 }
 
 /**
- * Writes a kernel that computes the whole attention of one layer for one token: it rotates the query and the key, appends the
+ * Writes a kernel that computes the whole attention of one layer for one token of one conversation: it rotates the query and the key, appends the
  * key and the value to the KV cache, and returns the weighted sum of the values. One workgroup computes one query head, so
  * `heads` workgroups are dispatched. The first head of each group writes the cache. No head reads there what another one
  * writes: each computes the new key itself.
@@ -71,7 +77,8 @@ export function canComputeAttention({ heads, cacheHeads, headSize, rotary }: Att
  * The cache is read in tiles of 1,024 tokens, with a running maximum (https://arxiv.org/abs/1805.02867).
  */
 export function writeAttentionKernel(shape: AttentionShape): string {
-  const { type, heads, cacheHeads, headSize, scale, isPacked, rotary } = shape
+  const { type, heads, cacheHeads, headSize, scale, isPacked, isBatched, rotary } = shape
+  const packedSize = (heads + 2 * cacheHeads) * headSize
   const element = type === 'float16' ? 'f16' : 'f32'
   const vectors = headSize / 4
   return /* wgsl */ `${type === 'float16' ? 'enable f16;' : ''}
@@ -79,6 +86,9 @@ const heads = ${heads}u;
 const cacheHeads = ${cacheHeads}u;
 const headsPerGroup = ${heads / cacheHeads}u;
 const headSize = ${headSize}u;
+// The sizes of a conversation in the tensors of the query and the key.
+const querySize = ${isPacked ? packedSize : heads * headSize}u;
+const keySize = ${isPacked ? packedSize : cacheHeads * headSize}u;
 // The number of vectors of four elements in a head.
 const vectors = ${vectors}u;
 const threads = ${threads}u;
@@ -95,6 +105,7 @@ ${isPacked ? '' : writeKeyAndValue(element)}
 @group(0) @binding(5) var<storage, read_write> values: array<vec4<${element}>>;
 @group(0) @binding(6) var<storage, read_write> output: array<vec4<${element}>>;
 ${rotary ? writeTables(element) : ''}
+${isBatched ? '@group(0) @binding(9) var<uniform> conversation: u32;' : 'const conversation = 0u;'}
 
 var<workgroup> newQuery: array<vec4f, vectors>;
 var<workgroup> newKey: array<vec4f, vectors>;
@@ -112,13 +123,13 @@ ${writeReduction('addUp', 'result + other')}
 fn attend(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
   let head = workgroup.x;
   let cacheHead = head / headsPerGroup;
-  let last = u32(lastIndex[0]);
+  let last = u32(lastIndex[conversation]);
   // The first vector of the head in the cache.
   let first = cacheHead * (arrayLength(&keys) / (cacheHeads * vectors)) * vectors;
   if (thread < vectors) {
-    newQuery[thread] = scale * rotateQuery(head * headSize, thread * 4u, last);
+    newQuery[thread] = scale * rotateQuery(conversation * querySize + head * headSize, thread * 4u, last);
     // Rounded as in the cache.
-    let rotated = vec4<${element}>(rotateKey(cacheHead * headSize, thread * 4u, last));
+    let rotated = vec4<${element}>(rotateKey(conversation * keySize + cacheHead * headSize, thread * 4u, last));
     newKey[thread] = vec4f(rotated);
     if (head % headsPerGroup == 0u) {
       keys[first + last * vectors + thread] = rotated;
@@ -173,7 +184,7 @@ fn attend(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_ind
   workgroupBarrier();
   if (thread < vectors) {
     for (var other = 1u; other < rows; other += 1u) { sum += sums[other * vectors + thread]; }
-    output[head * vectors + thread] = vec4<${element}>(sum / total);
+    output[(conversation * heads + head) * vectors + thread] = vec4<${element}>(sum / total);
   }
 }
 `
@@ -191,9 +202,11 @@ function writeKeyAndValue(element: string): string {
 
 /** Writes a function that returns a vector of the value. @param start where the value starts in the packed tensor */
 function writeValueReader(element: string, start: number | undefined): string {
-  const parts = [0, 1, 2, 3].map((index) => `query[${start}u + 4u * index + ${index}u]`)
+  const parts = [0, 1, 2, 3].map(
+    (index) => `query[conversation * querySize + ${start}u + 4u * index + ${index}u]`,
+  )
   return `fn readValue(index: u32) -> vec4<${element}> {
-  return ${start === undefined ? 'value[index]' : `vec4<${element}>(${parts.join(', ')})`};
+  return ${start === undefined ? 'value[conversation * cacheHeads * vectors + index]' : `vec4<${element}>(${parts.join(', ')})`};
 }`
 }
 

@@ -100,7 +100,7 @@ async function openOnWasm(): Promise<Decoder> {
 
 async function openOnGpu(
   floatType: FloatType,
-  { canCapture = true, firstCapacity = contextLength, failsToCapture = false } = {},
+  { canCapture = true, firstCapacity = contextLength, failsToCapture = false, maxRows = 1 } = {},
 ): Promise<Decoder> {
   const runtime = await loadOnnxRuntime('webgpu')
   const device = await createGpuDevice()
@@ -127,6 +127,7 @@ async function openOnGpu(
     rotaryTables: [],
     attentions: model.attentions,
     hasScoreMatrix: false,
+    maxRows,
   })
 }
 
@@ -421,6 +422,35 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
     it('in a long answer', async () => {
       const expected = reference.ball.slice(0, ballSteps)
       expect(await answer(decoder, prompts.ball, { count: ballSteps })).toEqual(expected)
+    })
+  })
+
+  describe('in several conversations, with one submit for a token of each', () => {
+    let decoders: readonly [Decoder, Decoder, Decoder]
+    beforeAll(async () => {
+      const decoder = await openOnGpu(floatType, { firstCapacity: 16, maxRows: 3 })
+      decoders = [decoder, decoder.fork(), decoder.fork()]
+    }, 300_000)
+    afterAll(() => decoders[0].release())
+
+    itWhereFast(floatType)('that start and end at different steps, while their caches grow', async () => {
+      const read = vi.spyOn(GPUBuffer.prototype, 'mapAsync')
+      const generate = async (index: 0 | 1 | 2, name: PromptName, count: number) => {
+        const ids = await answer(decoders[index], prompts[name], { count })
+        decoders[index].endAnswer()
+        return ids
+      }
+      const counts = [16, fewSteps, 8]
+      const [king, ball, other] = await Promise.all([
+        generate(0, 'king', counts[0]!),
+        generate(1, 'ball', counts[1]!),
+        generate(2, 'king', counts[2]!),
+      ])
+      expect(king).toEqual(reference.king.slice(0, counts[0]))
+      expect(ball).toEqual(reference.ball.slice(0, counts[1]))
+      expect(other).toEqual(reference.king.slice(0, counts[2]))
+      console.log('reads', read.mock.calls.length)
+      vi.restoreAllMocks()
     })
   })
 

@@ -59,8 +59,19 @@ export interface FusedStep {
   moveTo(buffers: readonly GPUBuffer[]): FusedStep | undefined
 }
 
+/** A recorded step of several conversations, each with a KV cache of its own. */
+export interface FusedBatch {
+  /**
+   * Returns the dispatches of a step. Each attention is one dispatch for each conversation; all others compute all conversations.
+   * @param caches the buffers of the cache of each conversation. There may be fewer than the step was recorded with.
+   */
+  bind(caches: readonly (readonly GPUBuffer[])[]): readonly Dispatch[]
+}
+
+type FusedPart = FoundAttention & { readonly pipeline: GPUComputePipeline }
+
 /** A dispatch of ONNX Runtime, or an attention with its kernel. */
-type Part = Dispatch | (FoundAttention & { readonly pipeline: GPUComputePipeline })
+type Part = Dispatch | FusedPart
 
 /**
  * Replaces the dispatches of each attention in a recorded step by one dispatch of our kernel. ONNX Runtime issues four: it
@@ -72,54 +83,112 @@ type Part = Dispatch | (FoundAttention & { readonly pipeline: GPUComputePipeline
  */
 export async function fuseDispatches(
   device: GPUDevice,
-  { capture, replay }: CapturedStep,
+  step: CapturedStep,
   model: FusedModel,
   pipelines: AttentionPipelines,
 ): Promise<FusedStep | undefined> {
+  const { parts, canMove } = await findParts(device, step, model, false, pipelines)
+  return parts.some(isAttention) ? createStep(device, parts, model.buffers, canMove) : undefined
+}
+
+/**
+ * As `fuseDispatches`, for a recorded step of several conversations.
+ * @param model `buffers` is the cache of the recorded step, which has a row for each conversation
+ * @param conversations for each conversation, a uniform with its index
+ * @returns undefined if a dispatch of ONNX Runtime reads the cache, so that the conversations could have no caches of their own
+ */
+export async function fuseBatch(
+  device: GPUDevice,
+  step: CapturedStep,
+  model: FusedModel,
+  conversations: readonly GPUBufferBinding[],
+  pipelines: AttentionPipelines,
+): Promise<FusedBatch | undefined> {
+  const { parts, canMove } = await findParts(device, step, model, true, pipelines)
+  if (!canMove) return undefined
+  /** The dispatches of all attentions by the index of the conversation. */
+  const known = new WeakMap<readonly GPUBuffer[], Map<number, readonly Dispatch[]>>()
+
+  function bindConversation(index: number, cache: readonly GPUBuffer[]): readonly Dispatch[] {
+    const ofCache = known.get(cache) ?? new Map<number, readonly Dispatch[]>()
+    known.set(cache, ofCache)
+    const conversation = conversations[index]!
+    const bound =
+      ofCache.get(index) ??
+      parts
+        .filter(isAttention)
+        .map((part) => moveCache(part, model.buffers, cache))
+        .map((part) => createDispatch(device, part, conversation))
+    ofCache.set(index, bound)
+    return bound
+  }
+
+  return {
+    bind(caches) {
+      const attentions = caches.map((cache, index) => bindConversation(index, cache))
+      let count = 0
+      return parts.flatMap((part) => {
+        if (!isAttention(part)) return [part]
+        count += 1
+        return attentions.map((bound) => bound[count - 1]!)
+      })
+    },
+  }
+}
+
+/** Finds the attentions of a step. `canMove` is true if no dispatch of ONNX Runtime reads the cache. */
+async function findParts(
+  device: GPUDevice,
+  { capture, replay }: CapturedStep,
+  model: FusedModel,
+  isBatched: boolean,
+  pipelines: AttentionPipelines,
+): Promise<{ readonly parts: readonly Part[]; readonly canMove: boolean }> {
   const named = replay.dispatches.map((dispatch) => nameBuffers(dispatch, capture.bindGroups))
   const parts: Part[] = []
   for (let index = 0; index < named.length;) {
     const found = findAttention(named, index, model)
-    parts.push(
-      found
-        ? { ...found, pipeline: await findPipeline(device, found.shape, pipelines) }
-        : named[index]!.dispatch,
-    )
+    if (found) {
+      const shape = { ...found.shape, isBatched }
+      parts.push({ ...found, shape, pipeline: await findPipeline(device, shape, pipelines) })
+    } else parts.push(named[index]!.dispatch)
     index += found?.dispatches ?? 1
   }
-  return parts.some(isAttention) ? createStep(device, parts, model.buffers) : undefined
-}
-
-function isAttention(part: Part): part is Exclude<Part, Dispatch> {
-  return 'shape' in part
-}
-
-function createStep(device: GPUDevice, parts: readonly Part[], cache: readonly GPUBuffer[]): FusedStep {
   const fused = new Set(
     parts
       .filter(isAttention)
       .flatMap(({ buffers }) => [buffers.get('keys')?.buffer, buffers.get('values')?.buffer]),
   )
-  const canMove = cache.every((buffer) => fused.has(buffer))
+  return { parts, canMove: model.buffers.every((buffer) => fused.has(buffer)) }
+}
+
+function isAttention(part: Part): part is FusedPart {
+  return 'shape' in part
+}
+
+function createStep(
+  device: GPUDevice,
+  parts: readonly Part[],
+  cache: readonly GPUBuffer[],
+  canMove: boolean,
+): FusedStep {
   return {
     dispatches: parts.map((part) => (isAttention(part) ? createDispatch(device, part) : part)),
     moveTo(target) {
       if (!canMove) return undefined
-      const move = (binding: GPUBufferBinding): GPUBufferBinding => {
-        const index = cache.indexOf(binding.buffer)
-        return index === -1 ? binding : { buffer: target[index]! }
-      }
-      const moved = parts.map((part) =>
-        isAttention(part)
-          ? {
-              ...part,
-              buffers: new Map(Array.from(part.buffers, ([name, binding]) => [name, move(binding)])),
-            }
-          : part,
-      )
-      return createStep(device, moved, target)
+      const moved = parts.map((part) => (isAttention(part) ? moveCache(part, cache, target) : part))
+      return createStep(device, moved, target, canMove)
     },
   }
+}
+
+/** Returns an attention with another KV cache. */
+function moveCache(part: FusedPart, from: readonly GPUBuffer[], to: readonly GPUBuffer[]): FusedPart {
+  const move = (binding: GPUBufferBinding): GPUBufferBinding => {
+    const index = from.indexOf(binding.buffer)
+    return index === -1 ? binding : { buffer: to[index]! }
+  }
+  return { ...part, buffers: new Map(Array.from(part.buffers, ([name, binding]) => [name, move(binding)])) }
 }
 
 function nameBuffers(dispatch: Dispatch, bindGroups: CapturedStep['capture']['bindGroups']): NamedDispatch {
@@ -251,6 +320,7 @@ function findShape(
     headSize,
     scale: scale ?? 1 / Math.sqrt(headSize),
     isPacked,
+    isBatched: false,
     rotary,
   }
   return canComputeAttention(shape) ? shape : undefined
@@ -280,9 +350,14 @@ function createPipeline(device: GPUDevice, shape: AttentionShape): Promise<GPUCo
   return device.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint: 'attend' } })
 }
 
-function createDispatch(device: GPUDevice, { shape, buffers, pipeline }: Exclude<Part, Dispatch>): Dispatch {
+/** @param conversation the uniform of a batched kernel */
+function createDispatch(
+  device: GPUDevice,
+  { shape, buffers, pipeline }: FusedPart,
+  conversation?: GPUBufferBinding,
+): Dispatch {
   const entries = attentionBindings.flatMap((name, binding) => {
-    const resource = buffers.get(name)
+    const resource = name === 'conversation' ? conversation : buffers.get(name)
     return resource ? [{ binding, resource }] : []
   })
   const group = createOwnBindGroup(device, { layout: pipeline.getBindGroupLayout(0), entries })

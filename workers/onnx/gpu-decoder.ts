@@ -23,16 +23,27 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
       countReusableTokens(fixedStates, ids, target),
     ),
     scheduler: createStepScheduler<GpuRow>(
-      () => 1,
-      async (rows) => {
-        for (const row of rows) await row.startStep()
-      },
+      () => shared.batch?.maxRows ?? 1,
+      (rows) => computeSteps(shared, rows),
+      (row) => row.whenRead(),
     ),
+    batch: undefined,
     pipelines: new Map(),
     canReplay: model.canCapture,
     graphId: 0,
   }
   const row = openRow(shared)
   await row.test()
+  const { maxRows = 1 } = model
+  if (maxRows > 1 && shared.canReplay) shared.batch = await row.openBatch(maxRows)
   return row.decoder
+}
+
+/** Starts the requested steps of the conversations: together where that is possible, otherwise one after the other. */
+async function computeSteps({ batch }: SharedModel, rows: readonly GpuRow[]): Promise<void> {
+  const together = batch ? rows.filter(({ canBatch }) => canBatch) : []
+  const batched = together.length > 1 ? together : []
+  const sampled = batched.length > 0 ? batch?.submit(batched.map((row) => row.prepareStep())) : undefined
+  for (const [index, row] of batched.entries()) row.reportStarted(sampled?.[index])
+  for (const row of rows) if (!batched.includes(row)) await row.startStep()
 }

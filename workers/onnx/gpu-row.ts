@@ -4,7 +4,9 @@ import { createComputedTokens, type ParkedCache } from './computed-tokens.js'
 import type { Conversations } from './conversations.js'
 import { createInvalidLogitsError, type Decoder, type FindMask } from './decoder.js'
 import type { Dispatch } from './dispatch-recorder.js'
-import type { FixedCache } from './fixed-cache.js'
+import { copyCache, createFixedCache, type FixedCache } from './fixed-cache.js'
+import { maxFusedTokens } from './fuse-dispatches.js'
+import { openGpuBatch, type BatchProbe, type BatchStep, type GpuBatch } from './gpu-batch.js'
 import { describeLoss } from './gpu-device.js'
 import type { GpuModel } from './gpu-model.js'
 import { createGpuSteps, submitDispatches, type SharedSteps } from './gpu-steps.js'
@@ -27,6 +29,8 @@ export interface SharedModel extends SharedSteps {
   readonly rows: GpuRow[]
   readonly conversations: Conversations<ParkedCache>
   readonly scheduler: StepScheduler<GpuRow>
+  /** Computes the steps of several conversations together; undefined if they take turns. */
+  batch: GpuBatch | undefined
 }
 
 /** A conversation: its cache, and its decoder. */
@@ -34,22 +38,47 @@ export interface GpuRow {
   readonly ids: readonly number[]
   readonly cache: FixedCache
   readonly decoder: Decoder
-  /** Starts the step that the conversation has requested from the scheduler. */
+  /** True if the step that the conversation has requested from the scheduler can be computed with those of others. */
+  readonly canBatch: boolean
+  /** Starts the requested step alone. */
   startStep(): Promise<void>
+  /** Returns the requested step for a batch, with room for its token. */
+  prepareStep(): BatchStep
+  /** Reports that the prepared step is submitted. @param sampled as `GpuBatch.submit` returns */
+  reportStarted(sampled: Promise<SampledToken> | undefined): void
+  /** Resolves when the token is read back for which the conversation waits. */
+  whenRead(): Promise<unknown>
+  /** Opens the batch of the model, if its steps equal those of this conversation alone. */
+  openBatch(maxRows: number): Promise<GpuBatch | undefined>
   /** Runs the self-test, and compares the steps with `referenceSteps`. @throws WrongStepError */
   test(): Promise<void>
   destroy(): void
 }
 
-interface SubmittedStep {
+/** A decode step: it computes a token, and samples the next one. */
+interface RowStep {
+  /** The position of the sampled token in the answer. */
   readonly position: number
-  readonly sampled: Promise<SampledToken>
+  /** The total length, with the token that the step computes. */
+  readonly length: number
+  /** True if the computed token can still be on its way back, so that only the GPU knows it. */
+  readonly isAhead: boolean
+  /** True if the conversation samples the next token itself, under a mask. */
+  readonly isMasked: boolean
+  /** Resolves when the step is started. */
+  started: Promise<unknown>
+  isStarted: boolean
+  /** Resolves when the sampled token is read back; undefined until it is sampled. */
+  sampled: Promise<SampledToken> | undefined
 }
+
+/** The prompts with which a batch is tested, in tokens. The longest one has as many tokens as those of the self-test. */
+const probeTokens = [20, 9] as const
 
 /** Opens another conversation. */
 export function openRow(shared: SharedModel): GpuRow {
   const { model, conversations, scheduler } = shared
-  const { device, session, caches, fixedStates, vocabulary, logitsType, prefillRules } = model
+  const { runtime, device, session, caches, fixedStates, vocabulary, logitsType, prefillRules } = model
   const steps = createGpuSteps(model, shared)
   const { tensors, states } = steps
   const { logits, tokenId } = tensors
@@ -61,17 +90,19 @@ export function openRow(shared: SharedModel): GpuRow {
   let ranking: Ranking | undefined
   /** The token that was sampled and stored in `tokenId`, but that no step has computed yet. */
   let pending: number | undefined
-  /** The newest step, if it was submitted before `next` requested it. */
-  let ahead: SubmittedStep | undefined
-  /** The step that is requested from the scheduler. */
-  let request: { readonly position: number; readonly findMask: FindMask | undefined } | undefined
-  /** The step that the scheduler has started. */
-  let started: SubmittedStep | undefined
+  /** The newest step, if it was started or requested before `next` asked for it. */
+  let ahead: RowStep | undefined
+  /** The newest step that was requested from the scheduler; undefined if the conversation has left it. */
+  let request: RowStep | undefined
+  /** Resolves when the token is read back for which `next` waits. */
+  let reading: Promise<unknown> | undefined
 
-  /** Forgets the sampled token that is not computed. */
+  /** Forgets the sampled token that is not computed, and the step that waits to compute it. */
   function dropPending(): void {
     pending = undefined
     ahead = undefined
+    request = undefined
+    scheduler.leave(row)
   }
 
   /** Computes `newIds` in one run, or in several runs if there are checkpoints between the first and the last token. */
@@ -94,72 +125,137 @@ export function openRow(shared: SharedModel): GpuRow {
     dropPending()
   }
 
-  /**
-   * Computes the pending token, if there is one.
-   * @returns the dispatches that the caller must submit to compute the token; empty if no submit is needed
-   */
-  async function advance(): Promise<readonly Dispatch[]> {
-    if (pending === undefined) return []
-    if (!shared.canReplay) {
-      await compute([pending])
-      return []
-    }
-    const length = ids.length + 1
-    steps.reserve(length, ids.length)
-    computed.logitsLength = undefined
-    tensors.writeLength(length)
-    const dispatches = steps.chooseDispatches(length)
-    if (!dispatches) await steps.record()
-    // Called after the step: if the step fails, the token must not count as computed.
-    computed.add([pending], length)
-    // The dispatches are submitted before anything else reads the logits.
-    computed.logitsLength = length
-    return dispatches ?? []
-  }
-
-  /** Computes the pending token, and samples the requested one. Finds its mask while the step runs. */
+  /** Starts the requested step alone: submits its replay, or lets ONNX Runtime compute it. */
   async function startStep(): Promise<void> {
-    const { position, findMask } = request!
-    const dispatches = await advance()
-    if (findMask) {
-      if (dispatches.length > 0) submitDispatches(device, dispatches)
-      sampling.setMask(await findMask())
+    const step = request
+    if (!step) return
+    let dispatches: readonly Dispatch[] = []
+    if (shared.canReplay || step.isAhead) {
+      prepareStep()
+      tensors.writeLength(step.length)
+      const known = steps.chooseDispatches(step.length)
+      if (!known) await steps.record()
+      // Nobody waits for a step that was left meanwhile.
+      if (request !== step) return
+      dispatches = known ?? []
+    } else await compute([pending!])
+    noteStarted(step)
+    if (!step.isMasked) step.sampled = submit(step.position, dispatches)
+    else if (dispatches.length > 0) submitDispatches(device, dispatches)
+  }
+
+  /** Makes room for the token of the requested step. */
+  function prepareStep(): BatchStep {
+    const { position, length, isMasked } = request!
+    steps.reserve(length, length - 1)
+    computed.logitsLength = undefined
+    return { cache: steps.cache, tensors, length, position, sampling: isMasked ? undefined : sampling }
+  }
+
+  /** Called after the step: if the step fails, the token must not count as computed. */
+  function noteStarted(step: RowStep): void {
+    if (pending !== undefined) computed.add([pending], step.length)
+    pending = undefined
+    step.isStarted = true
+    // The dispatches are submitted before anything else reads the logits.
+    computed.logitsLength = step.length
+  }
+
+  function submit(position: number, dispatches: readonly Dispatch[]): Promise<SampledToken> {
+    return ignoreFailure(sampling.submit(position, dispatches))
+  }
+
+  function createStep(position: number, { isAhead = false, isMasked = false }): RowStep {
+    return {
+      position,
+      length: ids.length + 1,
+      isAhead,
+      isMasked,
+      started: Promise.resolve(),
+      isStarted: false,
+      sampled: undefined,
     }
-    started = submit(position, findMask ? [] : dispatches)
   }
 
-  function submit(position: number, dispatches: readonly Dispatch[]): SubmittedStep {
-    return { position, sampled: ignoreFailure(sampling.submit(position, dispatches)) }
+  /** Computes the pending token, if there is one, and samples the next one. Finds its mask while the step runs. */
+  async function computeStep(position: number, findMask: FindMask | undefined): Promise<RowStep> {
+    const step = createStep(position, { isMasked: findMask !== undefined })
+    if (pending !== undefined) {
+      request = step
+      await scheduler.step(row)
+    }
+    if (findMask) sampling.setMask(await findMask())
+    step.sampled ??= submit(position, [])
+    return step
   }
 
-  async function requestStep(position: number, findMask: FindMask | undefined): Promise<SubmittedStep> {
-    request = { position, findMask }
-    await scheduler.step(row)
-    return started!
-  }
-
-  /** Starts the next step before the current token is read back, if a replay is enough for this step. */
-  function startAhead(position: number): SubmittedStep | undefined {
-    const length = ids.length + 1
+  /** Starts or requests the next step before the current token is read back. */
+  function startAhead(position: number): RowStep | undefined {
+    const step = createStep(position, { isAhead: true })
+    const { length } = step
+    if (!shared.canReplay || length > model.contextLength) return undefined
+    if (shared.batch && scheduler.decodingCount > 1) {
+      request = step
+      step.started = ignoreFailure(scheduler.step(row))
+      return step
+    }
     const dispatches = steps.chooseDispatches(length)
-    const canStart = shared.canReplay && length <= steps.cache.capacity
-    if (!dispatches || !canStart) return undefined
+    if (!dispatches || length > steps.cache.capacity) return undefined
     tensors.writeLength(length)
-    computed.logitsLength = length
-    return submit(position, dispatches)
+    noteStarted(step)
+    step.sampled = submit(position, dispatches)
+    return step
   }
 
   async function next(position: number, willContinue: boolean, findMask?: FindMask): Promise<number> {
-    const step = ahead?.position === position ? ahead : await requestStep(position, findMask)
+    scheduler.join(row)
+    const step = ahead?.position === position ? ahead : await computeStep(position, findMask)
+    await step.started
     ahead = willContinue ? startAhead(position + 1) : undefined
-    const sampled = await step.sampled
+    reading = step.sampled
+    const sampled = await step.sampled!.finally(() => (reading = undefined))
     ranking = sampled.ranking
     const { id } = sampled
     if (id === noToken) throw createInvalidLogitsError()
-    if (ahead) computed.add([id], ids.length + 1)
-    pending = ahead ? undefined : id
+    if (ahead?.isStarted) computed.add([id], ahead.length)
+    else pending = id
     sampling.noteSampled(id)
     return id
+  }
+
+  function reset(): void {
+    dropPending()
+    computed.rewind(0)
+  }
+
+  /** Computes a step of this conversation after each of `probeTokens`, alone. */
+  async function openBatch(maxRows: number): Promise<GpuBatch | undefined> {
+    const lengths = probeTokens.map((tokens) => Math.min(tokens, model.contextLength - 1))
+    const probeId = 1
+    reset()
+    await prefill(Array.from({ length: lengths[0]! }, (_, id) => id % vocabulary))
+    const copies = lengths.map((length) => {
+      const copy = createFixedCache(runtime, device, caches, length + 1)
+      copyCache(device, caches, steps.cache, copy, length)
+      return copy
+    })
+    const probes: BatchProbe[] = []
+    for (const [index, length] of lengths.entries()) {
+      writeStep(probeId, length + 1)
+      const dispatches = steps.chooseDispatches(length + 1)
+      if (dispatches) submitDispatches(device, dispatches)
+      else await steps.record()
+      probes.push({
+        cache: copies[index]!,
+        tokenId: probeId,
+        length: length + 1,
+        logits: await tensors.readLogits(),
+      })
+    }
+    const batch = await openGpuBatch(model, shared, maxRows, tensors.inputs, probes)
+    for (const copy of copies) copy.destroy()
+    reset()
+    return batch
   }
 
   const decoder: Decoder = {
@@ -196,7 +292,7 @@ export function openRow(shared: SharedModel): GpuRow {
       ahead = undefined
     },
     next,
-    endAnswer: () => scheduler.leave(row),
+    endAnswer: dropPending,
     fork: () => openRow(shared).decoder,
     append: sampling.addTokens,
     readRanking: () => ranking!,
@@ -205,6 +301,7 @@ export function openRow(shared: SharedModel): GpuRow {
       await session.release()
       conversations.clear()
       for (const each of shared.rows) each.destroy()
+      shared.batch?.destroy()
       device.destroy()
     },
   }
@@ -219,10 +316,7 @@ export function openRow(shared: SharedModel): GpuRow {
       set canReplay(value) {
         shared.canReplay = value
       },
-      reset() {
-        dropPending()
-        computed.rewind(0)
-      },
+      reset,
       prefill,
       startAnswer: (promptIds) => sampling.start(undefined, greedy, 0, promptIds),
       next: (position) => next(position, false),
@@ -232,12 +326,13 @@ export function openRow(shared: SharedModel): GpuRow {
     if (model.referenceSteps) await checkSteps(openCheck(), model.referenceSteps)
   }
 
+  function writeStep(id: number, length: number): void {
+    tensors.writeTokenId(id)
+    tensors.writeLength(length)
+  }
+
   /** Returns what the check of the steps needs. */
   function openCheck(): Parameters<typeof checkSteps>[0] {
-    const writeStep = (id: number, length: number) => {
-      tensors.writeTokenId(id)
-      tensors.writeLength(length)
-    }
     return {
       device,
       caches,
@@ -267,7 +362,18 @@ export function openRow(shared: SharedModel): GpuRow {
       return steps.cache
     },
     decoder,
+    get canBatch() {
+      return shared.canReplay && request !== undefined && request.length <= maxFusedTokens
+    },
     startStep,
+    prepareStep,
+    reportStarted(sampled) {
+      const step = request!
+      noteStarted(step)
+      step.sampled = sampled && ignoreFailure(sampled)
+    },
+    whenRead: () => reading ?? Promise.resolve(),
+    openBatch,
     test,
     destroy() {
       steps.destroy()

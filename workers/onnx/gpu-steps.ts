@@ -1,6 +1,6 @@
 import type { InferenceSession } from 'onnxruntime-web'
 import type { DecodeStep } from './check-steps.js'
-import { recordDispatches, replayDispatches, type Dispatch } from './dispatch-recorder.js'
+import { recordDispatches, replayDispatches, type CapturedStep, type Dispatch } from './dispatch-recorder.js'
 import { copyCache, createFixedCache, type FixedCache } from './fixed-cache.js'
 import { createFixedStates, type FixedStates, type StateSet } from './fixed-states.js'
 import { fuseDispatches, maxFusedTokens, type AttentionPipelines, type FusedStep } from './fuse-dispatches.js'
@@ -38,8 +38,7 @@ export interface GpuSteps {
    */
   chooseDispatches(length: number): readonly Dispatch[] | undefined
   /**
-   * Makes ONNX Runtime capture the step whose inputs are in the buffers, and records its replay. Both runs compute the same
-   * step. The first run captures it, and the later ones replay it.
+   * Captures and records the step whose inputs are in the buffers.
    * @returns undefined if the recorded dispatches are not enough to repeat the step
    */
   capture(): Promise<DecodeStep | undefined>
@@ -89,17 +88,10 @@ export function createGpuSteps(model: GpuModel, shared: SharedSteps): GpuSteps {
   }
 
   async function capture(): Promise<DecodeStep | undefined> {
-    shared.graphId += 1
-    const extra = { gpu_graph_id: String(shared.graphId) }
-    const runStep = () => run(tensors.inputs, { extra })
-    const step = {
-      capture: await recordDispatches(device, runStep),
-      replay: await recordDispatches(device, runStep),
-    }
-    const { bindGroups, otherCommands, dispatches } = step.replay
-    if (bindGroups.size > 0 || otherCommands > 0 || dispatches.length === 0) return undefined
+    const captured = await captureStep(device, shared, (options) => run(tensors.inputs, options))
+    if (!captured) return undefined
     const layers = { attentions: model.attentions, caches, buffers: cache.buffers }
-    return { captured: step, fused: await fuseDispatches(device, step, layers, shared.pipelines) }
+    return { captured, fused: await fuseDispatches(device, captured, layers, shared.pipelines) }
   }
 
   return {
@@ -131,6 +123,27 @@ export function createGpuSteps(model: GpuModel, shared: SharedSteps): GpuSteps {
       tensors.destroy()
     },
   }
+}
+
+/**
+ * Makes ONNX Runtime capture a step, and records its replay. Both runs compute the same step. The first run captures it, and
+ * the later ones replay it.
+ * @param run computes the step
+ * @returns undefined if the recorded dispatches are not enough to repeat the step
+ */
+export async function captureStep(
+  device: GPUDevice,
+  shared: Pick<SharedSteps, 'graphId'>,
+  run: (options: InferenceSession.RunOptions) => Promise<unknown>,
+): Promise<CapturedStep | undefined> {
+  shared.graphId += 1
+  const options = { extra: { gpu_graph_id: String(shared.graphId) } }
+  const step = {
+    capture: await recordDispatches(device, () => run(options)),
+    replay: await recordDispatches(device, () => run(options)),
+  }
+  const { bindGroups, otherCommands, dispatches } = step.replay
+  return bindGroups.size > 0 || otherCommands > 0 || dispatches.length === 0 ? undefined : step
 }
 
 /** A decode step with the current cache. `captured` is missing if the step was captured with an earlier cache. */

@@ -308,7 +308,8 @@ async function openFixedCache(
     const { hasScoreMatrix, rotaryTables, attentions } = files
     const graph = { session, ...schema, canCapture, hasScoreMatrix, rotaryTables, attentions }
     const graphHash = await options.hashGraph(files.graph)
-    const model = { runtime, device, firstCapacity, graphHash, ...graph, ...options }
+    const { maxConcurrentGenerations: maxRows = 1 } = options
+    const model = { runtime, device, firstCapacity, graphHash, maxRows, ...graph, ...options }
     return createGpuDecoder({
       ...model,
       ...readLogitsOutput(session),
