@@ -449,7 +449,6 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
       expect(king).toEqual(reference.king.slice(0, counts[0]))
       expect(ball).toEqual(reference.ball.slice(0, counts[1]))
       expect(other).toEqual(reference.king.slice(0, counts[2]))
-      console.log('reads', read.mock.calls.length)
       vi.restoreAllMocks()
     })
   })

@@ -7,7 +7,7 @@ import {
 } from './attention-kernel.js'
 import type { CapturedStep, Dispatch } from './dispatch-recorder.js'
 import type { LayerAttention } from './layer-attentions.js'
-import { readBindingNames } from './pipeline-names.js'
+import { mergeProducts, nameDispatches, type NamedDispatch } from './merge-products.js'
 import type { CacheInput } from './state-schema.js'
 import { createOwnBindGroup } from './own-encoder.js'
 
@@ -27,14 +27,6 @@ export interface FusedModel {
 
 /** The pipelines of a device by the shape of their attention. */
 export type AttentionPipelines = Map<string, Promise<GPUComputePipeline>>
-
-/** A dispatch, with its buffers by the names that they have in its shader. */
-interface NamedDispatch {
-  readonly dispatch: Dispatch
-  /** The names in the order of their bindings. */
-  readonly names: string
-  readonly buffers: ReadonlyMap<string, GPUBufferBinding>
-}
 
 /*
  * The kernels of ONNX Runtime 1.30.0's GroupQueryAttention for one token, by the names of their buffers. A version with
@@ -87,12 +79,13 @@ export async function fuseDispatches(
   model: FusedModel,
   pipelines: AttentionPipelines,
 ): Promise<FusedStep | undefined> {
-  const { parts, canMove } = await findParts(device, step, model, false, pipelines)
+  const { parts, canMove } = await findParts(device, nameDispatches(step), model, false, pipelines)
   return parts.some(isAttention) ? createStep(device, parts, model.buffers, canMove) : undefined
 }
 
 /**
- * As `fuseDispatches`, for a recorded step of several conversations.
+ * As `fuseDispatches`, for a recorded step of several conversations. Also merges their products (`mergeProducts`).
+ * @param alone the recorded step of one conversation
  * @param model `buffers` is the cache of the recorded step, which has a row for each conversation
  * @param conversations for each conversation, a uniform with its index
  * @returns undefined if a dispatch of ONNX Runtime reads the cache, so that the conversations could have no caches of their own
@@ -100,11 +93,13 @@ export async function fuseDispatches(
 export async function fuseBatch(
   device: GPUDevice,
   step: CapturedStep,
+  alone: CapturedStep,
   model: FusedModel,
   conversations: readonly GPUBufferBinding[],
   pipelines: AttentionPipelines,
 ): Promise<FusedBatch | undefined> {
-  const { parts, canMove } = await findParts(device, step, model, true, pipelines)
+  const named = mergeProducts(device, nameDispatches(step), alone, conversations.length)
+  const { parts, canMove } = await findParts(device, named, model, true, pipelines)
   if (!canMove) return undefined
   /** The dispatches of all attentions by the index of the conversation. */
   const known = new WeakMap<readonly GPUBuffer[], Map<number, readonly Dispatch[]>>()
@@ -139,12 +134,11 @@ export async function fuseBatch(
 /** Finds the attentions of a step. `canMove` is true if no dispatch of ONNX Runtime reads the cache. */
 async function findParts(
   device: GPUDevice,
-  { capture, replay }: CapturedStep,
+  named: readonly NamedDispatch[],
   model: FusedModel,
   isBatched: boolean,
   pipelines: AttentionPipelines,
 ): Promise<{ readonly parts: readonly Part[]; readonly canMove: boolean }> {
-  const named = replay.dispatches.map((dispatch) => nameBuffers(dispatch, capture.bindGroups))
   const parts: Part[] = []
   for (let index = 0; index < named.length;) {
     const found = findAttention(named, index, model)
@@ -189,18 +183,6 @@ function moveCache(part: FusedPart, from: readonly GPUBuffer[], to: readonly GPU
     return index === -1 ? binding : { buffer: to[index]! }
   }
   return { ...part, buffers: new Map(Array.from(part.buffers, ([name, binding]) => [name, move(binding)])) }
-}
-
-function nameBuffers(dispatch: Dispatch, bindGroups: CapturedStep['capture']['bindGroups']): NamedDispatch {
-  const [group, ...others] = dispatch.bindGroups
-  const entries = (group && others.length === 0 && bindGroups.get(group)) || []
-  const names = readBindingNames(dispatch.pipeline) ?? new Map<number, string>()
-  const buffers = new Map<string, GPUBufferBinding>()
-  for (const { binding, resource } of entries) {
-    const name = names.get(binding)
-    if (name !== undefined && 'buffer' in resource) buffers.set(name, resource)
-  }
-  return { dispatch, names: [...names.values()].join(), buffers }
 }
 
 interface FoundAttention {

@@ -1,4 +1,4 @@
-import { replayDispatches, type Dispatch } from './dispatch-recorder.js'
+import { replayDispatches, type CapturedStep, type Dispatch } from './dispatch-recorder.js'
 import { createStorage, type FixedCache } from './fixed-cache.js'
 import { fuseBatch, type FusedBatch } from './fuse-dispatches.js'
 import type { GpuModel } from './gpu-model.js'
@@ -65,6 +65,7 @@ const captureCapacity = 64
  * Records the steps of a batch, and tests them.
  * @param maxRows the largest number of conversations that decode at the same time
  * @param stepInputs the inputs of a step of one conversation
+ * @param alone the recorded step of one conversation
  * @param probes the steps with which each recorded step is tested
  * @returns undefined if steps cannot be computed together: the result of a row depends on other rows of its run (`PrefillRules`),
  *   the graph has states of fixed size, attention is not fused in every layer, or the logits differ from those of `probes`
@@ -74,6 +75,7 @@ export async function openGpuBatch(
   shared: SharedSteps,
   maxRows: number,
   stepInputs: StepTensors['inputs'],
+  alone: CapturedStep,
   probes: readonly BatchProbe[],
 ): Promise<GpuBatch | undefined> {
   if (!canBatch(model)) return undefined
@@ -82,7 +84,7 @@ export async function openGpuBatch(
   const recordings: RecordedBatch[] = []
   device.pushErrorScope('validation')
   for (const rows of chooseSizes(maxRows)) {
-    const fused = await record(model, shared, buffers, rows, stepInputs).catch(() => undefined)
+    const fused = await record(model, shared, buffers, rows, stepInputs, alone).catch(() => undefined)
     if (!fused || !(await isCorrect(model, buffers, { rows, fused }, probes))) break
     recordings.push({ rows, fused })
   }
@@ -154,6 +156,7 @@ async function record(
   buffers: BatchBuffers,
   rows: number,
   stepInputs: StepTensors['inputs'],
+  alone: CapturedStep,
 ): Promise<FusedBatch | undefined> {
   const { device, session, caches, attentions, vocabulary, logitsType } = model
   const { Tensor } = model.runtime
@@ -190,7 +193,8 @@ async function record(
       session.run({ ...feeds, ...pasts }, fetches, options),
     )
     const layers = { attentions, caches, buffers: cacheBuffers }
-    return step && (await fuseBatch(device, step, layers, buffers.conversations, shared.pipelines))
+    const conversations = buffers.conversations.slice(0, rows)
+    return step && (await fuseBatch(device, step, alone, layers, conversations, shared.pipelines))
   } finally {
     for (const buffer of cacheBuffers) buffer.destroy()
   }

@@ -252,7 +252,8 @@ export function openRow(shared: SharedModel): GpuRow {
         logits: await tensors.readLogits(),
       })
     }
-    const batch = await openGpuBatch(model, shared, maxRows, tensors.inputs, probes)
+    const captured = steps.recording?.captured ?? (await steps.capture())?.captured
+    const batch = captured && (await openGpuBatch(model, shared, maxRows, tensors.inputs, captured, probes))
     for (const copy of copies) copy.destroy()
     reset()
     return batch
