@@ -449,6 +449,8 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
       expect(king).toEqual(reference.king.slice(0, counts[0]))
       expect(ball).toEqual(reference.ball.slice(0, counts[1]))
       expect(other).toEqual(reference.king.slice(0, counts[2]))
+      // Alone, each of the 36 tokens is read back by itself.
+      expect(read.mock.calls.length).toBeLessThan(24)
       vi.restoreAllMocks()
     })
   })

@@ -1,8 +1,10 @@
 import {
-  attentionBindings,
+  attentionGroupSize,
   canComputeAttention,
+  countConversations,
+  listBindings,
+  packAttentionGroup,
   writeAttentionKernel,
-  type AttentionBinding,
   type AttentionShape,
 } from './attention-kernel.js'
 import type { CapturedStep, Dispatch } from './dispatch-recorder.js'
@@ -10,6 +12,7 @@ import type { LayerAttention } from './layer-attentions.js'
 import { mergeProducts, nameDispatches, type NamedDispatch } from './merge-products.js'
 import type { CacheInput } from './state-schema.js'
 import { createOwnBindGroup } from './own-encoder.js'
+import { bufferUsage } from './webgpu-flags.js'
 
 /**
  * The longest sequence for which a decoder fuses attention. One workgroup computes a head, so a longer sequence would leave
@@ -54,10 +57,13 @@ export interface FusedStep {
 /** A recorded step of several conversations, each with a KV cache of its own. */
 export interface FusedBatch {
   /**
-   * Returns the dispatches of a step. Each attention is one dispatch for each conversation; all others compute all conversations.
+   * Returns the dispatches of a step, in which one dispatch computes the attention of as many conversations as possible.
    * @param caches the buffers of the cache of each conversation. There may be fewer than the step was recorded with.
    */
   bind(caches: readonly (readonly GPUBuffer[])[]): readonly Dispatch[]
+  /** Writes the lengths of the conversations for the next submit. @param lastIndexes one less than each length, with the token */
+  writeLengths(lastIndexes: readonly number[]): void
+  destroy(): void
 }
 
 type FusedPart = FoundAttention & { readonly pipeline: GPUComputePipeline }
@@ -79,54 +85,66 @@ export async function fuseDispatches(
   model: FusedModel,
   pipelines: AttentionPipelines,
 ): Promise<FusedStep | undefined> {
-  const { parts, canMove } = await findParts(device, nameDispatches(step), model, false, pipelines)
+  const { parts, canMove } = await findParts(device, nameDispatches(step), model, undefined, pipelines)
   return parts.some(isAttention) ? createStep(device, parts, model.buffers, canMove) : undefined
 }
 
 /**
  * As `fuseDispatches`, for a recorded step of several conversations. Also merges their products (`mergeProducts`).
+ * @param rows the number of conversations
  * @param alone the recorded step of one conversation
  * @param model `buffers` is the cache of the recorded step, which has a row for each conversation
- * @param conversations for each conversation, a uniform with its index
  * @returns undefined if a dispatch of ONNX Runtime reads the cache, so that the conversations could have no caches of their own
  */
 export async function fuseBatch(
   device: GPUDevice,
   step: CapturedStep,
+  rows: number,
   alone: CapturedStep,
   model: FusedModel,
-  conversations: readonly GPUBufferBinding[],
   pipelines: AttentionPipelines,
 ): Promise<FusedBatch | undefined> {
-  const named = mergeProducts(device, nameDispatches(step), alone, conversations.length)
-  const { parts, canMove } = await findParts(device, named, model, true, pipelines)
+  const named = mergeProducts(device, nameDispatches(step), alone, rows)
+  const { parts, canMove } = await findParts(device, named, model, rows, pipelines)
   if (!canMove) return undefined
-  /** The dispatches of all attentions by the index of the conversation. */
-  const known = new WeakMap<readonly GPUBuffer[], Map<number, readonly Dispatch[]>>()
+  const perDispatch = Math.min(...parts.filter(isAttention).map(({ shape }) => shape.conversations ?? 1))
+  const { storage, uniform, copyTarget } = bufferUsage
+  const groups = Array.from({ length: Math.ceil(rows / perDispatch) }, () =>
+    device.createBuffer({ size: attentionGroupSize, usage: uniform | copyTarget }),
+  )
+  // A dispatch for fewer conversations binds these, because WebGPU allows no buffer twice in a dispatch that writes it.
+  const unused = Array.from({ length: 2 * (perDispatch - 1) }, () =>
+    device.createBuffer({ size: 16, usage: storage }),
+  )
 
-  function bindConversation(index: number, cache: readonly GPUBuffer[]): readonly Dispatch[] {
-    const ofCache = known.get(cache) ?? new Map<number, readonly Dispatch[]>()
-    known.set(cache, ofCache)
-    const conversation = conversations[index]!
-    const bound =
-      ofCache.get(index) ??
-      parts
-        .filter(isAttention)
-        .map((part) => moveCache(part, model.buffers, cache))
-        .map((part) => createDispatch(device, part, conversation))
-    ofCache.set(index, bound)
-    return bound
+  /** Creates the dispatches of one attention. */
+  function bindAttention(part: FusedPart, caches: readonly (readonly GPUBuffer[])[]): readonly Dispatch[] {
+    const places = (['keys', 'values'] as const).map((name) =>
+      model.buffers.indexOf(part.buffers.get(name)!.buffer),
+    )
+    return groups.slice(0, Math.ceil(caches.length / perDispatch)).map((group, index) => {
+      const bound = new Map(part.buffers).set('group', { buffer: group })
+      const chosen = caches.slice(index * perDispatch, (index + 1) * perDispatch)
+      for (let slot = 0; slot < perDispatch; slot += 1)
+        for (const [place, name] of ['keys', 'values'].entries()) {
+          const buffer = chosen[slot]?.[places[place]!] ?? unused[2 * (slot - 1) + place]!
+          bound.set(slot === 0 ? name : `${name}${slot}`, { buffer })
+        }
+      return createDispatch(device, { ...part, buffers: bound }, chosen.length)
+    })
   }
 
   return {
-    bind(caches) {
-      const attentions = caches.map((cache, index) => bindConversation(index, cache))
-      let count = 0
-      return parts.flatMap((part) => {
-        if (!isAttention(part)) return [part]
-        count += 1
-        return attentions.map((bound) => bound[count - 1]!)
-      })
+    bind: (caches) => parts.flatMap((part) => (isAttention(part) ? bindAttention(part, caches) : [part])),
+    writeLengths(lastIndexes) {
+      for (const [index, group] of groups.entries()) {
+        const first = index * perDispatch
+        const words = packAttentionGroup(first, lastIndexes.slice(first, first + perDispatch))
+        device.queue.writeBuffer(group, 0, words)
+      }
+    },
+    destroy() {
+      for (const buffer of [...groups, ...unused]) buffer.destroy()
     },
   }
 }
@@ -136,14 +154,15 @@ async function findParts(
   device: GPUDevice,
   named: readonly NamedDispatch[],
   model: FusedModel,
-  isBatched: boolean,
+  rows: number | undefined,
   pipelines: AttentionPipelines,
 ): Promise<{ readonly parts: readonly Part[]; readonly canMove: boolean }> {
   const parts: Part[] = []
   for (let index = 0; index < named.length;) {
     const found = findAttention(named, index, model)
     if (found) {
-      const shape = { ...found.shape, isBatched }
+      const conversations = rows && chooseConversations(device, found.shape, rows)
+      const shape = { ...found.shape, conversations }
       parts.push({ ...found, shape, pipeline: await findPipeline(device, shape, pipelines) })
     } else parts.push(named[index]!.dispatch)
     index += found?.dispatches ?? 1
@@ -154,6 +173,10 @@ async function findParts(
       .flatMap(({ buffers }) => [buffers.get('keys')?.buffer, buffers.get('values')?.buffer]),
   )
   return { parts, canMove: model.buffers.every((buffer) => fused.has(buffer)) }
+}
+
+function chooseConversations({ limits }: GPUDevice, shape: AttentionShape, rows: number): number {
+  return Math.min(rows, countConversations(shape, limits.maxStorageBuffersPerShaderStage))
 }
 
 function isAttention(part: Part): part is FusedPart {
@@ -187,7 +210,7 @@ function moveCache(part: FusedPart, from: readonly GPUBuffer[], to: readonly GPU
 
 interface FoundAttention {
   readonly shape: AttentionShape
-  readonly buffers: ReadonlyMap<AttentionBinding, GPUBufferBinding>
+  readonly buffers: ReadonlyMap<string, GPUBufferBinding>
   /** The number of dispatches that compute it. */
   readonly dispatches: number
 }
@@ -214,7 +237,7 @@ function findPacked(
   if (!packed || !score || !sum || !isChain(packed, 'query', score, sum)) return undefined
   if (!cacheNames.every((name) => isSame(packed, name, score, name))) return undefined
   const shape = findShape(packed, { isPacked: true, isRotated: true }, model)
-  const buffers = new Map<AttentionBinding, GPUBufferBinding | undefined>([
+  const buffers = new Map<string, GPUBufferBinding | undefined>([
     ['query', packed.buffers.get('packed_qkv')],
     ['lastIndex', packed.buffers.get('seqlens')],
     ...listOutputs(packed, sum),
@@ -238,7 +261,7 @@ function findCopied(
   const isSameCache = cacheNames.every((name) => isSame(copy, name, score, name))
   const shape = findShape(copy, { isPacked: false, isRotated: rotation !== undefined }, model)
   if (!isConnected || !isSameCache || !shape) return undefined
-  const buffers = new Map<AttentionBinding, GPUBufferBinding | undefined>([
+  const buffers = new Map<string, GPUBufferBinding | undefined>([
     ['query', rotation ? rotation.buffers.get('q_input') : score.buffers.get('q')],
     ['key', rotation ? rotation.buffers.get('k_input') : copy.buffers.get('key')],
     ['value', copy.buffers.get('value')],
@@ -302,7 +325,7 @@ function findShape(
     headSize,
     scale: scale ?? 1 / Math.sqrt(headSize),
     isPacked,
-    isBatched: false,
+    conversations: undefined,
     rotary,
   }
   return canComputeAttention(shape) ? shape : undefined
@@ -310,8 +333,8 @@ function findShape(
 
 /** WebGPU allows no buffer twice in a dispatch that writes it. */
 function isBindable(
-  buffers: ReadonlyMap<AttentionBinding, GPUBufferBinding | undefined>,
-): buffers is ReadonlyMap<AttentionBinding, GPUBufferBinding> {
+  buffers: ReadonlyMap<string, GPUBufferBinding | undefined>,
+): buffers is ReadonlyMap<string, GPUBufferBinding> {
   const all = [...buffers.values()].map((binding) => binding?.buffer)
   return !all.includes(undefined) && new Set(all).size === all.length
 }
@@ -332,16 +355,20 @@ function createPipeline(device: GPUDevice, shape: AttentionShape): Promise<GPUCo
   return device.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint: 'attend' } })
 }
 
-/** @param conversation the uniform of a batched kernel */
+/** @param conversations the number of conversations that the dispatch computes */
 function createDispatch(
   device: GPUDevice,
   { shape, buffers, pipeline }: FusedPart,
-  conversation?: GPUBufferBinding,
+  conversations = 1,
 ): Dispatch {
-  const entries = attentionBindings.flatMap((name, binding) => {
-    const resource = name === 'conversation' ? conversation : buffers.get(name)
-    return resource ? [{ binding, resource }] : []
-  })
+  const entries = Array.from(listBindings(shape), ([binding, name]) => ({
+    binding,
+    resource: buffers.get(name)!,
+  }))
   const group = createOwnBindGroup(device, { layout: pipeline.getBindGroupLayout(0), entries })
-  return { pipeline, bindGroups: [group], workgroups: { kind: 'direct', count: [shape.heads, 1, 1] } }
+  return {
+    pipeline,
+    bindGroups: [group],
+    workgroups: { kind: 'direct', count: [shape.heads, conversations, 1] },
+  }
 }

@@ -10,7 +10,6 @@ import { countElementBytes, countTokenBytes, shapeCache } from './state-schema.j
 import { measureDifference, stepTolerances } from './step-check.js'
 import { sampledSize, tokenIdSize, type SampledToken, type StepSampling } from './step-sampling.js'
 import { readLogits, type StepTensors } from './step-tensors.js'
-import { bufferUsage } from './webgpu-flags.js'
 
 /** The decode step of one conversation in a batch. */
 export interface BatchStep {
@@ -55,8 +54,15 @@ interface RecordedBatch {
   readonly fused: FusedBatch
 }
 
-/** WebGPU's default limit for the alignment of a uniform in a buffer. Devices may only allow more. */
-const uniformAlignment = 256
+/** A recorded step with the caches of its conversations. */
+interface BoundStep {
+  readonly caches: readonly BatchStep['cache'][]
+  readonly fused: FusedBatch
+  readonly dispatches: readonly Dispatch[]
+}
+
+/** The most bound steps that are kept. */
+const maxBound = 4
 
 /** The capacity of the cache in a capture. Only attention depends on it, and attention is replaced. */
 const captureCapacity = 64
@@ -66,7 +72,7 @@ const captureCapacity = 64
  * @param maxRows the largest number of conversations that decode at the same time
  * @param stepInputs the inputs of a step of one conversation
  * @param alone the recorded step of one conversation
- * @param probes the steps with which each recorded step is tested
+ * @param probes a step for each of the conversations, with which each recorded step is tested
  * @returns undefined if steps cannot be computed together: the result of a row depends on other rows of its run (`PrefillRules`),
  *   the graph has states of fixed size, attention is not fused in every layer, or the logits differ from those of `probes`
  */
@@ -115,7 +121,6 @@ type BatchBuffers = ReturnType<typeof createBuffers>
 
 function createBuffers({ device, vocabulary, logitsType }: GpuModel, maxRows: number) {
   const logitsSize = vocabulary * countElementBytes(logitsType)
-  const { uniform, copyTarget } = bufferUsage
   const storages = {
     tokenIds: createStorage(device, maxRows * tokenIdSize),
     positions: createStorage(device, maxRows * tokenIdSize),
@@ -123,20 +128,11 @@ function createBuffers({ device, vocabulary, logitsType }: GpuModel, maxRows: nu
     total: createStorage(device, 4),
     logits: createStorage(device, maxRows * logitsSize),
   }
-  const indexes = device.createBuffer({ size: maxRows * uniformAlignment, usage: uniform | copyTarget })
-  for (let row = 0; row < maxRows; row += 1)
-    device.queue.writeBuffer(indexes, row * uniformAlignment, Uint32Array.of(row))
   return {
     ...storages,
     logitsSize,
-    /** For each conversation, a uniform with its index. */
-    conversations: Array.from({ length: maxRows }, (_, row): GPUBufferBinding => ({
-      buffer: indexes,
-      offset: row * uniformAlignment,
-      size: 4,
-    })),
     destroy() {
-      for (const buffer of [...Object.values(storages), indexes]) buffer.destroy()
+      for (const buffer of Object.values(storages)) buffer.destroy()
     },
   }
 }
@@ -147,6 +143,10 @@ function writeLengths({ device }: GpuModel, buffers: BatchBuffers, lengths: read
   device.queue.writeBuffer(buffers.lastIndex, 0, Int32Array.from(last))
   device.queue.writeBuffer(buffers.positions, 0, BigInt64Array.from(last, BigInt))
   device.queue.writeBuffer(buffers.total, 0, Int32Array.of(Math.max(...lengths)))
+}
+
+function writeGroups({ writeLengths: write }: FusedBatch, lengths: readonly number[]): void {
+  write(lengths.map((length) => length - 1))
 }
 
 /** Records a step of `rows` conversations. Its capture has a cache of its own, which no conversation uses. */
@@ -193,8 +193,7 @@ async function record(
       session.run({ ...feeds, ...pasts }, fetches, options),
     )
     const layers = { attentions, caches, buffers: cacheBuffers }
-    const conversations = buffers.conversations.slice(0, rows)
-    return step && (await fuseBatch(device, step, alone, layers, conversations, shared.pipelines))
+    return step && (await fuseBatch(device, step, rows, alone, layers, shared.pipelines))
   } finally {
     for (const buffer of cacheBuffers) buffer.destroy()
   }
@@ -208,17 +207,15 @@ async function isCorrect(
   probes: readonly BatchProbe[],
 ): Promise<boolean> {
   const { device, vocabulary, logitsType } = model
-  const chosen = Array.from({ length: rows }, (_, row) => probes[row % probes.length]!)
+  const chosen = probes.slice(0, rows)
   device.queue.writeBuffer(
     buffers.tokenIds,
     0,
     BigInt64Array.from(chosen, ({ tokenId }) => BigInt(tokenId)),
   )
-  writeLengths(
-    model,
-    buffers,
-    chosen.map(({ length }) => length),
-  )
+  const lengths = chosen.map(({ length }) => length)
+  writeLengths(model, buffers, lengths)
+  writeGroups(fused, lengths)
   // Otherwise, a step that writes nothing could pass with the result of an earlier step.
   const encoder = createOwnEncoder(device)
   encoder.clearBuffer(buffers.logits)
@@ -237,34 +234,36 @@ function createBatch(model: GpuModel, buffers: BatchBuffers, recordings: readonl
   const { device } = model
   const maxRows = recordings.at(-1)!.rows
   const readbacks = createReadbackPool(device, maxRows * sampledSize)
-  /** The dispatches of the newest step, and its caches. */
-  let newest: { readonly caches: readonly BatchStep['cache'][]; readonly dispatches: readonly Dispatch[] } = {
-    caches: [],
-    dispatches: [],
-  }
+  /** The newest steps with other caches. A slow reader makes two steps alternate. */
+  const bound: BoundStep[] = []
 
-  function chooseDispatches(steps: readonly BatchStep[]): readonly Dispatch[] {
+  function bindStep(steps: readonly BatchStep[]): BoundStep {
     const caches = steps.map(({ cache }) => cache)
-    const isSame =
-      caches.length === newest.caches.length && caches.every((cache, row) => cache === newest.caches[row])
-    if (!isSame) {
-      const { fused } = recordings.find(({ rows }) => rows >= caches.length)!
-      newest = { caches, dispatches: fused.bind(caches.map((cache) => cache.buffers)) }
-    }
-    return newest.dispatches
+    const known = bound.find(
+      (each) =>
+        each.caches.length === caches.length && each.caches.every((cache, row) => cache === caches[row]),
+    )
+    if (known) return known
+    const { fused } = recordings.find(({ rows }) => rows >= caches.length)!
+    const step = { caches, fused, dispatches: fused.bind(caches.map((cache) => cache.buffers)) }
+    bound.unshift(step)
+    bound.length = Math.min(bound.length, maxBound)
+    return step
   }
 
   return {
     maxRows,
     submit(steps) {
       const lengths = steps.map(({ length }) => length)
+      const { fused, dispatches } = bindStep(steps)
       writeLengths(model, buffers, lengths)
+      writeGroups(fused, lengths)
       const { tokenIds, logits, logitsSize } = buffers
       const encoder = createOwnEncoder(device)
       for (const [row, { tensors }] of steps.entries())
         encoder.copyBufferToBuffer(tensors.tokenId, 0, tokenIds, row * tokenIdSize, tokenIdSize)
       const pass = encoder.beginComputePass()
-      replayDispatches(pass, chooseDispatches(steps))
+      replayDispatches(pass, dispatches)
       pass.end()
       for (const [row, { tensors }] of steps.entries())
         encoder.copyBufferToBuffer(logits, row * logitsSize, tensors.logits, 0, logitsSize)
@@ -284,6 +283,7 @@ function createBatch(model: GpuModel, buffers: BatchBuffers, recordings: readonl
       return readers.map((readResult) => readResult && words.then(readResult))
     },
     destroy() {
+      for (const { fused } of recordings) fused.destroy()
       buffers.destroy()
       readbacks.destroy()
     },

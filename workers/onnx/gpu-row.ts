@@ -228,30 +228,31 @@ export function openRow(shared: SharedModel): GpuRow {
     computed.rewind(0)
   }
 
-  /** Computes a step of this conversation after each of `probeTokens`, alone. */
+  /** Computes a step after each of `probeTokens` alone. Then opens the batch, which must compute the same. */
   async function openBatch(maxRows: number): Promise<GpuBatch | undefined> {
     const lengths = probeTokens.map((tokens) => Math.min(tokens, model.contextLength - 1))
     const probeId = 1
     reset()
     await prefill(Array.from({ length: lengths[0]! }, (_, id) => id % vocabulary))
-    const copies = lengths.map((length) => {
+    // Each row has a cache of its own, because WebGPU allows no buffer twice in a dispatch that writes it.
+    const copies = Array.from({ length: maxRows }, (_, row) => {
+      const length = lengths[row % lengths.length]!
       const copy = createFixedCache(runtime, device, caches, length + 1)
       copyCache(device, caches, steps.cache, copy, length)
       return copy
     })
-    const probes: BatchProbe[] = []
-    for (const [index, length] of lengths.entries()) {
+    const alone: Float32Array[] = []
+    for (const length of lengths) {
       writeStep(probeId, length + 1)
       const dispatches = steps.chooseDispatches(length + 1)
       if (dispatches) submitDispatches(device, dispatches)
       else await steps.record()
-      probes.push({
-        cache: copies[index]!,
-        tokenId: probeId,
-        length: length + 1,
-        logits: await tensors.readLogits(),
-      })
+      alone.push(await tensors.readLogits())
     }
+    const probes = copies.map((cache, row): BatchProbe => {
+      const place = row % lengths.length
+      return { cache, tokenId: probeId, length: lengths[place]! + 1, logits: alone[place]! }
+    })
     const captured = steps.recording?.captured ?? (await steps.capture())?.captured
     const batch = captured && (await openGpuBatch(model, shared, maxRows, tensors.inputs, captured, probes))
     for (const copy of copies) copy.destroy()
