@@ -1,3 +1,4 @@
+import type { InferenceSession } from 'onnxruntime-web'
 import { replayDispatches, type CapturedStep, type Dispatch } from './dispatch-recorder.js'
 import { createStorage, type FixedCache } from './fixed-cache.js'
 import { fuseBatch, type FusedBatch } from './fuse-dispatches.js'
@@ -100,8 +101,11 @@ export async function openGpuBatch(
   return undefined
 }
 
-function canBatch({ fixedStates, positionRows, prefillRules, vocabulary, logitsType }: GpuModel): boolean {
+function canBatch(model: GpuModel): boolean {
+  const { caches, attentions, fixedStates, positionRows, prefillRules, vocabulary, logitsType } = model
   return (
+    // The attention of every layer, which has a cache of keys and one of values, may be fused.
+    caches.length === 2 * attentions.length &&
     fixedStates.length === 0 &&
     positionRows === undefined &&
     !prefillRules.wholePrompt &&
@@ -188,10 +192,9 @@ async function record(
     ...Object.fromEntries(caches.map(({ present }, index) => [present, cacheTensors[index]!])),
   }
   writeLengths(model, buffers, Array<number>(rows).fill(2))
+  const run = (options: InferenceSession.RunOptions) => session.run({ ...feeds, ...pasts }, fetches, options)
   try {
-    const step = await captureStep(device, shared, (options) =>
-      session.run({ ...feeds, ...pasts }, fetches, options),
-    )
+    const step = await captureStep(device, shared, run)
     const layers = { attentions, caches, buffers: cacheBuffers }
     return step && (await fuseBatch(device, step, rows, alone, layers, shared.pipelines))
   } finally {

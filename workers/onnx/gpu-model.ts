@@ -29,7 +29,7 @@ export interface GpuModel {
   readonly rotaryTables: readonly RotaryTables[]
   /** True if the graph computes a matrix of [heads, new tokens, total tokens]. Then a run has fewer tokens. */
   readonly hasScoreMatrix: boolean
-  /** The largest number of conversations whose steps are computed together. @default 1 */
+  /** The largest number of conversations whose steps are computed together; more than 1 only if `isBatchable`. @default 1 */
   readonly maxRows?: number
   /** The steps that must equal those of the exported graph; undefined if they were checked at an earlier load. */
   readonly referenceSteps?: readonly ReferenceStep[]

@@ -194,6 +194,8 @@ function writeBatchCount(
   const words = new Uint32Array(uniforms.slice().buffer)
   if (words[batchCount] !== 1 || words[batchCount - 1] !== workgroups) return undefined
   words[batchCount] = rows
+  // The number of elements in the tensor that is added before the norm; 0 if there is none.
+  words[batchCount + 1]! *= rows
   const { uniform, copyTarget } = bufferUsage
   const buffer = device.createBuffer({
     size: Math.ceil(words.byteLength / 16) * 16,
