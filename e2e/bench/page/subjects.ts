@@ -2,11 +2,17 @@ import { createEngine, type Engine, type LoadProgress } from 'rivulet'
 import { onnx } from 'rivulet/onnx'
 import { askEngine } from './ask-engine.js'
 import { connectLoop } from './loop-worker.js'
-import { nameWorker, requestCounts } from './probe-channel.js'
+import { nameWorker, requestCounts, type Counts } from './probe-channel.js'
 import { measureTimes, type Setup, type Subject } from './subject.js'
 
+/** An engine in the benchmark's worker. */
+export interface OpenEngine {
+  readonly engine: Engine
+  readCounts(): Promise<Counts>
+}
+
 /** Opens rivulet with the benchmark's worker. */
-export function openEngine(
+export async function openEngine(
   {
     model,
     device,
@@ -14,9 +20,9 @@ export function openEngine(
     ...role
   }: Setup & { readonly maxConcurrentGenerations?: number },
   onProgress: (progress: LoadProgress) => void = () => {},
-): Promise<Engine> {
+): Promise<OpenEngine> {
   const name = nameWorker({ device, ...role })
-  return createEngine({
+  const engine = await createEngine({
     backend: onnx({
       device,
       dtype: model.dtype,
@@ -26,6 +32,7 @@ export function openEngine(
     model: model.url,
     onProgress,
   })
+  return { engine, readCounts: () => requestCounts(name) }
 }
 
 /** rivulet through its public API. Times are taken where the page reads the stream. */
@@ -33,12 +40,11 @@ export async function openRivulet(
   setup: Setup,
   onProgress?: (progress: LoadProgress) => void,
 ): Promise<Subject> {
-  const engine = await openEngine(setup, onProgress)
-  const { model: _, ...role } = setup
+  const { engine, readCounts } = await openEngine(setup, onProgress)
   return {
     name: 'rivulet',
     answer: (turn) => askEngine(engine, turn),
-    readCounts: () => requestCounts(nameWorker(role)),
+    readCounts,
     close: () => engine.dispose(),
   }
 }
