@@ -501,6 +501,33 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
       expect(plain).toEqual(reference.ball.slice(0, count))
     })
 
+    it.runIf(inject('isSoak'))('three of them at least twice as fast as one', async () => {
+      const count = 20
+      const measure = async (indexes: readonly (0 | 1 | 2)[]) => {
+        for (const index of indexes) {
+          const decoder = decoders[index]
+          decoder.recall([])
+          await decoder.prefill(prompts.king)
+          decoder.startAnswer(greedy, 0, prompts.king, [])
+          await decoder.next(0, true)
+        }
+        const start = performance.now()
+        const decode = async (decoder: Decoder) => {
+          for (let position = 1; position < count; position += 1)
+            await decoder.next(position, position + 1 < count)
+          decoder.endAnswer()
+        }
+        await Promise.all(indexes.map((index) => decode(decoders[index])))
+        return (performance.now() - start) / indexes.length
+      }
+      const ratios: number[] = []
+      while (ratios.length < 9) {
+        const alone = await measure([0])
+        ratios.push((await measure([0, 1, 2])) / alone)
+      }
+      expect(ratios.toSorted((one, other) => one - other)[4]).toBeLessThan(0.5)
+    })
+
     it('while one is not read, and after it was left', async () => {
       const slow = decoders[2]
       slow.recall([])
