@@ -1,8 +1,10 @@
-import { create } from '@bufbuild/protobuf'
+import { readFileSync } from 'node:fs'
+import { create, fromBinary } from '@bufbuild/protobuf'
 import { expect, it } from 'vitest'
 import { isBatchable } from './batchable-graph.js'
 import { createInt64Tensor, createNode } from './graph-edit.js'
-import { GraphProtoSchema, ValueInfoProtoSchema, type NodeProto } from './onnx_pb.js'
+import { GraphProtoSchema, ModelProtoSchema, ValueInfoProtoSchema, type NodeProto } from './onnx_pb.js'
+import { rewriteGraph } from './rewrite-graph.js'
 
 function check(...nodes: NodeProto[]): boolean {
   return isBatchable(
@@ -47,4 +49,15 @@ it.each<[string, NodeProto[]]>([
   ['an operator that is not known', [createNode('CumSum', ['x', 'first'], ['y'])]],
 ])('%s is not', (_, nodes) => {
   expect(check(...nodes)).toBe(false)
+})
+
+it('the embedded model is computed for several conversations, but not as it was exported', () => {
+  const model = fromBinary(
+    ModelProtoSchema,
+    readFileSync('demo/public/models/stories/onnx/model_quantized.onnx'),
+  )
+  expect(isBatchable(model.graph!)).toBe(false)
+  const cacheSizes = { heads: undefined, headSize: undefined }
+  rewriteGraph(model, { device: 'webgpu', contextLength: 512, cacheSizes, rotarySwitch: Infinity })
+  expect(isBatchable(model.graph!)).toBe(true)
 })

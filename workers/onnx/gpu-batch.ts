@@ -92,11 +92,16 @@ export async function openGpuBatch(
   device.pushErrorScope('validation')
   for (const rows of chooseSizes(maxRows)) {
     const fused = await record(model, shared, buffers, rows, stepInputs, alone).catch(() => undefined)
-    if (!fused || !(await isCorrect(model, buffers, { rows, fused }, probes))) break
+    const isUsable = fused && (await isCorrect(model, buffers, { rows, fused }, probes))
+    if (!isUsable) {
+      fused?.destroy()
+      break
+    }
     recordings.push({ rows, fused })
   }
   const error = await device.popErrorScope()
   if (error === null && recordings.length > 0) return createBatch(model, buffers, recordings)
+  for (const { fused } of recordings) fused.destroy()
   buffers.destroy()
   return undefined
 }

@@ -1,6 +1,7 @@
 import { beforeEach, expect, it, vi } from 'vitest'
 import type { CapturedStep, Dispatch } from './dispatch-recorder.js'
-import { mergeProducts, nameDispatches } from './merge-products.js'
+import { mergeProducts } from './merge-products.js'
+import { nameDispatches } from './named-dispatches.js'
 import { watchPipelines } from './pipeline-names.js'
 import { bufferUsage } from './webgpu-flags.js'
 
