@@ -66,8 +66,8 @@ export interface OnnxLoadOptions {
    */
   readonly keptPrefixBytes?: number | undefined
   /**
-   * The number of generations that can run at the same time, from 1 to 16. More of them wait in the engine's queue. On WASM, one
-   * step of the model computes a token of each, if the graph allows it. Otherwise, and on WebGPU, their steps take turns. Each
+   * The number of generations that can run at the same time, from 1 to 16. More of them wait in the engine's queue. One step
+   * of the model computes a token of each, if the graph and the device allow it. Otherwise their steps take turns. Each
    * generation has a KV cache of its own, whose memory is allocated when it is first needed.
    * @default 1
    */

@@ -1,5 +1,10 @@
 import { expect, inject, it } from 'vitest'
-import { attentionBindings, writeAttentionKernel, type AttentionShape } from './attention-kernel.js'
+import {
+  listBindings,
+  packAttentionGroup,
+  writeAttentionKernel,
+  type AttentionShape,
+} from './attention-kernel.js'
 import { decodeFloat16 } from './float16.js'
 import { encodeFloat16 } from './float16-model.test-support.js'
 import { createGpuDevice } from './gpu-device.js'
@@ -107,39 +112,56 @@ async function runKernel(device: GPUDevice, shape: AttentionShape, tensors: Tens
   const module = device.createShaderModule({ code: writeAttentionKernel(shape) })
   const pipeline = await device.createComputePipelineAsync({ layout: 'auto', compute: { module } })
   const { query, key, value } = tensors
-  const contents = {
-    ...tensors,
-    query: shape.isPacked ? Float32Array.of(...query, ...key, ...value) : query,
-    lastIndex: Int32Array.of(length - 1),
-    output: new Float32Array(shape.heads * shape.headSize),
+  const { conversations } = shape
+  // The other conversations of the step have the same tensors, in another order.
+  const addOthers = (tensor: Float32Array) => {
+    const other = tensor.toReversed()
+    return conversations === undefined ? tensor : Float32Array.of(...other, ...other, ...tensor)
   }
-  const { storage, copySource, copyTarget, mapRead } = bufferUsage
-  const buffers = attentionBindings.map((name) => {
-    const content = contents[name]
-    const bytes =
-      content instanceof Float32Array && isHalf ? Uint16Array.from(content, encodeFloat16) : content
-    const buffer = device.createBuffer({
-      size: Math.max(16, Math.ceil(bytes.byteLength / 4) * 4),
-      usage: storage | copySource | copyTarget,
-    })
-    device.queue.writeBuffer(buffer, 0, bytes)
-    return buffer
-  })
+  const outputSize = shape.heads * shape.headSize
+  const contents: Readonly<Record<string, Float32Array | Int32Array | Uint32Array<ArrayBuffer>>> = {
+    ...tensors,
+    query: addOthers(shape.isPacked ? Float32Array.of(...query, ...key, ...value) : query),
+    key: addOthers(key),
+    value: addOthers(value),
+    lastIndex: Int32Array.of(length - 1),
+    // The dispatch computes the second and the third conversation.
+    group: packAttentionGroup(1, [0, length - 1]),
+    output: addOthers(new Float32Array(outputSize)),
+    keys1: tensors.keys,
+    values1: tensors.values,
+    ...(conversations !== undefined && {
+      keys: tensors.keys.toReversed(),
+      values: tensors.values.toReversed(),
+    }),
+  }
+  const { storage, uniform, copySource, copyTarget, mapRead } = bufferUsage
+  const buffers = new Map(
+    Array.from(listBindings(shape).values(), (name) => {
+      const content = contents[name]!
+      const bytes =
+        content instanceof Float32Array && isHalf ? Uint16Array.from(content, encodeFloat16) : content
+      const buffer = device.createBuffer({
+        size: Math.max(16, Math.ceil(bytes.byteLength / 4) * 4),
+        usage: (name === 'group' ? uniform : storage) | copySource | copyTarget,
+      })
+      device.queue.writeBuffer(buffer, 0, bytes)
+      return [name, buffer]
+    }),
+  )
   const encoder = device.createCommandEncoder()
   const pass = encoder.beginComputePass()
   pass.setPipeline(pipeline)
-  const unused = new Set<string>([
-    ...(shape.isPacked ? ['key', 'value'] : []),
-    ...(shape.rotary ? [] : ['cosines', 'sines']),
-  ])
-  const entries = buffers.flatMap((buffer, binding) =>
-    unused.has(attentionBindings[binding]!) ? [] : [{ binding, resource: { buffer } }],
-  )
+  const entries = Array.from(listBindings(shape), ([binding, name]) => ({
+    binding,
+    resource: { buffer: buffers.get(name)! },
+  }))
   pass.setBindGroup(0, device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }))
-  pass.dispatchWorkgroups(shape.heads)
+  pass.dispatchWorkgroups(shape.heads, conversations ?? 1)
   pass.end()
-  const read = (['output', 'keys', 'values'] as const).map((name) => {
-    const buffer = buffers[attentionBindings.indexOf(name)]!
+  const cache = conversations === undefined ? ['keys', 'values'] : ['keys1', 'values1']
+  const read = ['output', ...cache].map((name) => {
+    const buffer = buffers.get(name)!
     const copy = device.createBuffer({ size: buffer.size, usage: copyTarget | mapRead })
     encoder.copyBufferToBuffer(buffer, 0, copy, 0, buffer.size)
     return copy
@@ -154,8 +176,8 @@ async function runKernel(device: GPUDevice, shape: AttentionShape, tensors: Tens
         : new Float32Array(mapped).slice()
     }),
   )
-  for (const buffer of [...buffers, ...read]) buffer.destroy()
-  return { output: output!, keys: keys!, values: values! }
+  for (const buffer of [...buffers.values(), ...read]) buffer.destroy()
+  return { output: output!.subarray(-outputSize), keys: keys!, values: values! }
 }
 
 const shapes: Record<string, Omit<AttentionShape, 'type'>> = {
@@ -165,6 +187,7 @@ const shapes: Record<string, Omit<AttentionShape, 'type'>> = {
     headSize: 64,
     scale: 0.125,
     isPacked: false,
+    conversations: undefined,
     rotary: { width: 32, isInterleaved: false },
   },
   'one tensor for query, key and value, and heads that are partly rotated': {
@@ -173,7 +196,26 @@ const shapes: Record<string, Omit<AttentionShape, 'type'>> = {
     headSize: 80,
     scale: 0.2,
     isPacked: true,
+    conversations: undefined,
     rotary: { width: 16, isInterleaved: false },
+  },
+  'two conversations of three': {
+    heads: 4,
+    cacheHeads: 2,
+    headSize: 64,
+    scale: 0.125,
+    isPacked: false,
+    conversations: 2,
+    rotary: { width: 32, isInterleaved: false },
+  },
+  'two conversations of three, with one tensor for query, key and value': {
+    heads: 2,
+    cacheHeads: 1,
+    headSize: 32,
+    scale: 1,
+    isPacked: true,
+    conversations: 2,
+    rotary: { width: 16, isInterleaved: true },
   },
   'neighbors rotated together': {
     heads: 2,
@@ -181,6 +223,7 @@ const shapes: Record<string, Omit<AttentionShape, 'type'>> = {
     headSize: 32,
     scale: 1,
     isPacked: false,
+    conversations: undefined,
     rotary: { width: 16, isInterleaved: true },
   },
   'large heads that are rotated already': {
@@ -189,6 +232,7 @@ const shapes: Record<string, Omit<AttentionShape, 'type'>> = {
     headSize: 256,
     scale: 1 / 16,
     isPacked: false,
+    conversations: undefined,
     rotary: undefined,
   },
 }

@@ -10,6 +10,12 @@ export interface AttentionShape {
   readonly scale: number
   /** True if the query, the key and the value are one tensor, in this order. Then only `query` is bound. */
   readonly isPacked: boolean
+  /**
+   * The number of conversations that one dispatch can compute; undefined for a step of one conversation. If it is a number, `query`,
+   * `key`, `value` and `output` have a row for each conversation of the step, `group` names those of the dispatch, and each has
+   * a KV cache of its own (`listBindings`).
+   */
+  readonly conversations: number | undefined
   /** How the kernel rotates queries and keys; undefined if they are rotated already. */
   readonly rotary: Rotary | undefined
 }
@@ -31,24 +37,60 @@ const addedThreads = 16
 /** The number of tokens whose weights are in memory at a time. */
 const tileTokens = 1024
 
-/**
- * The bindings of the kernel, in order. The rotary tables are bound only if the kernel rotates; the key and the value only if
- * they are not packed.
- */
-export const attentionBindings = [
-  'query',
-  'key',
-  'value',
-  'lastIndex',
-  'keys',
-  'values',
-  'output',
-  'cosines',
-  'sines',
-] as const
+/** The most conversations in one dispatch: `group` has a vector of four lengths. */
+const maxConversations = 4
 
-/** The buffers of the kernel. `keys` and `values` are the KV cache, [cacheHeads, capacity, headSize]. */
-export type AttentionBinding = (typeof attentionBindings)[number]
+/** The size of the uniform `group` of a dispatch for several conversations, in bytes. */
+export const attentionGroupSize = 32
+
+/** Packs `group`. @param first the row of the first conversation. @param lastIndexes one less than the length of each, with the token */
+export function packAttentionGroup(first: number, lastIndexes: readonly number[]): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(attentionGroupSize / 4)
+  words[0] = first
+  words.set(lastIndexes, 4)
+  return words
+}
+
+/** Returns how many conversations one dispatch can compute if the device allows this number of storage buffers. */
+export function countConversations({ isPacked, rotary }: AttentionShape, maxStorageBuffers: number): number {
+  const others = (isPacked ? 2 : 4) + (rotary ? 2 : 0)
+  return Math.min(maxConversations, Math.floor((maxStorageBuffers - others) / 2))
+}
+
+/**
+ * Lists the names of the kernel's buffers, by their binding. `keys` and `values` are the KV cache of a conversation, [cacheHeads,
+ * capacity, headSize]; for the second conversation of a dispatch, they are `keys1` and `values1`.
+ */
+export function listBindings({
+  isPacked,
+  rotary,
+  conversations,
+}: AttentionShape): ReadonlyMap<number, string> {
+  const others = Array.from({ length: (conversations ?? 1) - 1 }, (_, index) => index + 1)
+  return new Map<number, string>([
+    [0, 'query'],
+    ...(isPacked
+      ? []
+      : ([
+          [1, 'key'],
+          [2, 'value'],
+        ] as const)),
+    [3, conversations === undefined ? 'lastIndex' : 'group'],
+    [4, 'keys'],
+    [5, 'values'],
+    [6, 'output'],
+    ...(rotary
+      ? ([
+          [7, 'cosines'],
+          [8, 'sines'],
+        ] as const)
+      : []),
+    ...others.flatMap((index) => [
+      [7 + 2 * index, `keys${index}`] as const,
+      [8 + 2 * index, `values${index}`] as const,
+    ]),
+  ])
+}
 
 /** True if `writeAttentionKernel` can write a kernel for the shape. */
 export function canComputeAttention({ heads, cacheHeads, headSize, rotary }: AttentionShape): boolean {
@@ -64,14 +106,15 @@ export function canComputeAttention({ heads, cacheHeads, headSize, rotary }: Att
 
 /**
  * Writes a kernel that computes the whole attention of one layer for one token: it rotates the query and the key, appends the
- * key and the value to the KV cache, and returns the weighted sum of the values. One workgroup computes one query head, so
- * `heads` workgroups are dispatched. The first head of each group writes the cache. No head reads there what another one
+ * key and the value to the KV cache, and returns the weighted sum of the values. One workgroup computes one query head of one
+ * conversation, so [heads, conversations] workgroups are dispatched. The first head of each group writes the cache. No head reads there what another one
  * writes: each computes the new key itself.
  *
  * The cache is read in tiles of 1,024 tokens, with a running maximum (https://arxiv.org/abs/1805.02867).
  */
 export function writeAttentionKernel(shape: AttentionShape): string {
-  const { type, heads, cacheHeads, headSize, scale, isPacked, rotary } = shape
+  const { type, heads, cacheHeads, headSize, scale, isPacked, conversations, rotary } = shape
+  const packedSize = (heads + 2 * cacheHeads) * headSize
   const element = type === 'float16' ? 'f16' : 'f32'
   const vectors = headSize / 4
   return /* wgsl */ `${type === 'float16' ? 'enable f16;' : ''}
@@ -79,6 +122,9 @@ const heads = ${heads}u;
 const cacheHeads = ${cacheHeads}u;
 const headsPerGroup = ${heads / cacheHeads}u;
 const headSize = ${headSize}u;
+// The sizes of a conversation in the tensors of the query and the key.
+const querySize = ${isPacked ? packedSize : heads * headSize}u;
+const keySize = ${isPacked ? packedSize : cacheHeads * headSize}u;
 // The number of vectors of four elements in a head.
 const vectors = ${vectors}u;
 const threads = ${threads}u;
@@ -90,11 +136,12 @@ const lowest = -3.4e38;
 
 @group(0) @binding(0) var<storage, read> query: array<${element}>;
 ${isPacked ? '' : writeKeyAndValue(element)}
-@group(0) @binding(3) var<storage, read> lastIndex: array<i32>;
+${conversations === undefined ? '@group(0) @binding(3) var<storage, read> lastIndex: array<i32>;' : groupDeclaration}
 @group(0) @binding(4) var<storage, read_write> keys: array<vec4<${element}>>;
 @group(0) @binding(5) var<storage, read_write> values: array<vec4<${element}>>;
 @group(0) @binding(6) var<storage, read_write> output: array<vec4<${element}>>;
 ${rotary ? writeTables(element) : ''}
+${writeCacheAccess(element, conversations)}
 
 var<workgroup> newQuery: array<vec4f, vectors>;
 var<workgroup> newKey: array<vec4f, vectors>;
@@ -112,17 +159,16 @@ ${writeReduction('addUp', 'result + other')}
 fn attend(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) thread: u32) {
   let head = workgroup.x;
   let cacheHead = head / headsPerGroup;
-  let last = u32(lastIndex[0]);
+  ${conversations === undefined ? 'let last = u32(lastIndex[0]);' : selectConversation}
   // The first vector of the head in the cache.
-  let first = cacheHead * (arrayLength(&keys) / (cacheHeads * vectors)) * vectors;
+  let first = cacheHead * (countVectors() / (cacheHeads * vectors)) * vectors;
   if (thread < vectors) {
-    newQuery[thread] = scale * rotateQuery(head * headSize, thread * 4u, last);
+    newQuery[thread] = scale * rotateQuery(conversation * querySize + head * headSize, thread * 4u, last);
     // Rounded as in the cache.
-    let rotated = vec4<${element}>(rotateKey(cacheHead * headSize, thread * 4u, last));
+    let rotated = vec4<${element}>(rotateKey(conversation * keySize + cacheHead * headSize, thread * 4u, last));
     newKey[thread] = vec4f(rotated);
     if (head % headsPerGroup == 0u) {
-      keys[first + last * vectors + thread] = rotated;
-      values[first + last * vectors + thread] = readValue(cacheHead * vectors + thread);
+      writeCache(first + last * vectors + thread, rotated, readValue(cacheHead * vectors + thread));
     }
   }
   workgroupBarrier();
@@ -141,7 +187,7 @@ fn attend(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_ind
       } else {
         let place = first + (start + token) * vectors;
         for (var index = 0u; index < vectors; index += 1u) {
-          score += dot(newQuery[index], vec4f(keys[place + index]));
+          score += dot(newQuery[index], vec4f(readKeys(place + index)));
         }
       }
       weights[token] = score;
@@ -162,7 +208,7 @@ fn attend(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_ind
         if (start + token == last) {
           sum += weights[token] * vec4f(readValue(cacheHead * vectors + column));
         } else {
-          sum += weights[token] * vec4f(values[first + (start + token) * vectors + column]);
+          sum += weights[token] * vec4f(readValues(first + (start + token) * vectors + column));
         }
       }
     }
@@ -173,10 +219,47 @@ fn attend(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_ind
   workgroupBarrier();
   if (thread < vectors) {
     for (var other = 1u; other < rows; other += 1u) { sum += sums[other * vectors + thread]; }
-    output[head * vectors + thread] = vec4<${element}>(sum / total);
+    output[(conversation * heads + head) * vectors + thread] = vec4<${element}>(sum / total);
   }
 }
 `
+}
+
+const groupDeclaration = /* wgsl */ `struct Group {
+  first: u32,
+  last: vec4u,
+}
+@group(0) @binding(3) var<uniform> group: Group;
+// The conversation of this workgroup in the dispatch, and in the step.
+var<private> slot: u32;
+var<private> conversation: u32;`
+
+const selectConversation = /* wgsl */ `slot = workgroup.y;
+  conversation = group.first + slot;
+  let last = group.last[workgroup.y];`
+
+/** Writes functions for the KV cache of the conversation of a workgroup. */
+function writeCacheAccess(element: string, conversations: number | undefined): string {
+  const others = Array.from({ length: (conversations ?? 1) - 1 }, (_, index) => index + 1)
+  /** @param code returns the code for one cache. @param suffix of its names */
+  const choose = (code: (suffix: string) => string) => {
+    const cases = others.map((index) => `case ${index}u: { ${code(String(index))} }`)
+    return others.length === 0 ? code('') : `switch slot { ${cases.join(' ')} default: { ${code('')} } }`
+  }
+  const declarations = others.map(
+    (
+      index,
+    ) => `@group(0) @binding(${7 + 2 * index}) var<storage, read_write> keys${index}: array<vec4<${element}>>;
+@group(0) @binding(${8 + 2 * index}) var<storage, read_write> values${index}: array<vec4<${element}>>;`,
+  )
+  return `${declarations.join('\n')}
+${conversations === undefined ? 'const conversation = 0u;' : ''}
+fn countVectors() -> u32 { ${choose((suffix) => `return arrayLength(&keys${suffix});`)} }
+fn readKeys(index: u32) -> vec4<${element}> { ${choose((suffix) => `return keys${suffix}[index];`)} }
+fn readValues(index: u32) -> vec4<${element}> { ${choose((suffix) => `return values${suffix}[index];`)} }
+fn writeCache(index: u32, newKey: vec4<${element}>, newValue: vec4<${element}>) {
+  ${choose((suffix) => `keys${suffix}[index] = newKey; values${suffix}[index] = newValue;`)}
+}`
 }
 
 function writeTables(element: string): string {
@@ -191,9 +274,11 @@ function writeKeyAndValue(element: string): string {
 
 /** Writes a function that returns a vector of the value. @param start where the value starts in the packed tensor */
 function writeValueReader(element: string, start: number | undefined): string {
-  const parts = [0, 1, 2, 3].map((index) => `query[${start}u + 4u * index + ${index}u]`)
+  const parts = [0, 1, 2, 3].map(
+    (index) => `query[conversation * querySize + ${start}u + 4u * index + ${index}u]`,
+  )
   return `fn readValue(index: u32) -> vec4<${element}> {
-  return ${start === undefined ? 'value[index]' : `vec4<${element}>(${parts.join(', ')})`};
+  return ${start === undefined ? 'value[conversation * cacheHeads * vectors + index]' : `vec4<${element}>(${parts.join(', ')})`};
 }`
 }
 

@@ -1,6 +1,6 @@
 import { clone, fromBinary, toBinary } from '@bufbuild/protobuf'
 import type { InferenceSession } from 'onnxruntime-web'
-import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import { addConvState } from './conv-state.test-support.js'
 import type { Decoder } from './decoder.js'
 import { convertToFloat16 } from './float16-model.test-support.js'
@@ -100,7 +100,7 @@ async function openOnWasm(): Promise<Decoder> {
 
 async function openOnGpu(
   floatType: FloatType,
-  { canCapture = true, firstCapacity = contextLength, failsToCapture = false } = {},
+  { canCapture = true, firstCapacity = contextLength, failsToCapture = false, maxRows = 1 } = {},
 ): Promise<Decoder> {
   const runtime = await loadOnnxRuntime('webgpu')
   const device = await createGpuDevice()
@@ -127,6 +127,7 @@ async function openOnGpu(
     rotaryTables: [],
     attentions: model.attentions,
     hasScoreMatrix: false,
+    maxRows,
   })
 }
 
@@ -421,6 +422,134 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
     it('in a long answer', async () => {
       const expected = reference.ball.slice(0, ballSteps)
       expect(await answer(decoder, prompts.ball, { count: ballSteps })).toEqual(expected)
+    })
+  })
+
+  describe.runIf(floatType === 'float16' || inject('isSoak'))('in several conversations', () => {
+    let decoders: readonly [Decoder, Decoder, Decoder]
+    beforeAll(async () => {
+      const decoder = await openOnGpu(floatType, { firstCapacity: 16, maxRows: 3 })
+      decoders = [decoder, decoder.fork(), decoder.fork()]
+    }, 300_000)
+    afterAll(() => decoders[0].release())
+    afterEach(() => vi.restoreAllMocks())
+
+    async function generate(index: 0 | 1 | 2, name: PromptName, options: AnswerOptions): Promise<number[]> {
+      const decoder = decoders[index]
+      return answer(decoder, prompts[name], options).finally(decoder.endAnswer)
+    }
+
+    it('with one submit for a token of each, also if they start and end at different steps while their caches grow', async () => {
+      const read = vi.spyOn(GPUBuffer.prototype, 'mapAsync')
+      const [king, ball, other] = await Promise.all([
+        generate(0, 'king', { count: 16 }),
+        generate(1, 'ball', { count: fewSteps }),
+        generate(2, 'king', { count: 8, chunk: 5 }),
+      ])
+      expect(king).toEqual(reference.king.slice(0, 16))
+      expect(ball).toEqual(reference.ball.slice(0, fewSteps))
+      expect(other).toEqual(reference.king.slice(0, 8))
+      // Alone, each of the 36 tokens is read back by itself.
+      expect(read.mock.calls.length).toBeLessThan(24)
+    })
+
+    it('with the seed, the penalties and the bias of each', async () => {
+      const options = [
+        { ...greedy, temperature: 1.2, topK: 40, repetitionPenalty: 1.1 },
+        { ...greedy, temperature: 2, minP: 0.05 },
+        { ...greedy, frequencyPenalty: 0.5, logitBias: { [reference.king[0]!]: -100 } },
+      ].map((sampling) => ({ sampling, count: 8 }))
+      const alone: number[][] = []
+      for (const each of options) alone.push(await generate(0, 'king', each))
+      const indexes = [0, 1, 2] as const
+      const together = indexes.map((index) => generate(index, 'king', options[index]!))
+      expect(await Promise.all(together)).toEqual(alone)
+      expect(new Set(alone.map((ids) => ids.join())).size).toBe(3)
+    })
+
+    it('with the mask and the rankings of each', async () => {
+      const count = 6
+      const allowed = reference.king[1]!
+      const mask = new Int32Array(2048 / 32)
+      mask[allowed >> 5] = 1 << (allowed & 31)
+      const start = async (decoder: Decoder, rankCount?: number) => {
+        decoder.recall([])
+        await decoder.prefill(prompts.king)
+        decoder.startAnswer(greedy, 0, prompts.king, [], rankCount)
+      }
+      await start(decoders[0])
+      await start(decoders[1], 3)
+      const masked = async () => {
+        const ids: number[] = []
+        while (ids.length < count) ids.push(await decoders[0].next(ids.length, false, async () => mask))
+        decoders[0].endAnswer()
+        return ids
+      }
+      const ranked = async () => {
+        const ids: number[] = []
+        while (ids.length < count) {
+          const id = await decoders[1].next(ids.length, ids.length + 1 < count)
+          expect(decoders[1].readRanking().top.map((token) => token.id)[0]).toBe(id)
+          ids.push(id)
+        }
+        decoders[1].endAnswer()
+        return ids
+      }
+      const [all, ranks, plain] = await Promise.all([masked(), ranked(), generate(2, 'ball', { count })])
+      expect(all).toEqual(Array<number>(count).fill(allowed))
+      expect(ranks).toEqual(reference.king.slice(0, count))
+      expect(plain).toEqual(reference.ball.slice(0, count))
+    })
+
+    it.runIf(inject('isSoak'))('three of them at least twice as fast as one', async () => {
+      const count = 20
+      const measure = async (indexes: readonly (0 | 1 | 2)[]) => {
+        for (const index of indexes) {
+          const decoder = decoders[index]
+          decoder.recall([])
+          await decoder.prefill(prompts.king)
+          decoder.startAnswer(greedy, 0, prompts.king, [])
+          await decoder.next(0, true)
+        }
+        const start = performance.now()
+        const decode = async (decoder: Decoder) => {
+          for (let position = 1; position < count; position += 1)
+            await decoder.next(position, position + 1 < count)
+          decoder.endAnswer()
+        }
+        await Promise.all(indexes.map((index) => decode(decoders[index])))
+        return (performance.now() - start) / indexes.length
+      }
+      const ratios: number[] = []
+      while (ratios.length < 9) {
+        const alone = await measure([0])
+        ratios.push((await measure([0, 1, 2])) / alone)
+      }
+      expect(ratios.toSorted((one, other) => one - other)[4]).toBeLessThan(0.5)
+    })
+
+    it('while one is not read, and after it was left', async () => {
+      const slow = decoders[2]
+      slow.recall([])
+      await slow.prefill(prompts.king)
+      slow.startAnswer(greedy, 0, prompts.king, [])
+      const ids = [await slow.next(0, true), await slow.next(1, true)]
+      const answers = await Promise.all([
+        generate(0, 'ball', { count: 6 }),
+        generate(1, 'ball', { count: 6 }),
+      ])
+      expect(answers).toEqual([0, 1].map(() => reference.ball.slice(0, 6)))
+      while (ids.length < 5) ids.push(await slow.next(ids.length, true))
+      expect(ids).toEqual(reference.king.slice(0, 5))
+      // Left while a step of it runs together with others: its cache has only the tokens that were read.
+      const other = generate(0, 'ball', { count: 6 })
+      ids.push(await slow.next(5, true))
+      slow.endAnswer()
+      expect(await other).toEqual(reference.ball.slice(0, 6))
+      expect(slow.recall([...prompts.king, ...reference.king])).toBeLessThanOrEqual(prompts.king.length + 6)
+      expect(await generate(2, 'king', { keep: prompts.king.length - 1, count: 6 })).toEqual(
+        reference.king.slice(0, 6),
+      )
     })
   })
 

@@ -1,6 +1,6 @@
 import { expect, it, vi } from 'vitest'
 import type { CapturedStep, Dispatch } from './dispatch-recorder.js'
-import { fuseDispatches, type FusedModel } from './fuse-dispatches.js'
+import { fuseBatch, fuseDispatches, type FusedModel } from './fuse-dispatches.js'
 import { watchPipelines } from './pipeline-names.js'
 
 /* The device is a stand-in, and the dispatches are those of ONNX Runtime 1.30.0, with the names of their buffers. */
@@ -50,7 +50,14 @@ async function fuse(
   }: Partial<FusedModel> & { readonly cacheBuffers?: string[] } = {},
 ) {
   const groups: string[][] = []
+  const written: number[][] = []
   const device = {
+    limits: { maxStorageBuffersPerShaderStage: 10 },
+    queue: {
+      writeBuffer: (_: GPUBuffer, offset: number, words: Uint32Array) =>
+        void written.push([offset, ...words]),
+    },
+    createBuffer: ({ size }: GPUBufferDescriptor) => ({ label: `${size} bytes` }),
     createShaderModule: ({ code }: GPUShaderModuleDescriptor) => ({ code }),
     createComputePipeline: () => ({}),
     createComputePipelineAsync: () => Promise.resolve({ getBindGroupLayout: () => ({}) }),
@@ -84,19 +91,42 @@ async function fuse(
   })
   const recording = { bindGroups, dispatches: recorded, uniforms: new Map(), otherCommands: 0 }
   const step: CapturedStep = { capture: recording, replay: recording }
-  const fused = await fuseDispatches(
-    device,
-    step,
-    {
-      attentions: [attention],
-      caches,
-      buffers: cacheBuffers.map(find),
-      ...changed,
-    },
-    new Map(),
-  )
-  return { recorded, fused: fused?.dispatches, moveTo: fused?.moveTo, groups, find }
+  const model = { attentions: [attention], caches, buffers: cacheBuffers.map(find), ...changed }
+  const fused = await fuseDispatches(device, step, model, new Map())
+  const batch = () => fuseBatch(device, step, 3, step, model, new Map())
+  return { recorded, fused: fused?.dispatches, moveTo: fused?.moveTo, batch, groups, written, find }
 }
+
+it('one dispatch computes the attention of as many conversations as there are buffers for their caches', async () => {
+  const { recorded, batch, groups, written, find } = await fuse(layer)
+  const step = (await batch())!
+  groups.length = 0
+  const cachesOf = (count: number) =>
+    Array.from({ length: count }, (_, row) => [find(`keys of ${row}`), find(`values of ${row}`)])
+  const dispatches = step.bind(cachesOf(3))
+  expect([dispatches[0], dispatches[3]]).toEqual([recorded[0], recorded[5]])
+  expect(dispatches.slice(1, 3).map(({ workgroups }) => workgroups)).toEqual([
+    { kind: 'direct', count: [4, 2, 1] },
+    { kind: 'direct', count: [4, 1, 1] },
+  ])
+  const others = ['query', 'key', 'value', '32 bytes']
+  expect(groups).toEqual([
+    [...others, 'keys of 0', 'values of 0', 'output', 'cos', 'sin', 'keys of 1', 'values of 1'],
+    [...others, 'keys of 2', 'values of 2', 'output', 'cos', 'sin', '16 bytes', '16 bytes'],
+  ])
+  step.writeLengths([5, 6, 7])
+  expect(written).toEqual([
+    [0, 0, 0, 0, 0, 5, 6, 0, 0],
+    [0, 2, 0, 0, 0, 7, 0, 0, 0],
+  ])
+  // A step of fewer conversations needs fewer dispatches.
+  expect(step.bind(cachesOf(2))).toHaveLength(3)
+})
+
+it('conversations have no caches of their own if a dispatch of ONNX Runtime reads the cache', async () => {
+  const { batch } = await fuse(layer.with(4, ['product', 'parts,metadata,output']))
+  expect(await batch()).toBeUndefined()
+})
 
 it('one dispatch replaces the four of an attention, with their buffers', async () => {
   const { recorded, fused, groups } = await fuse(layer)

@@ -1,15 +1,19 @@
 import {
-  attentionBindings,
+  attentionGroupSize,
   canComputeAttention,
+  countConversations,
+  listBindings,
+  packAttentionGroup,
   writeAttentionKernel,
-  type AttentionBinding,
   type AttentionShape,
 } from './attention-kernel.js'
 import type { CapturedStep, Dispatch } from './dispatch-recorder.js'
 import type { LayerAttention } from './layer-attentions.js'
-import { readBindingNames } from './pipeline-names.js'
+import { mergeProducts } from './merge-products.js'
+import { nameDispatches, type NamedDispatch } from './named-dispatches.js'
 import type { CacheInput } from './state-schema.js'
 import { createOwnBindGroup } from './own-encoder.js'
+import { bufferUsage } from './webgpu-flags.js'
 
 /**
  * The longest sequence for which a decoder fuses attention. One workgroup computes a head, so a longer sequence would leave
@@ -27,14 +31,6 @@ export interface FusedModel {
 
 /** The pipelines of a device by the shape of their attention. */
 export type AttentionPipelines = Map<string, Promise<GPUComputePipeline>>
-
-/** A dispatch, with its buffers by the names that they have in its shader. */
-interface NamedDispatch {
-  readonly dispatch: Dispatch
-  /** The names in the order of their bindings. */
-  readonly names: string
-  readonly buffers: ReadonlyMap<string, GPUBufferBinding>
-}
 
 /*
  * The kernels of ONNX Runtime 1.30.0's GroupQueryAttention for one token, by the names of their buffers. A version with
@@ -59,8 +55,22 @@ export interface FusedStep {
   moveTo(buffers: readonly GPUBuffer[]): FusedStep | undefined
 }
 
+/** A recorded step of several conversations, each with a KV cache of its own. */
+export interface FusedBatch {
+  /**
+   * Returns the dispatches of a step, in which one dispatch computes the attention of as many conversations as possible.
+   * @param caches the buffers of the cache of each conversation. There may be fewer than the step was recorded with.
+   */
+  bind(caches: readonly (readonly GPUBuffer[])[]): readonly Dispatch[]
+  /** Writes the lengths of the conversations for the next submit. @param lastIndexes one less than each length, with the token */
+  writeLengths(lastIndexes: readonly number[]): void
+  destroy(): void
+}
+
+type FusedPart = FoundAttention & { readonly pipeline: GPUComputePipeline }
+
 /** A dispatch of ONNX Runtime, or an attention with its kernel. */
-type Part = Dispatch | (FoundAttention & { readonly pipeline: GPUComputePipeline })
+type Part = Dispatch | FusedPart
 
 /**
  * Replaces the dispatches of each attention in a recorded step by one dispatch of our kernel. ONNX Runtime issues four: it
@@ -72,71 +82,136 @@ type Part = Dispatch | (FoundAttention & { readonly pipeline: GPUComputePipeline
  */
 export async function fuseDispatches(
   device: GPUDevice,
-  { capture, replay }: CapturedStep,
+  step: CapturedStep,
   model: FusedModel,
   pipelines: AttentionPipelines,
 ): Promise<FusedStep | undefined> {
-  const named = replay.dispatches.map((dispatch) => nameBuffers(dispatch, capture.bindGroups))
+  const { parts, canMove } = await findParts(device, nameDispatches(step), model, undefined, pipelines)
+  return parts.some(isAttention) ? createStep(device, parts, model.buffers, canMove) : undefined
+}
+
+/**
+ * As `fuseDispatches`, for a recorded step of several conversations. Also merges their products (`mergeProducts`).
+ * @param rows the number of conversations
+ * @param alone the recorded step of one conversation
+ * @param model `buffers` is the cache of the recorded step, which has a row for each conversation
+ * @returns undefined if a dispatch of ONNX Runtime reads the cache, so that the conversations could have no caches of their own
+ */
+export async function fuseBatch(
+  device: GPUDevice,
+  step: CapturedStep,
+  rows: number,
+  alone: CapturedStep,
+  model: FusedModel,
+  pipelines: AttentionPipelines,
+): Promise<FusedBatch | undefined> {
+  const named = mergeProducts(device, nameDispatches(step), alone, rows)
+  const { parts, canMove } = await findParts(device, named, model, rows, pipelines)
+  if (!canMove) return undefined
+  const perDispatch = Math.min(...parts.filter(isAttention).map(({ shape }) => shape.conversations ?? 1))
+  const { storage, uniform, copyTarget } = bufferUsage
+  const groups = Array.from({ length: Math.ceil(rows / perDispatch) }, () =>
+    device.createBuffer({ size: attentionGroupSize, usage: uniform | copyTarget }),
+  )
+  // A dispatch for fewer conversations binds these, because WebGPU allows no buffer twice in a dispatch that writes it.
+  const unused = Array.from({ length: 2 * (perDispatch - 1) }, () =>
+    device.createBuffer({ size: 16, usage: storage }),
+  )
+
+  /** Creates the dispatches of one attention. */
+  function bindAttention(part: FusedPart, caches: readonly (readonly GPUBuffer[])[]): readonly Dispatch[] {
+    const places = (['keys', 'values'] as const).map((name) =>
+      model.buffers.indexOf(part.buffers.get(name)!.buffer),
+    )
+    return groups.slice(0, Math.ceil(caches.length / perDispatch)).map((group, index) => {
+      const bound = new Map(part.buffers).set('group', { buffer: group })
+      const chosen = caches.slice(index * perDispatch, (index + 1) * perDispatch)
+      for (let slot = 0; slot < perDispatch; slot += 1)
+        for (const [place, name] of ['keys', 'values'].entries()) {
+          const buffer = chosen[slot]?.[places[place]!] ?? unused[2 * (slot - 1) + place]!
+          bound.set(slot === 0 ? name : `${name}${slot}`, { buffer })
+        }
+      return createDispatch(device, { ...part, buffers: bound }, chosen.length)
+    })
+  }
+
+  return {
+    bind: (caches) => parts.flatMap((part) => (isAttention(part) ? bindAttention(part, caches) : [part])),
+    writeLengths(lastIndexes) {
+      for (const [index, group] of groups.entries()) {
+        const first = index * perDispatch
+        const words = packAttentionGroup(first, lastIndexes.slice(first, first + perDispatch))
+        device.queue.writeBuffer(group, 0, words)
+      }
+    },
+    destroy() {
+      for (const buffer of [...groups, ...unused]) buffer.destroy()
+    },
+  }
+}
+
+/** Finds the attentions of a step. `canMove` is true if no dispatch of ONNX Runtime reads the cache. */
+async function findParts(
+  device: GPUDevice,
+  named: readonly NamedDispatch[],
+  model: FusedModel,
+  rows: number | undefined,
+  pipelines: AttentionPipelines,
+): Promise<{ readonly parts: readonly Part[]; readonly canMove: boolean }> {
   const parts: Part[] = []
   for (let index = 0; index < named.length;) {
     const found = findAttention(named, index, model)
-    parts.push(
-      found
-        ? { ...found, pipeline: await findPipeline(device, found.shape, pipelines) }
-        : named[index]!.dispatch,
-    )
+    if (found) {
+      const conversations = rows && chooseConversations(device, found.shape, rows)
+      const shape = { ...found.shape, conversations }
+      parts.push({ ...found, shape, pipeline: await findPipeline(device, shape, pipelines) })
+    } else parts.push(named[index]!.dispatch)
     index += found?.dispatches ?? 1
   }
-  return parts.some(isAttention) ? createStep(device, parts, model.buffers) : undefined
-}
-
-function isAttention(part: Part): part is Exclude<Part, Dispatch> {
-  return 'shape' in part
-}
-
-function createStep(device: GPUDevice, parts: readonly Part[], cache: readonly GPUBuffer[]): FusedStep {
   const fused = new Set(
     parts
       .filter(isAttention)
       .flatMap(({ buffers }) => [buffers.get('keys')?.buffer, buffers.get('values')?.buffer]),
   )
-  const canMove = cache.every((buffer) => fused.has(buffer))
+  return { parts, canMove: model.buffers.every((buffer) => fused.has(buffer)) }
+}
+
+function chooseConversations({ limits }: GPUDevice, shape: AttentionShape, rows: number): number {
+  return Math.min(rows, countConversations(shape, limits.maxStorageBuffersPerShaderStage))
+}
+
+function isAttention(part: Part): part is FusedPart {
+  return 'shape' in part
+}
+
+function createStep(
+  device: GPUDevice,
+  parts: readonly Part[],
+  cache: readonly GPUBuffer[],
+  canMove: boolean,
+): FusedStep {
   return {
     dispatches: parts.map((part) => (isAttention(part) ? createDispatch(device, part) : part)),
     moveTo(target) {
       if (!canMove) return undefined
-      const move = (binding: GPUBufferBinding): GPUBufferBinding => {
-        const index = cache.indexOf(binding.buffer)
-        return index === -1 ? binding : { buffer: target[index]! }
-      }
-      const moved = parts.map((part) =>
-        isAttention(part)
-          ? {
-              ...part,
-              buffers: new Map(Array.from(part.buffers, ([name, binding]) => [name, move(binding)])),
-            }
-          : part,
-      )
-      return createStep(device, moved, target)
+      const moved = parts.map((part) => (isAttention(part) ? moveCache(part, cache, target) : part))
+      return createStep(device, moved, target, canMove)
     },
   }
 }
 
-function nameBuffers(dispatch: Dispatch, bindGroups: CapturedStep['capture']['bindGroups']): NamedDispatch {
-  const [group, ...others] = dispatch.bindGroups
-  const entries = (group && others.length === 0 && bindGroups.get(group)) || []
-  const names = readBindingNames(dispatch.pipeline) ?? new Map<number, string>()
-  const buffers = new Map<string, GPUBufferBinding>()
-  for (const { binding, resource } of entries) {
-    const name = names.get(binding)
-    if (name !== undefined && 'buffer' in resource) buffers.set(name, resource)
+/** Returns an attention with another KV cache. */
+function moveCache(part: FusedPart, from: readonly GPUBuffer[], to: readonly GPUBuffer[]): FusedPart {
+  const move = (binding: GPUBufferBinding): GPUBufferBinding => {
+    const index = from.indexOf(binding.buffer)
+    return index === -1 ? binding : { buffer: to[index]! }
   }
-  return { dispatch, names: [...names.values()].join(), buffers }
+  return { ...part, buffers: new Map(Array.from(part.buffers, ([name, binding]) => [name, move(binding)])) }
 }
 
 interface FoundAttention {
   readonly shape: AttentionShape
-  readonly buffers: ReadonlyMap<AttentionBinding, GPUBufferBinding>
+  readonly buffers: ReadonlyMap<string, GPUBufferBinding>
   /** The number of dispatches that compute it. */
   readonly dispatches: number
 }
@@ -163,7 +238,7 @@ function findPacked(
   if (!packed || !score || !sum || !isChain(packed, 'query', score, sum)) return undefined
   if (!cacheNames.every((name) => isSame(packed, name, score, name))) return undefined
   const shape = findShape(packed, { isPacked: true, isRotated: true }, model)
-  const buffers = new Map<AttentionBinding, GPUBufferBinding | undefined>([
+  const buffers = new Map<string, GPUBufferBinding | undefined>([
     ['query', packed.buffers.get('packed_qkv')],
     ['lastIndex', packed.buffers.get('seqlens')],
     ...listOutputs(packed, sum),
@@ -187,7 +262,7 @@ function findCopied(
   const isSameCache = cacheNames.every((name) => isSame(copy, name, score, name))
   const shape = findShape(copy, { isPacked: false, isRotated: rotation !== undefined }, model)
   if (!isConnected || !isSameCache || !shape) return undefined
-  const buffers = new Map<AttentionBinding, GPUBufferBinding | undefined>([
+  const buffers = new Map<string, GPUBufferBinding | undefined>([
     ['query', rotation ? rotation.buffers.get('q_input') : score.buffers.get('q')],
     ['key', rotation ? rotation.buffers.get('k_input') : copy.buffers.get('key')],
     ['value', copy.buffers.get('value')],
@@ -251,6 +326,7 @@ function findShape(
     headSize,
     scale: scale ?? 1 / Math.sqrt(headSize),
     isPacked,
+    conversations: undefined,
     rotary,
   }
   return canComputeAttention(shape) ? shape : undefined
@@ -258,8 +334,8 @@ function findShape(
 
 /** WebGPU allows no buffer twice in a dispatch that writes it. */
 function isBindable(
-  buffers: ReadonlyMap<AttentionBinding, GPUBufferBinding | undefined>,
-): buffers is ReadonlyMap<AttentionBinding, GPUBufferBinding> {
+  buffers: ReadonlyMap<string, GPUBufferBinding | undefined>,
+): buffers is ReadonlyMap<string, GPUBufferBinding> {
   const all = [...buffers.values()].map((binding) => binding?.buffer)
   return !all.includes(undefined) && new Set(all).size === all.length
 }
@@ -280,11 +356,20 @@ function createPipeline(device: GPUDevice, shape: AttentionShape): Promise<GPUCo
   return device.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint: 'attend' } })
 }
 
-function createDispatch(device: GPUDevice, { shape, buffers, pipeline }: Exclude<Part, Dispatch>): Dispatch {
-  const entries = attentionBindings.flatMap((name, binding) => {
-    const resource = buffers.get(name)
-    return resource ? [{ binding, resource }] : []
-  })
+/** @param conversations the number of conversations that the dispatch computes */
+function createDispatch(
+  device: GPUDevice,
+  { shape, buffers, pipeline }: FusedPart,
+  conversations = 1,
+): Dispatch {
+  const entries = Array.from(listBindings(shape), ([binding, name]) => ({
+    binding,
+    resource: buffers.get(name)!,
+  }))
   const group = createOwnBindGroup(device, { layout: pipeline.getBindGroupLayout(0), entries })
-  return { pipeline, bindGroups: [group], workgroups: { kind: 'direct', count: [shape.heads, 1, 1] } }
+  return {
+    pipeline,
+    bindGroups: [group],
+    workgroups: { kind: 'direct', count: [shape.heads, conversations, 1] },
+  }
 }

@@ -5,11 +5,13 @@ import { isDeviceLost } from '../../lib/contract/is-device-lost.js'
 import { toHex } from '../../lib/contract/store-layout.js'
 import type { Execution } from '../../lib/contract/worker-api.js'
 import { failOnLoss } from '../gpu-loss.js'
+import { isBatchable } from './batchable-graph.js'
 import { checkedWays, nameCheck, readCheck, writeCheck, type CheckedWay } from './check-records.js'
 import type { Decoder } from './decoder.js'
 import { expandWeights } from './expand-weights.js'
-import { createGpuDecoder, type GpuModel } from './gpu-decoder.js'
+import { createGpuDecoder } from './gpu-decoder.js'
 import { createGpuDevice, describeLoss } from './gpu-device.js'
+import type { GpuModel } from './gpu-model.js'
 import { logitsOutput } from './graph-names.js'
 import { readAttentions, type LayerAttention } from './layer-attentions.js'
 import type { CacheSizes } from './model-config.js'
@@ -42,6 +44,8 @@ interface RewrittenFiles extends GraphFiles {
   readonly cache: 'captured' | 'fixed' | 'growing'
   readonly windows: readonly number[]
   readonly attentions: readonly LayerAttention[]
+  /** As `isBatchable` returns. */
+  readonly isBatchable: boolean
 }
 
 interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'> {
@@ -104,6 +108,7 @@ export async function openDecoder(
           // Read after the rewrite, which finds the windows of attention that is written out.
           windows: weights.model.graph ? readWindows(weights.model.graph) : [],
           attentions: weights.model.graph ? readAttentions(weights.model.graph) : [],
+          isBatchable: weights.model.graph !== undefined && isBatchable(weights.model.graph),
         }
       : undefined
   if (device === 'webgpu') return openOnWebGpu(runtime, tabulated?.exported ?? weights, rewritten, options)
@@ -307,7 +312,8 @@ async function openFixedCache(
     const { hasScoreMatrix, rotaryTables, attentions } = files
     const graph = { session, ...schema, canCapture, hasScoreMatrix, rotaryTables, attentions }
     const graphHash = await options.hashGraph(files.graph)
-    const model = { runtime, device, firstCapacity, graphHash, ...graph, ...options }
+    const maxRows = files.isBatchable ? (options.maxConcurrentGenerations ?? 1) : 1
+    const model = { runtime, device, firstCapacity, graphHash, maxRows, ...graph, ...options }
     return createGpuDecoder({
       ...model,
       ...readLogitsOutput(session),

@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { createStepScheduler } from './step-scheduler.js'
 
-/** Logs what computes; a run or a step takes one task. */
-function open(maxRows: number) {
+/**
+ * Logs what computes; a run or a step takes one task.
+ * @param whenRead as in `createStepScheduler`
+ */
+function open(maxRows: number, whenRead?: (row: string) => Promise<unknown>) {
   const log: string[] = []
   const wait = () => new Promise((resolve) => setTimeout(resolve, 1))
   const scheduler = createStepScheduler<string>(
@@ -12,6 +15,7 @@ function open(maxRows: number) {
       await wait()
       if (rows.includes('broken')) throw new Error('broken')
     },
+    whenRead,
   )
   const run = (name: string) =>
     scheduler.run(async () => {
@@ -61,6 +65,35 @@ describe('the steps of conversations', () => {
     await decode('a', 2)
     expect(log).toEqual(['a', 'a'])
     expect(scheduler.decodingCount).toBe(1)
+  })
+
+  it('fall in step if they have started at different times, also while each step takes long to be read back', async () => {
+    const reading = new Map<string, Promise<unknown>>()
+    const { log, scheduler } = open(4, (row) => reading.get(row) ?? Promise.resolve())
+    const decode = async (row: string, steps: number) => {
+      scheduler.join(row)
+      for (let count = 0; count < steps; count += 1) {
+        await scheduler.step(row)
+        reading.set(row, new Promise((resolve) => setTimeout(resolve, 20)))
+        await reading.get(row)
+        reading.delete(row)
+      }
+      scheduler.leave(row)
+    }
+    const first = decode('a', 6)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    await Promise.all([first, decode('b', 5)])
+    const sorted = log.map((rows) => rows.split('+').toSorted().join('+'))
+    expect(sorted).toEqual(['a', 'a+b', 'a+b', 'a+b', 'a+b', 'a+b'])
+  })
+
+  it('start at once when all have requested one, even if earlier steps are still being read back', async () => {
+    const { log, scheduler } = open(4, () => new Promise(() => {}))
+    for (const row of ['a', 'b', 'c']) scheduler.join(row)
+    const steps = [scheduler.step('a'), scheduler.step('b')]
+    scheduler.leave('c')
+    await Promise.all(steps)
+    expect(log).toEqual(['a+b'])
   })
 
   it('alternate with runs, however many wait', async () => {

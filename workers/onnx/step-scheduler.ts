@@ -6,7 +6,10 @@ import { nextTask } from './next-task.js'
  * for the decoding conversations alternate, so that a new prompt delays the others by at most one run between two steps.
  */
 export interface StepScheduler<Row> {
-  /** Adds a conversation that decodes. A step waits for its request, but not longer than until the next task. */
+  /**
+   * Adds a conversation that decodes. A step waits for its request: until its last step is read back, and then until the next
+   * task. So it does not wait for a slow reader.
+   */
   join(row: Row): void
   /** Removes a conversation. The others no longer wait for it. */
   leave(row: Row): void
@@ -21,18 +24,33 @@ export interface StepScheduler<Row> {
 /**
  * @param getMaxRows returns the largest number of conversations in one step
  * @param computeSteps computes one step for each of the conversations
+ * @param whenRead resolves when the step is read back whose token the conversation waits for; at once if there is none. Without
+ *   it, conversations that have started at different times would never be computed together
  */
 export function createStepScheduler<Row>(
   getMaxRows: () => number,
   computeSteps: (rows: readonly Row[]) => Promise<void>,
+  whenRead: (row: Row) => Promise<unknown> = () => Promise.resolve(),
 ): StepScheduler<Row> {
   const steps = new Map<Row, ReturnType<typeof createDeferred<void>>>()
   const runs: (() => Promise<void>)[] = []
   const decoding = new Set<Row>()
   let isBusy = false
   let wasStep = false
+  /** Called when a step is requested, or a conversation has left. */
+  let onChange = () => {}
 
-  const hasAll = (maxRows: number) => steps.size >= maxRows || [...decoding].every((row) => steps.has(row))
+  const hasAll = () => steps.size >= getMaxRows() || [...decoding].every((row) => steps.has(row))
+
+  /** Waits for the requests that conversations can make now. */
+  async function waitForRequests(): Promise<void> {
+    const missing = [...decoding].filter((row) => !steps.has(row))
+    const complete = createDeferred<void>()
+    onChange = () => void (hasAll() && complete.resolve())
+    const read = Promise.all(missing.map((row) => whenRead(row).catch(() => {})))
+    await Promise.race([complete.promise, read.then(nextTask)])
+    onChange = () => {}
+  }
 
   async function computeAll(): Promise<void> {
     if (isBusy) return
@@ -47,9 +65,8 @@ export function createStepScheduler<Row>(
   }
 
   async function computeStep(): Promise<void> {
-    const maxRows = getMaxRows()
-    if (maxRows > 1 && !hasAll(maxRows)) await nextTask()
-    const chosen = [...steps].slice(0, maxRows)
+    if (getMaxRows() > 1 && !hasAll()) await waitForRequests()
+    const chosen = [...steps].slice(0, getMaxRows())
     for (const [row] of chosen) steps.delete(row)
     try {
       await computeSteps(chosen.map(([row]) => row))
@@ -68,10 +85,12 @@ export function createStepScheduler<Row>(
       decoding.delete(row)
       // Nobody waits for it any more.
       steps.delete(row)
+      onChange()
     },
     step(row) {
       const request = createDeferred<void>()
       steps.set(row, request)
+      onChange()
       void computeAll()
       return request.promise
     },

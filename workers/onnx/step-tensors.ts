@@ -6,8 +6,7 @@ import { createRotaryBuffers } from './rotary-buffers.js'
 import type { RotaryTables } from './rotary-tables.js'
 import type { OnnxRuntime } from './session.js'
 import { countElementBytes, createPositions, type StateSchema } from './state-schema.js'
-import { bufferUsage, mapMode } from './webgpu-flags.js'
-import { createOwnEncoder } from './own-encoder.js'
+import { readBuffer } from './step-readback.js'
 
 /** What a rewritten graph reads and writes, other than its states. */
 export interface StepGraph {
@@ -70,24 +69,6 @@ export function createStepTensors(runtime: OnnxRuntime, device: GPUDevice, graph
     }
   }
 
-  async function readLogits(): Promise<Float32Array> {
-    const copy = device.createBuffer({
-      size: logits.size,
-      usage: bufferUsage.mapRead | bufferUsage.copyTarget,
-    })
-    const encoder = createOwnEncoder(device)
-    encoder.copyBufferToBuffer(logits, 0, copy, 0, logits.size)
-    device.queue.submit([encoder.finish()])
-    await copy.mapAsync(mapMode.read)
-    const bytes = copy.getMappedRange()
-    const values =
-      logitsType === 'float16'
-        ? Float32Array.from(new Uint16Array(bytes, 0, vocabulary), decodeFloat16)
-        : new Float32Array(bytes, 0, vocabulary).slice()
-    copy.destroy()
-    return values
-  }
-
   return {
     logits,
     tokenId,
@@ -113,10 +94,23 @@ export function createStepTensors(runtime: OnnxRuntime, device: GPUDevice, graph
     writeTokenId(id) {
       device.queue.writeBuffer(tokenId, 0, BigInt64Array.of(BigInt(id)))
     },
-    readLogits,
+    readLogits: () => readLogits(device, logits, logitsType, vocabulary),
     destroy() {
       rotary.destroy()
       for (const buffer of [tokenId, lastIndex, total, positions, logits]) buffer.destroy()
     },
   }
+}
+
+/** Reads back `count` logits. */
+export async function readLogits(
+  device: GPUDevice,
+  logits: GPUBuffer,
+  logitsType: StepGraph['logitsType'],
+  count: number,
+): Promise<Float32Array> {
+  const bytes = await readBuffer(device, logits, count * countElementBytes(logitsType))
+  return logitsType === 'float16'
+    ? Float32Array.from(new Uint16Array(bytes.buffer), decodeFloat16)
+    : new Float32Array(bytes.buffer)
 }

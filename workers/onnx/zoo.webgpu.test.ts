@@ -1,5 +1,5 @@
 import { fromBinary, toBinary } from '@bufbuild/protobuf'
-import { afterAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, describe, expect, inject, it, vi } from 'vitest'
 import type { OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
 import { readModelConfig } from './model-config.js'
@@ -110,6 +110,7 @@ function forbidRounding(weights: ModelWeights): ModelWeights {
 async function runOnGpu(
   { name, dtype, answers }: (typeof models)[number],
   activations: Activations,
+  concurrency = 1,
 ): Promise<{ readonly execution: string; readonly differences: readonly Difference[] }> {
   const folder = openServedFolder(name)
   const { contextLength, cacheSizes } = await readModelConfig(folder)
@@ -121,10 +122,19 @@ async function runOnGpu(
     contextLength,
     cacheSizes,
     conversationCacheBytes: 0,
+    maxConcurrentGenerations: concurrency,
     onSession: () => {},
   })
   const differences: Difference[] = []
-  for (const answer of answers) differences.push(...(await compareTokens(decoder, answer)))
+  if (concurrency === 1)
+    for (const answer of answers) differences.push(...(await compareTokens(decoder, answer)))
+  else {
+    const conversations = Array.from({ length: concurrency }, (_, index) => {
+      const each = index === 0 ? decoder : decoder.fork()
+      return compareTokens(each, answers[index % answers.length]!).finally(each.endAnswer)
+    })
+    differences.push(...(await Promise.all(conversations)).flat())
+  }
   await decoder.release()
   return { execution: decoder.execution, differences }
 }
@@ -169,7 +179,28 @@ describe.skipIf(models.length === 0)(
       expect([...executions]).toHaveLength(1)
     })
 
+    /** The number of reads shows whether a step computes several conversations: without that, it is 1 or more. */
+    const batchRows: string[][] = [['model', 'tokens', 'reads per token']]
+    const isExact = ({ name, dtype }: ZooModel) =>
+      !inexact.some(
+        ({ pattern, activations }) => pattern.test(`${name} ${dtype}`) && activations.includes('not rounded'),
+      )
+
+    it
+      .runIf(inject('isSoak'))
+      .each(
+        models.filter((model) => model.dtype === 'q4' && !refused.test(`${model.name} q4`) && isExact(model)),
+      )('$name $dtype, in four conversations at the same time', { timeout: 600_000 }, async (model) => {
+      const read = vi.spyOn(GPUBuffer.prototype, 'mapAsync')
+      const { differences } = await runOnGpu(model, 'not rounded', 4)
+      const { length } = model.answers.flatMap(({ tokens }) => tokens)
+      const tokens = describeDifferences(differences, defaultTolerance)
+      batchRows.push([model.name, tokens, (read.mock.calls.length / length).toFixed(2)])
+      read.mockRestore()
+      expect(tokens).toBe('equal')
+    })
+
     // oxlint-disable-next-line no-console -- A page has no other output.
-    afterAll(() => console.log(formatColumns(rows)))
+    afterAll(() => console.log(`${formatColumns(rows)}\n${formatColumns(batchRows)}`))
   },
 )

@@ -2,23 +2,28 @@ import { createEngine, type Engine, type EngineOptions, type LoadProgress } from
 import { onnx } from 'rivulet/onnx'
 import { askEngine } from './ask-engine.js'
 import { connectLoop } from './loop-worker.js'
-import { nameWorker, requestCounts } from './probe-channel.js'
+import { nameWorker, requestCounts, type Counts } from './probe-channel.js'
 import { measureTimes, type Setup, type Subject } from './subject.js'
 
 /** How `openEngine` opens rivulet. */
 interface EngineSetup extends Setup {
   readonly maxConcurrentGenerations?: number
   readonly host?: EngineOptions['host']
-  /** The worker's name. Default: a new one. */
-  readonly name?: string
+}
+
+/** An engine in the benchmark's worker. */
+export interface OpenEngine {
+  readonly engine: Engine
+  readCounts(): Promise<Counts>
 }
 
 /** Opens rivulet with the benchmark's worker. */
-export function openEngine(
-  { model, device, maxConcurrentGenerations, host, mode, name = nameWorker({ device, mode }) }: EngineSetup,
+export async function openEngine(
+  { model, device, maxConcurrentGenerations, host, mode }: EngineSetup,
   onProgress: (progress: LoadProgress) => void = () => {},
-): Promise<Engine> {
-  return createEngine({
+): Promise<OpenEngine> {
+  const name = nameWorker({ device, mode })
+  const engine = await createEngine({
     backend: onnx({
       device,
       dtype: model.dtype,
@@ -29,6 +34,7 @@ export function openEngine(
     host,
     onProgress,
   })
+  return { engine, readCounts: () => requestCounts(name) }
 }
 
 /** rivulet through its public API. Times are taken where the page reads the stream. */
@@ -36,12 +42,11 @@ export async function openRivulet(
   setup: Setup,
   onProgress?: (progress: LoadProgress) => void,
 ): Promise<Subject> {
-  const name = nameWorker(setup)
-  const engine = await openEngine({ ...setup, name }, onProgress)
+  const { engine, readCounts } = await openEngine(setup, onProgress)
   return {
     name: 'rivulet',
     answer: (turn) => askEngine(engine, turn),
-    readCounts: () => requestCounts(name),
+    readCounts,
     close: () => engine.dispose(),
   }
 }

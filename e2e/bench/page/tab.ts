@@ -44,7 +44,8 @@ export async function runInTab(call: TabCall): Promise<TabFigures> {
 }
 
 async function load({ setup, host }: Extract<TabCall, { kind: 'load' }>) {
-  engine = await openEngine({ ...setup, host: host === 'tab' ? 'tab' : { kind: 'shared', lingerMs: 0 } })
+  const sharing = { kind: 'shared', lingerMs: 0 } as const
+  ;({ engine } = await openEngine({ ...setup, host: host === 'tab' ? 'tab' : sharing }))
   if (engine.info.host !== host) throw new Error(`The model is loaded with host "${engine.info.host}".`)
   return []
 }

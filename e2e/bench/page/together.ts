@@ -3,7 +3,7 @@ import { describePlan, sequence, type Section } from './plan.js'
 import type { WorkerRole } from './probe-channel.js'
 import { createPrompts, type CreatePrompt } from './prompts.js'
 import { createRow, type Bound } from './rows.js'
-import { openEngine } from './subjects.js'
+import { openEngine, type OpenEngine } from './subjects.js'
 
 /** The numbers of generations at the same time. */
 const counts = [1, 2, 4, 8] as const
@@ -15,7 +15,10 @@ export interface Together extends WorkerRole {
   readonly bounds: Partial<Record<number, number>>
 }
 
-/** Measures the time per token, over all answers, of several answers at the same time, relative to one at a time. */
+/**
+ * Measures the time per token, over all answers, of several answers at the same time, relative to one at a time; on WebGPU also
+ * the dispatches per token. Unlike times, they do not depend on what else the machine computes.
+ */
 export function measureTogether({ newTokens, bounds, ...role }: Together): Section {
   return async (plan) => {
     const {
@@ -23,7 +26,8 @@ export function measureTogether({ newTokens, bounds, ...role }: Together): Secti
       rounds,
       contexts: [context = 64],
     } = plan
-    const engine = await openEngine({ ...role, model, maxConcurrentGenerations: counts.at(-1)! })
+    const opened = await openEngine({ ...role, model, maxConcurrentGenerations: counts.at(-1)! })
+    const { engine } = opened
     try {
       const createPrompt = createPrompts()
       const measured = new Map(counts.map((count) => [count, [] as number[]]))
@@ -33,24 +37,52 @@ export function measureTogether({ newTokens, bounds, ...role }: Together): Secti
           measured.get(count)!.push(await answerTogether(engine, count, context, createPrompt, newTokens))
         console.log(`${plan.section}, ${model.name}: round ${round + 1}`)
       }
-      return counts.map((count) => {
-        const limit = bounds[count]
-        const bound: Bound | undefined =
-          limit === undefined ? undefined : { of: 'ratio', kind: 'at most', limit }
-        return createRow({
-          ...describePlan(plan),
-          context,
-          quantity: `time per token, ${count} at once`,
-          unit: 'ms',
-          values: measured.get(count)!,
-          ...(count > 1 && { baseline: { name: 'one at a time', values: measured.get(1)! } }),
-          bound,
+      const describeRows = (quantity: string, unit: string, values: ReadonlyMap<number, readonly number[]>) =>
+        counts.map((count) => {
+          const limit = bounds[count]
+          const bound: Bound | undefined =
+            limit === undefined ? undefined : { of: 'ratio', kind: 'at most', limit }
+          return createRow({
+            ...describePlan(plan),
+            context,
+            quantity: `${quantity}, ${count} at once`,
+            unit,
+            values: values.get(count)!,
+            ...(count > 1 && { baseline: { name: 'one at a time', values: values.get(1)! } }),
+            bound,
+          })
         })
-      })
+      const times = describeRows('time per token', 'ms', measured)
+      if (role.device === 'wasm') return times
+      const dispatches = new Map<number, readonly number[]>()
+      for (const count of counts)
+        dispatches.set(count, [await countDispatches(opened, count, context, createPrompt, newTokens)])
+      return [...times, ...describeRows('dispatches per token', '', dispatches)]
     } finally {
       await engine.dispose()
     }
   }
+}
+
+/**
+ * Returns the dispatches per token: the difference between long and short answers, per extra token. A prompt that is computed
+ * meanwhile keeps the others from starting in step, so this is more than the dispatches of a step.
+ */
+async function countDispatches(
+  { engine, readCounts }: OpenEngine,
+  count: number,
+  context: number,
+  createPrompt: CreatePrompt,
+  maxTokens: number,
+): Promise<number> {
+  const countOf = async (tokens: number) => {
+    const before = await readCounts()
+    await answerTogether(engine, count, context, createPrompt, tokens)
+    return (await readCounts()).dispatches - before.dispatches
+  }
+  const shortTokens = maxTokens / 4
+  const [short, long] = [await countOf(shortTokens), await countOf(maxTokens)]
+  return (long - short) / (count * (maxTokens - shortTokens))
 }
 
 /** Returns the time per token while all answers decode, from the last first token to the first last token. */

@@ -1,0 +1,393 @@
+import { splitAtCheckpoints } from './checkpoints.js'
+import { checkSteps } from './check-steps.js'
+import { createComputedTokens, type ParkedCache } from './computed-tokens.js'
+import type { Conversations } from './conversations.js'
+import { createInvalidLogitsError, type Decoder, type FindMask } from './decoder.js'
+import type { Dispatch } from './dispatch-recorder.js'
+import { copyCache, createFixedCache, type FixedCache } from './fixed-cache.js'
+import { maxFusedTokens } from './fuse-dispatches.js'
+import { openGpuBatch, type BatchProbe, type BatchStep, type GpuBatch } from './gpu-batch.js'
+import { describeLoss } from './gpu-device.js'
+import type { GpuModel } from './gpu-model.js'
+import { createGpuSteps, submitDispatches, type SharedSteps } from './gpu-steps.js'
+import type { Ranking } from './ranking.js'
+import { greedy } from './sampler.js'
+import { noToken } from './sampler-arithmetic.js'
+import { testReplay } from './self-test.js'
+import { WrongFusionError } from './step-check.js'
+import { createStepSampling, type SampledToken } from './step-sampling.js'
+import type { StepScheduler } from './step-scheduler.js'
+
+/** Large, since each run costs as much CPU time as an uncaptured decode step, no matter how many tokens it computes. */
+const prefillChunkTokens = 1024
+/** The number for a graph that computes a matrix of scores, whose size is a multiple of this number. */
+const scoreMatrixChunkTokens = 128
+
+/** What the conversations of a model share. */
+export interface SharedModel extends SharedSteps {
+  readonly model: GpuModel
+  readonly rows: GpuRow[]
+  readonly conversations: Conversations<ParkedCache>
+  readonly scheduler: StepScheduler<GpuRow>
+  /** Computes the steps of several conversations together; undefined if they take turns. */
+  batch: GpuBatch | undefined
+}
+
+/** A conversation: its cache, and its decoder. */
+export interface GpuRow {
+  readonly ids: readonly number[]
+  readonly cache: FixedCache
+  readonly decoder: Decoder
+  /** True if the step that the conversation has requested from the scheduler can be computed with those of others. */
+  readonly canBatch: boolean
+  /** Starts the requested step alone. */
+  startStep(): Promise<void>
+  /** Returns the requested step for a batch, with room for its token. */
+  prepareStep(): BatchStep
+  /** Reports that the prepared step is submitted. @param sampled as `GpuBatch.submit` returns */
+  reportStarted(sampled: Promise<SampledToken> | undefined): void
+  /** Resolves when the token is read back for which the conversation waits. */
+  whenRead(): Promise<unknown>
+  /** Opens the batch of the model, if its steps equal those of this conversation alone. */
+  openBatch(maxRows: number): Promise<GpuBatch | undefined>
+  /** Runs the self-test, and compares the steps with `referenceSteps`. @throws WrongStepError */
+  test(): Promise<void>
+  destroy(): void
+}
+
+/** A decode step: it computes a token, and samples the next one. */
+interface RowStep {
+  /** The position of the sampled token in the answer. */
+  readonly position: number
+  /** The total length, with the token that the step computes. */
+  readonly length: number
+  /** True if the computed token can still be on its way back, so that only the GPU knows it. */
+  readonly isAhead: boolean
+  /** True if the conversation samples the next token itself, under a mask. */
+  readonly isMasked: boolean
+  /** Resolves when the step is started. */
+  started: Promise<unknown>
+  isStarted: boolean
+  /** Resolves when the sampled token is read back; undefined until it is sampled. */
+  sampled: Promise<SampledToken> | undefined
+}
+
+/** The prompts with which a batch is tested, in tokens. The longest one has as many tokens as those of the self-test. */
+const probeTokens = [20, 9] as const
+
+/** Opens another conversation. */
+export function openRow(shared: SharedModel): GpuRow {
+  const { model, conversations, scheduler } = shared
+  const { runtime, device, session, caches, fixedStates, vocabulary, logitsType, prefillRules } = model
+  const steps = createGpuSteps(model, shared)
+  const { tensors, states } = steps
+  const { logits, tokenId } = tensors
+  const sampling = createStepSampling(device, { logits, logitsType, vocabulary, tokenId })
+  const listOthers = () => shared.rows.filter((other) => other !== row)
+  const computed = createComputedTokens(model, steps, conversations, listOthers)
+  const { ids } = computed
+  /** The ranking of the step that `next` returned last. */
+  let ranking: Ranking | undefined
+  /** The token that was sampled and stored in `tokenId`, but that no step has computed yet. */
+  let pending: number | undefined
+  /** The newest step, if it was started or requested before `next` asked for it. */
+  let ahead: RowStep | undefined
+  /** The newest step that was requested from the scheduler; undefined if the conversation has left it. */
+  let request: RowStep | undefined
+  /** Resolves when the token is read back for which `next` waits. */
+  let reading: Promise<unknown> | undefined
+
+  /** Forgets the sampled token that is not computed, and the step that waits to compute it. */
+  function dropPending(): void {
+    pending = undefined
+    ahead = undefined
+    request = undefined
+    scheduler.leave(row)
+  }
+
+  /** Computes `newIds` in one run, or in several runs if there are checkpoints between the first and the last token. */
+  async function prefill(newIds: readonly number[]): Promise<void> {
+    const start = ids.length
+    const { checkpoints } = computed
+    for (const stop of splitAtCheckpoints(checkpoints, start, start + newIds.length)) {
+      if (checkpoints.includes(ids.length)) computed.park()
+      await scheduler.run(() => compute(newIds.slice(ids.length - start, stop - start)))
+    }
+  }
+
+  async function compute(newIds: readonly number[]): Promise<void> {
+    const length = ids.length + newIds.length
+    steps.reserve(length, ids.length)
+    computed.logitsLength = undefined
+    await steps.run(newIds, ids.length)
+    computed.add(newIds, length)
+    computed.logitsLength = length
+    dropPending()
+  }
+
+  /** Starts the requested step alone: submits its replay, or lets ONNX Runtime compute it. */
+  async function startStep(): Promise<void> {
+    const step = request
+    if (!step) return
+    let dispatches: readonly Dispatch[] = []
+    if (shared.canReplay || step.isAhead) {
+      prepareStep()
+      tensors.writeLength(step.length)
+      const known = steps.chooseDispatches(step.length)
+      if (!known) await steps.record()
+      // Nobody waits for a step that was left meanwhile.
+      if (request !== step) return
+      dispatches = known ?? []
+    } else await compute([pending!])
+    noteStarted(step)
+    if (!step.isMasked) step.sampled = submit(step.position, dispatches)
+    else if (dispatches.length > 0) submitDispatches(device, dispatches)
+  }
+
+  /** Makes room for the token of the requested step. */
+  function prepareStep(): BatchStep {
+    const { position, length, isMasked } = request!
+    steps.reserve(length, length - 1)
+    computed.logitsLength = undefined
+    return { cache: steps.cache, tensors, length, position, sampling: isMasked ? undefined : sampling }
+  }
+
+  /** Called after the step: if the step fails, the token must not count as computed. */
+  function noteStarted(step: RowStep): void {
+    if (pending !== undefined) computed.add([pending], step.length)
+    pending = undefined
+    step.isStarted = true
+    // The dispatches are submitted before anything else reads the logits.
+    computed.logitsLength = step.length
+  }
+
+  function submit(position: number, dispatches: readonly Dispatch[]): Promise<SampledToken> {
+    return ignoreFailure(sampling.submit(position, dispatches))
+  }
+
+  function createStep(position: number, { isAhead = false, isMasked = false }): RowStep {
+    return {
+      position,
+      length: ids.length + 1,
+      isAhead,
+      isMasked,
+      started: Promise.resolve(),
+      isStarted: false,
+      sampled: undefined,
+    }
+  }
+
+  /** Computes the pending token, if there is one, and samples the next one. Finds its mask while the step runs. */
+  async function computeStep(position: number, findMask: FindMask | undefined): Promise<RowStep> {
+    const step = createStep(position, { isMasked: findMask !== undefined })
+    if (pending !== undefined) {
+      request = step
+      await scheduler.step(row)
+    }
+    if (findMask) sampling.setMask(await findMask())
+    step.sampled ??= submit(position, [])
+    return step
+  }
+
+  /** Starts or requests the next step before the current token is read back. */
+  function startAhead(position: number): RowStep | undefined {
+    const step = createStep(position, { isAhead: true })
+    const { length } = step
+    if (!shared.canReplay || length > model.contextLength) return undefined
+    if (shared.batch && scheduler.decodingCount > 1) {
+      request = step
+      step.started = ignoreFailure(scheduler.step(row))
+      return step
+    }
+    const dispatches = steps.chooseDispatches(length)
+    if (!dispatches || length > steps.cache.capacity) return undefined
+    tensors.writeLength(length)
+    noteStarted(step)
+    step.sampled = submit(position, dispatches)
+    return step
+  }
+
+  async function next(position: number, willContinue: boolean, findMask?: FindMask): Promise<number> {
+    scheduler.join(row)
+    const step = ahead?.position === position ? ahead : await computeStep(position, findMask)
+    await step.started
+    ahead = willContinue ? startAhead(position + 1) : undefined
+    reading = step.sampled
+    const sampled = await step.sampled!.finally(() => (reading = undefined))
+    ranking = sampled.ranking
+    const { id } = sampled
+    if (id === noToken) throw createInvalidLogitsError()
+    if (ahead?.isStarted) computed.add([id], ahead.length)
+    else pending = id
+    sampling.noteSampled(id)
+    return id
+  }
+
+  function reset(): void {
+    dropPending()
+    computed.rewind(0)
+  }
+
+  /** Computes a step after each of `probeTokens` alone. Then opens the batch, which must compute the same. */
+  async function openBatch(maxRows: number): Promise<GpuBatch | undefined> {
+    const lengths = probeTokens.map((tokens) => Math.min(tokens, model.contextLength - 1))
+    const probeId = 1
+    reset()
+    await prefill(Array.from({ length: lengths[0]! }, (_, id) => id % vocabulary))
+    // Each row has a cache of its own, because WebGPU allows no buffer twice in a dispatch that writes it.
+    const copies = Array.from({ length: maxRows }, (_, row) => {
+      const length = lengths[row % lengths.length]!
+      const copy = createFixedCache(runtime, device, caches, length + 1)
+      copyCache(device, caches, steps.cache, copy, length)
+      return copy
+    })
+    const alone: Float32Array[] = []
+    for (const length of lengths) {
+      writeStep(probeId, length + 1)
+      const dispatches = steps.chooseDispatches(length + 1)
+      if (dispatches) submitDispatches(device, dispatches)
+      else await steps.record()
+      alone.push(await tensors.readLogits())
+    }
+    const probes = copies.map((cache, row): BatchProbe => {
+      const place = row % lengths.length
+      return { cache, tokenId: probeId, length: lengths[place]! + 1, logits: alone[place]! }
+    })
+    const captured = steps.recording?.captured ?? (await steps.capture())?.captured
+    const batch = captured && (await openGpuBatch(model, shared, maxRows, tensors.inputs, captured, probes))
+    for (const copy of copies) copy.destroy()
+    reset()
+    return batch
+  }
+
+  const decoder: Decoder = {
+    get execution() {
+      return shared.canReplay ? 'replayed' : 'fixed-cache'
+    },
+    lost: device.lost.then(describeLoss),
+    prefillChunkTokens: model.hasScoreMatrix ? scoreMatrixChunkTokens : prefillChunkTokens,
+    prefillRules,
+    recall(target) {
+      dropPending()
+      return computed.recall(target)
+    },
+    recallLogits(target) {
+      const isSame = computed.hasLogits(target)
+      if (isSame) dropPending()
+      return isSame
+    },
+    countCurrent: computed.countCurrent,
+    countReusable: computed.countReusable,
+    stateFormat: JSON.stringify([model.graphHash, caches, fixedStates]),
+    stateSchema: { caches, fixedStates },
+    copyStates(target) {
+      dropPending()
+      return computed.copyStates(target)
+    },
+    restoreStates(copiedIds, pieces) {
+      dropPending()
+      computed.restoreStates(copiedIds, pieces)
+    },
+    prefill,
+    startAnswer(options, seed, promptIds, answerIds, rankCount) {
+      sampling.start(rankCount, options, seed, promptIds, answerIds)
+      ahead = undefined
+    },
+    next,
+    endAnswer: dropPending,
+    fork: () => openRow(shared).decoder,
+    append: sampling.addTokens,
+    readRanking: () => ranking!,
+    readLogits: tensors.readLogits,
+    async release() {
+      await session.release()
+      conversations.clear()
+      for (const each of shared.rows) each.destroy()
+      shared.batch?.destroy()
+      device.destroy()
+    },
+  }
+
+  async function test(): Promise<void> {
+    await testReplay({
+      device,
+      hasFixedStates: fixedStates.length > 0,
+      get canReplay() {
+        return shared.canReplay
+      },
+      set canReplay(value) {
+        shared.canReplay = value
+      },
+      reset,
+      prefill,
+      startAnswer: (promptIds) => sampling.start(undefined, greedy, 0, promptIds),
+      next: (position) => next(position, false),
+    })
+    if (model.canCapture && !shared.canReplay && shared.pipelines.size > 0)
+      throw new WrongFusionError('Steps with fused attention failed the self-test.')
+    if (model.referenceSteps) await checkSteps(openCheck(), model.referenceSteps)
+  }
+
+  function writeStep(id: number, length: number): void {
+    tensors.writeTokenId(id)
+    tensors.writeLength(length)
+  }
+
+  /** Returns what the check of the steps needs. */
+  function openCheck(): Parameters<typeof checkSteps>[0] {
+    return {
+      device,
+      caches,
+      logits: { buffer: logits, type: logitsType, positions: 1, vocabulary },
+      get cache() {
+        return steps.cache
+      },
+      resize: (capacity) => steps.resize(capacity, ids.length),
+      canReplay: shared.canReplay,
+      recording: steps.recording,
+      resetStates: states.reset,
+      capture(id, length) {
+        writeStep(id, length)
+        return steps.capture()
+      },
+      replay(dispatches, id, length) {
+        writeStep(id, length)
+        submitDispatches(device, dispatches)
+      },
+      run: steps.run,
+    }
+  }
+
+  const row: GpuRow = {
+    ids,
+    get cache() {
+      return steps.cache
+    },
+    decoder,
+    get canBatch() {
+      return shared.canReplay && request !== undefined && request.length <= maxFusedTokens
+    },
+    startStep,
+    prepareStep,
+    reportStarted(sampled) {
+      const step = request!
+      noteStarted(step)
+      step.sampled = sampled && ignoreFailure(sampled)
+    },
+    whenRead: () => reading ?? Promise.resolve(),
+    openBatch,
+    test,
+    destroy() {
+      steps.destroy()
+      sampling.destroy()
+    },
+  }
+  shared.rows.push(row)
+  return row
+}
+
+/** A step whose answer was left may fail. */
+function ignoreFailure<Result>(promise: Promise<Result>): Promise<Result> {
+  promise.catch(() => {})
+  return promise
+}
