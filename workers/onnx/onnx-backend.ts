@@ -14,6 +14,7 @@ import { trackLoad } from '../track-load.js'
 import type { Decoder } from './decoder.js'
 import { createDecoderPool, type DecoderPool } from './decoder-pool.js'
 import { checkFit } from './check-fit.js'
+import { openDeviceSource, type DeviceSource } from './device-source.js'
 import { chooseDevice, type ChosenDevice, type UsedDevice } from './device.js'
 import { countPrompt, encodeRequest } from './encode-request.js'
 import { generateTokens } from './generate.js'
@@ -68,6 +69,18 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
       )
       const { path } = describeRuntimeFile(chooseBuild(chosen.device, options.wasmPaths))
       const tracker = trackLoad(onProgress, path, times.expect)
+      // If the load fails, the page ends this worker, and with it the device.
+      const devices =
+        chosen.device === 'webgpu'
+          ? openDeviceSource([
+              'onnx',
+              nameLocation(model),
+              options.dtype,
+              options.modelFile,
+              path,
+              chosen.description,
+            ])
+          : undefined
       const startRuntime = startOnce((device) =>
         startOnnxRuntime(device, options.wasmPaths, {
           progress: tracker.files,
@@ -115,7 +128,9 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
         maxConcurrentGenerations: concurrency,
         onSession: () => tracker.enterPhase('warm-up'),
         onSlower: (reason) => warnings.push(reason),
+        createDevice: devices?.create,
       }).finally(tracker.stop)
+      await devices?.close()
       if (decoder.prefillRules.wholePrompt) warnings.push(wholePromptWarning)
       times.remember(tracker.finish())
       const { tokenizer, endIds } = config
@@ -129,7 +144,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
             conditions: [device, description, runtime.env.versions, config.contextLength],
             budgetBytes: options.keptPrefixBytes ?? defaultKeptPrefixBytes,
           })
-      loaded = { decoder, decoders: createDecoderPool(decoder), config, compiler, kept }
+      loaded = { decoder, decoders: createDecoderPool(decoder), config, compiler, kept, devices }
       void reportLoss(decoder, onLost)
       return {
         model: folder.url,
@@ -172,6 +187,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
     async unload() {
       const released = loaded
       loaded = undefined
+      await released?.devices?.save()
       await released?.decoder.release()
     },
   }
@@ -191,6 +207,7 @@ interface Loaded {
   readonly config: ModelConfig
   readonly compiler: FormCompiler | undefined
   readonly kept: KeptPrefixes | undefined
+  readonly devices: DeviceSource | undefined
 }
 
 /** What needs a grammar engine: the form of an answer, and tools, whose arguments are always valid. */

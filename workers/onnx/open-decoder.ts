@@ -10,12 +10,14 @@ import type { Decoder } from './decoder.js'
 import { expandWeights } from './expand-weights.js'
 import { createGpuDecoder, type GpuModel } from './gpu-decoder.js'
 import { createGpuDevice, describeLoss } from './gpu-device.js'
+import { samplerEntryPoints } from './gpu-sampler.js'
 import { logitsOutput } from './graph-names.js'
 import { readAttentions, type LayerAttention } from './layer-attentions.js'
 import type { CacheSizes } from './model-config.js'
 import type { ModelWeights } from './model-weights.js'
 import { ModelProtoSchema } from './onnx_pb.js'
 import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
+import { findPool } from './pipeline-pool.js'
 import { readPrefillRules } from './prefill-rules.js'
 import { computeReferenceSteps, type ReferenceSteps } from './reference-steps.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
@@ -48,6 +50,8 @@ interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationC
   readonly cacheSizes: CacheSizes
   /** As in `LoadRequest`. */
   readonly losses?: number | undefined
+  /** Creates a GPU device. @default createGpuDevice */
+  readonly createDevice?: (() => Promise<GPUDevice>) | undefined
   /** The number of conversations whose steps may be computed together. @default 1 */
   readonly maxConcurrentGenerations?: number
   /** Called when the weights are loaded and only the warm-up remains. */
@@ -56,7 +60,7 @@ interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationC
   readonly onSlower?: (reason: string) => void
 }
 
-interface OpeningOptions extends DecoderOptions, Pick<GpuModel, 'prefillRules'> {
+interface OpeningOptions extends DecoderOptions, Pick<GpuModel, 'prefillRules' | 'isTested'> {
   /** Returns the hash of a graph (`GpuModel.graphHash`). */
   readonly hashGraph: (graph: Uint8Array<ArrayBuffer>) => Promise<string>
 }
@@ -153,7 +157,7 @@ async function openChecked(
   options: OpeningOptions,
 ): Promise<Decoder | undefined> {
   const { windows } = rewritten
-  const { contextLength, prefillRules, cacheSizes, onSlower } = options
+  const { contextLength, prefillRules, cacheSizes, onSlower, createDevice = createGpuDevice } = options
   const probes = chooseProbes({ windows, ...prefillRules, firstCapacity, contextLength })
   const key = await nameCheck(runtime, rewritten.graph, probes)
   const known = await readCheck(key)
@@ -161,8 +165,8 @@ async function openChecked(
   async function open(way: CheckedWay): Promise<Decoder> {
     const canCapture = way !== 'fixed-cache'
     const files = way === 'fused' ? rewritten : { ...rewritten, attentions: [] }
-    const device = await createGpuDevice()
-    if (known) return openFixedCache(runtime, device, files, options, canCapture)
+    const device = await createDevice()
+    if (known) return openFixedCache(runtime, device, files, { ...options, isTested: true }, canCapture)
     const reference = await failOnLoss(
       readLoss(device),
       computeReferenceSteps(runtime, device, exported, cacheSizes, probes),
@@ -175,7 +179,7 @@ async function openChecked(
     device.destroy()
     if (canCapture)
       throw new WrongStepError('Replayed steps could not be checked: the exported graph does not run.')
-    return openFixedCache(runtime, await createGpuDevice(), files, options, canCapture)
+    return openFixedCache(runtime, await createDevice(), files, options, canCapture)
   }
 
   const fastest = checkedWays.indexOf(rewritten.cache === 'captured' ? 'fused' : 'fixed-cache')
@@ -243,10 +247,11 @@ async function openGrowingCache(
     prefillRules,
     onSession,
     maxConcurrentGenerations = 1,
+    createDevice = createGpuDevice,
     ...options
   }: OpeningOptions,
 ): Promise<Decoder> {
-  const gpu = device === 'webgpu' ? await createGpuDevice() : undefined
+  const gpu = device === 'webgpu' ? await createDevice() : undefined
   const target = gpu
     ? ({ kind: 'webgpu', device: gpu, graphCapture: false } as const)
     : ({ kind: 'wasm' } as const)
@@ -303,6 +308,7 @@ async function openFixedCache(
     // Only now: ONNX Runtime keeps the shaders of a device as long as one of its sessions lives.
     await reference?.releaseSession()
     options.onSession()
+    await findPool(device)?.waitFor(samplerEntryPoints)
     const schema = readStateSchema(session, options.cacheSizes)
     const { hasScoreMatrix, rotaryTables, attentions } = files
     const graph = { session, ...schema, canCapture, hasScoreMatrix, rotaryTables, attentions }
