@@ -143,7 +143,7 @@ function describePipeline(
     groups === undefined
       ? 'auto'
       : device.createPipelineLayout({
-          bindGroupLayouts: groups.map((entries) => device.createBindGroupLayout({ entries })),
+          bindGroupLayouts: groups.map((entries) => device.createBindGroupLayout({ entries: [...entries] })),
         })
   const module = device.createShaderModule({ code })
   return {
