@@ -12,6 +12,7 @@ const devices = {
   gpu: 'webgpu',
   wasm: 'wasm',
   load: 'webgpu',
+  'load-shaders': 'webgpu',
   'wasm-load': 'wasm',
   'host-stack': 'webgpu',
   'gpu-stack': 'webgpu',

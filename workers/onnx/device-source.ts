@@ -34,7 +34,7 @@ export function openDeviceSource(parts: readonly unknown[]): DeviceSource {
     const [device, recipes] = await Promise.all([createGpuDevice(), reading])
     earlier = recipes
     const pool = findPool(device)
-    pool?.compile(recipes)
+    void pool?.compile(recipes)
     if (pool) pool.onUse = saveLater
     newest = device
     return device

@@ -11,15 +11,21 @@ export interface PipelineRecipe {
 
 /** The compute pipelines of a device. */
 export interface PipelinePool {
-  /** Compiles pipelines ahead, in this order and in parallel. Whoever creates one of them later gets the compiled one. */
-  compile(recipes: readonly PipelineRecipe[]): void
+  /**
+   * Compiles pipelines ahead, in this order, a few at a time, until the device is lost or destroyed. Whoever creates one of them
+   * later gets the compiled one.
+   */
+  compile(recipes: readonly PipelineRecipe[]): Promise<void>
   /** The recipes of the pipelines that were created, in the order of their first use. */
   readonly used: readonly PipelineRecipe[]
   /** Called when a pipeline is created for the first time. */
   onUse: () => void
-  /** Resolves when the pipelines that were compiled ahead with these entry points are ready. */
+  /** Compiles those of the pipelines to compile ahead that have one of these entry points, before the others. */
   waitFor(entryPoints: readonly string[]): Promise<void>
 }
+
+/** One core stays free for the worker. */
+const maxParallel = () => Math.max(1, navigator.hardwareConcurrency - 1)
 
 const pools = new WeakMap<GPUDevice, PipelinePool>()
 
@@ -38,7 +44,7 @@ export function poolPipelines(device: GPUDevice): void {
   const pending = new Map<string, Promise<GPUComputePipeline>>()
   /** Recipes by key, in the order of their first use. */
   const used = new Map<string, PipelineRecipe>()
-  const ahead: { readonly entryPoint: string | undefined; readonly compiling: Promise<unknown> }[] = []
+  let ahead: readonly PipelineRecipe[] = []
 
   function use(recipe: PipelineRecipe): string {
     const key = JSON.stringify(recipe)
@@ -61,26 +67,31 @@ export function poolPipelines(device: GPUDevice): void {
     return compiling
   }
 
+  /** An invalid recipe, perhaps of another version of this device, is ignored: its pipeline is then created again, or never. */
+  async function compileAhead(recipe: PipelineRecipe): Promise<void> {
+    device.pushErrorScope('validation')
+    const compiling = start(JSON.stringify(recipe), describePipeline(device, recipe))
+    device.popErrorScope().catch(() => {})
+    await compiling.catch(() => {})
+  }
+
   const pool: PipelinePool = {
-    compile(recipes) {
-      for (const recipe of recipes) {
-        // A recipe of another version of this device can be invalid: the pipeline is then created again, and reports it.
-        device.pushErrorScope('validation')
-        const compiling = start(JSON.stringify(recipe), describePipeline(device, recipe)).catch(() => {})
-        device.popErrorScope().catch(() => {})
-        ahead.push({ entryPoint: recipe.entryPoint, compiling })
+    async compile(recipes) {
+      ahead = recipes
+      const queue = [...recipes]
+      void device.lost.then(() => queue.splice(0))
+      const compileNext = async () => {
+        for (let next = queue.shift(); next; next = queue.shift()) await compileAhead(next)
       }
+      await Promise.all(Array.from({ length: maxParallel() }, compileNext))
     },
     get used() {
       return [...used.values()]
     },
     onUse: () => {},
     async waitFor(entryPoints) {
-      await Promise.all(
-        ahead.map(({ entryPoint, compiling }) =>
-          entryPoint !== undefined && entryPoints.includes(entryPoint) ? compiling : undefined,
-        ),
-      )
+      const wanted = ahead.filter(({ entryPoint = '' }) => entryPoints.includes(entryPoint))
+      await Promise.all(wanted.map(compileAhead))
     },
   }
   device.createComputePipeline = (descriptor) => {
