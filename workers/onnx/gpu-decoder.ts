@@ -407,9 +407,11 @@ function openRow(shared: SharedModel): GpuRow {
     const recalled = earlier
       ? recallEarlier(earlier, target)
       : other
-        ? copyOther(other, countReusable(other, target))
+        ? copyOther(other, countReusable(other, target), target.length + 1)
         : reusable
     if (!earlier && !other) rewind(reusable)
+    // For the whole prompt at once: each growth copies the cache, and frees the recorded steps.
+    reserve(target.length + 1)
     checkpoints = fixedStates.length > 0 && canSplitRuns ? chooseCheckpoints(recalled, target.length) : []
     return recalled
   }
@@ -427,9 +429,9 @@ function openRow(shared: SharedModel): GpuRow {
     return best
   }
 
-  function copyOther(other: GpuRow, length: number): number {
+  function copyOther(other: GpuRow, length: number, reservedTokens: number): number {
     rewind(0)
-    reserve(length)
+    reserve(Math.max(length, reservedTokens))
     copyCache(device, caches, other.cache, cache, length)
     ids.push(...other.ids.slice(0, length))
     return length
@@ -437,7 +439,7 @@ function openRow(shared: SharedModel): GpuRow {
 
   function recallEarlier(earlier: Conversation<ParkedCache>, target: readonly number[]): number {
     rewind(0)
-    reserve(earlier.ids.length)
+    reserve(Math.max(earlier.ids.length, target.length + 1))
     copyCache(device, caches, earlier.cache.cache, cache, earlier.ids.length)
     states.restore(earlier.cache.states)
     const recalled = countReusable(earlier, target)
@@ -478,10 +480,14 @@ function openRow(shared: SharedModel): GpuRow {
     }
   }
 
-  function restoreStates(copiedIds: readonly number[], pieces: readonly Uint8Array<ArrayBuffer>[]): void {
+  function restoreStates(
+    copiedIds: readonly number[],
+    pieces: readonly Uint8Array<ArrayBuffer>[],
+    reservedTokens = 0,
+  ): void {
     if (ids.length - countCommonPrefix(ids, copiedIds) >= worthParkingTokens) park()
     rewind(0)
-    reserve(copiedIds.length)
+    reserve(Math.max(copiedIds.length, reservedTokens))
     writeCache(device, caches, pieces, cache, copiedIds.length)
     states.write(pieces.slice(caches.length))
     ids.push(...copiedIds)

@@ -75,7 +75,7 @@ export function createGpuSampler(device: GPUDevice, buffers: SamplerBuffers): Gp
     entries: bound.map((buffer, binding) => ({ binding, resource: { buffer } })),
   })
   const groups = Math.ceil(vocabulary / groupTokens)
-  let dispatches: readonly (readonly [pipeline: GPUComputePipeline, groups: number])[] = []
+  let dispatches: readonly (readonly [pipeline: GPUComputePipeline, workgroups: number])[] = []
   let nextPosition = 0
   let isMasked = false
   /** The first number of each token's marks; undefined if nothing counts the tokens. */
@@ -111,9 +111,9 @@ export function createGpuSampler(device: GPUDevice, buffers: SamplerBuffers): Gp
       if (position !== nextPosition) device.queue.writeBuffer(internal.state, 0, Uint32Array.of(position))
       nextPosition = position + 1
       pass.setBindGroup(0, bindGroup)
-      for (const [pipeline, count] of dispatches) {
+      for (const [pipeline, workgroups] of dispatches) {
         pass.setPipeline(pipeline)
-        pass.dispatchWorkgroups(count)
+        pass.dispatchWorkgroups(workgroups)
       }
     },
     setMask(mask) {
@@ -177,10 +177,10 @@ function preparePipelines(
 ): (name: EntryPoint) => GPUComputePipeline {
   const module = device.createShaderModule({ code: samplerKernel })
   const layout = device.createPipelineLayout({ bindGroupLayouts: [bindGroupLayout] })
-  const readsLogits: readonly EntryPoint[] = ['shortlist', 'survey']
+  const readsLogits: ReadonlySet<EntryPoint> = new Set(['shortlist', 'survey'])
   const pipelines = new Map<EntryPoint, GPUComputePipeline>()
   return (entryPoint) => {
-    const constants = readsLogits.includes(entryPoint) ? { isHalf: logitsType === 'float16' ? 1 : 0 } : {}
+    const constants = readsLogits.has(entryPoint) ? { isHalf: logitsType === 'float16' ? 1 : 0 } : {}
     const pipeline =
       pipelines.get(entryPoint) ??
       device.createComputePipeline({ layout, compute: { module, entryPoint, constants } })
