@@ -1,8 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { openDeviceSource } from './device-source.js'
 import { createGpuDevice } from './gpu-device.js'
-import { findPool } from './pipeline-pool.js'
-import { joinShaders } from './shader-records.js'
+import { findPool, type PipelineRecipe } from './pipeline-pool.js'
 
 /** A device with one function that creates a pipeline as ONNX Runtime does, and one as the sampler does. */
 function useDevice(device: GPUDevice) {
@@ -39,22 +37,21 @@ it('a pipeline that is created twice is compiled once', async () => {
   device.destroy()
 })
 
-it('the next load compiles the shaders that the last one used', async () => {
-  const model = ['model', crypto.randomUUID()]
-  const first = openDeviceSource(model)
-  const device = await first.create()
+it('the shaders that one device used are compiled ahead on another', async () => {
+  const device = await createGpuDevice()
   await useDevice(device).createAsync(1)
   useDevice(device).create(2)
-  await first.save()
+  // As stored.
+  const recipes = JSON.parse(JSON.stringify(findPool(device)!.used)) as PipelineRecipe[]
   device.destroy()
   compiled.mockClear()
 
-  const second = openDeviceSource(model)
-  const next = await second.create()
+  const next = await createGpuDevice()
+  void findPool(next)!.compile(recipes)
   await findPool(next)!.waitFor(['main'])
   expect(compiled).toHaveBeenCalledTimes(2)
-  const { createAsync, create } = useDevice(next)
   const created = vi.spyOn(GPUDevice.prototype, 'createComputePipeline')
+  const { createAsync, create } = useDevice(next)
   await createAsync(1)
   create(2)
   expect(compiled).toHaveBeenCalledTimes(2)
@@ -71,14 +68,4 @@ it('a recorded shader that is invalid is ignored', async () => {
   await device.queue.onSubmittedWorkDone()
   expect(onError).not.toHaveBeenCalled()
   device.destroy()
-})
-
-it('the shaders of the newest load come first', () => {
-  const [one, two, three] = ['one', 'two', 'three'].map((code) => ({
-    code,
-    entryPoint: 'main',
-    constants: {},
-    groups: undefined,
-  }))
-  expect(joinShaders([two!, three!], [one!, two!])).toEqual([two, three, one])
 })

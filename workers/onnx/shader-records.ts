@@ -48,7 +48,7 @@ export async function writeShaders(key: string, recipes: readonly PipelineRecipe
   try {
     const folder = await openFolder()
     const names: string[] = []
-    for await (const name of folder.keys()) names.push(name)
+    for await (const [name] of folder) names.push(name)
     if (names.length >= maxRecords) await Promise.all(names.map((name) => removeEntry(folder, name)))
     const file = await folder.getFileHandle(key, { create: true })
     const access = await file.createSyncAccessHandle()
