@@ -6,6 +6,12 @@ import { joinShaders, nameShaders, readShaders, writeShaders } from './shader-re
 export interface DeviceSource {
   /** @throws RivuletError `device-lost` */
   create(): Promise<GPUDevice>
+  /**
+   * Creates a device for `checkAhead`. `destroy` leaves it open, because the next `create` returns it again, with its compiled
+   * shaders.
+   * @throws RivuletError `device-lost`
+   */
+  createForCheck(): Promise<GPUDevice>
   /** Remembers the shaders that were used. */
   save(): Promise<void>
   /** Destroys the device that was created ahead and not used. */
@@ -56,16 +62,30 @@ export function openDeviceSource(parts: readonly unknown[]): DeviceSource {
     await writeShaders(key, joined)
   }
 
-  return {
-    create() {
-      const device = first ?? prepare()
+  async function createForCheck(): Promise<GPUDevice> {
+    const device = await (first ?? prepare())
+    first = Promise.resolve(device)
+    device.destroy = () => {}
+    void device.lost.then(() => {
       first = undefined
+    })
+    return device
+  }
+
+  return {
+    async create() {
+      const creating = first ?? prepare()
+      first = undefined
+      const device = await creating
+      // Without the one of `createForCheck`, the method of the prototype is used again.
+      Reflect.deleteProperty(device, 'destroy')
       return device
     },
+    createForCheck,
     save,
     async close() {
-      const unused = await first?.catch(() => undefined)
-      first = undefined
+      if (first === undefined) return
+      const unused = await this.create().catch(() => undefined)
       unused?.destroy()
     },
   }
