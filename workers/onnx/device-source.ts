@@ -62,13 +62,16 @@ export function openDeviceSource(parts: readonly unknown[]): DeviceSource {
     await writeShaders(key, joined)
   }
 
+  async function forgetWhenLost(device: GPUDevice): Promise<void> {
+    await device.lost
+    first = undefined
+  }
+
   async function createForCheck(): Promise<GPUDevice> {
     const device = await (first ?? prepare())
     first = Promise.resolve(device)
     device.destroy = () => {}
-    void device.lost.then(() => {
-      first = undefined
-    })
+    void forgetWhenLost(device)
     return device
   }
 
