@@ -102,7 +102,10 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
         const { cacheSizes, contextLength } = await configuring
         checkFit(graph, firstCapacity * concurrency, memory, cacheSizes)
         if (device === 'webgpu' && devices && model.kind !== 'local' && !losses)
-          checking = checkWhileDownloading(content, folder, runtimeStart, devices, { cacheSizes, contextLength })
+          checking = checkWhileDownloading(content, folder, runtimeStart, devices, {
+            cacheSizes,
+            contextLength,
+          })
       }
       const [config, { weights, used, versions }] = await Promise.all([
         configuring,

@@ -115,7 +115,7 @@ function createOpfsFile(
 
 /**
  * Reads a file into `target`, which has its size. A handle reads without a copy, several times as fast as a blob; but it can be
- * open only once in browsers without the mode `read-only`. If another tab has it open, the blob is read.
+ * open only once in browsers without the mode `read-only`. If it cannot be opened, the blob is read.
  */
 async function readSegmentInto(
   target: Uint8Array<ArrayBuffer>,
@@ -124,10 +124,7 @@ async function readSegmentInto(
   blob: Blob,
 ): Promise<void> {
   const file = await directory.getFileHandle(name)
-  const handle = await openToRead(file).catch((error: unknown) => {
-    if (isBusy(error)) return undefined
-    throw error
-  })
+  const handle = await openToRead(file).catch(() => undefined)
   if (!handle) return void target.set(new Uint8Array(await blob.arrayBuffer()))
   try {
     for (let at = 0, read = 0; at < target.length; at += read) {

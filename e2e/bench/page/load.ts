@@ -91,8 +91,13 @@ interface Pair {
   readonly theirs: number[]
 }
 
-/** Removes the files of the model and of the runtime from the browser. */
+/** What rivulet remembers of earlier loads on this device. */
+const recordFolders = ['rivulet-checks', 'rivulet-shaders', 'rivulet-times']
+
+/** Removes the files of the model and of the runtime from the browser, and what is remembered of earlier loads. */
 async function forget({ model }: Plan): Promise<void> {
+  const root = await navigator.storage.getDirectory()
+  for (const name of recordFolders) await root.removeEntry(name, { recursive: true }).catch(() => {})
   await store.remove(model.url)
   for (const { runtime } of await store.listRuntimes()) await store.remove(runtime)
   await caches.delete(peerCache)
