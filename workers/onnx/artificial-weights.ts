@@ -36,7 +36,7 @@ export function createArtificialFiles(graph: GraphProto): ModelWeights['external
   return [...files].map(([path, kinds]) => ({
     path,
     data: new ArtificialFile(ends.get(path)!, (start, end) =>
-      contents.get(kinds.get(start) ?? 'bytes')!.subarray(0, end - start),
+      contents.get(kinds.get(start)!)!.subarray(0, end - start),
     ),
   }))
 }
