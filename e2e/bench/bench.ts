@@ -52,7 +52,7 @@ export async function runBench({ rounds, contexts, ...chosen }: BenchOptions): P
   const rows: Row[] = []
   try {
     const machine = await describeMachine(browser, server.url)
-    const site = { browser, url: server.url, models: modelsFolder }
+    const site = { browser, url: server.url, models: modelsFolder, setRate: server.setRate }
     for (const [section, name] of listMeasurements({ sections, models })) {
       rows.push(...(await measure(site, section, name, { rounds, contexts, file, transports })))
       // After each section, because a later one may fail.

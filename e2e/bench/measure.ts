@@ -5,12 +5,16 @@ import type { SectionName } from './page/main.js'
 import type { PacedFile, TransportServers } from './page/plan.js'
 import type { Row } from './page/rows.js'
 import { exposeTabs } from './tabs.js'
+import type { BenchServer } from './serve.js'
 
 /** The device for which each section loads weights. */
 const devices = {
   host: 'webgpu',
   gpu: 'webgpu',
   wasm: 'wasm',
+  load: 'webgpu',
+  'load-shaders': 'webgpu',
+  'wasm-load': 'wasm',
   'host-stack': 'webgpu',
   'gpu-stack': 'webgpu',
   'wasm-stack': 'wasm',
@@ -34,6 +38,8 @@ export interface BenchSite {
   readonly browser: BrowserContext
   /** The page's URL. It ends with a slash, and serves the models below `models/`. */
   readonly url: string
+  /** Limits the rate of the page's server. */
+  readonly setRate: BenchServer['setRate']
   /** The folder of the models. */
   readonly models: string
 }
@@ -65,7 +71,7 @@ export function listMeasurements({
 
 /** Runs one section with one model in a new page, so that sections do not affect each other. */
 export async function measure(
-  { browser, url, models }: BenchSite,
+  { browser, url, models, setRate }: BenchSite,
   section: SectionName,
   name: ModelName,
   options: Pick<BenchPlan, 'rounds' | 'contexts' | 'file' | 'transports'>,
@@ -74,6 +80,7 @@ export async function measure(
   try {
     await exposeBrowserMemory(browser.browser()!, page)
     await exposeTabs(browser, url, page)
+    await exposeNetwork(page, setRate)
     page.on('console', (message) => {
       if (message.type() === 'log') console.log(message.text())
     })
@@ -85,6 +92,13 @@ export async function measure(
   } finally {
     await page.close()
   }
+}
+
+/** Provides what the section `load` needs of the network. */
+async function exposeNetwork(page: Page, setRate: BenchServer['setRate']): Promise<void> {
+  const session = await page.context().newCDPSession(page)
+  await page.exposeFunction('setServerRate', setRate)
+  await page.exposeFunction('clearHttpCache', () => session.send('Network.clearBrowserCache'))
 }
 
 async function openPage(browser: BrowserContext, url: string): Promise<Page> {

@@ -96,7 +96,7 @@ export interface LoadProgress {
    * `download`: the model's files and the runtime's WebAssembly are read from the network or the model store; `verify`: files
    * are hashed, if a hash is known;
    * `load`: the runtime loads the weights, and `onnx()` computes the steps that a first load on WebGPU is checked with;
-   * `warm-up`: shaders are compiled, and the self-test runs.
+   * `warm-up`: the first load on a device compiles shaders and tests the decoder. Later loads compile them during the other phases.
    */
   readonly phase: 'download' | 'verify' | 'load' | 'warm-up'
   /**

@@ -40,7 +40,11 @@ export interface ComputedTokens {
   countCurrent(target: readonly number[]): number
   countReusable(target: readonly number[]): number
   copyStates(target: readonly number[]): StateCopy
-  restoreStates(ids: readonly number[], pieces: readonly Uint8Array<ArrayBuffer>[]): void
+  restoreStates(
+    ids: readonly number[],
+    pieces: readonly Uint8Array<ArrayBuffer>[],
+    reservedTokens?: number,
+  ): void
 }
 
 /** A conversation of the same model. */
@@ -93,9 +97,11 @@ export function createComputedTokens(
     const recalled = earlier
       ? recallEarlier(earlier, target)
       : other
-        ? copyOther(other, countReusable(other, target))
+        ? copyOther(other, countReusable(other, target), target.length + 1)
         : reusable
     if (!earlier && !other) rewind(reusable)
+    // For the whole prompt at once: each growth copies the cache, and frees the recorded steps.
+    steps.reserve(target.length + 1, ids.length)
     checkpoints = fixedStates.length > 0 && canSplitRuns ? chooseCheckpoints(recalled, target.length) : []
     return recalled
   }
@@ -113,9 +119,9 @@ export function createComputedTokens(
     return best
   }
 
-  function copyOther(other: OtherConversation, length: number): number {
+  function copyOther(other: OtherConversation, length: number, reservedTokens: number): number {
     rewind(0)
-    steps.reserve(length, 0)
+    steps.reserve(Math.max(length, reservedTokens), 0)
     copyCache(device, caches, other.cache, steps.cache, length)
     ids.push(...other.ids.slice(0, length))
     return length
@@ -123,7 +129,7 @@ export function createComputedTokens(
 
   function recallEarlier(earlier: Conversation<ParkedCache>, target: readonly number[]): number {
     rewind(0)
-    steps.reserve(earlier.ids.length, 0)
+    steps.reserve(Math.max(earlier.ids.length, target.length + 1), 0)
     copyCache(device, caches, earlier.cache.cache, steps.cache, earlier.ids.length)
     states.restore(earlier.cache.states)
     const recalled = countReusable(earlier, target)
@@ -156,10 +162,14 @@ export function createComputedTokens(
     }
   }
 
-  function restoreStates(copiedIds: readonly number[], pieces: readonly Uint8Array<ArrayBuffer>[]): void {
+  function restoreStates(
+    copiedIds: readonly number[],
+    pieces: readonly Uint8Array<ArrayBuffer>[],
+    reservedTokens = 0,
+  ): void {
     parkBefore(copiedIds)
     rewind(0)
-    steps.reserve(copiedIds.length, 0)
+    steps.reserve(Math.max(copiedIds.length, reservedTokens), 0)
     writeCache(device, caches, pieces, steps.cache, copiedIds.length)
     states.write(pieces.slice(caches.length))
     ids.push(...copiedIds)

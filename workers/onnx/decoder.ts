@@ -45,8 +45,16 @@ export interface Decoder {
    * @param ids the prompt, marked by `markTokens`
    */
   copyStates(ids: readonly number[]): StateCopy
-  /** Makes copied states the current conversation. @param pieces of the sizes that `copyStates` returned */
-  restoreStates(ids: readonly number[], pieces: readonly Uint8Array<ArrayBuffer>[]): void
+  /**
+   * Makes copied states the current conversation.
+   * @param pieces of the sizes that `copyStates` returned
+   * @param reservedTokens how many tokens the conversation will have, so that a fixed cache grows only once. @default 0
+   */
+  restoreStates(
+    ids: readonly number[],
+    pieces: readonly Uint8Array<ArrayBuffer>[],
+    reservedTokens?: number,
+  ): void
   /** Returns how many of the first tokens of `ids` the current conversation has computed, as `recall` would keep them. */
   countCurrent(ids: readonly number[]): number
   /** Computes `ids`, which follow the tokens in the cache. @param ids at least one token */

@@ -10,8 +10,8 @@ import { createStepScheduler } from './step-scheduler.js'
  * GPU kernel that writes the next input of the graph. A decode step issues the recorded dispatches of a captured ONNX
  * Runtime run and the dispatches of the sampler in one submit.
  *
- * When the promise resolves, the shaders are compiled, the self-test has compared the replay with uncaptured runs, and
- * `checkSteps` has compared the steps with `referenceSteps`.
+ * When the promise resolves, the self-test has compared the replay with uncaptured runs, and `checkSteps` has compared the
+ * steps with `referenceSteps`; both now, or at an earlier load.
  * @throws WrongStepError if a step differs from the exported graph's, or if replayed steps cannot be checked
  */
 export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
@@ -33,7 +33,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     graphId: 0,
   }
   const row = openRow(shared)
-  await row.test()
+  if (!model.isTested) await row.test()
   const { maxRows = 1 } = model
   if (maxRows > 1 && shared.canReplay) shared.batch = await row.openBatch(maxRows)
   return row.decoder

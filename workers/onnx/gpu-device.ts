@@ -1,6 +1,6 @@
 import { describeError } from '../../lib/contract/errors.js'
 import { createLoss } from '../gpu-loss.js'
-import { watchPipelines } from './pipeline-names.js'
+import { poolPipelines } from './pipeline-pool.js'
 import { zeroVariables } from './zero-variables.js'
 
 /** The optional WebGPU features that ONNX Runtime's kernels use if the adapter has them. */
@@ -47,7 +47,7 @@ export async function createGpuDevice(): Promise<GPUDevice> {
     })
   const createShaderModule = device.createShaderModule.bind(device)
   device.createShaderModule = (shader) => createShaderModule({ ...shader, code: zeroVariables(shader.code) })
-  watchPipelines(device)
+  poolPipelines(device)
   return device
 }
 

@@ -33,6 +33,8 @@ export interface GpuModel {
   readonly maxRows?: number
   /** The steps that must equal those of the exported graph; undefined if they were checked at an earlier load. */
   readonly referenceSteps?: readonly ReferenceStep[]
+  /** True if the self-test passed at an earlier load: then it is left out. @default false */
+  readonly isTested?: boolean
   /** As `hashGraph` returns. */
   readonly graphHash?: string
 }

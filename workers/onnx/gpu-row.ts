@@ -284,9 +284,9 @@ export function openRow(shared: SharedModel): GpuRow {
       dropPending()
       return computed.copyStates(target)
     },
-    restoreStates(copiedIds, pieces) {
+    restoreStates(copiedIds, pieces, reservedTokens) {
       dropPending()
-      computed.restoreStates(copiedIds, pieces)
+      computed.restoreStates(copiedIds, pieces, reservedTokens)
     },
     prefill,
     startAnswer(options, seed, promptIds, answerIds, rankCount) {

@@ -51,14 +51,15 @@ export interface SamplerBuffers {
 }
 
 /** The entry points of the kernel. `choose` runs in one workgroup; the others run over the whole vocabulary. */
-type EntryPoint = 'shortlist' | 'survey' | 'weigh' | 'gather' | 'choose'
+export const samplerEntryPoints = ['shortlist', 'survey', 'weigh', 'gather', 'choose'] as const
+type EntryPoint = (typeof samplerEntryPoints)[number]
 
-/** Creates a sampler: compiles the kernel, and allocates everything that later calls need. */
+/** Creates a sampler, and allocates everything that later calls need. `start` compiles what an answer needs of the kernel. */
 export function createGpuSampler(device: GPUDevice, buffers: SamplerBuffers): GpuSampler {
   const { vocabulary } = buffers
   const internal = createInternalBuffers(device, vocabulary)
   const layout = createLayout(device)
-  const pipelines = createPipelines(device, layout, buffers.logitsType)
+  const findPipeline = preparePipelines(device, layout, buffers.logitsType)
   const bound = [
     internal.settings,
     buffers.logits,
@@ -74,7 +75,7 @@ export function createGpuSampler(device: GPUDevice, buffers: SamplerBuffers): Gp
     entries: bound.map((buffer, binding) => ({ binding, resource: { buffer } })),
   })
   const groups = Math.ceil(vocabulary / groupTokens)
-  let dispatches: readonly EntryPoint[] = []
+  let dispatches: readonly (readonly [pipeline: GPUComputePipeline, workgroups: number])[] = []
   let nextPosition = 0
   let isMasked = false
   /** The first number of each token's marks; undefined if nothing counts the tokens. */
@@ -100,16 +101,19 @@ export function createGpuSampler(device: GPUDevice, buffers: SamplerBuffers): Gp
       }
       device.queue.writeBuffer(internal.settings, 0, packSettings(numbers, vocabulary, seed, adjusts))
       device.queue.writeBuffer(internal.state, 0, new Uint8Array(stateSize))
-      dispatches = chooseDispatches(numbers)
+      dispatches = chooseDispatches(numbers).map((name) => [
+        findPipeline(name),
+        name === 'choose' ? 1 : groups,
+      ])
       nextPosition = 0
     },
     encode(pass, position) {
       if (position !== nextPosition) device.queue.writeBuffer(internal.state, 0, Uint32Array.of(position))
       nextPosition = position + 1
       pass.setBindGroup(0, bindGroup)
-      for (const name of dispatches) {
-        pass.setPipeline(pipelines[name])
-        pass.dispatchWorkgroups(name === 'choose' ? 1 : groups)
+      for (const [pipeline, workgroups] of dispatches) {
+        pass.setPipeline(pipeline)
+        pass.dispatchWorkgroups(workgroups)
       }
     },
     setMask(mask) {
@@ -165,22 +169,23 @@ function createLayout(device: GPUDevice): GPUBindGroupLayout {
   })
 }
 
-function createPipelines(
+/** Returns a function that compiles the pipeline of an entry point when it is first needed. */
+function preparePipelines(
   device: GPUDevice,
   bindGroupLayout: GPUBindGroupLayout,
   logitsType: SamplerBuffers['logitsType'],
-): Record<EntryPoint, GPUComputePipeline> {
+): (name: EntryPoint) => GPUComputePipeline {
   const module = device.createShaderModule({ code: samplerKernel })
   const layout = device.createPipelineLayout({ bindGroupLayouts: [bindGroupLayout] })
-  const create = (entryPoint: EntryPoint, constants: Record<string, number> = {}) =>
-    device.createComputePipeline({ layout, compute: { module, entryPoint, constants } })
-  const logitsConstants = { isHalf: logitsType === 'float16' ? 1 : 0 }
-  return {
-    shortlist: create('shortlist', logitsConstants),
-    survey: create('survey', logitsConstants),
-    weigh: create('weigh'),
-    gather: create('gather'),
-    choose: create('choose'),
+  const readsLogits: ReadonlySet<EntryPoint> = new Set(['shortlist', 'survey'])
+  const pipelines = new Map<EntryPoint, GPUComputePipeline>()
+  return (entryPoint) => {
+    const constants = readsLogits.has(entryPoint) ? { isHalf: logitsType === 'float16' ? 1 : 0 } : {}
+    const pipeline =
+      pipelines.get(entryPoint) ??
+      device.createComputePipeline({ layout, compute: { module, entryPoint, constants } })
+    pipelines.set(entryPoint, pipeline)
+    return pipeline
   }
 }
 

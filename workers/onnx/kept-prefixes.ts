@@ -84,7 +84,8 @@ export function openKeptPrefixes(owner: PrefixOwner): KeptPrefixes {
       signal.throwIfAborted()
       const sizes = measureStates(decoder.stateSchema, best.content.ids.length)
       const isWhole = bytes?.byteLength === sizes.reduce((sum, size) => sum + size, 0)
-      if (bytes && isWhole) return decoder.restoreStates(best.content.ids, split(bytes, sizes))
+      if (bytes && isWhole)
+        return decoder.restoreStates(best.content.ids, split(bytes, sizes), ids.length + 1)
       await forget(best)
     }
   }

@@ -14,12 +14,14 @@ import { trackLoad } from '../track-load.js'
 import type { Decoder } from './decoder.js'
 import { createDecoderPool, type DecoderPool } from './decoder-pool.js'
 import { checkFit } from './check-fit.js'
+import { openDeviceSource, type DeviceSource } from './device-source.js'
 import { chooseDevice, type ChosenDevice, type UsedDevice } from './device.js'
 import { countPrompt, encodeRequest } from './encode-request.js'
 import { generateTokens } from './generate.js'
 import { openKeptPrefixes, type KeptPrefixes } from './kept-prefixes.js'
 import { readModelConfig, type ModelConfig } from './model-config.js'
-import { readModelWeights, type ModelWeights, type ReadWeights } from './model-weights.js'
+import { checkWhileDownloading } from './check-while-downloading.js'
+import { readModelWeights, type CheckedGraph, type ModelWeights, type ReadWeights } from './model-weights.js'
 import type { ModelProto } from './onnx_pb.js'
 import { refuseGguf } from './refuse-gguf.js'
 import { firstCapacity, openDecoder } from './open-decoder.js'
@@ -68,6 +70,18 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
       )
       const { path } = describeRuntimeFile(chooseBuild(chosen.device, options.wasmPaths))
       const tracker = trackLoad(onProgress, path, times.expect)
+      // If the load fails, the page ends this worker, and with it the device.
+      const devices =
+        chosen.device === 'webgpu'
+          ? openDeviceSource([
+              'onnx',
+              nameLocation(model),
+              options.dtype,
+              options.modelFile,
+              path,
+              chosen.description,
+            ])
+          : undefined
       const startRuntime = startOnce((device) =>
         startOnnxRuntime(device, options.wasmPaths, {
           progress: tracker.files,
@@ -81,10 +95,17 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
       const starting = isOpen ? undefined : startRuntime(chosen.device)
       const folder = await openModelFolder(model, download, { signal, onProgress: tracker.files })
       const configuring = readModelConfig(folder, options)
-      const checkGraph = async (graph: ModelProto, { device, memory }: UsedDevice) => {
+      let checking: Promise<void> | undefined
+      const checkGraph = async (graph: ModelProto, content: CheckedGraph, { device, memory }: UsedDevice) => {
         refuseSoftCap(graph, device)
-        void startRuntime(device)
-        checkFit(graph, firstCapacity * concurrency, memory, (await configuring).cacheSizes)
+        const runtimeStart = startRuntime(device)
+        const { cacheSizes, contextLength } = await configuring
+        checkFit(graph, firstCapacity * concurrency, memory, cacheSizes)
+        if (device === 'webgpu' && devices && model.kind !== 'local' && !losses)
+          checking = checkWhileDownloading(content, folder, runtimeStart, devices, {
+            cacheSizes,
+            contextLength,
+          })
       }
       const [config, { weights, used, versions }] = await Promise.all([
         configuring,
@@ -106,6 +127,8 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
       const runtime = await startRuntime(device)
       signal.throwIfAborted()
       tracker.enterPhase('load')
+      // Only one session can be created at a time.
+      await checking
       const warnings = device === chosen.device ? [] : [describeFallback(chosen, weights)]
       const decoder = await openDecoder(runtime, device, weights, {
         contextLength: config.contextLength,
@@ -115,7 +138,9 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
         maxConcurrentGenerations: concurrency,
         onSession: () => tracker.enterPhase('warm-up'),
         onSlower: (reason) => warnings.push(reason),
+        createDevice: devices?.create,
       }).finally(tracker.stop)
+      await devices?.close()
       if (decoder.prefillRules.wholePrompt) warnings.push(wholePromptWarning)
       times.remember(tracker.finish())
       const { tokenizer, endIds } = config
@@ -129,7 +154,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
             conditions: [device, description, runtime.env.versions, config.contextLength],
             budgetBytes: options.keptPrefixBytes ?? defaultKeptPrefixBytes,
           })
-      loaded = { decoder, decoders: createDecoderPool(decoder), config, compiler, kept }
+      loaded = { decoder, decoders: createDecoderPool(decoder), config, compiler, kept, devices }
       void reportLoss(decoder, onLost)
       return {
         model: folder.url,
@@ -172,6 +197,7 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
     async unload() {
       const released = loaded
       loaded = undefined
+      await released?.devices?.save()
       await released?.decoder.release()
     },
   }
@@ -191,6 +217,7 @@ interface Loaded {
   readonly config: ModelConfig
   readonly compiler: FormCompiler | undefined
   readonly kept: KeptPrefixes | undefined
+  readonly devices: DeviceSource | undefined
 }
 
 /** What needs a grammar engine: the form of an answer, and tools, whose arguments are always valid. */
@@ -237,10 +264,10 @@ async function readWeights(
   folder: ModelFolder,
   { fallback, ...chosen }: ChosenDevice,
   modelFile: string | undefined,
-  check: (graph: ModelProto, used: UsedDevice) => Promise<void>,
+  check: (graph: ModelProto, content: CheckedGraph, used: UsedDevice) => Promise<void>,
 ): Promise<{ readonly weights: ReadWeights; readonly used: UsedDevice }> {
   const read = async (used: UsedDevice) => ({
-    weights: await readModelWeights(folder, used, (graph) => check(graph, used), modelFile),
+    weights: await readModelWeights(folder, used, (graph, content) => check(graph, content, used), modelFile),
     used,
   })
   try {

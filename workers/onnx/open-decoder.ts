@@ -12,12 +12,14 @@ import { expandWeights } from './expand-weights.js'
 import { createGpuDecoder } from './gpu-decoder.js'
 import { createGpuDevice, describeLoss } from './gpu-device.js'
 import type { GpuModel } from './gpu-model.js'
+import { samplerEntryPoints } from './gpu-sampler.js'
 import { logitsOutput } from './graph-names.js'
 import { readAttentions, type LayerAttention } from './layer-attentions.js'
 import type { CacheSizes } from './model-config.js'
 import type { ModelWeights } from './model-weights.js'
 import { ModelProtoSchema } from './onnx_pb.js'
 import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
+import { findPool } from './pipeline-pool.js'
 import { readPrefillRules } from './prefill-rules.js'
 import { computeReferenceSteps, type ReferenceSteps } from './reference-steps.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
@@ -48,10 +50,12 @@ interface RewrittenFiles extends GraphFiles {
   readonly isBatchable: boolean
 }
 
-interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'> {
+export interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'> {
   readonly cacheSizes: CacheSizes
   /** As in `LoadRequest`. */
   readonly losses?: number | undefined
+  /** Creates a GPU device. @default createGpuDevice */
+  readonly createDevice?: (() => Promise<GPUDevice>) | undefined
   /** The number of conversations whose steps may be computed together. @default 1 */
   readonly maxConcurrentGenerations?: number
   /** Called when the weights are loaded and only the warm-up remains. */
@@ -60,9 +64,11 @@ interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationC
   readonly onSlower?: (reason: string) => void
 }
 
-interface OpeningOptions extends DecoderOptions, Pick<GpuModel, 'prefillRules'> {
+interface OpeningOptions extends DecoderOptions, Pick<GpuModel, 'prefillRules' | 'isTested'> {
   /** Returns the hash of a graph (`GpuModel.graphHash`). */
   readonly hashGraph: (graph: Uint8Array<ArrayBuffer>) => Promise<string>
+  /** True for a check with artificial weights (`checkAhead`). */
+  readonly isAhead?: boolean
 }
 
 /**
@@ -82,6 +88,47 @@ export async function openDecoder(
   weights: ModelWeights,
   decoderOptions: DecoderOptions,
 ): Promise<Decoder> {
+  const { exported, rewritten, options } = prepareGraphs(device, weights, decoderOptions)
+  if (device === 'webgpu') return openOnWebGpu(runtime, exported, rewritten, options)
+  const ways: (() => Promise<Decoder | undefined>)[] = [
+    () => openExpanded(runtime, rewritten ?? weights, options),
+    ...(rewritten ? [() => openGrowingCache(runtime, device, rewritten, options)] : []),
+  ]
+  for (const open of ways) {
+    // Ignores all errors: the next way requires less of the device, and the last way reports its error.
+    const decoder = await open().catch(() => undefined)
+    if (decoder) return decoder
+  }
+  return openGrowingCache(runtime, device, weights, options)
+}
+
+/**
+ * Checks the steps of a model ahead, while its weights are still being downloaded: with artificial weights, because a check
+ * depends on the graph and the device only. If the fastest way passes, `openDecoder` does not check it again. If not, nothing
+ * is remembered, and `openDecoder` checks with the weights of the model.
+ * @throws the errors of `openDecoder`
+ */
+export async function checkAhead(
+  runtime: OnnxRuntime,
+  weights: ModelWeights,
+  decoderOptions: DecoderOptions,
+): Promise<void> {
+  const { exported, rewritten, options } = prepareGraphs('webgpu', weights, decoderOptions)
+  if (!rewritten || rewritten.cache === 'growing') return
+  const decoder = await openChecked(runtime, exported, rewritten, { ...options, isAhead: true })
+  await decoder?.release()
+}
+
+/** Rewrites the graph, and chooses how it is opened. Modifies `weights.model`. */
+function prepareGraphs(
+  device: 'webgpu' | 'wasm',
+  weights: ModelWeights,
+  decoderOptions: DecoderOptions,
+): {
+  readonly exported: GraphFiles
+  readonly rewritten: RewrittenFiles | undefined
+  readonly options: OpeningOptions
+} {
   const tabulated = device === 'webgpu' ? tabulateRotary(weights, decoderOptions) : undefined
   const tables = tabulated?.tables ?? []
   // Read the rules before the rewrite, because the rewrite modifies the graph.
@@ -111,17 +158,7 @@ export async function openDecoder(
           isBatchable: weights.model.graph !== undefined && isBatchable(weights.model.graph),
         }
       : undefined
-  if (device === 'webgpu') return openOnWebGpu(runtime, tabulated?.exported ?? weights, rewritten, options)
-  const ways: (() => Promise<Decoder | undefined>)[] = [
-    () => openExpanded(runtime, rewritten ?? weights, options),
-    ...(rewritten ? [() => openGrowingCache(runtime, device, rewritten, options)] : []),
-  ]
-  for (const open of ways) {
-    // Ignores all errors: the next way requires less of the device, and the last way reports its error.
-    const decoder = await open().catch(() => undefined)
-    if (decoder) return decoder
-  }
-  return openGrowingCache(runtime, device, weights, options)
+  return { exported: tabulated?.exported ?? weights, rewritten, options }
 }
 
 /** Opens the graph on WebGPU: rewritten, if that works and computes what the exported graph does. */
@@ -158,36 +195,45 @@ async function openChecked(
   options: OpeningOptions,
 ): Promise<Decoder | undefined> {
   const { windows } = rewritten
-  const { contextLength, prefillRules, cacheSizes, onSlower } = options
+  const {
+    contextLength,
+    prefillRules,
+    cacheSizes,
+    onSlower,
+    isAhead,
+    createDevice = createGpuDevice,
+  } = options
   const probes = chooseProbes({ windows, ...prefillRules, firstCapacity, contextLength })
   const key = await nameCheck(runtime, rewritten.graph, probes)
   const known = await readCheck(key)
+  if (known && isAhead) return undefined
 
   async function open(way: CheckedWay): Promise<Decoder> {
     const canCapture = way !== 'fixed-cache'
     const files = way === 'fused' ? rewritten : { ...rewritten, attentions: [] }
-    const device = await createGpuDevice()
-    if (known) return openFixedCache(runtime, device, files, options, canCapture)
+    const device = await createDevice()
+    if (known) return openFixedCache(runtime, device, files, { ...options, isTested: true }, canCapture)
     const reference = await failOnLoss(
       readLoss(device),
       computeReferenceSteps(runtime, device, exported, cacheSizes, probes),
     ).catch(throwLoss)
     if (reference) {
       const decoder = await openFixedCache(runtime, device, files, options, canCapture, reference)
-      await writeCheck(key, decoder.execution === 'replayed' ? way : 'fixed-cache')
+      const passed = decoder.execution === 'replayed' ? way : 'fixed-cache'
+      if (!isAhead || passed === way) await writeCheck(key, passed)
       return decoder
     }
     device.destroy()
     if (canCapture)
       throw new WrongStepError('Replayed steps could not be checked: the exported graph does not run.')
-    return openFixedCache(runtime, await createGpuDevice(), files, options, canCapture)
+    return openFixedCache(runtime, await createDevice(), files, options, canCapture)
   }
 
   const fastest = checkedWays.indexOf(rewritten.cache === 'captured' ? 'fused' : 'fixed-cache')
   const first = Math.max(fastest, known ? checkedWays.indexOf(known) : 0)
   let reason = first === fastest ? undefined : 'An earlier load found that a faster way does not work here.'
   let isFusionWrong = false
-  for (const way of checkedWays.slice(first, -1)) {
+  for (const way of checkedWays.slice(first, isAhead ? first + 1 : -1)) {
     // Without fusion, a replay would fail for the same reason.
     if (way === 'replayed' && way !== checkedWays[first] && !isFusionWrong) continue
     try {
@@ -201,7 +247,8 @@ async function openChecked(
       // The next way requires less of the device, and the last way reports its error.
       reason = describeError(error)
       isFusionWrong = error instanceof WrongFusionError
-      if (way === 'fixed-cache' && error instanceof WrongStepError) await writeCheck(key, 'growing-cache')
+      if (way === 'fixed-cache' && error instanceof WrongStepError && !isAhead)
+        await writeCheck(key, 'growing-cache')
     }
   }
   if (reason !== undefined) onSlower?.(describeSlower(reason, 'growing-cache'))
@@ -248,10 +295,11 @@ async function openGrowingCache(
     prefillRules,
     onSession,
     maxConcurrentGenerations = 1,
+    createDevice = createGpuDevice,
     ...options
   }: OpeningOptions,
 ): Promise<Decoder> {
-  const gpu = device === 'webgpu' ? await createGpuDevice() : undefined
+  const gpu = device === 'webgpu' ? await createDevice() : undefined
   const target = gpu
     ? ({ kind: 'webgpu', device: gpu, graphCapture: false } as const)
     : ({ kind: 'wasm' } as const)
@@ -308,6 +356,7 @@ async function openFixedCache(
     // Only now: ONNX Runtime keeps the shaders of a device as long as one of its sessions lives.
     await reference?.releaseSession()
     options.onSession()
+    await findPool(device)?.waitFor(samplerEntryPoints)
     const schema = readStateSchema(session, options.cacheSizes)
     const { hasScoreMatrix, rotaryTables, attentions } = files
     const graph = { session, ...schema, canCapture, hasScoreMatrix, rotaryTables, attentions }

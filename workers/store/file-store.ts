@@ -28,6 +28,8 @@ export interface StoredFile {
   readSegment(index: number): AsyncIterable<Uint8Array>
   /** Returns the whole file without copying it. */
   read(): Promise<Blob>
+  /** Reads the whole file into memory. @throws RangeError if the memory cannot be allocated; DOMException if a read fails */
+  readBytes(): Promise<Uint8Array<ArrayBuffer>>
   /** Records that the file was used now. */
   markUsed(): Promise<void>
   /** Returns when the file was last used, in milliseconds since 1970; 0 if it never was. */

@@ -1,6 +1,7 @@
 import type { DownloadRequest } from '../../lib/contract/download-request.js'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { ModelLocation } from '../../lib/contract/model-location.js'
+import { readFrom } from './read-from.js'
 import { readWholeBlob } from './read-whole-blob.js'
 import { openRemoteFiles } from './remote-files.js'
 import type { CollectProgress } from './collect-progress.js'
@@ -48,6 +49,8 @@ export type FileSize = 'small' | 'any'
 export interface ModelFiles {
   /** @returns the file without copying it, or undefined if there is no such file */
   read(path: string, size?: FileSize): Promise<Blob | undefined>
+  /** @returns the file's bytes, or undefined if there is no such file */
+  readBytes(path: string): Promise<Uint8Array<ArrayBuffer> | undefined>
   /** Returns true if there is such a file. Does not read the file. */
   has(path: string): Promise<boolean>
   list(): Promise<readonly string[]>
@@ -100,8 +103,9 @@ export async function openModelFolder(
     list: files.list,
     readVersion: files.readVersion,
     async readBytes(path) {
-      const blob = await readBlob(path)
-      return blob && readFrom(path, readWholeBlob(blob))
+      const bytes = await files.readBytes(path)
+      signal.throwIfAborted()
+      return bytes
     },
     async readJson(path) {
       const text = await readText(path)
@@ -126,17 +130,22 @@ function openLocalFiles(
       return [file, sha256]
     }),
   )
+  const read = async (path: string) => {
+    const file = find(path)
+    const expected = file && pins.get(file)
+    if (expected !== undefined) await checkHash(path, file!, expected)
+    return file
+  }
   return {
     explainMissing: (notFound) => Promise.resolve(notFound),
     has: (path) => Promise.resolve(find(path) !== undefined),
     list: () => Promise.resolve([...files.keys()]),
     // A local file can change without notice.
     readVersion: () => Promise.resolve(undefined),
-    async read(path) {
-      const file = find(path)
-      const expected = file && pins.get(file)
-      if (expected !== undefined) await checkHash(path, file!, expected)
-      return file
+    read,
+    async readBytes(path) {
+      const file = await read(path)
+      return file && readFrom(path, readWholeBlob(file))
     },
     close() {},
   }
@@ -151,18 +160,6 @@ async function checkHash(path: string, file: File, expected: string): Promise<vo
     `The SHA-256 of ${path} is ${got}, but "download.sha256" requires ${expected}. Choose the matching file, or correct the hash.`,
     { details: { file: path, expected, got } },
   )
-}
-
-async function readFrom<T>(path: string, reading: Promise<T>): Promise<T> {
-  try {
-    return await reading
-  } catch (error) {
-    throw new RivuletError(
-      'download-failed',
-      `${path} could not be read (${describeError(error)}). It was changed or removed, or there is not enough memory.`,
-      { cause: error },
-    )
-  }
 }
 
 function parseObject(text: string, path: string): Record<string, unknown> {

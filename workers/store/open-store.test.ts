@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { FileRecord } from '../../lib/contract/store-layout.js'
 import { createFakeFileSystem, type FakeFileSystem } from './opfs.test-support.js'
 import { openStore } from './open-store.js'
 
@@ -48,6 +49,15 @@ describe('the store of a folder', () => {
       expect(system.listFiles()).toEqual([])
     },
   )
+
+  it('writes no trial if an earlier load has stored files', async () => {
+    const record = { path: 'config.json', sizeBytes: 1, segmentBytes: 1 } as FileRecord
+    await (await openStore(folderUrl)).store.create(record)
+    system.fault = 'refused'
+    const { store } = await openStore(folderUrl)
+    expect(store.isPersistent).toBe(true)
+    expect((await store.open('config.json'))?.record).toMatchObject(record)
+  })
 
   it('is the private file system if only the disk is full: what is stored can be read', async () => {
     system.fault = 'full'

@@ -31,7 +31,8 @@ export async function openStore(folderUrl: string, storeFolder = storeFolderName
     release = await holdShared(nameModelLock(directory))
     const models = await root.getDirectoryHandle(storeFolder, { create: true })
     const model = await models.getDirectoryHandle(directory, { create: true })
-    await tryStore(model)
+    // Files that an earlier load has stored show that files work.
+    if (!(await hasFiles(model))) await tryStore(model)
     // Not awaited: the next sweep removes the entries that this sweep does not reach.
     sweepOrphans(models).catch(() => {})
     return { store: createOpfsStore(model), directory, close: release }
@@ -41,12 +42,19 @@ export async function openStore(folderUrl: string, storeFolder = storeFolderName
   }
 }
 
+const trialPrefix = 'trial '
+
+async function hasFiles(model: FileSystemDirectoryHandle): Promise<boolean> {
+  for await (const [name] of model) if (!name.startsWith(nameFileDirectory(trialPrefix))) return true
+  return false
+}
+
 /**
  * Tries a file of its own in the directory of a model. A full disk passes: what is stored can still be read.
  * @throws the browser's error if files cannot be stored
  */
 async function tryStore(model: FileSystemDirectoryHandle): Promise<void> {
-  const path = `trial ${crypto.getRandomValues(new Uint32Array(2)).join('-')}`
+  const path = `${trialPrefix}${crypto.getRandomValues(new Uint32Array(2)).join('-')}`
   const name = nameFileDirectory(path)
   // The lock keeps the sweep of another load away. If this load is cut off here, a later sweep removes what is left.
   await navigator.locks.request(nameFileLock(model.name, path), async () => {

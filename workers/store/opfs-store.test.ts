@@ -132,3 +132,20 @@ describe('a file system that fails', () => {
     expect(system.openHandles).toBe(0)
   })
 })
+
+it.each([false, true])(
+  'a file is read into memory whole (another tab has a segment open: %s)',
+  async (isOpen) => {
+    const segmentBytes = 100_000
+    const file = await store.create({ ...record, segmentBytes })
+    for (let index = 0; index < content.length / segmentBytes; index++) {
+      const writer = await file.openSegment(index)
+      writer.write(content.subarray(index * segmentBytes, (index + 1) * segmentBytes))
+      writer.close()
+    }
+    const other = isOpen ? await file.openSegment(1) : undefined
+    expect(sha256(await file.readBytes())).toBe(sha256(content))
+    expect(system.openHandles).toBe(isOpen ? 1 : 0)
+    other?.close()
+  },
+)

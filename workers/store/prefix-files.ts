@@ -78,7 +78,7 @@ async function openPrefix(
 /** Reads a file, and checks its length and its hash. */
 async function readChecked(file: StoredFile): Promise<ArrayBuffer | undefined> {
   try {
-    const bytes = await (await file.read()).arrayBuffer()
+    const { buffer: bytes } = await file.readBytes()
     if (bytes.byteLength !== file.record.sizeBytes || (await hashBytes(bytes)) !== file.verifiedSha256)
       return undefined
     await file.markUsed()

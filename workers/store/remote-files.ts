@@ -19,6 +19,7 @@ import { createMemoryStore } from './memory-store.js'
 import type { FileSize, ModelFiles } from './model-folder.js'
 import { openStore } from './open-store.js'
 import { createUnknownFileError, locateFile } from './pinned-hashes.js'
+import { readFrom } from './read-from.js'
 import { isRefusal, nameVersion, requestRange } from './request-range.js'
 import { retry } from './retry.js'
 import { NoRoomError } from './room.js'
@@ -126,9 +127,18 @@ export async function openRemoteFiles(
   }
 
   function read(path: string, size: FileSize = 'any'): Promise<Blob | undefined> {
+    return readWith(path, size, (file) => file.read())
+  }
+
+  function readWith<Content>(
+    path: string,
+    size: FileSize,
+    readContent: (file: StoredFile) => Promise<Content>,
+  ): Promise<Content | undefined> {
     return presence.during(path, async () => {
       try {
-        return await readFile(path, size)
+        const file = await readFile(path, size)
+        return file && (await readContent(file))
       } catch (error) {
         if (isRefusal(error) && !(await isKnown(path)) && (await presence.find()) !== undefined) {
           refusals.set(path, error.message)
@@ -161,7 +171,7 @@ export async function openRemoteFiles(
     return new RivuletError(code, [error.message, ...reasons, hint].flat().join(' '), { cause: error.cause })
   }
 
-  async function readFile(path: string, size: FileSize): Promise<Blob | undefined> {
+  async function readFile(path: string, size: FileSize): Promise<StoredFile | undefined> {
     const stored = await kept.open(path)
     if (stored && (await isGood(stored, size))) return readStored(path, stored)
     const lock = nameFileLock(directory, path)
@@ -177,13 +187,13 @@ export async function openRemoteFiles(
     })
   }
 
-  async function readStored(path: string, file: StoredFile): Promise<Blob | undefined> {
+  async function readStored(path: string, file: StoredFile): Promise<StoredFile | undefined> {
     const { isMissing, sizeBytes = 0 } = file.record
     if (isMissing) missing.set(path, Promise.resolve())
     if (isMissing) return undefined
     onProgress.stored(path, sizeBytes)
     await file.markUsed()
-    return file.read()
+    return file
   }
 
   async function isGood(file: StoredFile, size: FileSize): Promise<boolean> {
@@ -238,7 +248,7 @@ export async function openRemoteFiles(
     return path !== undefined && (await askServer(path, 'small')).kind === 'file'
   }
 
-  async function fetchFile(path: string, size: FileSize, lock: string): Promise<Blob | undefined> {
+  async function fetchFile(path: string, size: FileSize, lock: string): Promise<StoredFile | undefined> {
     const listed = await list()
     const known = listed && findListed(listed, path)
     const sharing = shareProgress(lock)
@@ -272,7 +282,7 @@ export async function openRemoteFiles(
         return undefined
       }
       await file.markUsed()
-      return await file.read()
+      return file
     } finally {
       sharing.end()
     }
@@ -311,6 +321,7 @@ export async function openRemoteFiles(
   }
   return {
     read,
+    readBytes: (path) => readWith(path, 'any', (file) => readFrom(path, file.readBytes())),
     close,
     async has(path) {
       const address = locateFile(path, location.url)

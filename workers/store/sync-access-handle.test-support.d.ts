@@ -9,5 +9,5 @@ interface FileSystemSyncAccessHandle {
 }
 
 interface FileSystemFileHandle {
-  createSyncAccessHandle(): Promise<FileSystemSyncAccessHandle>
+  createSyncAccessHandle(options?: { mode?: string }): Promise<FileSystemSyncAccessHandle>
 }

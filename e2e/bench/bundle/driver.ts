@@ -178,7 +178,7 @@ async function run(): Promise<void> {
       console.log(`\n${formatTable(rows)}\n\n${adapter.name}. Results written to ${resultsFile}`)
       process.exit(0)
     }
-    const site = { browser, url: server.url, models }
+    const site = { browser, url: server.url, models, setRate: server.setRate }
     for (const [section, name] of listMeasurements(plan)) {
       const measured = await measure(site, section, name, plan).catch((error: unknown) => {
         // The others may still run.

@@ -2,6 +2,7 @@
 import { measureDecoding } from './decoding.js'
 import { measureGpu } from './gpu.js'
 import { measureLlamaCpp } from './llama-cpp.js'
+import { measureLoad } from './load.js'
 import { measureLogprobs } from './logprobs.js'
 import { measureMemory } from './memory.js'
 import type { Section } from './plan.js'
@@ -42,6 +43,9 @@ const sections = {
     warmUpAt: 'first context',
     bounds: { msPerToken: () => 1.03, ttft: () => undefined, secondTurn: boundSecondTurn },
   }),
+  load: measureLoad({ device: 'webgpu', mode: 'empty', bounds: { warm: 0.7, cold: 0.9 } }),
+  'load-shaders': measureLoad({ device: 'webgpu', mode: 'no-op', bounds: {} }),
+  'wasm-load': measureLoad({ device: 'wasm', mode: 'real', bounds: {} }),
   'host-stack': measureStack({ device: 'webgpu', mode: 'no-op', newTokens: 128 }),
   'gpu-stack': measureStack({ device: 'webgpu', mode: 'real', newTokens: 128 }),
   'wasm-stack': measureStack({ device: 'wasm', mode: 'real', newTokens: 24 }),

@@ -17,8 +17,11 @@ export interface Counts {
   readonly wasmBytes: number
 }
 
-/** In `no-op` mode, dispatches run no workgroups, so that only the CPU-side cost remains. */
-type DispatchMode = 'real' | 'no-op'
+/**
+ * In `no-op` mode, dispatches run no workgroups, so that only the CPU-side cost remains. In `empty` mode, the shaders are empty
+ * too: a software GPU compiles shaders much more slowly than a graphics card.
+ */
+type DispatchMode = 'real' | 'no-op' | 'empty'
 
 /** A worker's configuration. It is part of the worker's name, because it is needed before any message can arrive. */
 export interface WorkerRole {

@@ -1,5 +1,6 @@
 // Runs in a worker. Importing it wraps WebGPU and WebAssembly; import it before a runtime starts.
 // It wraps prototypes, not instances, so that it also counts calls by a runtime that wraps its device.
+import { emptyShader } from './empty-shader.js'
 import { answerCounts, readRole, type Counts } from './probe-channel.js'
 
 type Counter = 'submits' | 'dispatches' | 'bindGroups' | 'buffers' | 'bytesAllocated' | 'bytesReadBack'
@@ -25,7 +26,8 @@ countSubmits()
 countBuffers()
 countBindGroups()
 countReadBack()
-countDispatches(readRole(self.name).mode === 'no-op')
+countDispatches(readRole(self.name).mode !== 'real')
+if (readRole(self.name).mode === 'empty') emptyShaders()
 if (readRole(self.name).mode === 'no-op') sampleUnderMask()
 countMemories()
 
@@ -100,6 +102,14 @@ function countDispatches(isNoOp: boolean): void {
     return isNoOp
       ? dispatchWorkgroups.call(this, 0, 1, 1)
       : dispatchWorkgroupsIndirect.call(this, buffer, offset)
+  }
+}
+
+/** Shaders then keep only their bindings. */
+function emptyShaders(): void {
+  const { createShaderModule } = GPUDevice.prototype
+  GPUDevice.prototype.createShaderModule = function (descriptor) {
+    return createShaderModule.call(this, { ...descriptor, code: emptyShader(descriptor.code) })
   }
 }
 

@@ -19,6 +19,8 @@ export interface BenchModel {
 /** The configuration of a subject: one model on one device. */
 export interface Setup extends WorkerRole {
   readonly model: BenchModel
+  /** True if transformers.js stores the model's files in the browser, as is its default. rivulet always stores them. @default false */
+  readonly usesCache?: boolean
 }
 
 /** One greedy completion of raw text. */

@@ -7,7 +7,7 @@ import { serveLoop } from './loop-worker.js'
 let loaded: { readonly tokenizer: AutoTokenizer; readonly model: AutoModelForCausalLM } | undefined
 
 serveLoop({
-  async load({ model: { url, dtype }, device }) {
+  async load({ model: { url, dtype }, device, usesCache = false }) {
     const folder = new URL(url)
     const [, root, name] = /^(.*\/)([^/]+)\/$/.exec(folder.pathname) ?? []
     if (root === undefined || name === undefined)
@@ -16,7 +16,7 @@ serveLoop({
       allowRemoteModels: false,
       allowLocalModels: true,
       localModelPath: root,
-      useBrowserCache: false,
+      useBrowserCache: usesCache,
     })
     loaded = {
       tokenizer: await AutoTokenizer.from_pretrained(name),

@@ -1,0 +1,14 @@
+import { RivuletError, describeError } from '../../lib/contract/errors.js'
+
+/** Waits until a file is read. @throws RivuletError `download-failed` if that fails */
+export async function readFrom<T>(path: string, reading: Promise<T>): Promise<T> {
+  try {
+    return await reading
+  } catch (error) {
+    throw new RivuletError(
+      'download-failed',
+      `${path} could not be read (${describeError(error)}). It was changed or removed, or there is not enough memory.`,
+      { cause: error },
+    )
+  }
+}
