@@ -1,4 +1,5 @@
 import { getDirectory, getFile, removeEntry, toHex } from '../../lib/contract/store-layout.js'
+import { version } from '../../lib/contract/version.js'
 import type { Execution } from '../../lib/contract/worker-api.js'
 import type { OnnxRuntime } from './session.js'
 import type { StepProbe } from './step-check.js'
@@ -13,7 +14,10 @@ import type { StepProbe } from './step-check.js'
 const folderName = 'rivulet-checks'
 
 /** Changes when steps run in another way, so that they are checked again. */
-const stepsVersion = 2
+const stepsVersion = 3
+
+/** An older check is repeated: a driver, which no page can see the version of, can have changed. In milliseconds. */
+const maxAgeMs = 30 * 24 * 3600 * 1000
 
 /** When the folder has this many records, they are removed. A missing record costs one check. */
 const maxRecords = 200
@@ -39,13 +43,24 @@ export async function nameCheck(
   const hash = async (data: BufferSource) => toHex(await crypto.subtle.digest('SHA-256', data))
   const parts = [
     stepsVersion,
+    version,
     await hash(graph),
     probes,
     env.versions,
-    navigator.userAgent,
+    await describeBrowser(),
     await describeAdapter(),
   ]
   return (await hash(new TextEncoder().encode(JSON.stringify(parts)))).slice(0, 32)
+}
+
+/** The user agent has only the major version in Chromium. */
+async function describeBrowser(): Promise<unknown> {
+  const { userAgent } = navigator
+  const { userAgentData } = navigator as {
+    readonly userAgentData?: { getHighEntropyValues(hints: readonly string[]): Promise<unknown> }
+  }
+  const details = userAgentData?.getHighEntropyValues(['fullVersionList', 'platformVersion'])
+  return [userAgent, await details?.catch(() => undefined)]
 }
 
 async function describeAdapter(): Promise<unknown> {
@@ -62,7 +77,9 @@ export async function readCheck(key: string): Promise<CheckedWay | undefined> {
     const folder = await getDirectory(await navigator.storage.getDirectory(), folderName)
     if (!folder) return undefined
     const files = await Promise.all(checkedWays.map((way) => getFile(folder, `${key}.${way}`)))
-    return checkedWays.find((_, index) => files[index] !== undefined)
+    const isValid = (file: File | undefined) =>
+      file !== undefined && Date.now() - file.lastModified < maxAgeMs
+    return checkedWays.find((_, index) => isValid(files[index]))
   } catch {
     return undefined
   }
@@ -77,6 +94,8 @@ export async function writeCheck(key: string, way: CheckedWay): Promise<void> {
     const names: string[] = []
     for await (const name of folder.keys()) names.push(name)
     if (names.length >= maxRecords) await Promise.all(names.map((name) => removeEntry(folder, name)))
+    // Removed first, so that its time is new.
+    await removeEntry(folder, `${key}.${way}`)
     await folder.getFileHandle(`${key}.${way}`, { create: true })
   } catch {
     // Without a record, the next load checks again.

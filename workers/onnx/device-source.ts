@@ -6,12 +6,6 @@ import { joinShaders, nameShaders, readShaders, writeShaders } from './shader-re
 export interface DeviceSource {
   /** @throws RivuletError `device-lost` */
   create(): Promise<GPUDevice>
-  /**
-   * Creates a device for `checkAhead`. `destroy` leaves it open, because the next `create` returns it again, with its compiled
-   * shaders.
-   * @throws RivuletError `device-lost`
-   */
-  createForCheck(): Promise<GPUDevice>
   /** Remembers the shaders that were used. */
   save(): Promise<void>
   /** Destroys the device that was created ahead and not used. */
@@ -43,7 +37,14 @@ export function openDeviceSource(parts: readonly unknown[]): DeviceSource {
     void pool?.compile(recipes)
     if (pool) pool.onUse = saveLater
     newest = device
+    void forgetWhenLost(device)
     return device
+  }
+
+  /** A download can take long, and a device can be lost while nobody uses it: after sleep, for example. */
+  async function forgetWhenLost(device: GPUDevice): Promise<void> {
+    await device.lost
+    if (newest === device) first = undefined
   }
 
   function saveLater(): void {
@@ -62,33 +63,16 @@ export function openDeviceSource(parts: readonly unknown[]): DeviceSource {
     await writeShaders(key, joined)
   }
 
-  async function forgetWhenLost(device: GPUDevice): Promise<void> {
-    await device.lost
-    first = undefined
-  }
-
-  async function createForCheck(): Promise<GPUDevice> {
-    const device = await (first ?? prepare())
-    first = Promise.resolve(device)
-    device.destroy = () => {}
-    void forgetWhenLost(device)
-    return device
-  }
-
   return {
-    async create() {
+    create() {
       const creating = first ?? prepare()
       first = undefined
-      const device = await creating
-      // Without the one of `createForCheck`, the method of the prototype is used again.
-      Reflect.deleteProperty(device, 'destroy')
-      return device
+      return creating
     },
-    createForCheck,
     save,
     async close() {
-      if (first === undefined) return
-      const unused = await this.create().catch(() => undefined)
+      const unused = await first?.catch(() => undefined)
+      first = undefined
       unused?.destroy()
     },
   }

@@ -33,12 +33,6 @@ export interface ReadWeights extends ModelWeights {
   readonly files: readonly string[]
 }
 
-/** A graph before its external files are read. */
-export interface CheckedGraph extends Pick<ModelWeights, 'graph' | 'externalData'> {
-  /** The paths of the external files in the model's folder. */
-  readonly missingFiles: readonly string[]
-}
-
 /**
  * Reads the model in the dtype that its `config.json` recommends, if the device computes it well; otherwise in the first dtype
  * of `dtypes` that exists in the folder. On a plain server, a recommended dtype saves requests for files that do not exist.
@@ -52,7 +46,7 @@ export interface CheckedGraph extends Pick<ModelWeights, 'graph' | 'externalData
 export async function readModelWeights(
   folder: ModelFolder,
   device: DeviceDtypes,
-  check: (model: ModelProto, graph: CheckedGraph) => void | Promise<void>,
+  check: (model: ModelProto) => void | Promise<void>,
   modelFile?: string,
 ): Promise<ReadWeights> {
   const candidates =
@@ -70,8 +64,7 @@ export async function readModelWeights(
     const { graph, model, externalData } = embedding
       ? mergeGraphs(embedding, decoder)
       : { graph: decoder.bytes, model: decoder.model, externalData: [] }
-    const missingFiles = [...external].map(([path, graphFile]) => locate(path, graphFile))
-    await check(model, { graph, externalData, missingFiles })
+    await check(model)
     const { dtype } = candidate
     const files = await readFiles(folder, external)
     return {
@@ -165,17 +158,13 @@ function readsEmbeddings({ model: { graph } }: GraphFile): boolean {
 function readFiles(folder: ModelFolder, external: ReadonlyMap<string, string>) {
   return Promise.all(
     [...external].map(async ([path, graphFile]) => {
-      const file = locate(path, graphFile)
+      const directory = graphFile.slice(0, graphFile.lastIndexOf('/') + 1)
+      const file = directory + path
       const data = await folder.readBytes(file)
       if (data) return { path, file, data }
       throw new RivuletError('model-not-found', `${folder.url} has no ${file}, which ${graphFile} needs.`)
     }),
   )
-}
-
-/** Returns the path of an external file in the model's folder. */
-function locate(path: string, graphFile: string): string {
-  return graphFile.slice(0, graphFile.lastIndexOf('/') + 1) + path
 }
 
 /** onnxruntime-web 1.30.0 reads an external file at 32-bit offsets. Larger ones would silently wrap around. */

@@ -20,8 +20,7 @@ import { countPrompt, encodeRequest } from './encode-request.js'
 import { generateTokens } from './generate.js'
 import { openKeptPrefixes, type KeptPrefixes } from './kept-prefixes.js'
 import { readModelConfig, type ModelConfig } from './model-config.js'
-import { checkWhileDownloading } from './check-while-downloading.js'
-import { readModelWeights, type CheckedGraph, type ModelWeights, type ReadWeights } from './model-weights.js'
+import { readModelWeights, type ModelWeights, type ReadWeights } from './model-weights.js'
 import type { ModelProto } from './onnx_pb.js'
 import { refuseGguf } from './refuse-gguf.js'
 import { firstCapacity, openDecoder } from './open-decoder.js'
@@ -95,17 +94,10 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
       const starting = isOpen ? undefined : startRuntime(chosen.device)
       const folder = await openModelFolder(model, download, { signal, onProgress: tracker.files })
       const configuring = readModelConfig(folder, options)
-      let checking: Promise<void> | undefined
-      const checkGraph = async (graph: ModelProto, content: CheckedGraph, { device, memory }: UsedDevice) => {
+      const checkGraph = async (graph: ModelProto, { device, memory }: UsedDevice) => {
         refuseSoftCap(graph, device)
-        const runtimeStart = startRuntime(device)
-        const { cacheSizes, contextLength } = await configuring
-        checkFit(graph, firstCapacity * concurrency, memory, cacheSizes)
-        if (device === 'webgpu' && devices && model.kind !== 'local' && !losses)
-          checking = checkWhileDownloading(content, folder, runtimeStart, devices, {
-            cacheSizes,
-            contextLength,
-          })
+        void startRuntime(device)
+        checkFit(graph, firstCapacity * concurrency, memory, (await configuring).cacheSizes)
       }
       const [config, { weights, used, versions }] = await Promise.all([
         configuring,
@@ -127,8 +119,6 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
       const runtime = await startRuntime(device)
       signal.throwIfAborted()
       tracker.enterPhase('load')
-      // Only one session can be created at a time.
-      await checking
       const warnings = device === chosen.device ? [] : [describeFallback(chosen, weights)]
       const decoder = await openDecoder(runtime, device, weights, {
         contextLength: config.contextLength,
@@ -264,10 +254,10 @@ async function readWeights(
   folder: ModelFolder,
   { fallback, ...chosen }: ChosenDevice,
   modelFile: string | undefined,
-  check: (graph: ModelProto, content: CheckedGraph, used: UsedDevice) => Promise<void>,
+  check: (graph: ModelProto, used: UsedDevice) => Promise<void>,
 ): Promise<{ readonly weights: ReadWeights; readonly used: UsedDevice }> {
   const read = async (used: UsedDevice) => ({
-    weights: await readModelWeights(folder, used, (graph, content) => check(graph, content, used), modelFile),
+    weights: await readModelWeights(folder, used, (graph) => check(graph, used), modelFile),
     used,
   })
   try {

@@ -50,7 +50,7 @@ interface RewrittenFiles extends GraphFiles {
   readonly isBatchable: boolean
 }
 
-export interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'> {
+interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationCacheBytes'> {
   readonly cacheSizes: CacheSizes
   /** As in `LoadRequest`. */
   readonly losses?: number | undefined
@@ -67,8 +67,6 @@ export interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conver
 interface OpeningOptions extends DecoderOptions, Pick<GpuModel, 'prefillRules' | 'isTested'> {
   /** Returns the hash of a graph (`GpuModel.graphHash`). */
   readonly hashGraph: (graph: Uint8Array<ArrayBuffer>) => Promise<string>
-  /** True for a check with artificial weights (`checkAhead`). */
-  readonly isAhead?: boolean
 }
 
 /**
@@ -88,47 +86,6 @@ export async function openDecoder(
   weights: ModelWeights,
   decoderOptions: DecoderOptions,
 ): Promise<Decoder> {
-  const { exported, rewritten, options } = prepareGraphs(device, weights, decoderOptions)
-  if (device === 'webgpu') return openOnWebGpu(runtime, exported, rewritten, options)
-  const ways: (() => Promise<Decoder | undefined>)[] = [
-    () => openExpanded(runtime, rewritten ?? weights, options),
-    ...(rewritten ? [() => openGrowingCache(runtime, device, rewritten, options)] : []),
-  ]
-  for (const open of ways) {
-    // Ignores all errors: the next way requires less of the device, and the last way reports its error.
-    const decoder = await open().catch(() => undefined)
-    if (decoder) return decoder
-  }
-  return openGrowingCache(runtime, device, weights, options)
-}
-
-/**
- * Checks the steps of a model ahead, while its weights are still being downloaded: with artificial weights, because a check
- * depends on the graph and the device only. If the fastest way passes, `openDecoder` does not check it again. If not, nothing
- * is remembered, and `openDecoder` checks with the weights of the model.
- * @throws the errors of `openDecoder`
- */
-export async function checkAhead(
-  runtime: OnnxRuntime,
-  weights: ModelWeights,
-  decoderOptions: DecoderOptions,
-): Promise<void> {
-  const { exported, rewritten, options } = prepareGraphs('webgpu', weights, decoderOptions)
-  if (!rewritten || rewritten.cache === 'growing') return
-  const decoder = await openChecked(runtime, exported, rewritten, { ...options, isAhead: true })
-  await decoder?.release()
-}
-
-/** Rewrites the graph, and chooses how it is opened. Modifies `weights.model`. */
-function prepareGraphs(
-  device: 'webgpu' | 'wasm',
-  weights: ModelWeights,
-  decoderOptions: DecoderOptions,
-): {
-  readonly exported: GraphFiles
-  readonly rewritten: RewrittenFiles | undefined
-  readonly options: OpeningOptions
-} {
   const tabulated = device === 'webgpu' ? tabulateRotary(weights, decoderOptions) : undefined
   const tables = tabulated?.tables ?? []
   // Read the rules before the rewrite, because the rewrite modifies the graph.
@@ -158,7 +115,17 @@ function prepareGraphs(
           isBatchable: weights.model.graph !== undefined && isBatchable(weights.model.graph),
         }
       : undefined
-  return { exported: tabulated?.exported ?? weights, rewritten, options }
+  if (device === 'webgpu') return openOnWebGpu(runtime, tabulated?.exported ?? weights, rewritten, options)
+  const ways: (() => Promise<Decoder | undefined>)[] = [
+    () => openExpanded(runtime, rewritten ?? weights, options),
+    ...(rewritten ? [() => openGrowingCache(runtime, device, rewritten, options)] : []),
+  ]
+  for (const open of ways) {
+    // Ignores all errors: the next way requires less of the device, and the last way reports its error.
+    const decoder = await open().catch(() => undefined)
+    if (decoder) return decoder
+  }
+  return openGrowingCache(runtime, device, weights, options)
 }
 
 /** Opens the graph on WebGPU: rewritten, if that works and computes what the exported graph does. */
@@ -195,18 +162,10 @@ async function openChecked(
   options: OpeningOptions,
 ): Promise<Decoder | undefined> {
   const { windows } = rewritten
-  const {
-    contextLength,
-    prefillRules,
-    cacheSizes,
-    onSlower,
-    isAhead,
-    createDevice = createGpuDevice,
-  } = options
+  const { contextLength, prefillRules, cacheSizes, onSlower, createDevice = createGpuDevice } = options
   const probes = chooseProbes({ windows, ...prefillRules, firstCapacity, contextLength })
   const key = await nameCheck(runtime, rewritten.graph, probes)
   const known = await readCheck(key)
-  if (known && isAhead) return undefined
 
   async function open(way: CheckedWay): Promise<Decoder> {
     const canCapture = way !== 'fixed-cache'
@@ -219,8 +178,7 @@ async function openChecked(
     ).catch(throwLoss)
     if (reference) {
       const decoder = await openFixedCache(runtime, device, files, options, canCapture, reference)
-      const passed = decoder.execution === 'replayed' ? way : 'fixed-cache'
-      if (!isAhead || passed === way) await writeCheck(key, passed)
+      await writeCheck(key, decoder.execution === 'replayed' ? way : 'fixed-cache')
       return decoder
     }
     device.destroy()
@@ -233,7 +191,7 @@ async function openChecked(
   const first = Math.max(fastest, known ? checkedWays.indexOf(known) : 0)
   let reason = first === fastest ? undefined : 'An earlier load found that a faster way does not work here.'
   let isFusionWrong = false
-  for (const way of checkedWays.slice(first, isAhead ? first + 1 : -1)) {
+  for (const way of checkedWays.slice(first, -1)) {
     // Without fusion, a replay would fail for the same reason.
     if (way === 'replayed' && way !== checkedWays[first] && !isFusionWrong) continue
     try {
@@ -247,8 +205,7 @@ async function openChecked(
       // The next way requires less of the device, and the last way reports its error.
       reason = describeError(error)
       isFusionWrong = error instanceof WrongFusionError
-      if (way === 'fixed-cache' && error instanceof WrongStepError && !isAhead)
-        await writeCheck(key, 'growing-cache')
+      if (way === 'fixed-cache' && error instanceof WrongStepError) await writeCheck(key, 'growing-cache')
     }
   }
   if (reason !== undefined) onSlower?.(describeSlower(reason, 'growing-cache'))

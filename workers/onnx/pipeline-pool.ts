@@ -40,7 +40,10 @@ export function poolPipelines(device: GPUDevice): void {
   const read = watchRecipes(device)
   const createPipeline = device.createComputePipeline.bind(device)
   const createPipelineAsync = device.createComputePipelineAsync.bind(device)
+  /** Only valid pipelines. */
   const ready = new Map<string, GPUComputePipeline>()
+  /** Those that were created without waiting. Nobody has been told yet if one of them is invalid. */
+  const unchecked = new Map<string, GPUComputePipeline>()
   const pending = new Map<string, Promise<GPUComputePipeline>>()
   /** Recipes by key, in the order of their first use. */
   const used = new Map<string, PipelineRecipe>()
@@ -69,10 +72,15 @@ export function poolPipelines(device: GPUDevice): void {
 
   /** An invalid recipe, perhaps of another version of this device, is ignored: its pipeline is then created again, or never. */
   async function compileAhead(recipe: PipelineRecipe): Promise<void> {
+    let compiling: Promise<unknown> | undefined
     device.pushErrorScope('validation')
-    const compiling = start(JSON.stringify(recipe), describePipeline(device, recipe))
+    try {
+      compiling = start(JSON.stringify(recipe), describePipeline(device, recipe))
+    } catch {
+      // A record of another shape.
+    }
     device.popErrorScope().catch(() => {})
-    await compiling.catch(() => {})
+    await compiling?.catch(() => {})
   }
 
   const pool: PipelinePool = {
@@ -98,8 +106,8 @@ export function poolPipelines(device: GPUDevice): void {
     const recipe = read(descriptor)
     if (!recipe) return createPipeline(descriptor)
     const key = use(recipe)
-    const pipeline = ready.get(key) ?? createPipeline(descriptor)
-    ready.set(key, pipeline)
+    const pipeline = ready.get(key) ?? unchecked.get(key) ?? createPipeline(descriptor)
+    unchecked.set(key, pipeline)
     return pipeline
   }
   device.createComputePipelineAsync = async (descriptor) => {
@@ -135,7 +143,9 @@ function watchRecipes(
   device.createPipelineLayout = (descriptor) => {
     const layout = createPipelineLayout(descriptor)
     const groups = [...descriptor.bindGroupLayouts].map((group) => group && groupEntries.get(group))
-    if (groups.every((entries) => entries !== undefined && entries !== null)) layoutGroups.set(layout, groups)
+    const isPlain = !('immediateSize' in descriptor) || descriptor.immediateSize === 0
+    if (isPlain && groups.every((entries) => entries !== undefined && entries !== null))
+      layoutGroups.set(layout, groups)
     return layout
   }
   return ({ layout, compute: { module, entryPoint, constants } }) => {

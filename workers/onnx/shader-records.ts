@@ -1,3 +1,4 @@
+import { version } from '../../lib/contract/version.js'
 import { getFile, removeEntry, toHex } from '../../lib/contract/store-layout.js'
 import type { PipelineRecipe } from './pipeline-pool.js'
 
@@ -21,7 +22,7 @@ const maxRecipes = 80
 export async function nameShaders(parts: readonly unknown[]): Promise<string | undefined> {
   // An insecure page has neither hashes nor a private file system, nor WebGPU.
   if (!isSecureContext) return undefined
-  const text = new TextEncoder().encode(JSON.stringify([...parts, navigator.userAgent]))
+  const text = new TextEncoder().encode(JSON.stringify([version, ...parts, navigator.userAgent]))
   return toHex(await crypto.subtle.digest('SHA-256', text)).slice(0, 32)
 }
 

@@ -1,11 +1,7 @@
 import { clone, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { beforeAll, describe, expect, inject, it, vi } from 'vitest'
-import { createArtificialFiles } from './artificial-weights.js'
-import { openDeviceSource } from './device-source.js'
-import { referToFile } from './external-tensor.js'
-import type { ModelWeights } from './model-weights.js'
 import { AttributeProtoSchema, ModelProtoSchema } from './onnx_pb.js'
-import { checkAhead, openDecoder } from './open-decoder.js'
+import { openDecoder } from './open-decoder.js'
 import { prefillAll } from './prefill.test-support.js'
 import { greedy } from './sampler.js'
 import { loadOnnxRuntime, type OnnxRuntime } from './session.js'
@@ -65,52 +61,21 @@ function createWeights(window?: number) {
   return { dtype: 'q8', graph, model: fromBinary(ModelProtoSchema, graph), externalData: [] } as const
 }
 
-/** The embedded model, with its weights in a file of their own. */
-function moveWeights(): ModelWeights {
-  const model = fromBinary(ModelProtoSchema, file)
-  const pieces: Uint8Array[] = []
-  let offset = 0
-  for (const tensor of model.graph!.initializer) {
-    const { rawData } = tensor
-    if (rawData.length <= 1024) continue
-    pieces.push(rawData)
-    tensor.rawData = new Uint8Array()
-    referToFile(tensor, { location: 'weights', offset, length: rawData.length })
-    offset += rawData.length
-  }
-  const data = new Uint8Array(offset)
-  let end = 0
-  for (const piece of pieces) {
-    data.set(piece, end)
-    end += piece.length
-  }
-  const graph = toBinary(ModelProtoSchema, model)
-  const externalData = [{ path: 'weights', data }]
-  return { dtype: 'q8', graph, model: fromBinary(ModelProtoSchema, graph), externalData }
-}
-
-const createOptions = (length: number) => ({
-  contextLength: length,
-  conversationCacheBytes: 0,
-  cacheSizes: { heads: undefined, headSize: undefined },
-  onSession() {},
-})
-
 /** Opens the model, and answers a prompt. */
 async function load(
   runtime: OnnxRuntime,
   device: 'webgpu' | 'wasm',
   window?: number,
   length: number = contextLength,
-  weights: ModelWeights = createWeights(window),
-  createDevice?: () => Promise<GPUDevice>,
 ) {
   const create = vi.spyOn(runtime.InferenceSession, 'create')
   const reasons: string[] = []
-  const decoder = await openDecoder(runtime, device, weights, {
-    ...createOptions(length),
+  const decoder = await openDecoder(runtime, device, createWeights(window), {
+    contextLength: length,
+    conversationCacheBytes: 0,
+    cacheSizes: { heads: undefined, headSize: undefined },
+    onSession() {},
     onSlower: (reason) => reasons.push(reason),
-    createDevice,
   })
   const sessions = create.mock.calls.length
   create.mockRestore()
@@ -158,40 +123,4 @@ describe('the check at the first load', { timeout: 300_000 }, () => {
     expect(second).toMatchObject({ execution: 'replayed', tokens, sessions: 1 })
     expect(second.reasons).toEqual([expect.stringContaining('An earlier load found')])
   })
-
-  it.runIf(inject('isSoak'))(
-    'can run ahead, with artificial weights: only a pass is remembered',
-    async () => {
-      const { tokens } = await load(await loadOnnxRuntime('wasm'), 'wasm')
-      const runtime = await loadOnnxRuntime('webgpu')
-      // Another context, since the results of the other tests are remembered.
-      const length = contextLength - 70
-      const devices = openDeviceSource([crypto.randomUUID()])
-      const { graph, model, externalData } = moveWeights()
-      const check = async () => {
-        const artificial = createArtificialFiles(fromBinary(ModelProtoSchema, graph).graph!)!
-        const weights = { dtype: undefined, graph, model: fromBinary(ModelProtoSchema, graph) }
-        await checkAhead(
-          runtime,
-          { ...weights, externalData: artificial },
-          { ...createOptions(length), createDevice: devices.createForCheck },
-        )
-      }
-      const loadAgain = () =>
-        load(
-          runtime,
-          'webgpu',
-          undefined,
-          length,
-          { dtype: 'q8', graph, model, externalData },
-          devices.create,
-        )
-      isScaleWrong = true
-      await expect(check()).resolves.toBeUndefined()
-      isScaleWrong = false
-      await check()
-      expect(await devices.createForCheck()).toBe(await devices.createForCheck())
-      expect(await loadAgain()).toEqual({ execution: 'replayed', reasons: [], tokens, sessions: 1 })
-    },
-  )
 })

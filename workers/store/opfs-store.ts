@@ -57,8 +57,8 @@ function createOpfsFile(
   found: { readonly sha256: string | undefined } | undefined,
 ): StoredFile {
   let completed = found
-  const getSegment = async (index: number): Promise<Blob> =>
-    (await getFile(directory, String(index))) ?? new Blob()
+  const getSegment = async (index: number): Promise<File> =>
+    (await getFile(directory, String(index))) ?? new File([], String(index))
   return {
     record,
     get isComplete() {
@@ -116,16 +116,18 @@ function createOpfsFile(
 /**
  * Reads a file into `target`, which has its size. A handle reads without a copy, several times as fast as a blob; but it can be
  * open only once in browsers without the mode `read-only`. If it cannot be opened, the blob is read.
+ * @param snapshot the file as it was when the reading began
+ * @throws DOMException `NotReadableError` if the file has changed since, as reading the blob does
  */
 async function readSegmentInto(
   target: Uint8Array<ArrayBuffer>,
   directory: FileSystemDirectoryHandle,
   name: string,
-  blob: Blob,
+  snapshot: File,
 ): Promise<void> {
   const file = await directory.getFileHandle(name)
   const handle = await openToRead(file).catch(() => undefined)
-  if (!handle) return void target.set(new Uint8Array(await blob.arrayBuffer()))
+  if (!handle) return void target.set(new Uint8Array(await snapshot.arrayBuffer()))
   try {
     for (let at = 0, read = 0; at < target.length; at += read) {
       read = handle.read(target.subarray(at), { at })
@@ -134,6 +136,10 @@ async function readSegmentInto(
   } finally {
     handle.close()
   }
+  const { lastModified, size } = await file.getFile()
+  // Reading the blob of a file that has changed fails.
+  if (lastModified !== snapshot.lastModified || size !== snapshot.size)
+    target.set(new Uint8Array(await snapshot.arrayBuffer()))
 }
 
 /** The mode lets other tabs read the file at the same time. Browsers that do not know it ignore it. */

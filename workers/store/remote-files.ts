@@ -192,7 +192,8 @@ export async function openRemoteFiles(
     if (isMissing) missing.set(path, Promise.resolve())
     if (isMissing) return undefined
     onProgress.stored(path, sizeBytes)
-    await file.markUsed()
+    // The file can be read, even if nothing can be written now.
+    await file.markUsed().catch(() => {})
     return file
   }
 
