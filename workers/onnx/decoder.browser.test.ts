@@ -453,6 +453,27 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
       expect(read.mock.calls.length).toBeLessThan(24)
     })
 
+    it('with at most one run of a prompt between two tokens of another when they start and end', async () => {
+      const [first] = decoders
+      first.recall([])
+      await first.prefill(prompts.king)
+      first.startAnswer(greedy, 0, prompts.king, [])
+      const ids = [await first.next(0, true)]
+      const others: Promise<number[]>[] = []
+      const delays: number[] = []
+      while (ids.length < 16) {
+        const before = runs
+        ids.push(await first.next(ids.length, ids.length < 15))
+        delays.push(runs - before)
+        if (ids.length === 3) others.push(generate(1, 'ball', { chunk: 3, count: 4 }))
+        if (ids.length === 5) others.push(generate(2, 'king', { chunk: 2, count: 3 }))
+      }
+      first.endAnswer()
+      expect(ids).toEqual(reference.king.slice(0, 16))
+      expect(await Promise.all(others)).toEqual([reference.ball.slice(0, 4), reference.king.slice(0, 3)])
+      expect(Math.max(...delays)).toBe(1)
+    })
+
     it('with the seed, the penalties and the bias of each', async () => {
       const options = [
         { ...greedy, temperature: 1.2, topK: 40, repetitionPenalty: 1.1 },

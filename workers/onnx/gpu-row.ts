@@ -111,8 +111,15 @@ export function openRow(shared: SharedModel): GpuRow {
     const { checkpoints } = computed
     for (const stop of splitAtCheckpoints(checkpoints, start, start + newIds.length)) {
       if (checkpoints.includes(ids.length)) computed.park()
-      await scheduler.run(() => compute(newIds.slice(ids.length - start, stop - start)))
+      await scheduler.run(() => computePart(newIds.slice(ids.length - start, stop - start)))
     }
+  }
+
+  /** Computes a part of a prompt. While others decode, waits for the GPU, because ONNX Runtime only submits a run. */
+  async function computePart(newIds: readonly number[]): Promise<void> {
+    await compute(newIds)
+    // Otherwise, all runs of a prompt could be submitted before the next step of another conversation.
+    if (scheduler.decodingCount > 0) await device.queue.onSubmittedWorkDone()
   }
 
   async function compute(newIds: readonly number[]): Promise<void> {
