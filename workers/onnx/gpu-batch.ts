@@ -68,6 +68,11 @@ const maxBound = 4
 /** The capacity of the cache in a capture. Only attention depends on it, and attention is replaced. */
 const captureCapacity = 64
 
+/** A run of several conversations failed. ONNX Runtime 1.30.0 on WebGPU then traps in every later run of the session. */
+export class FailedBatchError extends Error {
+  override name = 'FailedBatchError'
+}
+
 /**
  * Records the steps of a batch, and tests them.
  * @param maxRows the largest number of conversations that decode at the same time
@@ -75,7 +80,9 @@ const captureCapacity = 64
  * @param alone the recorded step of one conversation
  * @param probes a step for each of the conversations, with which each recorded step is tested
  * @returns undefined if steps cannot be computed together: the result of a row depends on other rows of its run (`PrefillRules`),
- *   the graph has states of fixed size, attention is not fused in every layer, or the logits differ from those of `probes`
+ *   the graph has states of fixed size, attention is not fused in every layer, the logits differ from those of `probes`,
+ *   or an error is thrown
+ * @throws FailedBatchError
  */
 export async function openGpuBatch(
   model: GpuModel,
@@ -89,20 +96,27 @@ export async function openGpuBatch(
   const { device } = model
   const buffers = createBuffers(model, maxRows)
   const recordings: RecordedBatch[] = []
+  let failure: unknown
   device.pushErrorScope('validation')
-  for (const rows of chooseSizes(maxRows)) {
-    const fused = await record(model, shared, buffers, rows, stepInputs, alone).catch(() => undefined)
-    const isUsable = fused && (await isCorrect(model, buffers, { rows, fused }, probes))
-    if (!isUsable) {
-      fused?.destroy()
+  try {
+    for (const rows of chooseSizes(maxRows)) {
+      const fused = await record(model, shared, buffers, rows, stepInputs, alone)
+      if (!fused) break
+      recordings.push({ rows, fused })
+      if (await isCorrect(model, buffers, { rows, fused }, probes)) continue
+      recordings.pop()
+      fused.destroy()
       break
     }
-    recordings.push({ rows, fused })
+  } catch (error) {
+    failure = error
   }
-  const error = await device.popErrorScope()
-  if (error === null && recordings.length > 0) return createBatch(model, buffers, recordings)
+  const invalid = await device.popErrorScope()
+  if (failure === undefined && invalid === null && recordings.length > 0)
+    return createBatch(model, buffers, recordings)
   for (const { fused } of recordings) fused.destroy()
   buffers.destroy()
+  if (failure instanceof FailedBatchError) throw failure
   return undefined
 }
 
@@ -197,7 +211,10 @@ async function record(
     ...Object.fromEntries(caches.map(({ present }, index) => [present, cacheTensors[index]!])),
   }
   writeLengths(model, buffers, Array<number>(rows).fill(2))
-  const run = (options: InferenceSession.RunOptions) => session.run({ ...feeds, ...pasts }, fetches, options)
+  const run = (options: InferenceSession.RunOptions) =>
+    session.run({ ...feeds, ...pasts }, fetches, options).catch((error: unknown): never => {
+      throw new FailedBatchError('ONNX Runtime could not compute a batch.', { cause: error })
+    })
   try {
     const step = await captureStep(device, shared, run)
     const layers = { attentions, caches, buffers: cacheBuffers }

@@ -6,7 +6,13 @@ import { createInvalidLogitsError, type Decoder, type FindMask } from './decoder
 import type { Dispatch } from './dispatch-recorder.js'
 import { copyCache, createFixedCache, type FixedCache } from './fixed-cache.js'
 import { maxFusedTokens } from './fuse-dispatches.js'
-import { openGpuBatch, type BatchProbe, type BatchStep, type GpuBatch } from './gpu-batch.js'
+import {
+  FailedBatchError,
+  openGpuBatch,
+  type BatchProbe,
+  type BatchStep,
+  type GpuBatch,
+} from './gpu-batch.js'
 import { describeLoss } from './gpu-device.js'
 import type { GpuModel } from './gpu-model.js'
 import { createGpuSteps, submitDispatches, type SharedSteps } from './gpu-steps.js'
@@ -48,7 +54,7 @@ export interface GpuRow {
   reportStarted(sampled: Promise<SampledToken> | undefined): void
   /** Resolves when the token is read back for which the conversation waits. */
   whenRead(): Promise<unknown>
-  /** Opens the batch of the model, if its steps equal those of this conversation alone. */
+  /** Opens the batch of the model, if its steps equal those of this conversation alone. @throws FailedBatchError */
   openBatch(maxRows: number): Promise<GpuBatch | undefined>
   /** Runs the self-test, and compares the steps with `referenceSteps`. @throws WrongStepError */
   test(): Promise<void>
@@ -232,32 +238,39 @@ export function openRow(shared: SharedModel): GpuRow {
   async function openBatch(maxRows: number): Promise<GpuBatch | undefined> {
     const lengths = probeTokens.map((tokens) => Math.min(tokens, model.contextLength - 1))
     const probeId = 1
+    const copies: FixedCache[] = []
     reset()
-    await prefill(Array.from({ length: lengths[0]! }, (_, id) => id % vocabulary))
-    // Each row has a cache of its own, because WebGPU allows no buffer twice in a dispatch that writes it.
-    const copies = Array.from({ length: maxRows }, (_, row) => {
-      const length = lengths[row % lengths.length]!
-      const copy = createFixedCache(runtime, device, caches, length + 1)
-      copyCache(device, caches, steps.cache, copy, length)
-      return copy
-    })
-    const alone: Float32Array[] = []
-    for (const length of lengths) {
-      writeStep(probeId, length + 1)
-      const dispatches = steps.chooseDispatches(length + 1)
-      if (dispatches) submitDispatches(device, dispatches)
-      else await steps.record()
-      alone.push(await tensors.readLogits())
+    try {
+      await prefill(Array.from({ length: lengths[0]! }, (_, id) => id % vocabulary))
+      // Each row has a cache of its own, because WebGPU allows no buffer twice in a dispatch that writes it.
+      for (let row = 0; row < maxRows; row += 1) {
+        const length = lengths[row % lengths.length]!
+        const copy = createFixedCache(runtime, device, caches, length + 1)
+        copies.push(copy)
+        copyCache(device, caches, steps.cache, copy, length)
+      }
+      const alone: Float32Array[] = []
+      for (const length of lengths) {
+        const dispatches = steps.chooseDispatches(length + 1)
+        if (!dispatches) return undefined
+        writeStep(probeId, length + 1)
+        submitDispatches(device, dispatches)
+        alone.push(await tensors.readLogits())
+      }
+      const probes = copies.map((cache, row): BatchProbe => {
+        const place = row % lengths.length
+        return { cache, tokenId: probeId, length: lengths[place]! + 1, logits: alone[place]! }
+      })
+      const captured = steps.recording?.captured ?? (await steps.capture())?.captured
+      return captured && (await openGpuBatch(model, shared, maxRows, tensors.inputs, captured, probes))
+    } catch (error) {
+      if (error instanceof FailedBatchError) throw error
+      // Turns need none of this.
+      return undefined
+    } finally {
+      for (const copy of copies) copy.destroy()
+      reset()
     }
-    const probes = copies.map((cache, row): BatchProbe => {
-      const place = row % lengths.length
-      return { cache, tokenId: probeId, length: lengths[place]! + 1, logits: alone[place]! }
-    })
-    const captured = steps.recording?.captured ?? (await steps.capture())?.captured
-    const batch = captured && (await openGpuBatch(model, shared, maxRows, tensors.inputs, captured, probes))
-    for (const copy of copies) copy.destroy()
-    reset()
-    return batch
   }
 
   const decoder: Decoder = {
