@@ -47,10 +47,12 @@ const sumKernel = 'input,metadata,seqlens_k,output'
 /** A recorded step with fused attention. */
 export interface FusedStep {
   readonly dispatches: readonly Dispatch[]
+  /** False if a dispatch of ONNX Runtime reads the cache. */
+  readonly canMove: boolean
   /**
    * Returns the same step with another KV cache, of any capacity.
    * @param buffers the buffers of the other cache
-   * @returns undefined if a dispatch of ONNX Runtime reads the cache
+   * @returns undefined if `canMove` is false
    */
   moveTo(buffers: readonly GPUBuffer[]): FusedStep | undefined
 }
@@ -204,6 +206,7 @@ function createStep(
 ): FusedStep {
   return {
     dispatches: parts.map((part) => (isAttention(part) ? createDispatch(device, part) : part)),
+    canMove,
     moveTo(target) {
       if (!canMove) return undefined
       const moved = parts.map((part) => (isAttention(part) ? moveCache(part, cache, target) : part))

@@ -98,7 +98,7 @@ export function openRow(shared: SharedModel): GpuRow {
   let pending: number | undefined
   /** The newest step, if it was started or requested before `next` asked for it. */
   let ahead: RowStep | undefined
-  /** The newest step that was requested from the scheduler; undefined if the conversation has left it. */
+  /** The newest step that was requested from the scheduler; undefined if it is started, or the conversation has left it. */
   let request: RowStep | undefined
   /** Resolves when the token is read back for which `next` waits. */
   let reading: Promise<unknown> | undefined
@@ -162,6 +162,7 @@ export function openRow(shared: SharedModel): GpuRow {
   function noteStarted(step: RowStep): void {
     if (pending !== undefined) computed.add([pending], step.length)
     pending = undefined
+    if (request === step) request = undefined
     step.isStarted = true
     // The dispatches are submitted before anything else reads the logits.
     computed.logitsLength = step.length
@@ -201,6 +202,8 @@ export function openRow(shared: SharedModel): GpuRow {
     const { length } = step
     if (!shared.canReplay || length > model.contextLength) return undefined
     if (shared.batch && scheduler.decodingCount > 1) {
+      // Nobody waits for the step when the answer ends. A run of ONNX Runtime would then use a cache that changes.
+      if (!steps.isRecorded(length)) return undefined
       request = step
       step.started = ignoreFailure(scheduler.step(row))
       return step
@@ -378,7 +381,8 @@ export function openRow(shared: SharedModel): GpuRow {
     },
     decoder,
     get canBatch() {
-      return shared.canReplay && request !== undefined && request.length <= maxFusedTokens
+      if (!shared.canReplay || !request) return false
+      return request.length <= maxFusedTokens && steps.isRecorded(request.length)
     },
     startStep,
     prepareStep,
