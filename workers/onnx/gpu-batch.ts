@@ -1,41 +1,23 @@
 import type { InferenceSession } from 'onnxruntime-web'
-import { replayDispatches, type CapturedStep, type Dispatch } from './dispatch-recorder.js'
+import {
+  createBatchBuffers,
+  createBatch,
+  writeGroups,
+  writeLengths,
+  type BatchBuffers,
+  type GpuBatch,
+  type RecordedBatch,
+} from './batch-steps.js'
+import type { CapturedStep } from './dispatch-recorder.js'
 import { createStorage, type FixedCache } from './fixed-cache.js'
 import { fuseBatch, type FusedBatch } from './fuse-dispatches.js'
 import type { GpuModel } from './gpu-model.js'
 import { captureStep, submitDispatches, type SharedSteps } from './gpu-steps.js'
 import { graphInputs, logitsOutput } from './graph-names.js'
 import { createOwnEncoder } from './own-encoder.js'
-import { createReadbackPool } from './readback-pool.js'
 import { countElementBytes, countTokenBytes, shapeCache } from './state-schema.js'
 import { measureDifference, stepTolerances } from './step-check.js'
-import { sampledSize, tokenIdSize, type SampledToken, type StepSampling } from './step-sampling.js'
 import { readLogits, type StepTensors } from './step-tensors.js'
-
-/** The decode step of one conversation in a batch. */
-export interface BatchStep {
-  readonly cache: Pick<FixedCache, 'buffers'>
-  /** `tokenId` is the token to compute. `logits` get the result. */
-  readonly tensors: Pick<StepTensors, 'tokenId' | 'logits'>
-  /** The total length, with the token to compute. */
-  readonly length: number
-  /** Samples the next token; undefined if the conversation does that itself. */
-  readonly sampling: StepSampling | undefined
-  /** The position of the next token in the answer. */
-  readonly position: number
-}
-
-/**
- * Decode steps of several conversations in one submit. ONNX Runtime's dispatches compute all of them. Attention is one dispatch
- * for each, with the KV cache of the conversation, so that conversations join and leave without a copy.
- */
-export interface GpuBatch {
-  /** The largest number of conversations in one submit. */
-  readonly maxRows: number
-  /** Submits one step of each conversation. @returns the sampled token of each; undefined for those without `sampling` */
-  submit(steps: readonly BatchStep[]): readonly (Promise<SampledToken> | undefined)[]
-  destroy(): void
-}
 
 /** A step of one conversation that was computed alone, for the test of a batch. */
 export interface BatchProbe {
@@ -48,22 +30,6 @@ export interface BatchProbe {
   /** The logits after the step. */
   readonly logits: Float32Array
 }
-
-/** A recorded step of `rows` conversations. */
-interface RecordedBatch {
-  readonly rows: number
-  readonly fused: FusedBatch
-}
-
-/** A recorded step with the caches of its conversations. */
-interface BoundStep {
-  readonly caches: readonly BatchStep['cache'][]
-  readonly fused: FusedBatch
-  readonly dispatches: readonly Dispatch[]
-}
-
-/** The most bound steps that are kept. */
-const maxBound = 4
 
 /** The capacity of the cache in a capture. Only attention depends on it, and attention is replaced. */
 const captureCapacity = 64
@@ -94,7 +60,7 @@ export async function openGpuBatch(
 ): Promise<GpuBatch | undefined> {
   if (!canBatch(model)) return undefined
   const { device } = model
-  const buffers = createBuffers(model, maxRows)
+  const buffers = createBatchBuffers(model, maxRows)
   const recordings: RecordedBatch[] = []
   let failure: unknown
   device.pushErrorScope('validation')
@@ -137,39 +103,6 @@ function canBatch(model: GpuModel): boolean {
 /** Returns the numbers of conversations for which a step is recorded. A smaller number uses the next larger step. */
 function chooseSizes(maxRows: number): readonly number[] {
   return [2, 4, 8, 16].filter((rows) => rows < maxRows).concat(maxRows)
-}
-
-/** The buffers of the steps of all sizes. */
-type BatchBuffers = ReturnType<typeof createBuffers>
-
-function createBuffers({ device, vocabulary, logitsType }: GpuModel, maxRows: number) {
-  const logitsSize = vocabulary * countElementBytes(logitsType)
-  const storages = {
-    tokenIds: createStorage(device, maxRows * tokenIdSize),
-    positions: createStorage(device, maxRows * tokenIdSize),
-    lastIndex: createStorage(device, maxRows * 4),
-    total: createStorage(device, 4),
-    logits: createStorage(device, maxRows * logitsSize),
-  }
-  return {
-    ...storages,
-    logitsSize,
-    destroy() {
-      for (const buffer of Object.values(storages)) buffer.destroy()
-    },
-  }
-}
-
-/** Writes the inputs of a step that depend on the lengths of the conversations. Rows without a conversation compute nothing useful. */
-function writeLengths({ device }: GpuModel, buffers: BatchBuffers, lengths: readonly number[]): void {
-  const last = lengths.map((length) => length - 1)
-  device.queue.writeBuffer(buffers.lastIndex, 0, Int32Array.from(last))
-  device.queue.writeBuffer(buffers.positions, 0, BigInt64Array.from(last, BigInt))
-  device.queue.writeBuffer(buffers.total, 0, Int32Array.of(Math.max(...lengths)))
-}
-
-function writeGroups({ writeLengths: write }: FusedBatch, lengths: readonly number[]): void {
-  write(lengths.map((length) => length - 1))
 }
 
 /** Records a step of `rows` conversations. Its capture has a cache of its own, which no conversation uses. */
@@ -252,65 +185,4 @@ async function isCorrect(
     const difference = measureDifference(actual, new Map([[logitsOutput, probe.logits]]))
     return difference < stepTolerances[logitsType]
   })
-}
-
-/** @param recordings from the smallest to the largest */
-function createBatch(model: GpuModel, buffers: BatchBuffers, recordings: readonly RecordedBatch[]): GpuBatch {
-  const { device } = model
-  const maxRows = recordings.at(-1)!.rows
-  const readbacks = createReadbackPool(device, maxRows * sampledSize)
-  /** The newest steps with other caches. A slow reader makes two steps alternate. */
-  const bound: BoundStep[] = []
-
-  function bindStep(steps: readonly BatchStep[]): BoundStep {
-    const caches = steps.map(({ cache }) => cache)
-    const known = bound.find(
-      (each) =>
-        each.caches.length === caches.length && each.caches.every((cache, row) => cache === caches[row]),
-    )
-    if (known) return known
-    const { fused } = recordings.find(({ rows }) => rows >= caches.length)!
-    const step = { caches, fused, dispatches: fused.bind(caches.map((cache) => cache.buffers)) }
-    bound.unshift(step)
-    bound.length = Math.min(bound.length, maxBound)
-    return step
-  }
-
-  return {
-    maxRows,
-    submit(steps) {
-      const lengths = steps.map(({ length }) => length)
-      const { fused, dispatches } = bindStep(steps)
-      writeLengths(model, buffers, lengths)
-      writeGroups(fused, lengths)
-      const { tokenIds, logits, logitsSize } = buffers
-      const encoder = createOwnEncoder(device)
-      for (const [row, { tensors }] of steps.entries())
-        encoder.copyBufferToBuffer(tensors.tokenId, 0, tokenIds, row * tokenIdSize, tokenIdSize)
-      const pass = encoder.beginComputePass()
-      replayDispatches(pass, dispatches)
-      pass.end()
-      for (const [row, { tensors }] of steps.entries())
-        encoder.copyBufferToBuffer(logits, row * logitsSize, tensors.logits, 0, logitsSize)
-      const samplingPass = encoder.beginComputePass()
-      for (const { sampling, position } of steps) sampling?.encode(samplingPass, position)
-      samplingPass.end()
-      const [readback, read] = readbacks.take()
-      let sizeBytes = 0
-      const readers = steps.map(({ sampling }) => {
-        const offset = sizeBytes
-        sizeBytes += sampling?.resultSize ?? 0
-        return sampling?.copyResult(encoder, readback, offset)
-      })
-      device.queue.submit([encoder.finish()])
-      // A buffer that no copy has written is not read.
-      const words = sizeBytes > 0 ? read(sizeBytes) : Promise.resolve(new Uint32Array())
-      return readers.map((readResult) => readResult && words.then(readResult))
-    },
-    destroy() {
-      for (const { fused } of recordings) fused.destroy()
-      buffers.destroy()
-      readbacks.destroy()
-    },
-  }
 }

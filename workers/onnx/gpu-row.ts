@@ -1,3 +1,5 @@
+import { RivuletError } from '../../lib/contract/errors.js'
+import type { BatchStep, GpuBatch } from './batch-steps.js'
 import { splitAtCheckpoints } from './checkpoints.js'
 import { checkSteps } from './check-steps.js'
 import { createComputedTokens, type ParkedCache } from './computed-tokens.js'
@@ -6,13 +8,7 @@ import { createInvalidLogitsError, type Decoder, type FindMask } from './decoder
 import type { Dispatch } from './dispatch-recorder.js'
 import { copyCache, createFixedCache, type FixedCache } from './fixed-cache.js'
 import { maxFusedTokens } from './fuse-dispatches.js'
-import {
-  FailedBatchError,
-  openGpuBatch,
-  type BatchProbe,
-  type BatchStep,
-  type GpuBatch,
-} from './gpu-batch.js'
+import { FailedBatchError, openGpuBatch, type BatchProbe } from './gpu-batch.js'
 import { describeLoss } from './gpu-device.js'
 import type { GpuModel } from './gpu-model.js'
 import { createGpuSteps, submitDispatches, type SharedSteps } from './gpu-steps.js'
@@ -222,7 +218,7 @@ export function openRow(shared: SharedModel): GpuRow {
     await step.started
     ahead = willContinue ? startAhead(position + 1) : undefined
     reading = step.sampled
-    const sampled = await step.sampled!.finally(() => (reading = undefined))
+    const sampled = await step.sampled!.catch(replaceDropped).finally(() => (reading = undefined))
     ranking = sampled.ranking
     const { id } = sampled
     if (id === noToken) throw createInvalidLogitsError()
@@ -235,6 +231,15 @@ export function openRow(shared: SharedModel): GpuRow {
   function reset(): void {
     dropPending()
     computed.rewind(0)
+  }
+
+  /** After a dropped step, the cache is not complete, or a growing cache could not be allocated. */
+  function replaceDropped(error: unknown): never {
+    if (error instanceof RivuletError && error.code === 'memory-exceeded') {
+      reset()
+      steps.resize(Math.min(model.firstCapacity, model.contextLength), 0)
+    }
+    throw error
   }
 
   /** Computes a step after each of `probeTokens` alone. Then opens the batch, which must compute the same. */
