@@ -133,10 +133,7 @@ it('one dispatch computes as many conversations in each layer, if only some laye
   const past = (name: string) => `past_key_values.1.${name}`
   const { batch, groups, find } = await fuse([...layer, ...other], {
     attentions: [attention, { ...attention, pastKey: past('key') }],
-    caches: [
-      ...caches,
-      ...caches.map((input, index) => ({ ...input, past: past(['key', 'value'][index]!) })),
-    ],
+    caches: [...caches, { ...caches[0]!, past: past('key') }, { ...caches[1]!, past: past('value') }],
     cacheBuffers: ['keys', 'values', 'keysOther', 'valuesOther'],
   })
   const step = (await batch(4))!

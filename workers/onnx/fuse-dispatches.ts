@@ -167,13 +167,13 @@ async function findParts(
     index += attention?.dispatches ?? 1
   }
   const conversations = rows && chooseConversations(device, found.filter(isAttention), rows)
-  const parts = await Promise.all(
-    found.map(async (part): Promise<Part> => {
-      if (!isAttention(part)) return part
+  const parts: Part[] = []
+  for (const part of found) {
+    if (isAttention(part)) {
       const shape = { ...part.shape, conversations }
-      return { ...part, shape, pipeline: await findPipeline(device, shape, pipelines) }
-    }),
-  )
+      parts.push({ ...part, shape, pipeline: await findPipeline(device, shape, pipelines) })
+    } else parts.push(part)
+  }
   const fused = new Set(
     parts
       .filter(isAttention)
