@@ -8,28 +8,17 @@ import {
   type GpuBatch,
   type RecordedBatch,
 } from './batch-steps.js'
+import { probeSteps, type BatchProbe } from './batch-probes.js'
+import { clearBuffers } from './check-steps.js'
 import type { CapturedStep } from './dispatch-recorder.js'
-import { createStorage, type FixedCache } from './fixed-cache.js'
+import { createStorage } from './fixed-cache.js'
 import { fuseBatch, type FusedBatch } from './fuse-dispatches.js'
 import type { GpuModel } from './gpu-model.js'
 import { captureStep, submitDispatches, type SharedSteps } from './gpu-steps.js'
 import { graphInputs, logitsOutput } from './graph-names.js'
-import { createOwnEncoder } from './own-encoder.js'
 import { countElementBytes, countTokenBytes, shapeCache } from './state-schema.js'
 import { measureDifference, stepTolerances } from './step-check.js'
 import { readLogits, type StepTensors } from './step-tensors.js'
-
-/** A step of one conversation that was computed alone, for the test of a batch. */
-export interface BatchProbe {
-  /** The KV cache before the step. */
-  readonly cache: Pick<FixedCache, 'buffers'>
-  /** The token to compute. */
-  readonly tokenId: number
-  /** The total length, with this token. */
-  readonly length: number
-  /** The logits after the step. */
-  readonly logits: Float32Array
-}
 
 /** The capacity of the cache in a capture. Only attention depends on it, and attention is replaced. */
 const captureCapacity = 64
@@ -44,7 +33,7 @@ export class FailedBatchError extends Error {
  * @param maxRows the largest number of conversations that decode at the same time
  * @param stepInputs the inputs of a step of one conversation
  * @param alone the recorded step of one conversation
- * @param probes a step for each of the conversations, with which each recorded step is tested
+ * @param probes a conversation for each row, with which each recorded step is tested
  * @returns undefined if steps cannot be computed together: the result of a row depends on other rows of its run (`PrefillRules`),
  *   the graph has states of fixed size, attention is not fused in every layer, the logits differ from those of `probes`,
  *   or an error is thrown
@@ -157,32 +146,44 @@ async function record(
   }
 }
 
-/** Computes the probes in all rows of a step. @returns true if the logits equal those of the same steps alone */
+/**
+ * Computes the steps of the probes in all rows of a recorded step, and then the last step again without the last row.
+ * @returns true if the logits equal those of the same steps alone
+ */
 async function isCorrect(
+  model: GpuModel,
+  buffers: BatchBuffers,
+  recording: RecordedBatch,
+  probes: readonly BatchProbe[],
+): Promise<boolean> {
+  const { rows } = recording
+  const chosen = probes.slice(0, rows)
+  for (const { reset } of chosen) reset()
+  for (let step = 0; step < probeSteps; step += 1)
+    if (!(await isSameStep(model, buffers, recording, chosen, step))) return false
+  return isSameStep(model, buffers, recording, chosen.slice(0, -1), probeSteps - 1)
+}
+
+/** @param step the index of the step of each probe */
+async function isSameStep(
   model: GpuModel,
   buffers: BatchBuffers,
   { rows, fused }: RecordedBatch,
   probes: readonly BatchProbe[],
+  step: number,
 ): Promise<boolean> {
   const { device, vocabulary, logitsType } = model
-  const chosen = probes.slice(0, rows)
-  device.queue.writeBuffer(
-    buffers.tokenIds,
-    0,
-    BigInt64Array.from(chosen, ({ tokenId }) => BigInt(tokenId)),
-  )
-  const lengths = chosen.map(({ length }) => length)
+  const ids = probes.map(({ tokenIds }) => BigInt(tokenIds[step]!))
+  device.queue.writeBuffer(buffers.tokenIds, 0, BigInt64Array.from(ids))
+  const lengths = probes.map(({ length }) => length + step + 1)
   writeLengths(model, buffers, lengths)
   writeGroups(fused, lengths)
-  // Otherwise, a step that writes nothing could pass with the result of an earlier step.
-  const encoder = createOwnEncoder(device)
-  encoder.clearBuffer(buffers.logits)
-  device.queue.submit([encoder.finish()])
-  submitDispatches(device, fused.bind(chosen.map(({ cache }) => cache.buffers)))
+  clearBuffers(device, [buffers.logits])
+  submitDispatches(device, fused.bind(probes.map(({ cache }) => cache.buffers)))
   const logits = await readLogits(device, buffers.logits, logitsType, rows * vocabulary)
-  return chosen.every((probe, row) => {
+  return probes.every((probe, row) => {
     const actual = new Map([[logitsOutput, logits.subarray(row * vocabulary, (row + 1) * vocabulary)]])
-    const difference = measureDifference(actual, new Map([[logitsOutput, probe.logits]]))
+    const difference = measureDifference(actual, new Map([[logitsOutput, probe.logits[step]!]]))
     return difference < stepTolerances[logitsType]
   })
 }

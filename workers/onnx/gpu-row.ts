@@ -1,4 +1,5 @@
 import { RivuletError } from '../../lib/contract/errors.js'
+import { createProbes, probeSteps, type BatchProbes } from './batch-probes.js'
 import type { BatchStep, GpuBatch } from './batch-steps.js'
 import { splitAtCheckpoints } from './checkpoints.js'
 import { checkSteps } from './check-steps.js'
@@ -6,9 +7,9 @@ import { createComputedTokens, type ParkedCache } from './computed-tokens.js'
 import type { Conversations } from './conversations.js'
 import { createInvalidLogitsError, type Decoder, type FindMask } from './decoder.js'
 import type { Dispatch } from './dispatch-recorder.js'
-import { copyCache, createFixedCache, type FixedCache } from './fixed-cache.js'
+import type { FixedCache } from './fixed-cache.js'
 import { maxFusedTokens } from './fuse-dispatches.js'
-import { FailedBatchError, openGpuBatch, type BatchProbe } from './gpu-batch.js'
+import { FailedBatchError, openGpuBatch } from './gpu-batch.js'
 import { describeLoss } from './gpu-device.js'
 import type { GpuModel } from './gpu-model.js'
 import { createGpuSteps, submitDispatches, type SharedSteps } from './gpu-steps.js'
@@ -74,13 +75,10 @@ interface RowStep {
   sampled: Promise<SampledToken> | undefined
 }
 
-/** The prompts with which a batch is tested, in tokens. The longest one has as many tokens as those of the self-test. */
-const probeTokens = [20, 9] as const
-
 /** Opens another conversation. */
 export function openRow(shared: SharedModel): GpuRow {
   const { model, conversations, scheduler } = shared
-  const { runtime, device, session, caches, fixedStates, vocabulary, logitsType, prefillRules } = model
+  const { device, session, caches, fixedStates, vocabulary, logitsType, prefillRules } = model
   const steps = createGpuSteps(model, shared)
   const { tensors, states } = steps
   const { logits, tokenId } = tensors
@@ -242,41 +240,33 @@ export function openRow(shared: SharedModel): GpuRow {
     throw error
   }
 
-  /** Computes a step after each of `probeTokens` alone. Then opens the batch, which must compute the same. */
+  /** Computes the steps of probes alone. Then opens the batch, which must compute the same. */
   async function openBatch(maxRows: number): Promise<GpuBatch | undefined> {
-    const lengths = probeTokens.map((tokens) => Math.min(tokens, model.contextLength - 1))
-    const probeId = 1
-    const copies: FixedCache[] = []
+    let probes: BatchProbes | undefined
     reset()
     try {
-      await prefill(Array.from({ length: lengths[0]! }, (_, id) => id % vocabulary))
-      // Each row has a cache of its own, because WebGPU allows no buffer twice in a dispatch that writes it.
-      for (let row = 0; row < maxRows; row += 1) {
-        const length = lengths[row % lengths.length]!
-        const copy = createFixedCache(runtime, device, caches, length + 1)
-        copies.push(copy)
-        copyCache(device, caches, steps.cache, copy, length)
-      }
-      const alone: Float32Array[] = []
-      for (const length of lengths) {
-        const dispatches = steps.chooseDispatches(length + 1)
-        if (!dispatches) return undefined
-        writeStep(probeId, length + 1)
-        submitDispatches(device, dispatches)
-        alone.push(await tensors.readLogits())
-      }
-      const probes = copies.map((cache, row): BatchProbe => {
-        const place = row % lengths.length
-        return { cache, tokenId: probeId, length: lengths[place]! + 1, logits: alone[place]! }
-      })
+      probes = createProbes(model, maxRows)
+      if (!probes) return undefined
+      await prefill(probes.promptIds)
+      probes.savePrompt(steps.cache)
+      steps.reserve(probes.promptIds.length + probeSteps, ids.length)
+      for (const probe of probes.list)
+        for (const [step, id] of probe.tokenIds.entries()) {
+          const length = probe.length + step + 1
+          const dispatches = steps.chooseDispatches(length)
+          if (!dispatches) return undefined
+          writeStep(id, length)
+          submitDispatches(device, dispatches)
+          probe.logits.push(await tensors.readLogits())
+        }
       const captured = steps.recording?.captured ?? (await steps.capture())?.captured
-      return captured && (await openGpuBatch(model, shared, maxRows, tensors.inputs, captured, probes))
+      return captured && (await openGpuBatch(model, shared, maxRows, tensors.inputs, captured, probes.list))
     } catch (error) {
       if (error instanceof FailedBatchError) throw error
       // Turns need none of this.
       return undefined
     } finally {
-      for (const copy of copies) copy.destroy()
+      probes?.destroy()
       reset()
     }
   }
