@@ -108,7 +108,8 @@ async function capture(decoder: CheckedDecoder, length: number): Promise<DecodeS
   throw new WrongStepError('A captured step cannot be replayed.')
 }
 
-function clearBuffers(device: GPUDevice, buffers: readonly GPUBuffer[]): void {
+/** Fills buffers with zeros, so that a step that writes nothing cannot pass with the result of an earlier step. */
+export function clearBuffers(device: GPUDevice, buffers: readonly GPUBuffer[]): void {
   const encoder = device.createCommandEncoder()
   for (const buffer of buffers) encoder.clearBuffer(buffer)
   device.queue.submit([encoder.finish()])

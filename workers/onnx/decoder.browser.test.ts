@@ -522,6 +522,23 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
       expect(plain).toEqual(reference.ball.slice(0, count))
     })
 
+    it('without a run of ONNX Runtime that nobody waits for, also in the first answer of one', async () => {
+      const [first] = decoders
+      const fork = first.fork()
+      for (const decoder of [first, fork]) {
+        decoder.recall([])
+        await decoder.prefill(prompts.king)
+        decoder.startAnswer(greedy, 0, prompts.king, [])
+      }
+      const before = runs
+      expect(await first.next(0, true)).toBe(reference.king[0])
+      expect(await fork.next(0, true)).toBe(reference.king[0])
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      expect(runs).toBe(before)
+      expect(await fork.next(1, true)).toBe(reference.king[1])
+      for (const decoder of [first, fork]) decoder.endAnswer()
+    })
+
     it.runIf(inject('isSoak'))('three of them at least twice as fast as one', async () => {
       const count = 20
       const measure = async (indexes: readonly (0 | 1 | 2)[]) => {

@@ -93,7 +93,7 @@ async function fuse(
   const step: CapturedStep = { capture: recording, replay: recording }
   const model = { attentions: [attention], caches, buffers: cacheBuffers.map(find), ...changed }
   const fused = await fuseDispatches(device, step, model, new Map())
-  const batch = () => fuseBatch(device, step, 3, step, model, new Map())
+  const batch = (rows = 3) => fuseBatch(device, step, rows, step, model, new Map())
   return { recorded, fused: fused?.dispatches, moveTo: fused?.moveTo, batch, groups, written, find }
 }
 
@@ -121,6 +121,33 @@ it('one dispatch computes the attention of as many conversations as there are bu
   ])
   // A step of fewer conversations needs fewer dispatches.
   expect(step.bind(cachesOf(2))).toHaveLength(3)
+})
+
+it('one dispatch computes as many conversations in each layer, if only some layers rotate', async () => {
+  const other = layer
+    .map(([kernel, labels]): (typeof layer)[number] => [
+      kernel,
+      labels.replaceAll(/(keys|values|value|query|key|rotatedQuery|rotatedKey|output)(?=,|$)/g, '$1Other'),
+    ])
+    .toSpliced(1, 1)
+  const past = (name: string) => `past_key_values.1.${name}`
+  const { batch, groups, find } = await fuse([...layer, ...other], {
+    attentions: [attention, { ...attention, pastKey: past('key') }],
+    caches: [...caches, { ...caches[0]!, past: past('key') }, { ...caches[1]!, past: past('value') }],
+    cacheBuffers: ['keys', 'values', 'keysOther', 'valuesOther'],
+  })
+  const step = (await batch(4))!
+  groups.length = 0
+  const names = ['keys', 'values', 'keysOther', 'valuesOther']
+  const cachesOf = (count: number) =>
+    Array.from({ length: count }, (_, row) => names.map((name) => find(`${name} of ${row}`)))
+  step.bind(cachesOf(3))
+  expect(groups.flat()).not.toContain(undefined)
+  const counts = [2, 1].map((count) => count * 2)
+  expect(groups.map((group) => group.filter((label) => label.includes(' of ')).length)).toEqual([
+    ...counts,
+    ...counts,
+  ])
 })
 
 it('conversations have no caches of their own if a dispatch of ONNX Runtime reads the cache', async () => {

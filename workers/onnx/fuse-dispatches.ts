@@ -47,10 +47,12 @@ const sumKernel = 'input,metadata,seqlens_k,output'
 /** A recorded step with fused attention. */
 export interface FusedStep {
   readonly dispatches: readonly Dispatch[]
+  /** False if a dispatch of ONNX Runtime reads the cache. */
+  readonly canMove: boolean
   /**
    * Returns the same step with another KV cache, of any capacity.
    * @param buffers the buffers of the other cache
-   * @returns undefined if a dispatch of ONNX Runtime reads the cache
+   * @returns undefined if `canMove` is false
    */
   moveTo(buffers: readonly GPUBuffer[]): FusedStep | undefined
 }
@@ -107,8 +109,8 @@ export async function fuseBatch(
 ): Promise<FusedBatch | undefined> {
   const named = mergeProducts(device, nameDispatches(step), alone, rows)
   const { parts, canMove } = await findParts(device, named, model, rows, pipelines)
-  if (!canMove) return undefined
-  const perDispatch = Math.min(...parts.filter(isAttention).map(({ shape }) => shape.conversations ?? 1))
+  const perDispatch = parts.find(isAttention)?.shape.conversations ?? 0
+  if (!canMove || perDispatch < 1) return undefined
   const { storage, uniform, copyTarget } = bufferUsage
   const groups = Array.from({ length: Math.ceil(rows / perDispatch) }, () =>
     device.createBuffer({ size: attentionGroupSize, usage: uniform | copyTarget }),
@@ -158,15 +160,19 @@ async function findParts(
   rows: number | undefined,
   pipelines: AttentionPipelines,
 ): Promise<{ readonly parts: readonly Part[]; readonly canMove: boolean }> {
-  const parts: Part[] = []
+  const found: (Dispatch | FoundAttention)[] = []
   for (let index = 0; index < named.length;) {
-    const found = findAttention(named, index, model)
-    if (found) {
-      const conversations = rows && chooseConversations(device, found.shape, rows)
-      const shape = { ...found.shape, conversations }
-      parts.push({ ...found, shape, pipeline: await findPipeline(device, shape, pipelines) })
-    } else parts.push(named[index]!.dispatch)
-    index += found?.dispatches ?? 1
+    const attention = findAttention(named, index, model)
+    found.push(attention ?? named[index]!.dispatch)
+    index += attention?.dispatches ?? 1
+  }
+  const conversations = rows && chooseConversations(device, found.filter(isAttention), rows)
+  const parts: Part[] = []
+  for (const part of found) {
+    if (isAttention(part)) {
+      const shape = { ...part.shape, conversations }
+      parts.push({ ...part, shape, pipeline: await findPipeline(device, shape, pipelines) })
+    } else parts.push(part)
   }
   const fused = new Set(
     parts
@@ -176,11 +182,19 @@ async function findParts(
   return { parts, canMove: model.buffers.every((buffer) => fused.has(buffer)) }
 }
 
-function chooseConversations({ limits }: GPUDevice, shape: AttentionShape, rows: number): number {
-  return Math.min(rows, countConversations(shape, limits.maxStorageBuffersPerShaderStage))
+/** Chooses the number of conversations in one dispatch. It is the same for all layers, because they share the uniforms of a group. */
+function chooseConversations(
+  { limits }: GPUDevice,
+  attentions: readonly FoundAttention[],
+  rows: number,
+): number {
+  const counts = attentions.map(({ shape }) =>
+    countConversations(shape, limits.maxStorageBuffersPerShaderStage),
+  )
+  return Math.min(rows, ...counts)
 }
 
-function isAttention(part: Part): part is FusedPart {
+function isAttention<Attention extends FoundAttention>(part: Dispatch | Attention): part is Attention {
   return 'shape' in part
 }
 
@@ -192,6 +206,7 @@ function createStep(
 ): FusedStep {
   return {
     dispatches: parts.map((part) => (isAttention(part) ? createDispatch(device, part) : part)),
+    canMove,
     moveTo(target) {
       if (!canMove) return undefined
       const moved = parts.map((part) => (isAttention(part) ? moveCache(part, cache, target) : part))

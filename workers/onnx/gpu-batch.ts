@@ -1,81 +1,43 @@
 import type { InferenceSession } from 'onnxruntime-web'
-import { replayDispatches, type CapturedStep, type Dispatch } from './dispatch-recorder.js'
-import { createStorage, type FixedCache } from './fixed-cache.js'
+import {
+  createBatchBuffers,
+  createBatch,
+  writeGroups,
+  writeLengths,
+  type BatchBuffers,
+  type GpuBatch,
+  type RecordedBatch,
+} from './batch-steps.js'
+import { probeSteps, type BatchProbe } from './batch-probes.js'
+import { clearBuffers } from './check-steps.js'
+import type { CapturedStep } from './dispatch-recorder.js'
+import { createStorage } from './fixed-cache.js'
 import { fuseBatch, type FusedBatch } from './fuse-dispatches.js'
 import type { GpuModel } from './gpu-model.js'
 import { captureStep, submitDispatches, type SharedSteps } from './gpu-steps.js'
 import { graphInputs, logitsOutput } from './graph-names.js'
-import { createOwnEncoder } from './own-encoder.js'
-import { createReadbackPool } from './readback-pool.js'
 import { countElementBytes, countTokenBytes, shapeCache } from './state-schema.js'
 import { measureDifference, stepTolerances } from './step-check.js'
-import { sampledSize, tokenIdSize, type SampledToken, type StepSampling } from './step-sampling.js'
 import { readLogits, type StepTensors } from './step-tensors.js'
-
-/** The decode step of one conversation in a batch. */
-export interface BatchStep {
-  readonly cache: Pick<FixedCache, 'buffers'>
-  /** `tokenId` is the token to compute. `logits` get the result. */
-  readonly tensors: Pick<StepTensors, 'tokenId' | 'logits'>
-  /** The total length, with the token to compute. */
-  readonly length: number
-  /** Samples the next token; undefined if the conversation does that itself. */
-  readonly sampling: StepSampling | undefined
-  /** The position of the next token in the answer. */
-  readonly position: number
-}
-
-/**
- * Decode steps of several conversations in one submit. ONNX Runtime's dispatches compute all of them. Attention is one dispatch
- * for each, with the KV cache of the conversation, so that conversations join and leave without a copy.
- */
-export interface GpuBatch {
-  /** The largest number of conversations in one submit. */
-  readonly maxRows: number
-  /** Submits one step of each conversation. @returns the sampled token of each; undefined for those without `sampling` */
-  submit(steps: readonly BatchStep[]): readonly (Promise<SampledToken> | undefined)[]
-  destroy(): void
-}
-
-/** A step of one conversation that was computed alone, for the test of a batch. */
-export interface BatchProbe {
-  /** The KV cache before the step. */
-  readonly cache: Pick<FixedCache, 'buffers'>
-  /** The token to compute. */
-  readonly tokenId: number
-  /** The total length, with this token. */
-  readonly length: number
-  /** The logits after the step. */
-  readonly logits: Float32Array
-}
-
-/** A recorded step of `rows` conversations. */
-interface RecordedBatch {
-  readonly rows: number
-  readonly fused: FusedBatch
-}
-
-/** A recorded step with the caches of its conversations. */
-interface BoundStep {
-  readonly caches: readonly BatchStep['cache'][]
-  readonly fused: FusedBatch
-  readonly dispatches: readonly Dispatch[]
-}
-
-/** The most bound steps that are kept. */
-const maxBound = 4
 
 /** The capacity of the cache in a capture. Only attention depends on it, and attention is replaced. */
 const captureCapacity = 64
+
+/** A run of several conversations failed. ONNX Runtime 1.30.0 on WebGPU then traps in every later run of the session. */
+export class FailedBatchError extends Error {
+  override name = 'FailedBatchError'
+}
 
 /**
  * Records the steps of a batch, and tests them.
  * @param maxRows the largest number of conversations that decode at the same time
  * @param stepInputs the inputs of a step of one conversation
  * @param alone the recorded step of one conversation
- * @param probes a step for each of the conversations, with which each recorded step is tested
+ * @param probes a conversation for each row, with which each recorded step is tested
  * @returns undefined if steps cannot be computed together: the result of a row depends on other rows of its run (`PrefillRules`),
- *   the graph has states of fixed size, attention is not fused in every layer, or the logits differ from those of `probes`
+ *   the graph has states of fixed size, attention is not fused in every layer, the logits differ from those of `probes`,
+ *   or an error is thrown
+ * @throws FailedBatchError
  */
 export async function openGpuBatch(
   model: GpuModel,
@@ -87,22 +49,29 @@ export async function openGpuBatch(
 ): Promise<GpuBatch | undefined> {
   if (!canBatch(model)) return undefined
   const { device } = model
-  const buffers = createBuffers(model, maxRows)
+  const buffers = createBatchBuffers(model, maxRows)
   const recordings: RecordedBatch[] = []
+  let failure: unknown
   device.pushErrorScope('validation')
-  for (const rows of chooseSizes(maxRows)) {
-    const fused = await record(model, shared, buffers, rows, stepInputs, alone).catch(() => undefined)
-    const isUsable = fused && (await isCorrect(model, buffers, { rows, fused }, probes))
-    if (!isUsable) {
-      fused?.destroy()
+  try {
+    for (const rows of chooseSizes(maxRows)) {
+      const fused = await record(model, shared, buffers, rows, stepInputs, alone)
+      if (!fused) break
+      recordings.push({ rows, fused })
+      if (await isCorrect(model, buffers, { rows, fused }, probes)) continue
+      recordings.pop()
+      fused.destroy()
       break
     }
-    recordings.push({ rows, fused })
+  } catch (error) {
+    failure = error
   }
-  const error = await device.popErrorScope()
-  if (error === null && recordings.length > 0) return createBatch(model, buffers, recordings)
+  const invalid = await device.popErrorScope()
+  if (failure === undefined && invalid === null && recordings.length > 0)
+    return createBatch(model, buffers, recordings)
   for (const { fused } of recordings) fused.destroy()
   buffers.destroy()
+  if (failure instanceof FailedBatchError) throw failure
   return undefined
 }
 
@@ -123,39 +92,6 @@ function canBatch(model: GpuModel): boolean {
 /** Returns the numbers of conversations for which a step is recorded. A smaller number uses the next larger step. */
 function chooseSizes(maxRows: number): readonly number[] {
   return [2, 4, 8, 16].filter((rows) => rows < maxRows).concat(maxRows)
-}
-
-/** The buffers of the steps of all sizes. */
-type BatchBuffers = ReturnType<typeof createBuffers>
-
-function createBuffers({ device, vocabulary, logitsType }: GpuModel, maxRows: number) {
-  const logitsSize = vocabulary * countElementBytes(logitsType)
-  const storages = {
-    tokenIds: createStorage(device, maxRows * tokenIdSize),
-    positions: createStorage(device, maxRows * tokenIdSize),
-    lastIndex: createStorage(device, maxRows * 4),
-    total: createStorage(device, 4),
-    logits: createStorage(device, maxRows * logitsSize),
-  }
-  return {
-    ...storages,
-    logitsSize,
-    destroy() {
-      for (const buffer of Object.values(storages)) buffer.destroy()
-    },
-  }
-}
-
-/** Writes the inputs of a step that depend on the lengths of the conversations. Rows without a conversation compute nothing useful. */
-function writeLengths({ device }: GpuModel, buffers: BatchBuffers, lengths: readonly number[]): void {
-  const last = lengths.map((length) => length - 1)
-  device.queue.writeBuffer(buffers.lastIndex, 0, Int32Array.from(last))
-  device.queue.writeBuffer(buffers.positions, 0, BigInt64Array.from(last, BigInt))
-  device.queue.writeBuffer(buffers.total, 0, Int32Array.of(Math.max(...lengths)))
-}
-
-function writeGroups({ writeLengths: write }: FusedBatch, lengths: readonly number[]): void {
-  write(lengths.map((length) => length - 1))
 }
 
 /** Records a step of `rows` conversations. Its capture has a cache of its own, which no conversation uses. */
@@ -197,7 +133,10 @@ async function record(
     ...Object.fromEntries(caches.map(({ present }, index) => [present, cacheTensors[index]!])),
   }
   writeLengths(model, buffers, Array<number>(rows).fill(2))
-  const run = (options: InferenceSession.RunOptions) => session.run({ ...feeds, ...pasts }, fetches, options)
+  const run = (options: InferenceSession.RunOptions) =>
+    session.run({ ...feeds, ...pasts }, fetches, options).catch((error: unknown): never => {
+      throw new FailedBatchError('ONNX Runtime could not compute a batch.', { cause: error })
+    })
   try {
     const step = await captureStep(device, shared, run)
     const layers = { attentions, caches, buffers: cacheBuffers }
@@ -207,93 +146,44 @@ async function record(
   }
 }
 
-/** Computes the probes in all rows of a step. @returns true if the logits equal those of the same steps alone */
+/**
+ * Computes the steps of the probes in all rows of a recorded step, and then the last step again without the last row.
+ * @returns true if the logits equal those of the same steps alone
+ */
 async function isCorrect(
+  model: GpuModel,
+  buffers: BatchBuffers,
+  recording: RecordedBatch,
+  probes: readonly BatchProbe[],
+): Promise<boolean> {
+  const { rows } = recording
+  const chosen = probes.slice(0, rows)
+  for (const { reset } of chosen) reset()
+  for (let step = 0; step < probeSteps; step += 1)
+    if (!(await isSameStep(model, buffers, recording, chosen, step))) return false
+  return isSameStep(model, buffers, recording, chosen.slice(0, -1), probeSteps - 1)
+}
+
+/** @param step the index of the step of each probe */
+async function isSameStep(
   model: GpuModel,
   buffers: BatchBuffers,
   { rows, fused }: RecordedBatch,
   probes: readonly BatchProbe[],
+  step: number,
 ): Promise<boolean> {
   const { device, vocabulary, logitsType } = model
-  const chosen = probes.slice(0, rows)
-  device.queue.writeBuffer(
-    buffers.tokenIds,
-    0,
-    BigInt64Array.from(chosen, ({ tokenId }) => BigInt(tokenId)),
-  )
-  const lengths = chosen.map(({ length }) => length)
+  const ids = probes.map(({ tokenIds }) => BigInt(tokenIds[step]!))
+  device.queue.writeBuffer(buffers.tokenIds, 0, BigInt64Array.from(ids))
+  const lengths = probes.map(({ length }) => length + step + 1)
   writeLengths(model, buffers, lengths)
   writeGroups(fused, lengths)
-  // Otherwise, a step that writes nothing could pass with the result of an earlier step.
-  const encoder = createOwnEncoder(device)
-  encoder.clearBuffer(buffers.logits)
-  device.queue.submit([encoder.finish()])
-  submitDispatches(device, fused.bind(chosen.map(({ cache }) => cache.buffers)))
+  clearBuffers(device, [buffers.logits])
+  submitDispatches(device, fused.bind(probes.map(({ cache }) => cache.buffers)))
   const logits = await readLogits(device, buffers.logits, logitsType, rows * vocabulary)
-  return chosen.every((probe, row) => {
+  return probes.every((probe, row) => {
     const actual = new Map([[logitsOutput, logits.subarray(row * vocabulary, (row + 1) * vocabulary)]])
-    const difference = measureDifference(actual, new Map([[logitsOutput, probe.logits]]))
+    const difference = measureDifference(actual, new Map([[logitsOutput, probe.logits[step]!]]))
     return difference < stepTolerances[logitsType]
   })
-}
-
-/** @param recordings from the smallest to the largest */
-function createBatch(model: GpuModel, buffers: BatchBuffers, recordings: readonly RecordedBatch[]): GpuBatch {
-  const { device } = model
-  const maxRows = recordings.at(-1)!.rows
-  const readbacks = createReadbackPool(device, maxRows * sampledSize)
-  /** The newest steps with other caches. A slow reader makes two steps alternate. */
-  const bound: BoundStep[] = []
-
-  function bindStep(steps: readonly BatchStep[]): BoundStep {
-    const caches = steps.map(({ cache }) => cache)
-    const known = bound.find(
-      (each) =>
-        each.caches.length === caches.length && each.caches.every((cache, row) => cache === caches[row]),
-    )
-    if (known) return known
-    const { fused } = recordings.find(({ rows }) => rows >= caches.length)!
-    const step = { caches, fused, dispatches: fused.bind(caches.map((cache) => cache.buffers)) }
-    bound.unshift(step)
-    bound.length = Math.min(bound.length, maxBound)
-    return step
-  }
-
-  return {
-    maxRows,
-    submit(steps) {
-      const lengths = steps.map(({ length }) => length)
-      const { fused, dispatches } = bindStep(steps)
-      writeLengths(model, buffers, lengths)
-      writeGroups(fused, lengths)
-      const { tokenIds, logits, logitsSize } = buffers
-      const encoder = createOwnEncoder(device)
-      for (const [row, { tensors }] of steps.entries())
-        encoder.copyBufferToBuffer(tensors.tokenId, 0, tokenIds, row * tokenIdSize, tokenIdSize)
-      const pass = encoder.beginComputePass()
-      replayDispatches(pass, dispatches)
-      pass.end()
-      for (const [row, { tensors }] of steps.entries())
-        encoder.copyBufferToBuffer(logits, row * logitsSize, tensors.logits, 0, logitsSize)
-      const samplingPass = encoder.beginComputePass()
-      for (const { sampling, position } of steps) sampling?.encode(samplingPass, position)
-      samplingPass.end()
-      const [readback, read] = readbacks.take()
-      let sizeBytes = 0
-      const readers = steps.map(({ sampling }) => {
-        const offset = sizeBytes
-        sizeBytes += sampling?.resultSize ?? 0
-        return sampling?.copyResult(encoder, readback, offset)
-      })
-      device.queue.submit([encoder.finish()])
-      // A buffer that no copy has written is not read.
-      const words = sizeBytes > 0 ? read(sizeBytes) : Promise.resolve(new Uint32Array())
-      return readers.map((readResult) => readResult && words.then(readResult))
-    },
-    destroy() {
-      for (const { fused } of recordings) fused.destroy()
-      buffers.destroy()
-      readbacks.destroy()
-    },
-  }
 }

@@ -3,6 +3,7 @@ import { createConversations } from './conversations.js'
 import type { Decoder } from './decoder.js'
 import type { GpuModel } from './gpu-model.js'
 import { openRow, type GpuRow, type SharedModel } from './gpu-row.js'
+import { startSteps } from './start-steps.js'
 import { createStepScheduler } from './step-scheduler.js'
 
 /**
@@ -24,7 +25,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
     ),
     scheduler: createStepScheduler<GpuRow>(
       () => shared.batch?.maxRows ?? 1,
-      (rows) => computeSteps(shared, rows),
+      (rows, report) => startSteps(shared, rows, report),
       (row) => row.whenRead(),
     ),
     batch: undefined,
@@ -37,13 +38,4 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   const { maxRows = 1 } = model
   if (maxRows > 1 && shared.canReplay) shared.batch = await row.openBatch(maxRows)
   return row.decoder
-}
-
-/** Starts the requested steps of the conversations: together where that is possible, otherwise one after the other. */
-async function computeSteps({ batch }: SharedModel, rows: readonly GpuRow[]): Promise<void> {
-  const together = batch ? rows.filter(({ canBatch }) => canBatch) : []
-  const batched = together.length > 1 ? together : []
-  const sampled = batched.length > 0 ? batch?.submit(batched.map((row) => row.prepareStep())) : undefined
-  for (const [index, row] of batched.entries()) row.reportStarted(sampled?.[index])
-  for (const row of rows) if (!batched.includes(row)) await row.startStep()
 }

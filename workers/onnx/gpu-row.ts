@@ -1,12 +1,15 @@
+import { RivuletError } from '../../lib/contract/errors.js'
+import { createProbes, probeSteps, type BatchProbes } from './batch-probes.js'
+import type { BatchStep, GpuBatch } from './batch-steps.js'
 import { splitAtCheckpoints } from './checkpoints.js'
 import { checkSteps } from './check-steps.js'
 import { createComputedTokens, type ParkedCache } from './computed-tokens.js'
 import type { Conversations } from './conversations.js'
 import { createInvalidLogitsError, type Decoder, type FindMask } from './decoder.js'
 import type { Dispatch } from './dispatch-recorder.js'
-import { copyCache, createFixedCache, type FixedCache } from './fixed-cache.js'
+import type { FixedCache } from './fixed-cache.js'
 import { maxFusedTokens } from './fuse-dispatches.js'
-import { openGpuBatch, type BatchProbe, type BatchStep, type GpuBatch } from './gpu-batch.js'
+import { FailedBatchError, openGpuBatch } from './gpu-batch.js'
 import { describeLoss } from './gpu-device.js'
 import type { GpuModel } from './gpu-model.js'
 import { createGpuSteps, submitDispatches, type SharedSteps } from './gpu-steps.js'
@@ -48,7 +51,7 @@ export interface GpuRow {
   reportStarted(sampled: Promise<SampledToken> | undefined): void
   /** Resolves when the token is read back for which the conversation waits. */
   whenRead(): Promise<unknown>
-  /** Opens the batch of the model, if its steps equal those of this conversation alone. */
+  /** Opens the batch of the model, if its steps equal those of this conversation alone. @throws FailedBatchError */
   openBatch(maxRows: number): Promise<GpuBatch | undefined>
   /** Runs the self-test, and compares the steps with `referenceSteps`. @throws WrongStepError */
   test(): Promise<void>
@@ -72,13 +75,10 @@ interface RowStep {
   sampled: Promise<SampledToken> | undefined
 }
 
-/** The prompts with which a batch is tested, in tokens. The longest one has as many tokens as those of the self-test. */
-const probeTokens = [20, 9] as const
-
 /** Opens another conversation. */
 export function openRow(shared: SharedModel): GpuRow {
   const { model, conversations, scheduler } = shared
-  const { runtime, device, session, caches, fixedStates, vocabulary, logitsType, prefillRules } = model
+  const { device, session, caches, fixedStates, vocabulary, logitsType, prefillRules } = model
   const steps = createGpuSteps(model, shared)
   const { tensors, states } = steps
   const { logits, tokenId } = tensors
@@ -92,7 +92,7 @@ export function openRow(shared: SharedModel): GpuRow {
   let pending: number | undefined
   /** The newest step, if it was started or requested before `next` asked for it. */
   let ahead: RowStep | undefined
-  /** The newest step that was requested from the scheduler; undefined if the conversation has left it. */
+  /** The newest step that was requested from the scheduler; undefined if it is started, or the conversation has left it. */
   let request: RowStep | undefined
   /** Resolves when the token is read back for which `next` waits. */
   let reading: Promise<unknown> | undefined
@@ -163,6 +163,7 @@ export function openRow(shared: SharedModel): GpuRow {
   function noteStarted(step: RowStep): void {
     if (pending !== undefined) computed.add([pending], step.length)
     pending = undefined
+    if (request === step) request = undefined
     step.isStarted = true
     // The dispatches are submitted before anything else reads the logits.
     computed.logitsLength = step.length
@@ -202,6 +203,8 @@ export function openRow(shared: SharedModel): GpuRow {
     const { length } = step
     if (!shared.canReplay || length > model.contextLength) return undefined
     if (shared.batch && scheduler.decodingCount > 1) {
+      // Nobody waits for the step when the answer ends. A run of ONNX Runtime would then use a cache that changes.
+      if (!steps.isRecorded(length)) return undefined
       request = step
       step.started = ignoreFailure(scheduler.step(row))
       return step
@@ -220,7 +223,7 @@ export function openRow(shared: SharedModel): GpuRow {
     await step.started
     ahead = willContinue ? startAhead(position + 1) : undefined
     reading = step.sampled
-    const sampled = await step.sampled!.finally(() => (reading = undefined))
+    const sampled = await step.sampled!.catch(replaceDropped).finally(() => (reading = undefined))
     ranking = sampled.ranking
     const { id } = sampled
     if (id === noToken) throw createInvalidLogitsError()
@@ -235,36 +238,44 @@ export function openRow(shared: SharedModel): GpuRow {
     computed.rewind(0)
   }
 
-  /** Computes a step after each of `probeTokens` alone. Then opens the batch, which must compute the same. */
-  async function openBatch(maxRows: number): Promise<GpuBatch | undefined> {
-    const lengths = probeTokens.map((tokens) => Math.min(tokens, model.contextLength - 1))
-    const probeId = 1
-    reset()
-    await prefill(Array.from({ length: lengths[0]! }, (_, id) => id % vocabulary))
-    // Each row has a cache of its own, because WebGPU allows no buffer twice in a dispatch that writes it.
-    const copies = Array.from({ length: maxRows }, (_, row) => {
-      const length = lengths[row % lengths.length]!
-      const copy = createFixedCache(runtime, device, caches, length + 1)
-      copyCache(device, caches, steps.cache, copy, length)
-      return copy
-    })
-    const alone: Float32Array[] = []
-    for (const length of lengths) {
-      writeStep(probeId, length + 1)
-      const dispatches = steps.chooseDispatches(length + 1)
-      if (dispatches) submitDispatches(device, dispatches)
-      else await steps.record()
-      alone.push(await tensors.readLogits())
+  /** After a dropped step, the cache is not complete, or a growing cache could not be allocated. */
+  function replaceDropped(error: unknown): never {
+    if (error instanceof RivuletError && error.code === 'memory-exceeded') {
+      reset()
+      steps.resize(Math.min(model.firstCapacity, model.contextLength), 0)
     }
-    const probes = copies.map((cache, row): BatchProbe => {
-      const place = row % lengths.length
-      return { cache, tokenId: probeId, length: lengths[place]! + 1, logits: alone[place]! }
-    })
-    const captured = steps.recording?.captured ?? (await steps.capture())?.captured
-    const batch = captured && (await openGpuBatch(model, shared, maxRows, tensors.inputs, captured, probes))
-    for (const copy of copies) copy.destroy()
+    throw error
+  }
+
+  /** Computes the steps of probes alone. Then opens the batch, which must compute the same. */
+  async function openBatch(maxRows: number): Promise<GpuBatch | undefined> {
+    let probes: BatchProbes | undefined
     reset()
-    return batch
+    try {
+      probes = createProbes(model, maxRows)
+      if (!probes) return undefined
+      await prefill(probes.promptIds)
+      probes.savePrompt(steps.cache)
+      steps.reserve(probes.promptIds.length + probeSteps, ids.length)
+      for (const probe of probes.list)
+        for (const [step, id] of probe.tokenIds.entries()) {
+          const length = probe.length + step + 1
+          const dispatches = steps.chooseDispatches(length)
+          if (!dispatches) return undefined
+          writeStep(id, length)
+          submitDispatches(device, dispatches)
+          probe.logits.push(await tensors.readLogits())
+        }
+      const captured = steps.recording?.captured ?? (await steps.capture())?.captured
+      return captured && (await openGpuBatch(model, shared, maxRows, tensors.inputs, captured, probes.list))
+    } catch (error) {
+      if (error instanceof FailedBatchError) throw error
+      // Turns need none of this.
+      return undefined
+    } finally {
+      probes?.destroy()
+      reset()
+    }
   }
 
   const decoder: Decoder = {
@@ -372,7 +383,8 @@ export function openRow(shared: SharedModel): GpuRow {
     },
     decoder,
     get canBatch() {
-      return shared.canReplay && request !== undefined && request.length <= maxFusedTokens
+      if (!shared.canReplay || !request) return false
+      return request.length <= maxFusedTokens && steps.isRecorded(request.length)
     },
     startStep,
     prepareStep,

@@ -37,6 +37,8 @@ export interface GpuSteps {
    * @returns undefined if the step must be captured
    */
   chooseDispatches(length: number): readonly Dispatch[] | undefined
+  /** True if such a step needs no run of ONNX Runtime, even if the cache grows for it. */
+  isRecorded(length: number): boolean
   /**
    * Captures and records the step whose inputs are in the buffers.
    * @returns undefined if the recorded dispatches are not enough to repeat the step
@@ -94,6 +96,11 @@ export function createGpuSteps(model: GpuModel, shared: SharedSteps): GpuSteps {
     return { captured, fused: await fuseDispatches(device, captured, layers, shared.pipelines) }
   }
 
+  function chooseDispatches(length: number): readonly Dispatch[] | undefined {
+    const { fused, captured } = recordings[states.current] ?? {}
+    return fused && length <= maxFusedTokens ? fused.dispatches : captured?.replay.dispatches
+  }
+
   return {
     tensors,
     get cache() {
@@ -103,14 +110,17 @@ export function createGpuSteps(model: GpuModel, shared: SharedSteps): GpuSteps {
     reserve,
     resize,
     run: (newIds, cachedTokens) => run(tensors.createInputs(newIds, cachedTokens), uncaptured),
-    chooseDispatches(length) {
-      const { fused, captured } = recordings[states.current] ?? {}
-      return fused && length <= maxFusedTokens ? fused.dispatches : captured?.replay.dispatches
-    },
+    chooseDispatches,
+    isRecorded: (length) =>
+      length <= cache.capacity
+        ? chooseDispatches(length) !== undefined
+        : length <= maxFusedTokens && recordings[states.current]?.fused?.canMove === true,
     capture,
     async record() {
+      const bound = cache
       const step = await capture()
-      if (step) recordings[states.current] = step
+      // The recording of an earlier cache is bound to buffers that are destroyed.
+      if (step && bound === cache) recordings[states.current] = step
       shared.canReplay = step !== undefined
     },
     get recording() {

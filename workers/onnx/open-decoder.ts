@@ -9,6 +9,7 @@ import { isBatchable } from './batchable-graph.js'
 import { checkedWays, nameCheck, readCheck, writeCheck, type CheckedWay } from './check-records.js'
 import type { Decoder } from './decoder.js'
 import { expandWeights } from './expand-weights.js'
+import { FailedBatchError } from './gpu-batch.js'
 import { createGpuDecoder } from './gpu-decoder.js'
 import { createGpuDevice, describeLoss } from './gpu-device.js'
 import type { GpuModel } from './gpu-model.js'
@@ -202,6 +203,8 @@ async function openChecked(
       return decoder
     } catch (error) {
       throwLoss(error)
+      if (error instanceof FailedBatchError)
+        return openChecked(runtime, exported, rewritten, { ...options, maxConcurrentGenerations: 1 })
       // The next way requires less of the device, and the last way reports its error.
       reason = describeError(error)
       isFusionWrong = error instanceof WrongFusionError
@@ -318,7 +321,9 @@ async function openFixedCache(
     const { hasScoreMatrix, rotaryTables, attentions } = files
     const graph = { session, ...schema, canCapture, hasScoreMatrix, rotaryTables, attentions }
     const graphHash = await options.hashGraph(files.graph)
-    const maxRows = files.isBatchable ? (options.maxConcurrentGenerations ?? 1) : 1
+    // After a loss of the GPU, as little as possible is asked of it.
+    const canBatch = files.isBatchable && !options.losses
+    const maxRows = canBatch ? (options.maxConcurrentGenerations ?? 1) : 1
     const model = { runtime, device, firstCapacity, graphHash, maxRows, ...graph, ...options }
     return createGpuDecoder({
       ...model,

@@ -1,15 +1,24 @@
+import { RivuletError } from '../../lib/contract/errors.js'
 import { replayDispatches, type Dispatch } from './dispatch-recorder.js'
 import { createGpuRanking, rankingSize, readRanking, type GpuRanking } from './gpu-ranking.js'
 import { createGpuSampler, type GpuSampler, type SamplerBuffers } from './gpu-sampler.js'
 import { createOwnEncoder } from './own-encoder.js'
 import type { Ranking } from './ranking.js'
-import { createReadbackPool } from './readback-pool.js'
+import { createReadbackPool, unwrittenWord } from './readback-pool.js'
 import { noToken } from './sampler-arithmetic.js'
 
 /** The size of a token's id, in bytes: an int64. */
 export const tokenIdSize = 8
 /** The most that a step reads back, in bytes: the token, then its ranking. */
 export const sampledSize = tokenIdSize + rankingSize
+
+/** Creates the error for a step that the GPU did not run. The KV caches of its conversations are not complete. */
+function createDroppedStepError(): RivuletError {
+  return new RivuletError(
+    'memory-exceeded',
+    'The GPU did not compute a step, probably because its memory is full. Use a smaller model or dtype, a shorter conversation, or fewer generations at the same time.',
+  )
+}
 
 /** What a step reads back. */
 export interface SampledToken {
@@ -29,7 +38,7 @@ export interface StepSampling extends Pick<GpuSampler, 'setMask' | 'addTokens' |
   readonly resultSize: number
   /**
    * Copies the result of `encode` into a buffer, from `offset` on.
-   * @returns a function that reads the token from the words of that buffer
+   * @returns a function that reads the token from the words of that buffer, or throws `memory-exceeded` if the GPU did not run the step
    */
   copyResult(
     encoder: GPUCommandEncoder,
@@ -82,10 +91,10 @@ export function createStepSampling(device: GPUDevice, buffers: SamplerBuffers): 
       replayDispatches(pass, dispatches)
       encode(pass, position)
       pass.end()
-      const [readback, read] = readbacks.take()
+      const [readback, read] = readbacks.take(this.resultSize)
       const readResult = copyResult(encoder, readback, 0)
       device.queue.submit([encoder.finish()])
-      return readResult(await read(this.resultSize))
+      return readResult(await read())
     },
     destroy() {
       sampler.destroy()
@@ -95,9 +104,13 @@ export function createStepSampling(device: GPUDevice, buffers: SamplerBuffers): 
   }
 }
 
-/** @param words the token as an int64, then the ranking, if the answer has one */
+/**
+ * @param words the token as an int64, then the ranking, if the answer has one
+ * @throws RivuletError `memory-exceeded` if the GPU did not run the step
+ */
 function readSampled(words: Uint32Array<ArrayBuffer>, rankCount: number | undefined): SampledToken {
   const [id = noToken] = words
+  if (id === unwrittenWord) throw createDroppedStepError()
   return {
     id,
     ranking: rankCount === undefined ? undefined : readRanking(words.subarray(tokenIdSize / 4), rankCount),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { createDeferred } from '../../lib/contract/create-deferred.js'
 import { createStepScheduler } from './step-scheduler.js'
 
 /**
@@ -100,6 +101,26 @@ describe('the steps of conversations', () => {
     const { log, run, decode } = open(4)
     await Promise.all([decode('a', 4), run('prompt 1'), run('prompt 2'), run('prompt 3')])
     expect(log).toEqual(['a', 'prompt 1', 'a', 'prompt 2', 'a', 'prompt 3', 'a'])
+  })
+
+  it('are settled one by one if they are reported', async () => {
+    const { promise: recording, resolve: finish } = createDeferred<void>()
+    const scheduler = createStepScheduler<string>(
+      () => 4,
+      async (rows, report) => {
+        if (rows.includes('broken')) report.failed('broken', new Error('broken'))
+        if (rows.includes('fast')) report.started('fast')
+        await recording
+      },
+    )
+    for (const row of ['slow', 'broken', 'fast']) scheduler.join(row)
+    const slow = scheduler.step('slow').then(() => 'slow')
+    const broken = scheduler.step('broken')
+    const fast = scheduler.step('fast').then(() => 'fast')
+    await expect(broken).rejects.toThrow('broken')
+    expect(await Promise.race([slow, fast])).toBe('fast')
+    finish()
+    expect(await slow).toBe('slow')
   })
 
   it('fail together, and the next ones are computed', async () => {

@@ -21,15 +21,21 @@ export interface StepScheduler<Row> {
   readonly decodingCount: number
 }
 
+/** Settles the step of one conversation, so that it need not wait for those of the others. */
+export interface StepReport<Row> {
+  started(row: Row): void
+  failed(row: Row, reason: unknown): void
+}
+
 /**
  * @param getMaxRows returns the largest number of conversations in one step
- * @param computeSteps computes one step for each of the conversations
+ * @param computeSteps computes one step for each of the conversations. Its end settles those that it has not reported
  * @param whenRead resolves when the step is read back whose token the conversation waits for; at once if there is none. Without
  *   it, conversations that have started at different times would never be computed together
  */
 export function createStepScheduler<Row>(
   getMaxRows: () => number,
-  computeSteps: (rows: readonly Row[]) => Promise<void>,
+  computeSteps: (rows: readonly Row[], report: StepReport<Row>) => Promise<void>,
   whenRead: (row: Row) => Promise<unknown> = () => Promise.resolve(),
 ): StepScheduler<Row> {
   const steps = new Map<Row, ReturnType<typeof createDeferred<void>>>()
@@ -66,13 +72,18 @@ export function createStepScheduler<Row>(
 
   async function computeStep(): Promise<void> {
     if (getMaxRows() > 1 && !hasAll()) await waitForRequests()
-    const chosen = [...steps].slice(0, getMaxRows())
-    for (const [row] of chosen) steps.delete(row)
+    const chosen = new Map([...steps].slice(0, getMaxRows()))
+    const rows = [...chosen.keys()]
+    for (const row of rows) steps.delete(row)
+    const report: StepReport<Row> = {
+      started: (row) => chosen.get(row)?.resolve(),
+      failed: (row, reason) => chosen.get(row)?.reject(reason),
+    }
     try {
-      await computeSteps(chosen.map(([row]) => row))
-      for (const [, { resolve }] of chosen) resolve()
+      await computeSteps(rows, report)
+      for (const row of rows) report.started(row)
     } catch (error) {
-      for (const [, { reject }] of chosen) reject(error)
+      for (const row of rows) report.failed(row, error)
     }
   }
 
