@@ -363,6 +363,8 @@ function findPipeline(
   const key = JSON.stringify(shape)
   const pipeline = pipelines.get(key) ?? createPipeline(device, shape)
   pipelines.set(key, pipeline)
+  // If it fails, the next one who needs it tries again.
+  pipeline.catch(() => pipelines.delete(key))
   return pipeline
 }
 

@@ -141,7 +141,7 @@ export function openRow(shared: SharedModel): GpuRow {
       prepareStep()
       tensors.writeLength(step.length)
       const known = steps.chooseDispatches(step.length)
-      if (!known) await steps.record()
+      if (!known) await recordStep()
       // Nobody waits for a step that was left meanwhile.
       if (request !== step) return
       dispatches = known ?? []
@@ -149,6 +149,19 @@ export function openRow(shared: SharedModel): GpuRow {
     noteStarted(step)
     if (!step.isMasked) step.sampled = submit(step.position, dispatches)
     else if (dispatches.length > 0) submitDispatches(device, dispatches)
+  }
+
+  /** Computes the requested step, and records it. If that fails, this step and all later ones are computed without replay. */
+  async function recordStep(): Promise<void> {
+    const step = request!
+    try {
+      await steps.record()
+    } catch {
+      shared.canReplay = false
+      if (request !== step) return
+      await compute([pending!])
+      request = step
+    }
   }
 
   /** Makes room for the token of the requested step. */
@@ -260,10 +273,11 @@ export function openRow(shared: SharedModel): GpuRow {
       for (const probe of probes.list)
         for (const [step, id] of probe.tokenIds.entries()) {
           const length = probe.length + step + 1
-          const dispatches = steps.chooseDispatches(length)
-          if (!dispatches) return undefined
           writeStep(id, length)
-          submitDispatches(device, dispatches)
+          const dispatches = steps.chooseDispatches(length)
+          if (dispatches) submitDispatches(device, dispatches)
+          else await steps.record()
+          if (!shared.canReplay) return undefined
           probe.logits.push(await tensors.readLogits())
         }
       const captured = steps.recording?.captured ?? (await steps.capture())?.captured
