@@ -3,7 +3,14 @@ import { create, fromBinary } from '@bufbuild/protobuf'
 import { expect, it } from 'vitest'
 import { isBatchable } from './batchable-graph.js'
 import { createInt64Tensor, createNode } from './graph-edit.js'
-import { GraphProtoSchema, ModelProtoSchema, ValueInfoProtoSchema, type NodeProto } from './onnx_pb.js'
+import {
+  AttributeProtoSchema,
+  GraphProtoSchema,
+  ModelProtoSchema,
+  NodeProtoSchema,
+  ValueInfoProtoSchema,
+  type NodeProto,
+} from './onnx_pb.js'
 import { rewriteGraph } from './rewrite-graph.js'
 
 function check(...nodes: NodeProto[]): boolean {
@@ -16,6 +23,9 @@ function check(...nodes: NodeProto[]): boolean {
         createInt64Tensor('one', [1, -1, 4]),
         createInt64Tensor('zero', [0]),
         createInt64Tensor('first', [1]),
+        createInt64Tensor('flat', [-1]),
+        createInt64Tensor('last', [-1]),
+        createInt64Tensor('lastButOne', [-2]),
       ],
       node: [createNode('Gather', ['weight', 'input_ids'], ['x']), ...nodes],
     }),
@@ -30,7 +40,9 @@ it.each<[string, NodeProto[]]>([
   ],
   ['a shape that keeps the first dimension', [createNode('Reshape', ['x', 'keeps'], ['y'])]],
   ['a part of each conversation', [createNode('Slice', ['x', 'zero', 'first', 'first'], ['y'])]],
+  ['a part of each conversation at the end', [createNode('Slice', ['x', 'zero', 'first', 'last'], ['y'])]],
   ['heads that are split', [createNode('Split', ['x'], ['y', 'z'], { axis: -1n })]],
+  ['a lookup along the first dimension', [createNode('Gather', ['weight', 'x'], ['y'], { axis: 0n })]],
 ])('%s is computed for several conversations', (_, nodes) => {
   expect(check(...nodes)).toBe(true)
 })
@@ -40,7 +52,30 @@ it.each<[string, NodeProto[]]>([
   ['a shape that is computed', [createNode('Shape', ['x'], ['s']), createNode('Reshape', ['x', 's'], ['y'])]],
   ['a part of the conversations', [createNode('Slice', ['x', 'zero', 'first', 'zero'], ['y'])]],
   ['a part along an unknown dimension', [createNode('Slice', ['x', 'zero', 'first'], ['y'])]],
+  [
+    'a part along a dimension that can be the first',
+    [createNode('Slice', ['x', 'zero', 'first', 'lastButOne'], ['y'])],
+  ],
   ['conversations that are split', [createNode('Split', ['x'], ['y', 'z'])]],
+  ['a dimension that is split and can be the first', [createNode('Split', ['x'], ['y', 'z'], { axis: -2n })]],
+  ['a shape of one dimension', [createNode('Reshape', ['x', 'flat'], ['y'])]],
+  ['a lookup along another dimension', [createNode('Gather', ['weight', 'x'], ['y'], { axis: 1n })]],
+  [
+    'a node with a graph that reads the conversations',
+    [
+      create(NodeProtoSchema, {
+        opType: 'If',
+        input: ['zero'],
+        output: ['y'],
+        attribute: [
+          create(AttributeProtoSchema, {
+            name: 'then_branch',
+            g: create(GraphProtoSchema, { node: [createNode('Identity', ['x'], ['y'])] }),
+          }),
+        ],
+      }),
+    ],
+  ],
   [
     'conversations that are exchanged with heads',
     [createNode('Transpose', ['x'], ['y'], { perm: [1n, 0n] })],

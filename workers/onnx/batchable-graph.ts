@@ -33,27 +33,38 @@ type KeepsRows = (
   isRow: (name: string) => boolean,
 ) => boolean
 
+/**
+ * True if an axis is not the first one. Values of conversations have two dimensions or more: a `Reshape` to one is not accepted.
+ * So the last axis is not the first one, but an earlier axis that is counted from the end can be it.
+ */
+const isLaterAxis = (axis: number | bigint | undefined) =>
+  axis !== undefined && (axis > 0 || Number(axis) === -1)
+
 /** The operators that compute each conversation by itself in the forms that exporters use. */
 const checkedOperators = new Map<string, KeepsRows>([
-  ['Gather', ({ input }, _, isRow) => !isRow(input[0]!)],
+  ['Gather', ({ input, attribute }, _, isRow) => !isRow(input[0]!) && (findAxis(attribute) ?? 0n) === 0n],
   ['MatMul', ({ input }, _, isRow) => !isRow(input[1]!)],
   ['Transpose', ({ attribute }) => attribute.some(({ name, ints }) => name === 'perm' && ints[0] === 0n)],
-  ['Split', ({ attribute }) => attribute.some(({ name, i }) => name === 'axis' && i !== 0n)],
+  ['Split', ({ attribute }) => isLaterAxis(findAxis(attribute))],
   [
     'Reshape',
     ({ input }, constants) => {
-      const [first] = Array.from(constants.get(input[1] ?? '')?.read() ?? [])
-      return first === 0 || first === -1
+      const [first, ...others] = Array.from(constants.get(input[1] ?? '')?.read() ?? [])
+      return others.length > 0 && (first === 0 || first === -1)
     },
   ],
   [
     'Slice',
     ({ input }, constants) => {
       const axes = Array.from(constants.get(input[3] ?? '')?.read() ?? [])
-      return axes.length > 0 && !axes.includes(0)
+      return axes.length > 0 && axes.every(isLaterAxis)
     },
   ],
 ])
+
+function findAxis(attributes: NodeProto['attribute']): bigint | undefined {
+  return attributes.find(({ name }) => name === 'axis')?.i
+}
 
 /**
  * True if a rewritten graph computes several conversations in one run as each of them alone. Other graphs may have been exported
@@ -65,6 +76,8 @@ export function isBatchable(graph: GraphProto): boolean {
   const rows = new Set(graph.input.map(({ name }) => name).filter((name) => !constants.has(name)))
   const isRow = (name: string) => rows.has(name)
   for (const node of graph.node) {
+    // The graph of a branch reads values that are not inputs of the node.
+    if (node.attribute.some(({ g }) => g !== undefined)) return false
     if (!node.input.some(isRow)) {
       const [value] = node.opType === 'Constant' ? computeNode(node, new Map()) : []
       if (value) constants.set(node.output[0]!, value)

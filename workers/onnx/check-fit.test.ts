@@ -113,6 +113,15 @@ describe('a model', () => {
     expect(check).toThrow(expect.objectContaining({ code: 'memory-exceeded' }))
   })
 
+  it('needs memory for the logits of each conversation', () => {
+    const output = [stateInput('logits', tensorTypes.float32, [1, undefined, 1000])]
+    const declared = create(ModelProtoSchema, { graph: { output } })
+    const check = (maxModelBytes: number) => () =>
+      checkFit(declared, cacheTokens, { ...noLimits, maxModelBytes }, noSizes, 8)
+    expect(check(8 * 4000)).not.toThrow()
+    expect(check(8 * 4000 - 1)).toThrow(expect.objectContaining({ code: 'memory-exceeded' }))
+  })
+
   it.each([
     ['past_conv.0', [1, 256, 3], 256 * 3],
     ['past_recurrent.0', [1, 4, 32, 32], 4 * 32 * 32],

@@ -1,5 +1,5 @@
 import { createMemoryError } from '../memory-exceeded.js'
-import { formatPresentStateName, parsePastName } from './graph-names.js'
+import { formatPresentStateName, logitsOutput, parsePastName } from './graph-names.js'
 import type { CacheSizes } from './model-config.js'
 import {
   TensorProto_DataLocation,
@@ -20,7 +20,7 @@ export interface MemoryLimits {
   readonly limitedBy: string
 }
 
-/** Maps the element type of a state to the size of one element, in bytes. */
+/** Maps the element type of a state, or of logits, to the size of one element, in bytes. */
 const stateElementBytes = new Map<number, number>([
   [tensorTypes.float32, 4],
   [tensorTypes.float16, 2],
@@ -30,6 +30,7 @@ const stateElementBytes = new Map<number, number>([
  * Throws if the weights and the states of a model do not fit into memory. Call this function before the external weights are downloaded.
  * @param cacheTokens the initial capacity of the KV cache
  * @param sizes the sizes of the KV cache, used where the graph does not declare them
+ * @param conversations the number of conversations whose steps may be computed together
  * @throws RivuletError `memory-exceeded`
  */
 export function checkFit(
@@ -37,6 +38,7 @@ export function checkFit(
   cacheTokens: number,
   limits: MemoryLimits,
   sizes: CacheSizes,
+  conversations = 1,
 ): void {
   const tensors = (graph?.initializer ?? []).map((tensor) => ({
     label: `The weight "${tensor.name}"`,
@@ -46,7 +48,10 @@ export function checkFit(
     label: `The ${parsePastName(input.name) ? 'KV cache' : 'state'} "${input.name}"`,
     bytes: countStateBytes(input, cacheTokens, sizes),
   }))
-  const all = [...tensors, ...states]
+  const logits = (graph?.output ?? [])
+    .filter(({ name }) => name === logitsOutput)
+    .map((output) => ({ label: 'The logits', bytes: conversations * countLogitsBytes(output) }))
+  const all = [...tensors, ...states, ...logits]
   const largest = all.reduce((most, each) => (each.bytes > most.bytes ? each : most), { label: '', bytes: 0 })
   if (largest.bytes > limits.maxTensorBytes) {
     throw createMemoryError(
@@ -86,6 +91,13 @@ function countStateBytes({ name, type }: ValueInfoProto, cacheTokens: number, si
   if (dims.length === 2) return elementBytes * cacheTokens * (dims[1] ?? 0)
   const [heads, , headSize] = dims
   return elementBytes * cacheTokens * (heads || sizes.heads || 0) * (headSize || sizes.headSize || 0)
+}
+
+/** Returns the size of the logits of one token in bytes; 0 if the graph does not declare it. */
+function countLogitsBytes({ type }: ValueInfoProto): number {
+  const tensor = type?.value.case === 'tensorType' ? type.value.value : undefined
+  const vocabulary = tensor?.shape?.dim.at(-1)
+  return (stateElementBytes.get(tensor?.elemType ?? 0) ?? 0) * (vocabulary ? readSize(vocabulary) : 0)
 }
 
 /** Returns the size of a dimension, or 0 if the graph does not declare it. */

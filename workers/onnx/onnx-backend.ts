@@ -97,7 +97,8 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
       const checkGraph = async (graph: ModelProto, { device, memory }: UsedDevice) => {
         refuseSoftCap(graph, device)
         void startRuntime(device)
-        checkFit(graph, firstCapacity * concurrency, memory, (await configuring).cacheSizes)
+        const { cacheSizes } = await configuring
+        checkFit(graph, firstCapacity * concurrency, memory, cacheSizes, concurrency)
       }
       const [config, { weights, used, versions }] = await Promise.all([
         configuring,
