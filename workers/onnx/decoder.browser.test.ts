@@ -1,5 +1,5 @@
 import { clone, fromBinary, toBinary } from '@bufbuild/protobuf'
-import type { InferenceSession } from 'onnxruntime-web'
+import type { InferenceSession, Tensor } from 'onnxruntime-web'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import { addConvState } from './conv-state.test-support.js'
 import type { Decoder } from './decoder.js'
@@ -197,6 +197,20 @@ function failCapturedRuns(session: InferenceSession): void {
     run: (...args: readonly [unknown, unknown, InferenceSession.RunOptions]) => {
       const extra = args[2].extra as { readonly gpu_graph_id: string }
       return extra.gpu_graph_id === '-1' ? run(...args) : Promise.reject(new Error('capture failed'))
+    },
+  })
+}
+
+/** Injects a fault: a run of several conversations fails, and every later run of its session, as with GPT-NeoX. */
+function failBatches(session: InferenceSession, onFailure: () => void): void {
+  const run = session.run.bind(session) as (...args: unknown[]) => Promise<unknown>
+  let isBroken = false
+  Object.assign(session, {
+    run(...args: readonly [Readonly<Record<string, Tensor>>, ...unknown[]]) {
+      const isBatch = args[0].input_ids!.dims[0]! > 1
+      if (isBatch) onFailure()
+      isBroken ||= isBatch
+      return isBroken ? Promise.reject(new Error('unreachable')) : run(...args)
     },
   })
 }
@@ -424,6 +438,16 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
       expect(ball).toEqual(reference.ball.slice(0, fewSteps))
       expect(other).toEqual(reference.king.slice(0, 6))
       for (const each of decoders) each.endAnswer()
+    })
+
+    it('after an error when a larger cache could not be allocated for a prompt', async () => {
+      const long = prompts.king.concat(Array.from({ length: 260 }, (_, id) => id))
+      vi.spyOn(GPUDevice.prototype, 'popErrorScope').mockResolvedValue(new GPUOutOfMemoryError('full'))
+      decoder.recall([])
+      await expect(decoder.prefill(long)).rejects.toMatchObject({ code: 'memory-exceeded' })
+      vi.restoreAllMocks()
+      expect(decoder.recall(prompts.king)).toBe(0)
+      expect(await answer(decoder, prompts.king, { count: 4 })).toEqual(reference.king.slice(0, 4))
     })
 
     it('in a long answer', async () => {
@@ -769,6 +793,34 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
     await decoder.release()
     device.destroy()
   })
+
+  it.runIf(floatType === 'float16' && inject('isSoak'))(
+    'by replay in turns if a run of several conversations fails at load',
+    async () => {
+      const runtime = await loadOnnxRuntime('webgpu')
+      const { create } = runtime.InferenceSession
+      let failures = 0
+      vi.spyOn(runtime.InferenceSession, 'create').mockImplementation(async (...parameters) => {
+        const session = await create(...(parameters as Parameters<typeof create>))
+        failBatches(session, () => (failures += 1))
+        return session
+      })
+      const onSlower = vi.fn<(reason: string) => void>()
+      const decoder = await openDecoder(
+        runtime,
+        'webgpu',
+        changeModel(() => {}, convertGraph(floatType)),
+        { ...openOptions, maxConcurrentGenerations: 2, onSlower },
+      )
+      vi.restoreAllMocks()
+      expect(failures).toBe(1)
+      expect(onSlower).not.toHaveBeenCalled()
+      expect(decoder.execution).toBe('replayed')
+      const answers = [decoder, decoder.fork()].map((each) => answer(each, prompts.king, { count: 4 }))
+      for (const ids of await Promise.all(answers)) expect(ids).toEqual(reference.king.slice(0, 4))
+      await decoder.release()
+    },
+  )
 
   it.each(inject('isSoak') ? [false, true] : [false])(
     'without replay if capture fails (tested at an earlier load: %s)',

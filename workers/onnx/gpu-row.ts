@@ -126,6 +126,7 @@ export function openRow(shared: SharedModel): GpuRow {
     const length = ids.length + newIds.length
     steps.reserve(length, ids.length)
     computed.logitsLength = undefined
+    await steps.checkCache().catch(replaceDropped)
     await steps.run(newIds, ids.length)
     computed.add(newIds, length)
     computed.logitsLength = length
@@ -251,7 +252,7 @@ export function openRow(shared: SharedModel): GpuRow {
     computed.rewind(0)
   }
 
-  /** After a dropped step, the cache is not complete, or a growing cache could not be allocated. */
+  /** After dropped work, the cache is not complete, or could not be allocated. */
   function replaceDropped(error: unknown): never {
     if (error instanceof RivuletError && error.code === 'memory-exceeded') {
       reset()

@@ -7,6 +7,7 @@ import { fuseDispatches, maxFusedTokens, type AttentionPipelines, type FusedStep
 import type { GpuModel } from './gpu-model.js'
 import { graphInputs } from './graph-names.js'
 import { createOwnEncoder } from './own-encoder.js'
+import { createDroppedError } from './step-sampling.js'
 import { createStepTensors, type StepTensors } from './step-tensors.js'
 
 /** Disables graph capture for one run. With any other id, ONNX Runtime would later replay a run of this prompt's shape. */
@@ -30,6 +31,8 @@ export interface GpuSteps {
   reserve(length: number, kept: number): void
   /** Replaces the cache by one with this capacity. @param kept the number of tokens in the cache */
   resize(capacity: number, kept: number): void
+  /** Resolves when the newest cache is allocated. @throws RivuletError `memory-exceeded` if the memory of the GPU is full */
+  checkCache(): Promise<void>
   /** Computes `newIds` after `cachedTokens` tokens by ONNX Runtime, without capture. */
   run(newIds: readonly number[], cachedTokens: number): Promise<unknown>
   /**
@@ -62,6 +65,8 @@ export function createGpuSteps(model: GpuModel, shared: SharedSteps): GpuSteps {
    * new recording, unless all attention is fused.
    */
   let recordings: Partial<Record<StateSet, RecordedStep>> = {}
+  /** The error of the newest cache. */
+  let allocation: Promise<GPUError | null> | undefined
 
   function reserve(length: number, kept: number): void {
     if (length <= cache.capacity) return
@@ -71,7 +76,10 @@ export function createGpuSteps(model: GpuModel, shared: SharedSteps): GpuSteps {
   }
 
   function resize(capacity: number, kept: number): void {
+    device.pushErrorScope('out-of-memory')
     const resized = createFixedCache(runtime, device, caches, capacity)
+    // It rejects if the device is lost, which is reported elsewhere.
+    allocation = device.popErrorScope().catch(() => null)
     copyCache(device, caches, cache, resized, kept)
     cache.destroy()
     cache = resized
@@ -109,6 +117,9 @@ export function createGpuSteps(model: GpuModel, shared: SharedSteps): GpuSteps {
     states,
     reserve,
     resize,
+    async checkCache() {
+      if (await allocation) throw createDroppedError()
+    },
     run: (newIds, cachedTokens) => run(tensors.createInputs(newIds, cachedTokens), uncaptured),
     chooseDispatches,
     isRecorded: (length) =>

@@ -12,11 +12,11 @@ export const tokenIdSize = 8
 /** The most that a step reads back, in bytes: the token, then its ranking. */
 export const sampledSize = tokenIdSize + rankingSize
 
-/** Creates the error for a step that the GPU did not run. The KV caches of its conversations are not complete. */
-function createDroppedStepError(): RivuletError {
+/** Creates the error for work that the GPU did not run. The KV caches of its conversations are not complete. */
+export function createDroppedError(): RivuletError {
   return new RivuletError(
     'memory-exceeded',
-    'The GPU did not compute a step, probably because its memory is full. Use a smaller model or dtype, a shorter conversation, or fewer generations at the same time.',
+    'The GPU could not compute the next tokens, probably because its memory is full. Use a smaller model or dtype, a shorter conversation, or fewer generations at the same time.',
   )
 }
 
@@ -110,7 +110,7 @@ export function createStepSampling(device: GPUDevice, buffers: SamplerBuffers): 
  */
 function readSampled(words: Uint32Array<ArrayBuffer>, rankCount: number | undefined): SampledToken {
   const [id = noToken] = words
-  if (id === unwrittenWord) throw createDroppedStepError()
+  if (id === unwrittenWord) throw createDroppedError()
   return {
     id,
     ranking: rankCount === undefined ? undefined : readRanking(words.subarray(tokenIdSize / 4), rankCount),
