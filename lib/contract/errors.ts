@@ -11,7 +11,8 @@
  *   storage.
  * - `integrity-failed`: a file's SHA-256 differs from the expected one.
  * - `quota-exceeded`: the browser's storage quota for this site is used up.
- * - `memory-exceeded`: the model is larger than the memory of this device or than `memoryBudgetBytes`.
+ * - `memory-exceeded`: the model is larger than the memory of this device or than `memoryBudgetBytes`; or the conversation has
+ *   become so long that its KV cache does not fit into the GPU's memory. The engine can answer shorter prompts then.
  * - `backend-unavailable`: none of the listed backends can run in this browser.
  * - `worker-failed`: the worker could not start, or crashed.
  * - `device-lost`: the page lost the GPU: the GPU's driver or process crashed, or the computer went to sleep.
