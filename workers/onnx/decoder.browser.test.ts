@@ -456,7 +456,8 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
     })
   })
 
-  describe.runIf(floatType === 'float16' || inject('isSoak'))('in several conversations', () => {
+  // A first compilation of the shaders for two and four conversations takes minutes on a software adapter.
+  describe.runIf(inject('isSoak'))('in several conversations', () => {
     let decoders: readonly [Decoder, Decoder, Decoder]
     beforeAll(async () => {
       const decoder = await openOnGpu(floatType, { firstCapacity: 16, maxRows: 3 })

@@ -31,8 +31,9 @@ export async function openStore(folderUrl: string, storeFolder = storeFolderName
     release = await holdShared(nameModelLock(directory))
     const models = await root.getDirectoryHandle(storeFolder, { create: true })
     const model = await models.getDirectoryHandle(directory, { create: true })
-    // Files that an earlier load has stored show that files work.
-    if (!(await hasFiles(model))) await tryStore(model)
+    // Files that an earlier load has stored show that files work; but a page, unlike a worker, cannot write them.
+    const isPage = 'document' in globalThis
+    if (isPage || !(await hasFiles(model))) await tryStore(model)
     // Not awaited: the next sweep removes the entries that this sweep does not reach.
     sweepOrphans(models).catch(() => {})
     return { store: createOpfsStore(model), directory, close: release }
