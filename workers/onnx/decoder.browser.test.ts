@@ -668,8 +668,10 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
     },
   )
 
-  /** These models have 32-bit floats, whatever the adapter has. */
-  /** Each takes half a minute on SwiftShader, and the same code runs in the tests around them. */
+  /**
+   * These models have 32-bit floats, whatever the adapter has. Each takes half a minute on a software adapter, and the same code
+   * runs in the tests around them.
+   */
   const itInSoak = it.runIf(floatType === 'float32' && inject('isSoak'))
 
   itInSoak('by replay if its attention is written out', () =>
