@@ -135,8 +135,10 @@ test.describe('a stream', () => {
     expect(stream.chunks.map((chunk) => chunk.text)).toEqual(['Once', ' upon', ' a', ' time', ','])
     const times = stream.chunks.map(({ arrivedMs }) => arrivedMs)
     expect(times).toEqual(times.toSorted((a, b) => a - b))
-    // The same moments, each measured twice.
-    expect(times[0]! / result.latency.timeToFirstTokenMs!).toBeCloseTo(1, 0)
+    // The same moments, each measured twice: on a busy machine, not at once.
+    const ratio = times[0]! / result.latency.timeToFirstTokenMs!
+    expect(ratio).toBeGreaterThan(0.25)
+    expect(ratio).toBeLessThan(4)
     expect(result).toMatchObject({ finishReason: 'length', usage: { completionTokens: 5 } })
   })
 
