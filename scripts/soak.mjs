@@ -20,6 +20,7 @@ const all = [
   'real-servers',
   'structured',
   'lavapipe',
+  'docs',
 ]
 const files = process.argv.slice(2)
 
