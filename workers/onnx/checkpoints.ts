@@ -12,7 +12,10 @@ import { worthParkingTokens } from './conversations.js'
  */
 const checkpointDistance = 8
 
-/** Chooses the prompt lengths at which to keep the states, in ascending order. */
+/**
+ * Chooses the prompt lengths at which to keep the states, in ascending order.
+ * @param promptLength the length of the prompt without its last token, which is always computed
+ */
 export function chooseCheckpoints(recalledLength: number, promptLength: number): number[] {
   const nearEnd = promptLength - checkpointDistance
   return [
@@ -21,9 +24,9 @@ export function chooseCheckpoints(recalledLength: number, promptLength: number):
   ]
 }
 
-/** Returns the part of a prompt before its checkpoint. */
+/** Returns the part of a prompt before its checkpoint. @param ids the prompt with its last token */
 export function cutToCheckpoint(ids: readonly number[]): readonly number[] {
-  return ids.slice(0, Math.max(0, ids.length - checkpointDistance))
+  return ids.slice(0, Math.max(0, ids.length - 1 - checkpointDistance))
 }
 
 /** Splits the tokens from `start` to `end` at the checkpoints between them. Returns the ends of the parts. */
