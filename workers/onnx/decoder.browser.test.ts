@@ -234,7 +234,8 @@ interface AnswerOptions {
   /** How many tokens of the prompt are computed at a time. */
   readonly chunk?: number
   readonly count?: number
-  readonly willContinue?: boolean
+  /** As in `Decoder.next`. */
+  readonly following?: number
   readonly sampling?: Sampling
 }
 
@@ -242,14 +243,14 @@ interface AnswerOptions {
 async function answer(
   decoder: Decoder,
   prompt: readonly number[],
-  { keep = 0, chunk = Infinity, count = steps, willContinue = true, sampling = greedy }: AnswerOptions = {},
+  { keep = 0, chunk = Infinity, count = steps, following = 2, sampling = greedy }: AnswerOptions = {},
 ): Promise<number[]> {
   const kept = decoder.recall(prompt.slice(0, keep))
   for (let start = kept; start < prompt.length; start += chunk)
     await decoder.prefill(prompt.slice(start, start + chunk))
   decoder.startAnswer(sampling, 7, prompt, [])
   const ids: number[] = []
-  while (ids.length < count) ids.push(await decoder.next(ids.length, willContinue))
+  while (ids.length < count) ids.push(await decoder.next(ids.length, following))
   return ids
 }
 
@@ -289,7 +290,7 @@ async function continueEarlier(decoder: Decoder, half: number): Promise<void> {
   await decoder.prefill(soFar.slice(-1))
   decoder.startAnswer(greedy, 0, prompts.king, soFar.slice(prompts.king.length))
   for (const [position, id] of reference.king.slice(half).entries())
-    expect(await decoder.next(position, true)).toBe(id)
+    expect(await decoder.next(position, 1)).toBe(id)
 }
 
 async function copyStates(decoder: Decoder, prompt: readonly number[]) {
@@ -305,7 +306,7 @@ async function readLogitsAfter(decoder: Decoder, text: readonly number[]): Promi
   decoder.recall([])
   await decoder.prefill(text)
   decoder.startAnswer(greedy, 0, text, [])
-  await decoder.next(0, false)
+  await decoder.next(0, 0)
   return decoder.readLogits()
 }
 
@@ -348,16 +349,34 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
       'whether or not the next step starts before a token is read back, also with sampling',
       async () => {
         const sampling = { ...greedy, temperature: 1.2, topK: 40, repetitionPenalty: 1.1 }
-        const sample = (willContinue: boolean) =>
-          answer(decoder, prompts.king, { sampling, willContinue, count: fewSteps })
+        const sample = (following: number) =>
+          answer(decoder, prompts.king, { sampling, following, count: fewSteps })
         const greedyTokens = reference.king.slice(0, fewSteps)
-        const oneByOne = await sample(false)
+        const oneByOne = await sample(0)
         expect(oneByOne).not.toEqual(greedyTokens)
-        expect(await sample(true)).toEqual(oneByOne)
-        const options = { willContinue: false, count: fewSteps }
+        expect(await sample(1)).toEqual(oneByOne)
+        const options = { following: 0, count: fewSteps }
         expect(await answer(decoder, prompts.king, options)).toEqual(greedyTokens)
       },
     )
+
+    itWhereFast(floatType)('with two steps ahead while steps are short', async () => {
+      const sampling = { ...greedy, temperature: 1.2, topK: 40, repetitionPenalty: 1.1 }
+      const count = 8
+      const oneByOne = await answer(decoder, prompts.king, { sampling, following: 0, count })
+      vi.spyOn(performance, 'now').mockReturnValue(0)
+      const read = vi.spyOn(GPUBuffer.prototype, 'mapAsync')
+      const sample = (following: number) => answer(decoder, prompts.king, { sampling, following, count })
+      expect(await sample(count)).toEqual(oneByOne)
+      // The first steps are alone until one was measured.
+      expect(read).toHaveBeenCalledTimes(count + 2)
+      vi.restoreAllMocks()
+      const text = [...prompts.king, ...oneByOne]
+      expect(decoder.countCurrent(text)).toBe(text.length)
+      const longer = [...text, reference.king[0]!]
+      const continued = await answer(decoder, longer, { keep: text.length, count })
+      expect(continued).toEqual(await answer(decoder, longer, { count }))
+    })
 
     it('ranks the tokens of each step as on WASM, also while the next step runs', async () => {
       const onWasm = await openOnWasm()
@@ -367,7 +386,7 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
         one.startAnswer(greedy, 0, prompts.king, [], 3)
         const rankings: Ranking[] = []
         for (const id of reference.king.slice(0, 6)) {
-          expect(await one.next(rankings.length, true)).toBe(id)
+          expect(await one.next(rankings.length, 1)).toBe(id)
           rankings.push(one.readRanking())
           expect(rankings.at(-1)!.top.map((token) => token.id)[0]).toBe(id)
         }
@@ -387,10 +406,10 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
     })
 
     it('with one dispatch for each attention, where ONNX Runtime issues four', async () => {
-      await answer(decoder, prompts.king, { count: 2, willContinue: false })
+      await answer(decoder, prompts.king, { count: 2, following: 0 })
       const dispatch = vi.spyOn(GPUComputePassEncoder.prototype, 'dispatchWorkgroups')
       const indirect = vi.spyOn(GPUComputePassEncoder.prototype, 'dispatchWorkgroupsIndirect')
-      await decoder.next(2, false)
+      await decoder.next(2, 0)
       const [layers, dispatchesPerLayer] = [6, 12]
       // The embedding, the last norm, the last position, the head, and two of the sampler.
       expect(dispatch).toHaveBeenCalledTimes(layers * dispatchesPerLayer + 6)
@@ -415,7 +434,7 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
       expect(copy.ids).toEqual(soFar)
       expect(decoder.recallLogits(soFar)).toBe(true)
       decoder.startAnswer(greedy, 0, prompts.ball, soFar.slice(prompts.ball.length))
-      expect(await decoder.next(8, false)).toBe(reference.ball[8])
+      expect(await decoder.next(8, 0)).toBe(reference.ball[8])
       await answer(decoder, prompts.king, { count: 2 })
       decoder.restoreStates(copy.ids, copy.pieces)
       expect(decoder.recallLogits(soFar)).toBe(false)
@@ -423,7 +442,7 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
       await decoder.prefill(soFar.slice(-1))
       decoder.startAnswer(greedy, 0, prompts.ball, soFar.slice(prompts.ball.length))
       for (const [position, id] of reference.ball.slice(8, fewSteps).entries())
-        expect(await decoder.next(8 + position, true)).toBe(id)
+        expect(await decoder.next(8 + position, 1)).toBe(id)
     })
 
     it.runIf(inject('isSoak'))('in several conversations, whose steps take turns', async () => {
@@ -490,12 +509,12 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
       first.recall([])
       await first.prefill(prompts.king)
       first.startAnswer(greedy, 0, prompts.king, [])
-      const ids = [await first.next(0, true)]
+      const ids = [await first.next(0, 1)]
       const others: Promise<number[]>[] = []
       const delays: number[] = []
       while (ids.length < 16) {
         const before = runs
-        ids.push(await first.next(ids.length, ids.length < 15))
+        ids.push(await first.next(ids.length, 15 - ids.length))
         delays.push(runs - before)
         if (ids.length === 3) others.push(generate(1, 'ball', { chunk: 3, count: 4 }))
         if (ids.length === 5) others.push(generate(2, 'king', { chunk: 2, count: 3 }))
@@ -534,14 +553,14 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
       await start(decoders[1], 3)
       const masked = async () => {
         const ids: number[] = []
-        while (ids.length < count) ids.push(await decoders[0].next(ids.length, false, async () => mask))
+        while (ids.length < count) ids.push(await decoders[0].next(ids.length, 0, async () => mask))
         decoders[0].endAnswer()
         return ids
       }
       const ranked = async () => {
         const ids: number[] = []
         while (ids.length < count) {
-          const id = await decoders[1].next(ids.length, ids.length + 1 < count)
+          const id = await decoders[1].next(ids.length, count - ids.length - 1)
           expect(decoders[1].readRanking().top.map((token) => token.id)[0]).toBe(id)
           ids.push(id)
         }
@@ -563,11 +582,11 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
         decoder.startAnswer(greedy, 0, prompts.king, [])
       }
       const before = runs
-      expect(await first.next(0, true)).toBe(reference.king[0])
-      expect(await fork.next(0, true)).toBe(reference.king[0])
+      expect(await first.next(0, 1)).toBe(reference.king[0])
+      expect(await fork.next(0, 1)).toBe(reference.king[0])
       await new Promise((resolve) => setTimeout(resolve, 50))
       expect(runs).toBe(before)
-      expect(await fork.next(1, true)).toBe(reference.king[1])
+      expect(await fork.next(1, 1)).toBe(reference.king[1])
       for (const decoder of [first, fork]) decoder.endAnswer()
     })
 
@@ -579,12 +598,12 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
           decoder.recall([])
           await decoder.prefill(prompts.king)
           decoder.startAnswer(greedy, 0, prompts.king, [])
-          await decoder.next(0, true)
+          await decoder.next(0, 1)
         }
         const start = performance.now()
         const decode = async (decoder: Decoder) => {
           for (let position = 1; position < count; position += 1)
-            await decoder.next(position, position + 1 < count)
+            await decoder.next(position, count - position - 1)
           decoder.endAnswer()
         }
         await Promise.all(indexes.map((index) => decode(decoders[index])))
@@ -603,17 +622,17 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
       slow.recall([])
       await slow.prefill(prompts.king)
       slow.startAnswer(greedy, 0, prompts.king, [])
-      const ids = [await slow.next(0, true), await slow.next(1, true)]
+      const ids = [await slow.next(0, 1), await slow.next(1, 1)]
       const answers = await Promise.all([
         generate(0, 'ball', { count: 6 }),
         generate(1, 'ball', { count: 6 }),
       ])
       expect(answers).toEqual([0, 1].map(() => reference.ball.slice(0, 6)))
-      while (ids.length < 5) ids.push(await slow.next(ids.length, true))
+      while (ids.length < 5) ids.push(await slow.next(ids.length, 1))
       expect(ids).toEqual(reference.king.slice(0, 5))
       // Left while a step of it runs together with others: its cache has only the tokens that were read.
       const other = generate(0, 'ball', { count: 6 })
-      ids.push(await slow.next(5, true))
+      ids.push(await slow.next(5, 1))
       slow.endAnswer()
       expect(await other).toEqual(reference.ball.slice(0, 6))
       expect(slow.recall([...prompts.king, ...reference.king])).toBeLessThanOrEqual(prompts.king.length + 6)
@@ -747,7 +766,7 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
     first.recall(long.slice(0, -1))
     await first.prefill(long)
     const { ids, pieces } = await copyStates(first, long)
-    expect(ids).toEqual(long.slice(0, -8))
+    expect(ids).toEqual(long.slice(0, -9))
     second.restoreStates(ids, pieces)
     expect(second.countReusable(long)).toBe(ids.length)
     expect(await answer(second, long, { keep: long.length - 1, count: fewSteps })).toEqual(expected)
@@ -831,7 +850,7 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
       expect(decoder.execution).toBe(isTested ? 'replayed' : 'fixed-cache')
       await decoder.prefill(prompts.king)
       decoder.startAnswer(greedy, 0, prompts.king, [])
-      const ids = [await decoder.next(0, true), await decoder.next(1, true), await decoder.next(2, false)]
+      const ids = [await decoder.next(0, 2), await decoder.next(1, 1), await decoder.next(2, 0)]
       expect(ids).toEqual(reference.king.slice(0, 3))
       expect(decoder.execution).toBe('fixed-cache')
       await decoder.release()

@@ -75,20 +75,20 @@ export interface Decoder {
   ): void
   /**
    * Computes the previous token if no step has computed it yet. Then samples the token at `position` of the answer.
-   * @param willContinue true if the next call is `next`. The next step can then start before this token is read back. Must
-   *   be false with `findMask`, and before a call with `findMask` or of `append`.
+   * @param following how many further calls of `next` follow at most, unless the answer ends. As many steps can start before this token
+   *   is read back. Must be 0 with `findMask`, and must not count a call with `findMask` or one after `append`.
    * @param findMask returns the tokens that can be chosen; all if it returns undefined. It is called while the device
    *   computes the previous token.
    * @throws RivuletError `generation-failed` if the logits are invalid
    */
-  next(position: number, willContinue: boolean, findMask?: FindMask): Promise<number>
+  next(position: number, following: number, findMask?: FindMask): Promise<number>
   /** Adds tokens to the answer that are not sampled. The caller computes them with `prefill`, after the previous token. */
   append(ids: readonly number[]): void
   /** Ranks the tokens by the logits from which the last call of `next` sampled. */
   readRanking(): Ranking
   /**
    * For tests: returns the logits from which the last call of `next` sampled, [vocabulary]. That call must have had
-   * `willContinue: false`.
+   * `following: 0`.
    */
   readLogits(): Promise<Float32Array>
   /** Ends the answer. The steps of other conversations no longer wait for those of this one. */
@@ -116,8 +116,8 @@ export interface StateCopy {
 
 /**
  * How decode steps run, from the fastest to the slowest.
- * - `replayed`: the KV cache stays in fixed GPU buffers. A decode step submits its recorded dispatches, and the next step
- *   starts while the token of this step is read back.
+ * - `replayed`: the KV cache stays in fixed GPU buffers. A decode step submits its recorded dispatches, and the next one or
+ *   two steps start while the token of this step is read back.
  * - `fixed-cache`: the KV cache stays in fixed GPU buffers. ONNX Runtime runs each decode step.
  * - `growing-cache`: each step creates new tensors for the KV cache, as in the exported graph.
  */

@@ -66,7 +66,7 @@ async function answer(graph: Uint8Array, externalData: { path: string; data: Uin
   await decoder.prefill(prompt.slice(30))
   decoder.startAnswer(greedy, 0, prompt, [])
   const ids: number[] = []
-  while (ids.length < 6) ids.push(await decoder.next(ids.length, false))
+  while (ids.length < 6) ids.push(await decoder.next(ids.length, 0))
   const logits = await decoder.readLogits()
   await decoder.release()
   return { ids, logits }

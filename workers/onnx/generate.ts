@@ -94,8 +94,8 @@ export async function* generateTokens(
       }
       // The position in the whole answer, so that a continued answer draws the same tokens as an uninterrupted answer.
       const position = prefixTokens + count
-      const willContinue = count + 1 < maxTokens && !answer.mayUseUpReasoning
-      const id = await source.next(position, willContinue)
+      const following = Math.min(maxTokens - count - 1, answer.tokensBeforeForced - 1)
+      const id = await source.next(position, following)
       if (config.endIds.has(id)) {
         finishReason = 'stop'
         break

@@ -19,6 +19,7 @@ import { noToken } from './sampler-arithmetic.js'
 import { testReplay } from './self-test.js'
 import { WrongFusionError } from './step-check.js'
 import { createStepSampling, type SampledToken } from './step-sampling.js'
+import { createStepsAhead } from './steps-ahead.js'
 import type { StepScheduler } from './step-scheduler.js'
 
 /** Large, since each run costs as much CPU time as an uncaptured decode step, no matter how many tokens it computes. */
@@ -90,8 +91,9 @@ export function openRow(shared: SharedModel): GpuRow {
   let ranking: Ranking | undefined
   /** The token that was sampled and stored in `tokenId`, but that no step has computed yet. */
   let pending: number | undefined
-  /** The newest step, if it was started or requested before `next` asked for it. */
-  let ahead: RowStep | undefined
+  /** The newest steps that were started or requested before `next` asked for them, oldest first. */
+  const ahead: RowStep[] = []
+  const stepsAhead = createStepsAhead()
   /** The newest step that was requested from the scheduler; undefined if it is started, or the conversation has left it. */
   let request: RowStep | undefined
   /** Resolves when the token is read back for which `next` waits. */
@@ -100,7 +102,7 @@ export function openRow(shared: SharedModel): GpuRow {
   /** Forgets the sampled token that is not computed, and the step that waits to compute it. */
   function dropPending(): void {
     pending = undefined
-    ahead = undefined
+    ahead.length = 0
     request = undefined
     scheduler.leave(row)
   }
@@ -184,13 +186,15 @@ export function openRow(shared: SharedModel): GpuRow {
   }
 
   function submit(position: number, dispatches: readonly Dispatch[]): Promise<SampledToken> {
-    return ignoreFailure(sampling.submit(position, dispatches))
+    const sampled = sampling.submit(position, dispatches)
+    stepsAhead.track(sampled)
+    return ignoreFailure(sampled)
   }
 
   function createStep(position: number, { isAhead = false, isMasked = false }): RowStep {
     return {
       position,
-      length: ids.length + 1,
+      length: ids.length + ahead.length + 1,
       isAhead,
       isMasked,
       started: Promise.resolve(),
@@ -211,14 +215,28 @@ export function openRow(shared: SharedModel): GpuRow {
     return step
   }
 
-  /** Starts or requests the next step before the current token is read back. */
-  function startAhead(position: number): RowStep | undefined {
+  /**
+   * Starts or requests steps before the current token is read back.
+   * @param position of the current token
+   * @param following as in `Decoder.next`
+   */
+  function startAhead(position: number, following: number): void {
+    const most = Math.min(following, fixedStates.length > 0 ? 1 : stepsAhead.most)
+    while (ahead.length < most) {
+      const step = startStepAhead(position + ahead.length + 1)
+      if (!step) return
+      ahead.push(step)
+    }
+  }
+
+  function startStepAhead(position: number): RowStep | undefined {
+    const isShared = shared.batch !== undefined && scheduler.decodingCount > 1
     const step = createStep(position, { isAhead: true })
     const { length } = step
     if (!shared.canReplay || length > model.contextLength) return undefined
-    if (shared.batch && scheduler.decodingCount > 1) {
+    if (isShared) {
       // Nobody waits for the step when the answer ends. A run of ONNX Runtime would then use a cache that changes.
-      if (!steps.isRecorded(length)) return undefined
+      if (ahead.length > 0 || !steps.isRecorded(length)) return undefined
       request = step
       step.started = ignoreFailure(scheduler.step(row))
       return step
@@ -231,17 +249,17 @@ export function openRow(shared: SharedModel): GpuRow {
     return step
   }
 
-  async function next(position: number, willContinue: boolean, findMask?: FindMask): Promise<number> {
+  async function next(position: number, following: number, findMask?: FindMask): Promise<number> {
     scheduler.join(row)
-    const step = ahead?.position === position ? ahead : await computeStep(position, findMask)
+    const step = ahead.shift() ?? (await computeStep(position, findMask))
     await step.started
-    ahead = willContinue ? startAhead(position + 1) : undefined
+    startAhead(position, following)
     reading = step.sampled
     const sampled = await step.sampled!.catch(replaceDropped).finally(() => (reading = undefined))
     ranking = sampled.ranking
     const { id } = sampled
     if (id === noToken) throw createInvalidLogitsError()
-    if (ahead?.isStarted) computed.add([id], ahead.length)
+    if (ahead[0]?.isStarted) computed.add([id], ahead[0].length)
     else pending = id
     sampling.noteSampled(id)
     return id
@@ -324,7 +342,7 @@ export function openRow(shared: SharedModel): GpuRow {
     prefill,
     startAnswer(options, seed, promptIds, answerIds, rankCount) {
       sampling.start(rankCount, options, seed, promptIds, answerIds)
-      ahead = undefined
+      ahead.length = 0
     },
     next,
     endAnswer: dropPending,
@@ -354,7 +372,7 @@ export function openRow(shared: SharedModel): GpuRow {
       reset,
       prefill,
       startAnswer: (promptIds) => sampling.start(undefined, greedy, 0, promptIds),
-      next: (position) => next(position, false),
+      next: (position) => next(position, 0),
     })
     if (model.canCapture && !shared.canReplay && shared.pipelines.size > 0)
       throw new WrongFusionError('Steps with fused attention failed the self-test.')

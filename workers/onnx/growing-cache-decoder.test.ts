@@ -96,7 +96,7 @@ async function answer(decoder: Decoder, prompt: readonly number[]): Promise<Answ
   await decoder.prefill(prompt.slice(reused))
   decoder.startAnswer(greedy, 0, prompt, [])
   const tokens: number[] = []
-  while (tokens.length < answerTokens) tokens.push(await decoder.next(tokens.length, false))
+  while (tokens.length < answerTokens) tokens.push(await decoder.next(tokens.length, 0))
   return { reused, tokens, logits: await decoder.readLogits() }
 }
 
@@ -275,7 +275,7 @@ describe('the logits of a computed prompt', () => {
       expect(decoder.recallLogits(prompt)).toBe(true)
       decoder.startAnswer(greedy, 0, prompt, [])
       // The token is sampled, and not computed.
-      expect(await decoder.next(0, false)).toBe(tokens[0])
+      expect(await decoder.next(0, 0)).toBe(tokens[0])
     }
     expect(decoder.recall(prompt.slice(0, -1))).toBe(prompt.length - 1)
     expect(decoder.recallLogits(prompt.slice(0, -1))).toBe(false)
@@ -363,7 +363,7 @@ describe('a model with a state of fixed size', () => {
     fresh.recall([])
     for (const start of [0, 20, 40]) await fresh.prefill(prompt.slice(start, start + 20))
     fresh.startAnswer(greedy, 0, prompt, [])
-    expect(await fresh.next(0, false)).toBe(whole.tokens[0])
+    expect(await fresh.next(0, 0)).toBe(whole.tokens[0])
   })
 })
 

@@ -379,8 +379,8 @@ export async function createGrowingCacheDecoder(
 
   const decoder = openRow()
   await decoder.prefill(Array.from({ length: warmUpTokens }, (_, index) => index))
-  await decoder.next(0, true)
-  await decoder.next(1, false)
+  await decoder.next(0, 1)
+  await decoder.next(1, 0)
   if (batch && !(await testBatch(batch))) batch = undefined
   decoder.endAnswer()
   decoder.recall([])

@@ -66,7 +66,7 @@ async function answer(decoder: Decoder): Promise<number[]> {
   await decoder.prefill(prompt)
   decoder.startAnswer(greedy, 0, prompt, [])
   const ids: number[] = []
-  while (ids.length < 8) ids.push(await decoder.next(ids.length, true))
+  while (ids.length < 8) ids.push(await decoder.next(ids.length, 1))
   await decoder.release()
   return ids
 }

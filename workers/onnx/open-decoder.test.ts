@@ -60,7 +60,7 @@ async function answer(decoder: Decoder): Promise<number[]> {
   await decoder.prefill(prompt)
   decoder.startAnswer(greedy, 0, prompt, [])
   const ids: number[] = []
-  while (ids.length < 8) ids.push(await decoder.next(ids.length, true))
+  while (ids.length < 8) ids.push(await decoder.next(ids.length, 1))
   await decoder.release()
   return ids
 }
@@ -98,7 +98,7 @@ async function answerAfter(decoder: Decoder, prompt: readonly number[]): Promise
   await decoder.prefill(prompt)
   decoder.startAnswer(greedy, 0, prompt, [])
   const ids: number[] = []
-  while (ids.length < 12) ids.push(await decoder.next(ids.length, true))
+  while (ids.length < 12) ids.push(await decoder.next(ids.length, 1))
   await decoder.release()
   return ids
 }
@@ -201,7 +201,7 @@ describe('each prompt gives the same answer, whatever was computed before', () =
   async function continueAnswer(decoder: Decoder, prompt: readonly number[], start: readonly number[]) {
     decoder.startAnswer(greedy, 0, prompt, start)
     const ids = [...start]
-    while (ids.length < answerLength) ids.push(await decoder.next(ids.length, false))
+    while (ids.length < answerLength) ids.push(await decoder.next(ids.length, 0))
     return { ids, logits: await decoder.readLogits() }
   }
 

@@ -10,8 +10,8 @@ export interface TokenReader {
   flush(): AnswerStep
   /** True if the reasoning has used all its tokens, and goes on. */
   readonly isReasoningUsedUp: boolean
-  /** True if the next token can use up the reasoning's tokens. */
-  readonly mayUseUpReasoning: boolean
+  /** How many tokens the model chooses at least before the reasoning has used all its tokens. At least 1. */
+  readonly tokensBeforeForced: number
   readonly hasCalls: boolean
 }
 
@@ -48,8 +48,11 @@ export function createTokenReader(
     get isReasoningUsedUp() {
       return answer.isReasoning && used >= budget
     },
-    get mayUseUpReasoning() {
-      return answer.isReasoning && used + 1 >= budget
+    get tokensBeforeForced() {
+      const rest = Math.max(1, budget - used)
+      if (answer.isReasoning) return rest
+      // A token opens the reasoning. After the tokens are used up, this is rare.
+      return used < budget ? rest + 1 : Infinity
     },
     get hasCalls() {
       return answer.hasCalls

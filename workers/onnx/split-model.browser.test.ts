@@ -54,7 +54,7 @@ async function answer(decoder: Decoder): Promise<number[]> {
   await decoder.prefill(prompt.slice(decoder.recall(prompt.slice(0, -1))))
   decoder.startAnswer(greedy, 0, prompt, [])
   const ids: number[] = []
-  while (ids.length < answerTokens) ids.push(await decoder.next(ids.length, true))
+  while (ids.length < answerTokens) ids.push(await decoder.next(ids.length, 1))
   return ids
 }
 

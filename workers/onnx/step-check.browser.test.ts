@@ -82,7 +82,7 @@ async function load(
   await prefillAll(decoder, { ids: prompt, promptLength: prompt.length })
   decoder.startAnswer(greedy, 0, prompt, [])
   const tokens: number[] = []
-  while (tokens.length < 12) tokens.push(await decoder.next(tokens.length, false))
+  while (tokens.length < 12) tokens.push(await decoder.next(tokens.length, 0))
   await decoder.release()
   return { execution: decoder.execution, reasons, sessions, tokens }
 }

@@ -4,9 +4,9 @@ import { computeFrom, type PrefillInput } from './prefill.js'
 
 /** Brings the tokens of an answer: those that its form forces, and those that the model chooses. */
 export interface TokenSource {
-  /** Returns the token at `position` of the answer. @param willContinue as in `Decoder` */
-  next(position: number, willContinue: boolean): Promise<number>
-  /** Adds tokens that the model does not choose. The last call of `next` must have had `willContinue: false`. */
+  /** Returns the token at `position` of the answer. @param following as in `Decoder.next` */
+  next(position: number, following: number): Promise<number>
+  /** Adds tokens that the model does not choose. The last call of `next` must have had `following: 0`. */
   add(ids: readonly number[]): void
 }
 
@@ -33,12 +33,12 @@ export function createTokenSource(
     }
   }
 
-  async function chooseToken(position: number, willContinue: boolean): Promise<number> {
+  async function chooseToken(position: number, following: number): Promise<number> {
     if (hasForced) await computeFrom(decoder, { ...computed, ids }, computedLength, signal)
     hasForced = false
     // The decoder computes the token that it has sampled before.
     computedLength = ids.length
-    const id = await decoder.next(position, willContinue && !form, form?.findMask)
+    const id = await decoder.next(position, form ? 0 : following, form?.findMask)
     ids.push(id)
     form?.accept(id)
     return id
@@ -46,9 +46,9 @@ export function createTokenSource(
 
   return {
     add,
-    async next(position, willContinue) {
+    async next(position, following) {
       const forced = await form?.takeForced()
-      if (forced === undefined) return chooseToken(position, willContinue)
+      if (forced === undefined) return chooseToken(position, following)
       add([forced])
       return forced
     },

@@ -44,7 +44,7 @@ export async function compareTokens(
   const differences: Difference[] = []
   await startAfter(decoder, ids, [])
   for (const [position, expected] of tokens.entries()) {
-    const id = await decoder.next(position, false)
+    const id = await decoder.next(position, 0)
     if (id === expected) continue
     const logits = await decoder.readLogits()
     const gap = logits[id]! - logits[expected]!

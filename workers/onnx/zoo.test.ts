@@ -139,7 +139,7 @@ async function answerPrompt(decoder: Decoder, prompt: readonly number[]) {
     await decoder.prefill(prompt.slice(start, start + chunk))
   decoder.startAnswer(greedy, 0, prompt, [])
   const tokens: number[] = []
-  while (tokens.length < 64) tokens.push(await decoder.next(tokens.length, false))
+  while (tokens.length < 64) tokens.push(await decoder.next(tokens.length, 0))
   return { reused, tokens }
 }
 
