@@ -129,6 +129,7 @@ async function openOnGpu(
     conversationCacheBytes,
     canCapture,
     prefillRules,
+    needsPoolClears: false,
     fixedStates: [],
     positionRows: undefined,
     rotaryTables: [],
@@ -403,6 +404,13 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
         )
       }
       await onWasm.release()
+    })
+
+    it('without filling the buffers of a prompt with zeros, where ONNX Runtime fills them', async () => {
+      const clear = vi.spyOn(GPUCommandEncoder.prototype, 'clearBuffer')
+      expect(await answer(decoder, prompts.ball, { chunk: 5, count: 4 })).toEqual(reference.ball.slice(0, 4))
+      expect(clear).not.toHaveBeenCalled()
+      vi.restoreAllMocks()
     })
 
     it('with one dispatch for each attention, where ONNX Runtime issues four', async () => {

@@ -53,6 +53,7 @@ export async function recordDispatches(device: GPUDevice, run: () => Promise<unk
   }
 
   const { queue, createCommandEncoder, createBindGroup } = device
+  const ownEncoder = Object.getOwnPropertyDescriptor(device, 'createCommandEncoder')
   const { writeBuffer } = queue
   device.createCommandEncoder = (descriptor) => watchEncoder(createCommandEncoder.call(device, descriptor))
   device.createBindGroup = (descriptor) => {
@@ -68,8 +69,9 @@ export async function recordDispatches(device: GPUDevice, run: () => Promise<unk
     await run()
     return recording
   } finally {
-    // Removes the wrappers, so that the methods of the prototype are used again.
+    // Removes the wrappers, so that the methods of the prototype are used again, or the one of `leaveOutPoolClears`.
     Reflect.deleteProperty(device, 'createCommandEncoder')
+    if (ownEncoder) Object.defineProperty(device, 'createCommandEncoder', ownEncoder)
     Reflect.deleteProperty(device, 'createBindGroup')
     Reflect.deleteProperty(queue, 'writeBuffer')
   }

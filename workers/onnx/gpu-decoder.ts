@@ -3,13 +3,14 @@ import { createConversations } from './conversations.js'
 import type { Decoder } from './decoder.js'
 import type { GpuModel } from './gpu-model.js'
 import { openRow, type GpuRow, type SharedModel } from './gpu-row.js'
+import { leaveOutPoolClears } from './pool-clears.js'
 import { startSteps } from './start-steps.js'
 import { createStepScheduler } from './step-scheduler.js'
 
 /**
- * Creates a decoder that reads back only eight bytes per token, and 168 more if the answer has log-probabilities. The KV cache stays in fixed GPU buffers. The sampler is a
- * GPU kernel that writes the next input of the graph. A decode step issues the recorded dispatches of a captured ONNX
- * Runtime run and the dispatches of the sampler in one submit.
+ * Creates a decoder that reads back only eight bytes per token, and 168 more if the answer has log-probabilities. The KV cache stays
+ * in fixed GPU buffers. The sampler is a GPU kernel that writes the next input of the graph. A decode step issues the recorded
+ * dispatches of a captured ONNX Runtime run and the dispatches of the sampler in one submit.
  *
  * When the promise resolves, the self-test has compared the replay with uncaptured runs, and `checkSteps` has compared the
  * steps with `referenceSteps`; both now, or at an earlier load.
@@ -37,5 +38,7 @@ export async function createGpuDecoder(model: GpuModel): Promise<Decoder> {
   if (!model.isTested) await row.test()
   const { maxRows = 1 } = model
   if (maxRows > 1 && shared.canReplay) shared.batch = await row.openBatch(maxRows)
+  // After the check, so that only the graph differs from the reference.
+  if (!model.needsPoolClears) leaveOutPoolClears(model.device)
   return row.decoder
 }

@@ -25,6 +25,8 @@ export interface GpuModel {
   /** The layers whose attention may be fused in a replayed step. */
   readonly attentions: readonly LayerAttention[]
   readonly prefillRules: PrefillRules
+  /** As the function of this name returns. */
+  readonly needsPoolClears: boolean
   readonly positionRows: StateSchema['positionRows']
   readonly rotaryTables: readonly RotaryTables[]
   /** True if the graph computes a matrix of [heads, new tokens, total tokens]. Then a run has fewer tokens. */

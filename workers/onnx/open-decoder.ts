@@ -21,6 +21,7 @@ import type { ModelWeights } from './model-weights.js'
 import { ModelProtoSchema } from './onnx_pb.js'
 import { createGrowingCacheDecoder } from './growing-cache-decoder.js'
 import { findPool } from './pipeline-pool.js'
+import { leaveOutPoolClears, needsPoolClears } from './pool-clears.js'
 import { readPrefillRules } from './prefill-rules.js'
 import { computeReferenceSteps, type ReferenceSteps } from './reference-steps.js'
 import { originalFile, rewriteGraph } from './rewrite-graph.js'
@@ -65,7 +66,8 @@ interface DecoderOptions extends Pick<GpuModel, 'contextLength' | 'conversationC
   readonly onSlower?: (reason: string) => void
 }
 
-interface OpeningOptions extends DecoderOptions, Pick<GpuModel, 'prefillRules' | 'isTested'> {
+interface OpeningOptions
+  extends DecoderOptions, Pick<GpuModel, 'prefillRules' | 'isTested' | 'needsPoolClears'> {
   /** Returns the hash of a graph (`GpuModel.graphHash`). */
   readonly hashGraph: (graph: Uint8Array<ArrayBuffer>) => Promise<string>
 }
@@ -91,19 +93,21 @@ export async function openDecoder(
   const tables = tabulated?.tables ?? []
   // Read the rules before the rewrite, because the rewrite modifies the graph.
   const prefillRules = readPrefillRules(weights.model)
+  const exportedNeedsClears = needsPoolClears(weights.model)
+  const rewrite = rewriteGraph(weights.model, {
+    device,
+    contextLength: decoderOptions.contextLength,
+    cacheSizes: decoderOptions.cacheSizes,
+    rotarySwitch: prefillRules.rotarySwitch,
+  })
   const options: OpeningOptions = {
     ...decoderOptions,
     prefillRules,
+    needsPoolClears: exportedNeedsClears || needsPoolClears(weights.model),
     hashGraph: (graph) => hashGraph(graph, weights.graph),
     // Without prefix reuse, the KV caches of earlier conversations are useless.
     ...(prefillRules.wholePrompt && { conversationCacheBytes: 0 }),
   }
-  const rewrite = rewriteGraph(weights.model, {
-    device,
-    contextLength: options.contextLength,
-    cacheSizes: options.cacheSizes,
-    rotarySwitch: prefillRules.rotarySwitch,
-  })
   const rewritten: RewrittenFiles | undefined =
     rewrite.kind === 'rewritten'
       ? {
@@ -260,6 +264,7 @@ async function openGrowingCache(
   }: OpeningOptions,
 ): Promise<Decoder> {
   const gpu = device === 'webgpu' ? await createDevice() : undefined
+  if (gpu && !options.needsPoolClears) leaveOutPoolClears(gpu)
   const target = gpu
     ? ({ kind: 'webgpu', device: gpu, graphCapture: false } as const)
     : ({ kind: 'wasm' } as const)
