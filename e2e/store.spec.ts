@@ -16,7 +16,7 @@ import {
   startFaultServer,
   type FaultServer,
 } from '../workers/store/fault-server.test-support.js'
-import { openBarePage } from './bare-page.js'
+import { loadEngine, openBarePage } from './bare-page.js'
 import { watchWorkerHeaps } from './bench/browser-memory.js'
 import type { StoreRequest } from './page/store.worker.js'
 import { scaleCount } from './soak.js'
@@ -583,4 +583,35 @@ test('a model loads if nothing can be stored', async ({ page, server }) => {
   }, serveModel(server))
   expect(texts).toEqual([story, story])
   expect(await page.evaluate(() => window.rivulet.store.list())).toEqual([])
+})
+
+test('the WebAssembly of ONNX Runtime comes from the HTTP cache from the second load on, else from the store', async ({
+  context,
+  page,
+}) => {
+  const seen: string[] = []
+  context.on('requestfinished', (request) => {
+    if (request.url().endsWith('.wasm')) seen.push(request.method())
+  })
+  context.on('requestfailed', (request) => seen.push(`failed: ${request.url()}`))
+  const load = async () => {
+    seen.length = 0
+    const engine = await loadEngine(page, 'wasm')
+    const text = await engine.evaluate(async (engine) => {
+      const { text } = await engine.generate('Once upon a time,', { maxTokens: 4 }).result
+      await engine.dispose()
+      return text
+    })
+    expect(text).not.toBe('')
+    return [...seen]
+  }
+  expect(await load()).toEqual(['GET'])
+  // The HTTP cache answers both.
+  expect(await load()).toEqual(['HEAD', 'GET'])
+  const session = await context.newCDPSession(page)
+  await session.send('Network.clearBrowserCache')
+  // The server answers it.
+  expect(await load()).toEqual(['HEAD'])
+  // The HTTP cache is not asked again.
+  expect(await load()).toEqual([])
 })

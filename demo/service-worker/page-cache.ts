@@ -91,6 +91,8 @@ export function createPageCache({ version, files }: BuiltFiles, scope: string) {
       if (url.pathname.endsWith('/')) url.pathname += 'index.html'
       const file = known.get(url.href)
       if (!file || request.method !== 'GET' || request.headers.has('range')) return undefined
+      // Browsers keep compiled WebAssembly only for what their HTTP cache answers.
+      if (request.cache === 'only-if-cached') return undefined
       return file.isHashed ? readCacheFirst(fetchRequest, url.href) : readNetworkFirst(fetchRequest, url.href)
     },
   }

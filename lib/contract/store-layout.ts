@@ -51,6 +51,7 @@ export type RuntimePackage = (typeof runtimePackages)[number]
 export const recordName = 'record.json'
 export const completeName = 'complete'
 export const usedName = 'used'
+export const httpCacheMissName = 'http-cache-miss'
 
 /** Returns the name of a folder's directory. It is a hash, because the folder's URL can be longer than a file name may be. */
 export async function nameModelDirectory(folderUrl: string): Promise<string> {

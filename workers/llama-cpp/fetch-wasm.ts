@@ -23,9 +23,9 @@ export const wllamaFiles = {
 export async function fetchWasm(
   url: string,
   file: RuntimeFile,
-  options: Omit<RuntimeFetch, 'packageName'>,
+  options: Omit<RuntimeFetch, 'packageName' | 'usesHttpCache'>,
 ): Promise<string> {
-  const blob = await fetchRuntimeFile(url, file, { ...options, packageName: '@wllama/wllama' })
+  const { blob } = await fetchRuntimeFile(url, file, { ...options, packageName: '@wllama/wllama' })
   try {
     const response = await fetch(URL.createObjectURL(new Blob()))
     // An unread body would count as a cancelled request.

@@ -1,6 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
-import { fetchRuntimeFile, type RuntimeFetch } from '../store/runtime-file.js'
+import { fetchRuntimeFile, type RuntimeContent, type RuntimeFetch } from '../store/runtime-file.js'
 import { ModelProtoSchema } from './onnx_pb.js'
 import { describeRuntimeFile } from './runtime-files.js'
 import { chooseBuild, createStartError, loadOnnxRuntime, type OnnxRuntime } from './session.js'
@@ -14,14 +14,13 @@ import { tensorTypes } from './tensor-types.js'
 export async function startOnnxRuntime(
   device: 'webgpu' | 'wasm',
   wasmPaths: OnnxLoadOptions['wasmPaths'],
-  options: Omit<RuntimeFetch, 'packageName'>,
+  options: Omit<RuntimeFetch, 'packageName' | 'usesHttpCache'>,
 ): Promise<OnnxRuntime> {
   const runtime = await loadOnnxRuntime(device, wasmPaths)
   const build = chooseBuild(device, wasmPaths)
   const file = describeRuntimeFile(build, runtime.env.versions.web)
-  const interception = interceptWasm(wasmPaths?.[build], (url) =>
-    fetchRuntimeFile(url, file, { ...options, packageName: 'onnxruntime-web' }),
-  )
+  const fetching = { ...options, packageName: 'onnxruntime-web', usesHttpCache: true } as const
+  const interception = interceptWasm(wasmPaths?.[build], (url) => fetchRuntimeFile(url, file, fetching))
   try {
     // ONNX Runtime loads its WebAssembly with its first session.
     const session = await runtime.InferenceSession.create(smallestModel, { executionProviders: ['wasm'] })
@@ -35,13 +34,13 @@ export async function startOnnxRuntime(
 }
 
 /**
- * Answers the request for ONNX Runtime's WebAssembly with the result of `read`. Only ONNX Runtime's own script knows the
- * address of the file, which a bundler may have renamed. So this function replaces `fetch` until the file was requested.
+ * Answers ONNX Runtime's requests for its WebAssembly with the result of `read`. Only ONNX Runtime's own script knows the
+ * address of the file, which a bundler may have renamed. So this function replaces `fetch` until ONNX Runtime has started.
  * @param address the address of the file, if the app has set it
  */
 function interceptWasm(
   address: string | undefined,
-  read: (url: string) => Promise<Blob>,
+  read: (url: string) => Promise<RuntimeContent>,
 ): { readonly failure: unknown; end(): void } {
   const { fetch } = self
   let failure: unknown
@@ -56,7 +55,11 @@ function interceptWasm(
     // `read` itself requests this address.
     self.fetch = fetch
     try {
-      return new Response(await read(url), { headers: { 'content-type': 'application/wasm' } })
+      const { blob, cached } = await read(url)
+      const answer = async () => new Response(blob, { headers: { 'content-type': 'application/wasm' } })
+      // ONNX Runtime requests the file again if the browser cannot compile it while it arrives.
+      answerWith(answer)
+      return cached ?? (await answer())
     } catch (error) {
       failure = error
       // ONNX Runtime then requests the file again. It must not get a file that was not checked.

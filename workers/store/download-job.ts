@@ -19,6 +19,8 @@ export interface DownloadJob {
   /** The size of the range that one request asks for, if the server supports range requests. */
   readonly segmentBytes: number
   readonly headers: Readonly<Record<string, string>>
+  /** As in `RangeRequest`. */
+  readonly cache?: 'no-store' | 'reload' | undefined
   readonly idleTimeoutMs: number
   readonly signal: AbortSignal
   onProgress(progress: TransferProgress): void

@@ -34,6 +34,10 @@ export interface StoredFile {
   markUsed(): Promise<void>
   /** Returns when the file was last used, in milliseconds since 1970; 0 if it never was. */
   readUsedMs(): Promise<number>
+  /** False if the browser's HTTP cache did not have the file when it was asked: nothing puts it there again. */
+  mayBeInHttpCache(): Promise<boolean>
+  /** Records that the browser's HTTP cache does not have the file. */
+  noteHttpCacheMiss(): Promise<void>
   /** Marks the file as complete. */
   complete(sha256: string | undefined): Promise<void>
 }

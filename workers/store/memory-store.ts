@@ -63,6 +63,8 @@ function createMemoryFile(record: FileRecord): StoredFile {
     readBytes: () => readWholeBlob(new Blob(segments.flat())),
     markUsed: () => Promise.resolve(),
     readUsedMs: () => Promise.resolve(0),
+    mayBeInHttpCache: () => Promise.resolve(false),
+    noteHttpCacheMiss: () => Promise.resolve(),
     complete(sha256) {
       isComplete = true
       verifiedSha256 = sha256

@@ -3,6 +3,7 @@ import {
   countSegments,
   getDirectory,
   getFile,
+  httpCacheMissName,
   nameFileDirectory,
   readRecord,
   recordName,
@@ -106,6 +107,8 @@ function createOpfsFile(
     },
     markUsed: () => touch(directory),
     readUsedMs: async () => (await getFile(directory, usedName))?.lastModified ?? 0,
+    mayBeInHttpCache: async () => (await getFile(directory, httpCacheMissName)) === undefined,
+    noteHttpCacheMiss: () => writeFile(directory, httpCacheMissName, ''),
     async complete(sha256) {
       await writeFile(directory, completeName, sha256 ?? '')
       completed = { sha256 }

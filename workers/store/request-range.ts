@@ -73,6 +73,8 @@ export interface RangeRequest {
   /** What is known about the file; the answer must match. */
   readonly expected?: FileFacts | undefined
   readonly headers: Readonly<Record<string, string>>
+  /** `reload` if the browser's HTTP cache keeps the file too, for what it makes of it. @default 'no-store' */
+  readonly cache?: 'no-store' | 'reload' | undefined
   readonly idleTimeoutMs: number
   readonly signal: AbortSignal
 }
@@ -138,7 +140,7 @@ async function openAnswer(
 }
 
 async function send(
-  { url, expected, headers }: RangeRequest,
+  { url, expected, headers, cache = 'no-store' }: RangeRequest,
   range: string | undefined,
   signal: AbortSignal,
 ): Promise<Response | undefined> {
@@ -152,7 +154,7 @@ async function send(
   let response: Response
   try {
     // The store keeps the file; the HTTP cache would keep a second copy.
-    response = await fetch(url, { headers: sent, signal, cache: 'no-store' })
+    response = await fetch(url, { headers: sent, signal, cache })
   } catch (error) {
     throw explainFetch(hideQuery(url), error, signal, UnreachableError)
   }

@@ -22,22 +22,34 @@ export interface RuntimeFile {
 export interface RuntimeFetch {
   /** The npm package that contains the runtime. Its files are stored together. */
   readonly packageName: RuntimePackage
+  /**
+   * True if the browser's HTTP cache also gets the file, and is asked for it at later loads. Chromium keeps the compiled code of
+   * WebAssembly only for such a file: compiling it again takes a third of the time to load a small model. @default false
+   */
+  readonly usesHttpCache?: boolean
   readonly progress: CollectProgress
   readonly idleTimeoutMs: number
   readonly signal: AbortSignal
 }
 
+/** The content of a runtime's file. */
+export interface RuntimeContent {
+  readonly blob: Blob
+  /** The answer of the browser's HTTP cache, if it has the file. */
+  readonly cached?: Response | undefined
+}
+
 /**
  * Returns a runtime's file: from the store, or from `url`. A downloaded file is stored if its hash is known, in place of
- * the file of another version. A stored file that has this hash is used without any request.
+ * the file of another version. A stored file that has this hash is used without any request to the server.
  * @throws RivuletError `backend-unavailable` if there is no such file, `integrity-failed` if the file has another hash,
  *   `download-failed`, `quota-exceeded`; the reason of `signal`
  */
 export async function fetchRuntimeFile(
   url: string,
   { path, sizeBytes, sha256 }: RuntimeFile,
-  { packageName, progress, idleTimeoutMs, signal }: RuntimeFetch,
-): Promise<Blob> {
+  { packageName, usesHttpCache = false, progress, idleTimeoutMs, signal }: RuntimeFetch,
+): Promise<RuntimeContent> {
   const { store, directory, close } = await openStore(packageName, runtimeFolderName)
   const unkept = createMemoryStore()
   const report = (each: TransferProgress) =>
@@ -64,6 +76,7 @@ export async function fetchRuntimeFile(
           objectId: undefined,
           segmentBytes: sizeBytes ?? 1,
           headers: {},
+          cache: usesHttpCache ? 'reload' : 'no-store',
           idleTimeoutMs,
           signal,
           onProgress(each) {
@@ -90,18 +103,62 @@ export async function fetchRuntimeFile(
     const lock = nameFileLock(directory, path)
     const fetchFile = async () => (await findStored()) ?? (await download(lock))
     // Tabs share no files in memory: none waits for another tab's download. Insecure pages have no locks, either.
+    const stored = await findStored()
+    const cached = stored && usesHttpCache ? await findInHttpCache(url, stored) : undefined
     const file =
-      (await findStored()) ??
+      stored ??
       (store.isPersistent
         ? await withFileLock(lock, { signal, onProgress: report }, fetchFile)
         : await download(lock))
     const blob = await file.read()
     await file.markUsed()
     progress.stored(path, blob.size)
-    return blob
+    return { blob, cached }
   } finally {
     close()
   }
+}
+
+/** A disk that needs more time is slower than a compilation. */
+const httpCacheTimeoutMs = 2_000
+
+/**
+ * Returns a stored file from the browser's HTTP cache.
+ * @returns undefined if the cache does not have it, or if its media type does not let the browser compile it
+ */
+async function findInHttpCache(url: string, stored: StoredFile): Promise<Response | undefined> {
+  // A page cannot ask for the files of another origin.
+  if (new URL(url).origin !== self.location.origin || !(await stored.mayBeInHttpCache())) return undefined
+  try {
+    const signal = AbortSignal.timeout(httpCacheTimeoutMs)
+    if (await isInHttpCache(url, signal)) {
+      return await fetch(url, {
+        cache: 'only-if-cached',
+        mode: 'same-origin',
+        // The browser compares the hash before the first byte can be read.
+        integrity: `sha256-${encodeBase64(stored.verifiedSha256!)}`,
+        signal,
+      })
+    }
+  } catch {
+    // The file of the store is used.
+  }
+  await stored.noteHttpCacheMiss().catch(() => {})
+  return undefined
+}
+
+/** Asks with a `HEAD` request, because a miss of `only-if-cached` is an error in the browser's console. */
+async function isInHttpCache(url: string, signal: AbortSignal): Promise<boolean> {
+  const response = await fetch(url, { method: 'HEAD', cache: 'force-cache', signal })
+  // An unread body would count as a cancelled request.
+  await response.arrayBuffer()
+  const [timing] = performance.getEntriesByName(url).slice(-1) as PerformanceResourceTiming[]
+  const isWasm = /^application\/wasm\b/.test(response.headers.get('content-type') ?? '')
+  return response.ok && isWasm && timing?.transferSize === 0
+}
+
+function encodeBase64(hex: string): string {
+  return btoa(hex.replace(/../g, (byte) => String.fromCharCode(parseInt(byte, 16))))
 }
 
 const advice = "Serve the file of the installed version there, or pass its URL in the backend's options."
