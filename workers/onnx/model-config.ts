@@ -43,18 +43,46 @@ export interface ModelConfig {
   readonly family: AnswerFamily
 }
 
+type ConfigOptions = Pick<OnnxLoadOptions, 'contextLength' | 'endTokens' | 'chatTemplate'>
+
+/** The properties of a model while its files are read. */
+export interface ConfigReading {
+  /** Needs only `config.json`, so that the weights need not wait for the tokenizer. */
+  readonly cacheSizes: Promise<CacheSizes>
+  readonly config: Promise<ModelConfig>
+}
+
+/** Starts to read the files of `readModelConfig`. Both promises reject as it does. */
+export function startReadingConfig(folder: ModelFolder, options: ConfigOptions = {}): ConfigReading {
+  const file = readRequired(folder, 'config.json')
+  const cacheSizes = file.then((config) => readCacheSizes(listConfigs(config)[0]!))
+  // Nobody waits for it if the graph is refused before.
+  cacheSizes.catch(() => {})
+  return { cacheSizes, config: readConfig(folder, file, options) }
+}
+
 /**
  * Reads `config.json` and `tokenizer.json`, which are required, and `generation_config.json`, `tokenizer_config.json` and
  * the files of the chat template, which are optional.
  * @throws RivuletError `model-not-found`, `model-invalid`, `download-failed`; `invalid-option` for an option that does not
  *   fit the model
  */
-export async function readModelConfig(
+export async function readModelConfig(folder: ModelFolder, options?: ConfigOptions): Promise<ModelConfig> {
+  return startReadingConfig(folder, options).config
+}
+
+/** A multimodal model has the values of its language model in `text_config`. */
+function listConfigs(config: Readonly<Record<string, unknown>>): readonly Record<string, unknown>[] {
+  return isObject(config.text_config) ? [config.text_config, config] : [config]
+}
+
+async function readConfig(
   folder: ModelFolder,
-  options: Pick<OnnxLoadOptions, 'contextLength' | 'endTokens' | 'chatTemplate'> = {},
+  configFile: Promise<Record<string, unknown>>,
+  options: ConfigOptions,
 ): Promise<ModelConfig> {
   const reading = [
-    readRequired(folder, 'config.json'),
+    configFile,
     readRequired(folder, 'tokenizer.json'),
     folder.readJson('generation_config.json'),
     folder.readJson('tokenizer_config.json'),
@@ -66,8 +94,7 @@ export async function readModelConfig(
   const isGiven = options.chatTemplate !== undefined && isTemplate(options.chatTemplate)
   const templates = isGiven ? new Map<string, string>() : await readChatTemplates(folder, tokenizerConfig)
   const chatTemplate = findChatTemplate(templates, options.chatTemplate, readTemplateTokens(tokenizerConfig))
-  // A multimodal model has the values of its language model in `text_config`.
-  const configs = isObject(config.text_config) ? [config.text_config, config] : [config]
+  const configs = listConfigs(config)
   const tokenizer = createTokenizer(tokenizerJson, tokenizerConfig, { chatTemplate, endTokens })
   return {
     contextLength: readContextLength(configs, tokenizerConfig, contextLength),

@@ -19,7 +19,7 @@ import { chooseDevice, type ChosenDevice, type UsedDevice } from './device.js'
 import { countPrompt, encodeRequest } from './encode-request.js'
 import { generateTokens } from './generate.js'
 import { openKeptPrefixes, type KeptPrefixes } from './kept-prefixes.js'
-import { readModelConfig, type ModelConfig } from './model-config.js'
+import { startReadingConfig, type ModelConfig } from './model-config.js'
 import { readModelWeights, type ModelWeights, type ReadWeights } from './model-weights.js'
 import type { ModelProto } from './onnx_pb.js'
 import { refuseGguf } from './refuse-gguf.js'
@@ -93,20 +93,19 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
       const isOpen = chosen.fallback !== undefined && chosen.unsupported.length > 0
       const starting = isOpen ? undefined : startRuntime(chosen.device)
       const folder = await openModelFolder(model, download, { signal, onProgress: tracker.files })
-      const configuring = readModelConfig(folder, options)
+      const reading = startReadingConfig(folder, options)
       const checkGraph = async (graph: ModelProto, { device, memory }: UsedDevice) => {
         refuseSoftCap(graph, device)
         void startRuntime(device)
-        const { cacheSizes } = await configuring
-        checkFit(graph, firstCapacity * concurrency, memory, cacheSizes, concurrency)
+        checkFit(graph, firstCapacity * concurrency, memory, await reading.cacheSizes, concurrency)
       }
       const [config, { weights, used, versions }] = await Promise.all([
-        configuring,
+        reading.config,
         readWeights(folder, chosen, options.modelFile, checkGraph)
           .then(async (read) => ({ ...read, versions: await readVersions(folder, read.weights) }))
           .catch(async (error: unknown) => {
             // If the folder is empty, the error about config.json explains the problem better.
-            await configuring
+            await reading.config
             throw error
           }),
         starting,

@@ -1,10 +1,7 @@
 import { store } from 'rivulet'
-import { answerExactly, describePlan, sequence, type Plan, type Section } from './plan.js'
+import { describePlan, sequence, type Plan, type Section } from './plan.js'
 import type { WorkerRole } from './probe-channel.js'
-import { createPrompts } from './prompts.js'
 import { createRow } from './rows.js'
-import { openRivulet, openTransformers } from './subjects.js'
-import type { Setup, Subject } from './subject.js'
 
 /** How a section loads, and the bounds of the ratios. */
 export interface Loading extends WorkerRole {
@@ -21,10 +18,8 @@ declare global {
 }
 
 const promptTokens = 64
-/** Only the first token matters; a subject needs two. */
-const maxTokens = 2
-/** Browsers keep the compiled code of WebAssembly only after it has run for some time. */
-const session = { tokens: 512, pauseMs: 4000 }
+const libraries = ['rivulet', 'transformers.js'] as const
+type Library = (typeof libraries)[number]
 /** The rate of a cold load. */
 const coldBytesPerSecond = 20e6
 /** The cache of transformers.js (`env.cacheKey`). */
@@ -32,37 +27,27 @@ const peerCache = 'transformers-cache'
 
 /**
  * Measures rivulet and transformers.js alternately: from the start of a load to the first token of a short prompt. Each load
- * has a new worker, which also loads its scripts and starts its runtime. A warm load finds all files in the browser: in the
+ * has a new tab, as when a user comes back: a process that has compiled the runtime before would compile it in another way. A warm load finds all files in the browser: in the
  * model store, and in the cache of transformers.js, and the browser has kept the compiled code of the runtime. A cold load
  * downloads them from a server with a limited rate.
  */
 export function measureLoad({ bounds, ...role }: Loading): Section {
   return async (plan) => {
     const setup = { ...role, usesCache: true, model: plan.model }
-    const createPrompt = createPrompts()
-    const load = async (open: Open, afterwards: (subject: Subject) => Promise<void> = async () => {}) => {
-      const startMs = performance.now()
-      const subject = await open(setup)
-      const openMs = performance.now() - startMs
-      const { ttftMs } = await answerExactly(subject, promptTokens, {
-        prompt: createPrompt(promptTokens),
-        maxTokens,
-      })
-      await afterwards(subject)
-      await subject.close()
-      return openMs + ttftMs
-    }
-    const useForLong = async (subject: Subject) => {
-      await subject.answer({ prompt: createPrompt(promptTokens), maxTokens: session.tokens })
-      await new Promise((resolve) => setTimeout(resolve, session.pauseMs))
+    const load = async (library: Library, isLong = false) => {
+      await window.openTabs(1)
+      const call = { kind: 'first token', library, setup, context: promptTokens, isLong } as const
+      const { ms } = await window.callTab(0, call)
+      await window.closeTabs()
+      return ms
     }
     const compare = async (kind: string, before: () => Promise<void>): Promise<Pair> => {
       const pair: Pair = { ours: [], theirs: [] }
       for (const round of sequence(plan.rounds)) {
         await before()
-        pair.ours.push(await load(openRivulet))
+        pair.ours.push(await load('rivulet'))
         await before()
-        pair.theirs.push(await load(openTransformers))
+        pair.theirs.push(await load('transformers.js'))
         const [ours, theirs] = [pair.ours, pair.theirs].map((times) => Math.round(times.at(-1)!))
         console.log(`${plan.section}, ${plan.model.name}: round ${round + 1}, ${kind}: ${ours}, ${theirs} ms`)
       }
@@ -80,8 +65,7 @@ export function measureLoad({ bounds, ...role }: Loading): Section {
     await window.setServerRate(undefined)
     // Fills the store and the cache; on WebGPU, rivulet also checks the graph once for each device.
     // The second time, the runtime comes from the HTTP cache, and its code is kept.
-    for (const _ of sequence(2))
-      for (const open of [openRivulet, openTransformers]) await load(open, useForLong)
+    for (const _ of sequence(2)) for (const library of libraries) await load(library, true)
     const warm = await compare('warm', async () => {})
     await window.setServerRate(coldBytesPerSecond)
     try {
@@ -95,8 +79,6 @@ export function measureLoad({ bounds, ...role }: Loading): Section {
     }
   }
 }
-
-type Open = (setup: Setup) => Promise<Subject>
 
 interface Pair {
   readonly ours: number[]
