@@ -24,7 +24,7 @@ export interface RuntimeFetch {
   readonly packageName: RuntimePackage
   /**
    * True if the browser's HTTP cache also gets the file, and is asked for it at later loads. Chromium keeps the compiled code of
-   * WebAssembly only for such a file: compiling it again takes a third of the time to load a small model. @default false
+   * WebAssembly only for such a file: compiling it again takes a fifth of the time to load a small model. @default false
    */
   readonly usesHttpCache?: boolean
   readonly progress: CollectProgress
