@@ -129,32 +129,39 @@ const httpCacheTimeoutMs = 2_000
 async function findInHttpCache(url: string, stored: StoredFile): Promise<Response | undefined> {
   // A page cannot ask for the files of another origin.
   if (new URL(url).origin !== self.location.origin || !(await stored.mayBeInHttpCache())) return undefined
+  const signal = AbortSignal.timeout(httpCacheTimeoutMs)
   try {
-    const signal = AbortSignal.timeout(httpCacheTimeoutMs)
-    if (await isInHttpCache(url, signal)) {
-      return await fetch(url, {
-        cache: 'only-if-cached',
-        mode: 'same-origin',
-        // The browser compares the hash before the first byte can be read.
-        integrity: `sha256-${encodeBase64(stored.verifiedSha256!)}`,
-        signal,
-      })
-    }
+    const cached = (await isInHttpCache(url, signal))
+      ? await fetch(url, {
+          cache: 'only-if-cached',
+          mode: 'same-origin',
+          // The browser compares the hash before the first byte can be read.
+          integrity: `sha256-${encodeBase64(stored.verifiedSha256!)}`,
+          signal,
+        }).catch(() => undefined)
+      : undefined
+    if (!cached) await stored.noteHttpCacheMiss()
+    return cached
   } catch {
-    // The file of the store is used.
+    // The server or the disk does not answer: whether the HTTP cache has the file is not known.
+    return undefined
   }
-  await stored.noteHttpCacheMiss().catch(() => {})
-  return undefined
 }
 
-/** Asks with a `HEAD` request, because a miss of `only-if-cached` is an error in the browser's console. */
+/**
+ * Asks with a `HEAD` request, because a miss of `only-if-cached` is an error in the browser's console.
+ * @throws Error if the browser does not say where the answer comes from
+ */
 async function isInHttpCache(url: string, signal: AbortSignal): Promise<boolean> {
+  const listTimings = () => performance.getEntriesByName(url) as PerformanceResourceTiming[]
+  const earlier = listTimings().length
   const response = await fetch(url, { method: 'HEAD', cache: 'force-cache', signal })
   // An unread body would count as a cancelled request.
   await response.arrayBuffer()
-  const [timing] = performance.getEntriesByName(url).slice(-1) as PerformanceResourceTiming[]
+  const timing = listTimings()[earlier]
+  if (!timing) throw new Error('The browser has no timing of the request.')
   const isWasm = /^application\/wasm\b/.test(response.headers.get('content-type') ?? '')
-  return response.ok && isWasm && timing?.transferSize === 0
+  return response.ok && isWasm && timing.transferSize === 0
 }
 
 function encodeBase64(hex: string): string {
