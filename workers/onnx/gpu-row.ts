@@ -1,23 +1,19 @@
 import { RivuletError } from '../../lib/contract/errors.js'
-import { createProbes, probeSteps, type BatchProbes } from './batch-probes.js'
 import type { BatchStep, GpuBatch } from './batch-steps.js'
 import { splitAtCheckpoints } from './checkpoints.js'
-import { checkSteps } from './check-steps.js'
 import { createComputedTokens, type ParkedCache } from './computed-tokens.js'
 import type { Conversations } from './conversations.js'
 import { createInvalidLogitsError, type Decoder, type FindMask } from './decoder.js'
 import type { Dispatch } from './dispatch-recorder.js'
 import type { FixedCache } from './fixed-cache.js'
 import { maxFusedTokens } from './fuse-dispatches.js'
-import { FailedBatchError, openGpuBatch } from './gpu-batch.js'
 import { describeLoss } from './gpu-device.js'
 import type { GpuModel } from './gpu-model.js'
 import { createGpuSteps, submitDispatches, type SharedSteps } from './gpu-steps.js'
 import type { Ranking } from './ranking.js'
+import { createRowChecks, type RowChecks } from './row-checks.js'
 import { greedy } from './sampler.js'
 import { noToken } from './sampler-arithmetic.js'
-import { testReplay } from './self-test.js'
-import { WrongFusionError } from './step-check.js'
 import { createStepSampling, type SampledToken } from './step-sampling.js'
 import { createStepsAhead } from './steps-ahead.js'
 import type { StepScheduler } from './step-scheduler.js'
@@ -38,7 +34,7 @@ export interface SharedModel extends SharedSteps {
 }
 
 /** A conversation: its cache, and its decoder. */
-export interface GpuRow {
+export interface GpuRow extends RowChecks {
   readonly ids: readonly number[]
   readonly cache: FixedCache
   readonly decoder: Decoder
@@ -52,10 +48,6 @@ export interface GpuRow {
   reportStarted(sampled: Promise<SampledToken> | undefined): void
   /** Resolves when the token is read back for which the conversation waits. */
   whenRead(): Promise<unknown>
-  /** Opens the batch of the model, if its steps equal those of this conversation alone. @throws FailedBatchError */
-  openBatch(maxRows: number): Promise<GpuBatch | undefined>
-  /** Runs the self-test, and compares the steps with `referenceSteps`. @throws WrongStepError */
-  test(): Promise<void>
   destroy(): void
 }
 
@@ -81,7 +73,7 @@ export function openRow(shared: SharedModel): GpuRow {
   const { model, conversations, scheduler } = shared
   const { device, session, caches, fixedStates, vocabulary, logitsType, prefillRules } = model
   const steps = createGpuSteps(model, shared)
-  const { tensors, states } = steps
+  const { tensors } = steps
   const { logits, tokenId } = tensors
   const sampling = createStepSampling(device, { logits, logitsType, vocabulary, tokenId })
   const listOthers = () => shared.rows.filter((other) => other !== row)
@@ -279,38 +271,6 @@ export function openRow(shared: SharedModel): GpuRow {
     throw error
   }
 
-  /** Computes the steps of probes alone. Then opens the batch, which must compute the same. */
-  async function openBatch(maxRows: number): Promise<GpuBatch | undefined> {
-    let probes: BatchProbes | undefined
-    reset()
-    try {
-      probes = createProbes(model, maxRows)
-      if (!probes) return undefined
-      await prefill(probes.promptIds)
-      probes.savePrompt(steps.cache)
-      steps.reserve(probes.promptIds.length + probeSteps, ids.length)
-      for (const probe of probes.list)
-        for (const [step, id] of probe.tokenIds.entries()) {
-          const length = probe.length + step + 1
-          writeStep(id, length)
-          const dispatches = steps.chooseDispatches(length)
-          if (dispatches) submitDispatches(device, dispatches)
-          else await steps.record()
-          if (!shared.canReplay) return undefined
-          probe.logits.push(await tensors.readLogits())
-        }
-      const captured = steps.recording?.captured ?? (await steps.capture())?.captured
-      return captured && (await openGpuBatch(model, shared, maxRows, tensors.inputs, captured, probes.list))
-    } catch (error) {
-      if (error instanceof FailedBatchError) throw error
-      // Turns need none of this.
-      return undefined
-    } finally {
-      probes?.destroy()
-      reset()
-    }
-  }
-
   const decoder: Decoder = {
     get execution() {
       return shared.canReplay ? 'replayed' : 'fixed-cache'
@@ -359,55 +319,13 @@ export function openRow(shared: SharedModel): GpuRow {
     },
   }
 
-  async function test(): Promise<void> {
-    await testReplay({
-      device,
-      hasFixedStates: fixedStates.length > 0,
-      get canReplay() {
-        return shared.canReplay
-      },
-      set canReplay(value) {
-        shared.canReplay = value
-      },
-      reset,
-      prefill,
-      startAnswer: (promptIds) => sampling.start(undefined, greedy, 0, promptIds),
-      next: (position) => next(position, 0),
-    })
-    if (model.canCapture && !shared.canReplay && shared.pipelines.size > 0)
-      throw new WrongFusionError('Steps with fused attention failed the self-test.')
-    if (model.referenceSteps) await checkSteps(openCheck(), model.referenceSteps)
-  }
-
-  function writeStep(id: number, length: number): void {
-    tensors.writeTokenId(id)
-    tensors.writeLength(length)
-  }
-
-  /** Returns what the check of the steps needs. */
-  function openCheck(): Parameters<typeof checkSteps>[0] {
-    return {
-      device,
-      caches,
-      logits: { buffer: logits, type: logitsType, positions: 1, vocabulary },
-      get cache() {
-        return steps.cache
-      },
-      resize: (capacity) => steps.resize(capacity, ids.length),
-      canReplay: shared.canReplay,
-      recording: steps.recording,
-      resetStates: states.reset,
-      capture(id, length) {
-        writeStep(id, length)
-        return steps.capture()
-      },
-      replay(dispatches, id, length) {
-        writeStep(id, length)
-        submitDispatches(device, dispatches)
-      },
-      run: steps.run,
-    }
-  }
+  const checks = createRowChecks(shared, steps, {
+    ids,
+    reset,
+    prefill,
+    startAnswer: (promptIds) => sampling.start(undefined, greedy, 0, promptIds),
+    next: (position) => next(position, 0),
+  })
 
   const row: GpuRow = {
     ids,
@@ -427,8 +345,7 @@ export function openRow(shared: SharedModel): GpuRow {
       step.sampled = sampled && ignoreFailure(sampled)
     },
     whenRead: () => reading ?? Promise.resolve(),
-    openBatch,
-    test,
+    ...checks,
     destroy() {
       steps.destroy()
       sampling.destroy()
