@@ -5,6 +5,9 @@ import type { Ranking } from './ranking.js'
 import type { Sampling, TokenMask } from './sampler.js'
 import type { StateSchema } from './state-schema.js'
 
+/** The largest number of steps that start before a token is read back. */
+export const mostStepsAhead = 2
+
 /** Returns the tokens that can be chosen next; undefined if all can. */
 export type FindMask = () => Promise<TokenMask | undefined>
 
@@ -75,8 +78,9 @@ export interface Decoder {
   ): void
   /**
    * Computes the previous token if no step has computed it yet. Then samples the token at `position` of the answer.
-   * @param following how many further calls of `next` follow at most, unless the answer ends. As many steps can start before this token
-   *   is read back. Must be 0 with `findMask`, and must not count a call with `findMask` or one after `append`.
+   * @param following how many further calls of `next` follow at least, unless the answer ends. As many steps can start before this
+   *   token is read back, but not more than `mostStepsAhead`. Must be 0 with `findMask`, and must not count a call with `findMask` or one
+   *   after `append`.
    * @param findMask returns the tokens that can be chosen; all if it returns undefined. It is called while the device
    *   computes the previous token.
    * @throws RivuletError `generation-failed` if the logits are invalid

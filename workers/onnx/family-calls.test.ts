@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { Ajv } from 'ajv'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import type { GenerateRequest, RequestOptions, RequestTool } from '../../lib/contract/request.js'
 import { openNodeModel, type NodeModel } from './open-node-model.test-support.js'
 
@@ -137,6 +137,28 @@ describe('the reasoning', () => {
     expect(generated.raw).toContain(`${generated.reasoning}\n</think>\n\n`)
     expect(text).not.toBe('')
     expect(text).not.toContain('think>')
+  })
+
+  it('that opens again after its tokens are used up ends after the steps that were started ahead', async () => {
+    const { tokenizer } = model.config
+    const encode = (text: string) =>
+      tokenizer.encode([{ text, isContent: false }], new AbortController().signal)
+    const [opening, words] = [await encode('<think>'), await encode('a b c d e f g h')]
+    // A stand-in for the tokens of the model.
+    const script = [...words.slice(0, 2), ...opening, ...words]
+    const events: string[] = []
+    vi.spyOn(model.decoder, 'next').mockImplementation(async (_, following) => {
+      events.push(`next ${following}`)
+      return script.shift()!
+    })
+    vi.spyOn(model.decoder, 'append').mockImplementation(() => void events.push('forced'))
+    const { generated } = await model.run(ask({ reasoning: { maxTokens: 2 }, maxTokens: 40 }))
+    vi.restoreAllMocks()
+    const [first, second] = [events.indexOf('forced'), events.lastIndexOf('forced')]
+    expect(events.slice(0, first)).toEqual(['next 1', 'next 0'])
+    // The last token of the opening lets two steps start. Their tokens are read before others are forced.
+    expect(events.slice(first + 1, second)).toEqual([...opening.map(() => 'next 2'), 'next 0', 'next 0'])
+    expect(generated.raw?.match(/<\/think>/g)).toHaveLength(2)
   })
 
   it('is empty if it is off', async () => {

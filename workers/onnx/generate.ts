@@ -5,6 +5,7 @@ import { joinSteps } from '../text/channels/answer-reader.js'
 import { endThought } from '../text/channels/reasoning-control.js'
 import type { FormCompiler } from '../text/grammar/form-compiler.js'
 import { openAnswerForm } from './answer-form.js'
+import { mostStepsAhead } from './decoder.js'
 import type { DecoderLease, DecoderPool } from './decoder-pool.js'
 import { countPrompt } from './encode-request.js'
 import { describeRanking } from './logprobs.js'
@@ -77,9 +78,11 @@ export async function* generateTokens(
     if (request.prefillOnly) return 'length'
 
     let finishReason: 'stop' | 'length' = 'length'
+    /** How many steps the decoder may have started ahead. Their tokens are read before other tokens are forced. */
+    let startedAhead = 0
     for (let count = handedOver.tokens + generated.tokenIds.length; count < maxTokens;) {
       signal.throwIfAborted()
-      if (answer.isReasoningUsedUp) {
+      if (answer.isReasoningUsedUp && startedAhead === 0) {
         const marks = await tokenizer.encode(
           [{ text: endThought(family, mustCall(options)), isContent: false }],
           signal,
@@ -94,7 +97,8 @@ export async function* generateTokens(
       }
       // The position in the whole answer, so that a continued answer draws the same tokens as an uninterrupted answer.
       const position = prefixTokens + count
-      const following = Math.min(maxTokens - count - 1, answer.tokensBeforeForced - 1)
+      const following = Math.min(mostStepsAhead, maxTokens - count - 1, answer.tokensBeforeForced - 1)
+      startedAhead = Math.max(startedAhead - 1, following)
       const id = await source.next(position, following)
       if (config.endIds.has(id)) {
         finishReason = 'stop'

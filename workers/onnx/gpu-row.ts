@@ -179,7 +179,8 @@ export function openRow(shared: SharedModel): GpuRow {
 
   function submit(position: number, dispatches: readonly Dispatch[]): Promise<SampledToken> {
     const sampled = sampling.submit(position, dispatches)
-    stepsAhead.track(sampled)
+    // The sampler alone is no step.
+    if (dispatches.length > 0) stepsAhead.track(sampled)
     return ignoreFailure(sampled)
   }
 

@@ -50,9 +50,8 @@ export function createTokenReader(
     },
     get tokensBeforeForced() {
       const rest = Math.max(1, budget - used)
-      if (answer.isReasoning) return rest
-      // A token opens the reasoning. After the tokens are used up, this is rare.
-      return used < budget ? rest + 1 : Infinity
+      // After the tokens are used up, the model rarely reasons again.
+      return answer.isReasoning || used < budget ? rest : Infinity
     },
     get hasCalls() {
       return answer.hasCalls

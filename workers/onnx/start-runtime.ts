@@ -11,10 +11,25 @@ import { tensorTypes } from './tensor-types.js'
  * to it.
  * @throws RivuletError `backend-unavailable`, and the codes of `fetchRuntimeFile`; the reason of `signal`
  */
-export async function startOnnxRuntime(
+export function startOnnxRuntime(
   device: 'webgpu' | 'wasm',
   wasmPaths: OnnxLoadOptions['wasmPaths'],
-  options: Omit<RuntimeFetch, 'packageName' | 'usesHttpCache'>,
+  options: RuntimeOptions,
+): Promise<OnnxRuntime> {
+  const started = lastStart.then(() => start(device, wasmPaths, options))
+  lastStart = started.catch(() => {})
+  return started
+}
+
+type RuntimeOptions = Omit<RuntimeFetch, 'packageName' | 'usesHttpCache'>
+
+/** Only one build starts at a time, since each replaces `fetch`. */
+let lastStart: Promise<unknown> = Promise.resolve()
+
+async function start(
+  device: 'webgpu' | 'wasm',
+  wasmPaths: OnnxLoadOptions['wasmPaths'],
+  options: RuntimeOptions,
 ): Promise<OnnxRuntime> {
   const runtime = await loadOnnxRuntime(device, wasmPaths)
   const build = chooseBuild(device, wasmPaths)
@@ -39,10 +54,11 @@ export async function startOnnxRuntime(
  * @param address the address of the file, if the app has set it
  */
 function interceptWasm(
-  address: string | undefined,
+  givenAddress: string | undefined,
   read: (url: string) => Promise<RuntimeContent>,
 ): { readonly failure: unknown; end(): void } {
   const { fetch } = self
+  let address = givenAddress
   let failure: unknown
   const answerWith = (answer: (url: string) => Promise<Response>) => {
     self.fetch = (input, init) => {
@@ -54,6 +70,7 @@ function interceptWasm(
   answerWith(async (url) => {
     // `read` itself requests this address.
     self.fetch = fetch
+    address = url
     try {
       const { blob, cached } = await read(url)
       const answer = async () => new Response(blob, { headers: { 'content-type': 'application/wasm' } })

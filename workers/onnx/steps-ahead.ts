@@ -1,3 +1,5 @@
+import { mostStepsAhead } from './decoder.js'
+
 /**
  * A step that takes less time than this is short. Chromium polls for the end of submitted work: after each submit, and else once a
  * millisecond. Then the next step must already be submitted when the current one ends.
@@ -18,7 +20,7 @@ export function createStepsAhead(now = () => performance.now()): StepsAhead {
   let stepMs = Infinity
   return {
     get most() {
-      return stepMs < shortStepMs ? 2 : 1
+      return stepMs < shortStepMs ? mostStepsAhead : 1
     },
     track(sampled) {
       running += 1

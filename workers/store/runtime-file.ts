@@ -41,7 +41,7 @@ export interface RuntimeContent {
 
 /**
  * Returns a runtime's file: from the store, or from `url`. A downloaded file is stored if its hash is known, in place of
- * the file of another version. A stored file that has this hash is used without any request to the server.
+ * the file of another version. A stored file that has this hash is used, and the server gets no request for its bytes.
  * @throws RivuletError `backend-unavailable` if there is no such file, `integrity-failed` if the file has another hash,
  *   `download-failed`, `quota-exceeded`; the reason of `signal`
  */
@@ -104,7 +104,7 @@ export async function fetchRuntimeFile(
     const fetchFile = async () => (await findStored()) ?? (await download(lock))
     // Tabs share no files in memory: none waits for another tab's download. Insecure pages have no locks, either.
     const stored = await findStored()
-    const cached = stored && usesHttpCache ? await findInHttpCache(url, stored) : undefined
+    const cached = stored && usesHttpCache ? await findInHttpCache(url, stored, signal) : undefined
     const file =
       stored ??
       (store.isPersistent
@@ -126,26 +126,40 @@ const httpCacheTimeoutMs = 2_000
  * Returns a stored file from the browser's HTTP cache.
  * @returns undefined if the cache does not have it, or if its media type does not let the browser compile it
  */
-async function findInHttpCache(url: string, stored: StoredFile): Promise<Response | undefined> {
+async function findInHttpCache(
+  url: string,
+  stored: StoredFile,
+  signal: AbortSignal,
+): Promise<Response | undefined> {
   // A page cannot ask for the files of another origin.
-  if (new URL(url).origin !== self.location.origin || !(await stored.mayBeInHttpCache())) return undefined
-  const signal = AbortSignal.timeout(httpCacheTimeoutMs)
+  if (new URL(url).origin !== self.location.origin) return undefined
+  const request = new AbortController()
+  const abort = () => request.abort()
+  // Not `AbortSignal.timeout`, which would also end the body that ONNX Runtime still reads.
+  const timeout = setTimeout(abort, httpCacheTimeoutMs)
+  signal.addEventListener('abort', abort)
   try {
-    const cached = (await isInHttpCache(url, signal))
-      ? await fetch(url, {
-          cache: 'only-if-cached',
-          mode: 'same-origin',
-          // The browser compares the hash before the first byte can be read.
-          integrity: `sha256-${encodeBase64(stored.verifiedSha256!)}`,
-          signal,
-        }).catch(() => undefined)
-      : undefined
-    if (!cached) await stored.noteHttpCacheMiss()
+    if (!(await stored.mayBeInHttpCache())) return undefined
+    const isCached = await isInHttpCache(url, request.signal)
+    const cached = isCached ? await requestCached(url, stored.verifiedSha256!, request.signal) : undefined
+    if (!cached && !request.signal.aborted) await stored.noteHttpCacheMiss()
     return cached
   } catch {
     // The server or the disk does not answer: whether the HTTP cache has the file is not known.
     return undefined
+  } finally {
+    clearTimeout(timeout)
+    signal.removeEventListener('abort', abort)
   }
+}
+
+/** @returns undefined if the HTTP cache has lost the file, or has another one */
+function requestCached(url: string, sha256: string, signal: AbortSignal): Promise<Response | undefined> {
+  // The browser compares the hash before the first byte can be read.
+  const integrity = `sha256-${encodeBase64(sha256)}`
+  return fetch(url, { cache: 'only-if-cached', mode: 'same-origin', integrity, signal }).catch(
+    () => undefined,
+  )
 }
 
 /**
