@@ -37,7 +37,10 @@ interface TokenCounter {
 
 /** The interface that every runtime implements. The host calls `load` once, and `generate` only on a loaded model. */
 export interface Backend<Options> {
-  /** How many steps the loaded model computes before they are requested. The reader gets that many fewer credits. */
+  /**
+   * How many steps the loaded model computes before they are requested. The reader gets that many fewer credits. A backend may compute one
+   * step more while each takes less than 2 ms.
+   */
   readonly stepsInFlight: 0 | 1
   /**
    * Loads the model.
