@@ -512,6 +512,26 @@ describe.each(floatTypes)('WebGPU generates the same tokens (%s)', { timeout: 30
       expect(read.mock.calls.length).toBeLessThan(24)
     })
 
+    it('with two steps ahead while steps are short', async () => {
+      vi.spyOn(performance, 'now').mockReturnValue(0)
+      const answers = await Promise.all([
+        generate(0, 'king', { count: 16 }),
+        generate(1, 'ball', { count: fewSteps }),
+        generate(2, 'king', { count: 8, chunk: 5 }),
+      ])
+      expect(answers).toEqual([
+        reference.king.slice(0, 16),
+        reference.ball.slice(0, fewSteps),
+        reference.king.slice(0, 8),
+      ])
+      const text = [...prompts.ball, ...reference.ball.slice(0, fewSteps)]
+      expect(decoders[1].countCurrent(text)).toBeGreaterThanOrEqual(text.length - 1)
+      const continued = answer(decoders[1], text, { keep: text.length - 1, count: 4, following: 0 })
+      expect(await continued).toEqual(reference.ball.slice(fewSteps, fewSteps + 4))
+      decoders[1].endAnswer()
+      vi.restoreAllMocks()
+    })
+
     it('with at most one run of a prompt between two tokens of another when they start and end', async () => {
       const [first] = decoders
       first.recall([])

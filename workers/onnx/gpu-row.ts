@@ -86,6 +86,8 @@ export function openRow(shared: SharedModel): GpuRow {
   /** The newest steps that were started or requested before `next` asked for them, oldest first. */
   const ahead: RowStep[] = []
   const stepsAhead = createStepsAhead()
+  /** The position of the current token in the answer, and the last position of which a step may start. */
+  let wanted = { position: 0, until: 0 }
   /** The newest step that was requested from the scheduler; undefined if it is started, or the conversation has left it. */
   let request: RowStep | undefined
   /** Resolves when the token is read back for which `next` waits. */
@@ -187,7 +189,7 @@ export function openRow(shared: SharedModel): GpuRow {
   function createStep(position: number, { isAhead = false, isMasked = false }): RowStep {
     return {
       position,
-      length: ids.length + ahead.length + 1,
+      length: (ahead.at(-1)?.length ?? ids.length) + 1,
       isAhead,
       isMasked,
       started: Promise.resolve(),
@@ -208,17 +210,18 @@ export function openRow(shared: SharedModel): GpuRow {
     return step
   }
 
-  /**
-   * Starts or requests steps before the current token is read back.
-   * @param position of the current token
-   * @param following as in `Decoder.next`
-   */
-  function startAhead(position: number, following: number): void {
-    const most = Math.min(following, fixedStates.length > 0 ? 1 : stepsAhead.most)
+  /** Starts or requests steps before the current token is read back. A step is requested only after the one before it is started. */
+  function startAhead(): void {
+    const most = fixedStates.length > 0 ? 1 : stepsAhead.most
     while (ahead.length < most) {
-      const step = startStepAhead(position + ahead.length + 1)
+      const newest = ahead.at(-1)
+      const position = (newest?.position ?? wanted.position) + 1
+      if (position > wanted.until || newest?.isStarted === false) return
+      const step = startStepAhead(position)
       if (!step) return
       ahead.push(step)
+      // Unless the answer has left it, or `next` waits for it.
+      if (!step.isStarted) step.started.then(() => ahead.at(-1) === step && startAhead()).catch(() => {})
     }
   }
 
@@ -229,7 +232,7 @@ export function openRow(shared: SharedModel): GpuRow {
     if (!shared.canReplay || length > model.contextLength) return undefined
     if (isShared) {
       // Nobody waits for the step when the answer ends. A run of ONNX Runtime would then use a cache that changes.
-      if (ahead.length > 0 || !steps.isRecorded(length)) return undefined
+      if (!steps.isRecorded(length)) return undefined
       request = step
       step.started = ignoreFailure(scheduler.step(row))
       return step
@@ -246,7 +249,8 @@ export function openRow(shared: SharedModel): GpuRow {
     scheduler.join(row)
     const step = ahead.shift() ?? (await computeStep(position, findMask))
     await step.started
-    startAhead(position, following)
+    wanted = { position, until: position + following }
+    startAhead()
     reading = step.sampled
     const sampled = await step.sampled!.catch(replaceDropped).finally(() => (reading = undefined))
     ranking = sampled.ranking
@@ -343,7 +347,9 @@ export function openRow(shared: SharedModel): GpuRow {
     reportStarted(sampled) {
       const step = request!
       noteStarted(step)
-      step.sampled = sampled && ignoreFailure(sampled)
+      if (!sampled) return
+      stepsAhead.track(sampled)
+      step.sampled = ignoreFailure(sampled)
     },
     whenRead: () => reading ?? Promise.resolve(),
     ...checks,
