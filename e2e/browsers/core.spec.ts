@@ -327,7 +327,7 @@ const checks: Readonly<Record<FeatureName, (context: Context) => Promise<void>>>
       { question, greedy },
     )
     await page.goto(`${barePageUrl}react.html`)
-    await page.evaluate(() => void setTimeout(() => history.back()))
+    await page.goBack()
     await page.waitForFunction(() => {
       const { rivulet, left } = window as Window & { left?: LeftPage }
       return rivulet !== undefined && left?.isBack !== false
@@ -397,4 +397,17 @@ test('the proxy sees requests to other hosts, from pages and from workers', asyn
   for (const host of hosts) expect([...loggingProxy.origins]).toContain(host)
   // The fixture `onlyNamedOrigins` fails the test for the rest.
   for (const host of hosts) loggingProxy.origins.delete(host)
+})
+
+test('a function that runs in a page fails when the page is left', async ({ drivenBrowser, openPage }) => {
+  test.skip(drivenBrowser !== 'webkit', 'It tests WebDriverPage, which drives only WebKit.')
+  const page = await openPage()
+  await page.goto(barePageUrl)
+  await page.goto(`${barePageUrl}react.html`)
+  const running = page.evaluate(() => {
+    setTimeout(() => history.back(), 20)
+    return new Promise(() => {})
+  })
+  await expect(running).rejects.toThrow('The page was left.')
+  await page.waitForFunction(() => 'rivulet' in window)
 })

@@ -5,7 +5,15 @@ export type BrowserName = 'chromium' | 'firefox' | 'webkit'
 /** What the tests of all browsers use of a page: a part of Playwright's own pages, with the same behaviour. */
 export type DrivenPage = Pick<
   Page,
-  'goto' | 'evaluate' | 'evaluateHandle' | 'waitForFunction' | 'click' | 'type' | 'screenshot' | 'close'
+  | 'goto'
+  | 'goBack'
+  | 'evaluate'
+  | 'evaluateHandle'
+  | 'waitForFunction'
+  | 'click'
+  | 'type'
+  | 'screenshot'
+  | 'close'
 >
 
 /** A running browser with a profile on disk. Every request of its pages goes through a proxy. */

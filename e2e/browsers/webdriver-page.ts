@@ -26,6 +26,10 @@ export class WebDriverPage {
     return this.#send('POST', '/url', { url })
   }
 
+  goBack(): Promise<unknown> {
+    return this.#send('POST', '/back', {})
+  }
+
   async evaluate(run: PageFunction, argument?: unknown): Promise<unknown> {
     return (await this.#run(run, [argument])).value
   }
@@ -122,12 +126,16 @@ type Answer =
 /** How long a script waits for a result. Other windows' scripts wait for it. */
 const pollMs = 100
 
-// These two run in the page.
+// These two run in the page. When WebKit puts a page into its back/forward cache, it answers a script that is still running there
+// neither with a result nor with the script timeout: the page's timers and promises stop. So the script ends at `pagehide`.
 const wait = `(async (id) => {
+  const isLeft = { kind: 'error', message: 'The page was left.' }
   const running = window.driven?.running.get(id)
-  if (!running) return { kind: 'error', message: 'The page was left.' }
+  if (!running) return isLeft
+  const ended = new AbortController()
+  const left = new Promise((resolve) => addEventListener('pagehide', () => resolve(isLeft), { signal: ended.signal }))
   const late = new Promise((resolve) => setTimeout(resolve, ${pollMs}, { kind: 'running' }))
-  return Promise.race([running, late])
+  return Promise.race([running, left, late]).finally(() => ended.abort())
 })`
 const start = `(async (id, run, parameters, outcome) => {
   const { kept, running } = (window.driven ??= { kept: new Map(), running: new Map() })
