@@ -131,8 +131,8 @@ async function findInHttpCache(
   stored: StoredFile,
   signal: AbortSignal,
 ): Promise<Response | undefined> {
-  // A page cannot ask for the files of another origin.
-  if (new URL(url).origin !== self.location.origin) return undefined
+  // A page cannot ask for the files of another origin. Without a network, a miss would be an error in the console.
+  if (new URL(url).origin !== self.location.origin || !navigator.onLine) return undefined
   const request = new AbortController()
   const abort = () => request.abort()
   // Not `AbortSignal.timeout`, which would also end the body that ONNX Runtime still reads.
