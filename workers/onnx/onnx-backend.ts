@@ -34,7 +34,7 @@ const defaultKeptPrefixBytes = 512 * 2 ** 20
 
 /** What a first load takes after its download: on WASM with two threads, and on WebGPU with its shaders and its check. */
 const usualTimes = {
-  wasm: { loadMs: 1000, msPerMegabyte: 10, warmUpMs: 300 },
+  wasm: { loadMs: 400, msPerMegabyte: 10, warmUpMs: 150 },
   webgpu: { loadMs: 1500, msPerMegabyte: 5, warmUpMs: 3000 },
 } as const satisfies Record<UsedDevice['device'], UsualTimes>
 
