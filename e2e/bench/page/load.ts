@@ -27,9 +27,9 @@ const peerCache = 'transformers-cache'
 
 /**
  * Measures rivulet and transformers.js alternately: from the start of a load to the first token of a short prompt. Each load
- * has a new tab, as when a user comes back: a process that has compiled the runtime before would compile it in another way. A warm load finds all files in the browser: in the
- * model store, and in the cache of transformers.js, and the browser has kept the compiled code of the runtime. A cold load
- * downloads them from a server with a limited rate.
+ * has a new tab, as when a user comes back: a process that has compiled the runtime before would compile it in another way. A
+ * warm load finds all files in the browser: in the model store, and in the cache of transformers.js, and the browser has kept the
+ * compiled code of the runtime. A cold load downloads them from a server with a limited rate.
  */
 export function measureLoad({ bounds, ...role }: Loading): Section {
   return async (plan) => {
