@@ -13,6 +13,7 @@ vi.mock('./session.js', async (importOriginal) => ({
     env: { versions: {} },
     InferenceSession: {
       async create() {
+        await new Promise(setImmediate)
         // Twice, as after a compilation that failed.
         for (const _ of [1, 2])
           seen.push(`${device}: ${await (await fetch(`https://app.example/${device}.wasm`)).text()}`)
