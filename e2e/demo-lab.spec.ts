@@ -67,8 +67,9 @@ test.describe('with one lab page for all tests', () => {
     await page.getByRole('textbox', { name: 'Prompt' }).first().fill(prompt)
     await race(page, 24)
     const verdict = page.getByTestId('race-verdict')
-    await expect(verdict).toHaveText(/TTFT: (left|right) was [\d.]+ times faster\./)
-    await expect(verdict).toHaveText(/Decode speed: (left|right) was [\d.]+ times faster\./)
+    // Greedy and sampled tokens can take the same time.
+    await expect(verdict).toHaveText(/TTFT: (no difference|(left|right) was [\d.]+ times faster)\./)
+    await expect(verdict).toHaveText(/Decode speed: (no difference|(left|right) was [\d.]+ times faster)\./)
     for (const name of ['Left', 'Right'] as const) {
       await expect(lane(page, name).getByTestId('tokens')).toHaveText('24')
       await expect(lane(page, name).getByTestId('lane-text')).toHaveText(/\w+ \w+/)
