@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test, type Page } from '@playwright/test'
 import { startFaultServer, type FaultServer } from '../workers/store/fault-server.test-support.js'
-import { openBarePage } from './bare-page.js'
+import { loadEngine, openBarePage, streamAnswer } from './bare-page.js'
 import { isSoak } from './soak.js'
 
 const wasmPath = 'ort-wasm-simd-threaded.wasm'
@@ -90,3 +90,57 @@ for (const isCompressing of isSoak ? [true, false] : [true]) {
     await server.close()
   })
 }
+
+/** The folder of ONNX Runtime's record in the private file system. */
+const startPath = 'ort-wasm-simd-threaded.jspi.wasm.start'
+
+/**
+ * Lets the recorded start have other options than ONNX Runtime starts with.
+ * @returns undefined if there is no record yet
+ */
+function damageRecord(page: Page): Promise<true | undefined> {
+  return page.evaluate(async (startPath) => {
+    const root = await navigator.storage.getDirectory()
+    const runtimes = await root.getDirectoryHandle('rivulet-runtimes')
+    for await (const folder of runtimes.values()) {
+      if (folder.kind !== 'directory') continue
+      const record = await folder.getDirectoryHandle(startPath).catch(() => undefined)
+      const complete = await record?.getFileHandle('complete').catch(() => undefined)
+      if (!record || !complete) continue
+      const content = await record.getFileHandle('0')
+      const bytes = new Uint8Array(await (await content.getFile()).arrayBuffer())
+      const text = new TextDecoder('latin1').decode(bytes.subarray(0, 65536))
+      bytes[text.indexOf('"init":{"args":[1') + '"init":{"args":['.length] = '7'.charCodeAt(0)
+      const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
+      const write = async (file: FileSystemFileHandle, data: string | Uint8Array<ArrayBuffer>) => {
+        const writable = await file.createWritable()
+        await writable.write(data)
+        await writable.close()
+      }
+      await write(content, bytes)
+      await write(complete, [...hash].map((byte) => byte.toString(16).padStart(2, '0')).join(''))
+      return true as const
+    }
+    return undefined
+  }, startPath)
+}
+
+test('a later load repeats the start of ONNX Runtime that was recorded, and a record that fails is removed @soak', async ({
+  page,
+}) => {
+  await openBarePage(page)
+  const tell = async () => {
+    const engine = await loadEngine(page, 'webgpu')
+    const answer = await streamAnswer(engine, 'Tell me a story.', { temperature: 0, maxTokens: 8 })
+    await engine.evaluate((engine) => engine.dispose())
+    return answer.result.text
+  }
+  const story = await tell()
+  await expect
+    .poll(() => page.evaluate(() => window.rivulet.store.listRuntimes()))
+    .toMatchObject([{ runtime: 'onnxruntime-web', isComplete: true }])
+  expect(await tell()).toBe(story)
+  await expect.poll(() => damageRecord(page)).toBe(true)
+  await expect(tell()).rejects.toThrow('ONNX Runtime starts with other options.')
+  expect(await tell()).toBe(story)
+})

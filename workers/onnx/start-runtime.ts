@@ -1,8 +1,21 @@
 import { create, toBinary } from '@bufbuild/protobuf'
 import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
-import { fetchRuntimeFile, type RuntimeContent, type RuntimeFetch } from '../store/runtime-file.js'
+import { version as libraryVersion } from '../../lib/contract/version.js'
+import {
+  fetchRuntimeFile,
+  type RuntimeContent,
+  type RuntimeFetch,
+  type RuntimeFile,
+} from '../store/runtime-file.js'
+import {
+  readRuntimeRecord,
+  removeRuntimeRecord,
+  writeRuntimeRecord,
+  type RuntimeRecord,
+} from '../store/runtime-record.js'
 import { ModelProtoSchema } from './onnx_pb.js'
 import { describeRuntimeFile } from './runtime-files.js'
+import { decodeStart, encodeStart, recordStart, repeatStart } from './start-record.js'
 import { chooseBuild, createStartError, loadOnnxRuntime, type OnnxRuntime } from './session.js'
 import { tensorTypes } from './tensor-types.js'
 
@@ -34,17 +47,111 @@ async function start(
   const runtime = await loadOnnxRuntime(device, wasmPaths)
   const build = chooseBuild(device, wasmPaths)
   const file = describeRuntimeFile(build, runtime.env.versions.web)
-  const fetching = { ...options, packageName: 'onnxruntime-web', usesHttpCache: true } as const
-  const interception = interceptWasm(wasmPaths?.[build], (url) => fetchRuntimeFile(url, file, fetching))
+  const fetching = { ...options, packageName, usesHttpCache: true } as const
+  const requests = interceptWasm(wasmPaths?.[build], (url) => fetchRuntimeFile(url, file, fetching))
+  const record = build === 'jspi' ? describeStartRecord(runtime, file) : undefined
+  const instances = interceptInstances(record, requests.verify)
   try {
     // ONNX Runtime loads its WebAssembly with its first session.
     const session = await runtime.InferenceSession.create(smallestModel, { executionProviders: ['wasm'] })
     await session.release()
+    instances.keepStart()
     return runtime
   } catch (error) {
-    throw interception.failure ?? createStartError(error)
+    await instances.forgetStart()
+    throw requests.failure ?? createStartError(error)
   } finally {
-    interception.end()
+    instances.end()
+    requests.end()
+  }
+}
+
+const packageName = 'onnxruntime-web'
+
+/**
+ * Describes the record of a start. Only in the build with JSPI, the imports and exports have names.
+ * @returns undefined if the WebAssembly is unknown
+ */
+function describeStartRecord({ env }: OnnxRuntime, { path, sha256 }: RuntimeFile): RuntimeRecord | undefined {
+  if (sha256 === undefined) return undefined
+  const version = [libraryVersion, sha256, env.logLevel, navigator.language].join()
+  return { packageName, path: `${path}.start`, version }
+}
+
+function isOnnxRuntime(module: WebAssembly.Module): boolean {
+  return WebAssembly.Module.exports(module).some(({ name }) => name === 'OrtInit')
+}
+
+/**
+ * Until `end` is called, gives an instance of ONNX Runtime's WebAssembly the memory that an earlier start has left; or records
+ * what its start leaves, if there is no usable record.
+ * @param record undefined if the start cannot be repeated
+ * @param verify settles when the bytes of an answer to a request are verified. Until then, nothing of them runs.
+ */
+function interceptInstances(
+  record: RuntimeRecord | undefined,
+  verify: (response: Response) => Promise<void>,
+) {
+  const original = {
+    instantiate: WebAssembly.instantiate,
+    instantiateStreaming: WebAssembly.instantiateStreaming,
+  }
+  const reading = record && readRuntimeRecord(record)
+  let recorder: ReturnType<typeof recordStart> | undefined
+
+  async function createInstance(
+    module: WebAssembly.Module,
+    imports: WebAssembly.Imports,
+  ): Promise<WebAssembly.Instance> {
+    const earlier = await reading
+    if (earlier) {
+      const { exports } = await original.instantiate(module, imports)
+      return { exports: repeatStart(imports, exports, decodeStart(earlier)) }
+    }
+    recorder = recordStart(imports)
+    const { exports } = await original.instantiate(module, recorder.imports)
+    return { exports: recorder.wrapExports(exports) }
+  }
+
+  async function create(
+    compiling: Promise<WebAssembly.Module>,
+    imports: WebAssembly.Imports = {},
+  ): Promise<WebAssembly.WebAssemblyInstantiatedSource> {
+    const module = await compiling
+    // Another part of the worker may load WebAssembly meanwhile.
+    const isRepeated = record !== undefined && isOnnxRuntime(module)
+    const instance = await (isRepeated ? createInstance : original.instantiate)(module, imports)
+    return { module, instance }
+  }
+
+  async function compile(source: Response | PromiseLike<Response>): Promise<WebAssembly.Module> {
+    const response = await source
+    const module = await WebAssembly.compileStreaming(response)
+    await verify(response)
+    return module
+  }
+
+  Object.assign(WebAssembly, {
+    instantiate: (source: BufferSource | WebAssembly.Module, imports?: WebAssembly.Imports) =>
+      source instanceof WebAssembly.Module
+        ? original.instantiate(source, imports)
+        : create(WebAssembly.compile(source), imports),
+    instantiateStreaming: (source: Response | PromiseLike<Response>, imports?: WebAssembly.Imports) =>
+      create(compile(source), imports),
+  })
+  return {
+    /** Stores what was recorded. */
+    keepStart() {
+      const start = recorder?.readRecord()
+      if (record && start) void writeRuntimeRecord(record, encodeStart(start))
+    },
+    /** Removes a record that does not work: the next load starts without one. */
+    async forgetStart(): Promise<void> {
+      if (record) await removeRuntimeRecord(record).catch(() => {})
+    },
+    end() {
+      Object.assign(WebAssembly, original)
+    },
   }
 }
 
@@ -56,10 +163,16 @@ async function start(
 function interceptWasm(
   givenAddress: string | undefined,
   read: (url: string) => Promise<RuntimeContent>,
-): { readonly failure: unknown; end(): void } {
+): {
+  readonly failure: unknown
+  /** Settles when the body of an answer is verified. */
+  verify(response: Response): Promise<void>
+  end(): void
+} {
   const { fetch } = self
   let address = givenAddress
   let failure: unknown
+  const verifications = new WeakMap<Response, Promise<void>>()
   const answerWith = (answer: (url: string) => Promise<Response>) => {
     self.fetch = (input, init) => {
       const url = new URL(input instanceof Request ? input.url : input, self.location.href)
@@ -74,9 +187,11 @@ function interceptWasm(
     try {
       const { blob, cached } = await read(url)
       const answer = async () => new Response(blob, { headers: { 'content-type': 'application/wasm' } })
-      // ONNX Runtime requests the file again if the browser cannot compile it while it arrives.
+      // ONNX Runtime requests the file again if the browser cannot compile it while it arrives, or if it is not the right one.
       answerWith(answer)
-      return cached ?? (await answer())
+      if (!cached) return await answer()
+      verifications.set(cached.response, cached.verified)
+      return cached.response
     } catch (error) {
       failure = error
       // ONNX Runtime then requests the file again. It must not get a file that was not checked.
@@ -88,6 +203,7 @@ function interceptWasm(
     get failure() {
       return failure
     },
+    verify: async (response) => verifications.get(response),
     end() {
       self.fetch = fetch
     },

@@ -1,5 +1,10 @@
 import { RivuletError } from '../../lib/contract/errors.js'
-import { nameFileLock, runtimeFolderName, type RuntimePackage } from '../../lib/contract/store-layout.js'
+import {
+  nameFileLock,
+  runtimeFolderName,
+  toHex,
+  type RuntimePackage,
+} from '../../lib/contract/store-layout.js'
 import type { CollectProgress } from './collect-progress.js'
 import { downloadFile } from './download-file.js'
 import type { TransferProgress } from './download-job.js'
@@ -34,9 +39,17 @@ export interface RuntimeFetch {
 
 /** The content of a runtime's file. */
 export interface RuntimeContent {
+  /** The bytes, whose hash was compared if it is known. */
   readonly blob: Blob
   /** The answer of the browser's HTTP cache, if it has the file. */
-  readonly cached?: Response | undefined
+  readonly cached?: CachedFile | undefined
+}
+
+/** A file from the browser's HTTP cache. */
+export interface CachedFile {
+  readonly response: Response
+  /** Rejects if the bytes of `response` are not those of the file. What is compiled from them must not run before. */
+  readonly verified: Promise<void>
 }
 
 /**
@@ -102,20 +115,25 @@ export async function fetchRuntimeFile(
   try {
     const lock = nameFileLock(directory, path)
     const fetchFile = async () => (await findStored()) ?? (await download(lock))
-    // Tabs share no files in memory: none waits for another tab's download. Insecure pages have no locks, either.
     const stored = await findStored()
     const cached = stored && usesHttpCache ? await findInHttpCache(url, stored, signal) : undefined
+    // Tabs share no files in memory: none waits for another tab's download. Insecure pages have no locks, either.
     const file =
       stored ??
       (store.isPersistent
         ? await withFileLock(lock, { signal, onProgress: report }, fetchFile)
         : await download(lock))
     const blob = await file.read()
-    await file.markUsed()
     progress.stored(path, blob.size)
+    // Not awaited: nothing of this load depends on it.
+    void file
+      .markUsed()
+      .catch(() => {})
+      .finally(close)
     return { blob, cached }
-  } finally {
+  } catch (error) {
     close()
+    throw error
   }
 }
 
@@ -130,7 +148,7 @@ async function findInHttpCache(
   url: string,
   stored: StoredFile,
   signal: AbortSignal,
-): Promise<Response | undefined> {
+): Promise<CachedFile | undefined> {
   // A page cannot ask for the files of another origin. Without a network, a miss would be an error in the console.
   if (new URL(url).origin !== self.location.origin || !navigator.onLine) return undefined
   const request = new AbortController()
@@ -141,9 +159,15 @@ async function findInHttpCache(
   try {
     if (!(await stored.mayBeInHttpCache())) return undefined
     const isCached = await isInHttpCache(url, request.signal)
-    const cached = isCached ? await requestCached(url, stored.verifiedSha256!, request.signal) : undefined
-    if (!cached && !request.signal.aborted) await stored.noteHttpCacheMiss()
-    return cached
+    const response = isCached ? await requestCached(url, request.signal) : undefined
+    if (response) {
+      const verified = compareHash(response.clone(), stored.verifiedSha256!, url)
+      // The compilation reports it.
+      verified.catch(() => stored.noteHttpCacheMiss())
+      return { response, verified }
+    }
+    if (!request.signal.aborted) await stored.noteHttpCacheMiss()
+    return undefined
   } catch {
     // The server or the disk does not answer: whether the HTTP cache has the file is not known.
     return undefined
@@ -153,13 +177,15 @@ async function findInHttpCache(
   }
 }
 
-/** @returns undefined if the HTTP cache has lost the file, or has another one */
-function requestCached(url: string, sha256: string, signal: AbortSignal): Promise<Response | undefined> {
-  // The browser compares the hash before the first byte can be read.
-  const integrity = `sha256-${encodeBase64(sha256)}`
-  return fetch(url, { cache: 'only-if-cached', mode: 'same-origin', integrity, signal }).catch(
-    () => undefined,
-  )
+/** @returns undefined if the HTTP cache has lost the file */
+function requestCached(url: string, signal: AbortSignal): Promise<Response | undefined> {
+  return fetch(url, { cache: 'only-if-cached', mode: 'same-origin', signal }).catch(() => undefined)
+}
+
+/** @throws Error if the body has another hash */
+async function compareHash(response: Response, sha256: string, url: string): Promise<void> {
+  const found = toHex(await crypto.subtle.digest('SHA-256', await response.arrayBuffer()))
+  if (found !== sha256) throw new Error(`The browser's HTTP cache has another version of ${url}.`)
 }
 
 /**
@@ -176,10 +202,6 @@ async function isInHttpCache(url: string, signal: AbortSignal): Promise<boolean>
   if (!timing) throw new Error('The browser has no timing of the request.')
   const isWasm = /^application\/wasm\b/.test(response.headers.get('content-type') ?? '')
   return response.ok && isWasm && timing.transferSize === 0
-}
-
-function encodeBase64(hex: string): string {
-  return btoa(hex.replace(/../g, (byte) => String.fromCharCode(parseInt(byte, 16))))
 }
 
 const advice = "Serve the file of the installed version there, or pass its URL in the backend's options."
