@@ -39,7 +39,7 @@ export interface StoredModel extends StoredFiles {
   readonly prefixBytes: number
 }
 
-/** The WebAssembly of a runtime in this browser's store: 10 to 41 MB, which all models of a backend share. */
+/** The WebAssembly of a runtime in this browser's store, and what its start leaves: 10 to 41 MB, which all models of a backend share. */
 export interface StoredRuntime extends StoredFiles {
   /** The runtime's npm package. */
   readonly runtime: RuntimePackage
