@@ -90,8 +90,13 @@ export async function createSession(
       weights.check()
       throw error
     })
-    weights.check()
-    return session
+    try {
+      weights.check()
+      return session
+    } catch (error) {
+      await session.release()
+      throw error
+    }
   } catch (error) {
     if (/no available backend found/i.test(describeError(error))) throw createStartError(error)
     throw createRefusal(error, target.kind)
