@@ -1,5 +1,6 @@
 import { create, fromBinary, toBinary, type MessageInitShape } from '@bufbuild/protobuf'
 import { describe, expect, it } from 'vitest'
+import { openBytes, type OpenFile } from '../store/readable-file.js'
 import { expandWeights } from './expand-weights.js'
 import { readPart } from './external-data.js'
 import {
@@ -223,10 +224,27 @@ describe('a weight expands to its dequantized values', () => {
         ...describeExternal(entries),
       })
     })
-    const file = { path: 'weights', data: new Uint8Array(Buffer.concat(parts)) }
+    const content = new Uint8Array(Buffer.concat(parts))
+    const file = { path: 'weights', data: content }
     const expansion = expand({ initializer: external, node: [node] }, [file])
     expect(expansion.readWeight(0).values).toEqual(expected)
     expect(expansion.externalData[0]).toBe(file)
+
+    const reads: number[] = []
+    const open = openBytes(content)
+    const data: OpenFile = {
+      byteLength: open.byteLength,
+      readInto(target, at) {
+        reads.push(at)
+        open.readInto(target, at)
+      },
+    }
+    const opened = expand({ initializer: external, node: [node] }, [{ path: 'weights', data }])
+    // The quantized values, which are first in the file, are not read before the weight is computed.
+    expect(reads).not.toContain(3)
+    expect(opened.readWeight(0).values).toEqual(expected)
+    expect(reads.filter((at) => at === 3)).toHaveLength(1)
+    expect(new Set(reads).size).toBe(reads.length)
   })
 })
 
