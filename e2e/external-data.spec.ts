@@ -53,7 +53,7 @@ async function holdFile(page: Page, path: string): Promise<void> {
       postMessage('handle' in globalThis)
     }`
     const worker = new Worker(URL.createObjectURL(new Blob([code])))
-    worker.postMessage(path)
+    worker.postMessage(path, [])
     const isOpen = await new Promise((resolve) => {
       worker.onmessage = ({ data }) => resolve(data)
     })

@@ -1,7 +1,7 @@
 import { bufferUsage } from './webgpu-flags.js'
 
 /** The bytes of a weight. */
-export interface WeightSource {
+interface WeightSource {
   readonly byteLength: number
   /** Returns bytes from `start` to `end`. They are valid until the next call. */
   read(start: number, end: number): Uint8Array<ArrayBuffer>

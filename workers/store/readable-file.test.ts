@@ -10,11 +10,11 @@ afterEach(() => {
 })
 
 /** Stands in for a blob and for `FileReaderSync`, which Node lacks. Lists the sizes of the reads. */
-function stubBlob(content: Uint8Array<ArrayBuffer>) {
+function stubBlob(file: Uint8Array<ArrayBuffer>) {
   const reads: number[] = []
   const state = { isChanged: false }
-  const slice = (start = 0, end = content.length): { content: Uint8Array<ArrayBuffer> } => ({
-    content: content.slice(start, end),
+  const slice = (start = 0, end = file.length): { content: Uint8Array<ArrayBuffer> } => ({
+    content: file.slice(start, end),
   })
   vi.stubGlobal(
     'FileReaderSync',
@@ -26,7 +26,7 @@ function stubBlob(content: Uint8Array<ArrayBuffer>) {
       }
     },
   )
-  return { blob: { size: content.length, slice } as unknown as Blob, reads, state }
+  return { blob: { size: file.length, slice } as unknown as Blob, reads, state }
 }
 
 describe('a file in parts', () => {
