@@ -62,7 +62,7 @@ describe('a blob', () => {
     expect(reads).toEqual([2 ** 22])
     file.readInto(target, 2 ** 22 - 500)
     expect(target).toEqual(large.subarray(2 ** 22 - 500, 2 ** 22 + 500))
-    expect(readWhole(file)).toEqual(large)
+    expect(Buffer.compare(readWhole(file), large)).toBe(0)
     expect(() => file.readInto(target, large.length - 999)).toThrow(ended)
   })
 
