@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ModelFolder } from '../store/model-folder.js'
+import { openBytes } from '../store/readable-file.js'
 
 /** Opens a folder on disk, for Node, as the model folder that the backend reads. */
 export function openDiskFolder(path: string): ModelFolder {
@@ -13,7 +14,10 @@ export function openDiskFolder(path: string): ModelFolder {
   return {
     url: path,
     has: (file) => Promise.resolve(existsSync(join(path, file))),
-    readBytes: (file) => Promise.resolve(read(file)),
+    openFile: (file) => {
+      const bytes = read(file)
+      return Promise.resolve(bytes && openBytes(bytes))
+    },
     readText: (file) => Promise.resolve(readText(file)),
     readJson: (file) => Promise.resolve(JSON.parse(readText(file) ?? 'null') ?? undefined),
   }

@@ -1,6 +1,8 @@
 import { create, fromBinary, toBinary, type MessageInitShape } from '@bufbuild/protobuf'
 import { describe, expect, it } from 'vitest'
+import { openBytes, type OpenFile } from '../store/readable-file.js'
 import { expandWeights } from './expand-weights.js'
+import { readPart } from './external-data.js'
 import {
   ModelProtoSchema,
   NodeProtoSchema,
@@ -128,7 +130,7 @@ function expand(graph: Graph, files: Files = []) {
     expect(tensor.dataLocation).toBe(TensorProto_DataLocation.EXTERNAL)
     const location = tensor.externalData.find(({ key }) => key === 'location')?.value
     const { data } = externalData.find(({ path }) => path === location)!
-    const bytes = data.subarray(0, data.byteLength)
+    const bytes = readPart(data, 0, data.byteLength)
     expect(bytes.byteLength).toBe(data.byteLength)
     return { dims: tensor.dims.map(Number), values: new Float32Array(bytes.slice().buffer) }
   }
@@ -222,26 +224,44 @@ describe('a weight expands to its dequantized values', () => {
         ...describeExternal(entries),
       })
     })
-    const file = { path: 'weights', data: new Uint8Array(Buffer.concat(parts)) }
+    const content = new Uint8Array(Buffer.concat(parts))
+    const file = { path: 'weights', data: content }
     const expansion = expand({ initializer: external, node: [node] }, [file])
     expect(expansion.readWeight(0).values).toEqual(expected)
     expect(expansion.externalData[0]).toBe(file)
+
+    const reads: number[] = []
+    const open = openBytes(content)
+    const data: OpenFile = {
+      byteLength: open.byteLength,
+      readInto(target, at) {
+        reads.push(at)
+        open.readInto(target, at)
+      },
+    }
+    const opened = expand({ initializer: external, node: [node] }, [{ path: 'weights', data }])
+    // The quantized values, which are first in the file, are not read before the weight is computed.
+    expect(reads).not.toContain(3)
+    expect(opened.readWeight(0).values).toEqual(expected)
+    expect(reads.filter((at) => at === 3)).toHaveLength(1)
+    expect(new Set(reads).size).toBe(reads.length)
   })
 })
 
 describe('an expanded file', () => {
   const { initializer, node } = quantize({ rows: 32, columns: 4, bits: 4, blockSize: 16 })
   const [file] = expand({ initializer, node: [node] }).externalData
+  const data = file!.data as Uint8Array
 
   it('takes no memory until it is read', () => {
-    expect(file!.data.byteLength).toBe(32 * 4 * 4)
-    expect(file!.data.buffer.byteLength).toBe(0)
+    expect(data.byteLength).toBe(32 * 4 * 4)
+    expect(data.buffer.byteLength).toBe(0)
   })
 
   it('throws if it is read in an unsupported way', () => {
-    expect(() => new Uint8Array(512).set(file!.data)).toThrow(TypeError)
-    expect(() => file!.data.slice(0, 4)).toThrow(TypeError)
-    expect(() => structuredClone(file!.data)).toThrow()
+    expect(() => new Uint8Array(512).set(data)).toThrow(TypeError)
+    expect(() => data.slice(0, 4)).toThrow(TypeError)
+    expect(() => structuredClone(data)).toThrow()
   })
 })
 

@@ -1,6 +1,6 @@
 import { create, toBinary } from '@bufbuild/protobuf'
+import { createLazyFile, readPart, type ExternalFile } from './external-data.js'
 import { decodeFloat16 } from './float16.js'
-import type { ModelWeights } from './model-weights.js'
 import {
   AttributeProto_AttributeType,
   ModelProtoSchema,
@@ -24,14 +24,12 @@ const maxExpandedBytes = 640 * 2 ** 20
 /** The number of columns that are written together. It is small enough for their quantized bytes to stay in a CPU cache. */
 const tileColumns = 256
 
-type ExternalFiles = ModelWeights['externalData']
-
 /** The result of `expandWeights`: the expanded graph, or the reason why the graph is unchanged. */
 export type Expansion =
   | {
       readonly kind: 'expanded'
       readonly graph: Uint8Array<ArrayBuffer>
-      readonly externalData: ExternalFiles
+      readonly externalData: readonly ExternalFile[]
     }
   | { readonly kind: 'unchanged'; readonly reason: string }
 
@@ -48,7 +46,7 @@ export type Expansion =
  *
  * @param model a model whose weights are in its own file or in `externalData`
  */
-export function expandWeights(model: ModelProto, externalData: ExternalFiles): Expansion {
+export function expandWeights(model: ModelProto, externalData: readonly ExternalFile[]): Expansion {
   const { graph } = model
   if (!graph) return { kind: 'unchanged', reason: 'it contains no graph' }
   const readTensor = createTensorReader(graph, externalData)
@@ -78,7 +76,10 @@ export function expandWeights(model: ModelProto, externalData: ExternalFiles): E
       for (const input of node.input.slice(1)) replaced.add(input)
       useExpanded(graph, node, name, weight.type)
     }
-    return { path, data: createLazyFile(rows * columns * 4, () => dequantizeTransposed(weight)) }
+    const data = createLazyFile(rows * columns * 4, (start, end) =>
+      new Uint8Array(dequantizeTransposed(weight).buffer).subarray(start, end),
+    )
+    return { path, data }
   })
   removeUnread(graph, replaced)
   return {
@@ -99,8 +100,8 @@ interface BlockWeight {
   readonly bits: number
   /** The number of rows that share a scale and a zero point. */
   readonly blockSize: number
-  /** The quantized values, [N, blocks, blockSize * bits / 8], low bits first. */
-  readonly packed: Uint8Array
+  /** Reads the quantized values, [N, blocks, blockSize * bits / 8], low bits first. */
+  readonly readPacked: () => Uint8Array
   /** One scale per block, [N, blocks]. */
   readonly scales: Float32Array
   /** One zero point per block, [N, blocks]. */
@@ -109,7 +110,9 @@ interface BlockWeight {
 
 interface TensorBytes {
   readonly type: number
-  readonly bytes: Uint8Array
+  readonly byteLength: number
+  /** Reads the bytes: of a tensor in an external file, only now. */
+  read(): Uint8Array
 }
 
 type ReadTensor = (name: string | undefined) => TensorBytes | undefined
@@ -118,23 +121,24 @@ type ReadTensor = (name: string | undefined) => TensorBytes | undefined
  * Creates a function that reads constants by name. An initializer that is also an input is not a constant, since a caller
  * may replace it.
  */
-function createTensorReader(graph: GraphProto, externalData: ExternalFiles): ReadTensor {
+function createTensorReader(graph: GraphProto, externalData: readonly ExternalFile[]): ReadTensor {
   const inputs = new Set(graph.input.map(({ name }) => name))
   const tensors = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]))
   const files = new Map(externalData.map(({ path, data }) => [path, data]))
 
-  function readBytes({ dataLocation, rawData, externalData: entries }: TensorProto): Uint8Array | undefined {
-    if (dataLocation !== TensorProto_DataLocation.EXTERNAL) return rawData
+  return (name = '') => {
+    const tensor = inputs.has(name) ? undefined : tensors.get(name)
+    if (!tensor) return undefined
+    const { dataType: type, dataLocation, rawData, externalData: entries } = tensor
+    if (dataLocation !== TensorProto_DataLocation.EXTERNAL)
+      return { type, byteLength: rawData.byteLength, read: () => rawData }
     const entry = (key: string) => entries.find((candidate) => candidate.key === key)?.value
     const file = files.get(entry('location') ?? '')
     const offset = Number(entry('offset') ?? 0)
-    return file?.subarray(offset, offset + Number(entry('length') ?? file.byteLength))
-  }
-
-  return (name = '') => {
-    const tensor = inputs.has(name) ? undefined : tensors.get(name)
-    const bytes = tensor && readBytes(tensor)
-    return tensor && bytes && { type: tensor.dataType, bytes }
+    const length = Number(entry('length') ?? (file?.byteLength ?? 0) - offset)
+    // A part that is not in the file is refused by ONNX Runtime.
+    if (!file || !(offset >= 0 && length >= 0 && offset + length <= file.byteLength)) return undefined
+    return { type, byteLength: length, read: () => readPart(file, offset, offset + length) }
   }
 }
 
@@ -158,12 +162,12 @@ function readBlockWeight(
   const blocks = Math.ceil(rows / blockSize)
   const packed = readTensor(input[1])
   const packedBytes = (columns * blocks * blockSize * bits) / 8
-  if (packed?.type !== tensorTypes.uint8 || packed.bytes.byteLength !== packedBytes) return undefined
+  if (packed?.type !== tensorTypes.uint8 || packed.byteLength !== packedBytes) return undefined
   const scaleTensor = readTensor(input[2])
   const type = scaleTensor?.type === tensorTypes.float16 ? tensorTypes.float16 : tensorTypes.float32
   const scales = readFloats(scaleTensor, columns * blocks, type)
   const zeroPoints = scales && readZeroPoints(input[3], readTensor, { columns, blocks, bits, type })
-  return zeroPoints && { type, rows, columns, bits, blockSize, packed: packed.bytes, scales, zeroPoints }
+  return zeroPoints && { type, rows, columns, bits, blockSize, readPacked: packed.read, scales, zeroPoints }
 }
 
 type FloatType = typeof tensorTypes.float32 | typeof tensorTypes.float16
@@ -174,9 +178,9 @@ function readFloats(
   type: FloatType,
 ): Float32Array | undefined {
   const elementBytes = type === tensorTypes.float16 ? 2 : 4
-  if (tensor?.type !== type || tensor.bytes.byteLength !== count * elementBytes) return undefined
+  if (tensor?.type !== type || tensor.byteLength !== count * elementBytes) return undefined
   // Copies the bytes, since the offset of a tensor in its file need not be a multiple of the size of an element.
-  const { buffer } = tensor.bytes.slice()
+  const { buffer } = tensor.read().slice()
   return type === tensorTypes.float16
     ? Float32Array.from(new Uint16Array(buffer), decodeFloat16)
     : new Float32Array(buffer)
@@ -199,9 +203,9 @@ function readZeroPoints(
   if (!name) return new Float32Array(columns * blocks).fill(2 ** (bits - 1))
   const tensor = readTensor(name)
   if (tensor?.type !== tensorTypes.uint8) return readFloats(tensor, columns * blocks, type)
-  const { bytes } = tensor
   const rowBytes = Math.ceil((blocks * bits) / 8)
-  if (bytes.byteLength !== columns * rowBytes) return undefined
+  if (tensor.byteLength !== columns * rowBytes) return undefined
+  const bytes = tensor.read()
   return Float32Array.from({ length: columns * blocks }, (_, index) => {
     const bit = (index % blocks) * bits
     return (bytes[Math.floor(index / blocks) * rowBytes + (bit >> 3)]! >> (bit & 7)) & (2 ** bits - 1)
@@ -210,7 +214,8 @@ function readZeroPoints(
 
 /** Dequantizes a weight to f32, [K, N]. */
 function dequantizeTransposed(weight: BlockWeight): Float32Array<ArrayBuffer> {
-  const { rows, columns, bits, blockSize, packed } = weight
+  const { rows, columns, bits, blockSize } = weight
+  const packed = weight.readPacked()
   const blocks = Math.ceil(rows / blockSize)
   const blockBytes = (blockSize * bits) / 8
   const columnBytes = blocks * blockBytes
@@ -252,21 +257,6 @@ function createExternalTensor(name: string, dims: readonly number[], path: strin
     dataLocation: TensorProto_DataLocation.EXTERNAL,
     externalData: [create(StringStringEntryProtoSchema, { key: 'location', value: path })],
   })
-}
-
-/**
- * Creates a file that takes no memory until it is read. onnxruntime-web 1.30.0 reads `byteLength` and copies the result of
- * `subarray`, once for each tensor. The buffer of the array is detached: if another version reads the array differently,
- * the session fails instead of using wrong weights.
- */
-function createLazyFile(
-  sizeBytes: number,
-  compute: () => Float32Array<ArrayBuffer>,
-): Uint8Array<ArrayBuffer> {
-  const file = new Uint8Array(1)
-  structuredClone(file.buffer, { transfer: [file.buffer] })
-  const subarray = (begin?: number, end?: number) => new Uint8Array(compute().buffer).subarray(begin, end)
-  return Object.defineProperties(file, { byteLength: { value: sizeBytes }, subarray: { value: subarray } })
 }
 
 function useExpanded(graph: GraphProto, node: NodeProto, weight: string, type: FloatType): void {

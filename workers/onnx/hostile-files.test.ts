@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { RivuletError } from '../../lib/contract/errors.js'
 import { chatRequest } from '../request.test-support.js'
 import type { ModelFolder } from '../store/model-folder.js'
+import { openBytes } from '../store/readable-file.js'
 import { encodePrompt } from '../text/prompt.js'
 import { expandWeights } from './expand-weights.js'
 import { readModelConfig } from './model-config.js'
@@ -37,7 +38,10 @@ function openFolder(replaced: Readonly<Record<string, Uint8Array>>): ModelFolder
   return {
     url: root.href,
     has: (path) => Promise.resolve(path in replaced || files.has(path)),
-    readBytes,
+    openFile: async (path) => {
+      const bytes = await readBytes(path)
+      return bytes && openBytes(bytes)
+    },
     readText,
     async readJson(path) {
       const text = await readText(path)

@@ -1,4 +1,7 @@
 import type { ModelFolder } from '../store/model-folder.js'
+import { openBytes } from '../store/readable-file.js'
+import { readPart } from './external-data.js'
+import type { ModelWeights } from './model-weights.js'
 
 /**
  * Stands in for a folder on a server: its files are in memory, and it lists the requested and the found paths.
@@ -13,13 +16,19 @@ export function createMemoryFolder(
   const folder: ModelFolder = {
     url: 'https://example.com/model/',
     has: (path) => Promise.resolve(path in files),
-    async readBytes(path) {
+    async openFile(path) {
       requested.push(path)
-      if (path in files) found.push(path)
-      return files[path]
+      const bytes = files[path]
+      if (bytes) found.push(path)
+      return bytes && openBytes(bytes)
     },
     readJson: () => Promise.resolve({ ...config }),
     readText: () => Promise.reject(new Error('Weights are not text.')),
   }
   return { folder, requested, found }
+}
+
+/** Reads the external files of a model. */
+export function readContents({ externalData }: Pick<ModelWeights, 'externalData'>) {
+  return externalData.map(({ path, data }) => ({ path, data: readPart(data, 0, data.byteLength) }))
 }

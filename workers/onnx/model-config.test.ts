@@ -18,7 +18,7 @@ function createMemoryFolder(files: Record<string, object | string>, requested: s
   return {
     url: 'https://example.com/model/',
     has: (path) => Promise.resolve(path in files),
-    readBytes: () => Promise.reject(new Error('A configuration has no binary files.')),
+    openFile: () => Promise.reject(new Error('A configuration has no binary files.')),
     readText,
     async readJson(path) {
       const text = await readText(path)

@@ -1,7 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf'
 import { describe, expect, it } from 'vitest'
 import { onnxDtypes, type OnnxDtype } from '../../lib/contract/onnx-options.js'
-import { createMemoryFolder } from './memory-folder.test-support.js'
+import { createMemoryFolder, readContents } from './memory-folder.test-support.js'
 import { readModelWeights } from './model-weights.js'
 import { ModelProtoSchema, TensorProto_DataLocation } from './onnx_pb.js'
 
@@ -48,8 +48,8 @@ describe('the weights', () => {
       'onnx/model_fp16.onnx_data': bytes(1, 2),
       'onnx/more-weights.bin': bytes(3),
     })
-    const { externalData } = await readModelWeights(folder, supports(['fp16']), acceptAll)
-    expect(externalData).toEqual([
+    const weights = await readModelWeights(folder, supports(['fp16']), acceptAll)
+    expect(readContents(weights)).toEqual([
       { path: 'model_fp16.onnx_data', data: bytes(1, 2) },
       { path: 'more-weights.bin', data: bytes(3) },
     ])
@@ -111,7 +111,8 @@ describe('the weights', () => {
         [data]: bytes(1),
       })
       const weights = await readModelWeights(folder, supports(['q4']), acceptAll, path)
-      expect(weights).toMatchObject({ dtype, externalData: [{ data: bytes(1) }] })
+      expect(weights.dtype).toBe(dtype)
+      expect(readContents(weights)).toMatchObject([{ data: bytes(1) }])
       expect(requested).toEqual([path, data])
       await expect(readModelWeights(folder, supports(['q4']), acceptAll, 'other.onnx')).rejects.toEqual(
         refusal('model-not-found', 'has no other.onnx'),

@@ -3,6 +3,9 @@ import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { DeviceDtypes } from '../../lib/contract/choose-device.js'
 import { float16Dtypes, type OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
+import { readNow } from '../store/read-from.js'
+import { readWhole } from '../store/readable-file.js'
+import type { ExternalFile } from './external-data.js'
 import { nameGraphFile, readDtype, readRecommendedDtype } from './graph-files.js'
 import { embeddingsInput } from './graph-names.js'
 import { mergeGraphs, type GraphFile } from './merge-graphs.js'
@@ -24,8 +27,7 @@ export interface ModelWeights {
   readonly graph: Uint8Array<ArrayBuffer>
   /** The decoded `graph`. Its weights are views of `graph`. */
   readonly model: ModelProto
-  /** The external data files. Each `path` is the path that the graph uses for the file. */
-  readonly externalData: readonly { readonly path: string; readonly data: Uint8Array<ArrayBuffer> }[]
+  readonly externalData: readonly ExternalFile[]
 }
 
 /** A model, and the paths of the files in its folder that it was read from. */
@@ -36,8 +38,9 @@ export interface ReadWeights extends ModelWeights {
 /**
  * Reads the model in the dtype that its `config.json` recommends, if the device computes it well; otherwise in the first dtype
  * of `dtypes` that exists in the folder. On a plain server, a recommended dtype saves requests for files that do not exist.
+ * External files are only opened: keep the folder open until the sessions are created.
  * @param device the dtypes to try, and those that the device cannot compute
- * @param check gets the graph before its external files are read, and can refuse the graph by throwing or rejecting
+ * @param check gets the graph before its external files are opened, and can refuse the graph by throwing or rejecting
  * @param modelFile the path of the graph; undefined to choose it by dtype
  * @throws RivuletError `model-not-found` if no dtype of `dtypes` exists, or if a file of the model is missing;
  *   `backend-unavailable` if the folder has only dtypes that the device cannot compute; `model-unsupported` if the graphs of
@@ -66,7 +69,7 @@ export async function readModelWeights(
       : { graph: decoder.bytes, model: decoder.model, externalData: [] }
     await check(model)
     const { dtype } = candidate
-    const files = await readFiles(folder, external)
+    const files = await openFiles(folder, external)
     return {
       dtype,
       graph,
@@ -133,8 +136,10 @@ async function explainMissing(
 }
 
 async function readGraphFile(folder: ModelFolder, path: string): Promise<GraphFile | undefined> {
-  const bytes = await folder.readBytes(path)
-  return bytes && { path, bytes, model: decodeModel(path, bytes) }
+  const file = await folder.openFile(path)
+  if (!file) return undefined
+  const bytes = readNow(path, () => readWhole(file))
+  return { path, bytes, model: decodeModel(path, bytes) }
 }
 
 function decodeModel(graphFile: string, graph: Uint8Array<ArrayBuffer>): ModelProto {
@@ -155,12 +160,12 @@ function readsEmbeddings({ model: { graph } }: GraphFile): boolean {
 }
 
 /** @param external the paths of external files, each with the graph file that needs it */
-function readFiles(folder: ModelFolder, external: ReadonlyMap<string, string>) {
+function openFiles(folder: ModelFolder, external: ReadonlyMap<string, string>) {
   return Promise.all(
     [...external].map(async ([path, graphFile]) => {
       const directory = graphFile.slice(0, graphFile.lastIndexOf('/') + 1)
       const file = directory + path
-      const data = await folder.readBytes(file)
+      const data = await folder.openFile(file)
       if (data) return { path, file, data }
       throw new RivuletError('model-not-found', `${folder.url} has no ${file}, which ${graphFile} needs.`)
     }),

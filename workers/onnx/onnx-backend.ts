@@ -93,80 +93,82 @@ export function createOnnxBackend(loadGrammarEngine?: LoadGrammarEngine): Backen
       const isOpen = chosen.fallback !== undefined && chosen.unsupported.length > 0
       const starting = isOpen ? undefined : startRuntime(chosen.device)
       const folder = await openModelFolder(model, download, { signal, onProgress: tracker.files })
-      const reading = startReadingConfig(folder, options)
-      const checkGraph = async (graph: ModelProto, { device, memory }: UsedDevice) => {
-        refuseSoftCap(graph, device)
-        void startRuntime(device)
-        checkFit(graph, firstCapacity * concurrency, memory, await reading.cacheSizes, concurrency)
-      }
-      const [config, { weights, used, versions }] = await Promise.all([
-        reading.config,
-        readWeights(folder, chosen, options.modelFile, checkGraph)
-          .then(async (read) => ({ ...read, versions: await readVersions(folder, read.weights) }))
-          .catch(async (error: unknown) => {
-            // If the folder is empty, the error about config.json explains the problem better.
-            await reading.config
-            throw error
-          }),
-        starting,
-      ])
-        .catch(async (error: unknown) => {
+      try {
+        const reading = startReadingConfig(folder, options)
+        const checkGraph = async (graph: ModelProto, { device, memory }: UsedDevice) => {
+          refuseSoftCap(graph, device)
+          void startRuntime(device)
+          checkFit(graph, firstCapacity * concurrency, memory, await reading.cacheSizes, concurrency)
+        }
+        const [config, { weights, used, versions }] = await Promise.all([
+          reading.config,
+          readWeights(folder, chosen, options.modelFile, checkGraph)
+            .then(async (read) => ({ ...read, versions: await readVersions(folder, read.weights) }))
+            .catch(async (error: unknown) => {
+              // If the folder is empty, the error about config.json explains the problem better.
+              await reading.config
+              throw error
+            }),
+          starting,
+        ]).catch(async (error: unknown) => {
           const isMissing = error instanceof RivuletError && error.code === 'model-not-found'
           throw isMissing ? await folder.explainMissing(error) : error
         })
-        .finally(folder.close)
-      const { device, description } = used
-      const runtime = await startRuntime(device)
-      signal.throwIfAborted()
-      tracker.enterPhase('load')
-      const warnings = device === chosen.device ? [] : [describeFallback(chosen, weights)]
-      const decoder = await openDecoder(runtime, device, weights, {
-        contextLength: config.contextLength,
-        cacheSizes: config.cacheSizes,
-        losses,
-        conversationCacheBytes: options.conversationCacheBytes ?? defaultConversationCacheBytes,
-        maxConcurrentGenerations: concurrency,
-        onSession: () => tracker.enterPhase('warm-up'),
-        onSlower: (reason) => warnings.push(reason),
-        createDevice: devices?.create,
-      }).finally(tracker.stop)
-      await devices?.close()
-      if (decoder.prefillRules.wholePrompt) warnings.push(wholePromptWarning)
-      times.remember(tracker.finish())
-      const { tokenizer, endIds } = config
-      const compiler = loadGrammarEngine && createFormCompiler(loadGrammarEngine, tokenizer, endIds)
-      const kept = decoder.prefillRules.wholePrompt
-        ? undefined
-        : openKeptPrefixes({
-            folderUrl: folder.url,
-            modelUrl: model.kind === 'local' ? folder.url : nameModelUrl(model),
-            files: versions,
-            conditions: [device, description, runtime.env.versions, config.contextLength],
-            budgetBytes: options.keptPrefixBytes ?? defaultKeptPrefixBytes,
-          })
-      loaded = { decoder, decoders: createDecoderPool(decoder), config, compiler, kept, devices }
-      void reportLoss(decoder, onLost)
-      return {
-        model: folder.url,
-        backend: 'onnx',
-        device,
-        deviceDescription:
-          device === 'wasm' ? describeThreads(runtime.env.wasm.numThreads ?? 1) : description,
-        dtype: weights.dtype,
-        execution: decoder.execution,
-        warnings,
-        contextLength: config.contextLength,
-        supports: {
-          inputs: config.chatTemplate === undefined ? ['text'] : ['chat', 'text'],
-          ...describeSupport(compiler, config),
-          continuation: true,
-          seededContinuation: true,
-          concurrency,
-          tokenCounting: true,
-          prefill: true,
-          // Without prefix reuse, kept prefixes are useless.
-          keptPrefixes: !decoder.prefillRules.wholePrompt,
-        },
+        const { device, description } = used
+        const runtime = await startRuntime(device)
+        signal.throwIfAborted()
+        tracker.enterPhase('load')
+        const warnings = device === chosen.device ? [] : [describeFallback(chosen, weights)]
+        const decoder = await openDecoder(runtime, device, weights, {
+          contextLength: config.contextLength,
+          cacheSizes: config.cacheSizes,
+          losses,
+          conversationCacheBytes: options.conversationCacheBytes ?? defaultConversationCacheBytes,
+          maxConcurrentGenerations: concurrency,
+          onSession: () => tracker.enterPhase('warm-up'),
+          onSlower: (reason) => warnings.push(reason),
+          createDevice: devices?.create,
+        }).finally(tracker.stop)
+        await devices?.close()
+        if (decoder.prefillRules.wholePrompt) warnings.push(wholePromptWarning)
+        times.remember(tracker.finish())
+        const { tokenizer, endIds } = config
+        const compiler = loadGrammarEngine && createFormCompiler(loadGrammarEngine, tokenizer, endIds)
+        const kept = decoder.prefillRules.wholePrompt
+          ? undefined
+          : openKeptPrefixes({
+              folderUrl: folder.url,
+              modelUrl: model.kind === 'local' ? folder.url : nameModelUrl(model),
+              files: versions,
+              conditions: [device, description, runtime.env.versions, config.contextLength],
+              budgetBytes: options.keptPrefixBytes ?? defaultKeptPrefixBytes,
+            })
+        loaded = { decoder, decoders: createDecoderPool(decoder), config, compiler, kept, devices }
+        void reportLoss(decoder, onLost)
+        return {
+          model: folder.url,
+          backend: 'onnx',
+          device,
+          deviceDescription:
+            device === 'wasm' ? describeThreads(runtime.env.wasm.numThreads ?? 1) : description,
+          dtype: weights.dtype,
+          execution: decoder.execution,
+          warnings,
+          contextLength: config.contextLength,
+          supports: {
+            inputs: config.chatTemplate === undefined ? ['text'] : ['chat', 'text'],
+            ...describeSupport(compiler, config),
+            continuation: true,
+            seededContinuation: true,
+            concurrency,
+            tokenCounting: true,
+            prefill: true,
+            // Without prefix reuse, kept prefixes are useless.
+            keptPrefixes: !decoder.prefillRules.wholePrompt,
+          },
+        }
+      } finally {
+        folder.close()
       }
     },
 

@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import * as runtime from 'onnxruntime-web/wasm'
 import { describe, expect, it } from 'vitest'
+import { RivuletError } from '../../lib/contract/errors.js'
+import type { OpenFile } from '../store/readable-file.js'
 import { addConvState } from './conv-state.test-support.js'
 import type { Decoder } from './decoder.js'
 import { createNode } from './graph-edit.js'
@@ -19,6 +21,7 @@ import {
 } from './onnx_pb.js'
 import { openDecoder } from './open-decoder.js'
 import { prefillAll } from './prefill.test-support.js'
+import { leaveWeightsInFile } from './rewrite-graph.js'
 import { addRotarySwitch, rotateOutside } from './rotary-variants.test-support.js'
 import { greedy } from './sampler.js'
 import { createSession } from './session.js'
@@ -264,4 +267,50 @@ it('a graph that only the first run shows to be unsupported is refused with a hi
     }
   }
   await expect(open(fuseNorms)).rejects.toEqual(refusal('model-unsupported', "onnx({ device: 'webgpu' })"))
+})
+
+describe('weights in an open file', () => {
+  async function openExternal(readInto: OpenFile['readInto']) {
+    const model = fromBinary(ModelProtoSchema, file)
+    // The weights stay at their offsets.
+    leaveWeightsInFile(model.graph!, 'weights')
+    const graph = toBinary(ModelProtoSchema, model)
+    const data = { byteLength: file.length, readInto }
+    const weights = {
+      dtype: 'q8',
+      graph,
+      model: fromBinary(ModelProtoSchema, graph),
+      externalData: [{ path: 'weights', data }],
+    } as const
+    return openDecoder(runtime, 'wasm', weights, {
+      contextLength: 512,
+      conversationCacheBytes: 0,
+      cacheSizes: noSizes,
+      onSession: () => {},
+    })
+  }
+
+  it('are those of the model, and each is read once into a small part of the memory of the file', async () => {
+    let readBytes = 0
+    const buffers = new Set<ArrayBuffer>()
+    const decoder = await openExternal((target, at) => {
+      readBytes += target.length
+      buffers.add(target.buffer)
+      target.set(file.subarray(at, at + target.length))
+    })
+    const expected = await open(() => {})
+    expect(await answer(decoder)).toEqual(await answer(expected))
+    expect(readBytes).toBeLessThan(file.length)
+    expect([...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0)).toBeLessThan(file.length / 4)
+  })
+
+  it('that cannot be read fail the load at once: no slower way is tried', async () => {
+    let reads = 0
+    const opening = openExternal(() => {
+      reads += 1
+      throw new RivuletError('download-failed', 'The file was changed.')
+    })
+    await expect(opening).rejects.toMatchObject({ code: 'download-failed', message: 'The file was changed.' })
+    expect(reads).toBe(1)
+  })
 })

@@ -80,8 +80,8 @@ interface OpeningOptions
  * - On WASM: the graph with its block-quantized weights expanded to f32; the rewritten graph, which computes the logits of
  *   only one position; the graph as exported.
  *
- * @throws RivuletError `model-invalid`, `model-unsupported`, `memory-exceeded`, `backend-unavailable`; `device-lost` if the GPU
- *   is lost meanwhile
+ * @throws RivuletError `model-invalid`, `model-unsupported`, `memory-exceeded`, `backend-unavailable`; `download-failed` if an
+ *   external file cannot be read; `device-lost` if the GPU is lost meanwhile
  */
 export async function openDecoder(
   runtime: OnnxRuntime,
@@ -126,8 +126,8 @@ export async function openDecoder(
     ...(rewritten ? [() => openGrowingCache(runtime, device, rewritten, options)] : []),
   ]
   for (const open of ways) {
-    // Ignores all errors: the next way requires less of the device, and the last way reports its error.
-    const decoder = await open().catch(() => undefined)
+    // The next way requires less of the device, and the last way reports its error.
+    const decoder = await open().catch(throwUnrelated)
     if (decoder) return decoder
   }
   return openGrowingCache(runtime, device, weights, options)
@@ -149,7 +149,7 @@ async function openOnWebGpu(
   const decoder =
     rewritten?.cache === 'growing'
       ? // It runs as the exported graph does. The last way reports its error.
-        await openGrowingCache(runtime, 'webgpu', rewritten, options).catch(throwLoss)
+        await openGrowingCache(runtime, 'webgpu', rewritten, options).catch(throwUnrelated)
       : rewritten && (await openChecked(runtime, exported, rewritten, options))
   return decoder ?? openGrowingCache(runtime, 'webgpu', exported, options)
 }
@@ -180,7 +180,7 @@ async function openChecked(
     const reference = await failOnLoss(
       readLoss(device),
       computeReferenceSteps(runtime, device, exported, cacheSizes, probes),
-    ).catch(throwLoss)
+    ).catch(throwUnrelated)
     if (reference) {
       const decoder = await openFixedCache(runtime, device, files, options, canCapture, reference)
       await writeCheck(key, decoder.execution === 'replayed' ? way : 'fixed-cache')
@@ -206,7 +206,7 @@ async function openChecked(
       if (reason !== undefined) onSlower?.(describeSlower(reason, decoder.execution))
       return decoder
     } catch (error) {
-      throwLoss(error)
+      throwUnrelated(error)
       if (error instanceof FailedBatchError)
         return openChecked(runtime, exported, rewritten, { ...options, maxConcurrentGenerations: 1 })
       // The next way requires less of the device, and the last way reports its error.
@@ -219,9 +219,9 @@ async function openChecked(
   return undefined
 }
 
-/** Ignores all errors but the loss of the GPU. */
-function throwLoss(error: unknown): undefined {
-  if (isDeviceLost(error)) throw error
+/** Ignores all errors but those for which a slower way is no remedy: a lost GPU, and a file that cannot be read. */
+function throwUnrelated(error: unknown): undefined {
+  if (isDeviceLost(error) || (error instanceof RivuletError && error.code === 'download-failed')) throw error
   return undefined
 }
 
@@ -292,7 +292,7 @@ async function openGrowingCache(
   try {
     return await (lost ? failOnLoss(lost, open()) : open())
   } catch (error) {
-    throwLoss(error)
+    throwUnrelated(error)
     // Free the memory, because the next way needs it.
     await session?.release()
     gpu?.destroy()
@@ -340,7 +340,7 @@ async function openFixedCache(
   try {
     return await failOnLoss(readLoss(device), open())
   } catch (error) {
-    throwLoss(error)
+    throwUnrelated(error)
     // Free the memory, because the next way needs it.
     await session?.release()
     device.destroy()

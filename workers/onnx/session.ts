@@ -4,6 +4,7 @@ import type { OnnxBuild, OnnxLoadOptions } from '../../lib/contract/onnx-options
 import { RivuletError, asRivuletError, describeError } from '../../lib/contract/errors.js'
 import { createLoss } from '../gpu-loss.js'
 import type { ModelWeights } from './model-weights.js'
+import { prepareWeightFiles } from './weight-files.js'
 
 /** The part of onnxruntime-web that is used here. All builds of onnxruntime-web have this part. */
 export interface OnnxRuntime {
@@ -71,25 +72,38 @@ export type SessionTarget =
 
 /**
  * Creates an ONNX Runtime session for a graph.
- * @throws RivuletError `model-invalid`, `model-unsupported`, or `backend-unavailable` if the WebAssembly of ONNX Runtime
- *   cannot be loaded
+ * @throws RivuletError `model-invalid`, `model-unsupported`, `memory-exceeded`; `download-failed` if an external file cannot be
+ *   read; `backend-unavailable` if the WebAssembly of ONNX Runtime cannot be loaded
  */
 export async function createSession(
   runtime: OnnxRuntime,
   target: SessionTarget,
   { graph, externalData }: Pick<ModelWeights, 'graph' | 'externalData'>,
 ): Promise<InferenceSession> {
-  const options: InferenceSession.SessionOptions = { externalData: [...externalData], logSeverityLevel: 3 }
+  const weights = prepareWeightFiles(externalData, target.kind === 'webgpu' ? target.device : undefined)
+  const options: InferenceSession.SessionOptions = { externalData: [...weights.files], logSeverityLevel: 3 }
   if (target.kind === 'wasm') options.executionProviders = ['wasm']
   else {
     options.executionProviders = [provideWebGpu(target, options)]
     options.preferredOutputLocation = 'gpu-buffer'
   }
   try {
-    return await runtime.InferenceSession.create(graph, options)
+    const session = await runtime.InferenceSession.create(graph, options).catch((error: unknown) => {
+      weights.check()
+      throw error
+    })
+    try {
+      weights.check()
+      return session
+    } catch (error) {
+      await session.release()
+      throw error
+    }
   } catch (error) {
     if (/no available backend found/i.test(describeError(error))) throw createStartError(error)
     throw createRefusal(error, target.kind)
+  } finally {
+    weights.end()
   }
 }
 

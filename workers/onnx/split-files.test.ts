@@ -1,7 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf'
 import { describe, expect, it } from 'vitest'
 import { onnxDtypes } from '../../lib/contract/onnx-options.js'
-import { createMemoryFolder } from './memory-folder.test-support.js'
+import { createMemoryFolder, readContents } from './memory-folder.test-support.js'
 import { readModelWeights } from './model-weights.js'
 import { ModelProtoSchema, TensorProto_DataLocation } from './onnx_pb.js'
 
@@ -122,7 +122,7 @@ describe('the graphs of a split model', () => {
     })
     expect(checked).toHaveLength(5)
     expect(weights.dtype).toBe('q4')
-    expect(weights.externalData.toSorted((a, b) => a.data[0]! - b.data[0]!)).toEqual([
+    expect(readContents(weights).toSorted((a, b) => a.data[0]! - b.data[0]!)).toEqual([
       { path: 'decoder_model_merged_q4.onnx_data', data: bytes(1) },
       { path: 'decoder_model_merged_q4.onnx_data_1', data: bytes(2) },
       { path: 'embed_tokens_q4.onnx_data', data: bytes(3) },

@@ -2,6 +2,7 @@ import { fromBinary, toBinary } from '@bufbuild/protobuf'
 import { afterAll, describe, expect, inject, it, vi } from 'vitest'
 import type { OnnxDtype } from '../../lib/contract/onnx-options.js'
 import type { ModelFolder } from '../store/model-folder.js'
+import { openBytes } from '../store/readable-file.js'
 import { readModelConfig } from './model-config.js'
 import { readModelWeights, type ModelWeights } from './model-weights.js'
 import { ModelProtoSchema } from './onnx_pb.js'
@@ -89,9 +90,9 @@ function openServedFolder(name: string): ModelFolder {
   return {
     url,
     has: async (path) => (await load(path)) !== undefined,
-    readBytes: async (path) => {
+    openFile: async (path) => {
       const response = await load(path)
-      return response && new Uint8Array(await response.arrayBuffer())
+      return response && openBytes(new Uint8Array(await response.arrayBuffer()))
     },
     readText: async (path) => (await load(path))?.text(),
     readJson: async (path) => (await load(path))?.json() as Promise<Record<string, unknown>>,

@@ -1,4 +1,5 @@
 import type { FileRecord } from '../../lib/contract/store-layout.js'
+import type { ReadableFile } from './readable-file.js'
 
 /** Stores the files of one model. */
 export interface FileStore {
@@ -28,8 +29,11 @@ export interface StoredFile {
   readSegment(index: number): AsyncIterable<Uint8Array>
   /** Returns the whole file without copying it. */
   read(): Promise<Blob>
-  /** Reads the whole file into memory. @throws RangeError if the memory cannot be allocated; DOMException if a read fails */
-  readBytes(): Promise<Uint8Array<ArrayBuffer>>
+  /**
+   * Opens the file for reading. All its bytes are of one version: a read fails if the file has changed since.
+   * @throws DOMException if the file cannot be read
+   */
+  openToRead(): Promise<ReadableFile>
   /** Records that the file was used now. */
   markUsed(): Promise<void>
   /** Returns when the file was last used, in milliseconds since 1970; 0 if it never was. */

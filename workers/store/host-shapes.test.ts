@@ -129,10 +129,10 @@ describe('a refusal', () => {
     const folder = await open(folderOf())
     await folder.readJson('config.json')
     const path = 'onnx/model_quantized.onnx'
-    await expect(folder.readBytes(path)).rejects.toMatchObject({ code: 'download-failed' })
+    await expect(folder.openFile(path)).rejects.toMatchObject({ code: 'download-failed' })
     host.answerFirst = undefined
     host.forget()
-    expect((await folder.readBytes(path))?.length).toBe(17 * 2 ** 20)
+    expect((await folder.openFile(path))?.byteLength).toBe(17 * 2 ** 20)
     expect(host.sentBytes.get(`m/${path}`)).toBe(2 ** 20)
   })
 

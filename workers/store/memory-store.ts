@@ -1,6 +1,6 @@
 import { countSegments, type FileRecord } from '../../lib/contract/store-layout.js'
 import type { FileStore, StoredFile } from './file-store.js'
-import { readWholeBlob } from './read-whole-blob.js'
+import { openBlob } from './readable-file.js'
 
 /**
  * Creates a store that keeps files only while the worker lives. It is used on pages without a private file system that
@@ -60,7 +60,7 @@ function createMemoryFile(record: FileRecord): StoredFile {
       for (const piece of segments[index]!) yield new Uint8Array(await piece.arrayBuffer())
     },
     read: () => Promise.resolve(new Blob(segments.flat())),
-    readBytes: () => readWholeBlob(new Blob(segments.flat())),
+    openToRead: () => openBlob(new Blob(segments.flat())),
     markUsed: () => Promise.resolve(),
     readUsedMs: () => Promise.resolve(0),
     mayBeInHttpCache: () => Promise.resolve(false),

@@ -71,6 +71,22 @@ it.each(Object.keys(places))('%s reports which files it has, without downloading
   folder.close()
 })
 
+it.each(Object.keys(places))('%s opens files to read parts of them, and closes them', async (name) => {
+  const folder = await open(places[name]!(), {})
+  const file = await folder.openFile('onnx/model.onnx')
+  const target = new Uint8Array(3)
+  file!.readInto(target, 2)
+  expect(new TextDecoder().decode(target)).toBe('igh')
+  expect(() => file!.readInto(target, 5)).toThrow(
+    expect.objectContaining({
+      code: 'download-failed',
+      message: expect.stringContaining('onnx/model.onnx could not be read'),
+    }),
+  )
+  expect(await folder.openFile('onnx/model_fp16.onnx')).toBeUndefined()
+  folder.close()
+})
+
 describe.each(Object.keys(places))('a hash for a file of %s', (name) => {
   it.each(['onnx/modle.onnx', 'generation_config.json'])(
     'is refused before any download if there is no such file: %s',

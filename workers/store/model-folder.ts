@@ -1,8 +1,8 @@
 import type { DownloadRequest } from '../../lib/contract/download-request.js'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { ModelLocation } from '../../lib/contract/model-location.js'
-import { readFrom } from './read-from.js'
-import { readWholeBlob } from './read-whole-blob.js'
+import { readFrom, readNow } from './read-from.js'
+import { openBlob, type OpenFile, type ReadableFile } from './readable-file.js'
 import { openRemoteFiles } from './remote-files.js'
 import type { CollectProgress } from './collect-progress.js'
 import { createUnknownFileError } from './pinned-hashes.js'
@@ -12,8 +12,11 @@ import { hashBlob } from './sha256.js'
 export interface ModelFolder {
   /** The folder's URL, or the name of a local folder. */
   readonly url: string
-  /** @returns the file's bytes, or undefined if the folder has no such file */
-  readBytes(path: string): Promise<Uint8Array<ArrayBuffer> | undefined>
+  /**
+   * Opens a file for reading. `readInto` throws a RivuletError `download-failed`. The folder's `close` closes the file too.
+   * @returns undefined if the folder has no such file
+   */
+  openFile(path: string): Promise<OpenFile | undefined>
   /** Returns true if the folder has the file. Does not download the file. */
   has(path: string): Promise<boolean>
   /** @returns the parsed object, or undefined if the folder has no such file */
@@ -49,8 +52,8 @@ export type FileSize = 'small' | 'any'
 export interface ModelFiles {
   /** @returns the file without copying it, or undefined if there is no such file */
   read(path: string, size?: FileSize): Promise<Blob | undefined>
-  /** @returns the file's bytes, or undefined if there is no such file */
-  readBytes(path: string): Promise<Uint8Array<ArrayBuffer> | undefined>
+  /** Opens a file for reading. @returns undefined if there is no such file */
+  openFile(path: string): Promise<ReadableFile | undefined>
   /** Returns true if there is such a file. Does not read the file. */
   has(path: string): Promise<boolean>
   list(): Promise<readonly string[]>
@@ -95,24 +98,37 @@ export async function openModelFolder(
     return blob && readFrom(path, blob.text())
   }
 
+  /** The files that `close` closes; undefined after that. */
+  let open: Set<ReadableFile> | undefined = new Set()
+
+  async function openFile(path: string): Promise<OpenFile | undefined> {
+    const file = await files.openFile(path)
+    if (!open || signal.aborted) file?.close()
+    else if (file) open.add(file)
+    signal.throwIfAborted()
+    if (!file) return undefined
+    const { byteLength } = file
+    return { byteLength, readInto: (target, at) => readNow(path, () => file.readInto(target, at)) }
+  }
+
   return {
     url,
+    openFile,
     readText,
     readBlob,
     has: files.has,
     list: files.list,
     readVersion: files.readVersion,
-    async readBytes(path) {
-      const bytes = await files.readBytes(path)
-      signal.throwIfAborted()
-      return bytes
-    },
     async readJson(path) {
       const text = await readText(path)
       return text === undefined ? undefined : parseObject(text, path)
     },
     explainMissing: files.explainMissing,
-    close: files.close,
+    close() {
+      for (const file of open ?? []) file.close()
+      open = undefined
+      files.close()
+    },
   }
 }
 
@@ -143,9 +159,9 @@ function openLocalFiles(
     // A local file can change without notice.
     readVersion: () => Promise.resolve(undefined),
     read,
-    async readBytes(path) {
+    async openFile(path) {
       const file = await read(path)
-      return file && readFrom(path, readWholeBlob(file))
+      return file && readFrom(path, openBlob(file))
     },
     close() {},
   }

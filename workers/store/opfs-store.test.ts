@@ -6,6 +6,7 @@ import { createContent, sha256, startFaultServer } from './fault-server.test-sup
 import { createMemoryStore } from './memory-store.js'
 import { createFakeFileSystem, type FakeFileSystem } from './opfs.test-support.js'
 import { createOpfsStore } from './opfs-store.js'
+import { readWhole } from './readable-file.js'
 
 const content = createContent(300_000)
 const half = content.length / 2
@@ -133,19 +134,76 @@ describe('a file system that fails', () => {
   })
 })
 
-it.each([false, true])(
-  'a file is read into memory whole (another tab has a segment open: %s)',
-  async (isOpen) => {
-    const segmentBytes = 100_000
+describe('a file that is open for reading', () => {
+  const segmentBytes = 100_000
+
+  async function writeFile() {
     const file = await store.create({ ...record, segmentBytes })
     for (let index = 0; index < content.length / segmentBytes; index++) {
       const writer = await file.openSegment(index)
       writer.write(content.subarray(index * segmentBytes, (index + 1) * segmentBytes))
       writer.close()
     }
+    return file
+  }
+
+  it.each([false, true])('is read at any position (another tab has a segment open: %s)', async (isOpen) => {
+    const file = await writeFile()
     const other = isOpen ? await file.openSegment(1) : undefined
-    expect(sha256(await file.readBytes())).toBe(sha256(content))
+    const open = await file.openToRead()
+    expect(sha256(readWhole(open))).toBe(sha256(content))
+    // Within a segment, across one end, across two, and up to the end of the file.
+    for (const [at, end] of [
+      [10, 20],
+      [99_990, 100_010],
+      [50_000, 250_001],
+      [299_999, 300_000],
+      [300_000, 300_000],
+    ] as const) {
+      const target = new Uint8Array(end - at)
+      open.readInto(target, at)
+      expect(sha256(target)).toBe(sha256(content.subarray(at, end)))
+    }
+    expect(() => open.readInto(new Uint8Array(2), 299_999)).toThrow(
+      expect.objectContaining({ name: 'NotReadableError' }),
+    )
+    expect(system.openHandles).toBe(3)
+    open.close()
     expect(system.openHandles).toBe(isOpen ? 1 : 0)
     other?.close()
-  },
-)
+  })
+
+  it('is not replaced or removed until it is closed', async () => {
+    const open = await (await writeFile()).openToRead()
+    let isRemoved = false
+    const removing = store.remove(record.path).then(() => (isRemoved = true))
+    await new Promise((resolve) => later(() => resolve(undefined)))
+    expect(isRemoved).toBe(false)
+    expect(sha256(readWhole(open))).toBe(sha256(content))
+    open.close()
+    await removing
+  })
+
+  it('is refused if it is not as its record says, and no segment stays open', async () => {
+    const file = await writeFile()
+    const writer = await file.openSegment(2)
+    writer.clear()
+    writer.close()
+    await expect(file.openToRead()).rejects.toMatchObject({ name: 'NotReadableError' })
+    expect(system.openHandles).toBe(0)
+    await (await system.root.getDirectoryHandle('onnx%2Fweights.bin')).removeEntry('1')
+    await expect(file.openToRead()).rejects.toMatchObject({ name: 'NotFoundError' })
+    expect(system.openHandles).toBe(0)
+  })
+
+  it('is hashed while another tab reads it', async () => {
+    const file = await writeFile()
+    const open = await file.openToRead()
+    const pieces: Uint8Array[] = []
+    for (const index of [0, 1, 2]) {
+      for await (const piece of file.readSegment(index)) pieces.push(piece.slice())
+    }
+    expect(sha256(Buffer.concat(pieces))).toBe(sha256(content))
+    open.close()
+  })
+})

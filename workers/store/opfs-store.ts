@@ -13,6 +13,7 @@ import {
 } from '../../lib/contract/store-layout.js'
 import { isBusy, whenFree } from '../../lib/contract/when-free.js'
 import type { FileStore, SegmentWriter, StoredFile } from './file-store.js'
+import { joinParts, openBlob, openSyncHandle, type ReadableFile } from './readable-file.js'
 import { NoRoomError, checkRoom } from './room.js'
 
 /** The size of the buffer through which a segment is read, piece by piece. */
@@ -78,32 +79,33 @@ function createOpfsFile(
       }
     },
     measureSegment: async (index) => (await getSegment(index)).size,
-    // `Blob.stream()` is not used: in Chromium 156, the stream can hang in the middle.
     async *readSegment(index) {
-      const handle = await openHandle(directory, String(index))
+      const segment = await openSegmentToRead(directory, index)
       const buffer = new Uint8Array(pieceBytes)
       try {
-        for (let at = 0, read = 0; (read = handle.read(buffer, { at })) > 0; at += read) {
-          yield buffer.subarray(0, read)
+        for (let at = 0; at < segment.byteLength; at += pieceBytes) {
+          const piece = buffer.subarray(0, segment.byteLength - at)
+          segment.readInto(piece, at)
+          yield piece
         }
       } finally {
-        handle.close()
+        segment.close()
       }
     },
     async read() {
       const segments = Array.from({ length: countSegments(record) }, (_, index) => getSegment(index))
       return new Blob(await Promise.all(segments))
     },
-    async readBytes() {
-      const segments = await Promise.all(
-        Array.from({ length: countSegments(record) }, (_, index) => getSegment(index)),
+    async openToRead() {
+      const opening = Array.from({ length: countSegments(record) }, (_, index) =>
+        openSegmentToRead(directory, index),
       )
-      const bytes = new Uint8Array(segments.reduce((sum, { size }) => sum + size, 0))
-      let end = 0
-      for (const [index, segment] of segments.entries()) {
-        await readSegmentInto(bytes.subarray(end, (end += segment.size)), directory, String(index), segment)
-      }
-      return bytes
+      const results = await Promise.allSettled(opening)
+      const file = joinParts(results.flatMap((result) => (result.status === 'fulfilled' ? result.value : [])))
+      const failed = results.find((result) => result.status === 'rejected')
+      if (!failed && file.byteLength === (record.sizeBytes ?? file.byteLength)) return file
+      file.close()
+      throw failed?.reason ?? new DOMException('The stored file has changed.', 'NotReadableError')
     },
     markUsed: () => touch(directory),
     readUsedMs: async () => (await getFile(directory, usedName))?.lastModified ?? 0,
@@ -117,36 +119,26 @@ function createOpfsFile(
 }
 
 /**
- * Reads a file into `target`, which has its size. A handle reads without a copy, several times as fast as a blob; but it can be
- * open only once in browsers without the mode `read-only`. If it cannot be opened, the blob is read.
- * @param snapshot the file as it was when the reading began
- * @throws DOMException `NotReadableError` if the file has changed since, as reading the blob does
+ * Opens a segment to read it. A handle reads without a copy, several times as fast as a blob; but it can be open only once in
+ * browsers without the mode `read-only`. If it cannot be opened, the blob is read.
+ *
+ * Nobody can write the file, or remove its directory, while a handle is open. A blob shows the file as it is now: reading it
+ * later fails if the file has changed since.
  */
-async function readSegmentInto(
-  target: Uint8Array<ArrayBuffer>,
-  directory: FileSystemDirectoryHandle,
-  name: string,
-  snapshot: File,
-): Promise<void> {
-  const file = await directory.getFileHandle(name)
-  const handle = await openToRead(file).catch(() => undefined)
-  if (!handle) return void target.set(new Uint8Array(await snapshot.arrayBuffer()))
+async function openSegmentToRead(directory: FileSystemDirectoryHandle, index: number): Promise<ReadableFile> {
+  const file = await directory.getFileHandle(String(index))
+  const handle = await openHandleToRead(file).catch(() => undefined)
+  if (!handle) return openBlob(await file.getFile())
   try {
-    for (let at = 0, read = 0; at < target.length; at += read) {
-      read = handle.read(target.subarray(at), { at })
-      if (read <= 0) throw new DOMException(`The stored file ends after ${at} bytes.`, 'NotReadableError')
-    }
-  } finally {
+    return openSyncHandle(handle)
+  } catch (error) {
     handle.close()
+    throw error
   }
-  const { lastModified, size } = await file.getFile()
-  // Reading the blob of a file that has changed fails.
-  if (lastModified !== snapshot.lastModified || size !== snapshot.size)
-    target.set(new Uint8Array(await snapshot.arrayBuffer()))
 }
 
 /** The mode lets other tabs read the file at the same time. Browsers that do not know it ignore it. */
-function openToRead(file: FileSystemFileHandle): Promise<FileSystemSyncAccessHandle> {
+function openHandleToRead(file: FileSystemFileHandle): Promise<FileSystemSyncAccessHandle> {
   const open = file.createSyncAccessHandle as (options: {
     readonly mode: 'read-only'
   }) => Promise<FileSystemSyncAccessHandle>

@@ -12,6 +12,7 @@ import {
 import type { FileStore, SegmentWriter, StoredFile } from './file-store.js'
 import { openStore } from './open-store.js'
 import { createOpfsStore } from './opfs-store.js'
+import { readWhole } from './readable-file.js'
 import { NoRoomError, checkRoom } from './room.js'
 import { createSha256, hashBytes } from './sha256.js'
 
@@ -75,10 +76,19 @@ async function openPrefix(
   return undefined
 }
 
+async function readBytes(file: StoredFile): Promise<Uint8Array<ArrayBuffer>> {
+  const open = await file.openToRead()
+  try {
+    return readWhole(open)
+  } finally {
+    open.close()
+  }
+}
+
 /** Reads a file, and checks its length and its hash. */
 async function readChecked(file: StoredFile): Promise<ArrayBuffer | undefined> {
   try {
-    const { buffer: bytes } = await file.readBytes()
+    const { buffer: bytes } = await readBytes(file)
     if (bytes.byteLength !== file.record.sizeBytes || (await hashBytes(bytes)) !== file.verifiedSha256)
       return undefined
     await file.markUsed()

@@ -322,7 +322,7 @@ export async function openRemoteFiles(
   }
   return {
     read,
-    readBytes: (path) => readWith(path, 'any', (file) => readFrom(path, file.readBytes())),
+    openFile: (path) => readWith(path, 'any', (file) => readFrom(path, file.openToRead())),
     close,
     async has(path) {
       const address = locateFile(path, location.url)

@@ -1,4 +1,4 @@
-// Tests are compiled with the page's types, which lack these worker-only methods.
+// Tests are compiled with the page's types, which lack these worker-only interfaces.
 interface FileSystemSyncAccessHandle {
   close(): void
   flush(): void
@@ -6,6 +6,10 @@ interface FileSystemSyncAccessHandle {
   read(buffer: Uint8Array, options?: { at?: number }): number
   truncate(newSize: number): void
   write(buffer: Uint8Array, options?: { at?: number }): number
+}
+
+declare class FileReaderSync {
+  readAsArrayBuffer(blob: Blob): ArrayBuffer
 }
 
 interface FileSystemFileHandle {

@@ -5,6 +5,7 @@ import { readModelWeights } from '../../../dist/workers/onnx/model-weights.js'
 import { openDecoder } from '../../../dist/workers/onnx/open-decoder.js'
 import { loadOnnxRuntime } from '../../../dist/workers/onnx/session.js'
 import type { ModelFolder } from '../../../dist/workers/store/model-folder.js'
+import { openBytes } from '../../../dist/workers/store/readable-file.js'
 import { openRemoteFiles } from '../../../dist/workers/store/remote-files.js'
 import type { PacedFile } from './plan.js'
 import type { BenchModel } from './subject.js'
@@ -70,9 +71,9 @@ function openCacheFolder(folderUrl: string, isFilling = false): ModelFolder {
     url: folderUrl,
     readText,
     has: async (path) => (await find(path)) !== undefined,
-    async readBytes(path) {
+    async openFile(path) {
       const response = await find(path)
-      return response && new Uint8Array(await response.arrayBuffer())
+      return response && openBytes(new Uint8Array(await response.arrayBuffer()))
     },
     async readJson(path) {
       const text = await readText(path)
