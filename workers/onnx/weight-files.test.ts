@@ -1,10 +1,19 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import type { OpenFile } from '../store/readable-file.js'
-import { prepareWeightFiles } from './weight-files.js'
+import { prepareWeightFiles, type WeightFiles } from './weight-files.js'
 
 /* A stand-in for a GPU device runs the code with which onnxruntime-web 1.30.0 takes a weight. */
 
 const content = Uint8Array.from({ length: 3 * 2 ** 20 + 40 }, (_, index) => index % 251)
+
+const opened: WeightFiles[] = []
+afterEach(() => opened.splice(0).forEach(({ end }) => end()))
+
+function prepare(...parameters: Parameters<typeof prepareWeightFiles>): WeightFiles {
+  const files = prepareWeightFiles(...parameters)
+  opened.push(files)
+  return files
+}
 
 /** A file of which each read is listed: where it starts, and its size. */
 function createFile() {
@@ -95,7 +104,7 @@ describe('weights on the GPU', () => {
     ['in memory', () => content],
   ])('%s are written through the queue, in pieces, without a mapped buffer', (_, create) => {
     const { device, created, submitted, writes, createBuffer } = createDevice()
-    const files = prepareWeightFiles([{ path: 'weights', data: create() }], device)
+    const files = prepare([{ path: 'weights', data: create() }], device)
     const { data } = files.files[0]!
     for (const [start, end] of places) {
       // Left over from another weight.
@@ -116,7 +125,7 @@ describe('weights on the GPU', () => {
   it('in an open file are read once, and in pieces', () => {
     const { device, createBuffer } = createDevice()
     const { file, reads } = createFile()
-    const files = prepareWeightFiles([{ path: 'weights', data: file }], device)
+    const files = prepare([{ path: 'weights', data: file }], device)
     const size = content.length
     copyToGpu(device, createBuffer({ size: padded(size), usage: 8 }), files.files[0]!.data.subarray(0, size))
     expect(reads).toEqual([
@@ -129,7 +138,7 @@ describe('weights on the GPU', () => {
 
   it('leave the other buffers and commands of the session as they are', () => {
     const { device, created, submitted } = createDevice()
-    const files = prepareWeightFiles([{ path: 'weights', data: content }], device)
+    const files = prepare([{ path: 'weights', data: content }], device)
     // ONNX Runtime takes a weight for the CPU, and then uploads other data.
     new Uint8Array(8).set(files.files[0]!.data.subarray(0, 8))
     const staging = device.createBuffer({ mappedAtCreation: true, size: 16, usage: 6 })
@@ -143,7 +152,7 @@ describe('weights on the GPU', () => {
     const { device } = createDevice()
     const { createBuffer, createCommandEncoder, queue } = device
     const { submit } = queue
-    prepareWeightFiles([], device).end()
+    prepare([], device).end()
     expect(device).toMatchObject({ createBuffer, createCommandEncoder })
     expect(queue.submit).toBe(submit)
   })
@@ -153,13 +162,28 @@ describe('weights on the CPU', () => {
   it.each([[false], [true]])('have the bytes of their file (in a session on the GPU: %s)', (isGpu) => {
     const { device } = createDevice()
     const { file } = createFile()
-    const files = prepareWeightFiles([{ path: 'weights', data: file }], isGpu ? device : undefined)
+    const files = prepare([{ path: 'weights', data: file }], isGpu ? device : undefined)
     for (const [start, end] of places) {
       const heap = new Uint8Array(end - start + 2)
       heap.set(files.files[0]!.data.subarray(start, end), 1)
       expect(Buffer.compare(heap.subarray(1, -1), content.subarray(start, end))).toBe(0)
     }
     files.check()
+  })
+
+  it('are read in pieces in a session on the GPU, which has no copy of one', () => {
+    const { file, reads } = createFile()
+    const files = prepare([{ path: 'weights', data: file }], createDevice().device)
+    const size = 2 ** 21
+    new Uint8Array(size).set(files.files[0]!.data.subarray(40, 40 + size))
+    expect(reads).toEqual([
+      [40, 2 ** 20],
+      [40 + 2 ** 20, 2 ** 20],
+    ])
+    const { set } = Uint8Array.prototype
+    files.end()
+    expect(Uint8Array.prototype.set).not.toBe(set)
+    expect(String(Uint8Array.prototype.set)).toContain('[native code]')
   })
 })
 
@@ -171,7 +195,7 @@ describe('a weight that cannot be read', () => {
   ])('is reported, whatever ONNX Runtime makes of the error: %s', (_, size, isGpu) => {
     const { device, createBuffer } = createDevice()
     const { file, state } = createFile()
-    const files = prepareWeightFiles([{ path: 'weights', data: file }], isGpu ? device : undefined)
+    const files = prepare([{ path: 'weights', data: file }], isGpu ? device : undefined)
     state.isBroken = true
     const target = createBuffer({ size: padded(size), usage: 8 })
     expect(() => copyToGpu(device, target, files.files[0]!.data.subarray(0, size))).toThrow()
@@ -182,7 +206,7 @@ describe('a weight that cannot be read', () => {
 describe('a version of ONNX Runtime that copies weights in another way is refused', () => {
   const weights = () => {
     const { device, createBuffer } = createDevice()
-    const files = prepareWeightFiles([{ path: 'weights', data: createFile().file }], device)
+    const files = prepare([{ path: 'weights', data: createFile().file }], device)
     const { data } = files.files[0]!
     return { device, files, data, target: createBuffer({ size: 2 ** 21, usage: 8 }) }
   }
@@ -213,6 +237,10 @@ describe('a version of ONNX Runtime that copies weights in another way is refuse
     void data.subarray(0, 1000).buffer
     device.createBuffer({ mappedAtCreation: true, size: 1008, usage: 6 })
     expect(files.check).toThrow(unknown)
+  })
+
+  it('if it copies a large weight without its buffer or `set`', () => {
+    expect(() => Array.from(weights().data.subarray(0, 2 ** 21))).toThrow(unknown)
   })
 
   it('if it reads a file without taking parts of it', () => {

@@ -17,11 +17,11 @@ const paddingBytes = 16
 export interface WeightUploads {
   /** Makes ONNX Runtime write the weight `source` when it copies `view`, which has the same bytes, to the GPU. */
   watch(view: Uint8Array<ArrayBuffer>, source: WeightSource): Uint8Array<ArrayBuffer>
-  /** Creates a view whose bytes are not read before ONNX Runtime copies them: to the GPU in pieces, otherwise all at once. */
+  /** Creates a view whose bytes are not read before ONNX Runtime copies them, in pieces: to the GPU, or into its own memory. */
   createLazyView(source: WeightSource): Uint8Array<ArrayBuffer>
   /** @throws an error if ONNX Runtime took a weight in an unexpected way */
   check(): void
-  /** Restores the methods of the device. */
+  /** Restores the methods of the device and of arrays. */
   end(): void
 }
 
@@ -29,6 +29,20 @@ export interface WeightUploads {
 type Copying =
   | { readonly step: 'none' }
   | { readonly step: 'announced' | 'staged'; readonly source: WeightSource }
+
+interface TypedArrayPrototype {
+  set(values: ArrayLike<number>, offset?: number): void
+}
+
+const typedArrays = Object.getPrototypeOf(Uint8Array.prototype) as TypedArrayPrototype
+
+function forEachPiece(
+  { byteLength, read }: WeightSource,
+  run: (piece: Uint8Array<ArrayBuffer>, start: number) => void,
+): void {
+  for (let start = 0; start < byteLength; start += pieceBytes)
+    run(read(start, Math.min(start + pieceBytes, byteLength)), start)
+}
 
 /**
  * Replaces the way of weights to the GPU. onnxruntime-web 1.30.0 creates a mapped buffer for each weight, copies the weight into it,
@@ -60,12 +74,11 @@ export function replaceUploads(device: GPUDevice): WeightUploads {
     if (copying.step !== 'none') throw createOrderError()
   }
 
-  function write({ byteLength, read }: WeightSource, target: GPUBuffer): void {
-    for (let start = 0; start < byteLength; start += pieceBytes) {
-      const piece = read(start, Math.min(start + pieceBytes, byteLength))
-      queue.writeBuffer(target, start, padPiece(piece))
-    }
+  function write(source: WeightSource, target: GPUBuffer): void {
+    forEachPiece(source, (piece, start) => queue.writeBuffer(target, start, padPiece(piece)))
   }
+
+  const lazyViews = new WeakMap<object, WeightSource>()
 
   // Commands that do nothing.
   const written = {} as GPUCommandBuffer
@@ -99,6 +112,17 @@ export function replaceUploads(device: GPUDevice): WeightUploads {
       const left = [...commands].filter((each) => each !== written)
       if (left.length > 0) submit.call(queue, left)
     }),
+    // Copies a weight that stays on the CPU.
+    replaceMethod(
+      typedArrays,
+      'set',
+      (set) =>
+        function setOrRead(this: TypedArrayPrototype, values, offset = 0) {
+          const source = lazyViews.get(values)
+          if (!source) return set.call(this, values, offset)
+          forEachPiece(source, (piece, start) => set.call(this, piece, offset + start))
+        },
+    ),
   ]
 
   return {
@@ -110,13 +134,13 @@ export function replaceUploads(device: GPUDevice): WeightUploads {
         get buffer() {
           return announce(source)
         },
-        /** Read by `set` and by constructors of arrays, such as for a weight that stays on the CPU. The prototype then has the bytes. */
-        get length() {
-          Object.setPrototypeOf(view, source.read(0, source.byteLength))
-          return source.byteLength
+        /** Read by whatever copies the view, other than the methods above. */
+        get length(): number {
+          throw createOrderError()
         },
       }
-      // ONNX Runtime passes it only to `HEAPU8.set()`, which accepts any array-like object, or reads the properties above.
+      lazyViews.set(view, source)
+      // ONNX Runtime passes it only to `HEAPU8.set()`, or reads its buffer.
       return view as unknown as Uint8Array<ArrayBuffer>
     },
     check,
