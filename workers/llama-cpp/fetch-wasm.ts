@@ -1,5 +1,5 @@
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
-import { fetchRuntimeFile, type RuntimeFetch, type RuntimeFile } from '../store/runtime-file.js'
+import { fetchRuntimeFile, openRuntime, type RuntimeFetch, type RuntimeFile } from '../store/runtime-file.js'
 
 /** The WebAssembly of the builds of wllama 3.13.0: of `@wllama/wllama`, and of `@wllama/wllama-compat`. */
 export const wllamaFiles = {
@@ -15,6 +15,8 @@ export const wllamaFiles = {
   },
 } as const satisfies Record<string, RuntimeFile>
 
+const packageName = '@wllama/wllama'
+
 /**
  * Fetches wllama's WebAssembly from the model store or from `url`.
  * @returns its address in this worker, which wllama's own worker can request
@@ -25,7 +27,8 @@ export async function fetchWasm(
   file: RuntimeFile,
   options: Omit<RuntimeFetch, 'packageName' | 'usesHttpCache'>,
 ): Promise<string> {
-  const { blob } = await fetchRuntimeFile(url, file, { ...options, packageName: '@wllama/wllama' })
+  const opened = await openRuntime(packageName, file.path)
+  const { read } = await fetchRuntimeFile(url, file, opened, { ...options, packageName })
   try {
     const response = await fetch(URL.createObjectURL(new Blob()))
     // An unread body would count as a cancelled request.
@@ -37,5 +40,5 @@ export async function fetchWasm(
       { cause: error },
     )
   }
-  return URL.createObjectURL(new Blob([blob], { type: 'application/wasm' }))
+  return URL.createObjectURL(new Blob([await read()], { type: 'application/wasm' }))
 }

@@ -24,10 +24,12 @@ vi.mock('./session.js', async (importOriginal) => ({
   }),
 }))
 vi.mock('../store/runtime-file.js', () => ({
+  openRuntime: async () => ({}),
   async fetchRuntimeFile(url: string, { path }: RuntimeFile) {
     // The other build is asked for meanwhile.
     await new Promise(setImmediate)
-    return { blob: new Blob([`${path} of ${await (await fetch(url)).text()}`]) }
+    const blob = new Blob([`${path} of ${await (await fetch(url)).text()}`])
+    return { read: async () => blob }
   },
 }))
 

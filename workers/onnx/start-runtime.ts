@@ -3,6 +3,7 @@ import type { OnnxLoadOptions } from '../../lib/contract/onnx-options.js'
 import { version as libraryVersion } from '../../lib/contract/version.js'
 import {
   fetchRuntimeFile,
+  openRuntime,
   type RuntimeContent,
   type RuntimeFetch,
   type RuntimeFile,
@@ -44,11 +45,15 @@ async function start(
   wasmPaths: OnnxLoadOptions['wasmPaths'],
   options: RuntimeOptions,
 ): Promise<OnnxRuntime> {
-  const runtime = await loadOnnxRuntime(device, wasmPaths)
   const build = chooseBuild(device, wasmPaths)
+  // At once: the store answers while the script of ONNX Runtime is loaded.
+  const opening = openRuntime(packageName, describeRuntimeFile(build).path)
+  const runtime = await loadOnnxRuntime(device, wasmPaths)
   const file = describeRuntimeFile(build, runtime.env.versions.web)
   const fetching = { ...options, packageName, usesHttpCache: true } as const
-  const requests = interceptWasm(wasmPaths?.[build], (url) => fetchRuntimeFile(url, file, fetching))
+  const requests = interceptWasm(wasmPaths?.[build], async (url) =>
+    fetchRuntimeFile(url, file, await opening, fetching),
+  )
   const record = build === 'jspi' ? describeStartRecord(runtime, file) : undefined
   const instances = interceptInstances(record, requests.verify)
   try {
@@ -156,13 +161,13 @@ function interceptInstances(
 }
 
 /**
- * Answers ONNX Runtime's requests for its WebAssembly with the result of `read`. Only ONNX Runtime's own script knows the
+ * Answers ONNX Runtime's requests for its WebAssembly with the result of `fetchFile`. Only ONNX Runtime's own script knows the
  * address of the file, which a bundler may have renamed. So this function replaces `fetch` until ONNX Runtime has started.
  * @param address the address of the file, if the app has set it
  */
 function interceptWasm(
   givenAddress: string | undefined,
-  read: (url: string) => Promise<RuntimeContent>,
+  fetchFile: (url: string) => Promise<RuntimeContent>,
 ): {
   readonly failure: unknown
   /** Settles when the body of an answer is verified. */
@@ -181,12 +186,13 @@ function interceptWasm(
     }
   }
   answerWith(async (url) => {
-    // `read` itself requests this address.
+    // `fetchFile` itself requests this address.
     self.fetch = fetch
     address = url
     try {
-      const { blob, cached } = await read(url)
-      const answer = async () => new Response(blob, { headers: { 'content-type': 'application/wasm' } })
+      const { read, cached } = await fetchFile(url)
+      const answer = async () =>
+        new Response(await read(), { headers: { 'content-type': 'application/wasm' } })
       // ONNX Runtime requests the file again if the browser cannot compile it while it arrives, or if it is not the right one.
       answerWith(answer)
       if (!cached) return await answer()

@@ -13,7 +13,7 @@ import { createOpfsStore, isFull, tryHandle } from './opfs-store.js'
 import { sweepOrphans } from './sweep.js'
 
 /** The store of one folder's files, opened for loading. */
-interface OpenStore {
+export interface OpenStore {
   readonly store: FileStore
   readonly directory: string
   close(): void

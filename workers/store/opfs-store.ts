@@ -26,15 +26,11 @@ export function createOpfsStore(model: FileSystemDirectoryHandle): FileStore {
     isPersistent: true,
     async open(path) {
       const directory = await getDirectory(model, nameFileDirectory(path))
-      const record = directory && (await readRecord(directory))
+      if (!directory) return undefined
+      const [record, complete] = await Promise.all([readRecord(directory), readComplete(directory)])
       if (!record) return undefined
-      const verified = await getFile(directory, completeName)
-      const file = createOpfsFile(
-        directory,
-        record,
-        verified && { sha256: (await verified.text()) || undefined },
-      )
-      return verified && !(await isWhole(file)) ? undefined : file
+      const file = createOpfsFile(directory, record, complete)
+      return complete && !(await isWhole(file)) ? undefined : file
     },
     async create(record) {
       await remove(record.path)
@@ -51,6 +47,14 @@ export function createOpfsStore(model: FileSystemDirectoryHandle): FileStore {
       return names
     },
   }
+}
+
+/** @returns undefined if the file is not complete */
+async function readComplete(
+  directory: FileSystemDirectoryHandle,
+): Promise<{ readonly sha256: string | undefined } | undefined> {
+  const file = await getFile(directory, completeName)
+  return file && { sha256: (await file.text()) || undefined }
 }
 
 function createOpfsFile(

@@ -10,7 +10,7 @@ import { downloadFile } from './download-file.js'
 import type { TransferProgress } from './download-job.js'
 import type { StoredFile } from './file-store.js'
 import { createMemoryStore } from './memory-store.js'
-import { openStore } from './open-store.js'
+import { openStore, type OpenStore } from './open-store.js'
 import { shareProgress } from './share-progress.js'
 import { withFileLock } from './with-file-lock.js'
 
@@ -23,9 +23,23 @@ export interface RuntimeFile {
   readonly sha256?: string
 }
 
+/** The store of a runtime, and what it has of the runtime's file. */
+export interface OpenRuntime extends OpenStore {
+  readonly stored: StoredFile | undefined
+}
+
+/**
+ * Opens the store of a runtime.
+ * @param packageName the npm package that contains the runtime. Its files are stored together.
+ * @param path the runtime's file
+ */
+export async function openRuntime(packageName: RuntimePackage, path: string): Promise<OpenRuntime> {
+  const opened = await openStore(packageName, runtimeFolderName)
+  return { ...opened, stored: await opened.store.open(path).catch(() => undefined) }
+}
+
 /** How a runtime's file is fetched. */
 export interface RuntimeFetch {
-  /** The npm package that contains the runtime. Its files are stored together. */
   readonly packageName: RuntimePackage
   /**
    * True if the browser's HTTP cache also gets the file, and is asked for it at later loads. Chromium keeps the compiled code of
@@ -39,8 +53,8 @@ export interface RuntimeFetch {
 
 /** The content of a runtime's file. */
 export interface RuntimeContent {
-  /** The bytes, whose hash was compared if it is known. */
-  readonly blob: Blob
+  /** Returns the bytes, whose hash was compared if it is known. */
+  read(): Promise<Blob>
   /** The answer of the browser's HTTP cache, if it has the file. */
   readonly cached?: CachedFile | undefined
 }
@@ -53,7 +67,7 @@ export interface CachedFile {
 }
 
 /**
- * Returns a runtime's file: from the store, or from `url`. A downloaded file is stored if its hash is known, in place of
+ * Returns a runtime's file: from the store, which is closed then, or from `url`. A downloaded file is stored if its hash is known, in place of
  * the file of another version. A stored file that has this hash is used, and the server gets no request for its bytes.
  * @throws RivuletError `backend-unavailable` if there is no such file, `integrity-failed` if the file has another hash,
  *   `download-failed`, `quota-exceeded`; the reason of `signal`
@@ -61,17 +75,15 @@ export interface CachedFile {
 export async function fetchRuntimeFile(
   url: string,
   { path, sizeBytes, sha256 }: RuntimeFile,
+  { store, directory, close, stored: found }: OpenRuntime,
   { packageName, usesHttpCache = false, progress, idleTimeoutMs, signal }: RuntimeFetch,
 ): Promise<RuntimeContent> {
-  const { store, directory, close } = await openStore(packageName, runtimeFolderName)
   const unkept = createMemoryStore()
   const report = (each: TransferProgress) =>
     progress.moved(path, { ...each, totalBytes: each.totalBytes ?? sizeBytes })
 
-  async function findStored(): Promise<StoredFile | undefined> {
-    const stored = sha256 === undefined ? undefined : await store.open(path)
-    return stored?.isComplete && stored.verifiedSha256 === sha256 ? stored : undefined
-  }
+  const choose = (stored: StoredFile | undefined) =>
+    sha256 !== undefined && stored?.isComplete && stored.verifiedSha256 === sha256 ? stored : undefined
 
   async function download(lock: string): Promise<StoredFile> {
     const sharing = shareProgress(lock)
@@ -114,8 +126,8 @@ export async function fetchRuntimeFile(
 
   try {
     const lock = nameFileLock(directory, path)
-    const fetchFile = async () => (await findStored()) ?? (await download(lock))
-    const stored = await findStored()
+    const fetchFile = async () => choose(await store.open(path)) ?? (await download(lock))
+    const stored = choose(found)
     const cached = stored && usesHttpCache ? await findInHttpCache(url, stored, signal) : undefined
     // Tabs share no files in memory: none waits for another tab's download. Insecure pages have no locks, either.
     const file =
@@ -123,14 +135,15 @@ export async function fetchRuntimeFile(
       (store.isPersistent
         ? await withFileLock(lock, { signal, onProgress: report }, fetchFile)
         : await download(lock))
-    const blob = await file.read()
-    progress.stored(path, blob.size)
+    // With an answer of the HTTP cache, the store's file is hardly ever read.
+    const blob = cached ? undefined : await file.read()
+    progress.stored(path, blob?.size ?? sizeBytes ?? 0)
     // Not awaited: nothing of this load depends on it.
     void file
       .markUsed()
       .catch(() => {})
       .finally(close)
-    return { blob, cached }
+    return { read: async () => blob ?? file.read(), cached }
   } catch (error) {
     close()
     throw error
