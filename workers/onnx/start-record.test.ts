@@ -1,3 +1,4 @@
+/* oxlint-disable no-underscore-dangle -- names of Emscripten */
 import { expect, it } from 'vitest'
 import { decodeStart, encodeStart, recordStart, repeatStart } from './start-record.js'
 

@@ -62,14 +62,14 @@ export function recordStart(imports: WebAssembly.Imports) {
   let isRepeatable = memory !== undefined
   let record: StartRecord | undefined
 
-  const watch = (module: string, name: string, run: (...args: unknown[]) => unknown) =>
+  const watch = (module: string, name: string, call: (...args: unknown[]) => unknown) =>
     function watched(...args: unknown[]): unknown {
       if (isRunning) {
         const isPlain = args.every((arg) => typeof arg === 'number' || typeof arg === 'bigint')
         if (isPlain && registrations.test(name)) calls.push({ module, name, args })
         else if (!readings.test(name)) isRepeatable = false
       }
-      return run(...args)
+      return call(...args)
     }
 
   function run<Result>(call: () => Result): Result {
@@ -199,8 +199,9 @@ export function encodeStart({ parts, calls, ...rest }: StartRecord): Blob {
     ...rest,
     parts: parts.map(({ start, bytes }) => ({ start, length: bytes.length })),
     // JSON has no 64-bit integers.
-    calls: calls.map(({ args, ...call }) => ({
-      ...call,
+    calls: calls.map(({ module, name, args }) => ({
+      module,
+      name,
       args: args.map((arg) => (typeof arg === 'bigint' ? `${arg}` : arg)),
     })),
   })
@@ -221,8 +222,9 @@ export function decodeStart(record: Uint8Array<ArrayBuffer>): StartRecord {
   return {
     ...rest,
     parts: parts.map(({ start, length }) => ({ start, bytes: record.subarray(end, (end += length)) })),
-    calls: calls.map(({ args, ...call }) => ({
-      ...call,
+    calls: calls.map(({ module, name, args }) => ({
+      module,
+      name,
       args: args.map((arg) => (typeof arg === 'string' ? BigInt(arg) : arg)),
     })),
   }

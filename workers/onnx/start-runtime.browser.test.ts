@@ -11,7 +11,8 @@ const float = { value: { case: 'tensorType', value: { elemType: tensorTypes.floa
 /** A model that adds its input to itself. */
 const model = Uint8Array.of(
   // The field `ir_version`.
-  ...[8, 8],
+  8,
+  8,
   ...toBinary(
     ModelProtoSchema,
     create(ModelProtoSchema, {
@@ -36,7 +37,7 @@ function start(cached?: Uint8Array<ArrayBuffer>): Promise<StartReply> {
   return new Promise((resolve, reject) => {
     worker.onmessage = ({ data }) => resolve(data as StartReply)
     worker.onerror = ({ message }) => reject(new Error(message))
-    worker.postMessage({ model, cached } satisfies StartOrder)
+    worker.postMessage({ model, cached } satisfies StartOrder, [])
   })
 }
 

@@ -118,7 +118,7 @@ function interceptInstances(
     return { exports: recorder.wrapExports(exports) }
   }
 
-  async function create(
+  async function instantiate(
     compiling: Promise<WebAssembly.Module>,
     imports: WebAssembly.Imports = {},
   ): Promise<WebAssembly.WebAssemblyInstantiatedSource> {
@@ -140,15 +140,15 @@ function interceptInstances(
     instantiate: (source: BufferSource | WebAssembly.Module, imports?: WebAssembly.Imports) =>
       source instanceof WebAssembly.Module
         ? original.instantiate(source, imports)
-        : create(WebAssembly.compile(source), imports),
+        : instantiate(WebAssembly.compile(source), imports),
     instantiateStreaming: (source: Response | PromiseLike<Response>, imports?: WebAssembly.Imports) =>
-      create(compile(source), imports),
+      instantiate(compile(source), imports),
   })
   return {
     /** Stores what was recorded. */
     keepStart() {
-      const start = recorder?.readRecord()
-      if (record && start) void writeRuntimeRecord(record, encodeStart(start))
+      const recorded = recorder?.readRecord()
+      if (record && recorded) void writeRuntimeRecord(record, encodeStart(recorded))
     },
     /** Removes a record that does not work: the next load starts without one. */
     async forgetStart(): Promise<void> {

@@ -63,5 +63,6 @@ self.onmessage = async ({ data: { model, cached } }: MessageEvent<StartOrder>) =
   const session = await runtime.InferenceSession.create(model, { executionProviders: ['wasm'] })
   const x = new runtime.Tensor('float32', Float32Array.of(1, 2, 3))
   const { y } = await session.run({ x })
-  self.postMessage({ starts, output: [...(y!.data as Float32Array)], cacheReads } satisfies StartReply)
+  const reply: StartReply = { starts, output: [...(y!.data as Float32Array)], cacheReads }
+  self.postMessage(reply, { transfer: [] })
 }
