@@ -60,7 +60,7 @@ export interface RuntimeContent {
 }
 
 /** A file from the browser's HTTP cache. */
-export interface CachedFile {
+interface CachedFile {
   readonly response: Response
   /** Rejects if the bytes of `response` are not those of the file. What is compiled from them must not run before. */
   readonly verified: Promise<void>
