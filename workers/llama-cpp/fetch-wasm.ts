@@ -28,7 +28,7 @@ export async function fetchWasm(
   options: Omit<RuntimeFetch, 'packageName' | 'usesHttpCache'>,
 ): Promise<string> {
   const opened = await openRuntime(packageName, file.path)
-  const { read } = await fetchRuntimeFile(url, file, opened, { ...options, packageName })
+  const { blob } = await fetchRuntimeFile(url, file, opened, { ...options, packageName })
   try {
     const response = await fetch(URL.createObjectURL(new Blob()))
     // An unread body would count as a cancelled request.
@@ -40,5 +40,5 @@ export async function fetchWasm(
       { cause: error },
     )
   }
-  return URL.createObjectURL(new Blob([await read()], { type: 'application/wasm' }))
+  return URL.createObjectURL(new Blob([blob], { type: 'application/wasm' }))
 }

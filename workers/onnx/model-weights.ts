@@ -138,8 +138,12 @@ async function explainMissing(
 async function readGraphFile(folder: ModelFolder, path: string): Promise<GraphFile | undefined> {
   const file = await folder.openFile(path)
   if (!file) return undefined
-  const bytes = readNow(path, () => readWhole(file))
-  return { path, bytes, model: decodeModel(path, bytes) }
+  try {
+    const bytes = readNow(path, () => readWhole(file))
+    return { path, bytes, model: decodeModel(path, bytes) }
+  } finally {
+    file.close()
+  }
 }
 
 function decodeModel(graphFile: string, graph: Uint8Array<ArrayBuffer>): ModelProto {

@@ -53,8 +53,8 @@ export async function loadOnnxRuntime(
     // worker's script, each thread would run this worker instead, and the load would never finish. Vite 8 merges them if
     // `worker: { format: 'es' }` is not set.
     if (moduleAddress === self.location.href) runtime.env.wasm.numThreads = 1
-    // There, threads would only wait: the GPU computes the model. And a start with threads cannot be repeated (start-record.ts).
-    if (device === 'webgpu') runtime.env.wasm.numThreads = 1
+    // A start with threads cannot be repeated (start-record.ts), and hardly any model has nodes that run on the CPU there.
+    if (build === 'jspi') runtime.env.wasm.numThreads = 1
     const wasm = wasmPaths[build]
     // Sets only the URL of the file: with a path prefix, ONNX Runtime would also load its JavaScript from that path,
     // bypassing the bundler.

@@ -52,7 +52,7 @@ interface StartExports {
 /**
  * Watches the next instance of the WebAssembly until it has started.
  * @param imports the imports of the instance
- * @returns the imports and the exports to use in place of its own, and a function that returns the record after the start;
+ * @returns the imports and the exports to use in place of its own, and a function that gives the record after the start:
  *   undefined if the start did something that cannot be repeated
  */
 export function recordStart(imports: WebAssembly.Imports) {
@@ -103,7 +103,12 @@ export function recordStart(imports: WebAssembly.Imports) {
         },
       }
     },
-    readRecord: () => record,
+    /** @returns the record at the first call */
+    takeRecord(): StartRecord | undefined {
+      const taken = record
+      record = undefined
+      return taken
+    },
   }
 }
 
@@ -116,11 +121,12 @@ export function recordStart(imports: WebAssembly.Imports) {
 export function repeatStart(
   imports: WebAssembly.Imports,
   exports: WebAssembly.Exports,
-  { calls, parts, memoryBytes, stack, init }: StartRecord,
+  { calls, memoryBytes, stack, init, ...record }: StartRecord,
 ): WebAssembly.Exports {
   const memory = findMemory(imports)
   if (memory?.buffer.byteLength !== memoryBytes) throw new Error('The memory has another size.')
   const { emscripten_stack_set_limits } = exports as unknown as StartExports
+  let { parts } = record
 
   function fillMemory(): void {
     const bytes = new Uint8Array(memory!.buffer)
@@ -135,6 +141,8 @@ export function repeatStart(
         (imports[module]![name] as (...args: readonly (number | bigint)[]) => unknown)(...args)
       // The calls also write: what they wrote in the recorded start, or what it has overwritten since.
       fillMemory()
+      // ONNX Runtime keeps this function.
+      parts = []
       emscripten_stack_set_limits(stack.base, stack.end)
     },
     OrtInit(...args: number[]) {

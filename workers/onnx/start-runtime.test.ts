@@ -29,7 +29,7 @@ vi.mock('../store/runtime-file.js', () => ({
     // The other build is asked for meanwhile.
     await new Promise(setImmediate)
     const blob = new Blob([`${path} of ${await (await fetch(url)).text()}`])
-    return { read: async () => blob }
+    return { blob }
   },
 }))
 

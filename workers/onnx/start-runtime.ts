@@ -51,9 +51,11 @@ async function start(
   const runtime = await loadOnnxRuntime(device, wasmPaths)
   const file = describeRuntimeFile(build, runtime.env.versions.web)
   const fetching = { ...options, packageName, usesHttpCache: true } as const
-  const requests = interceptWasm(wasmPaths?.[build], async (url) =>
-    fetchRuntimeFile(url, file, await opening, fetching),
-  )
+  let isRequested = false
+  const requests = interceptWasm(wasmPaths?.[build], async (url) => {
+    isRequested = true
+    return fetchRuntimeFile(url, file, await opening, fetching)
+  })
   const record = build === 'jspi' ? describeStartRecord(runtime, file) : undefined
   const instances = interceptInstances(record, requests.verify)
   try {
@@ -68,6 +70,8 @@ async function start(
   } finally {
     instances.end()
     requests.end()
+    // Otherwise, the request closes it.
+    if (!isRequested) (await opening).close()
   }
 }
 
@@ -103,6 +107,7 @@ function interceptInstances(
   }
   const reading = record && readRuntimeRecord(record)
   let recorder: ReturnType<typeof recordStart> | undefined
+  let isRepeated = false
 
   async function createInstance(
     module: WebAssembly.Module,
@@ -110,6 +115,7 @@ function interceptInstances(
   ): Promise<WebAssembly.Instance> {
     const earlier = await reading
     if (earlier) {
+      isRepeated = true
       const { exports } = await original.instantiate(module, imports)
       return { exports: repeatStart(imports, exports, decodeStart(earlier)) }
     }
@@ -124,8 +130,8 @@ function interceptInstances(
   ): Promise<WebAssembly.WebAssemblyInstantiatedSource> {
     const module = await compiling
     // Another part of the worker may load WebAssembly meanwhile.
-    const isRepeated = record !== undefined && isOnnxRuntime(module)
-    const instance = await (isRepeated ? createInstance : original.instantiate)(module, imports)
+    const isWatched = record !== undefined && isOnnxRuntime(module)
+    const instance = await (isWatched ? createInstance : original.instantiate)(module, imports)
     return { module, instance }
   }
 
@@ -136,23 +142,30 @@ function interceptInstances(
     return module
   }
 
+  // ONNX Runtime passes no options. Others may.
   Object.assign(WebAssembly, {
-    instantiate: (source: BufferSource | WebAssembly.Module, imports?: WebAssembly.Imports) =>
-      source instanceof WebAssembly.Module
-        ? original.instantiate(source, imports)
+    instantiate: (source: BufferSource | WebAssembly.Module, imports?: WebAssembly.Imports, ...options: []) =>
+      source instanceof WebAssembly.Module || options.length > 0
+        ? original.instantiate(source as WebAssembly.Module, imports, ...options)
         : instantiate(WebAssembly.compile(source), imports),
-    instantiateStreaming: (source: Response | PromiseLike<Response>, imports?: WebAssembly.Imports) =>
-      instantiate(compile(source), imports),
+    instantiateStreaming: (
+      source: Response | PromiseLike<Response>,
+      imports?: WebAssembly.Imports,
+      ...options: []
+    ) =>
+      options.length > 0
+        ? original.instantiateStreaming(source, imports, ...options)
+        : instantiate(compile(source), imports),
   })
   return {
     /** Stores what was recorded. */
     keepStart() {
-      const recorded = recorder?.readRecord()
+      const recorded = recorder?.takeRecord()
       if (record && recorded) void writeRuntimeRecord(record, encodeStart(recorded))
     },
-    /** Removes a record that does not work: the next load starts without one. */
+    /** Removes a record that was used, and may not work: the next load starts without one. */
     async forgetStart(): Promise<void> {
-      if (record) await removeRuntimeRecord(record).catch(() => {})
+      if (record && isRepeated) await removeRuntimeRecord(record).catch(() => {})
     },
     end() {
       Object.assign(WebAssembly, original)
@@ -190,9 +203,8 @@ function interceptWasm(
     self.fetch = fetch
     address = url
     try {
-      const { read, cached } = await fetchFile(url)
-      const answer = async () =>
-        new Response(await read(), { headers: { 'content-type': 'application/wasm' } })
+      const { blob, cached } = await fetchFile(url)
+      const answer = async () => new Response(blob, { headers: { 'content-type': 'application/wasm' } })
       // ONNX Runtime requests the file again if the browser cannot compile it while it arrives, or if it is not the right one.
       answerWith(answer)
       if (!cached) return await answer()

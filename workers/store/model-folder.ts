@@ -2,7 +2,7 @@ import type { DownloadRequest } from '../../lib/contract/download-request.js'
 import { RivuletError, describeError } from '../../lib/contract/errors.js'
 import type { ModelLocation } from '../../lib/contract/model-location.js'
 import { readFrom, readNow } from './read-from.js'
-import { openBlob, type OpenFile, type ReadableFile } from './readable-file.js'
+import { openBlob, type ReadableFile } from './readable-file.js'
 import { openRemoteFiles } from './remote-files.js'
 import type { CollectProgress } from './collect-progress.js'
 import { createUnknownFileError } from './pinned-hashes.js'
@@ -13,10 +13,11 @@ export interface ModelFolder {
   /** The folder's URL, or the name of a local folder. */
   readonly url: string
   /**
-   * Opens a file for reading. `readInto` throws a RivuletError `download-failed`. The folder's `close` closes the file too.
+   * Opens a file for reading. `readInto` throws a RivuletError `download-failed`. The folder's `close` closes the file too, if it
+   * is still open.
    * @returns undefined if the folder has no such file
    */
-  openFile(path: string): Promise<OpenFile | undefined>
+  openFile(path: string): Promise<ReadableFile | undefined>
   /** Returns true if the folder has the file. Does not download the file. */
   has(path: string): Promise<boolean>
   /** @returns the parsed object, or undefined if the folder has no such file */
@@ -101,14 +102,21 @@ export async function openModelFolder(
   /** The files that `close` closes; undefined after that. */
   let open: Set<ReadableFile> | undefined = new Set()
 
-  async function openFile(path: string): Promise<OpenFile | undefined> {
+  async function openFile(path: string): Promise<ReadableFile | undefined> {
     const file = await files.openFile(path)
     if (!open || signal.aborted) file?.close()
     else if (file) open.add(file)
     signal.throwIfAborted()
     if (!file) return undefined
     const { byteLength } = file
-    return { byteLength, readInto: (target, at) => readNow(path, () => file.readInto(target, at)) }
+    return {
+      byteLength,
+      readInto: (target, at) => readNow(path, () => file.readInto(target, at)),
+      close() {
+        open?.delete(file)
+        file.close()
+      },
+    }
   }
 
   return {

@@ -38,6 +38,8 @@ export async function openBlob(blob: Blob): Promise<ReadableFile> {
         target.set(part, done)
         done += part.length
       }
+      // A model has many parts, and each is read from start to end.
+      if (at + target.length === blob.size) piece = new Uint8Array()
     },
     close() {
       piece = new Uint8Array()

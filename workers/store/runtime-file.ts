@@ -26,6 +26,8 @@ export interface RuntimeFile {
 /** The store of a runtime, and what it has of the runtime's file. */
 export interface OpenRuntime extends OpenStore {
   readonly stored: StoredFile | undefined
+  /** The bytes of `stored` if it is complete, as they were when the store was opened: they cannot be read after a change. */
+  readonly blob: Blob | undefined
 }
 
 /**
@@ -35,7 +37,12 @@ export interface OpenRuntime extends OpenStore {
  */
 export async function openRuntime(packageName: RuntimePackage, path: string): Promise<OpenRuntime> {
   const opened = await openStore(packageName, runtimeFolderName)
-  return { ...opened, stored: await opened.store.open(path).catch(() => undefined) }
+  try {
+    const stored = await opened.store.open(path)
+    return { ...opened, stored, blob: stored?.isComplete ? await stored.read() : undefined }
+  } catch {
+    return { ...opened, stored: undefined, blob: undefined }
+  }
 }
 
 /** How a runtime's file is fetched. */
@@ -53,8 +60,8 @@ export interface RuntimeFetch {
 
 /** The content of a runtime's file. */
 export interface RuntimeContent {
-  /** Returns the bytes, whose hash was compared if it is known. */
-  read(): Promise<Blob>
+  /** The bytes, whose hash was compared if it is known. */
+  readonly blob: Blob
   /** The answer of the browser's HTTP cache, if it has the file. */
   readonly cached?: CachedFile | undefined
 }
@@ -75,7 +82,7 @@ interface CachedFile {
 export async function fetchRuntimeFile(
   url: string,
   { path, sizeBytes, sha256 }: RuntimeFile,
-  { store, directory, close, stored: found }: OpenRuntime,
+  { store, directory, close, stored: found, blob: foundBlob }: OpenRuntime,
   { packageName, usesHttpCache = false, progress, idleTimeoutMs, signal }: RuntimeFetch,
 ): Promise<RuntimeContent> {
   const unkept = createMemoryStore()
@@ -135,15 +142,14 @@ export async function fetchRuntimeFile(
       (store.isPersistent
         ? await withFileLock(lock, { signal, onProgress: report }, fetchFile)
         : await download(lock))
-    // With an answer of the HTTP cache, the store's file is hardly ever read.
-    const blob = cached ? undefined : await file.read()
-    progress.stored(path, blob?.size ?? sizeBytes ?? 0)
+    const blob = stored && foundBlob ? foundBlob : await file.read()
+    progress.stored(path, blob.size)
     // Not awaited: nothing of this load depends on it.
     void file
       .markUsed()
       .catch(() => {})
       .finally(close)
-    return { read: async () => blob ?? file.read(), cached }
+    return { blob, cached }
   } catch (error) {
     close()
     throw error
@@ -166,28 +172,39 @@ async function findInHttpCache(
   if (new URL(url).origin !== self.location.origin || !navigator.onLine) return undefined
   const request = new AbortController()
   const abort = () => request.abort()
-  // Not `AbortSignal.timeout`, which would also end the body that ONNX Runtime still reads.
+  // Not `AbortSignal.timeout`, which cannot be stopped.
   const timeout = setTimeout(abort, httpCacheTimeoutMs)
   signal.addEventListener('abort', abort)
-  try {
-    if (!(await stored.mayBeInHttpCache())) return undefined
-    const isCached = await isInHttpCache(url, request.signal)
-    const response = isCached ? await requestCached(url, request.signal) : undefined
-    if (response) {
-      const verified = compareHash(response.clone(), stored.verifiedSha256!, url)
-      // The compilation reports it.
-      verified.catch(() => stored.noteHttpCacheMiss())
-      return { response, verified }
-    }
-    if (!request.signal.aborted) await stored.noteHttpCacheMiss()
-    return undefined
-  } catch {
-    // The server or the disk does not answer: whether the HTTP cache has the file is not known.
-    return undefined
-  } finally {
+  const stopWaiting = () => {
     clearTimeout(timeout)
     signal.removeEventListener('abort', abort)
   }
+
+  async function verify(response: Response): Promise<void> {
+    try {
+      if (await hasHash(response, stored.verifiedSha256!)) return
+    } finally {
+      stopWaiting()
+    }
+    await stored.noteHttpCacheMiss().catch(() => {})
+    throw new Error(`The browser's HTTP cache has another version of ${url}.`)
+  }
+
+  try {
+    const isCached = (await stored.mayBeInHttpCache()) && (await isInHttpCache(url, request.signal))
+    const response = isCached ? await requestCached(url, request.signal) : undefined
+    if (response) {
+      const verified = verify(response.clone())
+      // The compilation reports it.
+      verified.catch(() => {})
+      return { response, verified }
+    }
+    if (!request.signal.aborted) await stored.noteHttpCacheMiss()
+  } catch {
+    // The server or the disk does not answer: whether the HTTP cache has the file is not known.
+  }
+  stopWaiting()
+  return undefined
 }
 
 /** @returns undefined if the HTTP cache has lost the file */
@@ -195,10 +212,8 @@ function requestCached(url: string, signal: AbortSignal): Promise<Response | und
   return fetch(url, { cache: 'only-if-cached', mode: 'same-origin', signal }).catch(() => undefined)
 }
 
-/** @throws Error if the body has another hash */
-async function compareHash(response: Response, sha256: string, url: string): Promise<void> {
-  const found = toHex(await crypto.subtle.digest('SHA-256', await response.arrayBuffer()))
-  if (found !== sha256) throw new Error(`The browser's HTTP cache has another version of ${url}.`)
+async function hasHash(response: Response, sha256: string): Promise<boolean> {
+  return toHex(await crypto.subtle.digest('SHA-256', await response.arrayBuffer())) === sha256
 }
 
 /**

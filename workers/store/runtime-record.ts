@@ -67,7 +67,8 @@ export async function writeRuntimeRecord(
       await file.complete(sha256)
     })
   } catch {
-    // Without a record, the next load learns it again.
+    // Without a record, the next load learns it again. A part of one would make the runtime look incomplete.
+    await store.remove(path).catch(() => {})
   } finally {
     close()
   }
