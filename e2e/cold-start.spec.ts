@@ -77,8 +77,9 @@ for (const isCompressing of isSoak ? [true, false] : [true]) {
     const timeErrors = tenths.map(({ atMs, remainingMs }) =>
       remainingMs === undefined ? Infinity : (remainingMs - (first.totalMs - atMs)) / first.totalMs,
     )
-    // On a quiet machine, at most 0.09 and 0.24. A bar that leaves the runtime out is wrong by more than half.
-    for (const error of [...errors, ...timeErrors]) expect(Math.abs(error)).toBeLessThan(isSoak ? 0.2 : 0.35)
+    // On a quiet machine, at most 0.1 and 0.25; a busy disk makes the first estimate of the rest longer. A bar that leaves the
+    // runtime out is wrong by more than half.
+    for (const error of [...errors, ...timeErrors]) expect(Math.abs(error)).toBeLessThan(isSoak ? 0.3 : 0.45)
 
     const requestsBefore = server.requests.length
     const second = await load(page, server)
