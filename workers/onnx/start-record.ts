@@ -1,6 +1,6 @@
 // ONNX Runtime's start always leaves the same memory, as long as its WebAssembly is the same: it reads no clock, no random number
-// and no input but the browser's language. It takes 230 ms on a laptop, for each page: two functions of a megabyte are
-// compiled, run once, and not kept by browsers. So the memory after the first start is recorded, and later starts copy it.
+// and no input but the browser's language. It takes 230 ms on a core of a server, for each page: two functions of a megabyte
+// are compiled, run once, and not kept by browsers. So the memory after the first start is recorded, and later starts copy it.
 //
 // The record also has the calls by which the WebAssembly registers itself with its JavaScript: the main thread, and the C++
 // types that JavaScript can see (Emscripten, "Embind"). Later starts repeat these calls.

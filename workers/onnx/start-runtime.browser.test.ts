@@ -54,6 +54,10 @@ it('ONNX Runtime computes its start once; later workers get what it left, and co
   await expect.poll(() => start(), { timeout: 10_000 }).toMatchObject({ starts: 0, output })
 })
 
+it('other WebAssembly that a worker loads during the start is left alone', async () => {
+  expect(await start()).toMatchObject({ isOtherLeft: true, output })
+})
+
 it('WebAssembly with another hash in the HTTP cache does not run: the store has the right one', async () => {
   const emptyModule = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0)
   expect(await start(emptyModule)).toMatchObject({ output, cacheReads: 1 })

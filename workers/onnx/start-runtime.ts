@@ -142,19 +142,23 @@ function interceptInstances(
     return module
   }
 
-  // ONNX Runtime passes no options. Others may.
+  // Calls with options are not ONNX Runtime's.
   Object.assign(WebAssembly, {
-    instantiate: (source: BufferSource | WebAssembly.Module, imports?: WebAssembly.Imports, ...options: []) =>
+    instantiate: (
+      source: BufferSource | WebAssembly.Module,
+      imports?: WebAssembly.Imports,
+      ...options: unknown[]
+    ) =>
       source instanceof WebAssembly.Module || options.length > 0
-        ? original.instantiate(source as WebAssembly.Module, imports, ...options)
+        ? Reflect.apply(original.instantiate, WebAssembly, [source, imports, ...options])
         : instantiate(WebAssembly.compile(source), imports),
     instantiateStreaming: (
       source: Response | PromiseLike<Response>,
       imports?: WebAssembly.Imports,
-      ...options: []
+      ...options: unknown[]
     ) =>
       options.length > 0
-        ? original.instantiateStreaming(source, imports, ...options)
+        ? Reflect.apply(original.instantiateStreaming, WebAssembly, [source, imports, ...options])
         : instantiate(compile(source), imports),
   })
   return {

@@ -74,8 +74,8 @@ interface CachedFile {
 }
 
 /**
- * Returns a runtime's file: from the store, which is closed then, or from `url`. A downloaded file is stored if its hash is known, in place of
- * the file of another version. A stored file that has this hash is used, and the server gets no request for its bytes.
+ * Returns a runtime's file: from the store, or from `url`. A downloaded file is stored if its hash is known, in place of the file
+ * of another version. A stored file that has this hash is used, and the server gets no request for its bytes. Closes the store.
  * @throws RivuletError `backend-unavailable` if there is no such file, `integrity-failed` if the file has another hash,
  *   `download-failed`, `quota-exceeded`; the reason of `signal`
  */
